@@ -1,0 +1,131 @@
+//! Bytes that came in and are not yet taken.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// What a read is given at least, so that one read serves many small requests.
+const READ: usize = 8 * 1024;
+/// Never more than this is reserved at a time, whatever length a peer declares.
+const RESERVE_MOST: usize = 64 * 1024;
+
+/// Bytes that came in and are not yet taken, with the place where the last search for a line end
+/// stopped, so that a line which comes in many pieces is searched once.
+///
+/// Holds no memory while it is empty and [`release`](Self::release)d: an idle connection is cheap.
+///
+/// ```
+/// use windhover_core::buffer::Incoming;
+///
+/// let mut incoming = Incoming::new();
+/// incoming.receive(b"version\r");
+/// assert_eq!(incoming.find_newline(), None);
+/// incoming.receive(b"\nget k");
+/// assert_eq!(incoming.find_newline(), Some(8));
+/// incoming.consume(9);
+/// assert_eq!(incoming.bytes(), b"get k");
+/// ```
+#[derive(Debug, Default)]
+pub struct Incoming {
+    bytes: BytesMut,
+    /// The first `searched` bytes hold no newline.
+    searched: usize,
+}
+
+impl Incoming {
+    /// An empty buffer without memory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes that are not yet taken.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes are not yet taken.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether every byte was taken.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Appends a copy of `bytes`.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// A buffer with spare capacity that a read may append to directly, where `expected` more
+    /// bytes are known to come (0 when that is not known); at most 64 KiB is reserved for them.
+    pub fn read_buffer(&mut self, expected: usize) -> &mut BytesMut {
+        let room = expected.clamp(READ, RESERVE_MOST);
+        if self.bytes.capacity() - self.bytes.len() < READ / 2 {
+            self.bytes.reserve(room);
+        }
+        &mut self.bytes
+    }
+
+    /// The place of the first newline, searched from where the last search stopped.
+    pub fn find_newline(&mut self) -> Option<usize> {
+        let unsearched = self.bytes.get(self.searched..).unwrap_or_default();
+        if let Some(at) = memchr::memchr(b'\n', unsearched) {
+            Some(self.searched + at)
+        } else {
+            self.searched = self.bytes.len();
+            None
+        }
+    }
+
+    /// Drops the first `n` bytes (or all, when there are fewer).
+    pub fn consume(&mut self, n: usize) {
+        self.bytes.advance(n.min(self.bytes.len()));
+        self.searched = 0;
+    }
+
+    /// Takes the first `n` bytes (or all, when there are fewer) without copying them.
+    pub fn take(&mut self, n: usize) -> Bytes {
+        self.searched = 0;
+        self.bytes.split_to(n.min(self.bytes.len())).freeze()
+    }
+
+    /// Gives the memory back when nothing is held: to be called before waiting for a peer.
+    pub fn release(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > 0 {
+            self.bytes = BytesMut::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_in_many_pieces_is_searched_once() {
+        let mut incoming = Incoming::new();
+        for _ in 0..100 {
+            incoming.receive(b"abc");
+            assert_eq!(incoming.find_newline(), None);
+            assert_eq!(incoming.searched, incoming.len());
+        }
+        incoming.receive(b"\n");
+        assert_eq!(incoming.find_newline(), Some(300));
+    }
+
+    #[test]
+    fn a_declared_length_reserves_at_most_64_kib() {
+        let mut incoming = Incoming::new();
+        incoming.read_buffer(usize::MAX);
+        assert!(incoming.bytes.capacity() <= 64 * 1024);
+    }
+
+    #[test]
+    fn an_idle_buffer_holds_no_memory() {
+        let mut incoming = Incoming::new();
+        incoming.read_buffer(0).extend_from_slice(b"version\r\n");
+        incoming.consume(9);
+        incoming.release();
+        assert_eq!(incoming.bytes.capacity(), 0);
+    }
+}

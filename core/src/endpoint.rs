@@ -1,0 +1,54 @@
+//! What an adapter sees of a server-side connection with the application behind it.
+
+use core::task::Context;
+
+use bytes::BytesMut;
+
+use crate::{Instant, Now};
+
+/// What a connection wants next; see [`Endpoint::poll_output`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Bytes wait to be written: take them with [`Endpoint::unsent`], then tell how many went with
+    /// [`Endpoint::wrote`].
+    Write,
+    /// Nothing to do until bytes come, the waker is called or this instant has come.
+    Idle(Instant),
+    /// Everything is written: close the socket.
+    Close,
+}
+
+/// One server-side connection together with the application that answers it: a state machine
+/// that an adapter drives. An adapter has one loop for every protocol.
+///
+/// **The rule:** after every input ([`read_buffer`](Self::read_buffer) filled,
+/// [`end_of_stream`](Self::end_of_stream), [`wrote`](Self::wrote), a call of the waker, a deadline
+/// that has come) call [`poll_output`](Self::poll_output) until it says [`Next::Idle`] or
+/// [`Next::Close`].
+pub trait Endpoint {
+    /// A buffer with spare capacity that the adapter's read appends to.
+    fn read_buffer(&mut self) -> &mut BytesMut;
+
+    /// Whether more bytes are wanted. While it is `false` the adapter does not read: that is the
+    /// backpressure that the peer feels.
+    fn wants_read(&self) -> bool;
+
+    /// The peer will send no more bytes. What it has sent is still answered.
+    fn end_of_stream(&mut self);
+
+    /// Asks for an orderly end: what is in flight is answered, nothing new is begun.
+    fn shut_down(&mut self);
+
+    /// Does what can be done at `now`, and says what comes next. Answers that are not ready yet
+    /// call `cx`'s waker when they are.
+    fn poll_output(&mut self, now: Now, cx: &mut Context<'_>) -> Next;
+
+    /// Fills `into` with the slices to write, in order, and returns how many it filled.
+    fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize;
+
+    /// The adapter wrote the first `n` unsent bytes.
+    fn wrote(&mut self, n: usize);
+
+    /// Gives back the memory that an idle connection does not need; called before waiting.
+    fn release(&mut self);
+}

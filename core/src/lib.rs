@@ -1,0 +1,41 @@
+//! The memcache, kestrel and tracking protocols as pure state machines.
+//!
+//! This crate contains no networking code, opens no file, starts no thread and reads no clock:
+//! bytes and time go in, events, bytes and deadlines come out. An adapter (`windhover-tokio`, or
+//! one of your own) gives it sockets and timers.
+//!
+//! It has three levels; take only what you want:
+//!
+//! 1. **Codec** – stateless and borrowed: a slice in, a message or "incomplete" or a typed error
+//!    out ([`memcache::request`], [`memcache::response`]).
+//! 2. **Connection** – one peer's state machine with owned buffers, pipelining and deadlines as
+//!    data ([`memcache::ServerConnection`], [`http::ServerConnection`]).
+//! 3. **Service** – what several connections share: the [`queue`] engine and its journal format,
+//!    and the [`tracking`] decoder.
+//!
+//! **The one rule for callers of a connection:** after every input (bytes, end of stream, an
+//! answer, a time-out), call its `poll_output` until it says that it is idle.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+#[cfg(test)]
+extern crate std;
+
+pub mod buffer;
+pub mod endpoint;
+mod limits;
+mod time;
+
+#[cfg(feature = "tracking")]
+pub mod http;
+#[cfg(feature = "memcache")]
+pub mod memcache;
+#[cfg(feature = "queue")]
+pub mod queue;
+#[cfg(feature = "tracking")]
+pub mod tracking;
+
+pub use limits::{Limits, Timeouts};
+pub use time::{Instant, Now, UnixTime};
