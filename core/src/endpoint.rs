@@ -14,6 +14,10 @@ pub enum Next {
     Write,
     /// Nothing to do until bytes come, the waker is called or this instant has come.
     Idle(Instant),
+    /// Everything is written and nothing more will be: close the socket's write half, go on
+    /// reading. Told once, by a protocol whose last answer would be lost in the reset that closing
+    /// a socket with unread bytes sends.
+    CloseWrite,
     /// Everything is written: close the socket.
     Close,
 }
@@ -46,7 +50,9 @@ pub trait Endpoint {
     /// Fills `into` with the slices to write, in order, and returns how many it filled.
     fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize;
 
-    /// The adapter wrote the first `n` unsent bytes.
+    /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now: from
+    /// then on, until some more is written, [`poll_output`](Self::poll_output) says [`Next::Idle`]
+    /// with the deadline for that instead of [`Next::Write`].
     fn wrote(&mut self, n: usize);
 
     /// Gives back the memory that an idle connection does not need; called before waiting.

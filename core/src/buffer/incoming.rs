@@ -41,6 +41,18 @@ impl Incoming {
         &self.bytes
     }
 
+    /// The bytes that are not yet taken, for decoders that work in place.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.searched = 0;
+        &mut self.bytes
+    }
+
+    /// Keeps the first `len` bytes and drops those behind them: what a decoder in place left over.
+    pub fn truncate(&mut self, len: usize) {
+        self.searched = self.searched.min(len);
+        self.bytes.truncate(len);
+    }
+
     /// How many bytes are not yet taken.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -64,6 +76,11 @@ impl Incoming {
             self.bytes.reserve(room);
         }
         &mut self.bytes
+    }
+
+    /// How many bytes can come before the next reserve, which may copy those that are held.
+    pub fn spare(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
     }
 
     /// The place of the first newline, searched from where the last search stopped.

@@ -1,6 +1,7 @@
 //! Bytes that wait to be written.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -94,6 +95,13 @@ impl Outgoing {
         filled
     }
 
+    /// Takes everything that waits, in order.
+    pub fn take(&mut self) -> Vec<Bytes> {
+        self.close_tail();
+        self.pieces_len = 0;
+        core::mem::take(&mut self.pieces).into()
+    }
+
     /// Forgets the first `n` bytes, because they were written; more than [`len`](Self::len) is
     /// taken as all of them. An emptied buffer gives its memory back.
     pub fn advance(&mut self, mut n: usize) {
@@ -118,7 +126,6 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use std::vec;
-    use std::vec::Vec;
 
     use super::*;
 

@@ -1,7 +1,26 @@
 //! HTTP/1.1, server role, as far as a tracking endpoint needs it (RFC 9110, RFC 9112).
+//!
+//! Where the standard leaves a choice, this server takes the strict side, because two programs
+//! that read one request differently are how requests are smuggled:
+//!
+//! - Every line ends in CR LF; a bare LF is refused, in heads and in chunked bodies.
+//! - `Content-Length` is one header of digits only; a second one is refused even when it is equal,
+//!   and so is one beside `Transfer-Encoding`.
+//! - No space before a header's colon, no folded lines, no control characters in values.
+//! - HTTP/1.1 has exactly one `Host`; a request target has no `#`.
+//! - Every error that the connection finds itself ends the connection after its answer.
 
+mod chunked;
+mod connection;
+mod date;
+mod encode;
+mod error;
+mod head;
 mod request;
 mod response;
+mod target;
 
+pub use connection::{Output, ServerConnection};
+pub use error::HttpError;
 pub use request::{Headers, Method, Request};
 pub use response::{Body, Response, Status};

@@ -1,0 +1,456 @@
+//! The server role of one HTTP/1.1 connection: bytes and time in, requests, bytes and deadlines out.
+
+mod reading;
+mod writing;
+
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::BytesMut;
+
+use self::writing::{Progress, Writing};
+use super::chunked::Chunked;
+use super::encode::{self, Persistence};
+use super::error::HttpError;
+use super::head::{Head, Scan};
+use super::request::{Field, Headers, Request};
+use super::response::Response;
+use crate::buffer::Incoming;
+use crate::{Instant, Limits, Now, Timeouts, UnixTime};
+
+/// How long a connection that has said its last word goes on reading, so that closing it does not
+/// take the answer away from a peer that is still sending (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
+/// More header places than this are given back when the connection waits.
+const KEPT_FIELDS: usize = 32;
+/// A deadline that never comes.
+const NEVER: Instant = Instant::from_epoch(Duration::MAX);
+
+/// What a connection wants next; see [`ServerConnection::poll_output`].
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// A request. Answer it with [`ServerConnection::respond`], now or later.
+    Request(Request<'a>),
+    /// Bytes wait to be written: take them with [`ServerConnection::unsent`], then tell how many
+    /// went with [`ServerConnection::wrote`].
+    Write,
+    /// Nothing to do until bytes come, an answer is ready or this instant has come.
+    Idle(Instant),
+    /// Everything is written and nothing more will be: close the write half, go on reading. Told
+    /// once.
+    CloseWrite,
+    /// Close the socket.
+    Close,
+}
+
+/// One peer's connection, in the server's role.
+///
+/// **The rule:** after every input, call [`poll_output`](Self::poll_output) until it says
+/// [`Output::Idle`] or [`Output::Close`]; answer every request that it gives exactly once, in
+/// order. At most [`Limits::pipeline`] requests wait for their answers at a time. Requests that the
+/// connection itself refuses ([`HttpError`]) are answered in their place, and end it.
+///
+/// | phase | reads | leaves it by |
+/// |---|---|---|
+/// | head | while there is room | end of the head → body or taken; error → ending |
+/// | body | while there is room | end of the body → taken; error → ending |
+/// | taken: a request is with the application | while there is room | the next poll → head, or ending after `Connection: close` |
+/// | ending: no further request is begun | no | all is answered and written → lingering or closed |
+/// | lingering: what comes is dropped | yes | end of stream, 2 s, or [`Limits::body`] bytes → closed |
+/// | closed | no | |
+///
+/// "Room" is fewer than [`Limits::pipeline`] unanswered requests, and at most [`Limits::unsent`]
+/// unsent bytes; [`wants_read`](Self::wants_read) tells the adapter. A peer's clock
+/// ([`Timeouts`]) stands still while there is no room, and while only the application owes
+/// something.
+///
+/// ```
+/// use windhover_core::http::{Output, Response, ServerConnection, Status};
+/// use windhover_core::{Limits, Now, Timeouts};
+///
+/// let now = Now::default();
+/// let mut connection =
+///     ServerConnection::new(&Limits::default(), &Timeouts::default(), now.instant);
+/// connection.receive(b"GET /track?data=e30 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+/// match connection.poll_output(now) {
+///     Output::Request(request) => {
+///         assert_eq!((request.path, request.query), ("/track", "data=e30"));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// connection.respond(&Response::new(Status::OK, "text/plain", &b"1"[..]), now.unix);
+///
+/// assert!(matches!(connection.poll_output(now), Output::Write));
+/// let mut slices: [&[u8]; 4] = [&[]; 4];
+/// let n = connection.unsent(&mut slices);
+/// assert!(slices[..n].concat().starts_with(b"HTTP/1.1 200 OK\r\n"));
+/// let written = slices[..n].iter().map(|slice| slice.len()).sum();
+/// connection.wrote(written);
+/// assert!(matches!(connection.poll_output(now), Output::Idle(_)));
+/// ```
+#[derive(Debug)]
+pub struct ServerConnection {
+    bounds: Bounds,
+    timeouts: Timeouts,
+    incoming: Incoming,
+    writing: Writing,
+    phase: Phase,
+    /// The head of the request that is read or taken.
+    head: Head,
+    fields: Vec<Field>,
+    unanswered: VecDeque<Unanswered>,
+    error: Option<HttpError>,
+    /// `error` waits for its place in the order; whether it answers a `HEAD`.
+    error_owed: Option<bool>,
+    /// Since when the peer owes what is waited for.
+    since: Instant,
+    end_of_stream: bool,
+    shutting_down: bool,
+    /// The peer may be sending what nobody will read.
+    linger: bool,
+}
+
+/// The part of [`Limits`] that is about this protocol.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    head: usize,
+    headers: usize,
+    body: usize,
+    pipeline: usize,
+    unsent: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Head(Scan),
+    Body {
+        head: usize,
+        body: Body,
+        continue_owed: bool,
+    },
+    /// The application has a request, which is the first `whole` bytes of the buffer.
+    Taken {
+        whole: usize,
+    },
+    Ending,
+    Lingering {
+        until: Instant,
+        left: usize,
+    },
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    Bytes(usize),
+    Chunked(Chunked),
+}
+
+/// What an answer needs to know of its request.
+#[derive(Clone, Copy, Debug)]
+struct Unanswered {
+    is_head: bool,
+    http10: bool,
+    close: bool,
+}
+
+/// What a poll came to, before the request is borrowed from the buffer.
+enum Step {
+    Request { head: usize, body: usize },
+    Write,
+    Idle(Instant),
+    CloseWrite,
+    Close,
+}
+
+impl ServerConnection {
+    /// A connection that was accepted at `now`.
+    pub fn new(limits: &Limits, timeouts: &Timeouts, now: Instant) -> Self {
+        Self {
+            bounds: Bounds {
+                head: limits.head,
+                headers: limits.headers,
+                body: limits.body,
+                pipeline: limits.pipeline.max(1),
+                unsent: limits.unsent,
+            },
+            timeouts: timeouts.clone(),
+            incoming: Incoming::new(),
+            writing: Writing::default(),
+            phase: Phase::Head(Scan::default()),
+            head: Head::default(),
+            fields: Vec::new(),
+            unanswered: VecDeque::new(),
+            error: None,
+            error_owed: None,
+            since: now,
+            end_of_stream: false,
+            shutting_down: false,
+            linger: false,
+        }
+    }
+
+    /// The peer sent `bytes`.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.incoming.receive(bytes);
+    }
+
+    /// A buffer with spare capacity that a read may append to directly; at most 64 KiB are reserved
+    /// at a time, whatever length the peer declared.
+    pub fn read_buffer(&mut self) -> &mut BytesMut {
+        let expected = match self.phase {
+            Phase::Body { head, body: Body::Bytes(length), .. } => {
+                (head + length).saturating_sub(self.incoming.len())
+            }
+            _ => 0,
+        };
+        self.incoming.read_buffer(expected)
+    }
+
+    /// Whether more bytes are wanted. While it is `false`, do not read: that is the backpressure
+    /// that the peer feels.
+    pub fn wants_read(&self) -> bool {
+        !self.end_of_stream
+            && match self.phase {
+                Phase::Head(_) | Phase::Body { .. } | Phase::Taken { .. } => self.has_room(),
+                Phase::Lingering { .. } => true,
+                Phase::Ending | Phase::Closed => false,
+            }
+    }
+
+    /// The peer will send no more bytes. What it has sent whole is still answered.
+    pub fn end_of_stream(&mut self) {
+        self.end_of_stream = true;
+    }
+
+    /// Asks for an orderly end: the requests that the application has are answered, the last one
+    /// with `Connection: close`; when it has none, the one that is half received is. A connection
+    /// between two requests closes.
+    pub fn shut_down(&mut self) {
+        self.shutting_down = true;
+        self.drop_taken();
+        if !matches!(self.phase, Phase::Head(_) | Phase::Body { .. }) {
+            return;
+        }
+        // Otherwise the next poll ends it, once it has seen what came.
+        if let Some(last) = self.unanswered.back_mut() {
+            last.close = true;
+            self.end();
+        }
+    }
+
+    /// The error that this connection ended with, if it did: for logs and counters.
+    pub fn error(&self) -> Option<HttpError> {
+        self.error
+    }
+
+    /// Does what can be done at `now`, and says what comes next. A [`Request`] borrows the
+    /// connection's buffer; its bytes are dropped with the next call.
+    pub fn poll_output(&mut self, now: Now) -> Output<'_> {
+        match self.step(now) {
+            Step::Request { head, body } => {
+                let (head, behind) =
+                    self.incoming.bytes().split_at_checked(head).unwrap_or_default();
+                let path = self.head.path.text(head);
+                Output::Request(Request {
+                    method: self.head.method,
+                    path: if path.is_empty() { "/" } else { path },
+                    query: self.head.query.text(head),
+                    headers: Headers::in_head(head, &self.fields),
+                    body: behind.get(..body).unwrap_or_default(),
+                })
+            }
+            Step::Write => Output::Write,
+            Step::Idle(at) => Output::Idle(at),
+            Step::CloseWrite => Output::CloseWrite,
+            Step::Close => Output::Close,
+        }
+    }
+
+    /// Answers the oldest unanswered request; does nothing when there is none. `date` becomes the
+    /// `Date` header.
+    pub fn respond(&mut self, response: &Response, date: UnixTime) {
+        let Some(request) = self.unanswered.pop_front() else {
+            return;
+        };
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        let persistence = match request {
+            Unanswered { close: true, .. } => Persistence::Close,
+            Unanswered { http10: true, .. } => Persistence::KeepAlive,
+            Unanswered { .. } => Persistence::Implied,
+        };
+        encode::response(response, request.is_head, persistence, date, &mut self.writing.out);
+    }
+
+    /// How many requests wait for their answers.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    /// Fills `into` with the slices to write, in order, and returns how many it filled.
+    pub fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
+        self.writing.out.slices(into)
+    }
+
+    /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now:
+    /// [`poll_output`](Self::poll_output) says [`Output::Idle`] instead of [`Output::Write`] until
+    /// some more is written or the deadline for that has passed.
+    pub fn wrote(&mut self, n: usize) {
+        self.writing.wrote(n);
+    }
+
+    /// Gives back the memory that an idle connection does not need; to be called before waiting.
+    pub fn release(&mut self) {
+        self.incoming.release();
+        if self.incoming.is_empty() && self.fields.capacity() > KEPT_FIELDS {
+            self.fields = Vec::new();
+        }
+    }
+
+    fn step(&mut self, now: Now) -> Step {
+        self.drop_taken();
+        self.hold_clock(now.instant);
+        if self.has_room() {
+            match self.read(now.instant) {
+                Ok(Some(request)) => return request,
+                Ok(None) => self.end_if_over(),
+                Err(error) => self.refuse(error),
+            }
+        }
+        self.hold_clock(now.instant);
+        if self.peer_deadline() <= now.instant {
+            self.give_up();
+        }
+        self.answer_error(now.unix);
+        self.write_or_wait(now.instant)
+    }
+
+    fn has_room(&self) -> bool {
+        self.unanswered.len() < self.bounds.pipeline && self.writing.out.len() <= self.bounds.unsent
+    }
+
+    /// Drops the request that the application had at the last poll.
+    fn drop_taken(&mut self) {
+        if let Phase::Taken { whole } = self.phase {
+            self.incoming.consume(whole);
+            self.phase = Phase::Head(Scan::default());
+            if self.head.close {
+                self.end();
+            }
+        }
+    }
+
+    /// Begins no further request. What came behind the last one is dropped.
+    fn end(&mut self) {
+        self.linger |= !self.incoming.is_empty();
+        self.incoming = Incoming::new();
+        self.phase = Phase::Ending;
+    }
+
+    fn refuse(&mut self, error: HttpError) {
+        self.error = Some(error);
+        self.error_owed = Some(self.incoming.bytes().starts_with(b"HEAD "));
+        self.end();
+        self.linger = true;
+    }
+
+    /// Ends when no further request can come, or none is wanted. Everything that came was read.
+    fn end_if_over(&mut self) {
+        match self.phase {
+            Phase::Head(Scan { begun: true, .. }) | Phase::Body { .. } if self.end_of_stream => {
+                self.refuse(HttpError::Incomplete);
+            }
+            Phase::Head(Scan { begun: false, .. }) if self.end_of_stream || self.shutting_down => {
+                self.end();
+            }
+            _ => {}
+        }
+    }
+
+    /// The peer's deadline has passed.
+    fn give_up(&mut self) {
+        match self.phase {
+            Phase::Head(Scan { begun: true, .. }) => self.refuse(HttpError::HeadTimeout),
+            Phase::Head(_) => self.end(),
+            Phase::Body { .. } => self.refuse(HttpError::BodyTimeout),
+            _ => {}
+        }
+    }
+
+    /// Whether the peer owes something, and how long it may take for that from `since` on.
+    fn peer_timeout(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Head(Scan { begun: true, .. }) => self.has_room().then_some(self.timeouts.head),
+            Phase::Head(_) => {
+                let nothing_owed = self.unanswered.is_empty() && self.writing.out.is_empty();
+                nothing_owed.then_some(self.timeouts.idle)
+            }
+            Phase::Body { continue_owed, .. } => {
+                (self.has_room() && !continue_owed).then_some(self.timeouts.body)
+            }
+            _ => None,
+        }
+    }
+
+    fn peer_deadline(&self) -> Instant {
+        self.peer_timeout().map_or(NEVER, |timeout| self.since + timeout)
+    }
+
+    /// The peer's clock stands still while the peer owes nothing.
+    fn hold_clock(&mut self, now: Instant) {
+        if self.peer_timeout().is_none() {
+            self.since = now;
+        }
+    }
+
+    fn answer_error(&mut self, date: UnixTime) {
+        if !self.unanswered.is_empty() {
+            return;
+        }
+        if let (Some(error), Some(is_head)) = (self.error, self.error_owed.take()) {
+            let text = format!("{error}\n").into_bytes();
+            let response = Response::new(error.status(), "text/plain; charset=utf-8", text);
+            encode::response(&response, is_head, Persistence::Close, date, &mut self.writing.out);
+        }
+    }
+
+    fn write_or_wait(&mut self, now: Instant) -> Step {
+        match self.writing.poll(now, self.timeouts.write) {
+            Progress::Done => {}
+            Progress::Wanted => return Step::Write,
+            Progress::Blocked(deadline) => return Step::Idle(deadline.min(self.peer_deadline())),
+            Progress::Overdue => {
+                self.writing = Writing::default();
+                self.phase = Phase::Closed;
+                return Step::Close;
+            }
+        }
+        match self.phase {
+            Phase::Ending if !self.unanswered.is_empty() => Step::Idle(NEVER),
+            Phase::Ending if self.linger && !self.end_of_stream => {
+                self.phase = Phase::Lingering { until: now + LINGER, left: self.bounds.body };
+                Step::CloseWrite
+            }
+            Phase::Ending | Phase::Closed => {
+                self.phase = Phase::Closed;
+                Step::Close
+            }
+            Phase::Lingering { until, left } => {
+                let come = self.incoming.len();
+                self.incoming.consume(come);
+                let left = left.saturating_sub(come);
+                if self.end_of_stream || left == 0 || until <= now {
+                    self.phase = Phase::Closed;
+                    return Step::Close;
+                }
+                self.phase = Phase::Lingering { until, left };
+                Step::Idle(until)
+            }
+            _ => Step::Idle(self.peer_deadline()),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Responses as bytes.
+
+use alloc::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::date::imf_fixdate;
+use super::response::{Response, Status};
+use crate::UnixTime;
+use crate::buffer::Outgoing;
+
+/// What an answer says about the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Persistence {
+    /// Nothing: HTTP/1.1 keeps it open.
+    Implied,
+    /// An HTTP/1.0 peer asked for it to stay open.
+    KeepAlive,
+    /// This is the last answer.
+    Close,
+}
+
+/// Room for the head of most answers.
+const HEAD: usize = 384;
+/// Room for as much of a body as is copied behind its head.
+const COPIED_BODY: usize = 4096;
+
+/// Headers that the connection writes itself.
+const OWN: [&str; 4] = ["connection", "content-length", "date", "transfer-encoding"];
+
+/// Appends `response`; the body is left out for `HEAD`, and for the statuses that have none.
+pub(super) fn response(
+    response: &Response,
+    is_head: bool,
+    persistence: Persistence,
+    date: UnixTime,
+    out: &mut Outgoing,
+) {
+    let status = match response.status {
+        Status(200..=599) => response.status,
+        Status(_) => Status::INTERNAL_SERVER_ERROR,
+    };
+    // One allocation for the answer instead of one for each doubling.
+    out.tail().reserve(HEAD + response.body.len().min(COPIED_BODY));
+    out.put(b"HTTP/1.1 ");
+    decimal(usize::from(status.0), out);
+    out.put(b" ");
+    out.put(status.reason().as_bytes());
+    out.put(b"\r\nDate: ");
+    out.put(&imf_fixdate(date));
+    // RFC 9110 §8.6: a 204 has no length, a 304 need not have one.
+    let has_body = !matches!(status.0, 204 | 304);
+    if has_body {
+        out.put(b"\r\nContent-Length: ");
+        decimal(response.body.len(), out);
+    }
+    out.put(match persistence {
+        Persistence::Implied => b"\r\n",
+        Persistence::KeepAlive => b"\r\nConnection: keep-alive\r\n",
+        Persistence::Close => b"\r\nConnection: close\r\n",
+    });
+    if !response.content_type.is_empty() {
+        header("Content-Type", response.content_type, out);
+    }
+    for (name, value) in response.fixed_headers {
+        header(name, value, out);
+    }
+    for (name, value) in &response.headers {
+        header(name, value, out);
+    }
+    out.put(b"\r\n");
+    if has_body && !is_head {
+        match &response.body {
+            Cow::Borrowed(body) => out.put_shared(Bytes::from_static(body)),
+            Cow::Owned(body) => out.put(body),
+        }
+    }
+}
+
+/// Appends a header line, unless it could be read as anything but that header.
+fn header(name: &str, value: &str, out: &mut Outgoing) {
+    let is_sound = is_token(name)
+        && value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+        && !OWN.iter().any(|own| own.eq_ignore_ascii_case(name));
+    if is_sound {
+        out.put(name.as_bytes());
+        out.put(b": ");
+        out.put(value.as_bytes());
+        out.put(b"\r\n");
+    }
+}
+
+fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(is_token_byte)
+}
+
+/// Whether `byte` may stand in a method or a header's name (RFC 9110 §5.6.2).
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn decimal(mut number: usize, out: &mut Outgoing) {
+    // 20 digits hold every 64-bit number.
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    for place in digits.iter_mut().rev() {
+        // Below 10.
+        #[allow(clippy::cast_possible_truncation)]
+        let digit = (number % 10) as u8;
+        *place = b'0' + digit;
+        first -= 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.put(digits.get(first..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    fn encode(what: &Response, is_head: bool, persistence: Persistence) -> String {
+        let mut out = Outgoing::new();
+        response(what, is_head, persistence, UnixTime::from_secs(784_111_777), &mut out);
+        let mut slices: [&[u8]; 4] = [&[]; 4];
+        let n = out.slices(&mut slices);
+        String::from_utf8(slices[..n].concat()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_to_get() {
+        let mut answer = Response::new(Status::OK, "text/plain", &b"1"[..])
+            .with_header("Location", String::from("/x"));
+        answer.fixed_headers = &[("Cache-Control", "no-cache")];
+        assert_eq!(
+            encode(&answer, false, Persistence::Implied),
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 1\r\n\
+             Content-Type: text/plain\r\nCache-Control: no-cache\r\nLocation: /x\r\n\r\n1"
+        );
+    }
+
+    #[test]
+    fn an_answer_to_head_has_the_length_and_no_body() {
+        let answer = Response::new(Status::OK, "", &b"0123456789"[..]);
+        assert_eq!(
+            encode(&answer, true, Persistence::Close),
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 10\r\n\
+             Connection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn an_answer_without_content_has_no_length() {
+        let answer = Response::new(Status::NO_CONTENT, "", &b"ignored"[..]);
+        assert_eq!(
+            encode(&answer, false, Persistence::KeepAlive),
+            "HTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Connection: keep-alive\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn what_could_forge_a_header_is_not_sent() {
+        let answer = Response::new(Status::FOUND, "text/plain\r\nX-A: 1", &b""[..])
+            .with_header("Location", "/\r\nSet-Cookie: a=b")
+            .with_header("X-Nul", "\0")
+            .with_header("X Space", "1")
+            .with_header("", "1")
+            .with_header("content-length", "100")
+            .with_header("Transfer-Encoding", "chunked")
+            .with_header("X-Good", "caf\u{e9}\tau lait");
+        assert_eq!(
+            encode(&answer, false, Persistence::Implied),
+            "HTTP/1.1 302 Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\
+             X-Good: caf\u{e9}\tau lait\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_status_that_is_no_final_answer_becomes_500() {
+        for code in [0, 99, 100, 199, 600, 65_535] {
+            let answer = Response::new(Status(code), "", &b""[..]);
+            let text = encode(&answer, false, Persistence::Implied);
+            assert!(text.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_length() {
+        for number in [0, 9, 10, 99, 12_345, usize::MAX] {
+            let mut out = Outgoing::new();
+            decimal(number, &mut out);
+            let mut slices: [&[u8]; 1] = [&[]];
+            out.slices(&mut slices);
+            assert_eq!(slices[0], std::format!("{number}").as_bytes());
+        }
+    }
+}
