@@ -1,1 +1,93 @@
-//! windhover-tokio
+//! Tokio sockets and timers around the connections of `windhover-core`.
+//!
+//! [`serve`] accepts connections and drives an [`Endpoint`] for each of them until a [`Shutdown`]
+//! is triggered. Nothing here knows a protocol: the same loop serves HTTP and memcache.
+//!
+//! ```
+//! use std::task::Context;
+//!
+//! use windhover_core::buffer::{Incoming, Outgoing};
+//! use windhover_core::endpoint::{Endpoint, Next};
+//! use windhover_core::{Instant, Now};
+//! use windhover_tokio::{ServeOptions, Shutdown, serve};
+//!
+//! /// Says what it is told.
+//! #[derive(Default)]
+//! struct Echo {
+//!     incoming: Incoming,
+//!     outgoing: Outgoing,
+//!     ended: bool,
+//! }
+//!
+//! impl Endpoint for Echo {
+//!     fn read_buffer(&mut self) -> &mut bytes::BytesMut {
+//!         self.incoming.read_buffer(0)
+//!     }
+//!     fn wants_read(&self) -> bool {
+//!         !self.ended && self.outgoing.is_empty()
+//!     }
+//!     fn end_of_stream(&mut self) {
+//!         self.ended = true;
+//!     }
+//!     fn shut_down(&mut self) {
+//!         self.ended = true;
+//!     }
+//!     fn poll_output(&mut self, now: Now, _: &mut Context<'_>) -> Next {
+//!         self.outgoing.put_shared(self.incoming.take(usize::MAX));
+//!         match (self.outgoing.is_empty(), self.ended) {
+//!             (false, _) => Next::Write,
+//!             (true, true) => Next::Close,
+//!             (true, false) => Next::Idle(now.instant + std::time::Duration::from_secs(60)),
+//!         }
+//!     }
+//!     fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
+//!         self.outgoing.slices(into)
+//!     }
+//!     fn wrote(&mut self, n: usize) {
+//!         self.outgoing.advance(n);
+//!     }
+//!     fn release(&mut self) {
+//!         self.incoming.release();
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let address = listener.local_addr()?;
+//! let shutdown = Shutdown::new();
+//! let server = tokio::spawn(serve(
+//!     listener,
+//!     |_peer, _now| Echo::default(),
+//!     ServeOptions::default(),
+//!     shutdown.clone(),
+//! ));
+//!
+//! let mut peer = tokio::net::TcpStream::connect(address).await?;
+//! peer.write_all(b"hello").await?;
+//! let mut answer = [0; 5];
+//! peer.read_exact(&mut answer).await?;
+//! assert_eq!(&answer, b"hello");
+//!
+//! shutdown.trigger();
+//! assert_eq!(server.await?.cut, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Endpoint`]: windhover_core::endpoint::Endpoint
+
+mod clock;
+mod connection;
+mod counters;
+mod listener;
+mod shutdown;
+mod signal;
+
+pub use clock::Clock;
+pub use counters::Counters;
+pub use listener::{AcceptErrorHook, ServeOptions, ServeReport, serve};
+pub use shutdown::Shutdown;
+pub use signal::shut_down_on_signal;

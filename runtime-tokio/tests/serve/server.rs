@@ -1,0 +1,101 @@
+//! A server for one test, and peers for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use windhover_core::endpoint::Endpoint;
+use windhover_tokio::{Counters, ServeOptions, ServeReport, Shutdown, serve};
+
+/// Longer than anything here takes; a test that waits for it has failed.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) shutdown: Shutdown,
+    task: JoinHandle<ServeReport>,
+}
+
+impl Server {
+    pub(crate) async fn start<E: Endpoint + Send + 'static>(
+        accept: impl Fn() -> E + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(ServeOptions::default(), accept).await
+    }
+
+    pub(crate) async fn with<E: Endpoint + Send + 'static>(
+        options: ServeOptions,
+        accept: impl Fn() -> E + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let counters = Arc::clone(&options.counters);
+        let shutdown = Shutdown::new();
+        let accept = move |_, _| accept();
+        let task = tokio::spawn(serve(listener, accept, options, shutdown.clone()));
+        Self { address, counters, shutdown, task }
+    }
+
+    pub(crate) async fn connect(&self) -> Peer {
+        Peer(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// Triggers the shutdown and waits for the end.
+    pub(crate) async fn shut_down(self) -> ServeReport {
+        self.shutdown.trigger();
+        self.ended().await
+    }
+
+    pub(crate) async fn ended(self) -> ServeReport {
+        timeout(SOON, self.task).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn until_active(&self, expected: u64) {
+        eventually("as many connections", || self.counters.active() == expected).await;
+    }
+}
+
+pub(crate) struct Peer(pub(crate) TcpStream);
+
+impl Peer {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        timeout(SOON, self.0.write_all(bytes)).await.unwrap().unwrap();
+    }
+
+    pub(crate) async fn receive(&mut self, n: usize) -> Vec<u8> {
+        let mut bytes = vec![0; n];
+        timeout(SOON, self.0.read_exact(&mut bytes)).await.unwrap().unwrap();
+        bytes
+    }
+
+    pub(crate) async fn receive_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        timeout(SOON, self.0.read_to_end(&mut bytes)).await.unwrap().unwrap();
+        bytes
+    }
+
+    /// Whether nothing comes for a while.
+    pub(crate) async fn is_silent(&mut self) -> bool {
+        timeout(Duration::from_millis(150), self.0.read_u8()).await.is_err()
+    }
+
+    /// Closes with a reset instead of an end of stream.
+    pub(crate) fn reset(self) {
+        self.0.set_zero_linger().unwrap();
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(timeout(SOON, wait).await.is_ok(), "never: {what}");
+}
