@@ -1,1 +1,54 @@
-//! The queue engine.
+//! The queue engine and the format of its journal.
+//!
+//! The [`Engine`] holds kestrel-like queues: items go in with [`put`](Engine::put), come out with
+//! [`get`](Engine::get) (at once, reliably with open, close and abort, or after a wait). It does no
+//! I/O: the bytes to append to a journal come out of it ([`Engine::begin_append`]), and it is told
+//! what became of them ([`Engine::journaled`]). An item can be read, and its sender is told
+//! "stored", only after its bytes were reported safe.
+//!
+//! The journal is a chain of segments ([`segment`]) of checksummed records ([`record`]);
+//! [`Recovery`] turns it back into an engine and reports every damage that it sees.
+//!
+//! ```
+//! use windhover_core::Now;
+//! use windhover_core::queue::{ConnId, Engine, Config, OpId, Outcome, Output, PutBuilder, Read};
+//!
+//! let mut engine = Engine::new(Config::default());
+//! let now = Now::default();
+//! let mut put = PutBuilder::new(b"events", now.unix)?;
+//! put.item(None, b"hello");
+//! engine.put(OpId(1), put.finish(), now)?;
+//!
+//! // The caller writes this batch to its journal, syncs it, and says so.
+//! let batch = engine.begin_append().expect("a put leaves bytes to append");
+//! engine.journaled(batch.commit, Ok(1), now);
+//! assert_eq!(engine.poll_output(now), Output::Done { op: OpId(1), outcome: Outcome::Stored });
+//!
+//! let got = engine.get(OpId(2), ConnId(1), b"events", Read::default(), now);
+//! assert_eq!(got, Some(Outcome::Item(b"hello".as_slice().into())));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod config;
+mod engine;
+mod items;
+mod name;
+mod outcome;
+mod put;
+mod read;
+pub mod record;
+mod recovery;
+pub mod segment;
+pub mod state;
+mod stats;
+mod usage;
+mod waiters;
+
+pub use config::Config;
+pub use engine::{Batch, Engine, NotAppended, Output};
+pub use name::{BadName, check_name};
+pub use outcome::{ConnId, OpId, Outcome, ReadError, Refused};
+pub use put::{Put, PutBuilder};
+pub use read::{Action, Read};
+pub use recovery::{Place, Recovered, Recovery, SegmentReport};
+pub use stats::{EngineStats, QueueStats};

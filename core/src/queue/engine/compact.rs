@@ -1,0 +1,116 @@
+//! Compaction: live items are written again behind the journal's end, so that old segments can go.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::super::items::Item;
+use super::super::put::PutBuilder;
+use super::{Engine, NotAppended};
+
+/// Most bytes of items written again at a time: a turn of compaction must not hold up puts.
+const TURN: u64 = 1024 * 1024;
+
+/// An item that is being written again.
+#[derive(Debug)]
+pub(super) struct Move {
+    commit: u64,
+    queue: Bytes,
+    id: u64,
+}
+
+impl Engine {
+    /// The oldest segment that is still needed when `active` is the one being written: those
+    /// before it can be deleted.
+    pub fn oldest_needed(&self, active: u64) -> u64 {
+        self.usage.oldest().map_or(active, |(number, _)| number.min(active))
+    }
+
+    /// Whether compaction is worth it for a journal of that many bytes; the reasonable call after
+    /// each batch. Writes some items of the oldest segment again, which come out with the next
+    /// batch.
+    pub fn compact(&mut self, journal_len: u64, active: u64) {
+        let live = self.usage.live_bytes();
+        let worth = journal_len > self.config.compact_from
+            && journal_len > live.saturating_mul(self.config.compact_ratio);
+        let Some((oldest, max_id)) = self.usage.oldest().filter(|(oldest, _)| *oldest < active)
+        else {
+            return;
+        };
+        if !worth || !self.moves.is_empty() {
+            return;
+        }
+        let mut found: Vec<(Bytes, Item)> = Vec::new();
+        let mut bytes = 0;
+        let held = self
+            .reserved
+            .values()
+            .flatten()
+            .map(|r| (&r.queue, &r.item))
+            .chain(self.handed.values().map(|h| (&h.queue, &h.item)));
+        let ready = self.queues.iter().flat_map(|(name, queue)| {
+            queue.ready.iter().take_while(|item| item.id <= max_id).map(move |item| (name, item))
+        });
+        for (queue, item) in held.chain(ready).filter(|(_, item)| item.segment == oldest) {
+            if bytes > TURN {
+                break;
+            }
+            bytes += item.journal_len();
+            found.push((queue.clone(), item.clone()));
+        }
+        for (queue, item) in found {
+            self.write_again(queue, &item);
+        }
+    }
+
+    /// Writes the items again that are open or handed over.
+    pub(super) fn rewrite_reserved(&mut self, queue: &Bytes) {
+        let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
+        let handed = self.handed.values().map(|h| (&h.queue, &h.item));
+        let found: Vec<Item> = held
+            .chain(handed)
+            .filter(|(name, _)| *name == queue)
+            .map(|(_, item)| item.clone())
+            .collect();
+        for item in found {
+            self.write_again(queue.clone(), &item);
+        }
+    }
+
+    fn write_again(&mut self, queue: Bytes, item: &Item) {
+        // Only names that were checked are in the engine, so this never fails; were it to, the
+        // item would stay where it is.
+        let Ok(mut put) = PutBuilder::new(&queue, item.added) else {
+            return;
+        };
+        put.item(Some(item.expires), &item.data);
+        self.append.put_shared(put.finish().into_record(item.id));
+        self.moves.push_back(Move { commit: self.next_commit, queue, id: item.id });
+    }
+
+    pub(super) fn settle_moves(&mut self, commit: u64, result: Result<u64, NotAppended>) {
+        let mut again = Vec::new();
+        while self.moves.front().is_some_and(|moved| moved.commit <= commit) {
+            let Some(moved) = self.moves.pop_front() else {
+                break;
+            };
+            let held = self.reserved.values_mut().flatten().map(|r| &mut r.item);
+            let handed = self.handed.values_mut().map(|h| &mut h.item);
+            let ready = self.queues.get_mut(&moved.queue).and_then(|q| q.find_mut(moved.id));
+            let Some(item) = ready.or_else(|| held.chain(handed).find(|i| i.id == moved.id)) else {
+                continue;
+            };
+            let Ok(segment) = result else {
+                again.push((moved.queue, item.clone()));
+                continue;
+            };
+            self.usage.remove(item.segment, item.journal_len());
+            item.segment = segment;
+            self.usage.add(segment, item.id, item.journal_len());
+        }
+        // A discard in the lost batch is written again, and so must be what it would take along.
+        for (queue, item) in again {
+            self.write_again(queue, &item);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What an operator does to whole queues, and what they can see of them.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::super::record::{self, Kind};
+use super::super::stats::{EngineStats, QueueStats};
+use super::Engine;
+use crate::Now;
+
+impl Engine {
+    /// Drops every readable item of a queue; open reads keep theirs (kestrel's `flush`).
+    pub fn flush(&mut self, queue: &[u8]) {
+        let Some(line) = self.queues.get_mut(queue) else {
+            return;
+        };
+        line.stats.total_flushes += 1;
+        let name = line.name.clone();
+        let Some(below) = line.clear(&mut self.usage) else {
+            return;
+        };
+        let (append, removals) = (&mut self.append, &mut self.removals);
+        // Items that are open have ids below as well: written behind the discard, they stay.
+        record::encode(Kind::Discard, below, &name, |piece| {
+            append.put(piece);
+            removals.extend_from_slice(piece);
+        });
+        self.rewrite_reserved(&name);
+    }
+
+    /// Flushes every queue (kestrel's `flush_all`).
+    pub fn flush_all(&mut self) {
+        for name in self.names() {
+            self.flush(&name);
+        }
+    }
+
+    /// Deletes a queue with what is readable in it (kestrel's `delete`). A queue in which reads
+    /// are open or waiting, or to which puts are on their way, stays as an empty one.
+    pub fn delete(&mut self, queue: &[u8]) {
+        self.flush(queue);
+        let Some(line) = self.queues.get(queue) else {
+            return;
+        };
+        if line.held() == 0 && self.waiters.first(&line.name).is_none() {
+            self.queues.remove(queue);
+            self.stats.queue_deletes += 1;
+        }
+    }
+
+    /// Drops the expired items at a queue's head; returns how many (kestrel's `flush_expired`).
+    pub fn flush_expired(&mut self, queue: &[u8], now: Now) -> u64 {
+        self.drop_expired(queue, now.unix)
+    }
+
+    /// [`flush_expired`](Self::flush_expired) for every queue; returns how many in all.
+    pub fn flush_all_expired(&mut self, now: Now) -> u64 {
+        self.names().iter().map(|name| self.flush_expired(name, now)).sum()
+    }
+
+    fn names(&self) -> Vec<Bytes> {
+        self.queues.keys().cloned().collect()
+    }
+
+    /// The counters of the engine.
+    pub fn stats(&self) -> EngineStats {
+        let (mut items, mut bytes) = (0, 0);
+        for queue in self.queues.values() {
+            items += queue.ready.len() as u64;
+            bytes += queue.stats.bytes;
+        }
+        EngineStats { items, bytes, backlog_bytes: self.backlog, ..self.stats }
+    }
+
+    /// The counters of each queue, by name.
+    pub fn queue_stats(&self) -> impl Iterator<Item = (&[u8], QueueStats)> {
+        self.queues.iter().map(|(name, queue)| {
+            let stats = QueueStats {
+                items: queue.ready.len() as u64,
+                waiters: self.waiters.count(name),
+                open_transactions: queue.reserved,
+                ..queue.stats
+            };
+            (name.as_ref(), stats)
+        })
+    }
+}

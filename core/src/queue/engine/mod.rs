@@ -1,0 +1,301 @@
+//! The queue engine: puts and the hand-over to the journal.
+
+mod compact;
+mod manage;
+mod reads;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use self::reads::{Handed, Reserved};
+use super::config::Config;
+use super::items::{Item, Queue};
+use super::outcome::{ConnId, OpId, Outcome, Refused};
+use super::put::Put;
+use super::record::{self, Kind};
+use super::stats::EngineStats;
+use super::usage::Usage;
+use super::waiters::Waiters;
+use crate::buffer::Outgoing;
+use crate::{Instant, Now, UnixTime};
+
+/// Bytes to append to the journal, in one piece and in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// To be named in [`Engine::journaled`].
+    pub commit: u64,
+    /// The bytes.
+    pub pieces: Vec<Bytes>,
+    /// How many bytes that is.
+    pub len: u64,
+}
+
+/// What an engine has to say; see [`Engine::poll_output`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// An operation ended.
+    Done {
+        /// Which one.
+        op: OpId,
+        /// How. An item is the reader's only after [`Engine::collect`].
+        outcome: Outcome,
+    },
+    /// Bytes wait for the journal: [`Engine::begin_append`].
+    Append,
+    /// Nothing to do before this instant (if any), unless something is called.
+    Idle(Option<Instant>),
+}
+
+/// A put whose bytes are not yet known to be safe.
+#[derive(Debug)]
+struct Pending {
+    commit: u64,
+    op: OpId,
+    queue: Bytes,
+    first_id: u64,
+    /// The record's body behind the name.
+    rest: Bytes,
+    items: u64,
+    data_len: u64,
+    record_len: u64,
+}
+
+/// Kestrel-like queues as a pure state machine.
+///
+/// **The rule:** after every call, take [`poll_output`](Self::poll_output) until it says
+/// [`Output::Idle`], or [`Output::Append`] while a batch is on its way.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    queues: BTreeMap<Bytes, Queue>,
+    /// Ids are unique over all queues and never used again, so that a removal that reaches the
+    /// journal late can never meet another item.
+    next_id: u64,
+    pending: VecDeque<Pending>,
+    /// Gathers the next batch.
+    append: Outgoing,
+    /// The removals in the next batch, and in the one on its way: they must not be lost with it.
+    removals: BytesMut,
+    removals_in_flight: BytesMut,
+    next_commit: u64,
+    in_flight: Option<u64>,
+    /// Bytes of puts that wait, in `append` or on their way.
+    backlog: u64,
+    moves: VecDeque<compact::Move>,
+    usage: Usage,
+    waiters: Waiters,
+    reserved: BTreeMap<ConnId, Vec<Reserved>>,
+    handed: BTreeMap<OpId, Handed>,
+    done: VecDeque<(OpId, Outcome)>,
+    stats: EngineStats,
+}
+
+impl Engine {
+    /// An engine without queues.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            queues: BTreeMap::new(),
+            next_id: 1,
+            pending: VecDeque::new(),
+            append: Outgoing::new(),
+            removals: BytesMut::new(),
+            removals_in_flight: BytesMut::new(),
+            next_commit: 1,
+            in_flight: None,
+            backlog: 0,
+            moves: VecDeque::new(),
+            usage: Usage::default(),
+            waiters: Waiters::default(),
+            reserved: BTreeMap::new(),
+            handed: BTreeMap::new(),
+            done: VecDeque::new(),
+            stats: EngineStats::default(),
+        }
+    }
+
+    /// An engine with the items that a journal held.
+    pub(super) fn recovered(
+        config: Config,
+        items: BTreeMap<Bytes, BTreeMap<u64, Item>>,
+        next_id: u64,
+        now: UnixTime,
+    ) -> Self {
+        let mut engine = Self::new(config);
+        engine.next_id = next_id;
+        for (name, items) in items.into_iter().filter(|(_, items)| !items.is_empty()) {
+            let mut queue = Queue::new(name.clone(), now);
+            for (id, item) in items {
+                engine.usage.add(item.segment, id, item.journal_len());
+                queue.insert(item);
+            }
+            engine.queues.insert(name, queue);
+        }
+        engine
+    }
+
+    /// Puts items, all or none. When the put is not refused at once, [`Output::Done`] says later
+    /// whether the items are [`Stored`](Outcome::Stored) or
+    /// [`NotJournaled`](Outcome::NotJournaled); until then no reader sees them.
+    ///
+    /// # Errors
+    /// [`Refused`] says which bound the put would break; nothing was taken.
+    pub fn put(&mut self, op: OpId, put: Put, now: Now) -> Result<(), Refused> {
+        let (items, data_len, record_len) =
+            (u64::from(put.items()), put.data_len(), put.record_len());
+        self.stats.cmd_set += 1;
+        if put.largest() > self.config.max_item_bytes {
+            let (len, limit) = (put.largest(), self.config.max_item_bytes);
+            return Err(Refused::ItemTooLarge { len, limit });
+        }
+        if items == 0 {
+            self.done.push_back((op, Outcome::Stored));
+            return Ok(());
+        }
+        if self.backlog.saturating_add(record_len) > self.config.max_backlog {
+            return Err(Refused::Busy);
+        }
+        let (max_items, max_bytes) = (self.config.max_items, self.config.max_bytes);
+        let queue = self.queue_or_new(put.queue(), now).ok_or(Refused::TooManyQueues)?;
+        if queue.held().saturating_add(items) > max_items
+            || queue.held_bytes().saturating_add(data_len) > max_bytes
+        {
+            queue.stats.refused += 1;
+            return Err(Refused::Full);
+        }
+        queue.pending += items;
+        queue.pending_bytes += data_len;
+        let name = queue.name.clone();
+        let first_id = self.next_id;
+        self.next_id = self.next_id.saturating_add(items);
+        let rest_offset = put.rest_offset();
+        let record = put.into_record(first_id);
+        self.pending.push_back(Pending {
+            commit: self.next_commit,
+            op,
+            queue: name,
+            first_id,
+            rest: record.slice(rest_offset..),
+            items,
+            data_len,
+            record_len,
+        });
+        self.backlog += record_len;
+        self.append.put_shared(record);
+        Ok(())
+    }
+
+    fn queue_or_new(&mut self, name: &[u8], now: Now) -> Option<&mut Queue> {
+        if !self.queues.contains_key(name) {
+            if self.queues.len() >= self.config.max_queues {
+                return None;
+            }
+            self.stats.queue_creates += 1;
+            let name = Bytes::copy_from_slice(name);
+            self.queues.insert(name.clone(), Queue::new(name, now.unix));
+        }
+        self.queues.get_mut(name)
+    }
+
+    /// Takes the bytes to append to the journal next, or `None` when there are none or a batch is
+    /// on its way. What becomes of them must be told to [`journaled`](Self::journaled).
+    pub fn begin_append(&mut self) -> Option<Batch> {
+        if self.in_flight.is_some() || self.append.is_empty() {
+            return None;
+        }
+        let commit = self.next_commit;
+        self.next_commit += 1;
+        self.in_flight = Some(commit);
+        self.removals_in_flight = core::mem::take(&mut self.removals);
+        let len = self.append.len() as u64;
+        Some(Batch { commit, pieces: self.append.take(), len })
+    }
+
+    /// Tells what became of a batch: `Ok` with the number of the segment that holds it, once it is
+    /// as safe as the operator asked for, or `Err` when none of it can be relied on. Anything but
+    /// the batch that is on its way is ignored.
+    pub fn journaled(&mut self, commit: u64, result: Result<u64, NotAppended>, now: Now) {
+        if self.in_flight != Some(commit) {
+            return;
+        }
+        self.in_flight = None;
+        let removals = core::mem::take(&mut self.removals_in_flight);
+        if result.is_err() && !removals.is_empty() {
+            // Before those that came since: the order of removals does not matter, but it is free.
+            let newer = core::mem::replace(&mut self.removals, removals);
+            self.append.put(&self.removals);
+            self.removals.unsplit(newer);
+        }
+        while self.pending.front().is_some_and(|put| put.commit <= commit) {
+            let Some(put) = self.pending.pop_front() else {
+                break;
+            };
+            self.backlog = self.backlog.saturating_sub(put.record_len);
+            self.settle(put, result, now);
+        }
+        self.settle_moves(commit, result);
+    }
+
+    fn settle(&mut self, put: Pending, result: Result<u64, NotAppended>, now: Now) {
+        let Some(queue) = self.queues.get_mut(&put.queue) else {
+            return;
+        };
+        queue.pending = queue.pending.saturating_sub(put.items);
+        queue.pending_bytes = queue.pending_bytes.saturating_sub(put.data_len);
+        let Ok(segment) = result else {
+            self.stats.journal_refused += 1;
+            self.done.push_back((put.op, Outcome::NotJournaled));
+            return;
+        };
+        queue.stats.total_items += put.items;
+        self.stats.total_items += put.items;
+        let (added, items) = record::put_parts(put.rest);
+        for (id, item) in (put.first_id..).zip(items) {
+            let record::Item { data, expires } = item;
+            let item = Item { id, data, expires, added, segment };
+            self.usage.add(segment, id, item.journal_len());
+            queue.insert(item);
+        }
+        self.done.push_back((put.op, Outcome::Stored));
+        self.serve_waiters(&put.queue, now);
+    }
+
+    /// Writes down that an item is gone.
+    fn remove(&mut self, queue: &[u8], item: &Item) {
+        self.usage.remove(item.segment, item.journal_len());
+        let (append, removals) = (&mut self.append, &mut self.removals);
+        record::encode(Kind::Remove, item.id, queue, |piece| {
+            append.put(piece);
+            removals.extend_from_slice(piece);
+        });
+    }
+
+    /// Ends the waits whose deadline has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(op) = self.waiters.due(now.instant) {
+            self.waiters.remove(op);
+            self.stats.get_misses += 1;
+            self.done.push_back((op, Outcome::Empty));
+        }
+    }
+
+    /// What the engine has to say at `now`; waits whose time has come end here.
+    pub fn poll_output(&mut self, now: Now) -> Output {
+        self.handle_timeout(now);
+        if let Some((op, outcome)) = self.done.pop_front() {
+            return Output::Done { op, outcome };
+        }
+        if self.in_flight.is_none() && !self.append.is_empty() {
+            return Output::Append;
+        }
+        Output::Idle(self.waiters.next_deadline())
+    }
+}
+
+/// The journal could not take a batch, or could not make it safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAppended;

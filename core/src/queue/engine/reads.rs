@@ -1,0 +1,254 @@
+//! Reads: at once, reliably (open, close, abort), and after a wait.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::super::items::Item;
+use super::super::name::check_name;
+use super::super::outcome::{ConnId, OpId, Outcome, ReadError};
+use super::super::read::{Action, Read};
+use super::super::waiters::{Take, Waiter};
+use super::Engine;
+use crate::{Now, UnixTime};
+
+/// An item that a connection has open.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    pub(super) queue: Bytes,
+    pub(super) item: Item,
+}
+
+/// An item that a waiting read was given, but that its reader has not collected yet.
+#[derive(Debug)]
+pub(super) struct Handed {
+    conn: ConnId,
+    open: bool,
+    pub(super) queue: Bytes,
+    pub(super) item: Item,
+}
+
+impl Engine {
+    /// Reads from a queue. `None` means that the read waits: its end comes as
+    /// [`Output::Done`](super::Output::Done), and must then be [`collect`](Self::collect)ed or
+    /// [`cancel`](Self::cancel)led. `op`s must rise from call to call.
+    pub fn get(
+        &mut self,
+        op: OpId,
+        conn: ConnId,
+        queue: &[u8],
+        read: Read,
+        now: Now,
+    ) -> Option<Outcome> {
+        if let Err(bad) = check_name(queue) {
+            return Some(Outcome::Error(ReadError::Name(bad)));
+        }
+        match read.action {
+            Action::Abort => {
+                self.abort(conn, queue, now);
+                return Some(Outcome::Empty);
+            }
+            Action::Close => {
+                self.close(conn, queue);
+                return Some(Outcome::Empty);
+            }
+            Action::CloseOpen => self.close(conn, queue),
+            Action::Take | Action::Peek | Action::Open => {}
+        }
+        let take = match read.action {
+            Action::Peek => Take::Look,
+            Action::Open | Action::CloseOpen => Take::Reserve,
+            _ => Take::Remove,
+        };
+        let held = self.open_reads(conn, queue);
+        let too_many = match take {
+            Take::Look => false,
+            Take::Remove => held > 0,
+            Take::Reserve => held >= self.config.max_open_reads,
+        };
+        if too_many {
+            return Some(Outcome::Error(ReadError::AlreadyOpen));
+        }
+        if take == Take::Look {
+            self.stats.cmd_peek += 1;
+        } else {
+            self.stats.cmd_get += 1;
+        }
+        if let Some(item) = self.take_ready(conn, queue, take, now) {
+            self.stats.get_hits += 1;
+            return Some(Outcome::Item(item));
+        }
+        let Some(timeout) = read.timeout.filter(|timeout| !timeout.is_zero()) else {
+            self.stats.get_misses += 1;
+            return Some(Outcome::Empty);
+        };
+        let Some(queue) = self.queue_or_new(queue, now) else {
+            return Some(Outcome::Error(ReadError::TooManyQueues));
+        };
+        let name = queue.name.clone();
+        let deadline = now.instant + timeout;
+        self.waiters.insert(op, Waiter::new(conn, name, take, deadline));
+        None
+    }
+
+    /// The data of the item at the head, which is taken as `take` says.
+    fn take_ready(&mut self, conn: ConnId, queue: &[u8], take: Take, now: Now) -> Option<Bytes> {
+        self.drop_expired(queue, now.unix);
+        let line = self.queues.get_mut(queue)?;
+        if take == Take::Look {
+            return line.ready.front().map(|item| item.data.clone());
+        }
+        let item = line.pop()?;
+        line.stats.age_millis = now.unix.as_millis().saturating_sub(item.added.as_millis());
+        let data = item.data.clone();
+        if take == Take::Reserve {
+            line.reserve(&item);
+            line.stats.transactions += 1;
+            let queue = line.name.clone();
+            self.reserved.entry(conn).or_default().push(Reserved { queue, item });
+        } else {
+            self.remove(queue, &item);
+        }
+        Some(data)
+    }
+
+    /// Drops the items at the head whose time has come.
+    pub(super) fn drop_expired(&mut self, queue: &[u8], now: UnixTime) -> u64 {
+        let max_age = self.config.max_age;
+        let mut dropped = 0;
+        while let Some(line) = self.queues.get_mut(queue) {
+            let Some(head) = line.ready.front() else {
+                break;
+            };
+            let age = now.as_millis().saturating_sub(head.added.as_millis());
+            let too_old = max_age.is_some_and(|max| u128::from(age) > max.as_millis());
+            if !head.is_expired(now) && !too_old {
+                break;
+            }
+            let Some(item) = line.pop() else { break };
+            line.stats.expired_items += 1;
+            dropped += 1;
+            self.remove(queue, &item);
+        }
+        dropped
+    }
+
+    /// How many reads a connection has open on a queue.
+    pub fn open_reads(&self, conn: ConnId, queue: &[u8]) -> usize {
+        self.reserved.get(&conn).map_or(0, |held| held.iter().filter(|r| r.queue == queue).count())
+    }
+
+    fn take_reserved(&mut self, conn: ConnId, queue: &[u8]) -> Option<Reserved> {
+        let held = self.reserved.get_mut(&conn)?;
+        let place = held.iter().position(|r| r.queue == queue)?;
+        let reserved = held.remove(place);
+        if held.is_empty() {
+            self.reserved.remove(&conn);
+        }
+        Some(reserved)
+    }
+
+    /// Confirms the oldest read that a connection has open on a queue; nothing when there is none.
+    fn close(&mut self, conn: ConnId, queue: &[u8]) {
+        let Some(Reserved { queue, item }) = self.take_reserved(conn, queue) else {
+            return;
+        };
+        self.confirm(&queue, &item);
+    }
+
+    fn confirm(&mut self, queue: &Bytes, item: &Item) {
+        if let Some(line) = self.queues.get_mut(queue) {
+            line.unreserve(item);
+        }
+        self.remove(queue, item);
+    }
+
+    /// Puts the item that a connection has open back at the head.
+    fn abort(&mut self, conn: ConnId, queue: &[u8], now: Now) {
+        if let Some(reserved) = self.take_reserved(conn, queue) {
+            self.put_back(&reserved.queue, reserved.item, now);
+        }
+    }
+
+    fn put_back(&mut self, queue: &Bytes, item: Item, now: Now) {
+        if let Some(line) = self.queues.get_mut(queue) {
+            line.unreserve(&item);
+            line.stats.canceled_transactions += 1;
+            line.insert(item);
+            self.serve_waiters(queue, now);
+        } else {
+            // The queue was deleted, and its items with it.
+            self.usage.remove(item.segment, item.journal_len());
+        }
+    }
+
+    /// Hands the readable items of a queue to those who wait for them, longest wait first.
+    pub(super) fn serve_waiters(&mut self, queue: &Bytes, now: Now) {
+        while let Some(op) = self.waiters.first(queue) {
+            self.drop_expired(queue, now.unix);
+            let Some(line) = self.queues.get_mut(queue) else {
+                return;
+            };
+            let Some(head) = line.ready.front() else {
+                return;
+            };
+            let data = head.data.clone();
+            let Some(Waiter { conn, take, .. }) = self.waiters.remove(op) else {
+                return;
+            };
+            if take != Take::Look
+                && let Some(item) = line.pop()
+            {
+                line.stats.age_millis = now.unix.as_millis().saturating_sub(item.added.as_millis());
+                line.reserve(&item);
+                let open = take == Take::Reserve;
+                let handed = Handed { conn, open, queue: queue.clone(), item };
+                self.handed.insert(op, handed);
+            }
+            self.stats.get_hits += 1;
+            self.done.push_back((op, Outcome::Item(data)));
+        }
+    }
+
+    /// The reader of a wait that ended with an item takes it: a plain read's item is gone now, an
+    /// open read's is open. Nothing for other operations.
+    pub fn collect(&mut self, op: OpId) {
+        let Some(Handed { conn, open, queue, item }) = self.handed.remove(&op) else {
+            return;
+        };
+        if open {
+            if let Some(line) = self.queues.get_mut(&queue) {
+                line.stats.transactions += 1;
+            }
+            self.reserved.entry(conn).or_default().push(Reserved { queue, item });
+        } else {
+            self.confirm(&queue, &item);
+        }
+    }
+
+    /// Nobody wants the end of this operation any more: a read no longer waits, and an item that
+    /// it was given goes back to the head. A put goes on.
+    pub fn cancel(&mut self, op: OpId, now: Now) {
+        self.waiters.remove(op);
+        if let Some(handed) = self.handed.remove(&op) {
+            self.put_back(&handed.queue, handed.item, now);
+        }
+    }
+
+    /// A connection is gone: what it has open goes back to the head. Its waits must be
+    /// [`cancel`](Self::cancel)led by their own names.
+    pub fn disconnect(&mut self, conn: ConnId, now: Now) {
+        let held: Vec<Reserved> = self.reserved.remove(&conn).unwrap_or_default();
+        for Reserved { queue, item } in held {
+            self.put_back(&queue, item, now);
+        }
+    }
+
+    /// Ends every wait at once, as empty: the server is about to stop.
+    pub fn end_waits(&mut self) {
+        while let Some(op) = self.waiters.any() {
+            self.waiters.remove(op);
+            self.done.push_back((op, Outcome::Empty));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The items of one queue.
+
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::record::HEADER;
+use super::stats::QueueStats;
+use super::usage::Usage;
+use crate::UnixTime;
+
+/// One item.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) id: u64,
+    pub(super) data: Bytes,
+    /// The epoch means never.
+    pub(super) expires: UnixTime,
+    pub(super) added: UnixTime,
+    /// The journal segment that holds it.
+    pub(super) segment: u64,
+}
+
+impl Item {
+    /// What the item takes in the journal, roughly.
+    pub(super) fn journal_len(&self) -> u64 {
+        (self.data.len() + HEADER) as u64
+    }
+
+    pub(super) fn is_expired(&self, now: UnixTime) -> bool {
+        self.expires != UnixTime::default() && self.expires <= now
+    }
+}
+
+/// One queue: the items that can be read, in the order of their ids, and its counters.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) name: Bytes,
+    pub(super) ready: VecDeque<Item>,
+    /// Items that are open or handed over: still the queue's, not readable.
+    pub(super) reserved: u64,
+    reserved_bytes: u64,
+    /// Items whose put is not yet in the journal.
+    pub(super) pending: u64,
+    pub(super) pending_bytes: u64,
+    pub(super) stats: QueueStats,
+}
+
+impl Queue {
+    pub(super) fn new(name: Bytes, now: UnixTime) -> Self {
+        let stats = QueueStats { create_time: now.as_secs(), ..QueueStats::default() };
+        Self {
+            name,
+            ready: VecDeque::new(),
+            reserved: 0,
+            reserved_bytes: 0,
+            pending: 0,
+            pending_bytes: 0,
+            stats,
+        }
+    }
+
+    /// Items that the queue holds in any way.
+    pub(super) fn held(&self) -> u64 {
+        self.ready.len() as u64 + self.reserved + self.pending
+    }
+
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.stats.bytes + self.reserved_bytes + self.pending_bytes
+    }
+
+    /// Adds an item at its place: the tail, but for one that was aborted or recovered.
+    pub(super) fn insert(&mut self, item: Item) {
+        self.stats.bytes += item.data.len() as u64;
+        if self.ready.back().is_none_or(|last| last.id < item.id) {
+            self.ready.push_back(item);
+        } else {
+            // Aborted items belong near the head, where the search begins.
+            let place = self.ready.iter().position(|other| other.id > item.id);
+            self.ready.insert(place.unwrap_or(self.ready.len()), item);
+        }
+    }
+
+    /// Takes the item at the head.
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        let item = self.ready.pop_front()?;
+        self.stats.bytes -= item.data.len() as u64;
+        if self.ready.is_empty() && self.ready.capacity() > 1024 {
+            self.ready = VecDeque::new();
+        }
+        Some(item)
+    }
+
+    /// Sets an item aside that was popped.
+    pub(super) fn reserve(&mut self, item: &Item) {
+        self.reserved += 1;
+        self.reserved_bytes += item.data.len() as u64;
+    }
+
+    /// The opposite of [`reserve`](Self::reserve).
+    pub(super) fn unreserve(&mut self, item: &Item) {
+        self.reserved = self.reserved.saturating_sub(1);
+        self.reserved_bytes = self.reserved_bytes.saturating_sub(item.data.len() as u64);
+    }
+
+    /// The item with that id, when it can be read.
+    pub(super) fn find_mut(&mut self, id: u64) -> Option<&mut Item> {
+        let place = self.ready.binary_search_by_key(&id, |item| item.id).ok()?;
+        self.ready.get_mut(place)
+    }
+
+    /// Drops every readable item; returns how many, and an id above all of theirs.
+    pub(super) fn clear(&mut self, usage: &mut Usage) -> Option<u64> {
+        let below = self.ready.back().map(|last| last.id + 1);
+        for item in self.ready.drain(..) {
+            usage.remove(item.segment, item.journal_len());
+        }
+        self.ready = VecDeque::new();
+        self.stats.bytes = 0;
+        below
+    }
+}

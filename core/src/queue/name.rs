@@ -1,0 +1,71 @@
+//! What may be a queue's name.
+
+use core::fmt;
+
+/// Longest queue name in bytes: a memcache key without room for options would be of no use, but
+/// it must fit the journal's one byte of length.
+const LONGEST: usize = 250;
+
+/// Why a queue cannot have a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadName {
+    /// The name is empty.
+    Empty,
+    /// The name has more than 250 bytes.
+    TooLong(usize),
+    /// The name holds a byte that kestrel reserves (`/`, `~`, `+`, `.`), white space or a control
+    /// character.
+    Byte(u8),
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the queue's name is empty"),
+            Self::TooLong(len) => {
+                write!(f, "the queue's name has {len} bytes; at most {LONGEST} are allowed")
+            }
+            Self::Byte(byte) => write!(
+                f,
+                "the queue's name holds the byte {byte:#04x}; `/`, `~`, `+`, `.`, white space and \
+                 control characters are not allowed"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for BadName {}
+
+/// Checks a queue's name (kestrel's guide, "Memcache commands": anything but `/`, `~`, `+`, `.`).
+///
+/// # Errors
+/// [`BadName`] says which rule the name breaks.
+pub fn check_name(name: &[u8]) -> Result<(), BadName> {
+    if name.is_empty() {
+        return Err(BadName::Empty);
+    }
+    if name.len() > LONGEST {
+        return Err(BadName::TooLong(name.len()));
+    }
+    match name.iter().find(|&&b| b <= b' ' || b == 0x7f || b"/~+.".contains(&b)) {
+        Some(&byte) => Err(BadName::Byte(byte)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_kestrels_rule() {
+        assert_eq!(check_name(b"events"), Ok(()));
+        assert_eq!(check_name("Ereignisse_ü".as_bytes()), Ok(()));
+        assert_eq!(check_name(b""), Err(BadName::Empty));
+        assert_eq!(check_name(b"a/b"), Err(BadName::Byte(b'/')));
+        assert_eq!(check_name(b"a+b"), Err(BadName::Byte(b'+')));
+        assert_eq!(check_name(b"a b"), Err(BadName::Byte(b' ')));
+        assert_eq!(check_name(&[b'q'; 251]), Err(BadName::TooLong(251)));
+    }
+}

@@ -1,0 +1,92 @@
+//! What the engine answers.
+
+use core::fmt;
+
+use bytes::Bytes;
+
+use super::name::BadName;
+
+/// One operation of a caller's; unique, and rising in the order of the calls (waiters are served
+/// in that order).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// One connection of a caller's: who holds an open read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The items are in the journal and in the queue.
+    Stored,
+    /// The journal could not take the items: none of them is in the queue.
+    NotJournaled,
+    /// An item.
+    Item(Bytes),
+    /// No item; also the answer to a close or an abort alone.
+    Empty,
+    /// The read was not allowed.
+    Error(ReadError),
+}
+
+/// Why a read is not allowed; kestrel answers `ERROR` and disconnects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The name cannot be a queue's.
+    Name(BadName),
+    /// The connection has as many reads open on this queue as it may.
+    AlreadyOpen,
+    /// There are as many queues as allowed, so that none can be made to wait on.
+    TooManyQueues,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(bad) => bad.fmt(f),
+            Self::AlreadyOpen => f.write_str(
+                "this connection has a read open on the queue; close or abort it before the next",
+            ),
+            Self::TooManyQueues => f.write_str("there are as many queues as allowed"),
+        }
+    }
+}
+
+impl core::error::Error for ReadError {}
+
+/// Why a put was refused before anything was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The queue has as many items or bytes as it may.
+    Full,
+    /// An item is larger than the queue allows.
+    ItemTooLarge {
+        /// The item's bytes.
+        len: u64,
+        /// The bytes allowed.
+        limit: u64,
+    },
+    /// The journal is behind by as many bytes as allowed.
+    Busy,
+    /// There are as many queues as allowed.
+    TooManyQueues,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the queue is full"),
+            Self::ItemTooLarge { len, limit } => {
+                write!(f, "the item has {len} bytes; the queue allows {limit}")
+            }
+            Self::Busy => f.write_str("the journal is behind; try again later"),
+            Self::TooManyQueues => f.write_str("there are as many queues as allowed"),
+        }
+    }
+}
+
+impl core::error::Error for Refused {}

@@ -1,0 +1,155 @@
+//! A put under construction: the journal's record is built in place, once.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::name::{BadName, check_name};
+use super::record::{self, HEADER, ITEM_HEADER, Kind};
+use crate::UnixTime;
+
+/// Builds one put of any number of items. The bytes are laid out as the journal's record from the
+/// start, so that an item is written once, and later shared by the journal and the queue.
+///
+/// ```
+/// use windhover_core::queue::PutBuilder;
+///
+/// let now = windhover_core::UnixTime::from_secs(1_321_499_371);
+/// let mut put = PutBuilder::new(b"events", now)?;
+/// put.begin_item(None).extend_from_slice(b"{\"event\":\"signup\"}");
+/// put.end_item();
+/// put.item(None, b"another");
+/// assert_eq!(put.finish().items(), 2);
+/// # Ok::<(), windhover_core::queue::BadName>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct PutBuilder {
+    /// Header (still zero), name, time, items.
+    record: Vec<u8>,
+    name_len: u8,
+    items: u32,
+    largest: usize,
+    data_len: u64,
+    /// Where the item being written begins, while one is.
+    open: Option<usize>,
+}
+
+impl PutBuilder {
+    /// A put, made at `now`, of no items yet to the queue of that name.
+    ///
+    /// # Errors
+    /// [`BadName`] when a queue cannot have that name.
+    pub fn new(queue: &[u8], now: UnixTime) -> Result<Self, BadName> {
+        check_name(queue)?;
+        let name_len = u8::try_from(queue.len()).map_err(|_| BadName::TooLong(queue.len()))?;
+        let mut record = Vec::with_capacity(512);
+        record.resize(HEADER, 0);
+        record.extend_from_slice(queue);
+        record.extend_from_slice(&now.as_millis().to_le_bytes());
+        Ok(Self { record, name_len, items: 0, largest: 0, data_len: 0, open: None })
+    }
+
+    /// Begins an item; append its data to what this returns, and nothing else, then call
+    /// [`end_item`](Self::end_item). `expires` `None` means never.
+    pub fn begin_item(&mut self, expires: Option<UnixTime>) -> &mut Vec<u8> {
+        self.end_item();
+        self.open = Some(self.record.len());
+        self.record.extend_from_slice(&[0; 4]);
+        let expires = expires.map_or(0, UnixTime::as_millis);
+        self.record.extend_from_slice(&expires.to_le_bytes());
+        &mut self.record
+    }
+
+    /// Ends the item that was begun; does nothing when none was.
+    pub fn end_item(&mut self) {
+        let Some(start) = self.open.take() else {
+            return;
+        };
+        let len = self.record.len().saturating_sub(start + ITEM_HEADER);
+        if let (Ok(len), Some(field)) = (
+            u32::try_from(len),
+            self.record.get_mut(start..).and_then(|r| r.first_chunk_mut::<4>()),
+        ) {
+            *field = len.to_le_bytes();
+        }
+        self.items += 1;
+        self.data_len += len as u64;
+        self.largest = self.largest.max(len);
+    }
+
+    /// Adds a whole item.
+    pub fn item(&mut self, expires: Option<UnixTime>, data: &[u8]) {
+        self.begin_item(expires).extend_from_slice(data);
+        self.end_item();
+    }
+
+    /// The finished put. The checksum over the items is computed here, outside of any lock.
+    pub fn finish(mut self) -> Put {
+        self.end_item();
+        // The queue keeps this memory for as long as the items live.
+        self.record.shrink_to_fit();
+        let body_sum = crc32fast::hash(self.record.get(HEADER..).unwrap_or_default());
+        Put {
+            data_len: self.data_len,
+            record: self.record,
+            name_len: self.name_len,
+            items: self.items,
+            largest: self.largest as u64,
+            body_sum,
+        }
+    }
+}
+
+/// A finished put, to be handed to [`Engine::put`](super::Engine::put).
+#[derive(Clone, Debug)]
+pub struct Put {
+    record: Vec<u8>,
+    name_len: u8,
+    items: u32,
+    data_len: u64,
+    largest: u64,
+    body_sum: u32,
+}
+
+impl Put {
+    /// How many items it has.
+    pub fn items(&self) -> u32 {
+        self.items
+    }
+
+    /// Bytes of data in all its items.
+    pub fn data_len(&self) -> u64 {
+        self.data_len
+    }
+
+    /// Bytes of its largest item.
+    pub(super) fn largest(&self) -> u64 {
+        self.largest
+    }
+
+    pub(super) fn queue(&self) -> &[u8] {
+        self.record.get(HEADER..HEADER + usize::from(self.name_len)).unwrap_or_default()
+    }
+
+    /// Bytes of the record.
+    pub(super) fn record_len(&self) -> u64 {
+        self.record.len() as u64
+    }
+
+    /// The record, with the first item's id.
+    pub(super) fn into_record(mut self, first_id: u64) -> Bytes {
+        // A body of 4 GiB cannot be told; `LONGEST_BODY` is far below, and puts are bounded by
+        // `max_backlog` long before.
+        let body_len = u32::try_from(self.record.len() - HEADER).unwrap_or(u32::MAX);
+        let header = record::header(Kind::Put, first_id, self.name_len, body_len, self.body_sum);
+        if let Some(place) = self.record.first_chunk_mut::<HEADER>() {
+            *place = header;
+        }
+        Bytes::from(self.record)
+    }
+
+    /// Where the body behind the name begins in the record.
+    pub(super) fn rest_offset(&self) -> usize {
+        HEADER + usize::from(self.name_len)
+    }
+}

@@ -1,0 +1,320 @@
+//! The segments of the journal: their header, and the search through one for records and damage.
+//!
+//! A segment begins with 64 bytes, all numbers little-endian: magic (8), the segment's number (8),
+//! where the valid bytes of the segment before end (8), the oldest segment needed when it was made
+//! (8), when it was made in milliseconds since 1970 (8), zeros (20), CRC-32 of the 60 bytes before
+//! (4). Since each segment says where the one before ends, a missing or shortened segment is seen,
+//! and bytes that a failed write left behind that end are never taken for records.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use super::record::{self, Broken, Kind, Record};
+use crate::UnixTime;
+
+/// Bytes of a segment's header.
+pub const HEADER: usize = 64;
+/// The last byte is the format's version.
+const MAGIC: [u8; 8] = *b"WHJRNL\0\x01";
+
+/// What stands at the start of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The segment's number; the first is 1.
+    pub number: u64,
+    /// Where the valid bytes of the segment before end; 0 when there is none.
+    pub previous_end: u64,
+    /// The oldest segment needed when this one was made.
+    pub oldest: u64,
+    /// When it was made.
+    pub created: UnixTime,
+}
+
+/// Why a segment's header cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadHeader {
+    /// The file is shorter than a header.
+    Short,
+    /// It does not begin with the magic bytes: not a segment of this format.
+    Magic,
+    /// The format is of another version.
+    Version(u8),
+    /// The checksum does not fit.
+    Checksum,
+}
+
+impl fmt::Display for BadHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => {
+                write!(f, "the file is shorter than a segment's header ({HEADER} bytes)")
+            }
+            Self::Magic => f.write_str("the file does not begin as a journal segment does"),
+            Self::Version(version) => write!(
+                f,
+                "the segment is of format {version}; this program reads format {}",
+                MAGIC[7]
+            ),
+            Self::Checksum => f.write_str("the checksum of the segment's header does not fit"),
+        }
+    }
+}
+
+impl core::error::Error for BadHeader {}
+
+impl Header {
+    /// The header's bytes.
+    pub fn encode(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..16].copy_from_slice(&self.number.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.previous_end.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.oldest.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.created.as_millis().to_le_bytes());
+        let sum = crc32fast::hash(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header from the start of a segment.
+    ///
+    /// # Errors
+    /// [`BadHeader`] says what is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadHeader> {
+        let header = bytes.first_chunk::<HEADER>().ok_or(BadHeader::Short)?;
+        if header[..7] != MAGIC[..7] {
+            return Err(BadHeader::Magic);
+        }
+        let number = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&header[at..at + 8]);
+            u64::from_le_bytes(bytes)
+        };
+        if header[60..] != crc32fast::hash(&header[..60]).to_le_bytes() {
+            return Err(BadHeader::Checksum);
+        }
+        if header[7] != MAGIC[7] {
+            return Err(BadHeader::Version(header[7]));
+        }
+        Ok(Self {
+            number: number(8),
+            previous_end: number(16),
+            oldest: number(24),
+            created: UnixTime::from_millis(number(32)),
+        })
+    }
+}
+
+/// Bytes of a segment that hold no whole record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Damage {
+    /// Where the bytes stand in the segment. The end may lie behind the end of the file, when the
+    /// segment is known to have been longer.
+    pub range: Range<u64>,
+    /// What is wrong with them.
+    pub what: What,
+}
+
+impl Damage {
+    /// Damage of those bytes.
+    pub const fn new(range: Range<u64>, what: What) -> Self {
+        Self { range, what }
+    }
+}
+
+/// What is wrong with bytes in which a record was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// The file ends before the record does.
+    Cut,
+    /// The checksum of a record's header does not fit.
+    RecordHeader,
+    /// The checksum of a record's body does not fit.
+    RecordBody,
+    /// The checksums fit but the record is of no known kind.
+    Unknown,
+    /// The segment's own header cannot be read.
+    SegmentHeader(BadHeader),
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut => f.write_str("the file ends before the record does"),
+            Self::RecordHeader => f.write_str("the checksum of a record's header does not fit"),
+            Self::RecordBody => f.write_str("the checksum of a record's body does not fit"),
+            Self::Unknown => f.write_str("a record of a kind that this program does not know"),
+            Self::SegmentHeader(bad) => bad.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bytes {} to {}: {}", self.range.start, self.range.end, self.what)
+    }
+}
+
+/// What a search through a segment found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Scan {
+    /// Whole records.
+    pub records: u64,
+    /// Whole records that stand behind the first damage.
+    pub records_after_damage: u64,
+    /// The segment says that it was on the disk up to here, when later bytes were written.
+    pub synced: u64,
+    /// Everything that is not a whole record.
+    pub damage: Vec<Damage>,
+}
+
+/// Goes through the records of a segment and hands each whole one to `visit`, also those behind
+/// damage. With `end`, the segment is known to end there: bytes behind it are ignored, and a file
+/// that ends before is damaged; without, it ends where the file does.
+pub fn scan(bytes: &[u8], end: Option<u64>, mut visit: impl FnMut(Record<'_>)) -> Scan {
+    let mut found = Scan::default();
+    let end = end.unwrap_or(bytes.len() as u64);
+    let bytes = bytes.get(..usize::try_from(end).unwrap_or(usize::MAX)).unwrap_or(bytes);
+    if let Err(bad) = Header::decode(bytes) {
+        let range = 0..HEADER as u64;
+        found.damage.push(Damage { range, what: What::SegmentHeader(bad) });
+    }
+    let mut at = HEADER.min(bytes.len());
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let (what, len) = match record::decode(rest) {
+            Ok(record) => {
+                found.records += 1;
+                if !found.damage.is_empty() {
+                    found.records_after_damage += 1;
+                }
+                if record.kind == Kind::Synced {
+                    found.synced = found.synced.max(record.id);
+                }
+                at += record.len;
+                visit(record);
+                continue;
+            }
+            Err(Broken::Short) => break,
+            Err(Broken::Header) => (What::RecordHeader, next_record(rest)),
+            Err(Broken::Body { len }) => (What::RecordBody, len),
+            Err(Broken::Meaning { len }) => (What::Unknown, len),
+        };
+        found.damage.push(Damage { range: at as u64..(at + len) as u64, what });
+        at += len;
+    }
+    if (at as u64) < end {
+        found.damage.push(Damage { range: at as u64..end, what: What::Cut });
+    }
+    found
+}
+
+/// How far on the next whole record begins behind a broken header; the length of `rest` when there
+/// is none.
+fn next_record(rest: &[u8]) -> usize {
+    // A record behind the damage begins at least one header later, so that the damage can be
+    // covered by a filler.
+    (record::HEADER..rest.len())
+        .find(|&at| rest.get(at..).is_some_and(|rest| record::decode(rest).is_ok()))
+        .unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    fn segment() -> (Vec<u8>, Vec<u64>) {
+        let header =
+            Header { number: 1, previous_end: 0, oldest: 1, created: UnixTime::from_secs(9) };
+        let mut bytes = header.encode().to_vec();
+        let mut starts = vec![];
+        for id in 0..5 {
+            starts.push(bytes.len() as u64);
+            record::encode(Kind::Remove, id, b"queue", |piece| bytes.extend_from_slice(piece));
+        }
+        starts.push(bytes.len() as u64);
+        (bytes, starts)
+    }
+
+    fn ids(bytes: &[u8], end: Option<u64>) -> (Vec<u64>, Scan) {
+        let mut ids = vec![];
+        let found = scan(bytes, end, |record| ids.push(record.id));
+        (ids, found)
+    }
+
+    #[test]
+    fn a_whole_segment_has_no_damage() {
+        let (bytes, _) = segment();
+        let (ids, found) = ids(&bytes, None);
+        assert_eq!(ids, [0, 1, 2, 3, 4]);
+        assert_eq!(found.damage, []);
+    }
+
+    #[test]
+    fn a_cut_at_any_place_is_a_cut_record_or_none() {
+        let (bytes, starts) = segment();
+        for cut in HEADER..bytes.len() {
+            let (ids, found) = ids(&bytes[..cut], None);
+            let whole = starts[1..].iter().filter(|&&end| end <= cut as u64).count();
+            assert_eq!(ids.len(), whole, "cut at {cut}");
+            let damage: Vec<_> = found.damage.iter().map(|d| (d.range.clone(), d.what)).collect();
+            if starts.contains(&(cut as u64)) {
+                assert_eq!(damage, []);
+            } else {
+                assert_eq!(damage, [(starts[whole]..cut as u64, What::Cut)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_is_seen_when_the_end_is_known() {
+        let (bytes, starts) = segment();
+        let end = bytes.len() as u64;
+        let (ids, found) = ids(&bytes[..usize::try_from(starts[3]).unwrap()], Some(end));
+        assert_eq!(ids, [0, 1, 2]);
+        assert_eq!(found.damage, [Damage { range: starts[3]..end, what: What::Cut }]);
+    }
+
+    #[test]
+    fn every_flipped_bit_damages_one_record_and_no_other() {
+        let (bytes, starts) = segment();
+        for bit in HEADER * 8..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let hit = starts.iter().rposition(|&start| start <= bit as u64 / 8).unwrap();
+            let (ids, found) = ids(&bad, Some(bytes.len() as u64));
+            let expected: Vec<u64> = (0..5).filter(|&id| id != hit as u64).collect();
+            assert_eq!(ids, expected, "bit {bit}");
+            assert_eq!(found.damage.len(), 1, "bit {bit}");
+            assert_eq!(found.damage[0].range, starts[hit]..starts[hit + 1], "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_of_the_header_is_seen() {
+        let (bytes, _) = segment();
+        for bit in 0..HEADER * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let (ids, found) = ids(&bad, None);
+            assert_eq!(ids.len(), 5);
+            assert!(matches!(found.damage[..], [Damage { what: What::SegmentHeader(_), .. }]));
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_known_end_are_ignored() {
+        let (mut bytes, _) = segment();
+        let end = bytes.len() as u64;
+        bytes.extend_from_slice(b"left by a failed write");
+        let (ids, found) = ids(&bytes, Some(end));
+        assert_eq!(ids.len(), 5);
+        assert_eq!(found.damage, []);
+    }
+}

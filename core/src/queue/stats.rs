@@ -1,0 +1,61 @@
+//! Counters, under kestrel's names.
+
+/// Counters of one queue (kestrel's guide, "Stats"); counts begin with the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// Items that can be read now.
+    pub items: u64,
+    /// Bytes of those items.
+    pub bytes: u64,
+    /// Items ever put.
+    pub total_items: u64,
+    /// Items dropped because their time had come.
+    pub expired_items: u64,
+    /// Puts refused because the queue was full.
+    pub refused: u64,
+    /// Reads that wait for an item.
+    pub waiters: u64,
+    /// Reads that are open.
+    pub open_transactions: u64,
+    /// Reads ever opened.
+    pub transactions: u64,
+    /// Open reads that were aborted.
+    pub canceled_transactions: u64,
+    /// How often the queue was flushed.
+    pub total_flushes: u64,
+    /// How long the last item read had been in the queue, in milliseconds.
+    pub age_millis: u64,
+    /// When the queue was made, in seconds since 1970.
+    pub create_time: u64,
+}
+
+/// Counters of the whole engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// Items that can be read now, in all queues.
+    pub items: u64,
+    /// Bytes of those items.
+    pub bytes: u64,
+    /// Items ever put.
+    pub total_items: u64,
+    /// Puts.
+    pub cmd_set: u64,
+    /// Reads, except peeks.
+    pub cmd_get: u64,
+    /// Peeks.
+    pub cmd_peek: u64,
+    /// Reads that got an item.
+    pub get_hits: u64,
+    /// Reads that got none.
+    pub get_misses: u64,
+    /// Queues made.
+    pub queue_creates: u64,
+    /// Queues deleted.
+    pub queue_deletes: u64,
+    /// Bytes that wait for the journal.
+    pub backlog_bytes: u64,
+    /// Puts that the journal could not take.
+    pub journal_refused: u64,
+}

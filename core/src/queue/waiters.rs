@@ -1,0 +1,84 @@
+//! Reads that wait for an item.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::outcome::{ConnId, OpId};
+use crate::Instant;
+
+/// What becomes of an item that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Take {
+    Look,
+    Remove,
+    Reserve,
+}
+
+/// A read that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Waiter {
+    pub(super) conn: ConnId,
+    pub(super) queue: Bytes,
+    pub(super) take: Take,
+    deadline: Instant,
+}
+
+impl Waiter {
+    pub(super) fn new(conn: ConnId, queue: Bytes, take: Take, deadline: Instant) -> Self {
+        Self { conn, queue, take, deadline }
+    }
+}
+
+/// Every read that waits, found by operation, by queue in the order of arrival, and by deadline;
+/// each in a time that hardly grows with their number.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    waiters: BTreeMap<OpId, Waiter>,
+    queues: BTreeSet<(Bytes, OpId)>,
+    deadlines: BTreeSet<(Instant, OpId)>,
+}
+
+impl Waiters {
+    pub(super) fn insert(&mut self, op: OpId, waiter: Waiter) {
+        self.queues.insert((waiter.queue.clone(), op));
+        self.deadlines.insert((waiter.deadline, op));
+        self.waiters.insert(op, waiter);
+    }
+
+    pub(super) fn remove(&mut self, op: OpId) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&op)?;
+        self.queues.remove(&(waiter.queue.clone(), op));
+        self.deadlines.remove(&(waiter.deadline, op));
+        Some(waiter)
+    }
+
+    fn on(&self, queue: &Bytes) -> impl Iterator<Item = OpId> {
+        self.queues
+            .range((queue.clone(), OpId(0))..=(queue.clone(), OpId(u64::MAX)))
+            .map(|(_, op)| *op)
+    }
+
+    /// The read that has waited longest on a queue.
+    pub(super) fn first(&self, queue: &Bytes) -> Option<OpId> {
+        self.on(queue).next()
+    }
+
+    pub(super) fn count(&self, queue: &Bytes) -> u64 {
+        self.on(queue).count() as u64
+    }
+
+    /// Any read that waits.
+    pub(super) fn any(&self) -> Option<OpId> {
+        self.waiters.keys().next().copied()
+    }
+
+    /// A read whose deadline has come.
+    pub(super) fn due(&self, now: Instant) -> Option<OpId> {
+        self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, op)| *op)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+}

@@ -1,0 +1,279 @@
+//! The queue engine's behaviour, as a kestrel user would expect it.
+#![cfg(feature = "queue")]
+
+use std::time::Duration;
+
+use windhover_core::queue::{
+    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, Put, PutBuilder, Read,
+    ReadError, Refused,
+};
+use windhover_core::{Instant, Now, UnixTime};
+
+const A: ConnId = ConnId(1);
+const B: ConnId = ConnId(2);
+
+fn at(millis: u64) -> Now {
+    Now {
+        instant: Instant::from_epoch(Duration::from_millis(millis)),
+        unix: UnixTime::from_millis(1_000_000 + millis),
+    }
+}
+
+fn engine() -> Engine {
+    Engine::new(Config::default())
+}
+
+fn items(items: &[&str]) -> Put {
+    let mut put = PutBuilder::new(b"q", at(0).unix).unwrap();
+    for item in items {
+        put.item(None, item.as_bytes());
+    }
+    put.finish()
+}
+
+fn put(engine: &mut Engine, op: u64, item: &str) {
+    engine.put(OpId(op), items(&[item]), at(0)).unwrap();
+    commit(engine, Ok(1));
+}
+
+fn commit(engine: &mut Engine, result: Result<u64, NotAppended>) {
+    let batch = engine.begin_append().expect("something to append");
+    engine.journaled(batch.commit, result, at(0));
+}
+
+fn outputs(engine: &mut Engine, now: Now) -> Vec<(u64, Outcome)> {
+    let mut done = vec![];
+    while let Output::Done { op, outcome } = engine.poll_output(now) {
+        done.push((op.0, outcome));
+    }
+    done
+}
+
+fn get(engine: &mut Engine, op: u64, conn: ConnId, action: Action) -> Option<Outcome> {
+    engine.get(OpId(op), conn, b"q", action.into(), at(0))
+}
+
+fn wait(engine: &mut Engine, op: u64, conn: ConnId, action: Action) -> Option<Outcome> {
+    let read = Read { action, timeout: Some(Duration::from_millis(100)) };
+    engine.get(OpId(op), conn, b"q", read, at(0))
+}
+
+fn item(data: &str) -> Outcome {
+    Outcome::Item(data.as_bytes().to_vec().into())
+}
+
+#[test]
+fn items_come_out_in_the_order_they_went_in() {
+    let mut engine = engine();
+    put(&mut engine, 1, "one");
+    put(&mut engine, 2, "two");
+    assert_eq!(get(&mut engine, 3, A, Action::Take), Some(item("one")));
+    assert_eq!(get(&mut engine, 4, B, Action::Take), Some(item("two")));
+    assert_eq!(get(&mut engine, 5, A, Action::Take), Some(Outcome::Empty));
+}
+
+#[test]
+fn an_item_is_readable_only_after_the_journal_has_it() {
+    let mut engine = engine();
+    engine.put(OpId(1), items(&["x"]), at(0)).unwrap();
+    assert_eq!(get(&mut engine, 2, A, Action::Take), Some(Outcome::Empty));
+    assert_eq!(engine.poll_output(at(0)), Output::Append);
+    let batch = engine.begin_append().unwrap();
+    assert_eq!(get(&mut engine, 3, A, Action::Take), Some(Outcome::Empty));
+    engine.journaled(batch.commit, Ok(1), at(0));
+    assert_eq!(outputs(&mut engine, at(0)), [(1, Outcome::Stored)]);
+    assert_eq!(get(&mut engine, 4, A, Action::Take), Some(item("x")));
+}
+
+#[test]
+fn a_put_that_the_journal_refused_leaves_nothing() {
+    let mut engine = engine();
+    engine.put(OpId(1), items(&["x"]), at(0)).unwrap();
+    commit(&mut engine, Err(NotAppended));
+    assert_eq!(outputs(&mut engine, at(0)), [(1, Outcome::NotJournaled)]);
+    assert_eq!(get(&mut engine, 2, A, Action::Take), Some(Outcome::Empty));
+    assert_eq!(engine.stats().backlog_bytes, 0);
+}
+
+#[test]
+fn a_removal_survives_the_loss_of_its_batch() {
+    let mut engine = engine();
+    put(&mut engine, 1, "x");
+    get(&mut engine, 2, A, Action::Take).unwrap();
+    let lost = engine.begin_append().unwrap();
+    engine.journaled(lost.commit, Err(NotAppended), at(0));
+    let again = engine.begin_append().unwrap();
+    assert_eq!(again.pieces.concat(), lost.pieces.concat());
+}
+
+#[test]
+fn an_open_item_is_gone_after_close_and_back_at_the_head_after_abort() {
+    let mut engine = engine();
+    put(&mut engine, 1, "one");
+    put(&mut engine, 2, "two");
+    assert_eq!(get(&mut engine, 3, A, Action::Open), Some(item("one")));
+    assert_eq!(get(&mut engine, 4, A, Action::Abort), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 5, A, Action::Open), Some(item("one")));
+    assert_eq!(get(&mut engine, 6, A, Action::CloseOpen), Some(item("two")));
+    assert_eq!(get(&mut engine, 7, A, Action::Close), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 8, A, Action::Take), Some(Outcome::Empty));
+}
+
+#[test]
+fn a_disconnect_puts_open_items_back_in_their_order() {
+    let mut engine = engine();
+    put(&mut engine, 1, "one");
+    put(&mut engine, 2, "two");
+    get(&mut engine, 3, A, Action::Open);
+    get(&mut engine, 4, B, Action::Open);
+    engine.disconnect(B, at(0));
+    engine.disconnect(A, at(0));
+    assert_eq!(get(&mut engine, 5, A, Action::Take), Some(item("one")));
+    assert_eq!(get(&mut engine, 6, A, Action::Take), Some(item("two")));
+}
+
+#[test]
+fn one_connection_has_one_read_open_on_a_queue() {
+    let mut engine = engine();
+    put(&mut engine, 1, "one");
+    put(&mut engine, 2, "two");
+    get(&mut engine, 3, A, Action::Open);
+    let refused = Some(Outcome::Error(ReadError::AlreadyOpen));
+    assert_eq!(get(&mut engine, 4, A, Action::Open), refused);
+    assert_eq!(get(&mut engine, 5, A, Action::Take), refused);
+    assert_eq!(get(&mut engine, 6, A, Action::Peek), Some(item("two")));
+    assert_eq!(get(&mut engine, 7, B, Action::Open), Some(item("two")));
+}
+
+#[test]
+fn those_who_wait_are_served_in_the_order_they_came() {
+    let mut engine = engine();
+    assert_eq!(wait(&mut engine, 1, A, Action::Take), None);
+    assert_eq!(wait(&mut engine, 2, B, Action::Peek), None);
+    assert_eq!(wait(&mut engine, 3, B, Action::Open), None);
+    put(&mut engine, 4, "one");
+    put(&mut engine, 5, "two");
+    let expected = [
+        (4, Outcome::Stored),
+        (1, item("one")),
+        (5, Outcome::Stored),
+        (2, item("two")),
+        (3, item("two")),
+    ];
+    assert_eq!(outputs(&mut engine, at(1)), expected);
+}
+
+#[test]
+fn a_wait_ends_at_its_deadline() {
+    let mut engine = engine();
+    assert_eq!(wait(&mut engine, 1, A, Action::Take), None);
+    assert_eq!(engine.poll_output(at(99)), Output::Idle(Some(at(100).instant)));
+    assert_eq!(outputs(&mut engine, at(100)), [(1, Outcome::Empty)]);
+    assert_eq!(engine.poll_output(at(100)), Output::Idle(None));
+}
+
+#[test]
+fn an_item_given_to_a_reader_who_left_is_not_lost() {
+    for action in [Action::Take, Action::Open] {
+        let mut engine = engine();
+        assert_eq!(wait(&mut engine, 1, A, action), None);
+        put(&mut engine, 2, "x");
+        engine.cancel(OpId(1), at(1));
+        engine.disconnect(A, at(1));
+        assert_eq!(get(&mut engine, 3, B, Action::Take), Some(item("x")));
+    }
+}
+
+#[test]
+fn a_collected_open_read_can_be_closed() {
+    let mut engine = engine();
+    assert_eq!(wait(&mut engine, 1, A, Action::Open), None);
+    put(&mut engine, 2, "x");
+    engine.collect(OpId(1));
+    assert_eq!(engine.open_reads(A, b"q"), 1);
+    get(&mut engine, 3, A, Action::Close);
+    assert_eq!(get(&mut engine, 4, A, Action::Take), Some(Outcome::Empty));
+}
+
+#[test]
+fn an_expired_item_is_not_given() {
+    let mut engine = engine();
+    let mut put = PutBuilder::new(b"q", at(0).unix).unwrap();
+    put.item(Some(at(10).unix), b"short");
+    put.item(None, b"long");
+    engine.put(OpId(1), put.finish(), at(0)).unwrap();
+    commit(&mut engine, Ok(1));
+    let got = engine.get(OpId(2), A, b"q", Read::default(), at(10));
+    assert_eq!(got, Some(item("long")));
+    assert_eq!(engine.queue_stats().next().unwrap().1.expired_items, 1);
+}
+
+#[test]
+fn bounds_are_kept_and_count_what_is_on_its_way() {
+    let mut config = Config::default();
+    config.max_items = 2;
+    config.max_item_bytes = 4;
+    let mut engine = Engine::new(config);
+    let mut put = |op, put| engine.put(OpId(op), put, at(0));
+    assert_eq!(put(1, items(&["a", "b", "c"])), Err(Refused::Full));
+    assert_eq!(put(2, items(&["a", "b"])), Ok(()));
+    assert_eq!(put(3, items(&["c"])), Err(Refused::Full));
+    assert_eq!(put(4, items(&["12345"])), Err(Refused::ItemTooLarge { len: 5, limit: 4 }));
+    commit(&mut engine, Ok(1));
+    get(&mut engine, 5, A, Action::Open);
+    assert_eq!(engine.put(OpId(6), items(&["c"]), at(0)), Err(Refused::Full));
+    get(&mut engine, 7, A, Action::Close);
+    assert_eq!(engine.put(OpId(8), items(&["c"]), at(0)), Ok(()));
+}
+
+#[test]
+fn a_journal_that_is_behind_refuses_more() {
+    let mut config = Config::default();
+    config.max_backlog = 100;
+    let mut engine = Engine::new(config);
+    assert_eq!(engine.put(OpId(1), items(&["0123456789"]), at(0)), Ok(()));
+    assert_eq!(engine.put(OpId(2), items(&["0123456789"]), at(0)), Err(Refused::Busy));
+    commit(&mut engine, Ok(1));
+    assert_eq!(engine.put(OpId(3), items(&["0123456789"]), at(0)), Ok(()));
+}
+
+#[test]
+fn flush_drops_what_is_readable_and_keeps_what_is_open() {
+    let mut engine = engine();
+    put(&mut engine, 1, "open");
+    put(&mut engine, 2, "flushed");
+    get(&mut engine, 3, A, Action::Open);
+    engine.flush(b"q");
+    assert_eq!(get(&mut engine, 4, B, Action::Take), Some(Outcome::Empty));
+    get(&mut engine, 5, A, Action::Abort);
+    assert_eq!(get(&mut engine, 6, B, Action::Take), Some(item("open")));
+}
+
+#[test]
+fn segments_are_needed_while_an_item_in_them_lives() {
+    let mut engine = engine();
+    for segment in [1, 2] {
+        engine.put(OpId(segment), items(&["x"]), at(0)).unwrap();
+        commit(&mut engine, Ok(segment));
+    }
+    assert_eq!(engine.oldest_needed(3), 1);
+    get(&mut engine, 3, A, Action::Open);
+    assert_eq!(engine.oldest_needed(3), 1);
+    get(&mut engine, 4, A, Action::Close);
+    assert_eq!(engine.oldest_needed(3), 2);
+    get(&mut engine, 5, A, Action::Take);
+    assert_eq!(engine.oldest_needed(3), 3);
+}
+
+#[test]
+fn compaction_moves_a_lone_item_out_of_an_old_segment() {
+    let mut config = Config::default();
+    config.compact_from = 0;
+    let mut engine = Engine::new(config);
+    put(&mut engine, 1, "lone");
+    assert_eq!(engine.oldest_needed(9), 1);
+    engine.compact(1_000_000, 9);
+    commit(&mut engine, Ok(9));
+    assert_eq!(engine.oldest_needed(9), 9);
+    assert_eq!(get(&mut engine, 2, A, Action::Take), Some(item("lone")));
+}
