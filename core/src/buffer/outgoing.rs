@@ -103,7 +103,7 @@ impl Outgoing {
     }
 
     /// Forgets the first `n` bytes, because they were written; more than [`len`](Self::len) is
-    /// taken as all of them. An emptied buffer gives its memory back.
+    /// taken as all of them.
     pub fn advance(&mut self, mut n: usize) {
         while let Some(first) = self.pieces.front_mut() {
             if n < first.len() {
@@ -117,7 +117,11 @@ impl Outgoing {
         }
         let n = n.min(self.tail.len());
         self.tail.advance(n);
-        if self.tail.is_empty() {
+    }
+
+    /// Gives the memory back when nothing waits: to be called before waiting for a peer.
+    pub fn release(&mut self) {
+        if self.is_empty() {
             *self = Self::default();
         }
     }

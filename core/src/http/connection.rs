@@ -306,6 +306,7 @@ impl ServerConnection {
     /// Gives back the memory that an idle connection does not need; to be called before waiting.
     pub fn release(&mut self) {
         self.incoming.release();
+        self.writing.out.release();
         if self.incoming.is_empty() && self.fields.capacity() > KEPT_FIELDS {
             self.fields = Vec::new();
         }

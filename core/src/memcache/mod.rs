@@ -1,1 +1,43 @@
-//! The memcache text protocol.
+//! The memcache text protocol and kestrel's dialect of it.
+//!
+//! Level 1 is the codec: [`request`] and [`response`], for both roles, driven by one table of
+//! [commands](command::TABLE). Level 2 is [`ServerConnection`]. Both follow memcached's
+//! `protocol.txt` and, where it is silent, what memcached 1.6.18 does; differences are noted where
+//! they are made. UDP and the binary protocol are not spoken.
+//!
+//! A server that embeds the parser:
+//!
+//! ```
+//! use windhover_core::{Limits, memcache::{Dialect, Parsed, request}};
+//!
+//! let mut input: &[u8] = b"set k 0 0 5\r\nhello\r\nget k\r\nbogus\r\n";
+//! loop {
+//!     match request::parse(input, Dialect::Memcached, &Limits::default()) {
+//!         Ok(Parsed::Incomplete { .. }) => break, // read more first
+//!         Ok(Parsed::Complete { message, consumed }) => {
+//!             println!("{:?} with {} bytes", message.request, message.data.len());
+//!             input = &input[consumed..];
+//!         }
+//!         Err(error) => { // `error.recovery` says where the next request starts
+//!             println!("answer {:?}, because {error}", error.reply);
+//!             break;
+//!         }
+//!     }
+//! }
+//! ```
+
+pub mod command;
+mod dialect;
+pub mod kestrel;
+mod key;
+mod line;
+mod number;
+mod parsed;
+pub mod request;
+pub mod response;
+mod server;
+
+pub use dialect::Dialect;
+pub use key::Keys;
+pub use parsed::Parsed;
+pub use server::{Data, Output, ServerConnection};

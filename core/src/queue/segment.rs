@@ -208,7 +208,12 @@ pub fn scan(bytes: &[u8], end: Option<u64>, mut visit: impl FnMut(Record<'_>)) -
         at += len;
     }
     if (at as u64) < end {
-        found.damage.push(Damage { range: at as u64..end, what: What::Cut });
+        let before = found.damage.last_mut().filter(|damage| damage.range.end == at as u64);
+        match before {
+            // One damage with it: a few missing bytes alone are too short for a filler.
+            Some(Damage { range, what: What::RecordHeader }) => range.end = end,
+            _ => found.damage.push(Damage { range: at as u64..end, what: What::Cut }),
+        }
     }
     found
 }
@@ -279,6 +284,17 @@ mod tests {
         let (ids, found) = ids(&bytes[..usize::try_from(starts[3]).unwrap()], Some(end));
         assert_eq!(ids, [0, 1, 2]);
         assert_eq!(found.damage, [Damage { range: starts[3]..end, what: What::Cut }]);
+    }
+
+    #[test]
+    fn a_broken_header_and_a_cut_behind_it_are_one_damage() {
+        let (mut bytes, starts) = segment();
+        let (last, end) = (starts[4], starts[5]);
+        bytes[usize::try_from(last).unwrap()] ^= 1;
+        bytes.truncate(usize::try_from(end).unwrap() - 3);
+        let (ids, found) = ids(&bytes, Some(end));
+        assert_eq!(ids, [0, 1, 2, 3]);
+        assert_eq!(found.damage, [Damage { range: last..end, what: What::RecordHeader }]);
     }
 
     #[test]

@@ -35,13 +35,12 @@ impl State {
     /// The file's content.
     pub fn encode(&self) -> String {
         let clean = self.clean.unwrap_or(CleanEnd { segment: 0, end: 0 });
-        let mut line = format!(
+        let line = format!(
             "windhover journal 1 oldest={:020} clean_segment={:020} clean_end={:020}",
             self.oldest, clean.segment, clean.end
         );
         let sum = crc32fast::hash(line.as_bytes());
-        line += &format!(" crc={sum:08x}\n");
-        line
+        format!("{line} crc={sum:08x}\n")
     }
 
     /// Reads the file's content; `None` when it is damaged.

@@ -34,7 +34,7 @@ impl Waiter {
 /// each in a time that hardly grows with their number.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    waiters: BTreeMap<OpId, Waiter>,
+    ops: BTreeMap<OpId, Waiter>,
     queues: BTreeSet<(Bytes, OpId)>,
     deadlines: BTreeSet<(Instant, OpId)>,
 }
@@ -43,11 +43,11 @@ impl Waiters {
     pub(super) fn insert(&mut self, op: OpId, waiter: Waiter) {
         self.queues.insert((waiter.queue.clone(), op));
         self.deadlines.insert((waiter.deadline, op));
-        self.waiters.insert(op, waiter);
+        self.ops.insert(op, waiter);
     }
 
     pub(super) fn remove(&mut self, op: OpId) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&op)?;
+        let waiter = self.ops.remove(&op)?;
         self.queues.remove(&(waiter.queue.clone(), op));
         self.deadlines.remove(&(waiter.deadline, op));
         Some(waiter)
@@ -70,7 +70,7 @@ impl Waiters {
 
     /// Any read that waits.
     pub(super) fn any(&self) -> Option<OpId> {
-        self.waiters.keys().next().copied()
+        self.ops.keys().next().copied()
     }
 
     /// A read whose deadline has come.

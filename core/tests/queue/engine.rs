@@ -1,5 +1,4 @@
 //! The queue engine's behaviour, as a kestrel user would expect it.
-#![cfg(feature = "queue")]
 
 use std::time::Duration;
 

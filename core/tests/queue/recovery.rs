@@ -1,5 +1,4 @@
 //! Any history of operations recovers to what the engine held at its end.
-#![cfg(feature = "queue")]
 
 use proptest::prelude::*;
 use windhover_core::queue::segment::{HEADER, Header};
@@ -77,7 +76,7 @@ impl Journaled {
             return;
         };
         self.batches += 1;
-        if self.batches % 3 == 0 {
+        if self.batches.is_multiple_of(3) {
             self.rotate();
         }
         self.segments.last_mut().unwrap().extend_from_slice(&batch.pieces.concat());

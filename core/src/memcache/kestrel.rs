@@ -1,0 +1,314 @@
+//! Reads of a queue in kestrel's dialect: `get Q/t=100/open`.
+
+use core::time::Duration;
+
+use bytes::BytesMut;
+
+use super::number;
+
+/// Kestrel's whole answer to `flush_all`.
+pub const FLUSHED_ALL: &[u8] = b"Flushed all queues.";
+/// Kestrel's whole answer to `reload`.
+pub const RELOADED: &[u8] = b"Reloaded config.";
+
+/// What a read does with the first item, and with the item that this connection holds open.
+///
+/// Only what kestrel allows can be said: `peek` and `abort` stand alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReadMode {
+    /// Takes the first item for good.
+    #[default]
+    Remove,
+    /// `/open`: sets the first item aside until the read is closed or aborted.
+    Open,
+    /// `/close`: confirms the open read and fetches nothing.
+    Close,
+    /// `/close/open`: confirms the open read and opens the next.
+    CloseOpen,
+    /// `/abort`: puts the open item back at the head and fetches nothing.
+    Abort,
+    /// `/peek`: the first item, which stays.
+    Peek,
+}
+
+impl ReadMode {
+    /// Whether an open read is confirmed first.
+    pub const fn closes(self) -> bool {
+        matches!(self, Self::Close | Self::CloseOpen)
+    }
+
+    /// Whether the item fetched is only set aside.
+    pub const fn opens(self) -> bool {
+        matches!(self, Self::Open | Self::CloseOpen)
+    }
+
+    /// Whether an item is fetched at all.
+    pub const fn fetches(self) -> bool {
+        !matches!(self, Self::Close | Self::Abort)
+    }
+}
+
+/// A read of a queue: the argument of kestrel's `get` (kestrel's guide, "Reliable reads").
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::memcache::kestrel::{QueueRead, ReadError, ReadMode};
+///
+/// let read = QueueRead::parse(b"jobs/t=250/close/open")?;
+/// assert_eq!(read.queue, b"jobs");
+/// assert_eq!(read.timeout, Some(Duration::from_millis(250)));
+/// assert_eq!(read.mode, ReadMode::CloseOpen);
+///
+/// assert_eq!(QueueRead::parse(b"jobs/peek/open"), Err(ReadError::Conflict));
+/// # Ok::<(), ReadError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct QueueRead<'a> {
+    /// The queue's name. The answer's `VALUE` carries this name, without the options.
+    pub queue: &'a [u8],
+    /// How long to wait for an item; `None` does not wait. Whole milliseconds below 2^31.
+    pub timeout: Option<Duration>,
+    /// What is done.
+    pub mode: ReadMode,
+}
+
+impl<'a> QueueRead<'a> {
+    /// A read that does not wait.
+    pub const fn new(queue: &'a [u8], mode: ReadMode) -> Self {
+        Self { queue, timeout: None, mode }
+    }
+
+    /// The same, waiting for an item up to `timeout`.
+    #[must_use]
+    pub const fn wait(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Parses a name and its options. Options are in lower case, in any order, and may come twice;
+    /// as in kestrel, one that is not known is ignored and a negative time does not wait.
+    ///
+    /// # Errors
+    /// Where kestrel answers `CLIENT_ERROR` and disconnects: a name that [`check_queue`] refuses,
+    /// options that exclude each other, and a time that is no 32-bit number.
+    pub fn parse(key: &'a [u8]) -> Result<Self, ReadError> {
+        let mut parts = key.split(|&byte| byte == b'/');
+        let queue = parts.next().unwrap_or_default();
+        check_queue(queue).map_err(ReadError::Queue)?;
+        let mut timeout = None;
+        let (mut open, mut close, mut abort, mut peek) = (false, false, false, false);
+        for option in parts {
+            match option {
+                b"open" => open = true,
+                b"close" => close = true,
+                b"abort" => abort = true,
+                b"peek" => peek = true,
+                _ => {
+                    if let Some(millis) = option.strip_prefix(b"t=") {
+                        timeout = Some(parse_timeout(millis)?);
+                    }
+                }
+            }
+        }
+        let mode = match (open, close, abort, peek) {
+            (false, false, false, false) => ReadMode::Remove,
+            (true, false, false, false) => ReadMode::Open,
+            (false, true, false, false) => ReadMode::Close,
+            (true, true, false, false) => ReadMode::CloseOpen,
+            (false, false, true, false) => ReadMode::Abort,
+            (false, false, false, true) => ReadMode::Peek,
+            _ => return Err(ReadError::Conflict),
+        };
+        Ok(Self { queue, timeout, mode })
+    }
+
+    /// Appends the options, as [`parse`](Self::parse) takes them, with the time as
+    /// [`millis`](Self::millis) gave it.
+    pub(crate) fn put_options(&self, millis: Option<u64>, out: &mut BytesMut) {
+        if let Some(millis) = millis {
+            out.extend_from_slice(b"/t=");
+            number::put_unsigned(out, millis);
+        }
+        if self.mode.closes() {
+            out.extend_from_slice(b"/close");
+        }
+        if self.mode.opens() {
+            out.extend_from_slice(b"/open");
+        }
+        match self.mode {
+            ReadMode::Abort => out.extend_from_slice(b"/abort"),
+            ReadMode::Peek => out.extend_from_slice(b"/peek"),
+            _ => {}
+        }
+    }
+
+    /// The time-out as the wire has it.
+    pub(crate) fn millis(&self) -> Result<Option<u64>, ReadError> {
+        let Some(timeout) = self.timeout else {
+            return Ok(None);
+        };
+        match u64::try_from(timeout.as_millis()) {
+            Ok(millis) if millis <= MILLIS_MOST => Ok(Some(millis)),
+            _ => Err(ReadError::Timeout),
+        }
+    }
+}
+
+/// Kestrel reads the time into a signed 32-bit integer.
+const MILLIS_MOST: u64 = i32::MAX as u64;
+
+/// A sign is allowed, as in Java's `toInt`; a negative time has passed already.
+fn parse_timeout(millis: &[u8]) -> Result<Duration, ReadError> {
+    let (negative, digits) = match millis {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    match number::decimal(digits) {
+        Some(millis) if millis <= MILLIS_MOST => {
+            Ok(Duration::from_millis(if negative { 0 } else { millis }))
+        }
+        _ => Err(ReadError::Timeout),
+    }
+}
+
+/// Checks a queue's name: not empty, and none of `/` (options), `~` and `.` (files of the journal).
+/// `+` is let through: `parent+child` names a fan-out queue.
+///
+/// # Errors
+/// Which of the rules it breaks.
+pub fn check_queue(name: &[u8]) -> Result<(), QueueNameError> {
+    if name.is_empty() {
+        return Err(QueueNameError::Empty);
+    }
+    match memchr::memchr3(b'/', b'~', b'.', name).and_then(|at| name.get(at)) {
+        Some(&byte) => Err(QueueNameError::Reserved { byte }),
+        None => Ok(()),
+    }
+}
+
+/// Why a queue's name was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum QueueNameError {
+    /// There is no name.
+    Empty,
+    /// The name holds a byte that is kept for another use.
+    Reserved {
+        /// The byte.
+        byte: u8,
+    },
+}
+
+impl core::fmt::Display for QueueNameError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the queue's name is empty: name the queue"),
+            Self::Reserved { byte } => write!(
+                f,
+                "the queue's name holds '{}', but '/', '~' and '.' are reserved: choose another name",
+                byte.escape_ascii()
+            ),
+        }
+    }
+}
+
+impl core::error::Error for QueueNameError {}
+
+/// Why a read was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The queue cannot have that name.
+    Queue(QueueNameError),
+    /// `peek` or `abort` came with each other, or with `open` or `close`.
+    Conflict,
+    /// The time to wait is no whole number of milliseconds below 2^31.
+    Timeout,
+}
+
+impl core::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Queue(error) => error.fmt(f),
+            Self::Conflict => f.write_str(
+                "options exclude each other: 'peek' and 'abort' stand alone, 'open' and 'close' may stand together",
+            ),
+            Self::Timeout => f.write_str(
+                "the time to wait is not a number of milliseconds below 2147483648: write 't=' and such a number",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ReadError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_of_options_is_as_in_kestrel() {
+        let names: [&[u8]; 4] = [b"/open", b"/close", b"/abort", b"/peek"];
+        for set in 0..16u8 {
+            let on = |bit: u8| set & (1 << bit) != 0;
+            let mut key = b"q".to_vec();
+            for bit in 0..4 {
+                if on(bit) {
+                    key.extend_from_slice(names[usize::from(bit)]);
+                }
+            }
+            let (open, close, abort, peek) = (on(0), on(1), on(2), on(3));
+            let illegal = ((peek || abort) && (open || close)) || (peek && abort);
+            match QueueRead::parse(&key) {
+                Err(error) => {
+                    assert!(illegal);
+                    assert_eq!(error, ReadError::Conflict);
+                }
+                Ok(read) => {
+                    assert!(!illegal);
+                    assert_eq!(read.mode.opens(), open);
+                    assert_eq!(read.mode.closes(), close);
+                    assert_eq!(read.mode == ReadMode::Abort, abort);
+                    assert_eq!(read.mode == ReadMode::Peek, peek);
+                    assert_eq!(read.mode.fetches(), (open || !close) && !abort);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn options_are_in_lower_case_and_unknown_ones_ignored() {
+        let read = QueueRead::parse(b"Q//OPEN/x/open/open/").unwrap();
+        assert_eq!(read, QueueRead::new(b"Q", ReadMode::Open));
+        assert_eq!(
+            QueueRead::parse(b"Q/OPEN").unwrap().mode,
+            ReadMode::Remove,
+            "kestrel compares options exactly"
+        );
+    }
+
+    #[test]
+    fn times_are_whole_milliseconds_of_31_bits() {
+        let timeout = |key| QueueRead::parse(key).map(|read| read.timeout);
+        assert_eq!(timeout(b"q/t=0"), Ok(Some(Duration::ZERO)));
+        assert_eq!(timeout(b"q/t=-5"), Ok(Some(Duration::ZERO)));
+        assert_eq!(timeout(b"q/t=2147483647"), Ok(Some(Duration::from_millis(2_147_483_647))));
+        for key in [&b"q/t="[..], b"q/t=x", b"q/t=2147483648", b"q/t=1.5"] {
+            assert_eq!(timeout(key), Err(ReadError::Timeout));
+        }
+    }
+
+    #[test]
+    fn names_that_kestrel_refuses() {
+        let refused = |key| QueueRead::parse(key).map(|read| read.mode);
+        assert_eq!(refused(b""), Err(ReadError::Queue(QueueNameError::Empty)));
+        assert_eq!(refused(b"/open"), Err(ReadError::Queue(QueueNameError::Empty)));
+        assert_eq!(refused(b"a.b"), Err(ReadError::Queue(QueueNameError::Reserved { byte: b'.' })));
+        assert_eq!(
+            refused(b"a~b/open"),
+            Err(ReadError::Queue(QueueNameError::Reserved { byte: b'~' }))
+        );
+        assert_eq!(refused(b"parent+child/open"), Ok(ReadMode::Open));
+    }
+}

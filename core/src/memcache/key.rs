@@ -1,0 +1,124 @@
+//! Keys, and the many keys of one `get`.
+
+use core::iter::FusedIterator;
+
+/// The words of `line`: what stands between spaces. Tabs do not separate.
+pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    line.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
+}
+
+/// Whether `byte` may stand in a key that a client sends (protocol.txt, "Keys": no white space, no
+/// control characters).
+pub(crate) const fn may_be_in_key(byte: u8) -> bool {
+    byte > b' ' && byte != 0x7f
+}
+
+/// The keys of one retrieval, in the order in which they were asked for. A key that was named
+/// twice is here twice.
+///
+/// Borrowed: from the request's line when it was parsed, from a list when a client builds it.
+///
+/// ```
+/// use windhover_core::memcache::Keys;
+///
+/// let keys = Keys::new(&[b"one", b"two"]);
+/// assert_eq!(keys.clone().count(), 2);
+/// assert!(keys.eq([b"one", b"two"]));
+/// ```
+#[derive(Clone)]
+pub struct Keys<'a>(Source<'a>);
+
+#[derive(Clone)]
+enum Source<'a> {
+    /// The rest of a line: words between spaces.
+    Line(&'a [u8]),
+    List(&'a [&'a [u8]]),
+}
+
+impl<'a> Keys<'a> {
+    /// The keys that a client asks for. They are checked when the request is encoded.
+    pub const fn new(keys: &'a [&'a [u8]]) -> Self {
+        Self(Source::List(keys))
+    }
+
+    pub(crate) const fn of_line(rest: &'a [u8]) -> Self {
+        Self(Source::Line(rest))
+    }
+
+    /// What is left of the line; nothing where the keys are a list.
+    pub(crate) const fn remainder(&self) -> &'a [u8] {
+        match self.0 {
+            Source::Line(rest) => rest,
+            Source::List(_) => &[],
+        }
+    }
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match &mut self.0 {
+            Source::Line(rest) => {
+                let start = rest.iter().position(|&byte| byte != b' ')?;
+                let from_start = rest.get(start..)?;
+                // A key is too short for a vectorised search to pay.
+                let end =
+                    from_start.iter().position(|&byte| byte == b' ').unwrap_or(from_start.len());
+                let (key, behind) = from_start.split_at_checked(end)?;
+                *rest = behind;
+                Some(key)
+            }
+            Source::List(list) => {
+                let (first, behind) = list.split_first()?;
+                *list = behind;
+                Some(first)
+            }
+        }
+    }
+}
+
+impl FusedIterator for Keys<'_> {}
+
+impl core::fmt::Debug for Keys<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.clone().map(Quoted)).finish()
+    }
+}
+
+/// A key as a person reads it.
+struct Quoted<'a>(&'a [u8]);
+
+impl core::fmt::Debug for Quoted<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl PartialEq for Keys<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        Iterator::eq(self.clone(), other.clone())
+    }
+}
+
+impl Eq for Keys<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn spaces_separate_and_tabs_do_not() {
+        let keys: Vec<_> = Keys::of_line(b"  a  b\tc d ").collect();
+        assert_eq!(keys, [&b"a"[..], b"b\tc", b"d"]);
+    }
+
+    #[test]
+    fn keys_of_a_line_equal_those_of_a_list() {
+        assert_eq!(Keys::of_line(b"a  b"), Keys::new(&[b"a", b"b"]));
+        assert_ne!(Keys::of_line(b"a"), Keys::new(&[b"a", b"a"]));
+    }
+}

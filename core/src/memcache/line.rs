@@ -1,0 +1,43 @@
+//! Framing: where a line ends, and how long it may get.
+
+use super::request::{Fault, RequestError};
+use super::{Dialect, key};
+use crate::Limits;
+
+/// The first byte of memcached's binary protocol.
+const BINARY_REQUEST: u8 = 0x80;
+
+/// Judges a line whose newline is at `newline`, or has not come yet: its length with the newline,
+/// or `None` where more bytes are wanted.
+///
+/// The answer depends on the bytes alone, not on how they came in: a line that is refused when it
+/// comes whole is refused when it comes in pieces, at the latest when its newline would be too far.
+pub(crate) fn judge(
+    bytes: &[u8],
+    newline: Option<usize>,
+    dialect: Dialect,
+    limits: &Limits,
+) -> Result<Option<usize>, RequestError> {
+    if bytes.first() == Some(&BINARY_REQUEST) {
+        return Err(RequestError::new(Fault::Binary, dialect, false, 0));
+    }
+    let length = newline.unwrap_or(bytes.len());
+    if length > limits.line && (length > limits.get_line || !gets_many(bytes, dialect, limits)) {
+        return Err(RequestError::new(Fault::LineTooLong, dialect, false, 0));
+    }
+    Ok(newline.map(|at| at + 1))
+}
+
+/// Whether a line of more than `limits.line` bytes is a `get` of many keys, as far as its first
+/// `limits.line` bytes tell.
+fn gets_many(bytes: &[u8], dialect: Dialect, limits: &Limits) -> bool {
+    let start = bytes.get(..limits.line).unwrap_or(bytes);
+    // Kestrel's `get` names one queue.
+    dialect == Dialect::Memcached && matches!(key::words(start).next(), Some(b"get" | b"gets"))
+}
+
+/// The line without its end: `\n`, or `\r\n`.
+pub(crate) fn text(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}

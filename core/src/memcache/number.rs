@@ -1,0 +1,192 @@
+//! The exact rules for numbers on the wire, read and written without `core::fmt`.
+
+use bytes::BytesMut;
+
+/// The largest data block that can be declared: memcached keeps the length and the two bytes of
+/// its line end in a signed 32-bit integer.
+pub(crate) const LENGTH_MOST: u64 = i32::MAX as u64 - 2;
+
+/// What C calls white space: memcached's `strtol` skips it before a number, and takes it as the
+/// end of one. A space cannot be here, it separates the words of a line.
+const fn is_c_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// A sign and digits as `strtol` takes them: `+1` and `01` are numbers, `0x1` and `1.5` are not.
+fn signed(word: &[u8]) -> Option<(bool, u64)> {
+    let start = word.iter().position(|&byte| !is_c_space(byte))?;
+    let word = word.get(start..)?;
+    let (negative, digits) = match word {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let end = digits.iter().position(|&byte| is_c_space(byte)).unwrap_or(digits.len());
+    Some((negative, decimal(digits.get(..end)?)?))
+}
+
+/// Digits alone, as servers write them: no sign, at least one digit, at most 2^64 - 1.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    let mut number: u64 = 0;
+    // Nineteen digits cannot overflow: the check is paid for longer ones only.
+    if digits.len() <= 19 {
+        for &byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            number = number * 10 + u64::from(digit);
+        }
+    } else {
+        for &byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        }
+    }
+    Some(number)
+}
+
+/// An unsigned 32-bit number of a request (flags, a verbosity level). A larger one of up to 64
+/// bits loses its upper half, as in memcached; a negative one is refused.
+pub(crate) fn unsigned_32(word: &[u8]) -> Option<u32> {
+    let (negative, magnitude) = signed(word)?;
+    if negative && magnitude != 0 {
+        return None;
+    }
+    u32::try_from(magnitude & u64::from(u32::MAX)).ok()
+}
+
+/// A signed 64-bit number of a request (an exptime).
+pub(crate) fn signed_64(word: &[u8]) -> Option<i64> {
+    let (negative, magnitude) = signed(word)?;
+    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+}
+
+/// The length of a data block. memcached cuts a length of over 32 bits down to its lower half and
+/// reads a block of *that* length; here it is refused, because a peer that counts otherwise would
+/// take data for commands.
+pub(crate) fn length(word: &[u8]) -> Option<usize> {
+    let (negative, magnitude) = signed(word)?;
+    if (negative && magnitude != 0) || magnitude > LENGTH_MOST {
+        return None;
+    }
+    usize::try_from(magnitude).ok()
+}
+
+/// Appends `number` in decimal.
+pub(crate) fn put_unsigned(out: &mut BytesMut, mut number: u64) {
+    let mut digits = [0u8; 20];
+    let mut used = 0;
+    for place in digits.iter_mut().rev() {
+        // The remainder is below ten.
+        *place = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
+}
+
+/// Appends `number` in decimal, with a minus where it has one.
+pub(crate) fn put_signed(out: &mut BytesMut, number: i64) {
+    if number < 0 {
+        out.extend_from_slice(b"-");
+    }
+    put_unsigned(out, number.unsigned_abs());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn flags_follow_memcached() {
+        for (word, expected) in [
+            (&b"0"[..], Some(0)),
+            (b"+5", Some(5)),
+            (b"007", Some(7)),
+            (b"-0", Some(0)),
+            (b"4294967295", Some(u32::MAX)),
+            (b"4294967296", Some(0)),
+            (b"4294967301", Some(5)),
+            (b"18446744073709551615", Some(u32::MAX)),
+            (b"18446744073709551616", None),
+            (b"-1", None),
+            (b"0x5", None),
+            (b"", None),
+            (b"+", None),
+            (b"5\t9", Some(5)),
+        ] {
+            assert_eq!(unsigned_32(word), expected, "{:?}", word.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn exptimes_follow_memcached() {
+        for (word, expected) in [
+            (&b"-1"[..], Some(-1)),
+            (b"+0", Some(0)),
+            (b"2147483648", Some(2_147_483_648)),
+            (b"9223372036854775807", Some(i64::MAX)),
+            (b"-9223372036854775808", Some(i64::MIN)),
+            (b"9223372036854775808", None),
+            (b"-9223372036854775809", None),
+            (b"1.5", None),
+            (b"+-1", None),
+        ] {
+            assert_eq!(signed_64(word), expected, "{:?}", word.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn lengths_follow_memcached_up_to_32_bits() {
+        for (word, expected) in [
+            (&b"0"[..], Some(0)),
+            (b"-0", Some(0)),
+            (b"+1", Some(1)),
+            (b"01", Some(1)),
+            (b"1\t", Some(1)),
+            (b"\t1", Some(1)),
+            (b"1\x0b2", Some(1)),
+            (b"2147483645", Some(2_147_483_645)),
+            (b"2147483646", None),
+            (b"2147483648", None),
+            (b"4294967297", None),
+            (b"18446744073709551616", None),
+            (b"-1", None),
+            (b"++1", None),
+            (b"0x1", None),
+            (b"abc", None),
+            (b"\t", None),
+        ] {
+            assert_eq!(length(word), expected, "{:?}", word.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(unsigned: u64, signed: i64) {
+            let mut out = BytesMut::new();
+            put_unsigned(&mut out, unsigned);
+            let text = format!("{unsigned}");
+            prop_assert_eq!(&out[..], text.as_bytes());
+            prop_assert_eq!(decimal(&out), Some(unsigned));
+            out.clear();
+            put_signed(&mut out, signed);
+            let text = format!("{signed}");
+            prop_assert_eq!(&out[..], text.as_bytes());
+            prop_assert_eq!(signed_64(&out), Some(signed));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Why a request was refused, what is answered and where the next one starts.
+
+use core::fmt;
+
+use crate::memcache::Dialect;
+use crate::memcache::kestrel::{QueueNameError, ReadError};
+
+/// What is wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// No command of the dialect has that name.
+    UnknownCommand,
+    /// Too few or too many arguments.
+    ArgumentCount,
+    /// A key is longer than the limit.
+    KeyTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// Flags, an exptime, a length or a level that is no such number.
+    BadNumber,
+    /// What follows the key of a `delete` is neither `0` nor `noreply`.
+    BadDelete,
+    /// The delay of a `flush_all` is no number.
+    BadDelay,
+    /// The data block does not end in `\r\n` where its declared length says.
+    BadDataBlock,
+    /// The declared length is above the limit.
+    ValueTooLarge {
+        /// The length declared.
+        length: usize,
+    },
+    /// The line has no end within the limit.
+    LineTooLong,
+    /// The first byte is that of memcached's binary protocol.
+    Binary,
+    /// The line is that of a HTTP request: a browser, or a forged request through a web service.
+    Http,
+    /// The queue cannot have that name.
+    QueueName(QueueNameError),
+    /// The options of a queue's read are not legal.
+    Read(ReadError),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownCommand => {
+                f.write_str("the command is not known: check its name and the dialect")
+            }
+            Self::ArgumentCount => f.write_str("the command takes another number of arguments"),
+            Self::KeyTooLong { length } => {
+                write!(f, "the key is {length} bytes long: shorten it to the limit")
+            }
+            Self::BadNumber => f.write_str(
+                "an argument is not a number in range: flags and lengths are decimal and not negative",
+            ),
+            Self::BadDelete => {
+                f.write_str("a key to delete is followed by nothing but '0' and 'noreply'")
+            }
+            Self::BadDelay => f.write_str("the delay is not a decimal number of seconds"),
+            Self::BadDataBlock => f.write_str(
+                "the data block does not end in CR LF at its declared length: send as many bytes as declared",
+            ),
+            Self::ValueTooLarge { length } => {
+                write!(f, "the value is {length} bytes long, above the limit: split it")
+            }
+            Self::LineTooLong => f.write_str("the line has no end within the limit"),
+            Self::Binary => {
+                f.write_str("the peer speaks the binary protocol: tell it to speak text")
+            }
+            Self::Http => f.write_str("the peer speaks HTTP: this is not a HTTP port"),
+            Self::QueueName(error) => error.fmt(f),
+            Self::Read(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Fault {}
+
+/// Where the next request starts after one that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Recovery {
+    /// This many bytes behind the start of the refused line; some of them may not have come yet
+    /// (the block of a value that is too large). They are dropped, never parsed.
+    Skip(usize),
+    /// Nowhere: the connection is closed once the answer is written.
+    Close,
+}
+
+/// A request that was refused: the fault, the exact answer and the way on.
+///
+/// As memcached 1.6.18 has them, with these differences: HTTP is recognised by its request line
+/// in more forms, a line that is too long is answered `CLIENT_ERROR line too long` before the
+/// connection is closed (memcached closes without a word, or takes the line, depending on how it
+/// was split), and the binary protocol is not spoken. Kestrel answers `CLIENT_ERROR` to everything
+/// and disconnects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RequestError {
+    /// What is wrong.
+    pub fault: Fault,
+    /// The answer, without its line end; `None` where nothing is answered: `noreply` was asked
+    /// for on a line whose form allows it, or the peer speaks another protocol.
+    pub reply: Option<&'static str>,
+    /// Where the next request starts.
+    pub recovery: Recovery,
+}
+
+impl RequestError {
+    pub(crate) fn new(fault: Fault, dialect: Dialect, noreply: bool, skip: usize) -> Self {
+        let (reply, recovery) = match (fault, dialect) {
+            (Fault::Binary | Fault::Http, _) => (None, Recovery::Close),
+            (Fault::LineTooLong, _) => (Some("CLIENT_ERROR line too long"), Recovery::Close),
+            (Fault::ValueTooLarge { .. }, Dialect::Kestrel) => {
+                (Some("NOT_STORED"), Recovery::Skip(skip))
+            }
+            (_, Dialect::Kestrel) => (Some("CLIENT_ERROR"), Recovery::Close),
+            (fault, Dialect::Memcached) => (Some(memcached_reply(fault)), Recovery::Skip(skip)),
+        };
+        Self { fault, reply: reply.filter(|_| !noreply), recovery }
+    }
+}
+
+fn memcached_reply(fault: Fault) -> &'static str {
+    match fault {
+        Fault::UnknownCommand | Fault::ArgumentCount => "ERROR",
+        Fault::BadDelete => "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]",
+        Fault::BadDelay => "CLIENT_ERROR invalid exptime argument",
+        Fault::BadDataBlock => "CLIENT_ERROR bad data chunk",
+        Fault::ValueTooLarge { .. } => "SERVER_ERROR object too large for cache",
+        _ => "CLIENT_ERROR bad command line format",
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fault.fmt(f)
+    }
+}
+
+impl core::error::Error for RequestError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.fault)
+    }
+}

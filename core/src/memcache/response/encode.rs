@@ -1,0 +1,100 @@
+//! Encoding: a frame can never become two.
+
+use bytes::BytesMut;
+
+use super::{Response, Value};
+use crate::memcache::number;
+
+/// Appends a frame to `out`, a value with its data block.
+///
+/// A byte that would break the line is replaced: a line end in a text by a space, a space or line
+/// end in a key or in a statistic's name by `?`. What a parsed request named never holds one.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use windhover_core::memcache::response::{self, Response};
+///
+/// let mut out = BytesMut::new();
+/// response::encode(&Response::ServerError(b"out of memory storing object"), &mut out);
+/// assert_eq!(&out[..], b"SERVER_ERROR out of memory storing object\r\n");
+/// ```
+pub fn encode(response: &Response<'_>, out: &mut BytesMut) {
+    match *response {
+        Response::Value(Value { key, flags, cas, data }) => {
+            encode_value_line(key, flags, data.len(), cas, out);
+            out.extend_from_slice(data);
+        }
+        Response::Stat { name, value } => {
+            out.extend_from_slice(b"STAT ");
+            put_word(name, out);
+            out.extend_from_slice(b" ");
+            put_text(value, out);
+        }
+        Response::End => out.extend_from_slice(b"END"),
+        Response::Stored => out.extend_from_slice(b"STORED"),
+        Response::NotStored => out.extend_from_slice(b"NOT_STORED"),
+        Response::Deleted => out.extend_from_slice(b"DELETED"),
+        Response::NotFound => out.extend_from_slice(b"NOT_FOUND"),
+        Response::Ok => out.extend_from_slice(b"OK"),
+        Response::Reset => out.extend_from_slice(b"RESET"),
+        Response::Version(version) => {
+            out.extend_from_slice(b"VERSION ");
+            put_text(version, out);
+        }
+        Response::Number(number) => number::put_unsigned(out, number),
+        Response::Line(text) => put_text(text, out),
+        Response::Error(what) => put_error(b"ERROR", what, out),
+        Response::ClientError(what) => put_error(b"CLIENT_ERROR", what, out),
+        Response::ServerError(what) => put_error(b"SERVER_ERROR", what, out),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the line of a value whose data block, with `\r\n` behind it, the caller sends itself.
+pub fn encode_value_line(
+    key: &[u8],
+    flags: u32,
+    length: usize,
+    cas: Option<u64>,
+    out: &mut BytesMut,
+) {
+    out.extend_from_slice(b"VALUE ");
+    put_word(key, out);
+    out.extend_from_slice(b" ");
+    number::put_unsigned(out, u64::from(flags));
+    out.extend_from_slice(b" ");
+    number::put_unsigned(out, u64::try_from(length).unwrap_or(u64::MAX));
+    if let Some(cas) = cas {
+        out.extend_from_slice(b" ");
+        number::put_unsigned(out, cas);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_error(word: &[u8], what: &[u8], out: &mut BytesMut) {
+    out.extend_from_slice(word);
+    if !what.is_empty() {
+        out.extend_from_slice(b" ");
+        put_text(what, out);
+    }
+}
+
+/// A text may hold anything but a line end.
+fn put_text(text: &[u8], out: &mut BytesMut) {
+    put_replaced(text, b'\r', b' ', out);
+}
+
+/// A word may hold anything but a space and a line end.
+fn put_word(word: &[u8], out: &mut BytesMut) {
+    put_replaced(word, b' ', b'?', out);
+}
+
+/// Appends `bytes` with every newline and every `forbidden` byte replaced.
+fn put_replaced(mut bytes: &[u8], forbidden: u8, replacement: u8, out: &mut BytesMut) {
+    while let Some(at) = memchr::memchr2(b'\n', forbidden, bytes) {
+        out.extend_from_slice(bytes.get(..at).unwrap_or_default());
+        out.extend_from_slice(&[replacement]);
+        bytes = bytes.get(at + 1..).unwrap_or_default();
+    }
+    out.extend_from_slice(bytes);
+}

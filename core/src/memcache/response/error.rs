@@ -1,0 +1,49 @@
+//! What a client could not make sense of.
+
+use core::fmt;
+
+/// Why bytes from a server are no response. What follows them cannot be matched to a request any
+/// more: the connection is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// The line has no end within `limits.line`.
+    LineTooLong,
+    /// The line ends without `\r`, as no server writes it.
+    BareNewline,
+    /// A `VALUE` line is not `VALUE <key> <flags> <bytes> [<cas>]` with decimal numbers in range.
+    BadValueLine,
+    /// The declared length of a value is above `limits.value`.
+    ValueTooLarge {
+        /// The length declared.
+        length: u64,
+    },
+    /// A value does not end in `\r\n` at its declared length.
+    BadDataBlock,
+    /// The line is no response of the dialect.
+    UnknownLine,
+}
+
+impl fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LineTooLong => f.write_str("a response line has no end within the limit"),
+            Self::BareNewline => f.write_str("a response line ends in LF without CR"),
+            Self::BadValueLine => f.write_str(
+                "a VALUE line was not 'VALUE <key> <flags> <bytes> [<cas>]' with decimal numbers",
+            ),
+            Self::ValueTooLarge { length } => write!(
+                f,
+                "a value of {length} bytes is announced, above the limit: raise `Limits::value`"
+            ),
+            Self::BadDataBlock => {
+                f.write_str("a value does not end in CR LF at its declared length")
+            }
+            Self::UnknownLine => f.write_str(
+                "a line is no response: is the peer a memcache server, of this dialect?",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ResponseError {}

@@ -1,0 +1,114 @@
+//! Deadlines: whom the connection waits for, and how long.
+
+use core::time::Duration;
+
+use super::input::State;
+use super::{Output, ServerConnection};
+use crate::Instant;
+use crate::buffer::Outgoing;
+
+/// What the peer owes, and since when.
+#[derive(Debug)]
+pub(super) struct PeerClock {
+    since: Instant,
+    /// It runs for a line that has begun.
+    in_line: bool,
+}
+
+impl PeerClock {
+    pub(super) const fn start(now: Instant) -> Self {
+        Self { since: now, in_line: false }
+    }
+
+    /// A line has begun, now or before.
+    pub(super) fn begin_line(&mut self, now: Instant) {
+        if !self.in_line {
+            *self = Self { since: now, in_line: true };
+        }
+    }
+}
+
+/// How long bytes have been waiting to be written.
+#[derive(Debug, Default)]
+pub(super) struct WriteClock {
+    /// The last progress.
+    since: Option<Instant>,
+    wrote_some: bool,
+    /// The socket took nothing when it was tried last.
+    blocked: bool,
+}
+
+impl WriteClock {
+    pub(super) fn tried(&mut self, n: usize) {
+        self.blocked = n == 0;
+        self.wrote_some |= n > 0;
+    }
+
+    /// When the wait for progress began; to be asked while bytes wait.
+    fn since(&mut self, now: Instant) -> Instant {
+        let since = self.since.filter(|_| !self.wrote_some).unwrap_or(now);
+        self.since = Some(since);
+        self.wrote_some = false;
+        since
+    }
+}
+
+impl ServerConnection {
+    /// How long the peer may take for what it owes; `None` while it owes nothing.
+    fn peer_timeout(&self) -> Option<Duration> {
+        if !self.has_room() || self.holds() {
+            return None;
+        }
+        match self.state {
+            State::Over => None,
+            State::Line if self.peer.in_line => Some(self.timeouts.head),
+            State::Line => {
+                let nothing_owed = self.unanswered.is_empty() && self.outgoing.is_empty();
+                nothing_owed.then_some(self.timeouts.idle)
+            }
+            State::Block { .. } | State::Large(_) | State::Swallow { .. } => {
+                Some(self.timeouts.body)
+            }
+        }
+    }
+
+    /// The peer's clock stands still while the peer owes nothing, so that it starts anew with the
+    /// last byte written.
+    pub(super) fn hold_clock(&mut self, now: Instant) {
+        let between = matches!(self.state, State::Line) && !self.peer.in_line;
+        if self.peer_timeout().is_none() || (between && self.writing.wrote_some) {
+            self.peer.since = now;
+        }
+    }
+
+    /// What comes next when no request can be taken.
+    pub(super) fn write_or_wait(&mut self, now: Instant) -> Output<'static> {
+        // Where only the application owes something: any instant that is far enough.
+        let mut deadline = now + self.timeouts.idle;
+        if let Some(timeout) = self.peer_timeout() {
+            let peer_deadline = self.peer.since + timeout;
+            if peer_deadline <= now {
+                self.enter(State::Over, now);
+            } else {
+                deadline = peer_deadline;
+            }
+        }
+        if !self.outgoing.is_empty() {
+            let write_deadline = self.writing.since(now) + self.timeouts.write;
+            if write_deadline <= now {
+                self.outgoing = Outgoing::new();
+                self.close_after_responses();
+                return Output::Close;
+            }
+            if !self.writing.blocked {
+                return Output::Write;
+            }
+            return Output::Idle(deadline.min(write_deadline));
+        }
+        self.writing = WriteClock::default();
+        if matches!(self.state, State::Over) && self.unanswered.is_empty() {
+            return Output::Close;
+        }
+        Output::Idle(deadline)
+    }
+}

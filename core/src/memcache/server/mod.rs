@@ -1,0 +1,341 @@
+//! The server role of one memcache connection: bytes and time in, requests, bytes and deadlines out.
+
+mod clock;
+mod data;
+mod input;
+
+use alloc::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use self::clock::{PeerClock, WriteClock};
+use self::input::{State, Step, Taken};
+use super::Dialect;
+use super::request::{Fault, Request};
+use super::response::{self, Response};
+use crate::buffer::{Incoming, Outgoing};
+use crate::{Instant, Limits, Timeouts};
+
+pub use data::Data;
+
+/// Room for the first answers of a write, so that it does not grow piece by piece.
+const GATHER: usize = 512;
+
+/// What a connection wants next; see [`ServerConnection::poll_output`].
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// A request. Answer it with [`ServerConnection::respond`], now or later. Both parts borrow
+    /// the connection's buffer and are gone with the next call.
+    Request {
+        /// The request.
+        request: Request<'a>,
+        /// Its data block; empty where the command has none.
+        data: Data<'a>,
+    },
+    /// Bytes wait to be written: take them with [`ServerConnection::unsent`], then tell how many
+    /// went with [`ServerConnection::wrote`].
+    Write,
+    /// Nothing to do until bytes come, an answer is ready or this instant has come.
+    Idle(Instant),
+    /// Close the socket.
+    Close,
+}
+
+/// An answer that is owed, in the order of the requests.
+#[derive(Debug)]
+enum Place {
+    /// The application owes it.
+    Request { noreply: bool },
+    /// The connection refused the request; its answer waits for those before it.
+    Refused { reply: &'static str },
+}
+
+/// Whether the adapter has asked for an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Open,
+    /// No line is to be begun any more.
+    ShuttingDown,
+    /// The peer will send no more.
+    EndOfStream,
+}
+
+/// One peer's connection, in the server's role.
+///
+/// **The rule:** after every input, call [`poll_output`](Self::poll_output) until it says
+/// [`Output::Idle`] or [`Output::Close`]; answer every request that it gives exactly once, in
+/// order. At most [`Limits::pipeline`] requests wait for their answers at a time.
+///
+/// A request with `noreply` is answered like any other: the connection keeps the answer to itself,
+/// whatever it is, as memcached does. `quit`, and requests that the connection refuses
+/// ([`RequestError`](super::request::RequestError)), never reach the application; their effect
+/// takes place in order behind the answers that are owed before them.
+///
+/// | reading | leaves it by |
+/// |---|---|
+/// | line | end of a line → taken, or block, or large block; refused → swallow, or over; `quit` → over |
+/// | block (up to 64 KiB), large block | its end → taken; a wrong end → swallow, or over |
+/// | taken: a request is with the application | the next poll → line |
+/// | swallow: what is left of a refused request | all of it has come → answered, line |
+/// | over: nothing more is read | all is answered and written → [`Output::Close`] |
+///
+/// Every state leads to *over* by the end of the stream, by a deadline and by
+/// [`close_after_responses`](Self::close_after_responses).
+///
+/// Deadlines ([`Timeouts`]): `head` from the first byte of a line to its end, `body` from there to
+/// the end of the block, `idle` while nothing is owed to either side, `write` while unsent bytes
+/// make no progress. The peer's clock stands still while [`wants_read`](Self::wants_read) says no
+/// for want of room, and while only the application owes something. After `head` and `body`, what
+/// was asked before is still answered; after `write`, nothing is.
+///
+/// ```
+/// use windhover_core::memcache::request::Request;
+/// use windhover_core::memcache::response::Response;
+/// use windhover_core::memcache::{Dialect, Output, ServerConnection};
+/// use windhover_core::{Instant, Limits, Timeouts};
+///
+/// let now = Instant::default();
+/// let (limits, timeouts) = (Limits::default(), Timeouts::default());
+/// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
+/// connection.receive(b"set k 0 0 5\r\nhello\r\nbogus\r\n");
+/// match connection.poll_output(now) {
+///     Output::Request { request: Request::Set(item), data } => {
+///         assert_eq!((item.key, data.len()), (&b"k"[..], 5));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// connection.respond(&Response::Stored);
+/// assert!(matches!(connection.poll_output(now), Output::Write));
+/// let mut slices = [&b""[..]; 4];
+/// let filled = connection.unsent(&mut slices);
+/// assert_eq!(slices[..filled].concat(), b"STORED\r\nERROR\r\n");
+/// ```
+#[derive(Debug)]
+pub struct ServerConnection {
+    dialect: Dialect,
+    limits: Limits,
+    timeouts: Timeouts,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    state: State,
+    taken: Option<Taken>,
+    unanswered: VecDeque<Place>,
+    /// Why a request was refused last.
+    fault: Option<Fault>,
+    /// No request is taken before every one is answered.
+    held: bool,
+    ending: Ending,
+    peer: PeerClock,
+    writing: WriteClock,
+}
+
+impl ServerConnection {
+    /// A connection that was accepted at `now`. It holds no memory before bytes come.
+    pub fn new(dialect: Dialect, limits: &Limits, timeouts: &Timeouts, now: Instant) -> Self {
+        Self {
+            dialect,
+            limits: limits.clone(),
+            timeouts: timeouts.clone(),
+            incoming: Incoming::new(),
+            outgoing: Outgoing::new(),
+            state: State::Line,
+            taken: None,
+            unanswered: VecDeque::new(),
+            fault: None,
+            held: false,
+            ending: Ending::Open,
+            peer: PeerClock::start(now),
+            writing: WriteClock::default(),
+        }
+    }
+
+    /// Takes a copy of bytes that came in. An adapter that can read into a buffer uses
+    /// [`read_buffer`](Self::read_buffer).
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if !matches!(self.state, State::Over) {
+            self.read_buffer().extend_from_slice(bytes);
+        }
+    }
+
+    /// A buffer with spare capacity that a read appends to. At most 64 KiB is reserved, whatever
+    /// length the peer has declared.
+    pub fn read_buffer(&mut self) -> &mut BytesMut {
+        let expected = self.expected();
+        self.incoming.read_buffer(expected)
+    }
+
+    /// Whether more bytes are wanted. They are not while [`Limits::pipeline`] requests are
+    /// unanswered, while more than [`Limits::unsent`] bytes wait to be written, and at the end.
+    pub fn wants_read(&self) -> bool {
+        let more = match self.state {
+            State::Over => false,
+            State::Line => self.ending == Ending::Open,
+            // What was begun is finished.
+            State::Block { .. } | State::Large(_) | State::Swallow { .. } => {
+                self.ending != Ending::EndOfStream
+            }
+        };
+        let held_enough = self.holds() && self.incoming.len() >= self.limits.line;
+        more && self.has_room() && !held_enough
+    }
+
+    /// The peer will send no more bytes. What it has sent completely is still answered.
+    pub fn end_of_stream(&mut self) {
+        self.ending = Ending::EndOfStream;
+    }
+
+    /// Asks for an orderly end: requests that have come are answered, a data block that has begun
+    /// is waited for (up to [`Timeouts::body`]), nothing else is begun.
+    pub fn shut_down(&mut self) {
+        if self.ending == Ending::Open {
+            self.ending = Ending::ShuttingDown;
+        }
+    }
+
+    /// Does what can be done at `now`, and says what comes next.
+    pub fn poll_output(&mut self, now: Instant) -> Output<'_> {
+        self.drop_taken();
+        self.hold_clock(now);
+        if self.read(now) {
+            return match self.taken_request() {
+                Some((request, data)) => Output::Request { request, data },
+                // Its line was parsed before and has not changed since.
+                None => Output::Close,
+            };
+        }
+        self.write_or_wait(now)
+    }
+
+    /// Whether a request was taken.
+    fn read(&mut self, now: Instant) -> bool {
+        while self.has_room() && !self.holds() {
+            match self.step(now) {
+                Step::Again => {}
+                Step::Request => return true,
+                Step::Starved => {
+                    let over = match self.ending {
+                        Ending::Open => false,
+                        Ending::ShuttingDown => matches!(self.state, State::Line),
+                        Ending::EndOfStream => true,
+                    };
+                    if over {
+                        self.enter(State::Over, now);
+                    }
+                    break;
+                }
+            }
+        }
+        if matches!(self.state, State::Over) {
+            self.incoming.consume(self.incoming.len());
+        }
+        false
+    }
+
+    /// Takes no further request before every one that was taken is answered: what follows a read
+    /// that waits may depend on what it gets. The peer is still read from, until some
+    /// [`Limits::line`] bytes are held back, so that its going away is seen; its clock stands
+    /// still.
+    pub fn hold_requests(&mut self) {
+        self.held = true;
+    }
+
+    fn holds(&self) -> bool {
+        self.held && !self.unanswered.is_empty()
+    }
+
+    /// Whether another request may be taken.
+    fn has_room(&self) -> bool {
+        self.unanswered.len() < self.limits.pipeline.max(1)
+            && self.outgoing.len() <= self.limits.unsent
+    }
+
+    /// Gives one frame of the answer to the oldest unanswered request. `VALUE` and `STAT` frames
+    /// do not end it, any other does. Does nothing when no answer is owed.
+    ///
+    /// A value of some size is better given to [`respond_value`](Self::respond_value).
+    pub fn respond(&mut self, response: &Response<'_>) {
+        let Some(&Place::Request { noreply }) = self.unanswered.front() else {
+            return;
+        };
+        if !noreply {
+            response::encode(response, self.gather());
+        }
+        if response.ends_reply() {
+            self.unanswered.pop_front();
+            self.held &= !self.unanswered.is_empty();
+            self.answer_refused();
+        }
+    }
+
+    /// Gives a `VALUE` frame of the answer to the oldest unanswered request; a large value leaves
+    /// without a copy. End the answer with [`Response::End`].
+    pub fn respond_value(&mut self, key: &[u8], flags: u32, cas: Option<u64>, data: Bytes) {
+        let Some(&Place::Request { noreply: false }) = self.unanswered.front() else {
+            return;
+        };
+        response::encode_value_line(key, flags, data.len(), cas, self.gather());
+        self.outgoing.put_shared(data);
+        self.outgoing.put(b"\r\n");
+    }
+
+    /// The block that answers are gathered in.
+    fn gather(&mut self) -> &mut BytesMut {
+        let tail = self.outgoing.tail();
+        if tail.capacity() == 0 {
+            tail.reserve(GATHER);
+        }
+        tail
+    }
+
+    /// Ends the connection behind the answers given so far: they are written, then
+    /// [`Output::Close`]. Requests that are still unanswered stay so, none is taken any more.
+    ///
+    /// For an error after which a peer may not go on (kestrel's `ERROR`, then a disconnect: first
+    /// [`respond`](Self::respond), then this), and in place of an answer to
+    /// [`Request::Shutdown`].
+    pub fn close_after_responses(&mut self) {
+        self.unanswered.clear();
+        self.state = State::Over;
+    }
+
+    /// Writes the answers to refused requests that are next in order.
+    fn answer_refused(&mut self) {
+        while let Some(&Place::Refused { reply }) = self.unanswered.front() {
+            self.outgoing.put(reply.as_bytes());
+            self.outgoing.put(b"\r\n");
+            self.unanswered.pop_front();
+        }
+    }
+
+    /// How many answers are owed.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    /// Why this connection refused a request last, if it did: for logs and counters.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// Fills `into` with the slices to write, in order, and returns how many it filled.
+    pub fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
+        self.outgoing.slices(into)
+    }
+
+    /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now:
+    /// [`poll_output`](Self::poll_output) says [`Output::Idle`] instead of [`Output::Write`] until
+    /// some more is written or the deadline for that has passed.
+    pub fn wrote(&mut self, n: usize) {
+        self.outgoing.advance(n);
+        self.writing.tried(n);
+    }
+
+    /// Gives back the memory that an idle connection does not need; to be called before waiting.
+    pub fn release(&mut self) {
+        self.incoming.release();
+        self.outgoing.release();
+        if self.unanswered.is_empty() {
+            self.unanswered = VecDeque::new();
+        }
+    }
+}

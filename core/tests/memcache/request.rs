@@ -1,0 +1,484 @@
+//! The codec of requests: what lines mean, what is refused, and that reading undoes writing.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in what tests call, too"
+)]
+
+use core::time::Duration;
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+use windhover_core::Limits;
+use windhover_core::memcache::command::{Command, TABLE};
+use windhover_core::memcache::kestrel::{QueueNameError, QueueRead, ReadError, ReadMode};
+use windhover_core::memcache::request::{
+    self, EncodeError, Fault, Message, Recovery, Request, RequestError, Store,
+};
+use windhover_core::memcache::{Dialect, Keys, Parsed};
+
+use Dialect::{Kestrel, Memcached};
+
+fn parse(input: &[u8], dialect: Dialect) -> Result<Parsed<Message<'_>>, RequestError> {
+    request::parse(input, dialect, &Limits::default())
+}
+
+/// The request and data of an input that is exactly one message.
+fn complete(input: &[u8], dialect: Dialect) -> (Request<'_>, &[u8]) {
+    match parse(input, dialect) {
+        Ok(Parsed::Complete { message, consumed }) => {
+            assert_eq!(consumed, input.len(), "{}", input.escape_ascii());
+            (message.request, message.data)
+        }
+        other => panic!("{} gave {other:?}", input.escape_ascii()),
+    }
+}
+
+fn encode(request: &Request<'_>, data: &[u8], dialect: Dialect) -> Result<Vec<u8>, EncodeError> {
+    let mut out = BytesMut::from(&b"before"[..]);
+    let done = request::encode(request, data, dialect, &Limits::default(), &mut out);
+    match done {
+        Ok(()) => Ok(out[6..].to_vec()),
+        Err(error) => {
+            assert_eq!(out, b"before"[..], "nothing is left of a refused request");
+            Err(error)
+        }
+    }
+}
+
+/// One line of every command and form, with what it means.
+fn examples() -> Vec<(&'static [u8], Dialect, Request<'static>, &'static [u8])> {
+    let store = Store::new(b"k");
+    vec![
+        (b"get k\r\n", Memcached, Request::Get(Keys::new(&[b"k"])), b""),
+        (b" get  a  b \n", Memcached, Request::Get(Keys::new(&[b"a", b"b"])), b""),
+        (b"gets a a\r\n", Memcached, Request::Gets(Keys::new(&[b"a", b"a"])), b""),
+        (b"set k 0 0 3\r\nabc\r\n", Memcached, Request::Set(store), b"abc"),
+        (
+            b"set k 7 -1 +2 noreply\r\n\r\n\r\n",
+            Memcached,
+            Request::Set(Store { flags: 7, exptime: -1, noreply: true, ..store }),
+            b"\r\n",
+        ),
+        (b"set k 0 0 00\r\n\r\n", Memcached, Request::Set(store), b""),
+        (b"delete k\r\n", Memcached, Request::Delete { key: b"k", noreply: false }, b""),
+        (b"delete k 0\r\n", Memcached, Request::Delete { key: b"k", noreply: false }, b""),
+        (b"delete k 0 noreply\r\n", Memcached, Request::Delete { key: b"k", noreply: true }, b""),
+        (b"version\r\n", Memcached, Request::Version, b""),
+        (
+            b"verbosity 2 noreply\r\n",
+            Memcached,
+            Request::Verbosity { level: 2, noreply: true },
+            b"",
+        ),
+        (b"stats\r\n", Memcached, Request::Stats { arguments: b"" }, b""),
+        (b"stats detail on \r\n", Memcached, Request::Stats { arguments: b"detail on" }, b""),
+        (b"flush_all\r\n", Memcached, Request::FlushAll { delay: None, noreply: false }, b""),
+        (
+            b"flush_all 10 noreply\r\n",
+            Memcached,
+            Request::FlushAll { delay: Some(10), noreply: true },
+            b"",
+        ),
+        (b"quit\r\n", Memcached, Request::Quit, b""),
+        (b"GET q\r\n", Kestrel, Request::QueueRead(QueueRead::new(b"q", ReadMode::Remove)), b""),
+        (
+            b"get Q/t=100/open\r\n",
+            Kestrel,
+            Request::QueueRead(
+                QueueRead::new(b"Q", ReadMode::Open).wait(Duration::from_millis(100)),
+            ),
+            b"",
+        ),
+        (
+            b"gets q/peek\r\n",
+            Kestrel,
+            Request::QueueRead(QueueRead::new(b"q", ReadMode::Peek)),
+            b"",
+        ),
+        (b"Set k 0 0 2 noreply\r\nhi\r\n", Kestrel, Request::Set(store), b"hi"),
+        (b"delete q\r\n", Kestrel, Request::Delete { key: b"q", noreply: false }, b""),
+        (b"flush q\r\n", Kestrel, Request::Flush { queue: b"q" }, b""),
+        (b"flush_expired q\r\n", Kestrel, Request::FlushExpired { queue: b"q" }, b""),
+        (b"flush_all_expired\r\n", Kestrel, Request::FlushAllExpired, b""),
+        (b"FLUSH_ALL\r\n", Kestrel, Request::FlushAll { delay: None, noreply: false }, b""),
+        (b"stats\r\n", Kestrel, Request::Stats { arguments: b"" }, b""),
+        (b"version\r\n", Kestrel, Request::Version, b""),
+        (b"status\r\n", Kestrel, Request::Status { new: None }, b""),
+        (b"status READONLY\r\n", Kestrel, Request::Status { new: Some(b"READONLY") }, b""),
+        (b"reload\r\n", Kestrel, Request::Reload, b""),
+        (b"shutdown\r\n", Kestrel, Request::Shutdown, b""),
+        (b"quit\r\n", Kestrel, Request::Quit, b""),
+    ]
+}
+
+#[test]
+fn every_form_means_what_it_says() {
+    for (input, dialect, request, data) in examples() {
+        assert_eq!(complete(input, dialect), (request, data), "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn every_row_of_the_table_has_an_example() {
+    for row in TABLE {
+        let found = examples().into_iter().any(|(input, dialect, ..)| {
+            let line = input.trim_ascii_start().to_ascii_lowercase();
+            dialect == row.dialect
+                && line.split(|byte| b" \r\n".contains(byte)).next() == Some(row.verb.as_bytes())
+        });
+        assert!(found, "{row:?}");
+    }
+}
+
+#[test]
+fn every_proper_prefix_is_incomplete_and_wants_no_more_than_is_missing() {
+    for (input, dialect, ..) in examples() {
+        for at in 0..input.len() {
+            match parse(&input[..at], dialect) {
+                Ok(Parsed::Incomplete { needed }) => {
+                    assert!((1..=input.len() - at).contains(&needed));
+                }
+                other => panic!("{} gave {other:?}", input[..at].escape_ascii()),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_block_says_how_much_of_it_is_missing() {
+    assert_eq!(parse(b"set k 0 0 10\r\nabc", Memcached), Ok(Parsed::Incomplete { needed: 9 }));
+}
+
+/// Input, fault, answer, recovery.
+type Refusal<'a> = (&'a [u8], Fault, Option<&'static str>, Recovery);
+
+fn assert_refused(dialect: Dialect, refusals: &[Refusal<'_>]) {
+    for &(input, fault, reply, recovery) in refusals {
+        let shown = input.escape_ascii();
+        let error = parse(input, dialect).expect_err(&shown.to_string());
+        assert_eq!(error.fault, fault, "{shown}");
+        assert_eq!(error.reply, reply, "{shown}");
+        assert_eq!(error.recovery, recovery, "{shown}");
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[rustfmt::skip]
+#[test]
+fn what_memcached_refuses_says_fault_answer_and_recovery() {
+    let (error, format) = (Some("ERROR"), Some("CLIENT_ERROR bad command line format"));
+    let chunk = Some("CLIENT_ERROR bad data chunk");
+    let usage = Some("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
+    let large = Some("SERVER_ERROR object too large for cache");
+    let long = "k".repeat(251);
+    let get_long = format!("get {long}\r\n");
+    let set_long = format!("set {long} 0 0 1 noreply\r\n");
+    assert_refused(Memcached, &[
+        (b"GET k\r\n", Fault::UnknownCommand, error, Recovery::Skip(7)),
+        (b"\n", Fault::UnknownCommand, error, Recovery::Skip(1)),
+        (b"get\r\n", Fault::ArgumentCount, error, Recovery::Skip(5)),
+        (get_long.as_bytes(), Fault::KeyTooLong { length: 251 }, format, Recovery::Skip(257)),
+        (set_long.as_bytes(), Fault::KeyTooLong { length: 251 }, None, Recovery::Skip(271)),
+        (b"set k 0 0 -1\r\n", Fault::BadNumber, format, Recovery::Skip(14)),
+        (b"set k 0 0 4294967297\r\n", Fault::BadNumber, format, Recovery::Skip(22)),
+        (b"set k 0 0 1 noreply x\r\n", Fault::ArgumentCount, error, Recovery::Skip(23)),
+        (b"set k 0 0 1048577\r\n", Fault::ValueTooLarge { length: 1_048_577 }, large,
+            Recovery::Skip(19 + 1_048_577 + 2)),
+        (b"set k 0 0 1\r\nabc", Fault::BadDataBlock, chunk, Recovery::Skip(16)),
+        (b"set k 0 0 1 noreply\r\nabc", Fault::BadDataBlock, None, Recovery::Skip(24)),
+        (b"delete k 1\r\n", Fault::BadDelete, usage, Recovery::Skip(12)),
+        (b"flush_all x\r\n", Fault::BadDelay, Some("CLIENT_ERROR invalid exptime argument"),
+            Recovery::Skip(13)),
+        (b"\x80", Fault::Binary, None, Recovery::Close),
+        (b"GET /\r\n", Fault::Http, None, Recovery::Close),
+        (b"POST / HTTP/1.1\r\n", Fault::Http, None, Recovery::Close),
+    ]);
+}
+
+#[rustfmt::skip]
+#[test]
+fn what_kestrel_refuses_ends_the_connection() {
+    let error = Some("CLIENT_ERROR");
+    let name = |byte| Fault::QueueName(QueueNameError::Reserved { byte });
+    let empty = Fault::Read(ReadError::Queue(QueueNameError::Empty));
+    assert_refused(Kestrel, &[
+        (b"\r\n", Fault::UnknownCommand, error, Recovery::Close),
+        (b"mg k v\r\n", Fault::UnknownCommand, error, Recovery::Close),
+        (b"get\r\n", Fault::ArgumentCount, error, Recovery::Close),
+        (b"get a b\r\n", Fault::ArgumentCount, error, Recovery::Close),
+        (b"get /open\r\n", empty, error, Recovery::Close),
+        (b"get q/peek/open\r\n", Fault::Read(ReadError::Conflict), error, Recovery::Close),
+        (b"get q/t=x\r\n", Fault::Read(ReadError::Timeout), error, Recovery::Close),
+        (b"set q 0 0\r\n", Fault::ArgumentCount, error, Recovery::Close),
+        (b"set q 0 0 x\r\n", Fault::BadNumber, error, Recovery::Close),
+        (b"set /open 0 0 1\r\n", name(b'/'), error, Recovery::Close),
+        (b"flush a.b\r\n", name(b'.'), error, Recovery::Close),
+        (b"set q 0 0 1\r\nabc", Fault::BadDataBlock, error, Recovery::Close),
+        (b"\x80", Fault::Binary, None, Recovery::Close),
+        (b"GET / HTTP/1.1\r\n", Fault::Http, None, Recovery::Close),
+        (b"DELETE /q HTTP/1.1\r\n", Fault::Http, None, Recovery::Close),
+    ]);
+    assert_refused(Kestrel, &[(
+        b"set q 0 0 1048577\r\n",
+        Fault::ValueTooLarge { length: 1_048_577 },
+        Some("NOT_STORED"),
+        Recovery::Skip(19 + 1_048_577 + 2),
+    )]);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused_whole_and_in_pieces() {
+    let limits = Limits::default();
+    let too_long = |input: &[u8]| match request::find_line(input, 0, Memcached, &limits) {
+        Ok(_) => false,
+        Err(error) => {
+            assert_eq!(error.fault, Fault::LineTooLong);
+            assert_eq!(error.reply, Some("CLIENT_ERROR line too long"));
+            assert_eq!(error.recovery, Recovery::Close);
+            true
+        }
+    };
+    let mut fits = vec![b'a'; limits.line];
+    fits.push(b'\n');
+    assert!(!too_long(&fits));
+    assert!(!too_long(&fits[..limits.line]));
+    let mut longer = vec![b'a'; limits.line + 1];
+    assert!(too_long(&longer), "without its newline");
+    longer.push(b'\n');
+    assert!(too_long(&longer), "with it");
+
+    let mut keys = b"get ".to_vec();
+    keys.resize(limits.get_line, b' ');
+    assert!(!too_long(&keys));
+    keys.extend_from_slice(b"kk");
+    assert!(too_long(&keys));
+    let mut late = vec![b' '; limits.line];
+    late.extend_from_slice(b"get k\r\n");
+    assert!(too_long(&late), "a verb must come within the limit of other lines");
+    assert!(
+        request::find_line(&keys[..3000], 0, Kestrel, &limits).is_err(),
+        "kestrel's get names one queue"
+    );
+}
+
+#[test]
+fn ten_thousand_keys() {
+    let names: Vec<String> = (0..10_000).map(|n| format!("key-{n}")).collect();
+    let keys: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+    let encoded = encode(&Request::Get(Keys::new(&keys)), b"", Memcached).unwrap();
+    let (request, _) = complete(&encoded, Memcached);
+    assert_eq!(request, Request::Get(Keys::new(&keys)));
+}
+
+#[test]
+fn a_client_refuses_what_would_become_another_request() {
+    let set = |key| encode(&Request::Set(Store::new(key)), b"", Memcached);
+    let forbidden = |byte, at| Err(EncodeError::ForbiddenByte { byte, at });
+    assert_eq!(set(b""), Err(EncodeError::EmptyKey));
+    assert_eq!(set(&[b'k'; 251]), Err(EncodeError::KeyTooLong { length: 251 }));
+    assert!(set(&[b'k'; 250]).is_ok());
+    assert_eq!(set(b"a b"), forbidden(b' ', 1));
+    assert_eq!(set(b"a\r\nflush_all"), forbidden(b'\r', 1));
+    assert_eq!(set(b"\t"), forbidden(b'\t', 0));
+    assert_eq!(set(b"a\0"), forbidden(0, 1));
+    assert_eq!(set(b"\x7f"), forbidden(0x7f, 0));
+    assert!(set("schlüssel".as_bytes()).is_ok());
+
+    let get = |keys| encode(&Request::Get(Keys::new(keys)), b"", Memcached);
+    assert_eq!(get(&[]), Err(EncodeError::NoKeys));
+    assert_eq!(get(&[b"a", b"b c"]), forbidden(b' ', 1));
+    let stats = Request::Stats { arguments: b"items\r\nflush_all" };
+    assert_eq!(encode(&stats, b"", Memcached), forbidden(b'\r', 5));
+    let status = Request::Status { new: Some(b"UP\n") };
+    assert_eq!(encode(&status, b"", Kestrel), forbidden(b'\n', 2));
+}
+
+#[test]
+fn a_client_refuses_what_the_dialect_has_not() {
+    let quiet = Store { noreply: true, ..Store::new(b"q") };
+    assert_eq!(encode(&Request::Set(quiet), b"", Kestrel), Err(EncodeError::NoreplyNotKnown));
+    let delete = Request::Delete { key: b"q", noreply: true };
+    assert_eq!(encode(&delete, b"", Kestrel), Err(EncodeError::NoreplyNotKnown));
+    let not = |command| Err(EncodeError::NotInDialect { command });
+    let read = Request::QueueRead(QueueRead::new(b"q", ReadMode::Open));
+    assert_eq!(encode(&read, b"", Memcached), not(Command::Get));
+    assert_eq!(encode(&Request::Get(Keys::new(&[b"q"])), b"", Kestrel), not(Command::Get));
+    assert_eq!(encode(&Request::Flush { queue: b"q" }, b"", Memcached), not(Command::Flush));
+    let later = Request::FlushAll { delay: Some(1), noreply: false };
+    assert_eq!(encode(&later, b"", Kestrel), not(Command::FlushAll));
+    assert_eq!(encode(&Request::Version, b"x", Memcached), Err(EncodeError::DataNotTaken));
+    let large = vec![0; 1024 * 1024 + 1];
+    assert_eq!(
+        encode(&Request::Set(Store::new(b"k")), &large, Memcached),
+        Err(EncodeError::ValueTooLarge { length: large.len() })
+    );
+    let set = |name| encode(&Request::Set(Store::new(name)), b"", Kestrel);
+    assert_eq!(
+        set(b"q/open"),
+        Err(EncodeError::QueueName(QueueNameError::Reserved { byte: b'/' }))
+    );
+    assert_eq!(set(b"q\r\n"), Err(EncodeError::ForbiddenByte { byte: b'\r', at: 1 }));
+    let long = QueueRead::new(b"q", ReadMode::Remove).wait(Duration::from_secs(1 << 31));
+    assert_eq!(
+        encode(&Request::QueueRead(long), b"", Kestrel),
+        Err(EncodeError::Read(ReadError::Timeout))
+    );
+}
+
+#[test]
+fn a_client_refuses_a_line_that_servers_would_not_take() {
+    let keys = vec![&[b'k'; 250][..]; 5000];
+    let refused = encode(&Request::Get(Keys::new(&keys)), b"", Memcached);
+    assert!(matches!(refused, Err(EncodeError::LineTooLong { .. })));
+}
+
+fn legal_key() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![0x21..0x7fu8, 0x80..=0xffu8];
+    proptest::collection::vec(byte, 1..=250)
+}
+
+fn queue_name() -> impl Strategy<Value = Vec<u8>> {
+    legal_key().prop_map(|name| {
+        let fit = |byte| if b"/.~".contains(&byte) { b'_' } else { byte };
+        name.into_iter().map(fit).collect()
+    })
+}
+
+/// A request as owned parts: command by number, keys, numbers, data.
+type Parts = (u8, Vec<Vec<u8>>, u32, i64, bool, Vec<u8>);
+
+fn parts(key: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Parts> {
+    (
+        0..12u8,
+        proptest::collection::vec(key, 1..6),
+        any::<u32>(),
+        any::<i64>(),
+        any::<bool>(),
+        proptest::collection::vec(any::<u8>(), 0..300),
+    )
+}
+
+fn read_of(queue: &[u8], number: u32, signed: i64) -> QueueRead<'_> {
+    let mode = [
+        ReadMode::Remove,
+        ReadMode::Open,
+        ReadMode::Close,
+        ReadMode::CloseOpen,
+        ReadMode::Abort,
+        ReadMode::Peek,
+    ][(number % 6) as usize];
+    let read = QueueRead::new(queue, mode);
+    match signed {
+        0.. => read.wait(Duration::from_millis(u64::from(number >> 1))),
+        _ => read,
+    }
+}
+
+/// Writes the request, then reads it back with every byte of it missing once.
+fn round_trip(request: &Request<'_>, data: &[u8], dialect: Dialect) {
+    let data = match request {
+        Request::Set(_) => data,
+        _ => b"",
+    };
+    let mut encoded = encode(request, data, dialect).unwrap();
+    let length = encoded.len();
+    for at in 0..length {
+        assert!(matches!(parse(&encoded[..at], dialect), Ok(Parsed::Incomplete { .. })));
+    }
+    encoded.extend_from_slice(b"get next");
+    match parse(&encoded, dialect) {
+        Ok(Parsed::Complete { message, consumed }) => {
+            assert_eq!((&message.request, message.data), (request, data));
+            assert_eq!(consumed, length);
+        }
+        other => panic!("{request:?} gave {other:?}"),
+    }
+}
+
+/// What generated input is made of.
+const WORDS: &[&[u8]] = &[
+    b"get",
+    b"gets",
+    b"set",
+    b"delete",
+    b"noreply",
+    b"flush_all",
+    b"verbosity",
+    b"k",
+    b"0",
+    b"3",
+    b"-1",
+    b" ",
+    b" ",
+    b" ",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\x80",
+    b"/open",
+    b"/t=1",
+    b"HTTP/",
+];
+
+proptest! {
+    #[test]
+    fn what_memcached_is_sent_reads_back((kind, keys, number, signed, noreply, data) in parts(legal_key())) {
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let key = keys[0];
+        let request = match kind {
+            0 => Request::Get(Keys::new(&keys)),
+            1 => Request::Gets(Keys::new(&keys)),
+            2 => Request::Delete { key, noreply },
+            3 => Request::Version,
+            4 => Request::Verbosity { level: number, noreply },
+            5 => Request::Stats { arguments: key },
+            6 => Request::FlushAll { delay: Some(signed), noreply },
+            7 => Request::FlushAll { delay: None, noreply },
+            8 => Request::Quit,
+            _ => Request::Set(Store { key, flags: number, exptime: signed, noreply }),
+        };
+        round_trip(&request, &data, Memcached);
+    }
+
+    #[test]
+    fn what_kestrel_is_sent_reads_back((kind, names, number, signed, _, data) in parts(queue_name())) {
+        let queue = &names[0][..];
+        let request = match kind {
+            0 => Request::Flush { queue },
+            1 => Request::FlushExpired { queue },
+            2 => Request::Delete { key: queue, noreply: false },
+            3 => Request::FlushAllExpired,
+            4 => Request::Status { new: Some(queue) },
+            5 => Request::Reload,
+            6 => Request::Shutdown,
+            7 | 8 => Request::Set(Store { key: queue, flags: number, exptime: signed, noreply: false }),
+            _ => Request::QueueRead(read_of(queue, number, signed)),
+        };
+        round_trip(&request, &data, Kestrel);
+    }
+
+    /// Any input made of the protocol's own words: no panic, and a verdict never changes when
+    /// more bytes come.
+    #[test]
+    fn a_verdict_is_final(
+        words in proptest::collection::vec(
+            proptest::sample::select(WORDS),
+            0..24,
+        ),
+        kestrel: bool,
+    ) {
+        let dialect = if kestrel { Kestrel } else { Memcached };
+        let input = words.concat();
+        let mut verdict = None;
+        for at in 0..=input.len() {
+            let parsed = parse(&input[..at], dialect);
+            match &verdict {
+                Some(first) => prop_assert_eq!(&parsed, first),
+                None if matches!(parsed, Ok(Parsed::Incomplete { .. })) => {}
+                None => verdict = Some(parsed),
+            }
+        }
+    }
+}
