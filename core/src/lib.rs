@@ -39,3 +39,8 @@ pub mod tracking;
 
 pub use limits::{Limits, Timeouts};
 pub use time::{Instant, Now, UnixTime};
+
+/// The example in the README compiles and runs.
+#[cfg(all(doctest, feature = "memcache"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,1 +1,77 @@
-//! The tracking API.
+//! The tracking API: from a HTTP request to events for a queue, and back to the answer.
+//!
+//! [`route`] says what a request asks for, [`Decoder::decode`] turns it into events and a
+//! [`Reply`], and the reply gives the [`Response`](crate::http::Response) when it is known what
+//! became of them. Nothing here does I/O or reads a clock.
+//!
+//! # What is accepted
+//!
+//! `/track` by `GET` or `POST`, with the events in one of:
+//!
+//! | where | as |
+//! |---|---|
+//! | `data=` in the query, or in a body of `application/x-www-form-urlencoded`, `text/plain` (which browsers' `sendBeacon` says of a form) or no type | base64, standard or URL-safe, padded or not, with `+` that arrived as a space, with line breaks; or plain JSON |
+//! | a body of `application/json`, or one of the types above that begins with `{` or `[` | JSON |
+//!
+//! It is one event or an array of them, in UTF-8, with or without a byte order mark. Events in two
+//! places are refused, because one of them would be lost in silence; so is the body of a `GET`. A
+//! body with a `Content-Encoding` is refused: compressed bodies are not supported yet.
+//!
+//! The parameters `ip`, `verbose`, `redirect`, `img`, `callback` and `test` are taken from the
+//! query and from a form body.
+//!
+//! # What an event must have
+//!
+//! `event`, a string that is not empty, and `properties`, an object with a `token` that is a string
+//! and not empty. `time`, if it is there, is a number (or a string that holds one) of seconds, or
+//! from 10<sup>11</sup> on milliseconds, since 1970; it may be as old as 1971, for senders store
+//! events while they are offline, and at most an hour ahead. Sizes are bounded by
+//! [`Limits`](crate::Limits). One bad event of a batch means that none of it is recorded. That the
+//! text is not JSON is told before anything that is wrong with an event.
+//!
+//! # What an event becomes
+//!
+//! One line of JSON: `{"event":…,"properties":{…}}`, then whatever other members the event had
+//! (the original API drops them), everything in the order received and without white space between
+//! tokens. Numbers keep every digit, and strings (names of members too) every escape, but for half
+//! a surrogate pair, which becomes `\ufffd`. Of members with equal names the last value counts, at
+//! the place of the first; inside the values of properties, objects are passed on as they are.
+//!
+//! Some properties are stamped, in place if they came, else at the end in this order:
+//!
+//! | property | is |
+//! |---|---|
+//! | `time` | milliseconds since 1970; the time of receipt if there was none (or `null`) |
+//! | `ip` | with `ip=1`, the client's address |
+//! | `mp_processing_time_ms` | the time of receipt in milliseconds since 1970 |
+//! | `$insert_id` | an id from [`IdSource`], if there was none (or `null`, or an empty string) |
+//! | `$test` | with `test=1`, `true` |
+
+mod base64;
+mod client;
+mod compact;
+mod cors;
+mod decimal;
+mod decoder;
+mod event;
+mod form;
+mod id;
+mod json;
+mod members;
+mod parameters;
+mod redirect;
+mod rejection;
+mod reply;
+mod route;
+mod sink;
+mod time;
+
+pub use client::client_address;
+pub use cors::preflight;
+pub use decoder::{Context, Decoder};
+pub use id::IdSource;
+pub use redirect::RedirectPolicy;
+pub use rejection::{EventFault, Rejection};
+pub use reply::Reply;
+pub use route::{Route, method_not_allowed, not_found, route};
+pub use sink::{EventSink, Events};

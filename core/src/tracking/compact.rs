@@ -1,0 +1,223 @@
+//! JSON text without the white space between its tokens, and with every string such that any
+//! consumer can parse it. The text is known to be valid; nothing recurses, so depth costs no stack.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::rejection::EventFault;
+use crate::Limits;
+
+/// What stands for a character that cannot be known (U+FFFD).
+const REPLACEMENT: &str = "\\ufffd";
+
+/// An object or array that is not closed yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Level {
+    is_array: bool,
+    count: usize,
+}
+
+/// A value's tokens as they came, without white space between them and with clean strings (see
+/// [`string`]). `levels` is scratch space.
+///
+/// # Errors
+///
+/// It is deeper or longer than the limits allow.
+pub(super) fn value<'a>(
+    text: &'a str,
+    limits: &Limits,
+    levels: &mut Vec<Level>,
+) -> Result<Cow<'a, str>, EventFault> {
+    match text.as_bytes() {
+        [b'"', ..] => return Ok(string(text)),
+        [b'{' | b'[', ..] => {}
+        _ => return Ok(Cow::Borrowed(text)),
+    }
+    levels.clear();
+    let mut copy = Copy::of(text);
+    while let Some(byte) = copy.peek() {
+        match byte {
+            b' ' | b'\n' | b'\r' | b'\t' => copy.replace(1, ""),
+            b'"' => copy.string(),
+            b'{' | b'[' => {
+                if levels.len() >= limits.depth {
+                    return Err(EventFault::TooDeep { limit: limits.depth });
+                }
+                copy.keep(1);
+                while let Some(b' ' | b'\n' | b'\r' | b'\t') = copy.peek() {
+                    copy.replace(1, "");
+                }
+                let mut level = Level { is_array: byte == b'[', count: 0 };
+                if !matches!(copy.peek(), Some(b'}' | b']')) {
+                    level.begin_item(limits)?;
+                }
+                levels.push(level);
+            }
+            b',' => {
+                copy.keep(1);
+                if let Some(level) = levels.last_mut() {
+                    level.begin_item(limits)?;
+                }
+            }
+            b'}' | b']' => {
+                copy.keep(1);
+                levels.pop();
+            }
+            _ => copy.keep(1),
+        }
+    }
+    Ok(copy.finish())
+}
+
+impl Level {
+    /// Counts one more member or element.
+    fn begin_item(&mut self, limits: &Limits) -> Result<(), EventFault> {
+        self.count += 1;
+        if self.is_array && self.count > limits.array {
+            return Err(EventFault::ArrayTooLong { limit: limits.array });
+        }
+        if !self.is_array && self.count > limits.properties {
+            return Err(EventFault::ObjectTooLarge { limit: limits.properties });
+        }
+        Ok(())
+    }
+}
+
+/// A string, given with its quotes, in which every escape is as it came, but for a surrogate
+/// without its other half, which senders make when they cut a string in the middle of an emoji: it
+/// becomes U+FFFD, because strict parsers refuse the whole text for it.
+pub(super) fn string(text: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut copy = Copy::of(text);
+    copy.string();
+    copy.finish()
+}
+
+/// A copy of a text that is made when something in it is replaced, and not before.
+struct Copy<'a> {
+    text: &'a str,
+    /// How far the text was looked at.
+    at: usize,
+    /// How far it was copied.
+    copied: usize,
+    made: String,
+}
+
+impl<'a> Copy<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, at: 0, copied: 0, made: String::new() }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn keep(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    fn replace(&mut self, bytes: usize, with: &str) {
+        self.made.push_str(self.text.get(self.copied..self.at).unwrap_or_default());
+        self.made.push_str(with);
+        self.at += bytes;
+        self.copied = self.at;
+    }
+
+    fn finish(mut self) -> Cow<'a, str> {
+        if self.copied == 0 {
+            return Cow::Borrowed(self.text);
+        }
+        self.made.push_str(self.text.get(self.copied..).unwrap_or_default());
+        Cow::Owned(self.made)
+    }
+
+    /// Goes behind the string that comes next.
+    fn string(&mut self) {
+        self.keep(1);
+        loop {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            match memchr::memchr2(b'"', b'\\', rest) {
+                Some(run) => self.keep(run),
+                None => return self.keep(rest.len()),
+            }
+            if self.peek() == Some(b'"') {
+                return self.keep(1);
+            }
+            match (self.code_unit(0), self.code_unit(6)) {
+                (None, _) => self.keep(2),
+                (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => self.keep(12),
+                (Some(0xd800..=0xdfff), _) => self.replace(6, REPLACEMENT),
+                (Some(_), _) => self.keep(6),
+            }
+        }
+    }
+
+    /// The UTF-16 code unit of the `\uXXXX` that is so many bytes ahead.
+    fn code_unit(&self, ahead: usize) -> Option<u16> {
+        let digits = self.text.get(self.at + ahead..)?.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_string_only_a_lone_surrogate_is_changed() {
+        let cases = [
+            (r#""plain""#, r#""plain""#),
+            (r#""a\n\"\\b\/c\u00e9""#, r#""a\n\"\\b\/c\u00e9""#),
+            (r#""\u0000\u2028""#, r#""\u0000\u2028""#),
+            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
+            (r#""\uD83D\uDE00x""#, r#""\uD83D\uDE00x""#),
+            (r#""cut \ud83d""#, r#""cut \ufffd""#),
+            (r#""\ude00 cut""#, r#""\ufffd cut""#),
+            (r#""\ud83d\n""#, r#""\ufffd\n""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\ude00\ud83d""#, r#""\ufffd\ufffd""#),
+            (r#""\\ud83d""#, r#""\\ud83d""#),
+            (r#"" a : \" ] ""#, r#"" a : \" ] ""#),
+            (r#""é\u00e9\\""#, r#""é\u00e9\\""#),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(string(text), expected);
+            assert_eq!(value(text, &Limits::default(), &mut Vec::new()).as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn only_what_changes_is_copied() {
+        let mut levels = Vec::new();
+        for text in ["1.0", r#""a \n""#, r#"{"a":[1,{"b":"c , d"}],"e":{}}"#] {
+            let compact = value(text, &Limits::default(), &mut levels);
+            assert!(matches!(compact, Ok(Cow::Borrowed(it)) if it == text), "{text}");
+        }
+        let compact =
+            value("{ \"a b\" :\t[ 1 ,\r\n\"\\ud83d \" ] }", &Limits::default(), &mut levels);
+        assert_eq!(compact.as_deref(), Ok(r#"{"a b":[1,"\ufffd "]}"#));
+    }
+
+    #[test]
+    fn items_are_counted_whatever_is_between_them() {
+        let mut limits = Limits::default();
+        (limits.array, limits.properties, limits.depth) = (1, 1, 2);
+        let fault = |text| value(text, &limits, &mut Vec::new()).err();
+        for good in ["[[ ]]", "[{}]", "[ 1 ]", "{ \"a\" : [ \",\" ] }"] {
+            assert_eq!(fault(good), None, "{good}");
+        }
+        assert_eq!(fault("[1,2]"), Some(EventFault::ArrayTooLong { limit: 1 }));
+        assert_eq!(fault("[ [] , 2 ]"), Some(EventFault::ArrayTooLong { limit: 1 }));
+        assert_eq!(fault(r#"{"a":[],"b":1}"#), Some(EventFault::ObjectTooLarge { limit: 1 }));
+        assert_eq!(fault("[[[]]]"), Some(EventFault::TooDeep { limit: 2 }));
+        limits.array = 0;
+        assert_eq!(value("[ ]", &limits, &mut Vec::new()).as_deref(), Ok("[]"));
+        assert_eq!(
+            value("[ 1 ]", &limits, &mut Vec::new()),
+            Err(EventFault::ArrayTooLong { limit: 0 })
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! Cross-origin access (the Fetch standard, §3.3): any page may send events, and may see whether
+//! they were recorded.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
+
+use crate::http::{Headers, Request, Response, Status};
+
+/// The methods of the API.
+pub(super) const METHODS: &str = "GET, POST, OPTIONS";
+
+const ANY_ORIGIN: (&str, &str) = ("Access-Control-Allow-Origin", "*");
+/// The answer depends on the origin; a cache must not give it to another one.
+const VARY: (&str, &str) = ("Vary", "Origin");
+/// The official browser client sends every request with credentials, and a browser then hides the
+/// answer unless this is there. There is nothing to protect: no answer depends on a cookie.
+const CREDENTIALS: (&str, &str) = ("Access-Control-Allow-Credentials", "true");
+/// The one header of an answer that a sender's retries look at.
+const EXPOSED: (&str, &str) = ("Access-Control-Expose-Headers", "Retry-After");
+const NO_CACHE: (&str, &str) = ("Cache-Control", "no-cache, no-store, must-revalidate");
+const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+/// What the official clients wait before their first retry, in seconds.
+const RETRY: (&str, &str) = ("Retry-After", "2");
+
+/// For a sender that names no origin.
+pub(super) const FOR_ALL: &[(&str, &str)] = &[ANY_ORIGIN, VARY, NO_CACHE, NO_SNIFF];
+/// For a browser; its origin comes on top.
+pub(super) const FOR_ORIGIN: &[(&str, &str)] = &[CREDENTIALS, EXPOSED, VARY, NO_CACHE, NO_SNIFF];
+/// [`FOR_ALL`] when the sender is to try again.
+pub(super) const FOR_ALL_RETRY: &[(&str, &str)] = &[ANY_ORIGIN, VARY, NO_CACHE, NO_SNIFF, RETRY];
+/// [`FOR_ORIGIN`] when the sender is to try again.
+pub(super) const FOR_ORIGIN_RETRY: &[(&str, &str)] =
+    &[CREDENTIALS, EXPOSED, VARY, NO_CACHE, NO_SNIFF, RETRY];
+
+/// Longest value of a request header that is sent back.
+const LONGEST_ECHO: usize = 1024;
+
+/// The page that a browser sends the request for, if the header is fit to be sent back.
+pub(super) fn origin(headers: &Headers<'_>) -> Option<Box<str>> {
+    let origin = headers.get("origin")?;
+    let fit = !origin.is_empty()
+        && origin.len() <= LONGEST_ECHO
+        && origin.iter().all(u8::is_ascii_graphic);
+    let origin = core::str::from_utf8(origin).ok().filter(|_| fit)?;
+    Some(origin.into())
+}
+
+/// Sets the headers that every answer of the API carries.
+pub(super) fn apply(response: &mut Response, origin: Option<&str>, retry: bool) {
+    response.fixed_headers = match (origin, retry) {
+        (None, false) => FOR_ALL,
+        (None, true) => FOR_ALL_RETRY,
+        (Some(_), false) => FOR_ORIGIN,
+        (Some(_), true) => FOR_ORIGIN_RETRY,
+    };
+    if let Some(origin) = origin {
+        response.headers.push((ANY_ORIGIN.0, Cow::Owned(origin.to_owned())));
+    }
+}
+
+/// Answers a browser that asks whether it may send events (`OPTIONS`): 204, with every header
+/// allowed that it asks for.
+///
+/// ```
+/// use windhover_core::http::{Headers, Method, Request};
+/// use windhover_core::tracking::preflight;
+///
+/// let mut request = Request::new(Method::Options, "/track", "");
+/// request.headers = Headers::new(&[
+///     ("Origin", b"https://example.com"),
+///     ("Access-Control-Request-Headers", b"content-type, x-lib"),
+/// ]);
+/// let response = preflight(&request);
+/// assert_eq!(response.status.0, 204);
+/// assert!(response.headers.contains(&(
+///     "Access-Control-Allow-Headers",
+///     "content-type, x-lib".into()
+/// )));
+/// ```
+pub fn preflight(request: &Request<'_>) -> Response {
+    /// A day; browsers take less if they please.
+    const MAX_AGE: (&str, &str) = ("Access-Control-Max-Age", "86400");
+    const ALLOWED: (&str, &str) = ("Access-Control-Allow-Methods", METHODS);
+
+    let is_list = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, \t".contains(byte);
+    let asked = request
+        .headers
+        .get("access-control-request-headers")
+        .filter(|list| !list.is_empty() && list.len() <= LONGEST_ECHO && list.iter().all(is_list))
+        .and_then(|list| core::str::from_utf8(list).ok());
+    let allowed = match asked {
+        Some(list) => Cow::Owned(list.to_owned()),
+        None => Cow::Borrowed("Content-Type"),
+    };
+    let origin = origin(&request.headers);
+    let mut response = Response::new(Status(204), "", &b""[..])
+        .with_header("Access-Control-Allow-Headers", allowed);
+    response.fixed_headers = if origin.is_some() {
+        &[CREDENTIALS, ALLOWED, MAX_AGE, VARY]
+    } else {
+        &[ANY_ORIGIN, ALLOWED, MAX_AGE, VARY]
+    };
+    if let Some(origin) = origin {
+        response.headers.push((ANY_ORIGIN.0, Cow::Owned(origin.into())));
+    }
+    response
+}

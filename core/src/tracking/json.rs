@@ -1,0 +1,189 @@
+//! The grammar of JSON (RFC 8259) is `serde_json`'s: it checks a text and finds the members of
+//! objects and the elements of arrays, each as it was received. Neither recurses into them.
+
+use core::fmt;
+
+use serde_core::Deserialize as _;
+use serde_core::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Deserializer, Error};
+
+use super::rejection::Rejection;
+
+/// The text is not JSON, or not of the type that was asked for; [`rejection`] tells which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+/// Hands over the members of an object, each name with its quotes. After a member that `take`
+/// refuses no other is handed over, but the text is still checked to its end: that it is not JSON
+/// goes before what is wrong with its members.
+pub(super) fn members<'a, E>(
+    object: &'a str,
+    take: impl FnMut(&'a str, &'a str) -> Result<(), E>,
+) -> Result<Result<(), E>, Unreadable> {
+    let mut json = Deserializer::from_str(object);
+    let taken = json.deserialize_map(Members(take)).map_err(|_| Unreadable)?;
+    json.end().map_err(|_| Unreadable)?;
+    Ok(taken)
+}
+
+/// Hands over the elements of an array; otherwise like [`members`].
+pub(super) fn elements<'a, E>(
+    array: &'a str,
+    take: impl FnMut(&'a str) -> Result<(), E>,
+) -> Result<Result<(), E>, Unreadable> {
+    let mut json = Deserializer::from_str(array);
+    let taken = json.deserialize_seq(Elements(take)).map_err(|_| Unreadable)?;
+    json.end().map_err(|_| Unreadable)?;
+    Ok(taken)
+}
+
+/// What is wrong with a text that is not readable as events.
+#[cold]
+pub(super) fn rejection(text: &str) -> Rejection {
+    let mut json = Deserializer::from_str(text);
+    if let Err(error) = IgnoredAny::deserialize(&mut json) {
+        let at = offset(text, &error);
+        // A number that ends too early is invalid to serde_json, even where the text ends with it.
+        let in_number = text.ends_with(['-', '+', '.', 'e', 'E']) && at + 1 == text.len();
+        if error.is_eof() || in_number {
+            return Rejection::JsonCut { length: text.len() };
+        }
+        return Rejection::Json { at };
+    }
+    match json.end() {
+        Err(error) => Rejection::JsonTrailing { at: offset(text, &error) },
+        Ok(()) => Rejection::NotEvents,
+    }
+}
+
+/// Lines and columns, both counted from 1, as a number of bytes.
+fn offset(text: &str, error: &Error) -> usize {
+    let mut line_ends = memchr::memchr_iter(b'\n', text.as_bytes());
+    let line = match error.line() {
+        0 | 1 => 0,
+        line => line_ends.nth(line - 2).map_or(0, |line_end| line_end + 1),
+    };
+    (line + error.column()).saturating_sub(1)
+}
+
+struct Members<F>(F);
+
+impl<'a, E, F: FnMut(&'a str, &'a str) -> Result<(), E>> Visitor<'a> for Members<F> {
+    type Value = Result<(), E>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut taken = Ok(());
+        // Names are taken raw too: half a surrogate pair, which they may have, fits no `str`.
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            if taken.is_ok() {
+                taken = (self.0)(name.get(), value.get());
+            }
+        }
+        Ok(taken)
+    }
+}
+
+struct Elements<F>(F);
+
+impl<'a, E, F: FnMut(&'a str) -> Result<(), E>> Visitor<'a> for Elements<F> {
+    type Value = Result<(), E>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(mut self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut taken = Ok(());
+        while let Some(element) = array.next_element::<&RawValue>()? {
+            if taken.is_ok() {
+                taken = (self.0)(element.get());
+            }
+        }
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn members_and_elements_stay_as_received() {
+        let mut found = Vec::new();
+        let taken = members(
+            " { \"a\\u0062\" : [ 1 ] , \"\\ud83d\":\"\\ude00\", \"n\":-0.10e999 }\n",
+            |name, value| {
+                found.push((name, value));
+                Ok::<_, ()>(())
+            },
+        );
+        assert_eq!(taken, Ok(Ok(())));
+        assert_eq!(
+            found,
+            [(r#""a\u0062""#, "[ 1 ]"), (r#""\ud83d""#, r#""\ude00""#), (r#""n""#, "-0.10e999")]
+        );
+
+        let mut found = Vec::new();
+        let taken = elements("[ {\"a\": 1} , [],null ]", |element| {
+            found.push(element);
+            Ok::<_, ()>(())
+        });
+        assert_eq!(taken, Ok(Ok(())));
+        assert_eq!(found, ["{\"a\": 1}", "[]", "null"]);
+    }
+
+    #[test]
+    fn what_is_not_json_goes_before_what_is_refused() {
+        let mut seen = 0;
+        let mut refuse = |_: &str| {
+            seen += 1;
+            Err("refused")
+        };
+        assert_eq!(elements("[1,2]", &mut refuse), Ok(Err("refused")));
+        assert_eq!(elements("[1,2", &mut refuse), Err(Unreadable));
+        assert_eq!(seen, 2);
+        assert_eq!(members(r#"{"a":1,"b":}"#, |_, _| Err(())), Err(Unreadable));
+        assert_eq!(members("[]", |_, _| Err(())), Err(Unreadable));
+    }
+
+    #[test]
+    fn depth_takes_no_stack() {
+        let deep = |n: usize| std::format!("{}{}", "[".repeat(n), "]".repeat(n));
+        let object = std::format!(r#"{{"a":{}}}"#, deep(1_000_000));
+        let mut length = 0;
+        let taken = members(&object, |_, value| {
+            length = value.len();
+            Ok::<_, ()>(())
+        });
+        assert_eq!(taken, Ok(Ok(())));
+        assert_eq!(length, 2_000_000);
+        let open = String::from("[").repeat(1_000_000);
+        assert_eq!(rejection(&open), Rejection::JsonCut { length: 1_000_000 });
+    }
+
+    #[test]
+    fn errors_are_found_on_their_line() {
+        let cases = [
+            ("{\"a\":x}", Rejection::Json { at: 5 }),
+            ("{\n\"a\":x}", Rejection::Json { at: 6 }),
+            ("{\n\"a\":\n\nx}", Rejection::Json { at: 8 }),
+            ("{}\n\n x", Rejection::JsonTrailing { at: 5 }),
+            ("{\n\n", Rejection::JsonCut { length: 3 }),
+            ("[-", Rejection::JsonCut { length: 2 }),
+            ("[1.5e", Rejection::JsonCut { length: 5 }),
+            ("\"\\ud83d\"", Rejection::NotEvents),
+            ("1e999", Rejection::NotEvents),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(rejection(text), expected, "{text}");
+        }
+    }
+}

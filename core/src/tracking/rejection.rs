@@ -1,0 +1,263 @@
+//! Why a tracking request is not recorded, in words that its sender can act on.
+
+use core::fmt;
+
+/// Why a request is not recorded; none of its events is. Its [`Display`](fmt::Display) is one
+/// sentence for the sender, given as `error` with `verbose=1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// Neither the query nor the body has events.
+    DataMissing,
+    /// `data` is there, but empty.
+    DataEmpty,
+    /// There are events in two places: `data` twice, or `data` beside a JSON body. Recording one
+    /// would lose the other in silence.
+    DataTwice,
+    /// A `GET` came with a body, which has no meaning (RFC 9110 §9.3.1): its events would be lost
+    /// in silence.
+    BodyOfGet,
+    /// A method that records nothing.
+    Method,
+    /// The body is compressed, which is not supported yet.
+    ContentEncoding,
+    /// The body is neither a form nor JSON nor plain text.
+    ContentType,
+    /// `callback` is not an identifier path such as `lib.queue_1.$done`.
+    Callback,
+    /// `data` is neither JSON nor base64.
+    Base64 {
+        /// The byte of the encoded value that is not part of base64.
+        at: usize,
+    },
+    /// The events are not UTF-8.
+    Utf8 {
+        /// The first byte of the decoded data that is not.
+        at: usize,
+    },
+    /// The events are not JSON.
+    Json {
+        /// The byte of the decoded data at which that was seen; what is wrong may also be the byte
+        /// behind it, or up to three bytes before it in an escape.
+        at: usize,
+    },
+    /// The JSON ends before it is complete: it was cut off on its way.
+    JsonCut {
+        /// How long the decoded data is.
+        length: usize,
+    },
+    /// Something follows the JSON.
+    JsonTrailing {
+        /// The first byte of the decoded data that does.
+        at: usize,
+    },
+    /// The JSON is neither an object nor an array.
+    NotEvents,
+    /// An array without events.
+    BatchEmpty,
+    /// More events than [`Limits::batch`](crate::Limits::batch).
+    BatchTooLarge {
+        /// The most that there may be.
+        limit: usize,
+    },
+    /// One event is wrong.
+    Event {
+        /// Which one, counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        fault: EventFault,
+    },
+}
+
+/// What is wrong with one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventFault {
+    /// It is not an object.
+    NotAnObject,
+    /// There is no `event`.
+    NameMissing,
+    /// `event` is not a string.
+    NameNotAString,
+    /// `event` is an empty string.
+    NameEmpty,
+    /// There are no `properties`.
+    PropertiesMissing,
+    /// `properties` is not an object.
+    PropertiesNotAnObject,
+    /// More properties than [`Limits::properties`](crate::Limits::properties), or more members
+    /// beside `event` and `properties`.
+    TooManyProperties {
+        /// The most that there may be.
+        limit: usize,
+    },
+    /// There is no `token`.
+    TokenMissing,
+    /// `token` is not a string.
+    TokenNotAString,
+    /// `token` is an empty string.
+    TokenEmpty,
+    /// `time` is neither a number nor a string that holds one.
+    TimeNotANumber,
+    /// `time` is before 1971.
+    TimeTooEarly,
+    /// `time` is more than an hour ahead.
+    TimeTooLate,
+    /// Objects and arrays are nested deeper than [`Limits::depth`](crate::Limits::depth).
+    TooDeep {
+        /// The most levels that there may be in a property.
+        limit: usize,
+    },
+    /// An array is longer than [`Limits::array`](crate::Limits::array).
+    ArrayTooLong {
+        /// The most elements that there may be.
+        limit: usize,
+    },
+    /// An object in a property has more members than
+    /// [`Limits::properties`](crate::Limits::properties).
+    ObjectTooLarge {
+        /// The most members that there may be.
+        limit: usize,
+    },
+    /// The cleaned-up event is larger than [`Limits::event`](crate::Limits::event) or
+    /// [`Limits::value`](crate::Limits::value).
+    TooLarge {
+        /// The most bytes that it may have.
+        limit: usize,
+    },
+}
+
+impl Rejection {
+    /// A short name of the reason in lower case, for the label of a metric.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::DataMissing => "data_missing",
+            Self::DataEmpty => "data_empty",
+            Self::DataTwice => "data_twice",
+            Self::BodyOfGet => "body_of_get",
+            Self::Method => "method",
+            Self::ContentEncoding => "content_encoding",
+            Self::ContentType => "content_type",
+            Self::Callback => "callback",
+            Self::Base64 { .. } => "base64",
+            Self::Utf8 { .. } => "utf8",
+            Self::Json { .. } => "json",
+            Self::JsonCut { .. } => "json_cut",
+            Self::JsonTrailing { .. } => "json_trailing",
+            Self::NotEvents => "not_events",
+            Self::BatchEmpty => "batch_empty",
+            Self::BatchTooLarge { .. } => "batch_too_large",
+            Self::Event { fault, .. } => fault.reason(),
+        }
+    }
+}
+
+impl EventFault {
+    /// A short name of the reason in lower case, for the label of a metric.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NotAnObject => "event_not_an_object",
+            Self::NameMissing => "event_name_missing",
+            Self::NameNotAString => "event_name_not_a_string",
+            Self::NameEmpty => "event_name_empty",
+            Self::PropertiesMissing => "properties_missing",
+            Self::PropertiesNotAnObject => "properties_not_an_object",
+            Self::TooManyProperties { .. } => "too_many_properties",
+            Self::TokenMissing => "token_missing",
+            Self::TokenNotAString => "token_not_a_string",
+            Self::TokenEmpty => "token_empty",
+            Self::TimeNotANumber => "time_not_a_number",
+            Self::TimeTooEarly => "time_too_early",
+            Self::TimeTooLate => "time_too_late",
+            Self::TooDeep { .. } => "too_deep",
+            Self::ArrayTooLong { .. } => "array_too_long",
+            Self::ObjectTooLarge { .. } => "object_too_large",
+            Self::TooLarge { .. } => "event_too_large",
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DataMissing => f.write_str(
+                "data is missing: send it in the query, in a form body, or as an application/json body",
+            ),
+            Self::DataEmpty => f.write_str("data is empty: it must hold an event as JSON or base64"),
+            Self::DataTwice => f.write_str(
+                "data is given twice: send all events in one place, several of them as an array",
+            ),
+            Self::BodyOfGet => {
+                f.write_str("a GET request has a body: put data in the query, or use POST")
+            }
+            Self::Method => f.write_str("events are sent by GET or POST"),
+            Self::ContentEncoding => f.write_str(
+                "the body has a Content-Encoding, which is not supported yet: send it uncompressed",
+            ),
+            Self::ContentType => f.write_str(
+                "the Content-Type of the body is not one of application/x-www-form-urlencoded, \
+                 application/json and text/plain",
+            ),
+            Self::Callback => f.write_str(
+                "callback is not a path of JavaScript identifiers such as lib.queue_1.$done",
+            ),
+            Self::Base64 { at } => {
+                write!(f, "data is neither JSON nor base64: see byte {at} of its value")
+            }
+            Self::Utf8 { at } => write!(f, "data is not UTF-8: see byte {at}"),
+            Self::Json { at } => write!(f, "data is not valid JSON: see byte {at}"),
+            Self::JsonCut { length } => {
+                write!(f, "data is cut off: its JSON is not complete after {length} bytes")
+            }
+            Self::JsonTrailing { at } => write!(
+                f,
+                "data goes on behind its JSON at byte {at}: send several events as an array"
+            ),
+            Self::NotEvents => f.write_str("data is neither an object nor an array of objects"),
+            Self::BatchEmpty => f.write_str("data is an empty array: it must hold an event"),
+            Self::BatchTooLarge { limit } => {
+                write!(f, "data has more than {limit} events: send them in several requests")
+            }
+            Self::Event { index, fault } => write!(f, "event {index}: {fault}"),
+        }
+    }
+}
+
+impl fmt::Display for EventFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnObject => f.write_str("it is not an object"),
+            Self::NameMissing => f.write_str("event is missing"),
+            Self::NameNotAString => f.write_str("event is not a string"),
+            Self::NameEmpty => f.write_str("event is empty"),
+            Self::PropertiesMissing => f.write_str("properties is missing"),
+            Self::PropertiesNotAnObject => f.write_str("properties is not an object"),
+            Self::TooManyProperties { limit } => {
+                write!(f, "there are more than {limit} properties")
+            }
+            Self::TokenMissing => f.write_str("properties.token is missing"),
+            Self::TokenNotAString => f.write_str("properties.token is not a string"),
+            Self::TokenEmpty => f.write_str("properties.token is empty"),
+            Self::TimeNotANumber => {
+                f.write_str("properties.time is not a number of seconds or milliseconds since 1970")
+            }
+            Self::TimeTooEarly => f.write_str("properties.time is before 1971-01-01"),
+            Self::TimeTooLate => f.write_str("properties.time is more than 1 hour in the future"),
+            Self::TooDeep { limit } => write!(
+                f,
+                "objects and arrays are nested more than {limit} levels deep in a property"
+            ),
+            Self::ArrayTooLong { limit } => {
+                write!(f, "an array has more than {limit} elements")
+            }
+            Self::ObjectTooLarge { limit } => {
+                write!(f, "an object has more than {limit} members")
+            }
+            Self::TooLarge { limit } => write!(f, "it is larger than {limit} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for Rejection {}
+
+impl core::error::Error for EventFault {}

@@ -1,0 +1,234 @@
+//! The answers of the tracking API.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::cors;
+use super::form::decoded;
+use super::parameters::{Parameters, Switch};
+use super::redirect::RedirectPolicy;
+use super::rejection::Rejection;
+use crate::http::{Body, Headers, Response, Status};
+
+/// The 1×1 transparent GIF of tracking pixels.
+const PIXEL: [u8; 43] = *b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\
+    \x21\xf9\x04\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b";
+
+/// Longest callback name that is answered to.
+const LONGEST_CALLBACK: usize = 256;
+
+/// How a request asked to be answered. It is kept while its events are made durable, so it is
+/// small, and owns memory only for a browser's origin, a callback's name or a redirect's target.
+///
+/// What is answered, whichever of them comes first: a redirect (only of what was recorded), the
+/// pixel of `img=1` (even on failure), `NAME(…);` for `callback=NAME`, and otherwise the bare
+/// result: `1` or `0`, or with `verbose=1` a JSON object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    form: Form,
+    verbose: bool,
+    redirect_refused: bool,
+    redirect: Option<Box<str>>,
+    origin: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Form {
+    Bare,
+    Pixel,
+    Callback(Box<str>),
+}
+
+/// What became of a request.
+#[derive(Clone, Copy)]
+enum Outcome<'a> {
+    Accepted,
+    Failed(&'a str),
+}
+
+impl Reply {
+    /// The reply that the parameters ask for, or why they may not.
+    pub(super) fn new(
+        parameters: &Parameters<'_>,
+        headers: &Headers<'_>,
+        redirects: &RedirectPolicy,
+    ) -> (Self, Result<(), Rejection>) {
+        let mut reply = Self {
+            form: Form::Bare,
+            verbose: parameters.is_on(Switch::Verbose),
+            redirect_refused: false,
+            redirect: None,
+            origin: cors::origin(headers),
+        };
+        let mut result = Ok(());
+        // An empty value asks for nothing: that is how a form sends a field left blank.
+        let given = |value: Option<&&[u8]>| value.is_some_and(|value| !value.is_empty());
+        if given(parameters.callback.as_ref()) {
+            match parameters.callback.and_then(callback_name) {
+                Some(name) => reply.form = Form::Callback(name),
+                None => result = Err(Rejection::Callback),
+            }
+        }
+        if parameters.is_on(Switch::Img) {
+            reply.form = Form::Pixel;
+        }
+        if given(parameters.redirect.as_ref()) {
+            reply.redirect = parameters
+                .redirect
+                .and_then(|encoded| redirects.location(encoded))
+                .map(String::into_boxed_str);
+            reply.redirect_refused = reply.redirect.is_none();
+        }
+        (reply, result)
+    }
+
+    /// Every event is recorded.
+    pub fn accepted(&self) -> Response {
+        let (content_type, body) = self.body(Outcome::Accepted);
+        let mut response = Response::new(Status::OK, content_type, body);
+        if let Some(url) = &self.redirect {
+            response = Response::new(Status::FOUND, "text/plain", &b"1"[..])
+                .with_header("Location", String::from(&**url));
+        }
+        cors::apply(&mut response, self.origin.as_deref(), false);
+        response
+    }
+
+    /// No event is recorded, because of what was sent: there is no use in sending it again. The
+    /// status is 200, as the API has it.
+    pub fn rejected(&self, rejection: &Rejection) -> Response {
+        let message = if self.verbose && self.form != Form::Pixel {
+            rejection.to_string()
+        } else {
+            String::new()
+        };
+        let (content_type, body) = self.body(Outcome::Failed(&message));
+        let mut response = Response::new(Status::OK, content_type, body);
+        cors::apply(&mut response, self.origin.as_deref(), false);
+        response
+    }
+
+    /// No event is known to be recorded, because it could not be made durable: 503 with
+    /// `Retry-After`. Sending the request again is right.
+    pub fn not_durable(&self) -> Response {
+        let (content_type, body) = self
+            .body(Outcome::Failed("the events could not be made durable: send them again later"));
+        let mut response = Response::new(Status::SERVICE_UNAVAILABLE, content_type, body);
+        cors::apply(&mut response, self.origin.as_deref(), true);
+        response
+    }
+
+    /// Whether a redirect was asked for that the [`RedirectPolicy`] does not allow. The answer is
+    /// the one without a redirect; this is for whoever runs the tracker, to be logged or counted.
+    pub fn redirect_refused(&self) -> bool {
+        self.redirect_refused
+    }
+
+    /// The content type and the body of the answer, a redirect aside.
+    fn body(&self, outcome: Outcome<'_>) -> (&'static str, Body) {
+        match &self.form {
+            Form::Pixel => ("image/gif", Body::Borrowed(&PIXEL)),
+            Form::Bare if self.verbose => ("application/json", self.result(outcome)),
+            Form::Bare => ("text/plain", self.result(outcome)),
+            Form::Callback(name) => {
+                let result = self.result(outcome);
+                let body = [name.as_bytes(), b"(", &result, b");"].concat();
+                ("text/javascript", Body::Owned(body))
+            }
+        }
+    }
+
+    fn result(&self, outcome: Outcome<'_>) -> Body {
+        match outcome {
+            Outcome::Accepted if self.verbose => Body::Borrowed(br#"{"status":1,"error":null}"#),
+            Outcome::Accepted => Body::Borrowed(b"1"),
+            Outcome::Failed(message) if self.verbose => Body::Owned(verbose_error(message)),
+            Outcome::Failed(_) => Body::Borrowed(b"0"),
+        }
+    }
+}
+
+fn verbose_error(message: &str) -> Vec<u8> {
+    let mut body = br#"{"status":0,"error":""#.to_vec();
+    for byte in message.bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            body.push(b'\\');
+        }
+        body.push(byte);
+    }
+    body.extend_from_slice(br#""}"#);
+    body
+}
+
+/// The name of a JSONP callback, if it is a path of JavaScript identifiers (ASCII, joined by single
+/// dots). Anything else could be a script of its own.
+fn callback_name(encoded: &[u8]) -> Option<Box<str>> {
+    if encoded.len() > LONGEST_CALLBACK {
+        return None;
+    }
+    let mut name = String::new();
+    // A dot, or the start, must be followed by what an identifier begins with.
+    let mut begins = true;
+    for byte in decoded(encoded) {
+        let fits = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' => true,
+            b'0'..=b'9' | b'.' => !begins,
+            _ => false,
+        };
+        if !fits {
+            return None;
+        }
+        begins = byte == b'.';
+        name.push(char::from(byte));
+    }
+    (!begins).then(|| name.into_boxed_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_is_a_path_of_identifiers() {
+        for name in ["f", "_", "$", "jQuery123_456", "a.b_1.$c", "window.cb"] {
+            assert_eq!(callback_name(name.as_bytes()).as_deref(), Some(name));
+        }
+        assert_eq!(callback_name(b"a%2Eb").as_deref(), Some("a.b"));
+        let long = "a".repeat(257);
+        for name in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "1a",
+            "a.1",
+            "a-b",
+            "a b",
+            "a+b",
+            "a(",
+            "a[0]",
+            "a;b",
+            "alert(1)//",
+            "a%0a",
+            "a%00",
+            "<script>",
+            "(function(){})",
+            "\u{e9}",
+            &long,
+        ] {
+            assert_eq!(callback_name(name.as_bytes()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_small() {
+        assert!(size_of::<Reply>() <= 64);
+    }
+
+    #[test]
+    fn quotes_in_an_error_are_escaped() {
+        assert_eq!(verbose_error(r#"a "b" \"#), br#"{"status":0,"error":"a \"b\" \\"}"#);
+    }
+}

@@ -1,0 +1,99 @@
+//! Which requests are tracking requests, and the answers to those that are not.
+
+use crate::http::{Method, Response, Status};
+
+use super::cors;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Route {
+    /// Record events: [`Decoder::decode`](super::Decoder::decode).
+    Track,
+    /// A browser asks whether it may send events: [`preflight`](super::preflight).
+    Preflight,
+    /// A path of the API, with a method that it does not have: [`method_not_allowed`].
+    ///
+    /// `HEAD` is one of them: `GET` records here, `HEAD` must not, and an answer "recorded" for
+    /// something that was not would be a lie.
+    MethodNotAllowed,
+    /// No path of the API: [`not_found`].
+    NotFound,
+}
+
+/// Finds what a request asks for by its method and its path; a trailing slash changes nothing.
+///
+/// ```
+/// use windhover_core::http::Method;
+/// use windhover_core::tracking::{Route, route};
+///
+/// assert_eq!(route(Method::Post, "/track/"), Route::Track);
+/// assert_eq!(route(Method::Head, "/track"), Route::MethodNotAllowed);
+/// assert_eq!(route(Method::Get, "/tracks"), Route::NotFound);
+/// ```
+pub fn route(method: Method, path: &str) -> Route {
+    if path.strip_suffix('/').unwrap_or(path) != "/track" {
+        return Route::NotFound;
+    }
+    match method {
+        Method::Get | Method::Post => Route::Track,
+        Method::Options => Route::Preflight,
+        _ => Route::MethodNotAllowed,
+    }
+}
+
+/// 404 for every path that is not served.
+pub fn not_found() -> Response {
+    let mut response = Response::new(
+        Status::NOT_FOUND,
+        "text/plain",
+        &b"not found: events are sent to /track\n"[..],
+    );
+    response.fixed_headers = cors::FOR_ALL;
+    response
+}
+
+/// 405 with the methods that there are.
+pub fn method_not_allowed() -> Response {
+    let mut response = Response::new(
+        Status::METHOD_NOT_ALLOWED,
+        "text/plain",
+        &b"events are sent by GET or POST\n"[..],
+    )
+    .with_header("Allow", cors::METHODS);
+    response.fixed_headers = cors::FOR_ALL;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_path_itself_is_served() {
+        let cases = [
+            (Method::Get, "/track", Route::Track),
+            (Method::Get, "/track/", Route::Track),
+            (Method::Post, "/track", Route::Track),
+            (Method::Options, "/track/", Route::Preflight),
+            (Method::Head, "/track", Route::MethodNotAllowed),
+            (Method::Other, "/track", Route::MethodNotAllowed),
+            (Method::Get, "/track//", Route::NotFound),
+            (Method::Get, "/Track", Route::NotFound),
+            (Method::Get, "track", Route::NotFound),
+            (Method::Get, "/", Route::NotFound),
+            (Method::Get, "", Route::NotFound),
+            (Method::Options, "*", Route::NotFound),
+        ];
+        for (method, path, expected) in cases {
+            assert_eq!(route(method, path), expected, "{method:?} {path}");
+        }
+    }
+
+    #[test]
+    fn other_methods_are_told_which_there_are() {
+        let response = method_not_allowed();
+        assert_eq!(response.status, Status(405));
+        assert_eq!(response.headers, [("Allow", "GET, POST, OPTIONS".into())]);
+    }
+}

@@ -1,0 +1,202 @@
+//! Event times: what senders write, made one number of milliseconds.
+
+use super::rejection::EventFault;
+use crate::UnixTime;
+
+/// Below it a time counts seconds, from it on milliseconds (in seconds it is the year 5138, in
+/// milliseconds 1973).
+const FIRST_IN_MILLIS: u128 = 100_000_000_000;
+/// 1971-01-01 00:00 UTC: what is older is a broken clock.
+const EARLIEST: UnixTime = UnixTime::from_secs(31_536_000);
+/// How far a sender's clock may be ahead.
+const AHEAD_MILLIS: u64 = 3_600_000;
+
+/// A time as the digits of a JSON number, or of a string that holds nothing else but white space
+/// around them: whole milliseconds, the rest cut off. Decimal arithmetic throughout, so that no
+/// millisecond is lost on the way through a float.
+pub(super) fn parse(text: &[u8], now: UnixTime) -> Result<UnixTime, EventFault> {
+    let number = Number::parse(text.trim_ascii()).ok_or(EventFault::TimeNotANumber)?;
+    if number.negative {
+        return Err(EventFault::TimeTooEarly);
+    }
+    // Thousandths of what was written: milliseconds, if it counts seconds.
+    let thousandths = number.thousandths();
+    let millis =
+        if thousandths < FIRST_IN_MILLIS * 1000 { thousandths } else { thousandths / 1000 };
+    let latest = now.as_millis().saturating_add(AHEAD_MILLIS);
+    match u64::try_from(millis) {
+        Ok(millis) if millis <= latest => {
+            let time = UnixTime::from_millis(millis);
+            if time < EARLIEST {
+                return Err(EventFault::TimeTooEarly);
+            }
+            Ok(time)
+        }
+        _ => Err(EventFault::TimeTooLate),
+    }
+}
+
+/// `mantissa × 10^exponent`.
+struct Number {
+    negative: bool,
+    mantissa: u64,
+    exponent: i32,
+}
+
+impl Number {
+    /// The grammar of JSON numbers, and leading zeros and a plus sign too: strings are written by
+    /// hand.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (negative, mut rest) = sign(text);
+        let mut number = Self { negative, mantissa: 0, exponent: 0 };
+        let whole = number.digits(&mut rest, 0);
+        if whole == 0 {
+            return None;
+        }
+        if let [b'.', fraction @ ..] = rest {
+            rest = fraction;
+            if number.digits(&mut rest, -1) == 0 {
+                return None;
+            }
+        }
+        if let [b'e' | b'E', exponent @ ..] = rest {
+            let (negative, digits) = sign(exponent);
+            if digits.is_empty() {
+                return None;
+            }
+            let mut exponent = 0i32;
+            for digit in digits {
+                let value = digit_value(*digit)?;
+                exponent = exponent.saturating_mul(10).saturating_add(value.into());
+            }
+            let exponent = if negative { -exponent } else { exponent };
+            number.exponent = number.exponent.saturating_add(exponent);
+            rest = &[];
+        }
+        rest.is_empty().then_some(number)
+    }
+
+    /// Takes the digits that come next, each of which moves the exponent by `step`; returns how
+    /// many there were. Digits beyond the eighteenth significant one are too small to matter.
+    fn digits(&mut self, rest: &mut &[u8], step: i32) -> usize {
+        let before = rest.len();
+        while let [digit, behind @ ..] = *rest
+            && let Some(value) = digit_value(*digit)
+        {
+            *rest = behind;
+            if self.mantissa < 10u64.pow(17) {
+                self.mantissa = self.mantissa * 10 + u64::from(value);
+                self.exponent = self.exponent.saturating_add(step);
+            } else {
+                self.exponent = self.exponent.saturating_add(step + 1);
+            }
+        }
+        before - rest.len()
+    }
+
+    /// A thousand times the number, without its fraction; saturates.
+    fn thousandths(&self) -> u128 {
+        let mantissa = u128::from(self.mantissa);
+        let exponent = self.exponent.saturating_add(3);
+        match 10u128.checked_pow(exponent.unsigned_abs()) {
+            Some(power) if exponent >= 0 => mantissa.saturating_mul(power),
+            Some(power) => mantissa / power,
+            None if exponent >= 0 && mantissa != 0 => u128::MAX,
+            None => 0,
+        }
+    }
+}
+
+fn sign(text: &[u8]) -> (bool, &[u8]) {
+    match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    }
+}
+
+fn digit_value(digit: u8) -> Option<u8> {
+    digit.is_ascii_digit().then(|| digit - b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2012-04-19 18:20:00 UTC.
+    const NOW: UnixTime = UnixTime::from_secs(1_334_859_600);
+
+    #[test]
+    fn seconds_and_milliseconds_become_milliseconds() {
+        let cases = [
+            ("1334859600", 1_334_859_600_000),
+            ("1334859600000", 1_334_859_600_000),
+            ("1334859600.123", 1_334_859_600_123),
+            ("1334859600.1239", 1_334_859_600_123),
+            ("1334859600123.9", 1_334_859_600_123),
+            ("1.3348596e9", 1_334_859_600_000),
+            ("1334859600E0", 1_334_859_600_000),
+            ("13348596000000e-1", 1_334_859_600_000),
+            ("133485960000000000000000000000e-20", 1_334_859_600_000),
+            ("1334859600.00000000000000000000000000001", 1_334_859_600_000),
+            (" 1334859600 ", 1_334_859_600_000),
+            ("+1334859600", 1_334_859_600_000),
+            ("0001334859600", 1_334_859_600_000),
+            // The bounds: the first moment of 1971, an hour ahead.
+            ("31536000", 31_536_000_000),
+            ("1334863200", 1_334_863_200_000),
+            ("1334863200000", 1_334_863_200_000),
+            // The first number that counts milliseconds.
+            ("100000000000", 100_000_000_000),
+            ("1e11", 100_000_000_000),
+        ];
+        for (text, millis) in cases {
+            assert_eq!(parse(text.as_bytes(), NOW), Ok(UnixTime::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_out_of_range_is_refused() {
+        use EventFault::{TimeTooEarly, TimeTooLate};
+        let cases = [
+            ("0", TimeTooEarly),
+            ("-1", TimeTooEarly),
+            ("-0", TimeTooEarly),
+            ("1e-999999999999", TimeTooEarly),
+            ("31535999.999", TimeTooEarly),
+            ("1334863200.001", TimeTooLate),
+            ("1334863200001", TimeTooLate),
+            ("99999999999", TimeTooLate),
+            ("99999999999.999", TimeTooLate),
+            ("1e999", TimeTooLate),
+            ("1e999999999999", TimeTooLate),
+            ("18446744073709551617", TimeTooLate),
+            ("0e999", TimeTooEarly),
+        ];
+        for (text, fault) in cases {
+            assert_eq!(parse(text.as_bytes(), NOW), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_refused() {
+        for text in [
+            "",
+            " ",
+            "-",
+            ".5",
+            "1.",
+            "1e",
+            "1e+",
+            "1e5x",
+            "0x10",
+            "1 2",
+            "2012-04-19",
+            "NaN",
+            "1,5",
+            "１",
+        ] {
+            assert_eq!(parse(text.as_bytes(), NOW), Err(EventFault::TimeNotANumber), "{text}");
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! What an event becomes, and what is wrong with those that are refused.
+
+use std::net::IpAddr;
+
+use crate::support::{STAMPS, Tracker, json, post, refusal};
+use windhover_core::tracking::{EventFault, Rejection};
+
+/// The line of an event that is sent as a JSON body and stamped with nothing that it brought.
+fn line(body: &str) -> String {
+    let outcome = json(body);
+    assert_eq!(outcome.result, Ok(1), "{body}");
+    outcome.events.into_iter().next().unwrap()
+}
+
+fn fault(body: &str) -> Option<EventFault> {
+    match json(body).result {
+        Err(Rejection::Event { index: 0, fault }) => Some(fault),
+        _ => None,
+    }
+}
+
+#[test]
+fn white_space_goes_and_order_stays() {
+    let body = " { \"properties\" : { \"z\" : [ 1 , { \"b\" : \" x \" , \"a\" : [ ] } ] ,\r\n\t\"token\" : \"t\" , \"a\" : { } } , \"event\" : \"a b\" } \n";
+    assert_eq!(
+        line(body),
+        format!(
+            r#"{{"event":"a b","properties":{{"z":[1,{{"b":" x ","a":[]}}],"token":"t","a":{{}}{STAMPS}}}}}"#
+        )
+    );
+}
+
+#[test]
+fn every_digit_of_a_number_stays() {
+    let numbers = "0,-0,-0.0,1.0,1.10,1e5,1E+05,1e-7,1e999,-1e-999,9007199254740993,\
+                   18446744073709551617,0.1000000000000000055511151231257827";
+    let body = format!(r#"{{"event":"e","properties":{{"token":"t","n":[{numbers}],"m":1e999}}}}"#);
+    assert!(line(&body).contains(&format!(r#""n":[{numbers}],"m":1e999,"#)));
+}
+
+#[test]
+fn strings_stay_but_for_half_a_surrogate_pair() {
+    let cases = [
+        (r#""""#, r#""""#),
+        (r#""\u0000\n\/\"\\""#, r#""\u0000\n\/\"\\""#),
+        ("\"é€😀\u{2028}\u{7f}\"", "\"é€😀\u{2028}\u{7f}\""),
+        (r#""\ud83d\ude00\u00e9""#, r#""\ud83d\ude00\u00e9""#),
+        (r#""cut \ud83d""#, r#""cut \ufffd""#),
+        (r#"["\ude00",{"\ud83d":"\uD83Dx"}]"#, r#"["\ufffd",{"\ufffd":"\ufffdx"}]"#),
+    ];
+    for (value, expected) in cases {
+        let body = format!(r#"{{"event":{value},"properties":{{"token":"t","v":{value}}}}}"#);
+        if value.starts_with('"') && value != r#""""# {
+            assert_eq!(
+                line(&body),
+                format!(
+                    r#"{{"event":{expected},"properties":{{"token":"t","v":{expected}{STAMPS}}}}}"#
+                )
+            );
+        }
+        let body = format!(r#"{{"event":"e","properties":{{"token":"t","v":{value}}}}}"#);
+        assert_eq!(
+            line(&body),
+            format!(r#"{{"event":"e","properties":{{"token":"t","v":{expected}{STAMPS}}}}}"#)
+        );
+    }
+    let body = r#"{"event":"e","properties":{"token":"t","\ud83d":1}}"#;
+    assert!(line(body).contains(r#""\ufffd":1,"#));
+    // 10,000 characters are not cut.
+    let long = "é".repeat(10_000);
+    let body = format!(r#"{{"event":"e","properties":{{"token":"t","v":"{long}"}}}}"#);
+    assert!(line(&body).contains(&long));
+}
+
+#[test]
+fn of_equal_names_the_last_value_counts_at_the_first_place() {
+    assert_eq!(
+        line(
+            r#"{"properties":{"token":""},"event":1,"x":1,
+               "properties":{"a":1,"tok\u0065n":2,"b":2,"token":"t","a":3},"ev\u0065nt":"e","x":2}"#
+        ),
+        format!(r#"{{"event":"e","properties":{{"a":3,"tok\u0065n":"t","b":2{STAMPS}}},"x":2}}"#)
+    );
+    assert_eq!(
+        fault(r#"{"event":"e","properties":{"token":"t"},"properties":[]}"#),
+        Some(EventFault::PropertiesNotAnObject)
+    );
+    assert_eq!(
+        fault(r#"{"event":"e","properties":{"token":"t","token":null}}"#),
+        Some(EventFault::TokenNotAString)
+    );
+    // The first time is no time at all, but it does not count.
+    assert!(
+        line(r#"{"event":"e","properties":{"token":"t","time":"x","time":1334859600}}"#)
+            .contains(r#""token":"t","time":1334859600000,"#)
+    );
+    // Inside values nothing is looked at.
+    assert!(
+        line(r#"{"event":"e","properties":{"token":"t","o":{"a":1,"a":2}}}"#)
+            .contains(r#""o":{"a":1,"a":2}"#)
+    );
+}
+
+#[test]
+fn other_members_are_kept_behind_the_properties() {
+    assert_eq!(
+        line(r#"{"v": 1, "event":"e", "$x" : [ 1 ], "properties":{"token":"t"}, "w":{"a" :null}}"#),
+        format!(
+            r#"{{"event":"e","properties":{{"token":"t"{STAMPS}}},"v":1,"$x":[1],"w":{{"a":null}}}}"#
+        )
+    );
+}
+
+#[test]
+fn stamps_take_the_place_of_what_came() {
+    let body = r#"{"event":"e","properties":{"ip":"1.2.3.4","$test":7,"$insert_id":"abc-1","mp_processing_time_ms":"forged","time":1334859600,"token":"t","mp_lib":"js","$os":"x","distinct_id":null}}"#;
+    assert_eq!(
+        post("", "application/json", body).events,
+        [
+            r#"{"event":"e","properties":{"ip":"1.2.3.4","$test":7,"$insert_id":"abc-1","mp_processing_time_ms":1334859601234,"time":1334859600000,"token":"t","mp_lib":"js","$os":"x","distinct_id":null}}"#
+        ]
+    );
+    assert_eq!(
+        post("ip=1&test=1", "application/json", body).events,
+        [
+            r#"{"event":"e","properties":{"ip":"203.0.113.9","$test":true,"$insert_id":"abc-1","mp_processing_time_ms":1334859601234,"time":1334859600000,"token":"t","mp_lib":"js","$os":"x","distinct_id":null}}"#
+        ]
+    );
+}
+
+#[test]
+fn stamps_that_did_not_come_are_appended() {
+    let outcome =
+        post("ip=1&test=1", "application/json", r#"{"event":"e","properties":{"token":"t"}}"#);
+    assert_eq!(
+        outcome.events,
+        [
+            r#"{"event":"e","properties":{"token":"t","time":1334859601234,"ip":"203.0.113.9","mp_processing_time_ms":1334859601234,"$insert_id":"000000000000000a0000000b00000000","$test":true}}"#
+        ]
+    );
+}
+
+#[test]
+fn null_and_empty_stand_for_nothing() {
+    for none in ["null", r#""""#] {
+        let body = format!(
+            r#"{{"event":"e","properties":{{"$insert_id":{none},"time":null,"token":"t"}}}}"#
+        );
+        assert_eq!(
+            json(&body).events,
+            [
+                r#"{"event":"e","properties":{"$insert_id":"000000000000000a0000000b00000000","time":1334859601234,"token":"t","mp_processing_time_ms":1334859601234}}"#
+            ]
+        );
+    }
+}
+
+#[test]
+fn client_addresses_are_canonical() {
+    for (client, expected) in [
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("255.0.10.1", "255.0.10.1"),
+    ] {
+        let mut tracker =
+            Tracker { client: client.parse::<IpAddr>().unwrap(), ..Tracker::default() };
+        let body = br#"{"event":"e","properties":{"token":"t"}}"#;
+        let events = tracker.post("ip=1", "application/json", body).events;
+        assert!(events[0].contains(&format!(r#","ip":"{expected}","#)));
+    }
+}
+
+#[test]
+fn times_become_milliseconds() {
+    let cases = [
+        ("1334859600", "1334859600000"),
+        ("1334859600000", "1334859600000"),
+        ("1334859600.5", "1334859600500"),
+        (r#""1334859600""#, "1334859600000"),
+        (r#"" 1334859600.25 ""#, "1334859600250"),
+        ("31536000", "31536000000"),
+        ("1334863201.234", "1334863201234"),
+    ];
+    for (time, expected) in cases {
+        let body = format!(r#"{{"event":"e","properties":{{"token":"t","time":{time}}}}}"#);
+        assert!(line(&body).contains(&format!(r#","time":{expected},"#)), "{time}");
+    }
+    let refused = [
+        ("0", EventFault::TimeTooEarly),
+        ("-1334859600", EventFault::TimeTooEarly),
+        ("1334863202", EventFault::TimeTooLate),
+        ("1e999", EventFault::TimeTooLate),
+        ("true", EventFault::TimeNotANumber),
+        ("[1334859600]", EventFault::TimeNotANumber),
+        ("{}", EventFault::TimeNotANumber),
+        (r#""""#, EventFault::TimeNotANumber),
+        (r#""2012-04-19T18:20:00""#, EventFault::TimeNotANumber),
+    ];
+    for (time, expected) in refused {
+        let body = format!(r#"{{"event":"e","properties":{{"token":"t","time":{time}}}}}"#);
+        assert_eq!(fault(&body), Some(expected), "{time}");
+    }
+}
+
+#[test]
+fn what_must_be_there_is_asked_for() {
+    let cases = [
+        ("{}", "event 0: event is missing"),
+        (r#"{"event":1,"properties":{}}"#, "event 0: event is not a string"),
+        (r#"{"event":null}"#, "event 0: event is not a string"),
+        (r#"{"event":"","properties":{}}"#, "event 0: event is empty"),
+        (r#"{"event":"e"}"#, "event 0: properties is missing"),
+        (r#"{"event":"e","properties":[]}"#, "event 0: properties is not an object"),
+        (r#"{"event":"e","properties":"{}"}"#, "event 0: properties is not an object"),
+        (r#"{"event":"e","properties":{}}"#, "event 0: properties.token is missing"),
+        (
+            r#"{"event":"e","token":"t","properties":{"a":{"token":"t"}}}"#,
+            "event 0: properties.token is missing",
+        ),
+        (r#"{"event":"e","properties":{"token":5}}"#, "event 0: properties.token is not a string"),
+        (r#"{"event":"e","properties":{"token":""}}"#, "event 0: properties.token is empty"),
+        (r#"[{"event":"e","properties":{"token":"t"}},[]]"#, "event 1: it is not an object"),
+        ("[null]", "event 0: it is not an object"),
+        ("[]", "data is an empty array: it must hold an event"),
+        ("7", "data is neither an object nor an array of objects"),
+        ("null", "data is neither an object nor an array of objects"),
+        (r#""{}""#, "data is neither an object nor an array of objects"),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(refusal(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    let good = r#"{"event":"e","properties":{"token":"t"}}"#;
+    let cases = [
+        (format!("{good}{good}"), Rejection::JsonTrailing { at: 40 }),
+        (format!("{good}\n{good}"), Rejection::JsonTrailing { at: 41 }),
+        (format!("{good},"), Rejection::JsonTrailing { at: 40 }),
+        (format!("[{good},]"), Rejection::Json { at: 42 }),
+        (format!("[,{good}]"), Rejection::Json { at: 1 }),
+        (format!("[{good} {good}]"), Rejection::Json { at: 42 }),
+        (format!("[{good}"), Rejection::JsonCut { length: 41 }),
+        ("{,}".into(), Rejection::Json { at: 1 }),
+        (r#"{"a":1,}"#.into(), Rejection::Json { at: 7 }),
+        (r#"{"a":[1,]}"#.into(), Rejection::Json { at: 8 }),
+        (r#"{"a":{"b":1,}}"#.into(), Rejection::Json { at: 12 }),
+        (r#"{"a" 1}"#.into(), Rejection::Json { at: 5 }),
+        ("{a:1}".into(), Rejection::Json { at: 1 }),
+        ("{'a':1}".into(), Rejection::Json { at: 1 }),
+        (r#"{"a":[1}}"#.into(), Rejection::Json { at: 7 }),
+        (r#"{"a":{"b":1]}"#.into(), Rejection::Json { at: 11 }),
+        (r#"{"a":NaN}"#.into(), Rejection::Json { at: 5 }),
+        (r#"{"a":tru}"#.into(), Rejection::Json { at: 8 }),
+        (r#"{"a":01}"#.into(), Rejection::Json { at: 6 }),
+        (r#"{"a":.5}"#.into(), Rejection::Json { at: 5 }),
+        (r#"{"a":1.}"#.into(), Rejection::Json { at: 7 }),
+        (r#"{"a":+1}"#.into(), Rejection::Json { at: 5 }),
+        (r#"{"a":1e}"#.into(), Rejection::Json { at: 7 }),
+        (r#"{"a":-}"#.into(), Rejection::Json { at: 6 }),
+        (r#"{"a":"\x"}"#.into(), Rejection::Json { at: 7 }),
+        // An escape is told by its last byte, a control character by the byte before it.
+        (r#"{"a":"\u12g4"}"#.into(), Rejection::Json { at: 11 }),
+        ("{\"a\":\"\n\"}".into(), Rejection::Json { at: 5 }),
+        ("{\"a\":\"12345678\0\"}".into(), Rejection::Json { at: 13 }),
+        ("{\"a\":1\u{a0}}".into(), Rejection::Json { at: 6 }),
+        ("{/**/}".into(), Rejection::Json { at: 1 }),
+        ("\0".into(), Rejection::Json { at: 0 }),
+        (String::from(" "), Rejection::JsonCut { length: 1 }),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(json(&body).result, Err(expected), "{body}");
+    }
+}
+
+#[test]
+fn every_cut_of_an_event_is_refused() {
+    let body = r#"[{"event":"e","properties":{"token":"t\u00e9","a":[-1.5e+3,true,{"b":null}]}}]"#;
+    assert_eq!(json(body).result, Ok(1));
+    for cut in 1..body.len() {
+        assert_eq!(
+            json(&body[..cut]).result,
+            Err(Rejection::JsonCut { length: cut }),
+            "{}",
+            &body[..cut]
+        );
+    }
+}
+
+#[test]
+fn properties_go_as_deep_as_the_limit() {
+    let with = |value: &str| format!(r#"{{"event":"e","properties":{{"token":"t","v":{value}}}}}"#);
+    for deep in ["[[[1]]]", r#"{"a":{"b":{"c":1}}}"#, "[{\"a\":[]},[[],{}]]"] {
+        assert!(line(&with(deep)).contains(deep));
+    }
+    for too_deep in ["[[[[]]]]", r#"{"a":{"b":{"c":{}}}}"#] {
+        assert_eq!(fault(&with(too_deep)), Some(EventFault::TooDeep { limit: 3 }));
+    }
+    // Bombs end where the limit is, whatever follows.
+    for open in ["[", "{\"a\":"] {
+        for body in [open.repeat(1_000_000), with(&open.repeat(1_000_000))] {
+            assert!(json(&body).result.is_err());
+        }
+    }
+    // Nor do those that are closed take any stack.
+    let closed = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    for levels in [4, 127, 128, 129, 1_000_000] {
+        let deep = closed(levels);
+        assert_eq!(fault(&with(&deep)), Some(EventFault::TooDeep { limit: 3 }));
+        assert_eq!(fault(&deep), Some(EventFault::NotAnObject));
+        assert_eq!(
+            fault(&format!(r#"{{"event":"e","properties":{deep}}}"#)),
+            Some(EventFault::PropertiesNotAnObject)
+        );
+    }
+}
+
+#[test]
+fn that_it_is_not_json_goes_before_what_is_wrong_with_an_event() {
+    let bad = r#"{"event":"","properties":{"token":5,"v":[[[[]]]]}}"#;
+    assert_eq!(json(&format!("[{bad},]")).result, Err(Rejection::Json { at: 52 }));
+    assert_eq!(json(&format!("[{bad}")).result, Err(Rejection::JsonCut { length: 51 }));
+    assert_eq!(json(&format!("[{bad}]x")).result, Err(Rejection::JsonTrailing { at: 52 }));
+}
+
+#[test]
+fn objects_and_arrays_are_as_long_as_the_limit() {
+    let array = |n: usize| vec!["0"; n].join(",");
+    let object = |n: usize| {
+        let members: Vec<_> = (0..n).map(|n| format!("\"p{n}\":0")).collect();
+        members.join(",")
+    };
+    let with =
+        |value: String| format!(r#"{{"event":"e","properties":{{"token":"t","v":{value}}}}}"#);
+    assert_eq!(fault(&with(format!("[{}]", array(254)))), None);
+    assert_eq!(
+        fault(&with(format!("[{}]", array(255)))),
+        Some(EventFault::ArrayTooLong { limit: 254 })
+    );
+    assert_eq!(fault(&with(format!("{{{}}}", object(254)))), None);
+    assert_eq!(
+        fault(&with(format!("{{{}}}", object(255)))),
+        Some(EventFault::ObjectTooLarge { limit: 254 })
+    );
+    // 254 properties and the token are one too many.
+    let properties = |n| format!(r#"{{"event":"e","properties":{{"token":"t",{}}}}}"#, object(n));
+    assert_eq!(fault(&properties(253)), None);
+    assert_eq!(fault(&properties(254)), Some(EventFault::TooManyProperties { limit: 254 }));
+    // A name that comes again is not one more.
+    let repeated = properties(253).replace("\"p0\":0", &["\"p0\":0"; 10].join(","));
+    assert_eq!(fault(&repeated), None);
+}
+
+#[test]
+fn an_event_is_as_large_as_the_limit() {
+    let mut tracker = Tracker::default();
+    let body = |n| format!(r#"{{"event":"{}","properties":{{"token":"t"}}}}"#, "x".repeat(n));
+    let overhead = tracker.json(&body(1)).events[0].len() - 1;
+    let limit = tracker.limits.event;
+    let largest = tracker.json(&body(limit - overhead));
+    assert_eq!(largest.events[0].len(), limit);
+    let fault = EventFault::TooLarge { limit };
+    assert_eq!(
+        tracker.json(&body(limit - overhead + 1)).result,
+        Err(Rejection::Event { index: 0, fault })
+    );
+    // White space does not count.
+    let spaced = body(limit - overhead).replace(':', &format!(":{}", " ".repeat(1000)));
+    assert_eq!(tracker.json(&spaced).result, Ok(1));
+    // A queue item is no larger than the queue takes.
+    tracker.limits.value = 200;
+    let fault = EventFault::TooLarge { limit: 200 };
+    assert_eq!(tracker.json(&body(200)).result, Err(Rejection::Event { index: 0, fault }));
+}
+
+#[test]
+fn a_batch_is_recorded_in_order_each_event_with_its_id() {
+    let batch: Vec<_> =
+        (0..2000).map(|n| format!(r#"{{"event":"e{n}","properties":{{"token":"t"}}}}"#)).collect();
+    let outcome = json(&format!("[ {} ]", batch.join(" , ")));
+    assert_eq!(outcome.result, Ok(2000));
+    for (n, event) in outcome.events.iter().enumerate() {
+        assert!(event.starts_with(&format!(r#"{{"event":"e{n}","#)));
+        assert!(event.ends_with(&format!(r#"0000000b{n:08x}"}}}}"#)));
+    }
+}
+
+#[test]
+fn one_bad_event_means_that_none_is_recorded() {
+    let good = r#"{"event":"e","properties":{"token":"t"}}"#;
+    let bad = r#"{"event":"e","properties":{"tokn":"t"}}"#;
+    let body = format!("[{good},{good},{good},{bad},{good}]");
+    let outcome = post("verbose=1", "application/json", &body);
+    assert_eq!(outcome.events, [""; 0]);
+    assert_eq!(outcome.body(), r#"{"status":0,"error":"event 3: properties.token is missing"}"#);
+    let mut tracker = Tracker::default();
+    tracker.limits.batch = 2;
+    assert_eq!(tracker.json(&format!("[{good},{good}]")).result, Ok(2));
+    assert_eq!(
+        tracker.json(&format!("[{good},{good},{good}]")).result,
+        Err(Rejection::BatchTooLarge { limit: 2 })
+    );
+}

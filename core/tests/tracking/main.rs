@@ -1,0 +1,10 @@
+//! Tracking requests: what is decoded, what becomes of events, what is answered.
+#![cfg(feature = "tracking")]
+// Clippy's leave for tests covers test functions, not what they call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod events;
+mod properties;
+mod requests;
+mod support;
