@@ -1,1 +1,17 @@
-//! windhover
+//! The windhover application: a tracking front end on an embedded, journaled, kestrel-compatible
+//! queue.
+//!
+//! The protocols are [`windhover_core`]'s, the sockets are the runtime adapter's. Here is what
+//! makes a server of them: the [`journal`] on the disk, the [`store`] that all connections share,
+//! one endpoint for each listener ([`tracker`], [`queue_client`]), and the command line ([`cli`]).
+
+pub mod app;
+pub mod cli;
+pub mod data;
+pub mod journal;
+mod kestrel_stats;
+pub mod metrics;
+pub mod queue_client;
+pub mod serve;
+pub mod store;
+pub mod tracker;

@@ -1,0 +1,110 @@
+//! What every connection of one server shares.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use windhover_core::tracking::RedirectPolicy;
+use windhover_core::{Limits, Timeouts};
+
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// What every connection of one server shares.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct App {
+    /// The queues.
+    pub store: Store,
+    /// The counters.
+    pub metrics: Metrics,
+    /// What the operator decided.
+    pub settings: Settings,
+    /// The connections of the HTTP listener.
+    pub http_connections: Connections,
+    /// The connections of the queue's listener.
+    pub queue_connections: Connections,
+    /// Random, new for every process: makes the ids of its events unique.
+    pub seed: u64,
+}
+
+impl App {
+    /// An application on these queues.
+    pub fn new(store: Store, settings: Settings, seed: u64) -> Self {
+        Self {
+            store,
+            metrics: Metrics::new(),
+            settings,
+            http_connections: Connections::default(),
+            queue_connections: Connections::default(),
+            seed,
+        }
+    }
+}
+
+/// Counts the connections of one listener.
+#[derive(Debug, Default)]
+pub struct Connections {
+    opened: AtomicU64,
+    closed: AtomicU64,
+}
+
+impl Connections {
+    pub(crate) fn opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Open now.
+    pub fn open(&self) -> u64 {
+        let closed = self.closed.load(Ordering::Relaxed);
+        self.total().saturating_sub(closed)
+    }
+
+    /// Opened since the start.
+    pub fn total(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+}
+
+/// What an operator decides about a server's connections.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The queue that events go to; must be a name that
+    /// [`check_name`](windhover_core::queue::check_name) takes.
+    pub queue_name: Vec<u8>,
+    /// The bounds of both listeners.
+    pub limits: Limits,
+    /// How long HTTP peers may take.
+    pub http_timeouts: Timeouts,
+    /// How long queue clients may take.
+    pub queue_timeouts: Timeouts,
+    /// Where `redirect=` may lead.
+    pub redirects: RedirectPolicy,
+    /// How many proxies stand in front of the tracker, each of which appends to
+    /// `X-Forwarded-For`.
+    pub trusted_hops: usize,
+    /// How long an event may wait for the journal before its sender is told that it is not
+    /// accepted.
+    pub answer_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let mut queue_timeouts = Timeouts::default();
+        // Consumers may be quiet for long, but not for ever.
+        queue_timeouts.idle = Duration::from_secs(3600);
+        Self {
+            queue_name: b"events".to_vec(),
+            limits: Limits::default(),
+            http_timeouts: Timeouts::default(),
+            queue_timeouts,
+            redirects: RedirectPolicy::deny(),
+            trusted_hops: 0,
+            answer_timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::journal::Fsync;
+
+/// A tracking front end on an embedded, journaled, kestrel-compatible queue.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "\
+Try it:
+  windhover serve
+then, from another terminal, the two lines that it prints.
+
+Every flag of `serve` can be set by the environment too: see `windhover serve --help`.
+Logs go to standard error; RUST_LOG sets their detail (RUST_LOG=windhover=debug).")]
+#[non_exhaustive]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Accept tracking requests by HTTP and serve them from a queue
+    Serve(Box<ServeArgs>),
+    /// Mend a damaged journal, keeping every whole record
+    Repair(RepairArgs),
+}
+
+/// Accept tracking requests by HTTP and serve them from a queue.
+///
+/// Events come in by `GET` or `POST` on `/track`, and go out through the queue's port, which
+/// speaks kestrel's dialect of the memcache protocol (`get events`, `get events/open`, …). An
+/// event that was answered `1` is in the journal.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 3 when the journal is damaged \
+(see `windhover repair`), 4 when another process uses the data directory, 1 for anything else.")]
+#[non_exhaustive]
+pub struct ServeArgs {
+    /// Where to listen for tracking requests; port 0 takes a free one
+    #[arg(long, env = "WINDHOVER_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub http: SocketAddr,
+
+    /// Where to listen for consumers of the queue; port 0 takes a free one
+    #[arg(
+        long,
+        env = "WINDHOVER_QUEUE_LISTEN",
+        default_value = "127.0.0.1:22133",
+        value_name = "ADDRESS"
+    )]
+    pub queue_listen: SocketAddr,
+
+    /// The directory of the journal; made when it is not there
+    #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// When to sync the journal to the disk: `always` before an event is acknowledged (many share
+    /// one sync), `interval=MS` at most so long after, `never` leaves it to the system
+    #[arg(long, env = "WINDHOVER_FSYNC", default_value = "always", value_name = "WHEN")]
+    pub fsync: Fsync,
+
+    /// The queue that events go to
+    #[arg(long, env = "WINDHOVER_QUEUE_NAME", default_value = "events", value_name = "NAME")]
+    pub queue_name: String,
+
+    /// Most items in one queue; further ones are not accepted
+    #[arg(long, env = "WINDHOVER_MAX_QUEUE_ITEMS", value_name = "N")]
+    pub max_queue_items: Option<u64>,
+
+    /// Most bytes of items in one queue, all of them held in memory
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_QUEUE_BYTES",
+        default_value_t = 1024 * 1024 * 1024,
+        value_name = "BYTES"
+    )]
+    pub max_queue_bytes: u64,
+
+    /// The size at which a segment of the journal is closed
+    #[arg(
+        long,
+        env = "WINDHOVER_SEGMENT_BYTES",
+        default_value_t = 16 * 1024 * 1024,
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(1024..)
+    )]
+    pub segment_bytes: u64,
+
+    /// Most connections open at a time on each listener; others wait
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_CONNECTIONS",
+        default_value_t = 10_000,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000)
+    )]
+    pub max_connections: u64,
+
+    /// How long an event may wait for the journal before it is answered as not accepted
+    #[arg(
+        long,
+        env = "WINDHOVER_ANSWER_TIMEOUT",
+        default_value = "5",
+        value_name = "SECONDS",
+        value_parser = seconds
+    )]
+    pub answer_timeout: Duration,
+
+    /// How long requests in flight may take at shutdown
+    #[arg(
+        long,
+        env = "WINDHOVER_SHUTDOWN_TIMEOUT",
+        default_value = "10",
+        value_name = "SECONDS",
+        value_parser = seconds
+    )]
+    pub shutdown_timeout: Duration,
+
+    /// How many proxies stand in front, each of which appends to X-Forwarded-For
+    #[arg(long, env = "WINDHOVER_FORWARDED_HOPS", default_value_t = 0, value_name = "N")]
+    pub forwarded_hops: usize,
+
+    /// A host that `redirect=` may lead to (`example.com`, `*.example.com`); may be given often
+    #[arg(
+        long = "redirect-host",
+        env = "WINDHOVER_REDIRECT_HOSTS",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    pub redirect_hosts: Vec<String>,
+
+    /// Threads that serve connections; one per processor when not given
+    #[arg(
+        long,
+        env = "WINDHOVER_THREADS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    pub threads: Option<u16>,
+}
+
+/// Mend a damaged journal.
+///
+/// Every file that is concerned is copied to `DIR/damaged` first; then what is damaged in it is
+/// covered. Every whole record stays. The server must not run meanwhile.
+#[derive(Clone, Debug, Args)]
+#[non_exhaustive]
+pub struct RepairArgs {
+    /// The directory of the journal, as given to `serve`
+    #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("`{value}` is no number of seconds from 0 to 86400"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_readme() {
+        let cli = Cli::parse_from(["windhover", "serve"]);
+        let Command::Serve(args) = cli.command else { panic!("not serve") };
+        assert_eq!(args.http, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(args.queue_listen, "127.0.0.1:22133".parse().unwrap());
+        assert_eq!(args.data, PathBuf::from("./windhover-data"));
+        assert_eq!(args.fsync, Fsync::Always);
+        assert_eq!(args.queue_name, "events");
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("-1").is_err());
+        assert!(seconds("NaN").is_err());
+        assert!(seconds("forever").is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! The data directory: its lock, its journal, and what was put aside as damaged.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use windhover_core::UnixTime;
+use windhover_core::queue::Config;
+
+use crate::journal::{self, DirectoryLock, Fsync, OpenError, Opened, OsDirectory, RepairReport};
+
+/// Why a data directory cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file system failed.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// How.
+        source: io::Error,
+    },
+    /// Another process uses the directory.
+    Locked(PathBuf),
+    /// The journal cannot be opened.
+    Journal(OpenError),
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Locked(path) => write!(
+                f,
+                "{}: another process uses this data directory; stop it, or give another --data",
+                path.display()
+            ),
+            Self::Journal(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DataError {}
+
+/// A data directory that this process has locked.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    _lock: DirectoryLock,
+}
+
+impl DataDirectory {
+    /// Locks that directory; it is made when it is not there.
+    ///
+    /// # Errors
+    /// [`DataError::Locked`] when another process has it, [`DataError::Io`] when the file system
+    /// fails.
+    pub fn lock(path: &Path) -> Result<Self, DataError> {
+        let fail = |source| DataError::Io { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(fail)?;
+        let path = path.canonicalize().map_err(fail)?;
+        let lock = DirectoryLock::acquire(&path).map_err(fail)?;
+        let lock = lock.ok_or_else(|| DataError::Locked(path.clone()))?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Where it is, from the root.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn journal(&self) -> Result<OsDirectory, DataError> {
+        let path = self.path.join("journal");
+        OsDirectory::create(&path).map_err(|source| DataError::Io { path, source })
+    }
+
+    /// Opens the journal; see [`journal::open`].
+    ///
+    /// # Errors
+    /// [`DataError::Journal`] when it is damaged or the file system fails.
+    pub fn open(
+        &self,
+        fsync: Fsync,
+        segment_bytes: u64,
+        config: Config,
+        now: UnixTime,
+    ) -> Result<Opened<OsDirectory>, DataError> {
+        let keep = |name: &str, bytes: &[u8]| self.put_aside(name, bytes, now);
+        journal::open(self.journal()?, &keep, fsync, segment_bytes, config, now)
+            .map_err(DataError::Journal)
+    }
+
+    /// Mends the journal; see [`journal::repair`]. The report names the files kept as they are called
+    /// in `damaged`.
+    ///
+    /// # Errors
+    /// [`DataError::Journal`] when the file system fails.
+    pub fn repair(&self, now: UnixTime) -> Result<RepairReport, DataError> {
+        let keep = |name: &str, bytes: &[u8]| self.put_aside(name, bytes, now);
+        let mut report =
+            journal::repair(&self.journal()?, &keep, now).map_err(DataError::Journal)?;
+        for name in &mut report.kept {
+            *name = aside_name(name, now);
+        }
+        Ok(report)
+    }
+
+    /// Keeps damaged bytes.
+    fn put_aside(&self, name: &str, bytes: &[u8], now: UnixTime) -> io::Result<()> {
+        let directory = self.path.join("damaged");
+        fs::create_dir_all(&directory)?;
+        let path = directory.join(aside_name(name, now));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        File::open(directory)?.sync_all()
+    }
+}
+
+/// The name under which damaged bytes are kept: it says when.
+fn aside_name(name: &str, now: UnixTime) -> String {
+    format!("{}-{name}", now.as_millis())
+}

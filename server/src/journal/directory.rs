@@ -1,0 +1,158 @@
+//! What the journal needs of a file system, so that the same journal code runs on one that loses
+//! what was not synced.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+
+/// The directory that holds a journal.
+pub trait Directory: std::fmt::Debug + Send + 'static {
+    /// A file that is appended to.
+    type File: SegmentFile;
+
+    /// For messages: where the directory is.
+    fn path(&self) -> &Path;
+
+    /// The names of the files in it.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// The whole content of a file.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// Makes a new, empty file.
+    ///
+    /// # Errors
+    /// Those of the file system; also when there is such a file.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Makes a file's content this, in place: a file of the same length takes no more room than
+    /// before. Synced.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn overwrite(&self, name: &str, content: &[u8]) -> io::Result<()>;
+
+    /// Cuts a file to `len` bytes, and syncs it.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()>;
+
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes sure that the names in the directory are on the disk.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A file that is appended to.
+pub trait SegmentFile: std::fmt::Debug + Send {
+    /// Appends the start of the slices; returns how many bytes.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn append(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Makes sure that everything appended is on the disk.
+    ///
+    /// # Errors
+    /// Those of the file system. After an error it is unknown what is on the disk.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file to `len` bytes.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// A directory of the operating system's.
+#[derive(Clone, Debug)]
+pub struct OsDirectory {
+    path: PathBuf,
+}
+
+impl OsDirectory {
+    /// That directory, which is made when it is not there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        fs::create_dir_all(path)?;
+        if let Some(parent) = path.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+}
+
+impl Directory for OsDirectory {
+    type File = File;
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        fs::read_dir(&self.path)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.path.join(name))
+    }
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().append(true).create_new(true).open(self.path.join(name))
+    }
+
+    fn overwrite(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let path = self.path.join(name);
+        // Not truncated first: in place, so that it works when the disk is full.
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)?;
+        file.sync_all()
+    }
+
+    fn truncate(&self, name: &str, len: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
+        file.set_len(len)?;
+        file.sync_all()
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+impl SegmentFile for File {
+    fn append(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_vectored(slices)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+}

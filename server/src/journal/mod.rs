@@ -1,0 +1,351 @@
+//! The journal: a chain of segment files that batches of records are appended to.
+//!
+//! Every server writes its journal with this code on one thread of its own, whatever runtime its
+//! sockets use. The format is the core's ([`windhover_core::queue::segment`]).
+
+mod directory;
+mod fault;
+mod fsync;
+mod lock;
+mod open;
+mod repair;
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use windhover_core::UnixTime;
+use windhover_core::queue::record::{self, Kind};
+use windhover_core::queue::segment::{HEADER, Header};
+use windhover_core::queue::state::{CleanEnd, State};
+
+pub use directory::{Directory, OsDirectory, SegmentFile};
+pub use fault::{Fault, OpenError};
+pub use fsync::{Fsync, FsyncError};
+pub use lock::DirectoryLock;
+pub use open::{Opened, open};
+pub use repair::{RepairReport, repair};
+
+/// The name of the state file.
+const STATE: &str = "state";
+/// Most slices in one write (`IOV_MAX` is 1,024 on Linux).
+const SLICES: usize = 1000;
+
+/// The name of a segment's file.
+fn file_name(number: u64) -> String {
+    format!("{number:020}.log")
+}
+
+/// The number of the segment whose file has that name.
+fn file_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".log")?;
+    (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| digits.parse().ok())?
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+struct Active<F> {
+    file: F,
+    number: u64,
+    /// Where its valid bytes end.
+    len: u64,
+    /// Up to here it is on the disk.
+    synced: u64,
+    /// The last offset that the segment says of itself to be on the disk.
+    marked: u64,
+}
+
+/// A journal that is open for appending.
+///
+/// Any failure to write or sync ends the segment: what was valid of it stays, a half-written batch
+/// is cut, the file is closed, and the next batch tries a new segment. So nothing is ever
+/// acknowledged by a segment whose sync failed.
+#[derive(Debug)]
+pub struct Journal<D: Directory> {
+    directory: D,
+    fsync: Fsync,
+    /// A segment that has reached this size is closed.
+    segment_bytes: u64,
+    state: State,
+    active: Option<Active<D::File>>,
+    /// Number and length of every segment before the active one, oldest first.
+    closed: VecDeque<(u64, u64)>,
+    /// When the written bytes must be synced, under [`Fsync::Interval`].
+    sync_due: Option<Instant>,
+}
+
+impl<D: Directory> Journal<D> {
+    /// Appends a batch, all or none, and makes it as safe as the operator asked for. Returns the
+    /// number of the segment that holds it.
+    ///
+    /// # Errors
+    /// Those of the file system; nothing of the batch can be relied on then.
+    pub fn append(&mut self, pieces: &[Bytes], now: UnixTime) -> io::Result<u64> {
+        self.begin_segment(now)?;
+        let result = self.write(pieces);
+        match result {
+            Ok(number) => Ok(number),
+            Err(error) => {
+                self.seal();
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&mut self, pieces: &[Bytes]) -> io::Result<u64> {
+        let Some(active) = &mut self.active else {
+            return Err(io::Error::other("no segment is open"));
+        };
+        let mut len = 0;
+        if active.marked < active.synced {
+            let mut mark = Vec::with_capacity(record::HEADER);
+            record::encode(Kind::Synced, active.synced, b"", |piece| mark.extend_from_slice(piece));
+            len += append_all(&mut active.file, &[Bytes::from(mark)])?;
+        }
+        len += append_all(&mut active.file, pieces)?;
+        match self.fsync {
+            Fsync::Always => {
+                active.file.sync()?;
+                active.marked = active.synced;
+                active.len += len;
+                active.synced = active.len;
+            }
+            Fsync::Interval(every) => {
+                active.marked = active.synced;
+                active.len += len;
+                self.sync_due.get_or_insert_with(|| Instant::now() + every);
+            }
+            Fsync::Never => active.len += len,
+        }
+        Ok(active.number)
+    }
+
+    /// Makes sure that there is a segment with room. Also how a server finds out that a disk takes
+    /// writes again.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn begin_segment(&mut self, now: UnixTime) -> io::Result<()> {
+        if let Some(active) = &self.active {
+            if active.len < self.segment_bytes {
+                return Ok(());
+            }
+            self.sync()?;
+            self.close_active();
+        }
+        let number = self.last_number() + 1;
+        let name = file_name(number);
+        let mut file = match self.directory.create(&name) {
+            Ok(file) => file,
+            // Left by an attempt that could not be undone; nothing was ever acknowledged by it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.directory.remove(&name)?;
+                self.directory.create(&name)?
+            }
+            Err(error) => return Err(error),
+        };
+        match self.write_header(&mut file, number, now) {
+            Ok(()) => {
+                let (len, marked) = (HEADER as u64, HEADER as u64);
+                self.active = Some(Active { file, number, len, synced: len, marked });
+                Ok(())
+            }
+            Err(error) => {
+                drop(file);
+                // When this fails too, the next attempt meets the file and removes it.
+                let _ = self.directory.remove(&name);
+                Err(error)
+            }
+        }
+    }
+
+    fn write_header(&mut self, file: &mut D::File, number: u64, now: UnixTime) -> io::Result<()> {
+        let header = Header {
+            number,
+            previous_end: self.closed.back().map_or(0, |(_, len)| *len),
+            oldest: self.oldest(),
+            created: now,
+        };
+        append_all(file, &[Bytes::copy_from_slice(&header.encode())])?;
+        if self.fsync == Fsync::Never {
+            return Ok(());
+        }
+        file.sync()?;
+        self.directory.sync()
+    }
+
+    /// Ends the active segment after a failure.
+    fn seal(&mut self) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        if self.fsync == Fsync::Always {
+            // Nothing behind the last sync was acknowledged.
+            active.len = active.synced;
+        }
+        // When this fails, the next segment's header says all the same where this one ends.
+        let _ = active.file.truncate(active.len);
+        self.close_active();
+    }
+
+    fn close_active(&mut self) {
+        if let Some(active) = self.active.take() {
+            self.closed.push_back((active.number, active.len));
+        }
+        self.sync_due = None;
+    }
+
+    /// When [`sync`](Self::sync) is due, under [`Fsync::Interval`].
+    pub fn sync_due(&self) -> Option<Instant> {
+        self.sync_due
+    }
+
+    /// Makes sure that everything appended is on the disk, unless the operator wants no syncs.
+    ///
+    /// # Errors
+    /// Those of the file system; the segment takes no more batches then.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.sync_due = None;
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        if self.fsync == Fsync::Never || active.synced == active.len {
+            return Ok(());
+        }
+        match active.file.sync() {
+            Ok(()) => {
+                active.synced = active.len;
+                Ok(())
+            }
+            Err(error) => {
+                self.seal();
+                Err(error)
+            }
+        }
+    }
+
+    /// Deletes the segments before `oldest`, which nothing needs any more.
+    ///
+    /// # Errors
+    /// Those of the file system; what could not be deleted is tried again next time.
+    pub fn reclaim(&mut self, oldest: u64) -> io::Result<()> {
+        let Some((first, _)) = self.closed.front().filter(|(first, _)| *first < oldest) else {
+            return Ok(());
+        };
+        let mut next = *first;
+        if self.state.oldest < oldest {
+            // First: a segment that is missing without a word here counts as lost.
+            let state = State { oldest, clean: None };
+            self.directory.overwrite(STATE, state.encode().as_bytes())?;
+            self.state = state;
+        }
+        while next < oldest {
+            match self.directory.remove(&file_name(next)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            self.closed.pop_front();
+            match self.closed.front() {
+                Some((number, _)) => next = *number,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs, and writes down that the stop was clean, so that the next start knows where the
+    /// journal must end.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn close(mut self) -> io::Result<()> {
+        self.sync()?;
+        if let Some(active) = &mut self.active {
+            active.file.sync()?;
+        }
+        self.close_active();
+        let clean = self.closed.back().map(|&(segment, end)| CleanEnd { segment, end });
+        let state = State { oldest: self.oldest(), clean };
+        self.directory.overwrite(STATE, state.encode().as_bytes())
+    }
+
+    fn oldest(&self) -> u64 {
+        self.state.oldest
+    }
+
+    fn last_number(&self) -> u64 {
+        self.active
+            .as_ref()
+            .map(|active| active.number)
+            .or_else(|| self.closed.back().map(|(number, _)| *number))
+            .unwrap_or(self.state.oldest.saturating_sub(1))
+    }
+
+    /// The segment that the next batch goes to, if it has room.
+    pub fn active_number(&self) -> u64 {
+        self.active.as_ref().map_or_else(|| self.last_number() + 1, |active| active.number)
+    }
+
+    /// Bytes in all segments.
+    pub fn len(&self) -> u64 {
+        let active = self.active.as_ref().map_or(0, |active| active.len);
+        self.closed.iter().map(|(_, len)| len).sum::<u64>() + active
+    }
+
+    /// Whether there is no segment.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        self.closed.len() + usize::from(self.active.is_some())
+    }
+
+    /// How long the bytes of one batch may stay unsynced after they were acknowledged.
+    pub fn sync_interval(&self) -> Option<Duration> {
+        match self.fsync {
+            Fsync::Interval(every) => Some(every),
+            Fsync::Always | Fsync::Never => None,
+        }
+    }
+}
+
+/// Appends all the pieces; returns their length.
+fn append_all<F: SegmentFile>(file: &mut F, pieces: &[Bytes]) -> io::Result<u64> {
+    let mut total = 0;
+    for pieces in pieces.chunks(SLICES) {
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut slices = slices.as_mut_slice();
+        // Empty slices would make a complete write look like one that got nowhere.
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match file.append(slices) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    total += n as u64;
+                    IoSlice::advance_slices(&mut slices, n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segment_files_are_named_by_number() {
+        assert_eq!(file_name(7), "00000000000000000007.log");
+        assert_eq!(file_number("00000000000000000007.log"), Some(7));
+        assert_eq!(file_number("7.log"), None);
+        assert_eq!(file_number("0000000000000000000a.log"), None);
+        assert_eq!(file_number("00000000000000000007.log~"), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! The `windhover` command.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use windhover::cli::{Cli, Command, RepairArgs};
+use windhover::data::{DataDirectory, DataError};
+use windhover::journal::OpenError;
+use windhover::serve::{self, ServeError};
+use windhover_core::UnixTime;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match cli.command {
+        Command::Serve(args) => match serve::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("windhover: {error}");
+                if let ServeError::Data(DataError::Journal(OpenError::Damaged { .. })) = &error {
+                    eprintln!(
+                        "to mend it, keeping every whole record: windhover repair --data {}",
+                        args.data.display()
+                    );
+                }
+                exit_code(&error)
+            }
+        },
+        Command::Repair(args) => match repair(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("windhover: {error}");
+                exit_code(&ServeError::Data(error))
+            }
+        },
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn exit_code(error: &ServeError) -> ExitCode {
+    match error {
+        ServeError::QueueName(_) => ExitCode::from(2),
+        ServeError::Data(DataError::Journal(OpenError::Damaged { .. })) => ExitCode::from(3),
+        ServeError::Data(DataError::Locked(_)) => ExitCode::from(4),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn repair(args: &RepairArgs) -> Result<(), DataError> {
+    let data = DataDirectory::lock(&args.data)?;
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = UnixTime::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX));
+    let report = data.repair(now)?;
+    if report.faults.is_empty() {
+        println!("the journal is whole; nothing was changed");
+    }
+    for fault in &report.faults {
+        println!("mended  {fault}");
+    }
+    for kept in &report.kept {
+        println!("kept    {}", data.path().join("damaged").join(kept).display());
+    }
+    println!("{} items are in the queues", report.items);
+    Ok(())
+}

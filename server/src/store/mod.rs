@@ -1,0 +1,318 @@
+//! The queues of this server: the core's engine behind a lock, its journal on a thread of its own,
+//! and the wake-ups between them and the connections. It knows no runtime: what waits is polled
+//! with a [`Context`], by whichever runtime the connection runs on.
+
+mod slots;
+mod writer;
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use windhover_core::Now;
+use windhover_core::queue::{
+    ConnId, Engine, EngineStats, OpId, Outcome, Output, Put, QueueStats, Read, Refused,
+};
+
+use self::slots::Slots;
+use crate::journal::{Directory, Journal};
+
+/// What the journal's thread last knew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalStats {
+    /// Whether the last write and the last sync succeeded.
+    pub healthy: bool,
+    /// Bytes in all segments.
+    pub bytes: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Batches written.
+    pub batches: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Batches that could not be written or synced.
+    pub failures: u64,
+    /// Time spent in writing and syncing, in microseconds.
+    pub busy_micros: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    engine: Engine,
+    slots: Slots,
+    next_op: u64,
+    next_conn: u64,
+    journal: JournalStats,
+    /// The journal's thread sleeps, and must be woken for work.
+    asleep: bool,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+impl Shared {
+    /// A thread that panicked while it held the lock leaves an engine whose every step is whole,
+    /// so that the others can go on.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends what is due at `now`, runs `f` on the state, hands out what the engine has to say, and
+    /// wakes those concerned after the lock is free.
+    fn with<T>(&self, now: Now, f: impl FnOnce(&mut State) -> T) -> T {
+        let mut wakers = Vec::new();
+        let mut state = self.lock();
+        state.settle(now, &mut wakers);
+        let result = f(&mut state);
+        let append = state.settle(now, &mut wakers);
+        let wake_writer = append && state.asleep;
+        if wake_writer {
+            state.asleep = false;
+        }
+        drop(state);
+        if wake_writer {
+            self.work.notify_one();
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+}
+
+impl State {
+    /// Takes everything that the engine has to say; returns whether bytes wait for the journal.
+    fn settle(&mut self, now: Now, wakers: &mut Vec<Waker>) -> bool {
+        loop {
+            match self.engine.poll_output(now) {
+                Output::Done { op, outcome } => {
+                    if !self.slots.finish(op, outcome, wakers) {
+                        self.engine.cancel(op, now);
+                    }
+                }
+                Output::Append => return true,
+                _ => return false,
+            }
+        }
+    }
+
+    fn new_op(&mut self) -> OpId {
+        let op = OpId(self.next_op);
+        self.next_op += 1;
+        op
+    }
+}
+
+/// The queues of this server; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// Ends the journal's thread, see [`StoreCloser::close`].
+#[derive(Debug)]
+pub struct StoreCloser {
+    shared: Arc<Shared>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+/// How a read began.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is over.
+    Done(Outcome),
+    /// It waits.
+    Waiting(Ticket),
+}
+
+impl Store {
+    /// Starts the journal's thread. `clock` tells it the time.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start<D: Directory>(
+        engine: Engine,
+        journal: Journal<D>,
+        clock: impl Fn() -> Now + Send + 'static,
+    ) -> io::Result<(Self, StoreCloser)> {
+        let stats = JournalStats {
+            healthy: true,
+            bytes: journal.len(),
+            segments: journal.segments() as u64,
+            ..JournalStats::default()
+        };
+        let state = State {
+            engine,
+            slots: Slots::default(),
+            next_op: 1,
+            next_conn: 1,
+            journal: stats,
+            asleep: false,
+            stopping: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() });
+        let writer = writer::Writer { shared: shared.clone(), journal, clock };
+        let thread =
+            std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
+        Ok((Self { shared: shared.clone() }, StoreCloser { shared, thread }))
+    }
+
+    /// Puts items, all or none; the ticket ends as [`Outcome::Stored`] once they are safe.
+    ///
+    /// # Errors
+    /// [`Refused`] when a bound is reached.
+    pub fn put(&self, put: Put, now: Now) -> Result<Ticket, Refused> {
+        self.shared.with(now, |state| {
+            let op = state.new_op();
+            state.engine.put(op, put, now)?;
+            state.slots.open(op);
+            Ok(self.ticket(op))
+        })
+    }
+
+    fn ticket(&self, op: OpId) -> Ticket {
+        Ticket { shared: self.shared.clone(), op, now: Now::default(), open: true }
+    }
+
+    /// A reader of this store, who may have reads open.
+    pub fn reader(&self) -> Reader {
+        let conn = {
+            let mut state = self.shared.lock();
+            state.next_conn += 1;
+            ConnId(state.next_conn)
+        };
+        Reader { store: self.clone(), conn, now: Now::default() }
+    }
+
+    /// Runs `f` on the engine: for what an operator asks for.
+    pub fn manage<T>(&self, now: Now, f: impl FnOnce(&mut Engine) -> T) -> T {
+        self.shared.with(now, |state| f(&mut state.engine))
+    }
+
+    /// Lets waits end whose time has come.
+    pub fn tick(&self, now: Now) {
+        self.shared.with(now, |_| ());
+    }
+
+    /// Ends every wait at once, as empty: the server is about to stop.
+    pub fn end_waits(&self, now: Now) {
+        self.shared.with(now, |state| state.engine.end_waits());
+    }
+
+    /// The counters of the engine and the journal.
+    pub fn stats(&self) -> (EngineStats, JournalStats) {
+        let state = self.shared.lock();
+        (state.engine.stats(), state.journal)
+    }
+
+    /// The counters of each queue, by name.
+    pub fn queue_stats(&self) -> Vec<(String, QueueStats)> {
+        let state = self.shared.lock();
+        let named = |(name, stats): (&[u8], QueueStats)| {
+            (String::from_utf8_lossy(name).into_owned(), stats)
+        };
+        state.engine.queue_stats().map(named).collect()
+    }
+}
+
+impl StoreCloser {
+    /// Writes and syncs everything that waits, notes that the stop was clean, and ends the thread;
+    /// waits for that as long as `timeout`.
+    ///
+    /// # Errors
+    /// Those of the file system, and [`io::ErrorKind::TimedOut`] when the disk hangs: what was
+    /// acknowledged is safe all the same, but the next start will not take the stop for a clean
+    /// one.
+    pub fn close(self, timeout: Duration) -> io::Result<()> {
+        self.shared.lock().stopping = true;
+        self.shared.work.notify_one();
+        let deadline = Instant::now() + timeout;
+        while !self.thread.is_finished() {
+            if Instant::now() >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let ended = self.thread.join();
+        ended.unwrap_or_else(|_| Err(io::Error::other("the journal's thread panicked")))
+    }
+}
+
+/// A connection's view of the queues: its open reads are put back when it is dropped.
+#[derive(Debug)]
+pub struct Reader {
+    store: Store,
+    conn: ConnId,
+    /// The time of the last call; good enough for the items that a drop puts back.
+    now: Now,
+}
+
+impl Reader {
+    /// Reads from a queue.
+    pub fn get(&mut self, queue: &[u8], read: Read, now: Now) -> Begun {
+        self.now = now;
+        let store = &self.store;
+        store.shared.with(now, |state| {
+            let op = state.new_op();
+            match state.engine.get(op, self.conn, queue, read, now) {
+                Some(outcome) => Begun::Done(outcome),
+                None => {
+                    state.slots.open(op);
+                    Begun::Waiting(store.ticket(op))
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let (conn, now) = (self.conn, self.now);
+        self.store.shared.with(now, |state| state.engine.disconnect(conn, now));
+    }
+}
+
+/// An operation that has not ended. Dropping it ends a wait; an item that it was given goes back
+/// to the head of its queue; a put goes on.
+#[derive(Debug)]
+pub struct Ticket {
+    shared: Arc<Shared>,
+    op: OpId,
+    now: Now,
+    open: bool,
+}
+
+impl Ticket {
+    /// The end of the operation; until it has come, `cx`'s waker will be called for it.
+    pub fn poll(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.now = now;
+        if !self.open {
+            return Poll::Ready(Outcome::Empty);
+        }
+        self.shared.with(now, |state| {
+            let Some(outcome) = state.slots.take(self.op, cx.waker()) else {
+                return Poll::Pending;
+            };
+            state.engine.collect(self.op);
+            self.open = false;
+            Poll::Ready(outcome)
+        })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.open {
+            let now = self.now;
+            self.shared.with(now, |state| {
+                state.slots.close(self.op);
+                state.engine.cancel(self.op, now);
+            });
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Who waits for the end of which operation.
+
+use std::collections::HashMap;
+use std::task::Waker;
+
+use windhover_core::queue::{OpId, Outcome};
+
+/// An operation that somebody holds a ticket of.
+#[derive(Debug)]
+enum Slot {
+    /// Not over; the waker is called when it is.
+    Waiting(Option<Waker>),
+    /// Over, and not yet taken.
+    Done(Outcome),
+}
+
+/// The operations that somebody holds a ticket of.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    slots: HashMap<OpId, Slot>,
+}
+
+impl Slots {
+    pub(super) fn open(&mut self, op: OpId) {
+        self.slots.insert(op, Slot::Waiting(None));
+    }
+
+    /// Keeps the outcome for the ticket's holder. `false` when nobody holds one any more.
+    pub(super) fn finish(&mut self, op: OpId, outcome: Outcome, wakers: &mut Vec<Waker>) -> bool {
+        let Some(slot) = self.slots.get_mut(&op) else {
+            return false;
+        };
+        if let Slot::Waiting(Some(waker)) = std::mem::replace(slot, Slot::Done(outcome)) {
+            wakers.push(waker);
+        }
+        true
+    }
+
+    /// The outcome, or `None` when it has not come: then `waker` is called for it.
+    pub(super) fn take(&mut self, op: OpId, waker: &Waker) -> Option<Outcome> {
+        match self.slots.remove(&op) {
+            Some(Slot::Done(outcome)) => Some(outcome),
+            Some(Slot::Waiting(mut kept)) => {
+                match &mut kept {
+                    Some(kept) => kept.clone_from(waker),
+                    None => kept = Some(waker.clone()),
+                }
+                self.slots.insert(op, Slot::Waiting(kept));
+                None
+            }
+            None => None,
+        }
+    }
+
+    pub(super) fn close(&mut self, op: OpId) {
+        self.slots.remove(&op);
+    }
+}

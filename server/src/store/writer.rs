@@ -1,0 +1,156 @@
+//! The journal's thread: many waiting operations, one write, one sync.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use windhover_core::Now;
+use windhover_core::queue::{Batch, NotAppended};
+
+use super::{Shared, State};
+use crate::journal::{Directory, Journal};
+
+/// After a failure, how long until the journal is tried again when nobody asks for it, and how
+/// long those who ask wait for the answer at most.
+const RETRY: Duration = Duration::from_millis(100);
+
+pub(super) struct Writer<D: Directory, C> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: Journal<D>,
+    pub(super) clock: C,
+}
+
+enum Work {
+    Append(Batch),
+    Sync,
+    Probe,
+    Stop,
+}
+
+impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut failed_at = None;
+        loop {
+            match self.next_work(failed_at) {
+                Work::Append(batch) => {
+                    let begun = Instant::now();
+                    let result = self.journal.append(&batch.pieces, (self.clock)().unix);
+                    failed_at = self.appended(&batch, result, begun.elapsed());
+                }
+                Work::Sync => {
+                    if let Err(error) = self.journal.sync() {
+                        failed_at = Some(self.failed("sync", &error));
+                    }
+                }
+                Work::Probe => {
+                    failed_at = match self.journal.begin_segment((self.clock)().unix) {
+                        Ok(()) => {
+                            tracing::info!("the journal takes writes again");
+                            self.shared.lock().journal.healthy = true;
+                            None
+                        }
+                        Err(_) => Some(Instant::now()),
+                    };
+                }
+                Work::Stop => break,
+            }
+        }
+        self.journal.close()
+    }
+
+    /// Waits until there is something to do.
+    fn next_work(&self, failed_at: Option<Instant>) -> Work {
+        let mut state = self.shared.lock();
+        loop {
+            let retry_in = failed_at.map(|at| RETRY.saturating_sub(at.elapsed()));
+            if retry_in.is_none_or(|wait| wait.is_zero() || state.stopping)
+                && let Some(batch) = state.engine.begin_append()
+            {
+                // Removals that cannot be written must not hold up the stop.
+                if !(state.stopping && failed_at.is_some()) {
+                    return Work::Append(batch);
+                }
+                state.engine.journaled(batch.commit, Err(NotAppended), (self.clock)());
+                return Work::Stop;
+            }
+            if state.stopping {
+                return Work::Stop;
+            }
+            if retry_in.is_some_and(|wait| wait.is_zero()) {
+                return Work::Probe;
+            }
+            let sync_in =
+                self.journal.sync_due().map(|due| due.saturating_duration_since(Instant::now()));
+            if sync_in.is_some_and(|wait| wait.is_zero()) {
+                return Work::Sync;
+            }
+            let timeout = retry_in.into_iter().chain(sync_in).min();
+            // While a retry is due anyway, work that comes earlier waits for it.
+            state.asleep = retry_in.is_none();
+            state = match timeout {
+                Some(timeout) => {
+                    let woken = self.shared.work.wait_timeout(state, timeout);
+                    woken.unwrap_or_else(std::sync::PoisonError::into_inner).0
+                }
+                None => {
+                    let woken = self.shared.work.wait(state);
+                    woken.unwrap_or_else(std::sync::PoisonError::into_inner)
+                }
+            };
+            state.asleep = false;
+            // Those who are running now may have more for the same batch; without them this
+            // returns at once.
+            drop(state);
+            std::thread::yield_now();
+            state = self.shared.lock();
+        }
+    }
+
+    fn appended(
+        &mut self,
+        batch: &Batch,
+        result: io::Result<u64>,
+        took: Duration,
+    ) -> Option<Instant> {
+        let failed_at = match &result {
+            Ok(_) => None,
+            Err(error) => Some(self.failed("append", error)),
+        };
+        let now = (self.clock)();
+        let (bytes, segments, active) =
+            (self.journal.len(), self.journal.segments() as u64, self.journal.active_number());
+        let mut wakers: Vec<Waker> = Vec::new();
+        let oldest = {
+            let mut state = self.shared.lock();
+            let State { engine, journal, .. } = &mut *state;
+            engine.journaled(batch.commit, result.map_err(|_| NotAppended), now);
+            if failed_at.is_none() {
+                journal.batches += 1;
+                journal.written += batch.len;
+                journal.healthy = true;
+                engine.compact(bytes, active);
+            }
+            journal.busy_micros += u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            (journal.bytes, journal.segments) = (bytes, segments);
+            let oldest = engine.oldest_needed(active);
+            state.settle(now, &mut wakers);
+            oldest
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        if let Err(error) = self.journal.reclaim(oldest) {
+            tracing::warn!(%error, "old segments of the journal could not be deleted");
+        }
+        failed_at
+    }
+
+    fn failed(&self, what: &str, error: &io::Error) -> Instant {
+        let mut state = self.shared.lock();
+        state.journal.failures += 1;
+        if std::mem::replace(&mut state.journal.healthy, false) {
+            drop(state);
+            tracing::error!(%error, "the journal failed to {what}; nothing is accepted until it recovers");
+        }
+        Instant::now()
+    }
+}

@@ -1,0 +1,244 @@
+//! A connection of the HTTP listener: tracking requests in, answers out once their events are in
+//! the journal.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
+use windhover_core::queue::{Outcome, PutBuilder};
+use windhover_core::tracking::{
+    self, Decoder, EventSink, IdSource, Rejection, Reply, Route, client_address,
+};
+use windhover_core::{Instant, Now};
+
+use crate::app::App;
+use crate::store::Ticket;
+
+/// A connection of the HTTP listener.
+#[derive(Debug)]
+pub struct Tracker {
+    app: Arc<App>,
+    http: ServerConnection,
+    peer: IpAddr,
+    ids: IdSource,
+    decoder: Decoder,
+    /// The answers that are owed, in order.
+    answers: VecDeque<Answer>,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Ready(Response),
+    /// When the events are in the journal.
+    Journaled {
+        ticket: Ticket,
+        reply: Reply,
+        events: u64,
+        since: Instant,
+    },
+}
+
+impl Tracker {
+    /// The connection of that number, which is different for each.
+    pub fn new(app: Arc<App>, peer: IpAddr, number: u64, now: Now) -> Self {
+        let settings = &app.settings;
+        let http = ServerConnection::new(&settings.limits, &settings.http_timeouts, now.instant);
+        app.http_connections.opened();
+        let ids = IdSource::new(app.seed, number);
+        Self { app, http, peer, ids, decoder: Decoder::new(), answers: VecDeque::new() }
+    }
+
+    /// Gives the answers that are ready; returns when the first that is not must be given.
+    fn answer(&mut self, now: Now, cx: &mut Context<'_>) -> Option<Instant> {
+        while let Some(answer) = self.answers.front_mut() {
+            let response = match answer {
+                Answer::Ready(response) => std::mem::replace(response, empty()),
+                Answer::Journaled { ticket, reply, events, since } => {
+                    let metrics = &self.app.metrics;
+                    let deadline = *since + self.app.settings.answer_timeout;
+                    let stored = match ticket.poll(now, cx) {
+                        Poll::Ready(outcome) => outcome == Outcome::Stored,
+                        Poll::Pending if now.instant >= deadline => false,
+                        Poll::Pending => return Some(deadline),
+                    };
+                    metrics.track_seconds.record(now.instant.saturating_since(*since));
+                    if stored {
+                        metrics.events_accepted.increment(*events);
+                        reply.accepted()
+                    } else {
+                        metrics.requests_not_durable.increment(1);
+                        reply.not_durable()
+                    }
+                }
+            };
+            self.http.respond(&response, now.unix);
+            self.answers.pop_front();
+        }
+        None
+    }
+}
+
+impl Drop for Tracker {
+    fn drop(&mut self) {
+        self.app.http_connections.closed();
+    }
+}
+
+fn empty() -> Response {
+    Response::new(Status::OK, "", &b""[..])
+}
+
+/// The parts of a tracker that a request needs while it borrows the connection.
+struct Handler<'a> {
+    app: &'a App,
+    peer: IpAddr,
+    ids: &'a mut IdSource,
+    decoder: &'a mut Decoder,
+}
+
+impl Handler<'_> {
+    fn handle(&mut self, request: &Request<'_>, now: Now) -> Answer {
+        match tracking::route(request.method, request.path) {
+            Route::Track => self.track(request, now),
+            Route::Preflight => Answer::Ready(tracking::preflight(request)),
+            Route::MethodNotAllowed => Answer::Ready(tracking::method_not_allowed()),
+            _ => Answer::Ready(self.page(request.path)),
+        }
+    }
+
+    fn track(&mut self, request: &Request<'_>, now: Now) -> Answer {
+        let App { settings, metrics, store, .. } = self.app;
+        let context = tracking::Context {
+            now: now.unix,
+            client: client_address(&request.headers, self.peer, settings.trusted_hops),
+            limits: &settings.limits,
+            redirects: &settings.redirects,
+        };
+        // The name was checked when the server started.
+        let Ok(put) = PutBuilder::new(&settings.queue_name, now.unix) else {
+            return Answer::Ready(Response::new(
+                Status::SERVICE_UNAVAILABLE,
+                "text/plain",
+                &b"0"[..],
+            ));
+        };
+        let mut events = Events(put);
+        let (reply, decoded) = self.decoder.decode(request, &context, self.ids, &mut events);
+        if reply.redirect_refused() {
+            metrics.redirects_refused.increment(1);
+        }
+        let count = match decoded {
+            Ok(count) => count as u64,
+            Err(rejection) => {
+                metrics.requests_rejected.increment(1);
+                return Answer::Ready(rejected(&reply, &rejection));
+            }
+        };
+        match store.put(events.0.finish(), now) {
+            Ok(ticket) => Answer::Journaled { ticket, reply, events: count, since: now.instant },
+            Err(refused) => {
+                tracing::debug!(%refused, "a tracking request was not accepted");
+                metrics.requests_not_durable.increment(1);
+                Answer::Ready(reply.not_durable())
+            }
+        }
+    }
+
+    fn page(&self, path: &str) -> Response {
+        let text = "text/plain; charset=utf-8";
+        match path {
+            "/healthz" => Response::new(Status::OK, text, &b"ok\n"[..]),
+            "/readyz" if self.app.store.stats().1.healthy => {
+                Response::new(Status::OK, text, &b"ready\n"[..])
+            }
+            "/readyz" => {
+                let why = &b"the journal does not take writes\n"[..];
+                Response::new(Status::SERVICE_UNAVAILABLE, text, why)
+            }
+            "/metrics" => {
+                let page = self.app.metrics.render(self.app).into_bytes();
+                Response::new(Status::OK, "text/plain; version=0.0.4; charset=utf-8", page)
+            }
+            _ => tracking::not_found(),
+        }
+    }
+}
+
+fn rejected(reply: &Reply, rejection: &Rejection) -> Response {
+    tracing::debug!(%rejection, "a tracking request was rejected");
+    reply.rejected(rejection)
+}
+
+/// Writes the events of one request straight into the put that they become.
+struct Events(PutBuilder);
+
+impl EventSink for Events {
+    fn begin_event(&mut self) -> &mut Vec<u8> {
+        self.0.begin_item(None)
+    }
+
+    fn end_event(&mut self) {
+        self.0.end_item();
+    }
+
+    /// A refused request's put is dropped as a whole.
+    fn discard(&mut self, _events: usize) {}
+}
+
+impl Endpoint for Tracker {
+    fn read_buffer(&mut self) -> &mut BytesMut {
+        self.http.read_buffer()
+    }
+
+    fn wants_read(&self) -> bool {
+        self.http.wants_read()
+    }
+
+    fn end_of_stream(&mut self) {
+        self.http.end_of_stream();
+    }
+
+    fn shut_down(&mut self) {
+        self.http.shut_down();
+    }
+
+    fn poll_output(&mut self, now: Now, cx: &mut Context<'_>) -> Next {
+        loop {
+            let answer_by = self.answer(now, cx);
+            match self.http.poll_output(now) {
+                Output::Request(request) => {
+                    let Self { app, peer, ids, decoder, .. } = self;
+                    let mut handler = Handler { app, peer: *peer, ids, decoder };
+                    let answer = handler.handle(&request, now);
+                    self.answers.push_back(answer);
+                }
+                Output::Write => return Next::Write,
+                Output::CloseWrite => return Next::CloseWrite,
+                Output::Close => return Next::Close,
+                Output::Idle(until) => {
+                    return Next::Idle(answer_by.map_or(until, |by| by.min(until)));
+                }
+            }
+        }
+    }
+
+    fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
+        self.http.unsent(into)
+    }
+
+    fn wrote(&mut self, n: usize) {
+        self.http.wrote(n);
+    }
+
+    fn release(&mut self) {
+        self.http.release();
+        if self.answers.is_empty() {
+            self.answers = VecDeque::new();
+            self.decoder.release();
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The real journal on a disk that forgets, tears and fails: what was acknowledged is there after
+//! every crash, what was confirmed does not come back, and nothing appears that was never sent.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use crate::disk::{Faults, SimDirectory, random, seed};
+use windhover::journal::{self, Fsync, Journal, OpenError};
+use windhover_core::queue::{
+    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, PutBuilder,
+};
+use windhover_core::{Instant, Now, UnixTime};
+
+fn now() -> Now {
+    Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }
+}
+
+/// What the world outside knows.
+#[derive(Debug, Default)]
+struct World {
+    sent: BTreeSet<u64>,
+    acknowledged: BTreeSet<u64>,
+    delivered: BTreeSet<u64>,
+    /// Delivered, and the removal was made safe.
+    gone: BTreeSet<u64>,
+    next: u64,
+}
+
+struct Server {
+    directory: SimDirectory,
+    journal: Journal<SimDirectory>,
+    engine: Engine,
+    op: u64,
+    /// Items of the puts that are not yet settled.
+    puts: Vec<(OpId, Vec<u64>)>,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "told by the failing test's message")]
+enum Violation {
+    Damaged(String),
+    Lost(BTreeSet<u64>),
+    Appeared(BTreeSet<u64>),
+    CameBack(BTreeSet<u64>),
+}
+
+impl Server {
+    fn start(directory: &SimDirectory) -> Result<Self, Violation> {
+        let put_aside = Mutex::new(0);
+        let keep = |_: &str, bytes: &[u8]| {
+            *put_aside.lock().unwrap() += bytes.len();
+            Ok(())
+        };
+        let mut config = Config::default();
+        config.compact_from = 0;
+        config.compact_ratio = 2;
+        let opened =
+            journal::open(directory.clone(), &keep, Fsync::Always, 2_000, config, now().unix);
+        match opened {
+            Ok(opened) => Ok(Self {
+                directory: directory.clone(),
+                journal: opened.journal,
+                engine: opened.engine,
+                op: 0,
+                puts: vec![],
+            }),
+            Err(error @ OpenError::Damaged { .. }) => Err(Violation::Damaged(error.to_string())),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn put(&mut self, world: &mut World) {
+        let mut put = PutBuilder::new(b"q", now().unix).unwrap();
+        let items: Vec<u64> = (0..=random(3)).map(|n| world.next + n).collect();
+        for item in &items {
+            let padding = "x".repeat(usize::try_from(random(150)).unwrap());
+            put.item(None, format!("{item} {padding}").as_bytes());
+            world.sent.insert(*item);
+            world.next += 1;
+        }
+        self.op += 1;
+        self.engine.put(OpId(self.op), put.finish(), now()).unwrap();
+        self.puts.push((OpId(self.op), items));
+    }
+
+    fn get(&mut self, action: Action) -> Option<u64> {
+        self.op += 1;
+        let got = self.engine.get(OpId(self.op), ConnId(1), b"q", action.into(), now());
+        let Some(Outcome::Item(item)) = got else { return None };
+        let text = std::str::from_utf8(&item).unwrap();
+        Some(text.split(' ').next().unwrap().parse().unwrap())
+    }
+
+    /// What the journal's thread does in one turn.
+    fn commit(&mut self, world: &mut World, mut delivered: BTreeSet<u64>) {
+        if let Some(batch) = self.engine.begin_append() {
+            let result = self.journal.append(&batch.pieces, now().unix);
+            if result.is_ok() {
+                world.gone.append(&mut delivered);
+            }
+            self.engine.journaled(batch.commit, result.map_err(|_| NotAppended), now());
+            let active = self.journal.active_number();
+            self.engine.compact(self.journal.len(), active);
+            self.journal.reclaim(self.engine.oldest_needed(active)).unwrap();
+        }
+        while let Output::Done { op, outcome } = self.engine.poll_output(now()) {
+            let place = self.puts.iter().position(|(put, _)| *put == op).unwrap();
+            let (_, items) = self.puts.remove(place);
+            if outcome == Outcome::Stored {
+                world.acknowledged.extend(items);
+            }
+        }
+    }
+
+    fn drain(&mut self) -> BTreeSet<u64> {
+        std::iter::from_fn(|| self.get(Action::Take)).collect()
+    }
+}
+
+/// Some rounds of work, each ended by a crash, then a look at everything that is there.
+fn run(faults: Faults) -> Result<World, Violation> {
+    let directory = SimDirectory::default();
+    let mut world = World::default();
+    for _ in 0..4 {
+        directory.set_faults(Faults { sync_lies: faults.sync_lies, ..Faults::default() });
+        let mut server = Server::start(&directory)?;
+        directory.set_faults(faults);
+        let mut delivered = BTreeSet::new();
+        for _ in 0..random(60) {
+            match random(4) {
+                0 | 1 => server.put(&mut world),
+                2 => {
+                    let item = server.get(Action::Take);
+                    delivered.extend(item);
+                    world.delivered.extend(item);
+                }
+                _ => server.commit(&mut world, std::mem::take(&mut delivered)),
+            }
+        }
+        if random(4) == 0 {
+            server
+                .directory
+                .set_faults(Faults { sync_lies: faults.sync_lies, ..Faults::default() });
+            server.commit(&mut world, delivered);
+            server.journal.close().unwrap();
+        }
+        directory.crash();
+    }
+    directory.set_faults(Faults::default());
+    let found = Server::start(&directory)?.drain();
+    let owed: BTreeSet<u64> = world.acknowledged.difference(&world.delivered).copied().collect();
+    let lost: BTreeSet<u64> = owed.difference(&found).copied().collect();
+    let appeared: BTreeSet<u64> = found.difference(&world.sent).copied().collect();
+    let came_back: BTreeSet<u64> = found.intersection(&world.gone).copied().collect();
+    if !lost.is_empty() {
+        return Err(Violation::Lost(lost));
+    }
+    if !appeared.is_empty() {
+        return Err(Violation::Appeared(appeared));
+    }
+    if !came_back.is_empty() {
+        return Err(Violation::CameBack(came_back));
+    }
+    Ok(world)
+}
+
+fn run_seeds(faults: Faults) -> usize {
+    let mut acknowledged = 0;
+    for number in 0..3_000 {
+        seed(number);
+        match run(faults) {
+            Ok(world) => acknowledged += world.acknowledged.len(),
+            Err(violation) => panic!("seed {number}: {violation:?}"),
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn crashes_lose_nothing_that_was_acknowledged() {
+    let acknowledged = run_seeds(Faults::default());
+    assert!(acknowledged > 50_000, "the test must acknowledge something: {acknowledged}");
+}
+
+#[test]
+fn a_disk_that_is_full_now_and_then_loses_nothing_that_was_acknowledged() {
+    let acknowledged = run_seeds(Faults { full: 6, ..Faults::default() });
+    assert!(acknowledged > 20_000, "the test must acknowledge something: {acknowledged}");
+}
+
+#[test]
+fn a_failed_sync_is_never_taken_for_a_good_one() {
+    let acknowledged = run_seeds(Faults { sync: 6, full: 20, ..Faults::default() });
+    assert!(acknowledged > 20_000, "the test must acknowledge something: {acknowledged}");
+}
+
+#[test]
+fn without_syncs_this_test_would_fail() {
+    let violated = (0..200).filter(|&number| {
+        seed(number);
+        run(Faults { sync_lies: true, ..Faults::default() }).is_err()
+    });
+    assert!(violated.count() > 100, "a disk that does not sync must be noticed");
+}

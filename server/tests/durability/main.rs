@@ -1,0 +1,8 @@
+//! Nothing that was acknowledged is lost: the real journal and store on a simulated disk.
+// Clippy's leave for tests covers test functions, not what they call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod crash;
+mod damage;
+mod disk;
+mod store;
