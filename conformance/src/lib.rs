@@ -1,1 +1,26 @@
-//! windhover-conformance
+//! The harness of the conformance tests: it starts the built binary as a process of its own and
+//! talks to it over plain sockets, so that the tests hold the program a user runs to its word.
+//!
+//! A harness has nobody to report an error to but the test that runs it: a broken expectation is
+//! a panic that says what was expected and what was seen.
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
+
+mod directory;
+mod http;
+mod ledger;
+mod namespace;
+mod process;
+mod queue;
+mod random;
+mod report;
+mod server;
+
+pub use directory::TempDir;
+pub use http::{HttpAnswer, HttpClient};
+pub use ledger::{Ledger, Totals};
+pub use namespace::MountNamespace;
+pub use process::{Outcome, eventually, run, target_dir};
+pub use queue::QueueClient;
+pub use random::Random;
+pub use report::report;
+pub use server::{Server, Setup};

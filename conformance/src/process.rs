@@ -1,0 +1,104 @@
+//! Running other programs with a bound on their time.
+
+use std::{
+    io::Read,
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What a program that ended left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Panics with everything that was written unless the exit code is `code`.
+    #[track_caller]
+    pub fn expect_code(&self, code: i32) -> &Self {
+        assert_eq!(
+            self.status.code(),
+            Some(code),
+            "expected exit code {code}, got {}\nstdout:\n{}\nstderr:\n{}",
+            self.status,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+/// Runs `command` to its end, and kills it when it takes longer than `bound`.
+///
+/// A program that is not installed is a panic, never a test left out.
+#[track_caller]
+pub fn run(command: &mut Command, bound: Duration) -> Outcome {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("cannot run `{name}`: {error}; `conformance/run` installs what the tests need")
+        });
+    let stdout = collect(child.stdout.take().expect("stdout is piped"));
+    let stderr = collect(child.stderr.take().expect("stderr is piped"));
+    let deadline = Instant::now() + bound;
+    let mut late = false;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            break status;
+        }
+        if Instant::now() > deadline && !late {
+            late = true;
+            child.kill().expect("a child can be killed");
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let outcome = Outcome {
+        status,
+        stdout: stdout.join().expect("the reader of stdout ends"),
+        stderr: stderr.join().expect("the reader of stderr ends"),
+    };
+    assert!(!late, "`{name}` took longer than {bound:?}: {outcome:#?}");
+    outcome
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Asks again and again until `check` gives a value; panics with `what` after `bound`.
+#[track_caller]
+pub fn eventually<T>(what: &str, bound: Duration, mut check: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + bound;
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not within {bound:?}: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The build's target directory: the test executable is `<target>/<profile>/deps/<name>`.
+pub fn target_dir() -> PathBuf {
+    let executable = std::env::current_exe().expect("the test knows its own path");
+    let target = executable.ancestors().nth(3);
+    target.map_or_else(
+        || panic!("{} is not in a target directory", executable.display()),
+        PathBuf::from,
+    )
+}

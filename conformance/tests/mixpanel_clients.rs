@@ -1,0 +1,102 @@
+//! The official client libraries deliver through the tracker, pymemcache reads the queue.
+#![allow(clippy::panic, clippy::expect_used)]
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use windhover_conformance::{Server, Setup, TempDir, report, run, target_dir};
+
+const EVENTS: u32 = 1000;
+const BOUND: Duration = Duration::from_secs(120);
+
+/// Where `conformance/install` puts the libraries.
+fn peers() -> PathBuf {
+    let path = std::env::var_os("WINDHOVER_PEERS")
+        .map_or_else(|| target_dir().join("peers"), PathBuf::from);
+    assert!(
+        path.is_dir(),
+        "the client libraries are not in {}: run `conformance/run`, which installs them",
+        path.display()
+    );
+    path
+}
+
+fn driver(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
+}
+
+fn python(script: &str) -> Command {
+    let mut command = Command::new(peers().join("venv/bin/python"));
+    command.env("NO_PROXY", "*").arg(driver(script));
+    command
+}
+
+fn node(script: &str) -> Command {
+    let mut command = Command::new("node");
+    command
+        .env("NODE_PATH", peers().join("node/node_modules"))
+        // The library would send through a proxy that the environment names.
+        .env_remove("HTTP_PROXY")
+        .env_remove("HTTPS_PROXY")
+        .arg(driver(script));
+    command
+}
+
+/// Sends with `deliver`, reads back, and prints how long each took.
+fn round_trip(title: &str, mut deliver: Command, mode: &str, target: &str, order: &str) {
+    let directory = TempDir::new("clients");
+    let server = Setup::new(directory.path().join("data")).start();
+    let sent = directory.path().join("sent.jsonl");
+
+    let started = Instant::now();
+    deliver
+        .arg(target.replace("HOST:PORT", &server.http().to_string()))
+        .args([&EVENTS.to_string(), mode])
+        .arg(&sent);
+    run(&mut deliver, BOUND).expect_code(0);
+    let delivered = started.elapsed();
+
+    let mut read_back = python("read_back.py");
+    read_back.args([&server.queue().to_string(), "events"]).arg(&sent).arg(order);
+    run(&mut read_back, BOUND).expect_code(0);
+    let seconds = delivered.as_secs_f64();
+    report(&format!(
+        "{title}: {EVENTS} events in {seconds:.2} s ({:.0}/s), read back equal, {order}",
+        f64::from(EVENTS) / seconds
+    ));
+    assert_nothing_left(&server, server.queue());
+    server.stop();
+}
+
+fn assert_nothing_left(server: &Server, queue: SocketAddr) {
+    let stats = server.queue_client().stats().expect("the queue answers stats");
+    let left = stats.get("queue_events_items").map(String::as_str);
+    assert_eq!(left, Some("0"), "of the queue at {queue}: {stats:?}");
+}
+
+#[test]
+fn python_delivers_one_by_one() {
+    let target = "http://HOST:PORT/track";
+    round_trip("python, singly", python("track.py"), "single", target, "ordered");
+}
+
+#[test]
+fn python_delivers_in_batches() {
+    let target = "http://HOST:PORT/track";
+    round_trip("python, batches of 50", python("track.py"), "batch", target, "ordered");
+}
+
+#[test]
+fn node_delivers_one_by_one() {
+    round_trip("node, singly", node("track.js"), "single", "HOST:PORT", "ordered");
+}
+
+#[test]
+fn node_delivers_in_batches() {
+    let order = "batches-of-50";
+    round_trip("node, batches of 50", node("track.js"), "batch", "HOST:PORT", order);
+}
