@@ -1,11 +1,11 @@
 //! What every connection of one server shares.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use windhover_core::tracking::RedirectPolicy;
 use windhover_core::{Limits, Timeouts};
 
+use crate::connections::Connections;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -38,34 +38,6 @@ impl App {
             queue_connections: Connections::default(),
             seed,
         }
-    }
-}
-
-/// Counts the connections of one listener.
-#[derive(Debug, Default)]
-pub struct Connections {
-    opened: AtomicU64,
-    closed: AtomicU64,
-}
-
-impl Connections {
-    pub(crate) fn opened(&self) {
-        self.opened.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn closed(&self) {
-        self.closed.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Open now.
-    pub fn open(&self) -> u64 {
-        let closed = self.closed.load(Ordering::Relaxed);
-        self.total().saturating_sub(closed)
-    }
-
-    /// Opened since the start.
-    pub fn total(&self) -> u64 {
-        self.opened.load(Ordering::Relaxed)
     }
 }
 

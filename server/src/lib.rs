@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod connections;
 pub mod data;
 pub mod journal;
 mod kestrel_stats;

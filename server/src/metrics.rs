@@ -4,7 +4,8 @@ use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, des
 use metrics::{Gauge, Unit, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::app::App;
+use crate::connections::Connections;
+use crate::store::Store;
 
 /// Bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 14] = [
@@ -100,13 +101,13 @@ impl Metrics {
     }
 
     /// The page for Prometheus (text format).
-    pub fn render(&self, app: &App) -> String {
-        let (engine, journal) = app.store.stats();
+    pub fn render(&self, store: &Store, http: &Connections, queue: &Connections) -> String {
+        let (engine, journal) = store.stats();
         let pulled = &self.pulled;
-        pulled.http_open.set(float(app.http_connections.open()));
-        pulled.http_total.absolute(app.http_connections.total());
-        pulled.queue_open.set(float(app.queue_connections.open()));
-        pulled.queue_total.absolute(app.queue_connections.total());
+        pulled.http_open.set(float(http.open()));
+        pulled.http_total.absolute(http.total());
+        pulled.queue_open.set(float(queue.open()));
+        pulled.queue_total.absolute(queue.total());
         pulled.queue_items.set(float(engine.items));
         pulled.queue_bytes.set(float(engine.bytes));
         pulled.items_put.absolute(engine.total_items);

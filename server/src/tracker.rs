@@ -160,7 +160,8 @@ impl Handler<'_> {
                 Response::new(Status::SERVICE_UNAVAILABLE, text, why)
             }
             "/metrics" => {
-                let page = self.app.metrics.render(self.app).into_bytes();
+                let App { metrics, store, http_connections, queue_connections, .. } = self.app;
+                let page = metrics.render(store, http_connections, queue_connections).into_bytes();
                 Response::new(Status::OK, "text/plain; version=0.0.4; charset=utf-8", page)
             }
             _ => tracking::not_found(),

@@ -9,6 +9,7 @@ mod fsync;
 mod lock;
 mod open;
 mod repair;
+mod survey;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

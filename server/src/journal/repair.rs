@@ -10,7 +10,7 @@ use windhover_core::queue::record;
 use windhover_core::queue::segment::{Damage, HEADER, Header, What};
 use windhover_core::queue::state::State;
 
-use super::open::{Survey, in_file};
+use super::survey::{Survey, in_file};
 use super::{Directory, Fault, OpenError, STATE, file_name};
 
 /// What a repair did.
