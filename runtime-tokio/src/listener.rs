@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -22,6 +23,9 @@ use crate::{Clock, Counters, Shutdown};
 /// How long to wait after an accept that failed for want of something: connections that end give
 /// it back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Between the questions to a peer that does not answer, and how many there are.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
 /// How long connections that are cut have to be gone; only one that blocks its thread takes longer.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -36,6 +40,10 @@ pub struct ServeOptions {
     /// Most connections open at a time. While that many are, further ones wait in the backlog of
     /// the operating system.
     pub connections: usize,
+    /// After this long without a byte, the operating system asks whether the peer is still there,
+    /// and ends the connection if it is not: a peer that lost its power says nothing. `None` never
+    /// asks.
+    pub keepalive: Option<Duration>,
     /// How long connections may take to finish what is in flight once the shutdown was triggered.
     pub shutdown_timeout: Duration,
     /// Where the time comes from.
@@ -47,11 +55,12 @@ pub struct ServeOptions {
 }
 
 impl Default for ServeOptions {
-    /// As many connections as [`Limits::connections`], 10 seconds for the shutdown, a new clock
+    /// As many connections as [`Limits::connections`], 60 seconds for the keepalive, 10 seconds for the shutdown, a new clock
     /// and new counters.
     fn default() -> Self {
         Self {
             connections: Limits::default().connections,
+            keepalive: Some(Duration::from_secs(60)),
             shutdown_timeout: Duration::from_secs(10),
             clock: Clock::new(),
             counters: Arc::default(),
@@ -64,6 +73,7 @@ impl fmt::Debug for ServeOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServeOptions")
             .field("connections", &self.connections)
+            .field("keepalive", &self.keepalive)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("clock", &self.clock)
             .field("counters", &self.counters)
@@ -142,6 +152,13 @@ async fn next(
                 // Answers are written whole, so that waiting to fill a packet only delays them. A
                 // failure means that the peer is gone, which the first read will tell.
                 let _ = stream.set_nodelay(true);
+                if let Some(after) = options.keepalive {
+                    let keepalive = TcpKeepalive::new()
+                        .with_time(after)
+                        .with_interval(KEEPALIVE_INTERVAL)
+                        .with_retries(KEEPALIVE_RETRIES);
+                    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+                }
                 return Some((stream, peer, permit));
             }
             Err(error) if is_about_the_peer(&error) => {}

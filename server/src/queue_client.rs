@@ -258,8 +258,13 @@ impl Endpoint for QueueClient {
                 Output::Request { request, data } => {
                     let mut handler = Handler { app: &self.app, reader: &mut self.reader };
                     let answer = handler.handle(&request, &data, now);
-                    if let Answer::Waiting { .. } = answer {
-                        // What follows may depend on what this read gets.
+                    if matches!(
+                        answer,
+                        Answer::Waiting { .. }
+                            | Answer::Line(Line::Fatal)
+                            | Answer::Read { outcome: Outcome::Error(_), .. }
+                    ) {
+                        // What follows depends on what this read gets, or will not be answered.
                         self.memcache.hold_requests();
                     }
                     self.answers.push_back(answer);

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::record::HEADER;
+use super::record::{HEADER, ITEM_HEADER, PUT_TIME};
 use super::stats::QueueStats;
 use super::usage::Usage;
 use crate::UnixTime;
@@ -23,8 +23,8 @@ pub(super) struct Item {
 
 impl Item {
     /// What the item takes in the journal, roughly.
-    pub(super) fn journal_len(&self) -> u64 {
-        (self.data.len() + HEADER) as u64
+    pub(super) fn journal_len(&self, queue: &[u8]) -> u64 {
+        (self.data.len() + queue.len() + HEADER + PUT_TIME + ITEM_HEADER) as u64
     }
 
     pub(super) fn is_expired(&self, now: UnixTime) -> bool {
@@ -113,7 +113,7 @@ impl Queue {
     pub(super) fn clear(&mut self, usage: &mut Usage) -> Option<u64> {
         let below = self.ready.back().map(|last| last.id + 1);
         for item in self.ready.drain(..) {
-            usage.remove(item.segment, item.journal_len());
+            usage.remove(item.segment, item.journal_len(&self.name));
         }
         self.ready = VecDeque::new();
         self.stats.bytes = 0;

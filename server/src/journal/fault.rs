@@ -73,6 +73,12 @@ pub enum OpenError {
         /// How.
         source: io::Error,
     },
+    /// A segment was written by a later version of this program. Nothing was changed, and a repair
+    /// would be wrong: run that version.
+    LaterVersion {
+        /// The segment's file.
+        path: PathBuf,
+    },
     /// The journal is damaged. Nothing was changed.
     Damaged {
         /// The journal's directory.
@@ -88,6 +94,11 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::LaterVersion { path } => write!(
+                f,
+                "{}: written by a later version of windhover; run that version, nothing was changed",
+                path.display()
+            ),
             Self::Damaged { path, faults, items } => {
                 writeln!(f, "the journal in {} is damaged:", path.display())?;
                 for fault in faults {
@@ -103,7 +114,7 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::Damaged { .. } => None,
+            Self::LaterVersion { .. } | Self::Damaged { .. } => None,
         }
     }
 }

@@ -133,7 +133,7 @@ impl<D: Directory> Journal<D> {
             if active.len < self.segment_bytes {
                 return Ok(());
             }
-            self.sync()?;
+            self.sync_active()?;
             self.close_active();
         }
         let number = self.last_number() + 1;
@@ -170,9 +170,6 @@ impl<D: Directory> Journal<D> {
             created: now,
         };
         append_all(file, &[Bytes::copy_from_slice(&header.encode())])?;
-        if self.fsync == Fsync::Never {
-            return Ok(());
-        }
         file.sync()?;
         self.directory.sync()
     }
@@ -188,6 +185,15 @@ impl<D: Directory> Journal<D> {
         }
         // When this fails, the next segment's header says all the same where this one ends.
         let _ = active.file.truncate(active.len);
+        if active.len == HEADER as u64 && self.directory.remove(&file_name(active.number)).is_ok() {
+            self.active = None;
+            self.sync_due = None;
+            return;
+        }
+        if active.synced < active.len {
+            // Acknowledged, and never synced again once the segment is closed.
+            let _ = active.file.sync();
+        }
         self.close_active();
     }
 
@@ -208,11 +214,18 @@ impl<D: Directory> Journal<D> {
     /// # Errors
     /// Those of the file system; the segment takes no more batches then.
     pub fn sync(&mut self) -> io::Result<()> {
+        if self.fsync == Fsync::Never {
+            return Ok(());
+        }
+        self.sync_active()
+    }
+
+    fn sync_active(&mut self) -> io::Result<()> {
         self.sync_due = None;
         let Some(active) = &mut self.active else {
             return Ok(());
         };
-        if self.fsync == Fsync::Never || active.synced == active.len {
+        if active.synced == active.len {
             return Ok(());
         }
         match active.file.sync() {
@@ -237,6 +250,8 @@ impl<D: Directory> Journal<D> {
         };
         let mut next = *first;
         if self.state.oldest < oldest {
+            // What compaction moved must be safe before its old place goes.
+            self.sync_active()?;
             // First: a segment that is missing without a word here counts as lost.
             let state = State { oldest, clean: None };
             self.directory.overwrite(STATE, state.encode().as_bytes())?;
@@ -262,10 +277,7 @@ impl<D: Directory> Journal<D> {
     /// # Errors
     /// Those of the file system.
     pub fn close(mut self) -> io::Result<()> {
-        self.sync()?;
-        if let Some(active) = &mut self.active {
-            active.file.sync()?;
-        }
+        self.sync_active()?;
         self.close_active();
         let clean = self.closed.back().map(|&(segment, end)| CleanEnd { segment, end });
         let state = State { oldest: self.oldest(), clean };

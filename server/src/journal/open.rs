@@ -57,6 +57,13 @@ pub fn open<D: Directory>(
             items: recovered.items,
         });
     }
+    // Cuts what a failed write left behind a clean end, and syncs what a killed process had not.
+    if let Some((&number, &(len, _))) = survey.segments.last_key_value() {
+        let clean_end = survey.state.and_then(|state| state.clean);
+        let end = clean_end.filter(|clean| clean.segment == number).map_or(len, |clean| clean.end);
+        let name = file_name(number);
+        directory.truncate(&name, end).map_err(fail(&name))?;
+    }
     let clean = survey.state.is_none_or(|state| state.clean.is_some());
     let oldest = survey.state.map_or(1, |state| state.oldest);
     let state = State { oldest, clean: None };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use windhover_core::queue::segment::{Damage, HEADER, Header};
+use windhover_core::queue::segment::{BadHeader, Damage, HEADER, Header, What};
 use windhover_core::queue::state::State;
 use windhover_core::queue::{Place, Recovery};
 
@@ -49,7 +49,9 @@ impl Survey {
         foreign.sort_unstable();
         let state = state_bytes.as_deref().and_then(State::decode);
         let mut faults = Vec::new();
-        if state.is_none() && (state_bytes.is_some() || !numbers.is_empty()) {
+        // An empty one is what a first start leaves behind that found the disk full.
+        let has_state = state_bytes.is_some_and(|bytes| !bytes.is_empty());
+        if state.is_none() && (has_state || !numbers.is_empty()) {
             faults.push(Fault::State);
         }
         let first = numbers.first().copied().unwrap_or(1);
@@ -78,7 +80,25 @@ impl Survey {
             recovery: Recovery::new(),
         };
         survey.read_segments(directory, oldest, &numbers)?;
+        survey.refuse_later_versions(directory)?;
         Ok(survey)
+    }
+
+    /// What a later version wrote is not damage, and must not be mended as if it were.
+    fn refuse_later_versions<D: Directory>(&self, directory: &D) -> Result<(), OpenError> {
+        let later = self.faults.iter().find_map(|fault| match fault {
+            Fault::Damaged { number, damage, .. } => match damage.what {
+                What::Unknown | What::SegmentHeader(BadHeader::Version(_)) => Some(*number),
+                _ => None,
+            },
+            _ => None,
+        });
+        match later {
+            Some(number) => {
+                Err(OpenError::LaterVersion { path: directory.path().join(file_name(number)) })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Reads the segments one after the other, with a look at the next one's header: it says where

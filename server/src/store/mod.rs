@@ -19,11 +19,15 @@ use windhover_core::queue::{
 use self::slots::Slots;
 use crate::journal::{Directory, Journal};
 
+/// A write or a sync that takes longer counts as failed for as long as it lasts.
+const HUNG: Duration = Duration::from_secs(1);
+
 /// What the journal's thread last knew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalStats {
-    /// Whether the last write and the last sync succeeded.
+    /// Whether the last write and the last sync succeeded, and none has been going on for over a
+    /// second.
     pub healthy: bool,
     /// Bytes in all segments.
     pub bytes: u64,
@@ -46,6 +50,8 @@ struct State {
     next_op: u64,
     next_conn: u64,
     journal: JournalStats,
+    /// Since when the journal's thread has been at the disk, while it is.
+    working_since: Option<Instant>,
     /// The journal's thread sleeps, and must be woken for work.
     asleep: bool,
     stopping: bool,
@@ -152,6 +158,7 @@ impl Store {
             next_op: 1,
             next_conn: 1,
             journal: stats,
+            working_since: None,
             asleep: false,
             stopping: false,
         };
@@ -207,7 +214,10 @@ impl Store {
     /// The counters of the engine and the journal.
     pub fn stats(&self) -> (EngineStats, JournalStats) {
         let state = self.shared.lock();
-        (state.engine.stats(), state.journal)
+        let mut journal = state.journal;
+        // A disk that hangs says nothing, and must not pass for a good one.
+        journal.healthy &= state.working_since.is_none_or(|since| since.elapsed() < HUNG);
+        (state.engine.stats(), journal)
     }
 
     /// The counters of each queue, by name.

@@ -31,12 +31,19 @@ enum Work {
 impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut failed_at = None;
+        let mut unwritten = None;
         loop {
-            match self.next_work(failed_at) {
+            let work = self.next_work(failed_at, unwritten.is_some());
+            self.shared.lock().working_since = Some(Instant::now());
+            match work {
                 Work::Append(batch) => {
                     let begun = Instant::now();
                     let result = self.journal.append(&batch.pieces, (self.clock)().unix);
+                    let error = result.as_ref().err().map(io::Error::kind);
                     failed_at = self.appended(&batch, result, begun.elapsed());
+                    if self.shared.lock().stopping {
+                        unwritten = error;
+                    }
                 }
                 Work::Sync => {
                     if let Err(error) = self.journal.sync() {
@@ -55,20 +62,27 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
                 }
                 Work::Stop => break,
             }
+            self.shared.lock().working_since = None;
         }
-        self.journal.close()
+        self.journal.close()?;
+        // What was confirmed comes back: the stop must not look like a good one.
+        unwritten.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     /// Waits until there is something to do.
-    fn next_work(&self, failed_at: Option<Instant>) -> Work {
+    fn next_work(&self, failed_at: Option<Instant>, tried: bool) -> Work {
         let mut state = self.shared.lock();
         loop {
             let retry_in = failed_at.map(|at| RETRY.saturating_sub(at.elapsed()));
+            // Before appends: under load there always is one.
+            if self.journal.sync_due().is_some_and(|due| due <= Instant::now()) {
+                return Work::Sync;
+            }
             if retry_in.is_none_or(|wait| wait.is_zero() || state.stopping)
                 && let Some(batch) = state.engine.begin_append()
             {
                 // Removals that cannot be written must not hold up the stop.
-                if !(state.stopping && failed_at.is_some()) {
+                if !(state.stopping && tried) {
                     return Work::Append(batch);
                 }
                 state.engine.journaled(batch.commit, Err(NotAppended), (self.clock)());

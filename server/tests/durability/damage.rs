@@ -194,3 +194,21 @@ fn other_files_are_named_and_left_alone() {
     assert_eq!(opened.foreign, ["00000000000000000001.log~"]);
     assert!(directory.read("00000000000000000001.log~").is_ok());
 }
+
+#[test]
+fn what_a_later_version_wrote_is_refused_and_not_mended() {
+    let directory = journal(true);
+    // A whole record of a kind that is not known: the checksum over its header is made anew.
+    change(&directory, 2, |bytes| {
+        let header = &mut bytes[64..88];
+        header[16] = 200;
+        let sum = crc32fast::hash(&header[..20]);
+        header[20..].copy_from_slice(&sum.to_le_bytes());
+    });
+    assert!(matches!(open(&directory), Err(OpenError::LaterVersion { .. })));
+    let before = directory.read(&name(2)).unwrap();
+    let keep = |_: &str, _: &[u8]| Ok::<(), io::Error>(());
+    let repaired = journal::repair(&directory, &keep, now().unix);
+    assert!(matches!(repaired, Err(OpenError::LaterVersion { .. })));
+    assert_eq!(directory.read(&name(2)).unwrap(), before);
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use windhover::journal::{Directory, SegmentFile};
 
@@ -58,6 +59,11 @@ struct Content {
 struct Disk {
     files: BTreeMap<String, Content>,
     faults: Faults,
+    /// An append of more bytes fails: the disk is nearly full.
+    largest_append: Option<usize>,
+    /// How long an append takes.
+    hang: Duration,
+    syncs: u64,
 }
 
 /// A directory on the simulated disk; clones are the same directory.
@@ -69,6 +75,19 @@ pub(crate) struct SimDirectory {
 impl SimDirectory {
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.lock().faults = faults;
+    }
+
+    pub(crate) fn set_largest_append(&self, bytes: usize) {
+        self.lock().largest_append = Some(bytes);
+    }
+
+    pub(crate) fn set_hang(&self, hang: Duration) {
+        self.lock().hang = hang;
+    }
+
+    /// How many files were synced so far.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.lock().syncs
     }
 
     fn lock(&self) -> MutexGuard<'_, Disk> {
@@ -163,7 +182,13 @@ pub(crate) struct SimFile {
 
 impl SegmentFile for SimFile {
     fn append(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let hang = self.directory.lock().hang;
+        std::thread::sleep(hang);
         let mut disk = self.directory.lock();
+        let len: usize = slices.iter().map(|slice| slice.len()).sum();
+        if disk.largest_append.is_some_and(|most| len > most) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let fails = happens(disk.faults.full);
         let content = disk.files.get_mut(&self.name).ok_or_else(missing)?;
         let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
@@ -180,6 +205,7 @@ impl SegmentFile for SimFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut disk = self.directory.lock();
+        disk.syncs += 1;
         let Faults { sync, sync_lies, .. } = disk.faults;
         let content = disk.files.get_mut(&self.name).ok_or_else(missing)?;
         if happens(sync) {

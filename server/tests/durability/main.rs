@@ -5,4 +5,9 @@
 mod crash;
 mod damage;
 mod disk;
+mod journaled;
+mod pipeline;
+mod restart;
 mod store;
+mod thread;
+mod upkeep;

@@ -24,7 +24,7 @@ fn now() -> Now {
     Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }
 }
 
-fn end_of(ticket: &mut Ticket) -> Outcome {
+pub(crate) fn end_of(ticket: &mut Ticket) -> Outcome {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let begun = StdInstant::now();
     loop {

@@ -55,7 +55,7 @@ impl Engine {
             if bytes > TURN {
                 break;
             }
-            bytes += item.journal_len();
+            bytes += item.journal_len(queue);
             found.push((queue.clone(), item.clone()));
         }
         for (queue, item) in found {
@@ -104,9 +104,9 @@ impl Engine {
                 again.push((moved.queue, item.clone()));
                 continue;
             };
-            self.usage.remove(item.segment, item.journal_len());
+            self.usage.remove(item.segment, item.journal_len(&moved.queue));
             item.segment = segment;
-            self.usage.add(segment, item.id, item.journal_len());
+            self.usage.add(segment, item.id, item.journal_len(&moved.queue));
         }
         // A discard in the lost batch is written again, and so must be what it would take along.
         for (queue, item) in again {

@@ -130,7 +130,7 @@ impl Engine {
         for (name, items) in items.into_iter().filter(|(_, items)| !items.is_empty()) {
             let mut queue = Queue::new(name.clone(), now);
             for (id, item) in items {
-                engine.usage.add(item.segment, id, item.journal_len());
+                engine.usage.add(item.segment, id, item.journal_len(&name));
                 queue.insert(item);
             }
             engine.queues.insert(name, queue);
@@ -257,7 +257,7 @@ impl Engine {
         for (id, item) in (put.first_id..).zip(items) {
             let record::Item { data, expires } = item;
             let item = Item { id, data, expires, added, segment };
-            self.usage.add(segment, id, item.journal_len());
+            self.usage.add(segment, id, item.journal_len(&put.queue));
             queue.insert(item);
         }
         self.done.push_back((put.op, Outcome::Stored));
@@ -266,7 +266,7 @@ impl Engine {
 
     /// Writes down that an item is gone.
     fn remove(&mut self, queue: &[u8], item: &Item) {
-        self.usage.remove(item.segment, item.journal_len());
+        self.usage.remove(item.segment, item.journal_len(queue));
         let (append, removals) = (&mut self.append, &mut self.removals);
         record::encode(Kind::Remove, item.id, queue, |piece| {
             append.put(piece);

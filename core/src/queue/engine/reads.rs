@@ -178,7 +178,7 @@ impl Engine {
             self.serve_waiters(queue, now);
         } else {
             // The queue was deleted, and its items with it.
-            self.usage.remove(item.segment, item.journal_len());
+            self.usage.remove(item.segment, item.journal_len(queue));
         }
     }
 

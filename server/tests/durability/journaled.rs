@@ -1,0 +1,80 @@
+//! An engine and its journal, driven step by step as the journal's thread would.
+
+use windhover::journal::{self, Directory, Fsync, Journal, OpenError};
+use windhover_core::queue::{
+    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Put, PutBuilder,
+};
+use windhover_core::{Instant, Now, UnixTime};
+
+pub(crate) fn now() -> Now {
+    Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }
+}
+
+/// A put of one item.
+pub(crate) fn item(queue: &[u8], data: &str) -> Put {
+    let mut put = PutBuilder::new(queue, now().unix).unwrap();
+    put.item(None, data.as_bytes());
+    put.finish()
+}
+
+#[derive(Debug)]
+pub(crate) struct Journaled<D: Directory> {
+    pub(crate) journal: Journal<D>,
+    pub(crate) engine: Engine,
+    op: u64,
+}
+
+impl<D: Directory + Clone> Journaled<D> {
+    pub(crate) fn open(
+        directory: &D,
+        fsync: Fsync,
+        segment_bytes: u64,
+        config: Config,
+    ) -> Result<Self, OpenError> {
+        let keep = |_: &str, _: &[u8]| Ok(());
+        journal::open(directory.clone(), &keep, fsync, segment_bytes, config, now().unix)
+            .map(|opened| Self { journal: opened.journal, engine: opened.engine, op: 0 })
+    }
+
+    fn op(&mut self) -> OpId {
+        self.op += 1;
+        OpId(self.op)
+    }
+
+    /// Puts one item on `q`; returns whether the journal took it.
+    pub(crate) fn put(&mut self, data: &str) -> bool {
+        self.put_on(b"q", data)
+    }
+
+    pub(crate) fn put_on(&mut self, queue: &[u8], data: &str) -> bool {
+        let op = self.op();
+        self.engine.put(op, item(queue, data), now()).unwrap();
+        self.commit()
+    }
+
+    pub(crate) fn get(&mut self, conn: u64, action: Action) -> Option<String> {
+        let op = self.op();
+        match self.engine.get(op, ConnId(conn), b"q", action.into(), now()) {
+            Some(Outcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
+            _ => None,
+        }
+    }
+
+    /// Writes what waits; returns whether the journal took it.
+    pub(crate) fn commit(&mut self) -> bool {
+        let Some(batch) = self.engine.begin_append() else { return true };
+        let result = self.journal.append(&batch.pieces, now().unix);
+        let taken = result.is_ok();
+        self.engine.journaled(batch.commit, result.map_err(|_| NotAppended), now());
+        taken
+    }
+
+    pub(crate) fn reclaim(&mut self) {
+        let oldest = self.engine.oldest_needed(self.journal.active_number());
+        self.journal.reclaim(oldest).unwrap();
+    }
+
+    pub(crate) fn drain(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.get(1, Action::Take)).collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! What one process leaves behind, the next one must make safe before it builds on it.
+
+use std::time::Duration;
+
+use windhover::journal::{Directory, Fsync};
+use windhover_core::queue::Config;
+
+use crate::disk::{Faults, SimDirectory, seed};
+use crate::journaled::Journaled;
+
+const INTERVAL: Fsync = Fsync::Interval(Duration::from_millis(50));
+
+fn open(directory: &SimDirectory, fsync: Fsync) -> Journaled<SimDirectory> {
+    match Journaled::open(directory, fsync, 100_000, Config::default()) {
+        Ok(journaled) => journaled,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_first_start_that_found_the_disk_full_can_be_repeated() {
+    let directory = SimDirectory::default();
+    directory.overwrite("state", b"").unwrap();
+    assert!(open(&directory, Fsync::Always).drain().is_empty());
+}
+
+#[test]
+fn a_restart_syncs_what_a_killed_process_had_only_written() {
+    for number in 0..40 {
+        seed(number);
+        let directory = SimDirectory::default();
+        // Under `interval`, a write is left as `always` leaves it when it is killed before its sync.
+        assert!(open(&directory, INTERVAL).put("before"));
+        let mut second = open(&directory, Fsync::Always);
+        assert!(second.put("after"));
+        drop(second);
+        directory.crash();
+        assert_eq!(open(&directory, Fsync::Always).drain(), ["before", "after"], "seed {number}");
+    }
+}
+
+#[test]
+fn an_acknowledged_write_is_synced_although_the_next_one_failed() {
+    for number in 0..40 {
+        seed(number);
+        let directory = SimDirectory::default();
+        let mut journaled = open(&directory, INTERVAL);
+        assert!(journaled.put("one"));
+        directory.set_faults(Faults { full: 1, ..Faults::default() });
+        assert!(!journaled.put("refused"));
+        directory.set_faults(Faults::default());
+        assert!(journaled.put("two"));
+        journaled.journal.sync().unwrap();
+        drop(journaled);
+        directory.crash();
+        assert_eq!(open(&directory, INTERVAL).drain(), ["one", "two"], "seed {number}");
+    }
+}
+
+#[test]
+fn without_syncs_a_loss_of_power_loses_events_but_damages_nothing() {
+    for number in 0..40 {
+        seed(number);
+        let directory = SimDirectory::default();
+        let never = |segment| {
+            Journaled::open(&directory, Fsync::Never, segment, Config::default())
+                .unwrap_or_else(|error| panic!("seed {number}: {error}"))
+        };
+        let mut journaled = never(1_000);
+        for _ in 0..30 {
+            assert!(journaled.put(&"x".repeat(100)));
+        }
+        let clean = number % 2 == 0;
+        if clean {
+            journaled.journal.close().unwrap();
+        }
+        directory.crash();
+        let found = never(1_000).drain().len();
+        assert!(!clean || found == 30, "seed {number}: a clean stop makes everything safe");
+    }
+}
+
+#[test]
+fn a_refused_event_does_not_come_back_after_a_clean_stop() {
+    for number in 0..100 {
+        seed(number);
+        let directory = SimDirectory::default();
+        let mut journaled = open(&directory, Fsync::Always);
+        assert!(journaled.put("stored"));
+        // The sync fails, and mostly the cut behind it too.
+        directory.set_faults(Faults { sync: 1, full: u64::MAX, ..Faults::default() });
+        assert!(!journaled.put("refused"));
+        directory.set_faults(Faults::default());
+        journaled.journal.close().unwrap();
+        drop(open(&directory, Fsync::Always));
+        assert_eq!(open(&directory, Fsync::Always).drain(), ["stored"], "seed {number}");
+    }
+}

@@ -1,0 +1,93 @@
+//! The journal's thread: its promptness, and what it says of a disk that hangs or is full.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use windhover::journal::{self, Fsync};
+use windhover::store::{Begun, Store, StoreCloser};
+use windhover_core::queue::{Action, Config, Outcome};
+
+use crate::disk::{Faults, SimDirectory, seed};
+use crate::journaled::{Journaled, item, now};
+use crate::store::end_of;
+
+fn start(directory: &SimDirectory, fsync: Fsync) -> (Store, StoreCloser) {
+    let keep = |_: &str, _: &[u8]| Ok(());
+    let opened =
+        journal::open(directory.clone(), &keep, fsync, 1 << 30, Config::default(), now().unix)
+            .unwrap();
+    Store::start(opened.engine, opened.journal, now).unwrap()
+}
+
+fn take(store: &Store) -> Begun {
+    store.reader().get(b"q", Action::Take.into(), now())
+}
+
+/// Two items are stored, and one is taken while the disk is full.
+fn taken_while_full(directory: &SimDirectory) -> StoreCloser {
+    seed(3);
+    let (store, closer) = start(directory, Fsync::Always);
+    for data in ["taken", "left"] {
+        assert_eq!(end_of(&mut store.put(item(b"q", data), now()).unwrap()), Outcome::Stored);
+    }
+    directory.set_faults(Faults { full: 1, ..Faults::default() });
+    assert!(matches!(take(&store), Begun::Done(Outcome::Item(_))));
+    let begun = Instant::now();
+    while store.stats().1.healthy {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the removal must be tried");
+        thread::sleep(Duration::from_millis(1));
+    }
+    closer
+}
+
+fn left_in(directory: &SimDirectory) -> Vec<String> {
+    Journaled::open(directory, Fsync::Always, 1 << 20, Config::default()).unwrap().drain()
+}
+
+#[test]
+fn a_sync_that_is_due_is_not_put_off_by_load() {
+    let directory = SimDirectory::default();
+    let (store, closer) = start(&directory, Fsync::Interval(Duration::from_millis(20)));
+    let before = directory.syncs();
+    let end = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < end {
+        // The ticket is dropped: the put goes on, and the next one follows at once.
+        drop(store.put(item(b"q", "x"), now()).unwrap());
+    }
+    let syncs = directory.syncs() - before;
+    closer.close(Duration::from_secs(10)).unwrap();
+    assert!(syncs >= 10, "{syncs} syncs in a second, at an interval of 20 ms");
+}
+
+#[test]
+fn a_disk_that_hangs_is_not_called_healthy() {
+    let directory = SimDirectory::default();
+    let (store, closer) = start(&directory, Fsync::Always);
+    directory.set_hang(Duration::from_secs(3));
+    let mut put = store.put(item(b"q", "x"), now()).unwrap();
+    let begun = Instant::now();
+    while store.stats().1.healthy {
+        assert!(begun.elapsed() < Duration::from_secs(3), "nobody says that the disk hangs");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(end_of(&mut put), Outcome::Stored);
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn a_stop_that_could_not_write_a_removal_says_so() {
+    let directory = SimDirectory::default();
+    let closer = taken_while_full(&directory);
+    assert!(closer.close(Duration::from_secs(10)).is_err());
+    directory.set_faults(Faults::default());
+    assert_eq!(left_in(&directory), ["taken", "left"]);
+}
+
+#[test]
+fn a_stop_tries_once_more_to_write_a_removal() {
+    let directory = SimDirectory::default();
+    let closer = taken_while_full(&directory);
+    directory.set_faults(Faults::default());
+    closer.close(Duration::from_secs(10)).unwrap();
+    assert_eq!(left_in(&directory), ["left"]);
+}

@@ -1,0 +1,82 @@
+//! Segments that are rewritten, deleted and given up.
+
+use std::time::Duration;
+
+use windhover::journal::{Directory, Fsync};
+use windhover_core::queue::{Action, Config};
+
+use crate::disk::{SimDirectory, seed};
+use crate::journaled::Journaled;
+
+fn compacting(compact_from: u64, compact_ratio: u64) -> Config {
+    let mut config = Config::default();
+    config.compact_from = compact_from;
+    config.compact_ratio = compact_ratio;
+    config
+}
+
+#[test]
+fn an_old_place_goes_only_when_the_new_one_is_safe() {
+    for fsync in [Fsync::Always, Fsync::Interval(Duration::from_millis(50)), Fsync::Never] {
+        for number in 0..40 {
+            seed(number);
+            let directory = SimDirectory::default();
+            let open = || Journaled::open(&directory, fsync, 1_000, compacting(0, 2)).unwrap();
+            let mut journaled = open();
+            assert!(journaled.put("old"));
+            assert_eq!(journaled.get(7, Action::Open).as_deref(), Some("old"));
+            for _ in 0..30 {
+                assert!(journaled.put(&"y".repeat(100)));
+                journaled.get(1, Action::Take);
+            }
+            assert!(journaled.commit());
+            journaled.journal.sync().unwrap();
+            let active = journaled.journal.active_number();
+            journaled.engine.compact(journaled.journal.len(), active);
+            assert!(journaled.commit());
+            journaled.reclaim();
+            assert!(journaled.journal.segments() < 3);
+            drop(journaled);
+            directory.crash();
+            assert!(open().drain().contains(&"old".to_owned()), "{fsync}, seed {number}");
+        }
+    }
+}
+
+#[test]
+fn compaction_comes_to_rest() {
+    // A long name and small items: most of the journal is not data.
+    let name = [b'n'; 100];
+    let directory = SimDirectory::default();
+    let config = compacting(8_000, Config::default().compact_ratio);
+    let mut journaled = Journaled::open(&directory, Fsync::Always, 2_000, config).unwrap();
+    for _ in 0..100 {
+        assert!(journaled.put_on(&name, "12345678"));
+    }
+    for _ in 0..1_000 {
+        let active = journaled.journal.active_number();
+        journaled.engine.compact(journaled.journal.len(), active);
+        let before = journaled.journal.len();
+        assert!(journaled.commit());
+        journaled.reclaim();
+        if journaled.journal.len() == before {
+            return;
+        }
+    }
+    panic!("an idle server goes on writing");
+}
+
+#[test]
+fn batches_that_do_not_fit_leave_no_segments_behind() {
+    let directory = SimDirectory::default();
+    let mut journaled =
+        Journaled::open(&directory, Fsync::Always, 1 << 20, Config::default()).unwrap();
+    assert!(journaled.put("kept"));
+    // A segment's header still fits, a batch does not.
+    directory.set_largest_append(64);
+    for _ in 0..10 {
+        assert!(!journaled.put(&"x".repeat(500)));
+    }
+    let files = directory.list().unwrap();
+    assert!(files.len() <= 3, "{files:?}");
+}
