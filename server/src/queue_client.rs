@@ -9,16 +9,13 @@ use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::kestrel::{self, QueueRead, ReadMode};
 use windhover_core::memcache::request::{Request, Store as StoreRequest};
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Data, Dialect, Output, ServerConnection};
+use windhover_core::memcache::{Data, Dialect, Expiry, Output, ServerConnection};
 use windhover_core::queue::{Action, Outcome, PutBuilder, Read, Refused};
 use windhover_core::{Instant, Now, UnixTime};
 
 use crate::app::App;
 use crate::kestrel_stats;
 use crate::store::{Begun, Reader, Ticket};
-
-/// Exptimes below this are seconds from now, others seconds since 1970 (kestrel's guide).
-const RELATIVE_BELOW: u64 = 1_000_000;
 
 /// A connection of the queue's listener.
 #[derive(Debug)]
@@ -177,7 +174,7 @@ impl Handler<'_> {
             Request::Reload => {
                 line(Response::ServerError(b"flags are read at the start only; restart instead"))
             }
-            Request::Shutdown => {
+            Request::Shutdown { .. } => {
                 line(Response::ServerError(b"shutdown by a client is off; send SIGTERM instead"))
             }
             _ => Answer::Line(Line::Fatal),
@@ -207,7 +204,13 @@ impl Handler<'_> {
         let Ok(mut put) = PutBuilder::new(item.key, now.unix) else {
             return Answer::Line(Line::Fatal);
         };
-        data.extend_into(put.begin_item(expiry(item.exptime, now.unix)));
+        let expires = match Expiry::of(item.exptime, Dialect::Kestrel, now.unix) {
+            Expiry::At(at) => Some(at),
+            // An item that has expired already is put all the same, as in kestrel.
+            Expiry::Past => Some(UnixTime::from_millis(1)),
+            Expiry::Never => None,
+        };
+        data.extend_into(put.begin_item(expires));
         put.end_item();
         match self.app.store.put(put.finish(), now) {
             Ok(ticket) => Answer::Journaled { ticket, since: now.instant },
@@ -216,19 +219,6 @@ impl Handler<'_> {
                 _ => Response::NotStored,
             })),
         }
-    }
-}
-
-/// When an item put at `now` with that exptime expires.
-fn expiry(exptime: i64, now: UnixTime) -> Option<UnixTime> {
-    match u64::try_from(exptime) {
-        Ok(0) => None,
-        Ok(seconds) if seconds < RELATIVE_BELOW => {
-            Some(UnixTime::from_millis(now.as_millis().saturating_add(seconds * 1000)))
-        }
-        Ok(seconds) => Some(UnixTime::from_secs(seconds)),
-        // Negative: it has expired already, as in memcached.
-        Err(_) => Some(UnixTime::from_millis(1)),
     }
 }
 
@@ -291,21 +281,5 @@ impl Endpoint for QueueClient {
         if self.answers.is_empty() {
             self.answers = VecDeque::new();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exptimes_follow_kestrels_rule() {
-        let now = UnixTime::from_secs(2_000_000_000);
-        assert_eq!(expiry(0, now), None);
-        assert_eq!(expiry(60, now), Some(UnixTime::from_secs(2_000_000_060)));
-        assert_eq!(expiry(999_999, now), Some(UnixTime::from_secs(2_000_999_999)));
-        assert_eq!(expiry(1_000_000, now), Some(UnixTime::from_secs(1_000_000)));
-        assert_eq!(expiry(-1, now), Some(UnixTime::from_millis(1)));
-        assert_eq!(expiry(i64::MAX, now), Some(UnixTime::from_millis(u64::MAX)));
     }
 }

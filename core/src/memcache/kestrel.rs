@@ -1,10 +1,10 @@
-//! Reads of a queue in kestrel's dialect: `get Q/t=100/open`.
+//! Names and reads of queues in kestrel's dialect and its kin: `get Q/t=100/open`.
 
 use core::time::Duration;
 
 use bytes::BytesMut;
 
-use super::number;
+use super::{Dialect, QUEUE_RULES, QueueRules, number};
 
 /// Kestrel's whole answer to `flush_all`.
 pub const FLUSHED_ALL: &[u8] = b"Flushed all queues.";
@@ -67,6 +67,9 @@ impl ReadMode {
 pub struct QueueRead<'a> {
     /// The queue's name. The answer's `VALUE` carries this name, without the options.
     pub queue: &'a [u8],
+    /// siberite: the consumer group (cursor) of `get <queue>.<group>`, which reads the queue for
+    /// itself.
+    pub group: Option<&'a [u8]>,
     /// How long to wait for an item; `None` does not wait. Whole milliseconds below 2^31.
     pub timeout: Option<Duration>,
     /// What is done.
@@ -76,7 +79,7 @@ pub struct QueueRead<'a> {
 impl<'a> QueueRead<'a> {
     /// A read that does not wait.
     pub const fn new(queue: &'a [u8], mode: ReadMode) -> Self {
-        Self { queue, timeout: None, mode }
+        Self { queue, group: None, timeout: None, mode }
     }
 
     /// The same, waiting for an item up to `timeout`.
@@ -86,41 +89,45 @@ impl<'a> QueueRead<'a> {
         self
     }
 
-    /// Parses a name and its options. Options are in lower case, in any order, and may come twice;
-    /// as in kestrel, one that is not known is ignored and a negative time does not wait.
+    /// The same for a consumer group, where the server is siberite.
+    #[must_use]
+    pub const fn group(mut self, group: &'a [u8]) -> Self {
+        self.group = Some(group);
+        self
+    }
+
+    /// Parses a name and its options as kestrel does. Options are in lower case, in any order, and
+    /// may come twice; one that is not known is ignored and a negative time does not wait.
     ///
     /// # Errors
     /// Where kestrel answers `CLIENT_ERROR` and disconnects: a name that [`check_queue`] refuses,
     /// options that exclude each other, and a time that is no 32-bit number.
     pub fn parse(key: &'a [u8]) -> Result<Self, ReadError> {
+        Self::parse_in(key, Dialect::Kestrel)
+    }
+
+    /// Parses a name and its options by the [rules](super::QUEUE_RULES) of that queue server;
+    /// memcached's dialect has none, kestrel's stand in.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and an option that the server does not know where it refuses
+    /// such.
+    pub fn parse_in(key: &'a [u8], dialect: Dialect) -> Result<Self, ReadError> {
+        let rules = rules(dialect);
         let mut parts = key.split(|&byte| byte == b'/');
-        let queue = parts.next().unwrap_or_default();
-        check_queue(queue).map_err(ReadError::Queue)?;
+        let name = parts.next().unwrap_or_default();
+        let (queue, group) = split_group(name, rules);
+        check_queue_in(queue, dialect).map_err(ReadError::Queue)?;
         let mut timeout = None;
-        let (mut open, mut close, mut abort, mut peek) = (false, false, false, false);
-        for option in parts {
-            match option {
-                b"open" => open = true,
-                b"close" => close = true,
-                b"abort" => abort = true,
-                b"peek" => peek = true,
-                _ => {
-                    if let Some(millis) = option.strip_prefix(b"t=") {
-                        timeout = Some(parse_timeout(millis)?);
-                    }
-                }
+        let mut options = Options::default();
+        for part in parts {
+            if let Some(millis) = strip_time(part, rules) {
+                timeout = Some(parse_timeout(millis, rules)?);
+            } else {
+                options.add(part, rules)?;
             }
         }
-        let mode = match (open, close, abort, peek) {
-            (false, false, false, false) => ReadMode::Remove,
-            (true, false, false, false) => ReadMode::Open,
-            (false, true, false, false) => ReadMode::Close,
-            (true, true, false, false) => ReadMode::CloseOpen,
-            (false, false, true, false) => ReadMode::Abort,
-            (false, false, false, true) => ReadMode::Peek,
-            _ => return Err(ReadError::Conflict),
-        };
-        Ok(Self { queue, timeout, mode })
+        Ok(Self { queue, group, timeout, mode: options.mode(rules)? })
     }
 
     /// Appends the options, as [`parse`](Self::parse) takes them, with the time as
@@ -155,14 +162,90 @@ impl<'a> QueueRead<'a> {
     }
 }
 
+/// The options of a read but the time.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each option is there or not")]
+struct Options {
+    open: bool,
+    close: bool,
+    abort: bool,
+    peek: bool,
+}
+
+impl Options {
+    fn add(&mut self, option: &[u8], rules: &QueueRules) -> Result<(), ReadError> {
+        let is = |name: &[u8]| {
+            option == name || (rules.options_in_any_case && option.eq_ignore_ascii_case(name))
+        };
+        let in_order = !rules.options_in_any_order;
+        let place = if is(b"open") {
+            &mut self.open
+        } else if is(b"close") {
+            if in_order && self.open {
+                return Err(ReadError::Conflict);
+            }
+            &mut self.close
+        } else if is(b"abort") {
+            &mut self.abort
+        } else if is(b"peek") {
+            &mut self.peek
+        } else if rules.ignores_unknown_options || (in_order && option.is_empty()) {
+            return Ok(());
+        } else {
+            return Err(ReadError::UnknownOption);
+        };
+        if *place && in_order {
+            return Err(ReadError::Conflict);
+        }
+        *place = true;
+        Ok(())
+    }
+
+    fn mode(&self, rules: &QueueRules) -> Result<ReadMode, ReadError> {
+        match (self.open, self.close, self.abort, self.peek) {
+            (false, false, false, false) => Ok(ReadMode::Remove),
+            (true, false, false, false) => Ok(ReadMode::Open),
+            (false, true, false, false) => Ok(ReadMode::Close),
+            (true, true, false, false) => Ok(ReadMode::CloseOpen),
+            (false, false, true, false) => Ok(ReadMode::Abort),
+            (false, false, false, true) => Ok(ReadMode::Peek),
+            (false, true, false, true) if rules.closes_before_peek => Ok(ReadMode::Close),
+            _ => Err(ReadError::Conflict),
+        }
+    }
+}
+
+fn rules(dialect: Dialect) -> &'static QueueRules {
+    let [kestrel, ..] = QUEUE_RULES;
+    dialect.queue_rules().unwrap_or(kestrel)
+}
+
+/// The queue and the consumer group of a name; what stands behind another separator is ignored.
+fn split_group<'a>(name: &'a [u8], rules: &QueueRules) -> (&'a [u8], Option<&'a [u8]>) {
+    let Some(separator) = rules.group_separator else {
+        return (name, None);
+    };
+    let mut parts = name.split(|&byte| byte == separator);
+    (parts.next().unwrap_or_default(), parts.next().filter(|group| !group.is_empty()))
+}
+
+/// What stands behind `t=`.
+fn strip_time<'a>(option: &'a [u8], rules: &QueueRules) -> Option<&'a [u8]> {
+    match option {
+        [b't', b'=', millis @ ..] => Some(millis),
+        [b'T', b'=', millis @ ..] if rules.options_in_any_case => Some(millis),
+        _ => None,
+    }
+}
+
 /// Kestrel reads the time into a signed 32-bit integer.
 const MILLIS_MOST: u64 = i32::MAX as u64;
 
-/// A sign is allowed, as in Java's `toInt`; a negative time has passed already.
-fn parse_timeout(millis: &[u8]) -> Result<Duration, ReadError> {
+fn parse_timeout(millis: &[u8], rules: &QueueRules) -> Result<Duration, ReadError> {
     let (negative, digits) = match millis {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] | digits => (false, digits),
+        [b'-', digits @ ..] if rules.signed_time => (true, digits),
+        [b'+', digits @ ..] if rules.signed_time => (false, digits),
+        digits => (false, digits),
     };
     match number::decimal(digits) {
         Some(millis) if millis <= MILLIS_MOST => {
@@ -172,16 +255,29 @@ fn parse_timeout(millis: &[u8]) -> Result<Duration, ReadError> {
     }
 }
 
-/// Checks a queue's name: not empty, and none of `/` (options), `~` and `.` (files of the journal).
-/// `+` is let through: `parent+child` names a fan-out queue.
+/// Checks a queue's name by kestrel's rules: not empty, and none of `/` (options), `~` and `.`
+/// (files of the journal). `+` is let through: `parent+child` names a fan-out queue.
 ///
 /// # Errors
 /// Which of the rules it breaks.
 pub fn check_queue(name: &[u8]) -> Result<(), QueueNameError> {
+    check_queue_in(name, Dialect::Kestrel)
+}
+
+/// Checks a queue's name by the [rules](super::QUEUE_RULES) of that queue server; memcached's
+/// dialect has none, kestrel's stand in.
+///
+/// # Errors
+/// Which of the rules it breaks.
+pub fn check_queue_in(name: &[u8], dialect: Dialect) -> Result<(), QueueNameError> {
     if name.is_empty() {
         return Err(QueueNameError::Empty);
     }
-    match memchr::memchr3(b'/', b'~', b'.', name).and_then(|at| name.get(at)) {
+    let rules = rules(dialect);
+    let refused = name.iter().find(|&byte| {
+        rules.reserved.contains(byte) || (rules.printable_names && !byte.is_ascii_graphic())
+    });
+    match refused {
         Some(&byte) => Err(QueueNameError::Reserved { byte }),
         None => Ok(()),
     }
@@ -206,7 +302,7 @@ impl core::fmt::Display for QueueNameError {
             Self::Empty => f.write_str("the queue's name is empty: name the queue"),
             Self::Reserved { byte } => write!(
                 f,
-                "the queue's name holds '{}', but '/', '~' and '.' are reserved: choose another name",
+                "the queue's name holds '{}', which the server keeps for another use: choose another name",
                 byte.escape_ascii()
             ),
         }
@@ -225,6 +321,10 @@ pub enum ReadError {
     Conflict,
     /// The time to wait is no whole number of milliseconds below 2^31.
     Timeout,
+    /// An option that darner and siberite do not know.
+    UnknownOption,
+    /// A consumer group, which siberite alone has; or its separator where it does not belong.
+    Group,
 }
 
 impl core::fmt::Display for ReadError {
@@ -233,6 +333,12 @@ impl core::fmt::Display for ReadError {
             Self::Queue(error) => error.fmt(f),
             Self::Conflict => f.write_str(
                 "options exclude each other: 'peek' and 'abort' stand alone, 'open' and 'close' may stand together",
+            ),
+            Self::UnknownOption => f.write_str(
+                "an option is not known: use open, close, abort, peek and t=<milliseconds>",
+            ),
+            Self::Group => f.write_str(
+                "consumer groups are siberite's alone, and neither queue nor group may hold '.' or '/'",
             ),
             Self::Timeout => f.write_str(
                 "the time to wait is not a number of milliseconds below 2147483648: write 't=' and such a number",
@@ -297,6 +403,35 @@ mod tests {
         for key in [&b"q/t="[..], b"q/t=x", b"q/t=2147483648", b"q/t=1.5"] {
             assert_eq!(timeout(key), Err(ReadError::Timeout));
         }
+    }
+
+    #[test]
+    fn darner_and_siberite_read_options_in_their_ways() {
+        let mode = |key, dialect| QueueRead::parse_in(key, dialect).map(|read| read.mode);
+        for (key, darner, siberite) in [
+            (&b"q"[..], Ok(ReadMode::Remove), Ok(ReadMode::Remove)),
+            (b"q/", Err(ReadError::UnknownOption), Ok(ReadMode::Remove)),
+            (b"q/close/open", Ok(ReadMode::CloseOpen), Ok(ReadMode::CloseOpen)),
+            (b"q/open/close", Ok(ReadMode::CloseOpen), Err(ReadError::Conflict)),
+            (b"q/open/open", Ok(ReadMode::Open), Err(ReadError::Conflict)),
+            (b"q/OPEN", Ok(ReadMode::Open), Err(ReadError::UnknownOption)),
+            (b"q/peek/close", Ok(ReadMode::Close), Err(ReadError::Conflict)),
+            (b"q/peek/open", Err(ReadError::Conflict), Err(ReadError::Conflict)),
+            (b"q/other", Err(ReadError::UnknownOption), Err(ReadError::UnknownOption)),
+            (b"q/t=5/peek", Ok(ReadMode::Peek), Ok(ReadMode::Peek)),
+            (b"q/t=-5", Err(ReadError::Timeout), Err(ReadError::Timeout)),
+            (b"q/T=5", Ok(ReadMode::Remove), Err(ReadError::UnknownOption)),
+        ] {
+            assert_eq!(mode(key, Dialect::Darner), darner, "{}", key.escape_ascii());
+            assert_eq!(mode(key, Dialect::Siberite), siberite, "{}", key.escape_ascii());
+        }
+        let read = QueueRead::parse_in(b"q.mine/open", Dialect::Siberite);
+        assert_eq!(read, Ok(QueueRead::new(b"q", ReadMode::Open).group(b"mine")));
+        assert!(check_queue_in(b"a.b~c", Dialect::Darner).is_ok());
+        assert_eq!(
+            check_queue_in(b"a\xff", Dialect::Darner),
+            Err(QueueNameError::Reserved { byte: 0xff })
+        );
     }
 
     #[test]

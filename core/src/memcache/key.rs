@@ -7,6 +7,16 @@ pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     line.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
 }
 
+/// The first word of `line` and what stands behind it; `None` where there is no word.
+#[inline]
+pub(crate) fn first_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = line.iter().position(|&byte| byte != b' ')?;
+    let from_start = line.get(start..)?;
+    // A key is too short for a vectorised search to pay.
+    let end = from_start.iter().position(|&byte| byte == b' ').unwrap_or(from_start.len());
+    from_start.split_at_checked(end)
+}
+
 /// Whether `byte` may stand in a key that a client sends (protocol.txt, "Keys": no white space, no
 /// control characters).
 pub(crate) const fn may_be_in_key(byte: u8) -> bool {
@@ -61,12 +71,7 @@ impl<'a> Iterator for Keys<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         match &mut self.0 {
             Source::Line(rest) => {
-                let start = rest.iter().position(|&byte| byte != b' ')?;
-                let from_start = rest.get(start..)?;
-                // A key is too short for a vectorised search to pay.
-                let end =
-                    from_start.iter().position(|&byte| byte == b' ').unwrap_or(from_start.len());
-                let (key, behind) = from_start.split_at_checked(end)?;
+                let (key, behind) = first_word(rest)?;
                 *rest = behind;
                 Some(key)
             }

@@ -10,19 +10,24 @@ const BINARY_REQUEST: u8 = 0x80;
 /// Judges a line whose newline is at `newline`, or has not come yet: its length with the newline,
 /// or `None` where more bytes are wanted.
 ///
+/// `long_gets` is whether a `get` of many keys may be longer than other lines: a queue's names one
+/// queue.
+///
 /// The answer depends on the bytes alone, not on how they came in: a line that is refused when it
 /// comes whole is refused when it comes in pieces, at the latest when its newline would be too far.
 pub(crate) fn judge(
     bytes: &[u8],
     newline: Option<usize>,
     dialect: Dialect,
+    long_gets: bool,
     limits: &Limits,
 ) -> Result<Option<usize>, RequestError> {
     if bytes.first() == Some(&BINARY_REQUEST) {
         return Err(RequestError::new(Fault::Binary, dialect, false, 0));
     }
     let length = newline.unwrap_or(bytes.len());
-    if length > limits.line && (length > limits.get_line || !gets_many(bytes, dialect, limits)) {
+    let gets = || long_gets && length <= limits.get_line && gets_many(bytes, limits);
+    if length > limits.line && !gets() {
         return Err(RequestError::new(Fault::LineTooLong, dialect, false, 0));
     }
     Ok(newline.map(|at| at + 1))
@@ -30,10 +35,9 @@ pub(crate) fn judge(
 
 /// Whether a line of more than `limits.line` bytes is a `get` of many keys, as far as its first
 /// `limits.line` bytes tell.
-fn gets_many(bytes: &[u8], dialect: Dialect, limits: &Limits) -> bool {
+fn gets_many(bytes: &[u8], limits: &Limits) -> bool {
     let start = bytes.get(..limits.line).unwrap_or(bytes);
-    // Kestrel's `get` names one queue.
-    dialect == Dialect::Memcached && matches!(key::words(start).next(), Some(b"get" | b"gets"))
+    matches!(key::words(start).next(), Some(b"get" | b"gets" | b"gat" | b"gats"))
 }
 
 /// The line without its end: `\n`, or `\r\n`.

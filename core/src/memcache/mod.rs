@@ -1,9 +1,11 @@
 //! The memcache text protocol and kestrel's dialect of it.
 //!
 //! Level 1 is the codec: [`request`] and [`response`], for both roles, driven by one table of
-//! [commands](command::TABLE). Level 2 is [`ServerConnection`]. Both follow memcached's
-//! `protocol.txt` and, where it is silent, what memcached 1.6.18 does; differences are noted where
-//! they are made. UDP and the binary protocol are not spoken.
+//! [commands](command::TABLE); [`meta`] has the flags and keys of the meta commands, [`kestrel`] the
+//! names and reads of queues. Level 2 is [`ServerConnection`], which obeys a table of
+//! [states]. Both follow memcached's `protocol.txt` and, where it is silent, what
+//! memcached 1.6.18 does; differences are noted where they are made. UDP and the binary protocol are
+//! not spoken.
 //!
 //! A server that embeds the parser:
 //!
@@ -28,16 +30,20 @@
 
 pub mod command;
 mod dialect;
+mod exptime;
 pub mod kestrel;
 mod key;
 mod line;
+pub mod meta;
 mod number;
 mod parsed;
 pub mod request;
 pub mod response;
 mod server;
+pub mod states;
 
-pub use dialect::Dialect;
+pub use dialect::{Dialect, QUEUE_RULES, QueueRules};
+pub use exptime::{Expiry, KESTREL_ABSOLUTE_FROM, MEMCACHED_RELATIVE_MOST};
 pub use key::Keys;
 pub use parsed::Parsed;
 pub use server::{Data, Output, ServerConnection};

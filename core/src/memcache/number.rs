@@ -51,14 +51,20 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     Some(number)
 }
 
-/// An unsigned 32-bit number of a request (flags, a verbosity level). A larger one of up to 64
-/// bits loses its upper half, as in memcached; a negative one is refused.
-pub(crate) fn unsigned_32(word: &[u8]) -> Option<u32> {
+/// An unsigned 64-bit number of a request (a delta, a cas unique). As in memcached, a minus is
+/// refused only where what `strtoull` makes of it (the number below 2^64) has its highest bit set.
+pub(crate) fn unsigned_64(word: &[u8]) -> Option<u64> {
     let (negative, magnitude) = signed(word)?;
-    if negative && magnitude != 0 {
-        return None;
+    if !negative {
+        return Some(magnitude);
     }
-    u32::try_from(magnitude & u64::from(u32::MAX)).ok()
+    Some(magnitude.wrapping_neg()).filter(|number| number.leading_zeros() > 0)
+}
+
+/// An unsigned 32-bit number of a request (flags, a verbosity level). A larger one of up to 64
+/// bits loses its upper half, as in memcached.
+pub(crate) fn unsigned_32(word: &[u8]) -> Option<u32> {
+    u32::try_from(unsigned_64(word)? & u64::from(u32::MAX)).ok()
 }
 
 /// A signed 64-bit number of a request (an exptime).
@@ -78,11 +84,10 @@ pub(crate) fn length(word: &[u8]) -> Option<usize> {
     usize::try_from(magnitude).ok()
 }
 
-/// Appends `number` in decimal.
-pub(crate) fn put_unsigned(out: &mut BytesMut, mut number: u64) {
-    let mut digits = [0u8; 20];
+/// Writes `number` in decimal at the end of `room`.
+pub(crate) fn digits(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
     let mut used = 0;
-    for place in digits.iter_mut().rev() {
+    for place in room.iter_mut().rev() {
         // The remainder is below ten.
         *place = b'0' + u8::try_from(number % 10).unwrap_or_default();
         number /= 10;
@@ -91,7 +96,12 @@ pub(crate) fn put_unsigned(out: &mut BytesMut, mut number: u64) {
             break;
         }
     }
-    out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
+    room.get(20 - used..).unwrap_or_default()
+}
+
+/// Appends `number` in decimal.
+pub(crate) fn put_unsigned(out: &mut BytesMut, number: u64) {
+    out.extend_from_slice(digits(number, &mut [0; 20]));
 }
 
 /// Appends `number` in decimal, with a minus where it has one.
@@ -123,12 +133,35 @@ mod tests {
             (b"18446744073709551615", Some(u32::MAX)),
             (b"18446744073709551616", None),
             (b"-1", None),
+            (b"-9223372036854775808", None),
+            (b"-9223372036854775809", Some(u32::MAX)),
+            (b"-18446744073709551615", Some(1)),
             (b"0x5", None),
             (b"", None),
             (b"+", None),
             (b"5\t9", Some(5)),
         ] {
             assert_eq!(unsigned_32(word), expected, "{:?}", word.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn deltas_follow_memcached() {
+        for (word, expected) in [
+            (&b"0"[..], Some(0)),
+            (b"-0", Some(0)),
+            (b"+1", Some(1)),
+            (b"18446744073709551615", Some(u64::MAX)),
+            (b"18446744073709551616", None),
+            (b"-1", None),
+            (b"-9223372036854775808", None),
+            (b"-9223372036854775809", Some(9_223_372_036_854_775_807)),
+            (b"-18446744073709551615", Some(1)),
+            (b"0x1", None),
+            (b"1.5", None),
+            (b"", None),
+        ] {
+            assert_eq!(unsigned_64(word), expected, "{:?}", word.escape_ascii());
         }
     }
 

@@ -3,55 +3,182 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use windhover_core::memcache::request::Request;
+use windhover_core::memcache::command::Command;
+use windhover_core::memcache::meta::{
+    FlagBuffer, MetaCode, MetaFlags, MetaReply, MetaRequest, decode_key, encode_key,
+};
+use windhover_core::memcache::request::{Request, Store};
 use windhover_core::memcache::response::{Response, Value};
 use windhover_core::memcache::{Dialect, Output, ServerConnection};
 use windhover_core::{Instant, Limits, Timeouts};
 
-/// Items by key: flags and value.
+/// Items by key.
 #[derive(Default)]
-pub(crate) struct Cache(HashMap<Vec<u8>, (u32, Vec<u8>)>);
+pub(crate) struct Cache(HashMap<Vec<u8>, Item>);
+
+#[derive(Clone)]
+struct Item {
+    flags: u32,
+    binary: bool,
+    data: Vec<u8>,
+}
+
+/// A frame that has no borrow of the connection.
+enum Frame {
+    Fixed(Response<'static>),
+    Value(Vec<u8>, Item),
+    Meta(MetaCode, Vec<u8>, Vec<u8>),
+}
 
 impl Cache {
-    /// Answers the request as memcached 1.6.18 does.
-    fn answer(&mut self, request: &Owned) -> Vec<Frame> {
+    /// Answers the request as memcached 1.6.18 does; what needs cas or a clock is left out.
+    fn answer(&mut self, request: &Request<'_>, data: Vec<u8>) -> Vec<Frame> {
+        let fixed = |response| vec![Frame::Fixed(response)];
         match request {
-            Owned::Get(keys) => keys
-                .iter()
-                .filter_map(|key| {
-                    let (flags, data) = self.0.get(key)?;
-                    Some(Frame::Value(key.clone(), *flags, data.clone()))
-                })
-                .chain([Frame::Fixed(Response::End)])
-                .collect(),
-            Owned::Set(key, flags, exptime, data) => {
-                if *exptime < 0 {
-                    self.0.remove(key);
-                } else {
-                    self.0.insert(key.clone(), (*flags, data.clone()));
-                }
-                vec![Frame::Fixed(Response::Stored)]
-            }
-            Owned::Delete(key) => vec![Frame::Fixed(match self.0.remove(key) {
+            Request::Get(keys)
+            | Request::Gets(keys)
+            | Request::Gat { keys, .. }
+            | Request::Gats { keys, .. } => self.get(keys.clone()),
+            Request::QueueRead(read) => self.get([read.queue].into_iter()),
+            Request::Set(store) => fixed(self.store(store, data, |_| true)),
+            Request::Add(store) => fixed(self.store(store, data, |there| !there)),
+            Request::Replace(store) => fixed(self.store(store, data, |there| there)),
+            Request::Append(store) => fixed(self.extend(store.key, |old| old.extend(data))),
+            Request::Prepend(store) => fixed(self.extend(store.key, |old| {
+                old.splice(..0, data);
+            })),
+            Request::Cas { store, .. } => fixed(if self.0.contains_key(store.key) {
+                Response::Exists
+            } else {
+                Response::NotFound
+            }),
+            Request::Delete { key, .. } => fixed(match self.0.remove(*key) {
                 Some(_) => Response::Deleted,
                 None => Response::NotFound,
-            })],
-            Owned::Fixed(response) => vec![Frame::Fixed(*response)],
+            }),
+            Request::Incr { key, delta, .. } => fixed(self.count(key, |n| n.wrapping_add(*delta))),
+            Request::Decr { key, delta, .. } => {
+                fixed(self.count(key, |n| n.saturating_sub(*delta)))
+            }
+            Request::Touch { key, .. } => fixed(if self.0.contains_key(*key) {
+                Response::Touched
+            } else {
+                Response::NotFound
+            }),
+            Request::MetaNoop => fixed(Response::MetaNoop),
+            Request::MetaDebug { .. } => vec![Frame::Meta(MetaCode::Miss, Vec::new(), Vec::new())],
+            Request::MetaGet(meta)
+            | Request::MetaSet(meta)
+            | Request::MetaDelete(meta)
+            | Request::MetaArithmetic(meta) => self.meta(request.command(), meta, data),
+            Request::Version => fixed(Response::Version(b"1.6.18")),
+            Request::Stats { arguments: b"reset" } => fixed(Response::Reset),
+            _ => fixed(Response::Ok),
         }
     }
-}
 
-/// A request that has left its connection.
-enum Owned {
-    Get(Vec<Vec<u8>>),
-    Set(Vec<u8>, u32, i64, Vec<u8>),
-    Delete(Vec<u8>),
-    Fixed(Response<'static>),
-}
+    fn get<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Vec<Frame> {
+        keys.filter_map(|key| Some(Frame::Value(key.to_vec(), self.0.get(key)?.clone())))
+            .chain([Frame::Fixed(Response::End)])
+            .collect()
+    }
 
-enum Frame {
-    Value(Vec<u8>, u32, Vec<u8>),
-    Fixed(Response<'static>),
+    fn store(
+        &mut self,
+        store: &Store<'_>,
+        data: Vec<u8>,
+        may: impl Fn(bool) -> bool,
+    ) -> Response<'static> {
+        if !may(self.0.contains_key(store.key)) {
+            return Response::NotStored;
+        }
+        if store.exptime < 0 {
+            self.0.remove(store.key);
+        } else {
+            self.0.insert(store.key.to_vec(), Item { flags: store.flags, binary: false, data });
+        }
+        Response::Stored
+    }
+
+    fn extend(&mut self, key: &[u8], extend: impl FnOnce(&mut Vec<u8>)) -> Response<'static> {
+        match self.0.get_mut(key) {
+            Some(item) => {
+                extend(&mut item.data);
+                Response::Stored
+            }
+            None => Response::NotStored,
+        }
+    }
+
+    fn count(&mut self, key: &[u8], change: impl FnOnce(u64) -> u64) -> Response<'static> {
+        let Some(item) = self.0.get_mut(key) else {
+            return Response::NotFound;
+        };
+        match std::str::from_utf8(&item.data).ok().and_then(|text| text.parse().ok()) {
+            Some(number) => {
+                let number = change(number);
+                item.data = number.to_string().into_bytes();
+                Response::Number(number)
+            }
+            None => Response::ClientError(b"cannot increment or decrement non-numeric value"),
+        }
+    }
+
+    fn meta(&mut self, command: Command, meta: &MetaRequest<'_>, data: Vec<u8>) -> Vec<Frame> {
+        let flags = meta.flags;
+        let mut room = [0; 256];
+        let key = if flags.base64() {
+            decode_key(meta.key, &mut room).expect("it was checked")
+        } else {
+            meta.key
+        };
+        let item = match command {
+            Command::MetaSet => {
+                let binary = flags.base64();
+                self.0.insert(key.to_vec(), Item { flags: flags.client_flags(), binary, data });
+                None
+            }
+            Command::MetaDelete => self.0.remove(key),
+            _ => self.0.get(key).cloned(),
+        };
+        let found = item.is_some();
+        let item = item.filter(|_| command == Command::MetaGet);
+        let code = match command {
+            Command::MetaSet => MetaCode::Done,
+            Command::MetaGet if found && flags.has(b'v') => MetaCode::Value,
+            _ if found => MetaCode::Done,
+            Command::MetaGet => MetaCode::Miss,
+            _ => MetaCode::NotFound,
+        };
+        let mut reply = FlagBuffer::new();
+        for flag in flags {
+            match (flag.letter, &item) {
+                (b'O', _) => {
+                    reply.push_flag(flag);
+                }
+                (b'k', _) if flags.base64() || item.as_ref().is_some_and(|item| item.binary) => {
+                    let mut encoded = [0; 256];
+                    let key = encode_key(key, &mut encoded).expect("it has room");
+                    reply.push(b'k', key).push(b'b', b"");
+                }
+                (b'k', _) => {
+                    reply.push(b'k', key);
+                }
+                (b'f', Some(item)) => {
+                    reply.push_unsigned(b'f', u64::from(item.flags));
+                }
+                (b's', Some(item)) => {
+                    reply.push_unsigned(b's', item.data.len().try_into().unwrap());
+                }
+                (b't', Some(_)) => {
+                    reply.push_signed(b't', -1);
+                }
+                _ => {}
+            }
+        }
+        let data = item.map(|item| item.data).unwrap_or_default();
+        vec![Frame::Meta(code, reply.flags().text().to_vec(), data)]
+    }
 }
 
 /// What came of a connection.
@@ -87,24 +214,12 @@ pub(crate) fn drain(
     served: &mut Served,
 ) {
     loop {
-        let request = match connection.poll_output(now) {
+        let frames = match connection.poll_output(now) {
             Output::Request { request, data } => {
                 let mut value = Vec::new();
                 data.extend_into(&mut value);
                 served.requests.push(format!("{request:?} {}", value.escape_ascii()));
-                match request {
-                    Request::Get(keys) | Request::Gets(keys) => {
-                        Owned::Get(keys.map(<[u8]>::to_vec).collect())
-                    }
-                    Request::QueueRead(read) => Owned::Get(vec![read.queue.to_vec()]),
-                    Request::Set(item) => {
-                        Owned::Set(item.key.to_vec(), item.flags, item.exptime, value)
-                    }
-                    Request::Delete { key, .. } => Owned::Delete(key.to_vec()),
-                    Request::Version => Owned::Fixed(Response::Version(b"1.6.18")),
-                    Request::Stats { arguments: b"reset" } => Owned::Fixed(Response::Reset),
-                    _ => Owned::Fixed(Response::Ok),
-                }
+                cache.answer(&request, value)
             }
             Output::Write => {
                 write_all(connection, &mut served.written);
@@ -116,18 +231,18 @@ pub(crate) fn drain(
                 return;
             }
         };
-        for frame in cache.answer(&request) {
+        for frame in frames {
             match frame {
                 Frame::Fixed(response) => connection.respond(&response),
-                Frame::Value(key, flags, data) if data.len() > 100 => {
-                    connection.respond_value(&key, flags, None, Bytes::from(data));
+                Frame::Value(key, item) if item.data.len() > 100 => {
+                    connection.respond_value(&key, item.flags, None, Bytes::from(item.data));
                 }
-                Frame::Value(key, flags, data) => connection.respond(&Response::Value(Value {
-                    key: &key,
-                    flags,
-                    cas: None,
-                    data: &data,
-                })),
+                Frame::Value(key, Item { flags, data, .. }) => connection
+                    .respond(&Response::Value(Value { key: &key, flags, cas: None, data: &data })),
+                Frame::Meta(code, flags, data) => {
+                    let flags = MetaFlags::new(&flags);
+                    connection.respond(&Response::Meta(MetaReply { code, flags, data: &data }));
+                }
             }
         }
     }

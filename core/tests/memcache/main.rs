@@ -4,7 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod as_memcached;
+mod authentication;
 mod cache;
+mod documents;
+mod examples;
+mod meta;
+mod monitor;
+mod quiet;
 mod request;
 mod response;
 mod server;
+mod streams;

@@ -41,6 +41,8 @@ fn examples() -> Vec<(&'static [u8], Response<'static>)> {
         (b"NOT_STORED\r\n", Response::NotStored),
         (b"DELETED\r\n", Response::Deleted),
         (b"NOT_FOUND\r\n", Response::NotFound),
+        (b"EXISTS\r\n", Response::Exists),
+        (b"TOUCHED\r\n", Response::Touched),
         (b"OK\r\n", Response::Ok),
         (b"RESET\r\n", Response::Reset),
         (b"VERSION 1.6.18\r\n", Response::Version(b"1.6.18")),
@@ -84,17 +86,66 @@ fn every_proper_prefix_is_incomplete_and_wants_no_more_than_is_missing() {
     }
 }
 
+/// That frame and no other, in that dialect.
+fn assert_reads(bytes: &[u8], dialect: Dialect, frame: Response<'_>) {
+    let whole = Ok(Parsed::Complete { message: frame, consumed: bytes.len() });
+    assert_eq!(parse(bytes, dialect), whole, "{}", bytes.escape_ascii());
+    assert_eq!(encode(&frame), bytes);
+    assert_eq!(frame.ends_reply(), !matches!(frame, Response::Listing(_)));
+}
+
 #[test]
-fn sentences_are_kestrels_alone() {
-    let sentence = b"Flushed all queues.\r\n";
-    let frame = Response::Line(b"Flushed all queues.");
-    assert_eq!(
-        parse(sentence, Kestrel),
-        Ok(Parsed::Complete { message: frame, consumed: sentence.len() })
-    );
-    assert_eq!(encode(&frame), sentence);
-    assert!(frame.ends_reply());
-    assert_eq!(parse(sentence, Memcached), Err(ResponseError::UnknownLine));
+fn a_queue_server_answers_in_sentences() {
+    for dialect in [Kestrel, Dialect::Darner, Dialect::Siberite] {
+        for text in ["Flushed all queues.", "Reloaded config.", "UP", "ReadOnly"] {
+            let line = format!("{text}\r\n");
+            assert_reads(line.as_bytes(), dialect, Response::Line(text.as_bytes()));
+            assert_eq!(parse(line.as_bytes(), Memcached), Err(ResponseError::UnknownLine));
+        }
+    }
+}
+
+#[test]
+fn a_dump_of_kestrels_is_a_listing() {
+    for text in ["queue 'jobs+audit' {", "  items=0", "  max_memory_size=134217728", "}"] {
+        let line = format!("{text}\r\n");
+        assert_reads(line.as_bytes(), Kestrel, Response::Listing(text.as_bytes()));
+    }
+}
+
+#[test]
+fn administrative_commands_of_memcached_have_their_own_lines() {
+    for text in [
+        "BUSY currently processing reassign request",
+        "BADCLASS invalid src or dst class id",
+        "NOSPARE source class has no spare pages",
+        "SAME src and dst class are identical",
+        "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m",
+        "WATCHER_TOO_MANY log watcher limit reached",
+        "NOTSTARTED no items to crawl",
+        "ERROR: shutdown not enabled",
+        "Error TLS not enabled",
+    ] {
+        let line = format!("{text}\r\n");
+        assert_reads(line.as_bytes(), Memcached, Response::Line(text.as_bytes()));
+    }
+    for text in [
+        "ITEM k [1 b; 0 s]",
+        "PREFIX foo get 2 hit 1 set 1 del 0",
+        "key=k exp=-1 la=1 cas=2 fetch=no cls=1 size=63",
+        "ts=1.5 gid=1 type=item_get key=k status=not_found",
+        "mg k",
+    ] {
+        let line = format!("{text}\r\n");
+        assert_reads(line.as_bytes(), Memcached, Response::Listing(text.as_bytes()));
+    }
+}
+
+#[test]
+fn a_number_may_be_padded() {
+    let padded = parse(b"9 \r\n", Memcached);
+    assert_eq!(padded, Ok(Parsed::Complete { message: Response::Number(9), consumed: 4 }));
+    assert_eq!(parse(b" 9\r\n", Memcached), Err(ResponseError::UnknownLine));
 }
 
 #[test]

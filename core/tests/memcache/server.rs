@@ -388,7 +388,7 @@ fn the_application_may_end_the_connection() {
 
     let mut asked = connect_with(Dialect::Kestrel, &Limits::default());
     asked.receive(b"shutdown\r\n");
-    assert_eq!(request(&mut asked, START), "Shutdown +0");
+    assert_eq!(request(&mut asked, START), "Shutdown { mode: Now } +0");
     asked.close_after_responses();
     assert!(is_closed(&mut asked, START));
 }

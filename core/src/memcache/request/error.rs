@@ -3,7 +3,9 @@
 use core::fmt;
 
 use crate::memcache::Dialect;
+use crate::memcache::command::Command;
 use crate::memcache::kestrel::{QueueNameError, ReadError};
+use crate::memcache::meta::FlagFault;
 
 /// What is wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,8 +24,34 @@ pub enum Fault {
     BadNumber,
     /// What follows the key of a `delete` is neither `0` nor `noreply`.
     BadDelete,
-    /// The delay of a `flush_all` is no number.
-    BadDelay,
+    /// The delay of a `flush_all`, or the exptime of a `touch` or `gat`, is no number.
+    BadExptime,
+    /// The delta of an `incr` or `decr` is no number.
+    BadDelta,
+    /// The argument of a `cache_memlimit` is no number.
+    BadMegabytes,
+    /// A `me` without a key.
+    NoKey,
+    /// A meta command with more flags than memcached takes.
+    TooManyFlags {
+        /// Which.
+        command: Command,
+    },
+    /// A flag of a meta command is wrong.
+    Flag {
+        /// Which command.
+        command: Command,
+        /// The flag's letter.
+        letter: u8,
+        /// What is wrong with it.
+        fault: FlagFault,
+    },
+    /// Anything but a `set` with credentials on a connection that has to authenticate first.
+    Unauthenticated,
+    /// The block of a `set` that authenticates is not `<user> <password>`, or is longer than 2 KiB.
+    BadCredentials,
+    /// The block of a `set` that authenticates does not end in `\r\n`.
+    BadCredentialsEnd,
     /// The data block does not end in `\r\n` where its declared length says.
     BadDataBlock,
     /// The declared length is above the limit.
@@ -59,7 +87,29 @@ impl fmt::Display for Fault {
             Self::BadDelete => {
                 f.write_str("a key to delete is followed by nothing but '0' and 'noreply'")
             }
-            Self::BadDelay => f.write_str("the delay is not a decimal number of seconds"),
+            Self::BadExptime => {
+                f.write_str("the delay or exptime is not a decimal number of seconds")
+            }
+            Self::BadDelta => {
+                f.write_str("the delta is not a decimal number of 64 bits, not negative")
+            }
+            Self::BadMegabytes => f.write_str("the limit is not a decimal number of megabytes"),
+            Self::NoKey => f.write_str("there is no key: name one"),
+            Self::TooManyFlags { .. } => {
+                f.write_str("a meta command has at most 17 flags, `ms` 16: leave some out")
+            }
+            Self::Flag { letter, fault, .. } => {
+                write!(f, "the flag '{}' is wrong: {fault}", letter.escape_ascii())
+            }
+            Self::Unauthenticated => f.write_str(
+                "the client has not authenticated: it has to send a `set` with its credentials",
+            ),
+            Self::BadCredentials => f.write_str(
+                "the block of credentials is not a user, a space and a password within 2 KiB",
+            ),
+            Self::BadCredentialsEnd => f.write_str(
+                "the block of credentials does not end in CR LF at its declared length",
+            ),
             Self::BadDataBlock => f.write_str(
                 "the data block does not end in CR LF at its declared length: send as many bytes as declared",
             ),
@@ -110,14 +160,12 @@ pub struct RequestError {
 
 impl RequestError {
     pub(crate) fn new(fault: Fault, dialect: Dialect, noreply: bool, skip: usize) -> Self {
-        let (reply, recovery) = match (fault, dialect) {
-            (Fault::Binary | Fault::Http, _) => (None, Recovery::Close),
-            (Fault::LineTooLong, _) => (Some("CLIENT_ERROR line too long"), Recovery::Close),
-            (Fault::ValueTooLarge { .. }, Dialect::Kestrel) => {
-                (Some("NOT_STORED"), Recovery::Skip(skip))
-            }
-            (_, Dialect::Kestrel) => (Some("CLIENT_ERROR"), Recovery::Close),
-            (fault, Dialect::Memcached) => (Some(memcached_reply(fault)), Recovery::Skip(skip)),
+        let (reply, recovery) = match fault {
+            Fault::Binary | Fault::Http => (None, Recovery::Close),
+            Fault::LineTooLong => (Some("CLIENT_ERROR line too long"), Recovery::Close),
+            fault if !dialect.is_queue() => (Some(memcached_reply(fault)), Recovery::Skip(skip)),
+            Fault::ValueTooLarge { .. } => (Some("NOT_STORED"), Recovery::Skip(skip)),
+            _ => (Some("CLIENT_ERROR"), Recovery::Close),
         };
         Self { fault, reply: reply.filter(|_| !noreply), recovery }
     }
@@ -125,12 +173,45 @@ impl RequestError {
 
 fn memcached_reply(fault: Fault) -> &'static str {
     match fault {
-        Fault::UnknownCommand | Fault::ArgumentCount => "ERROR",
+        Fault::UnknownCommand | Fault::ArgumentCount | Fault::BadMegabytes => "ERROR",
         Fault::BadDelete => "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]",
-        Fault::BadDelay => "CLIENT_ERROR invalid exptime argument",
+        Fault::BadExptime => "CLIENT_ERROR invalid exptime argument",
+        Fault::BadDelta => "CLIENT_ERROR invalid numeric delta argument",
         Fault::BadDataBlock => "CLIENT_ERROR bad data chunk",
         Fault::ValueTooLarge { .. } => "SERVER_ERROR object too large for cache",
+        Fault::TooManyFlags { command: Command::MetaGet } => {
+            "CLIENT_ERROR options flags are too long"
+        }
+        Fault::TooManyFlags { .. } => "CLIENT_ERROR options flags too long",
+        Fault::Flag { command, letter, fault } => flag_reply(command, letter, fault),
+        Fault::Unauthenticated => "CLIENT_ERROR unauthenticated",
+        Fault::BadCredentials => "CLIENT_ERROR bad authentication token format",
+        Fault::BadCredentialsEnd => "CLIENT_ERROR bad command line termination",
         _ => "CLIENT_ERROR bad command line format",
+    }
+}
+
+fn flag_reply(command: Command, letter: u8, fault: FlagFault) -> &'static str {
+    match (fault, command, letter) {
+        (_, Command::MetaDebug, _)
+        | (FlagFault::BadNumber, Command::MetaGet | Command::MetaSet, b'F') => {
+            "CLIENT_ERROR bad command line format"
+        }
+        (FlagFault::OpaqueTooLong, ..) => "CLIENT_ERROR opaque token too long",
+        (FlagFault::UnknownMode, Command::MetaArithmetic, _) => {
+            "CLIENT_ERROR invalid mode for ma M token"
+        }
+        (FlagFault::UnknownMode, ..) => "CLIENT_ERROR invalid mode for ms M token",
+        (_, Command::MetaDelete | Command::MetaArithmetic, _) => {
+            "CLIENT_ERROR invalid or duplicate flag"
+        }
+        (FlagFault::Unknown, ..) => "CLIENT_ERROR invalid flag",
+        (FlagFault::Duplicate, ..) => "CLIENT_ERROR duplicate flag",
+        (FlagFault::BadNumber, _, b'J') => "CLIENT_ERROR invalid numeric initial value",
+        (FlagFault::BadNumber, _, b'D') => "CLIENT_ERROR invalid numeric delta value",
+        (FlagFault::BadNumber, ..) => "CLIENT_ERROR bad token in command line format",
+        (FlagFault::ModeLength, ..) => "CLIENT_ERROR incorrect length for M token",
+        (FlagFault::KeyNotBase64, ..) => "CLIENT_ERROR error decoding key",
     }
 }
 

@@ -4,31 +4,37 @@
 //! for commands: [`find_line`] finds the line, [`parse_line`] reads it and says how long a data
 //! block follows, [`split_block`] checks the block's end. [`parse`] does all three on a slice.
 
+mod arguments;
 mod encode;
 mod error;
+mod meta;
 mod parse;
+mod queue;
+mod store;
 
 pub use encode::{EncodeError, encode, encode_line};
 pub use error::{Fault, Recovery, RequestError};
-pub(crate) use parse::bad_block;
+pub(crate) use parse::{BLOCK_END, bad_block};
 pub use parse::{Line, Message, find_line, parse, parse_line, split_block};
+pub(crate) use store::{parse_credentials_line, split_credentials};
 
 use super::command::Command;
 use super::kestrel::QueueRead;
 use super::key::Keys;
+use super::meta::MetaRequest;
 
 /// What a storage command says of the item; its value is the data block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Store<'a> {
-    /// The key, or in kestrel's dialect the queue.
+    /// The key, or in a queue dialect the queue.
     pub key: &'a [u8],
-    /// The client's flags, opaque to the server. Kestrel ignores them.
+    /// The client's flags, opaque to the server. Queue servers ignore them, and so do `append` and
+    /// `prepend`.
     pub flags: u32,
-    /// As sent. memcached: 0 never expires, negative has expired already, up to 30 days is in
-    /// seconds from now, beyond that seconds since 1970. Kestrel: the same with a bound of
-    /// 1,000,000 seconds.
+    /// As sent; [`Expiry::of`](super::Expiry::of) says when that is. `append` and `prepend` ignore
+    /// it.
     pub exptime: i64,
-    /// Whether the client wants no answer; never set in kestrel's dialect.
+    /// Whether the client wants no answer; never set in a queue dialect.
     pub noreply: bool,
 }
 
@@ -39,7 +45,22 @@ impl<'a> Store<'a> {
     }
 }
 
+/// How memcached is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShutdownMode<'a> {
+    /// At once.
+    Now,
+    /// `graceful`: once the clients have gone.
+    Graceful,
+    /// Something else: memcached answers `CLIENT_ERROR invalid shutdown mode`, where the command
+    /// is allowed at all.
+    Unknown(&'a [u8]),
+}
+
 /// A request, borrowed from the bytes that it came in. A data block is not part of it.
+///
+/// Which variant a verb gives, in which dialect, with which arguments and answers, is in the
+/// [table of commands](super::command::TABLE).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request<'a> {
@@ -47,10 +68,50 @@ pub enum Request<'a> {
     Get(Keys<'a>),
     /// `gets <key>+`: values with their cas.
     Gets(Keys<'a>),
-    /// kestrel: `get <queue>[/option…]`.
+    /// `gat <exptime> <key>+`: as `get`, and the items found get that exptime.
+    Gat {
+        /// The new exptime, as sent ([`Expiry::of`](super::Expiry::of)).
+        exptime: i64,
+        /// The keys. The server takes a `gat` without any, and answers `END`.
+        keys: Keys<'a>,
+    },
+    /// `gats <exptime> <key>+`: as `gets`, and the items found get that exptime.
+    Gats {
+        /// The new exptime, as sent ([`Expiry::of`](super::Expiry::of)).
+        exptime: i64,
+        /// The keys. The server takes a `gats` without any, and answers `END`.
+        keys: Keys<'a>,
+    },
+    /// A queue's `get <queue>[/option…]`.
     QueueRead(QueueRead<'a>),
-    /// `set`: stores the value whatever was there; kestrel: appends it to the queue.
+    /// `set`: stores the value whatever was there; a queue appends it.
     Set(Store<'a>),
+    /// darner: `set <queue>/sync`: as `set`, answered when the item is on disk.
+    SetSync(Store<'a>),
+    /// `add`: stores the value only where none was there.
+    Add(Store<'a>),
+    /// `replace`: stores the value only where one was there.
+    Replace(Store<'a>),
+    /// `append`: puts the value behind the one that is there.
+    Append(Store<'a>),
+    /// `prepend`: puts the value before the one that is there.
+    Prepend(Store<'a>),
+    /// `cas`: stores the value only where the item has not changed since.
+    Cas {
+        /// The item.
+        store: Store<'a>,
+        /// The cas unique that the item must have, from a `gets`.
+        unique: u64,
+    },
+    /// The `set` that authenticates, on a connection that asks for it. Answer
+    /// [`Stored`](super::response::Response::Stored) to let the client in, anything else (memcached:
+    /// `CLIENT_ERROR authentication failure`) to keep it out.
+    Authenticate {
+        /// The user's name: the block's first word.
+        user: &'a [u8],
+        /// The password: its second word.
+        password: &'a [u8],
+    },
     /// `delete <key>`
     Delete {
         /// The key or queue.
@@ -58,6 +119,50 @@ pub enum Request<'a> {
         /// Whether the client wants no answer.
         noreply: bool,
     },
+    /// `incr <key> <delta>`: adds, and wraps at 64 bits.
+    Incr {
+        /// The key.
+        key: &'a [u8],
+        /// How much.
+        delta: u64,
+        /// Whether the client wants no answer.
+        noreply: bool,
+    },
+    /// `decr <key> <delta>`: subtracts, and stops at 0.
+    Decr {
+        /// The key.
+        key: &'a [u8],
+        /// How much.
+        delta: u64,
+        /// Whether the client wants no answer.
+        noreply: bool,
+    },
+    /// `touch <key> <exptime>`: the item gets that exptime.
+    Touch {
+        /// The key.
+        key: &'a [u8],
+        /// The new exptime, as sent ([`Expiry::of`](super::Expiry::of)).
+        exptime: i64,
+        /// Whether the client wants no answer.
+        noreply: bool,
+    },
+    /// `mg <key> <flag>*`: meta get.
+    MetaGet(MetaRequest<'a>),
+    /// `ms <key> <datalen> <flag>*`: meta set.
+    MetaSet(MetaRequest<'a>),
+    /// `md <key> <flag>*`: meta delete.
+    MetaDelete(MetaRequest<'a>),
+    /// `ma <key> <flag>*`: meta arithmetic.
+    MetaArithmetic(MetaRequest<'a>),
+    /// `me <key> [b]`: meta debug. The only flag is `b`; what else is given is ignored.
+    MetaDebug {
+        /// The key as it stands on the line.
+        key: &'a [u8],
+        /// Whether it is base64 ([`meta::decode_key`](super::meta::decode_key)).
+        base64: bool,
+    },
+    /// `mn`: meta no-op, a mark behind quiet requests.
+    MetaNoop,
     /// `version`
     Version,
     /// `verbosity <level>`
@@ -74,10 +179,39 @@ pub enum Request<'a> {
     },
     /// `flush_all [delay]`
     FlushAll {
-        /// Seconds from now, by the same rules as an exptime; `None` is at once.
+        /// Seconds from now, by the same rules as an exptime; `None` is at once, and so is what is
+        /// not positive.
         delay: Option<i64>,
         /// Whether the client wants no answer.
         noreply: bool,
+    },
+    /// `cache_memlimit <megabytes>`
+    CacheMemlimit {
+        /// The memory that the cache may use.
+        megabytes: u32,
+        /// Whether the client wants no answer.
+        noreply: bool,
+    },
+    /// An administrative command that is handed on as it is: `slabs`, `lru`, `lru_crawler`,
+    /// `watch`, `extstore`, `refresh_certs`.
+    ///
+    /// A `watch` that is answered `OK` is never answered to its end: what is given after it are log
+    /// lines ([`Response::Listing`](super::response::Response::Listing)), until the connection
+    /// closes. Refuse it (`CLIENT_ERROR watch commands not allowed`) or take no request behind it.
+    Admin {
+        /// Which.
+        command: Command,
+        /// What follows the verb.
+        arguments: &'a [u8],
+        /// Whether the client wants no answer.
+        noreply: bool,
+    },
+    /// `shutdown [graceful]` stops the server, kestrel's takes no mode. Has no answer, the
+    /// connection is closed; where it is not allowed, memcached answers `ERROR: shutdown not
+    /// enabled`.
+    Shutdown {
+        /// How.
+        mode: ShutdownMode<'a>,
     },
     /// `quit`: has no answer, the connection is closed.
     Quit,
@@ -93,8 +227,39 @@ pub enum Request<'a> {
     },
     /// kestrel: `flush_all_expired`, the same for every queue.
     FlushAllExpired,
-    /// kestrel: `shutdown` stops the server; has no answer, the connection is closed.
-    Shutdown,
+    /// kestrel: `monitor <queue> <seconds> [max]` hands out items as they arrive, each as an open
+    /// read: a `VALUE` frame and an `END` each, and an `END` alone when the time or the number is
+    /// used up. Give them all as the one answer to this request.
+    Monitor {
+        /// The queue.
+        queue: &'a [u8],
+        /// For how long.
+        seconds: u32,
+        /// At most so many items; `None` is as many as come.
+        max: Option<u32>,
+    },
+    /// kestrel: `confirm <queue> <count>` closes the oldest open reads.
+    Confirm {
+        /// The queue.
+        queue: &'a [u8],
+        /// How many.
+        count: u32,
+    },
+    /// kestrel: `dump_stats [queue…]`: statistics by queue, to be read by people.
+    DumpStats {
+        /// The queues; none for all.
+        queues: Keys<'a>,
+    },
+    /// kestrel: `dump_config [queue…]`: configuration by queue, to be read by people.
+    DumpConfig {
+        /// The queues; none for all.
+        queues: Keys<'a>,
+    },
+    /// kestrel before 2.4: `roll <queue>` begins a new journal file.
+    Roll {
+        /// The queue.
+        queue: &'a [u8],
+    },
     /// kestrel: `reload` reads the configuration again.
     Reload,
     /// kestrel: `status [new]` asks for the server's status, or sets it.
@@ -110,29 +275,76 @@ impl Request<'_> {
         match self {
             Self::Get(_) | Self::QueueRead(_) => Command::Get,
             Self::Gets(_) => Command::Gets,
-            Self::Set(_) => Command::Set,
+            Self::Gat { .. } => Command::Gat,
+            Self::Gats { .. } => Command::Gats,
+            Self::Set(_) | Self::SetSync(_) => Command::Set,
+            Self::Add(_) => Command::Add,
+            Self::Replace(_) => Command::Replace,
+            Self::Append(_) => Command::Append,
+            Self::Prepend(_) => Command::Prepend,
+            Self::Cas { .. } => Command::Cas,
+            Self::Authenticate { .. } => Command::Authenticate,
             Self::Delete { .. } => Command::Delete,
+            Self::Incr { .. } => Command::Incr,
+            Self::Decr { .. } => Command::Decr,
+            Self::Touch { .. } => Command::Touch,
+            Self::MetaGet(_) => Command::MetaGet,
+            Self::MetaSet(_) => Command::MetaSet,
+            Self::MetaDelete(_) => Command::MetaDelete,
+            Self::MetaArithmetic(_) => Command::MetaArithmetic,
+            Self::MetaDebug { .. } => Command::MetaDebug,
+            Self::MetaNoop => Command::MetaNoop,
             Self::Version => Command::Version,
             Self::Verbosity { .. } => Command::Verbosity,
             Self::Stats { .. } => Command::Stats,
             Self::FlushAll { .. } => Command::FlushAll,
+            Self::CacheMemlimit { .. } => Command::CacheMemlimit,
+            Self::Admin { command, .. } => *command,
+            Self::Shutdown { .. } => Command::Shutdown,
             Self::Quit => Command::Quit,
             Self::Flush { .. } => Command::Flush,
             Self::FlushExpired { .. } => Command::FlushExpired,
             Self::FlushAllExpired => Command::FlushAllExpired,
-            Self::Shutdown => Command::Shutdown,
+            Self::Monitor { .. } => Command::Monitor,
+            Self::Confirm { .. } => Command::Confirm,
+            Self::DumpStats { .. } => Command::DumpStats,
+            Self::DumpConfig { .. } => Command::DumpConfig,
+            Self::Roll { .. } => Command::Roll,
             Self::Reload => Command::Reload,
             Self::Status { .. } => Command::Status,
         }
     }
 
-    /// Whether the client wants no answer.
+    /// Whether the client wants no answer at all (`noreply`). The meta commands' quiet mode is
+    /// another thing: it hides the expected answers only ([`quiet`](Self::quiet)).
     pub const fn noreply(&self) -> bool {
         match self {
-            Self::Set(store) => store.noreply,
+            Self::Set(store)
+            | Self::SetSync(store)
+            | Self::Add(store)
+            | Self::Replace(store)
+            | Self::Append(store)
+            | Self::Prepend(store)
+            | Self::Cas { store, .. } => store.noreply,
             Self::Delete { noreply, .. }
+            | Self::Incr { noreply, .. }
+            | Self::Decr { noreply, .. }
+            | Self::Touch { noreply, .. }
             | Self::Verbosity { noreply, .. }
-            | Self::FlushAll { noreply, .. } => *noreply,
+            | Self::FlushAll { noreply, .. }
+            | Self::CacheMemlimit { noreply, .. }
+            | Self::Admin { noreply, .. } => *noreply,
+            _ => false,
+        }
+    }
+
+    /// Whether the client wants no answer that it expects (the meta flag `q`).
+    pub fn quiet(&self) -> bool {
+        match self {
+            Self::MetaGet(meta)
+            | Self::MetaSet(meta)
+            | Self::MetaDelete(meta)
+            | Self::MetaArithmetic(meta) => meta.flags.quiet(),
             _ => false,
         }
     }

@@ -1,9 +1,9 @@
 //! Parsing, step by step and at once.
 
-use super::{Fault, Request, RequestError, Store};
+use super::arguments::{Refused, Words, check_key, refused, refused_quietly};
+use super::{Fault, Request, RequestError, ShutdownMode, meta, queue, store};
 use crate::Limits;
 use crate::memcache::command::{self, Arguments, Command, Row};
-use crate::memcache::kestrel::{self, QueueRead};
 use crate::memcache::{Dialect, Keys, Parsed, key, line, number};
 
 /// The two bytes behind a data block.
@@ -92,7 +92,7 @@ pub fn find_line(
         .get(searched..)
         .and_then(|unsearched| memchr::memchr(b'\n', unsearched))
         .map(|at| searched + at);
-    line::judge(input, newline, dialect, limits)
+    line::judge(input, newline, dialect, !dialect.is_queue(), limits)
 }
 
 /// Step 2: parses a line, given with its newline.
@@ -116,16 +116,9 @@ pub fn parse_line<'a>(
             line.len(),
         ));
     };
-    parse_arguments(row, rest, limits).map_err(|Refused { fault, noreply }| {
-        let block = match fault {
-            Fault::ValueTooLarge { length } => length + BLOCK_END.len(),
-            _ => 0,
-        };
-        // In kestrel's dialect `GET / HTTP/1.1` is a known verb.
-        let fault = match dialect {
-            Dialect::Kestrel => fault_or_http(fault, text),
-            Dialect::Memcached => fault,
-        };
+    parse_arguments(row, rest, dialect, limits).map_err(|Refused { fault, noreply, block }| {
+        // In a queue's dialect `GET / HTTP/1.1` is a known verb.
+        let fault = if dialect.is_queue() { fault_or_http(fault, text) } else { fault };
         RequestError::new(fault, dialect, noreply, line.len() + block)
     })
 }
@@ -141,76 +134,52 @@ pub(crate) fn bad_block(noreply: bool, dialect: Dialect, skip: usize) -> Request
     RequestError::new(Fault::BadDataBlock, dialect, noreply, skip)
 }
 
-/// A fault on a line, and whether the client asked for no answer.
-struct Refused {
-    fault: Fault,
-    noreply: bool,
-}
-
-/// Of a line whose form rules out `noreply`.
-fn refused(fault: Fault) -> Refused {
-    Refused { fault, noreply: false }
-}
-
-/// The first arguments of a line, and how many there are.
-struct Words<'a> {
-    first: [&'a [u8]; 5],
-    count: usize,
-}
-
-impl<'a> Words<'a> {
-    /// No command that is read by this counts more than the places and one.
-    fn of(words: Keys<'a>) -> Self {
-        let mut first: [&[u8]; 5] = [&[]; 5];
-        let mut count = 0;
-        for word in words.take(first.len() + 1) {
-            if let Some(place) = first.get_mut(count) {
-                *place = word;
-            }
-            count += 1;
-        }
-        Self { first, count }
-    }
-
-    /// memcached looks at the last word, whatever its place, before it looks at the others.
-    fn noreply(&self) -> bool {
-        self.count
-            .checked_sub(1)
-            .and_then(|last| self.first.get(last))
-            .is_some_and(|&last| last == b"noreply")
-    }
-}
-
-fn parse_arguments<'a>(row: &Row, rest: Keys<'a>, limits: &Limits) -> Result<Line<'a>, Refused> {
+fn parse_arguments<'a>(
+    row: &Row,
+    rest: Keys<'a>,
+    dialect: Dialect,
+    limits: &Limits,
+) -> Result<Line<'a>, Refused> {
+    let command = row.command;
+    let words = |rest| Words::of(rest);
     let request = match row.arguments {
         Arguments::Keys => {
-            let keys = check_keys(rest, limits)?;
-            match row.command {
+            let keys = check_keys(rest, 1, limits)?;
+            match command {
                 Command::Gets => Request::Gets(keys),
                 _ => Request::Get(keys),
             }
         }
-        Arguments::Store => return store(&Words::of(rest), limits),
-        Arguments::QueueStore => return queue_store(&Words::of(rest), limits),
-        Arguments::QueueRead => queue_read(&Words::of(rest), limits)?,
-        Arguments::Delete => delete(&Words::of(rest), limits)?,
-        Arguments::Verbosity => verbosity(&Words::of(rest))?,
-        Arguments::Delay => delay(&Words::of(rest))?,
-        Arguments::Words => Request::Stats { arguments: rest.remainder().trim_ascii() },
-        Arguments::Queue => {
-            let queue = queue_name(&Words::of(rest), limits)?;
-            match row.command {
-                Command::Delete => Request::Delete { key: queue, noreply: false },
-                Command::FlushExpired => Request::FlushExpired { queue },
-                _ => Request::Flush { queue },
-            }
-        }
+        Arguments::TouchKeys => touch_keys(command, rest, limits)?,
+        Arguments::Store => return store::store(command, &words(rest), limits),
+        Arguments::Cas => return store::cas(&words(rest), limits),
+        Arguments::MetaStore => return meta::store(rest, limits),
+        Arguments::QueueStore => return queue::store(&words(rest), dialect, limits),
+        Arguments::Delete => store::delete(&words(rest), limits)?,
+        Arguments::Delta => store::delta(command, &words(rest), limits)?,
+        Arguments::Touch => store::touch(&words(rest), limits)?,
+        Arguments::Meta => meta::flags(command, rest, limits)?,
+        Arguments::MetaDebug => meta::debug(rest, limits)?,
+        Arguments::Verbosity => verbosity(&words(rest))?,
+        Arguments::Delay => delay(&words(rest))?,
+        Arguments::Megabytes => megabytes(&words(rest))?,
+        Arguments::Words => Request::Stats { arguments: trim(rest.remainder()) },
+        Arguments::Admin => admin(command, &rest)?,
+        Arguments::ShutdownMode => Request::Shutdown { mode: shutdown_mode(&rest) },
+        Arguments::QueueRead => queue::read(&words(rest), dialect, limits)?,
+        Arguments::Queue => queue::queue(command, &words(rest), dialect, limits)?,
+        Arguments::Queues => queue::queues(command, rest, dialect, limits)?,
+        Arguments::Monitor => queue::monitor(&words(rest), dialect, limits)?,
+        Arguments::Confirm => queue::confirm(&words(rest), dialect, limits)?,
         Arguments::OptionalWord => Request::Status { new: rest.clone().next() },
-        Arguments::None => match row.command {
+        // No verb leads there: `parse_credentials_line` reads it.
+        Arguments::Credentials => return Err(refused(Fault::UnknownCommand)),
+        Arguments::None => match command {
             Command::Version => Request::Version,
+            Command::MetaNoop => Request::MetaNoop,
             Command::FlushAll => Request::FlushAll { delay: None, noreply: false },
             Command::FlushAllExpired => Request::FlushAllExpired,
-            Command::Shutdown => Request::Shutdown,
+            Command::Shutdown => Request::Shutdown { mode: ShutdownMode::Now },
             Command::Reload => Request::Reload,
             _ => Request::Quit,
         },
@@ -218,94 +187,43 @@ fn parse_arguments<'a>(row: &Row, rest: Keys<'a>, limits: &Limits) -> Result<Lin
     Ok(Line { request, data: None })
 }
 
-fn check_key(key: &[u8], limits: &Limits) -> Result<(), Fault> {
-    if key.len() > limits.key {
-        return Err(Fault::KeyTooLong { length: key.len() });
-    }
-    Ok(())
-}
-
-fn check_keys<'a>(keys: Keys<'a>, limits: &Limits) -> Result<Keys<'a>, Refused> {
-    let mut any = false;
+/// The keys that are left on the line, which are to be so many at least.
+fn check_keys<'a>(keys: Keys<'a>, least: usize, limits: &Limits) -> Result<Keys<'a>, Refused> {
+    let mut count = 0;
     for key in keys.clone() {
         check_key(key, limits).map_err(refused)?;
-        any = true;
+        count += 1;
     }
-    if any { Ok(keys) } else { Err(refused(Fault::ArgumentCount)) }
+    if count < least { Err(refused(Fault::ArgumentCount)) } else { Ok(keys) }
 }
 
-/// `set <key> <flags> <exptime> <bytes> [noreply]`: a fifth argument may be any word, but only
-/// `noreply` means something.
-fn store<'a>(words: &Words<'a>, limits: &Limits) -> Result<Line<'a>, Refused> {
-    if !(4..=5).contains(&words.count) {
-        return Err(refused(Fault::ArgumentCount));
-    }
-    let noreply = words.noreply();
-    let [key, flags, exptime, length, _] = words.first;
-    check_key(key, limits)
-        .and_then(|()| item(key, flags, exptime, length, noreply, limits))
-        .map_err(|fault| Refused { fault, noreply })
-}
-
-/// Kestrel wants four arguments and does not look at further ones.
-fn queue_store<'a>(words: &Words<'a>, limits: &Limits) -> Result<Line<'a>, Refused> {
-    let queue = queue_name(words, limits)?;
-    if words.count < 4 {
-        return Err(refused(Fault::ArgumentCount));
-    }
-    let [_, flags, exptime, length, _] = words.first;
-    item(queue, flags, exptime, length, false, limits).map_err(refused)
-}
-
-fn item<'a>(
-    key: &'a [u8],
-    flags: &[u8],
-    exptime: &[u8],
-    length: &[u8],
-    noreply: bool,
+/// `<exptime> <key>*`: memcached takes it without keys, too.
+fn touch_keys<'a>(
+    command: Command,
+    mut rest: Keys<'a>,
     limits: &Limits,
-) -> Result<Line<'a>, Fault> {
-    let flags = number::unsigned_32(flags).ok_or(Fault::BadNumber)?;
-    let exptime = number::signed_64(exptime).ok_or(Fault::BadNumber)?;
-    let length = number::length(length).ok_or(Fault::BadNumber)?;
-    if length > limits.value {
-        return Err(Fault::ValueTooLarge { length });
-    }
-    Ok(Line { request: Request::Set(Store { key, flags, exptime, noreply }), data: Some(length) })
-}
-
-/// `delete <key> [0] [noreply]`: the 0 is what is left of a time that old servers took.
-fn delete<'a>(words: &Words<'a>, limits: &Limits) -> Result<Request<'a>, Refused> {
-    let [key, second, third, ..] = words.first;
-    let (noreply, legal) = match words.count {
-        1 => (false, true),
-        2 => (second == b"noreply", second == b"0" || second == b"noreply"),
-        3 => (third == b"noreply", second == b"0" && third == b"noreply"),
-        _ => return Err(refused(Fault::ArgumentCount)),
-    };
-    if !legal {
-        return Err(Refused { fault: Fault::BadDelete, noreply });
-    }
-    check_key(key, limits).map_err(|fault| Refused { fault, noreply })?;
-    Ok(Request::Delete { key, noreply })
+) -> Result<Request<'a>, Refused> {
+    let exptime = rest.next().ok_or_else(|| refused(Fault::ArgumentCount))?;
+    let exptime = number::signed_64(exptime).ok_or_else(|| refused(Fault::BadExptime))?;
+    let keys = check_keys(rest, 0, limits)?;
+    Ok(match command {
+        Command::Gats => Request::Gats { exptime, keys },
+        _ => Request::Gat { exptime, keys },
+    })
 }
 
 fn verbosity<'a>(words: &Words<'a>) -> Result<Request<'a>, Refused> {
-    if !(1..=2).contains(&words.count) {
-        return Err(refused(Fault::ArgumentCount));
-    }
+    words.want(1, 2)?;
     let noreply = words.noreply();
     let [level, ..] = words.first;
     match number::unsigned_32(level) {
         Some(level) => Ok(Request::Verbosity { level, noreply }),
-        None => Err(Refused { fault: Fault::BadNumber, noreply }),
+        None => Err(refused_quietly(Fault::BadNumber, noreply)),
     }
 }
 
 fn delay<'a>(words: &Words<'a>) -> Result<Request<'a>, Refused> {
-    if words.count > 2 {
-        return Err(refused(Fault::ArgumentCount));
-    }
+    words.want(0, 2)?;
     let noreply = words.noreply();
     if words.count == usize::from(noreply) {
         return Ok(Request::FlushAll { delay: None, noreply });
@@ -313,36 +231,65 @@ fn delay<'a>(words: &Words<'a>) -> Result<Request<'a>, Refused> {
     let [delay, ..] = words.first;
     match number::signed_64(delay) {
         Some(delay) => Ok(Request::FlushAll { delay: Some(delay), noreply }),
-        None => Err(Refused { fault: Fault::BadDelay, noreply }),
+        None => Err(refused_quietly(Fault::BadExptime, noreply)),
     }
 }
 
-fn queue_read<'a>(words: &Words<'a>, limits: &Limits) -> Result<Request<'a>, Refused> {
-    if words.count != 1 {
-        return Err(refused(Fault::ArgumentCount));
+fn megabytes<'a>(words: &Words<'a>) -> Result<Request<'a>, Refused> {
+    words.want(1, 2)?;
+    let noreply = words.noreply();
+    let [megabytes, ..] = words.first;
+    match number::unsigned_32(megabytes) {
+        Some(megabytes) => Ok(Request::CacheMemlimit { megabytes, noreply }),
+        None => Err(refused_quietly(Fault::BadMegabytes, noreply)),
     }
-    let [key, ..] = words.first;
-    let read = QueueRead::parse(key).map_err(|error| refused(Fault::Read(error)))?;
-    check_key(read.queue, limits).map_err(refused)?;
-    Ok(Request::QueueRead(read))
 }
 
-/// The queue that is named first; kestrel does not look at what follows.
-fn queue_name<'a>(words: &Words<'a>, limits: &Limits) -> Result<&'a [u8], Refused> {
-    if words.count == 0 {
+/// Which administrative commands look for `noreply`, and which want an argument, is memcached's.
+fn admin<'a>(command: Command, rest: &Keys<'a>) -> Result<Request<'a>, Refused> {
+    let arguments = trim(rest.remainder());
+    let wanting = matches!(command, Command::Lru | Command::Extstore);
+    if wanting && arguments.is_empty() {
         return Err(refused(Fault::ArgumentCount));
     }
-    let [name, ..] = words.first;
-    kestrel::check_queue(name).map_err(|error| refused(Fault::QueueName(error)))?;
-    check_key(name, limits).map_err(refused)?;
-    Ok(name)
+    let looks = match command {
+        Command::Slabs => rest.clone().next() == Some(b"automove"),
+        Command::LruCrawler => false,
+        _ => true,
+    };
+    match without_noreply(arguments) {
+        Some(arguments) if looks => Ok(Request::Admin { command, arguments, noreply: true }),
+        _ => Ok(Request::Admin { command, arguments, noreply: false }),
+    }
+}
+
+/// What stands before a last word `noreply`.
+fn without_noreply(arguments: &[u8]) -> Option<&[u8]> {
+    let before = arguments.strip_suffix(b"noreply")?;
+    (before.is_empty() || before.ends_with(b" ")).then(|| trim(before))
+}
+
+fn shutdown_mode<'a>(rest: &Keys<'a>) -> ShutdownMode<'a> {
+    match trim(rest.remainder()) {
+        b"" => ShutdownMode::Now,
+        b"graceful" => ShutdownMode::Graceful,
+        mode => ShutdownMode::Unknown(mode),
+    }
+}
+
+/// Without the spaces around it.
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
 }
 
 /// [`Fault::Http`] where the line is the first of a HTTP request, else the fault itself.
 ///
 /// memcached looks for a last word that starts with `HTTP/`; the start of the line is looked at
 /// too, for `GET /` without a version.
-fn fault_or_http(fault: Fault, text: &[u8]) -> Fault {
+pub(super) fn fault_or_http(fault: Fault, text: &[u8]) -> Fault {
     let mut words = key::words(text);
     let method = words.next().unwrap_or_default();
     let target = words.next().unwrap_or_default();

@@ -3,12 +3,14 @@
 use bytes::BytesMut;
 
 use super::{Response, Value};
+use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 use crate::memcache::number;
 
 /// Appends a frame to `out`, a value with its data block.
 ///
 /// A byte that would break the line is replaced: a line end in a text by a space, a space or line
-/// end in a key or in a statistic's name by `?`. What a parsed request named never holds one.
+/// end in a key, in a flag or in a statistic's name by `?`. What a parsed request named never holds
+/// one.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -30,24 +32,62 @@ pub fn encode(response: &Response<'_>, out: &mut BytesMut) {
             out.extend_from_slice(b" ");
             put_text(value, out);
         }
-        Response::End => out.extend_from_slice(b"END"),
-        Response::Stored => out.extend_from_slice(b"STORED"),
-        Response::NotStored => out.extend_from_slice(b"NOT_STORED"),
-        Response::Deleted => out.extend_from_slice(b"DELETED"),
-        Response::NotFound => out.extend_from_slice(b"NOT_FOUND"),
-        Response::Ok => out.extend_from_slice(b"OK"),
-        Response::Reset => out.extend_from_slice(b"RESET"),
+        Response::Meta(MetaReply { code: MetaCode::Value, flags, data }) => {
+            encode_meta_value_line(flags, data.len(), out);
+            out.extend_from_slice(data);
+        }
+        Response::Meta(MetaReply { code, flags, .. }) => {
+            out.extend_from_slice(code.text().as_bytes());
+            put_flags(flags, out);
+        }
+        Response::MetaDebug { key, fields } => {
+            out.extend_from_slice(b"ME ");
+            put_word(key, out);
+            out.extend_from_slice(b" ");
+            put_text(fields, out);
+        }
         Response::Version(version) => {
             out.extend_from_slice(b"VERSION ");
             put_text(version, out);
         }
         Response::Number(number) => number::put_unsigned(out, number),
-        Response::Line(text) => put_text(text, out),
-        Response::Error(what) => put_error(b"ERROR", what, out),
-        Response::ClientError(what) => put_error(b"CLIENT_ERROR", what, out),
-        Response::ServerError(what) => put_error(b"SERVER_ERROR", what, out),
+        Response::Line(text) | Response::Listing(text) => put_text(text, out),
+        Response::Error(what) | Response::ClientError(what) | Response::ServerError(what) => {
+            out.extend_from_slice(response.kind().text().as_bytes());
+            if !what.is_empty() {
+                out.extend_from_slice(b" ");
+                put_text(what, out);
+            }
+        }
+        Response::End
+        | Response::Stored
+        | Response::NotStored
+        | Response::Exists
+        | Response::Deleted
+        | Response::NotFound
+        | Response::Touched
+        | Response::Ok
+        | Response::Reset
+        | Response::MetaNoop => out.extend_from_slice(response.kind().text().as_bytes()),
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the line of a meta command's value, `VA <length> <flags>`, whose data block, with `\r\n`
+/// behind it, the caller sends itself.
+pub fn encode_meta_value_line(flags: MetaFlags<'_>, length: usize, out: &mut BytesMut) {
+    out.extend_from_slice(b"VA ");
+    number::put_unsigned(out, u64::try_from(length).unwrap_or(u64::MAX));
+    put_flags(flags, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_flags(flags: MetaFlags<'_>, out: &mut BytesMut) {
+    for flag in flags {
+        out.extend_from_slice(b" ");
+        put_word(&[flag.letter], out);
+        put_word(flag.token, out);
+    }
 }
 
 /// Appends the line of a value whose data block, with `\r\n` behind it, the caller sends itself.
@@ -69,14 +109,6 @@ pub fn encode_value_line(
         number::put_unsigned(out, cas);
     }
     out.extend_from_slice(b"\r\n");
-}
-
-fn put_error(word: &[u8], what: &[u8], out: &mut BytesMut) {
-    out.extend_from_slice(word);
-    if !what.is_empty() {
-        out.extend_from_slice(b" ");
-        put_text(what, out);
-    }
 }
 
 /// A text may hold anything but a line end.

@@ -13,6 +13,8 @@ pub enum ResponseError {
     BareNewline,
     /// A `VALUE` line is not `VALUE <key> <flags> <bytes> [<cas>]` with decimal numbers in range.
     BadValueLine,
+    /// A `VA` line is not `VA <datalen> <flag>*`, or a `ME` line has no key.
+    BadMetaLine,
     /// The declared length of a value is above `limits.value`.
     ValueTooLarge {
         /// The length declared.
@@ -31,6 +33,9 @@ impl fmt::Display for ResponseError {
             Self::BareNewline => f.write_str("a response line ends in LF without CR"),
             Self::BadValueLine => f.write_str(
                 "a VALUE line was not 'VALUE <key> <flags> <bytes> [<cas>]' with decimal numbers",
+            ),
+            Self::BadMetaLine => f.write_str(
+                "a VA line was not 'VA <datalen> <flag>*' with a decimal length, or a ME line had no key",
             ),
             Self::ValueTooLarge { length } => write!(
                 f,

@@ -1,15 +1,20 @@
 //! Responses: parsing (what a client does) and encoding (what a server does).
 //!
 //! A reply is a row of *frames*: any number of `VALUE` and `STAT` frames and one that ends it.
-//! [`parse`] takes one frame at a time; which request it answers is the connection's business.
+//! [`parse`] takes one frame at a time; which request it answers is the connection's business, and
+//! [`Reply`] follows where a reply ends.
 
 mod encode;
 mod error;
 mod parse;
+mod reply;
 
-pub use encode::{encode, encode_value_line};
+pub use encode::{encode, encode_meta_value_line, encode_value_line};
 pub use error::ResponseError;
 pub use parse::{Line, parse, parse_line};
+pub use reply::Reply;
+
+use super::meta::{MetaCode, MetaReply};
 
 /// One item of a retrieval's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +30,7 @@ pub struct Value<'a> {
 }
 
 /// One frame of a reply. Texts are without the line's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Response<'a> {
     /// `VALUE <key> <flags> <bytes> [<cas>]` and the data block; more frames follow.
@@ -37,16 +42,23 @@ pub enum Response<'a> {
         /// Its value; may hold spaces, may be empty.
         value: &'a [u8],
     },
+    /// A line of a listing that goes on: kestrel's `queue 'Q' {`, `  k=v` and `}`, memcached's
+    /// `ITEM …`, `PREFIX …`, `key=…` and `ts=…`, and the `mg …` of `lru_crawler mgdump`.
+    Listing(&'a [u8]),
     /// `END`: the end of a retrieval or of statistics; kestrel's "done".
     End,
     /// `STORED`
     Stored,
     /// `NOT_STORED`
     NotStored,
+    /// `EXISTS`: the item's cas unique is another.
+    Exists,
     /// `DELETED`
     Deleted,
     /// `NOT_FOUND`
     NotFound,
+    /// `TOUCHED`
+    Touched,
     /// `OK`
     Ok,
     /// `RESET`: the statistics were set to zero.
@@ -55,7 +67,19 @@ pub enum Response<'a> {
     Version(&'a [u8]),
     /// A number alone on its line.
     Number(u64),
-    /// Any other line, where the dialect is kestrel's: `Flushed all queues.`, `UP`.
+    /// `VA`, `HD`, `EN`, `NS`, `EX` or `NF` with flags, `VA` with a data block too.
+    Meta(MetaReply<'a>),
+    /// `ME <key> <k>=<v>*`: what `me` tells of an item.
+    MetaDebug {
+        /// The key, in base64 where the item was stored so.
+        key: &'a [u8],
+        /// The rest of the line: `exp=-1 la=0 cas=1 fetch=no cls=1 size=63`.
+        fields: &'a [u8],
+    },
+    /// `MN`
+    MetaNoop,
+    /// Any other line that is a whole reply: kestrel's `Flushed all queues.` and `UP`; memcached's
+    /// `BUSY …`, `BADCLASS …`, `MEMLIMIT_TOO_SMALL …`, `ERROR: …` to administrative commands.
     Line(&'a [u8]),
     /// `ERROR`: the command is not known. Some servers say more behind it.
     Error(&'a [u8]),
@@ -72,15 +96,21 @@ pub enum Response<'a> {
 pub enum Kind {
     Value,
     Stat,
+    Listing,
     End,
     Stored,
     NotStored,
+    Exists,
     Deleted,
     NotFound,
+    Touched,
     Ok,
     Reset,
     Version,
     Number,
+    Meta(MetaCode),
+    MetaDebug,
+    MetaNoop,
     Line,
     Error,
     ClientError,
@@ -92,6 +122,33 @@ impl Kind {
     pub const fn is_error(self) -> bool {
         matches!(self, Self::Error | Self::ClientError | Self::ServerError)
     }
+
+    /// How the frame begins on the wire.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Value => "VALUE",
+            Self::Stat => "STAT",
+            Self::Listing => "a listing",
+            Self::End => "END",
+            Self::Stored => "STORED",
+            Self::NotStored => "NOT_STORED",
+            Self::Exists => "EXISTS",
+            Self::Deleted => "DELETED",
+            Self::NotFound => "NOT_FOUND",
+            Self::Touched => "TOUCHED",
+            Self::Ok => "OK",
+            Self::Reset => "RESET",
+            Self::Version => "VERSION",
+            Self::Number => "a number",
+            Self::Meta(code) => code.text(),
+            Self::MetaDebug => "ME",
+            Self::MetaNoop => "MN",
+            Self::Line => "a sentence",
+            Self::Error => "ERROR",
+            Self::ClientError => "CLIENT_ERROR",
+            Self::ServerError => "SERVER_ERROR",
+        }
+    }
 }
 
 impl Response<'_> {
@@ -100,15 +157,21 @@ impl Response<'_> {
         match self {
             Self::Value(_) => Kind::Value,
             Self::Stat { .. } => Kind::Stat,
+            Self::Listing(_) => Kind::Listing,
             Self::End => Kind::End,
             Self::Stored => Kind::Stored,
             Self::NotStored => Kind::NotStored,
+            Self::Exists => Kind::Exists,
             Self::Deleted => Kind::Deleted,
             Self::NotFound => Kind::NotFound,
+            Self::Touched => Kind::Touched,
             Self::Ok => Kind::Ok,
             Self::Reset => Kind::Reset,
             Self::Version(_) => Kind::Version,
             Self::Number(_) => Kind::Number,
+            Self::Meta(reply) => Kind::Meta(reply.code),
+            Self::MetaDebug { .. } => Kind::MetaDebug,
+            Self::MetaNoop => Kind::MetaNoop,
             Self::Line(_) => Kind::Line,
             Self::Error(_) => Kind::Error,
             Self::ClientError(_) => Kind::ClientError,
@@ -116,8 +179,9 @@ impl Response<'_> {
         }
     }
 
-    /// Whether this frame is the last of its reply.
+    /// Whether this frame is the last of its reply, whatever was asked; `monitor` and `watch` are
+    /// answered otherwise ([`Reply`]).
     pub const fn ends_reply(&self) -> bool {
-        !matches!(self, Self::Value(_) | Self::Stat { .. })
+        !matches!(self, Self::Value(_) | Self::Stat { .. } | Self::Listing(_))
     }
 }

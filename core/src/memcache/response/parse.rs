@@ -2,7 +2,8 @@
 
 use super::{Response, ResponseError, Value};
 use crate::Limits;
-use crate::memcache::{Dialect, Parsed, number};
+use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
+use crate::memcache::{Dialect, Parsed, key, number};
 
 /// The two bytes behind a data block.
 const BLOCK_END: &[u8] = b"\r\n";
@@ -45,7 +46,8 @@ pub fn parse<'a>(
     // The frames of a retrieval are read in one pass. Whatever is not such a frame, complete and
     // without fault, takes the long way.
     if let Some(header) = value_header(input) {
-        return value(input, &header, limits);
+        let data = header.data(limits)?;
+        return with_block(input, header.line, data, limits, |data| header.value(data));
     }
     if input.starts_with(b"END\r\n") {
         return Ok(Parsed::Complete { message: Response::End, consumed: 5 });
@@ -57,8 +59,14 @@ pub fn parse<'a>(
         return Ok(Parsed::Incomplete { needed: 1 });
     };
     let line = input.get(..=newline).unwrap_or(input);
-    let Line { response, .. } = parse_line(line, dialect, limits)?;
-    Ok(Parsed::Complete { message: response, consumed: line.len() })
+    match parse_line(line, dialect, limits)? {
+        Line { response: Response::Meta(reply), data: Some(data) } => {
+            with_block(input, line.len(), data, limits, |data| {
+                Response::Meta(MetaReply { data, ..reply })
+            })
+        }
+        Line { response, .. } => Ok(Parsed::Complete { message: response, consumed: line.len() }),
+    }
 }
 
 /// Parses a line, given with its newline.
@@ -79,17 +87,56 @@ pub fn parse_line<'a>(
     let Some(text) = line.strip_suffix(b"\r\n") else {
         return Err(ResponseError::BareNewline);
     };
+    if !dialect.is_queue()
+        && let Some(line) = meta_line(text, limits)?
+    {
+        return Ok(line);
+    }
     let response = match text {
         b"END" => Response::End,
         b"STORED" => Response::Stored,
         b"NOT_STORED" => Response::NotStored,
+        b"EXISTS" => Response::Exists,
         b"DELETED" => Response::Deleted,
         b"NOT_FOUND" => Response::NotFound,
+        b"TOUCHED" => Response::Touched,
         b"OK" => Response::Ok,
         b"RESET" => Response::Reset,
         _ => other_line(text, dialect)?,
     };
     Ok(Line { response, data: None })
+}
+
+/// A line that starts with one of the two-letter codes of the meta commands.
+fn meta_line<'a>(text: &'a [u8], limits: &Limits) -> Result<Option<Line<'a>>, ResponseError> {
+    let Some((code, rest)) = text.split_at_checked(2) else {
+        return Ok(None);
+    };
+    if !rest.is_empty() && !rest.starts_with(b" ") {
+        return Ok(None);
+    }
+    let whole = |response| Ok(Some(Line { response, data: None }));
+    match code {
+        b"MN" if rest.is_empty() => return whole(Response::MetaNoop),
+        b"ME" => {
+            let (key, fields) = key::first_word(rest).ok_or(ResponseError::BadMetaLine)?;
+            let fields = fields.strip_prefix(b" ").unwrap_or(fields);
+            return whole(Response::MetaDebug { key, fields });
+        }
+        _ => {}
+    }
+    let Some(code) = MetaCode::ALL.into_iter().find(|known| known.text().as_bytes() == code) else {
+        return Ok(None);
+    };
+    if code != MetaCode::Value {
+        return whole(Response::Meta(MetaReply::new(code, MetaFlags::new(rest))));
+    }
+    let (length, flags) = number_behind_space(rest).ok_or(ResponseError::BadMetaLine)?;
+    if !flags.is_empty() && !flags.starts_with(b" ") {
+        return Err(ResponseError::BadMetaLine);
+    }
+    let reply = MetaReply::new(code, MetaFlags::new(flags));
+    Ok(Some(Line { response: Response::Meta(reply), data: Some(block_length(length, limits)?) }))
 }
 
 fn other_line(text: &[u8], dialect: Dialect) -> Result<Response<'_>, ResponseError> {
@@ -117,13 +164,52 @@ fn other_line(text: &[u8], dialect: Dialect) -> Result<Response<'_>, ResponseErr
     if let Some(what) = words_behind(text, b"ERROR") {
         return Ok(Response::Error(what));
     }
-    if let Some(number) = number::decimal(text) {
+    if let Some(number) = number::decimal(trim_padding(text)) {
         return Ok(Response::Number(number));
     }
-    match dialect {
-        Dialect::Kestrel if !text.is_empty() => Ok(Response::Line(text)),
-        _ => Err(ResponseError::UnknownLine),
+    let (listing, sentence) = if dialect.is_queue() {
+        (is_dump(text), !text.is_empty())
+    } else {
+        let starts = |with: &&[u8]| text.starts_with(with);
+        (LISTINGS.iter().any(starts), SENTENCES.iter().any(starts))
+    };
+    match (listing, sentence) {
+        (true, _) => Ok(Response::Listing(text)),
+        (false, true) => Ok(Response::Line(text)),
+        (false, false) => Err(ResponseError::UnknownLine),
     }
+}
+
+/// How memcached's listings begin: `stats cachedump`, `stats detail dump`, `lru_crawler metadump`
+/// and `mgdump`, `watch`.
+const LISTINGS: &[&[u8]] = &[b"ITEM ", b"PREFIX ", b"key=", b"mg ", b"ts="];
+
+/// How memcached's answers to administrative commands begin.
+const SENTENCES: &[&[u8]] = &[
+    b"BUSY",
+    b"BADCLASS",
+    b"NOSPARE",
+    b"NOTFULL",
+    b"UNSAFE",
+    b"SAME",
+    b"NOTSTARTED",
+    b"MEMLIMIT_",
+    b"WATCHER_",
+    b"ERROR: ",
+    b"Error ",
+];
+
+/// A line of kestrel's `dump_stats` and `dump_config`.
+fn is_dump(text: &[u8]) -> bool {
+    text == b"}" || text.starts_with(b"  ") || text.starts_with(b"queue '") && text.ends_with(b"{")
+}
+
+/// A number may be padded with spaces where a decrement made it shorter.
+fn trim_padding(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
 }
 
 /// What stands behind a word and a space; nothing where the word is all.
@@ -133,6 +219,13 @@ fn words_behind<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
         return Some(rest);
     }
     rest.strip_prefix(b" ")
+}
+
+fn block_length(length: u64, limits: &Limits) -> Result<usize, ResponseError> {
+    match usize::try_from(length) {
+        Ok(data) if data <= limits.value => Ok(data),
+        _ => Err(ResponseError::ValueTooLarge { length }),
+    }
 }
 
 /// A `VALUE` line.
@@ -151,10 +244,7 @@ impl<'a> Header<'a> {
     }
 
     fn data(&self, limits: &Limits) -> Result<usize, ResponseError> {
-        match usize::try_from(self.length) {
-            Ok(data) if data <= limits.value => Ok(data),
-            _ => Err(ResponseError::ValueTooLarge { length: self.length }),
-        }
+        block_length(self.length, limits)
     }
 }
 
@@ -196,20 +286,23 @@ fn number_behind_space(text: &[u8]) -> Option<(u64, &[u8])> {
     Some((number, text.get(used..)?))
 }
 
+/// The frame of a line of `line` bytes with a block of `data` bytes behind it.
 #[inline]
-fn value<'a>(
+fn with_block<'a>(
     input: &'a [u8],
-    header: &Header<'a>,
+    line: usize,
+    data: usize,
     limits: &Limits,
+    frame: impl FnOnce(&'a [u8]) -> Response<'a>,
 ) -> Result<Parsed<Response<'a>>, ResponseError> {
-    if header.line > limits.line.saturating_add(1) {
+    if line > limits.line.saturating_add(1) {
         return Err(ResponseError::LineTooLong);
     }
-    let whole = header.data(limits)? + BLOCK_END.len();
-    let rest = input.get(header.line..).unwrap_or_default();
+    let whole = data + BLOCK_END.len();
+    let rest = input.get(line..).unwrap_or_default();
     let Some(block) = rest.get(..whole) else {
         return Ok(Parsed::Incomplete { needed: whole - rest.len() });
     };
     let data = block.strip_suffix(BLOCK_END).ok_or(ResponseError::BadDataBlock)?;
-    Ok(Parsed::Complete { message: header.value(data), consumed: header.line + whole })
+    Ok(Parsed::Complete { message: frame(data), consumed: line + whole })
 }

@@ -6,6 +6,7 @@ use super::input::State;
 use super::{Output, ServerConnection};
 use crate::Instant;
 use crate::buffer::Outgoing;
+use crate::memcache::states::ServerEvent;
 
 /// What the peer owes, and since when.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl ServerConnection {
         if let Some(timeout) = self.peer_timeout() {
             let peer_deadline = self.peer.since + timeout;
             if peer_deadline <= now {
-                self.enter(State::Over, now);
+                self.enter(ServerEvent::TimedOut, State::Over, now);
             } else {
                 deadline = peer_deadline;
             }

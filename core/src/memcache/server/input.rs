@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::ServerConnection;
 use super::clock::PeerClock;
-use super::{Place, ServerConnection};
+use super::owed::{Owed, Place};
 use crate::Instant;
-use crate::memcache::request::{self, Recovery, Request, RequestError};
+use crate::memcache::request::{self, Fault, Recovery, Request, RequestError};
+use crate::memcache::states::{self, ServerEvent, ServerState};
 use crate::memcache::{Dialect, line};
 
 /// The longest value that is handed on as one slice, and the longest segment of a longer one.
@@ -18,19 +20,32 @@ const ROOM: usize = 4 * 1024;
 /// The two bytes behind a data block.
 const BLOCK_END: usize = 2;
 
-/// What is being read. The table of [`ServerConnection`] shows how they follow each other.
+/// What is being read. [`states::SERVER`] shows how they follow each other.
 #[derive(Debug)]
 pub(super) enum State {
     /// A line, or nothing yet.
     Line,
     /// The block of the line at the front of the buffer, both of which stay there.
-    Block { line: usize, length: usize, noreply: bool },
+    Block { line: usize, length: usize, owed: Owed },
     /// A block above [`SEGMENT`], which leaves the buffer piece by piece.
     Large(Box<Large>),
     /// What is left of a refused request; then it is answered.
     Swallow { left: usize, reply: Option<&'static str> },
     /// Nothing more is read.
     Over,
+}
+
+impl State {
+    /// Its name in the table.
+    pub(super) const fn name(&self) -> ServerState {
+        match self {
+            Self::Line => ServerState::Line,
+            Self::Block { .. } => ServerState::Block,
+            Self::Large(_) => ServerState::LargeBlock,
+            Self::Swallow { .. } => ServerState::Swallow,
+            Self::Over => ServerState::Over,
+        }
+    }
 }
 
 /// A value that is collected without a copy.
@@ -40,7 +55,7 @@ pub(super) struct Large {
     pub(super) segments: Vec<Bytes>,
     pub(super) length: usize,
     left: usize,
-    noreply: bool,
+    owed: Owed,
 }
 
 /// A request that was handed out; its bytes are dropped with the next call.
@@ -75,9 +90,9 @@ impl ServerConnection {
     pub(super) fn step(&mut self, now: Instant) -> Step {
         match &mut self.state {
             State::Line => self.read_line(now),
-            State::Block { line, length, noreply } => {
-                let (line, length, noreply) = (*line, *length, *noreply);
-                self.read_block(line, length, noreply, now)
+            State::Block { line, length, owed } => {
+                let (line, length, owed) = (*line, *length, *owed);
+                self.read_block(line, length, owed, now)
             }
             State::Large(large) => {
                 let have = self.incoming.len().min(large.left).min(SEGMENT);
@@ -100,7 +115,7 @@ impl ServerConnection {
                     return Step::Starved;
                 }
                 let reply = *reply;
-                self.enter(State::Line, now);
+                self.enter(ServerEvent::Swallowed, State::Line, now);
                 self.refused(reply);
                 Step::Again
             }
@@ -114,7 +129,8 @@ impl ServerConnection {
         }
         let newline = self.incoming.find_newline();
         let bytes = self.incoming.bytes();
-        let length = match line::judge(bytes, newline, self.dialect, &self.limits) {
+        let long_gets = self.is_open() && !self.dialect.is_queue();
+        let length = match line::judge(bytes, newline, self.dialect, long_gets, &self.limits) {
             Ok(Some(length)) => length,
             Ok(None) => {
                 self.peer.begin_line(now);
@@ -123,45 +139,72 @@ impl ServerConnection {
             Err(error) => return self.refuse(error, now),
         };
         let text = bytes.get(..length).unwrap_or(bytes);
+        if !self.is_open() {
+            return match request::parse_credentials_line(text) {
+                Ok(data) => {
+                    let request = Request::Authenticate { user: &[], password: &[] };
+                    let owed = Owed::of(&request, self.dialect);
+                    let block = State::Block { line: length, length: data, owed };
+                    self.enter(ServerEvent::BlockAnnounced, block, now);
+                    Step::Again
+                }
+                Err(error) => self.refuse(error, now),
+            };
+        }
         let parsed = match request::parse_line(text, self.dialect, &self.limits) {
             Ok(parsed) => parsed,
             Err(error) => return self.refuse(error, now),
         };
-        let noreply = parsed.request.noreply();
+        let owed = Owed::of(&parsed.request, self.dialect);
         let quits = parsed.request == Request::Quit;
         match parsed.data {
             // It has no answer: the connection ends behind those before it.
             None if quits => {
-                self.enter(State::Over, now);
+                self.enter(ServerEvent::Quit, State::Over, now);
                 Step::Again
             }
             None => {
                 let taken = Taken::InPlace { line: length, data: 0, whole: length };
-                self.take(taken, noreply, now)
+                self.take(ServerEvent::Request, taken, owed, now)
             }
             Some(data) if data <= SEGMENT => {
-                self.enter(State::Block { line: length, length: data, noreply }, now);
+                let block = State::Block { line: length, length: data, owed };
+                self.enter(ServerEvent::BlockAnnounced, block, now);
                 Step::Again
             }
             Some(data) => {
                 let line = self.incoming.take(length);
-                let large = Large { line, segments: Vec::new(), length: data, left: data, noreply };
-                self.enter(State::Large(Box::new(large)), now);
+                let large = Large { line, segments: Vec::new(), length: data, left: data, owed };
+                let block = State::Large(Box::new(large));
+                self.enter(ServerEvent::LargeBlockAnnounced, block, now);
                 Step::Again
             }
         }
     }
 
-    fn read_block(&mut self, line: usize, length: usize, noreply: bool, now: Instant) -> Step {
+    fn read_block(&mut self, line: usize, length: usize, owed: Owed, now: Instant) -> Step {
         let whole = line + length + BLOCK_END;
         let Some(block) = self.incoming.bytes().get(line..whole) else {
             return Step::Starved;
         };
-        if request::split_block(block).is_none() {
-            return self.refuse(request::bad_block(noreply, self.dialect, whole), now);
+        let data = request::split_block(block);
+        if !self.is_open() {
+            let fault = match data.map(request::split_credentials) {
+                Some(Some(_)) => None,
+                Some(None) => Some(Fault::BadCredentials),
+                None => Some(Fault::BadCredentialsEnd),
+            };
+            if let Some(fault) = fault {
+                return self.refuse(RequestError::new(fault, self.dialect, false, whole), now);
+            }
+            self.admit(ServerEvent::Credentials);
+            // What follows depends on whether the peer is let in.
+            self.held = true;
+        } else if data.is_none() {
+            return self.refuse(request::bad_block(owed.noreply(), self.dialect, whole), now);
         }
         let taken = Taken::InPlace { line, data: length, whole };
-        self.take(taken, noreply, now)
+        self.take(ServerEvent::BlockComplete, taken, owed, now)
     }
 
     fn end_large(&mut self, now: Instant) -> Step {
@@ -170,23 +213,29 @@ impl ServerConnection {
         };
         let legal = request::split_block(end).is_some();
         self.incoming.consume(BLOCK_END);
-        let State::Large(large) = core::mem::replace(&mut self.state, State::Line) else {
-            return Step::Again;
-        };
-        if legal {
-            let noreply = large.noreply;
-            self.take(Taken::Large(large), noreply, now)
-        } else {
+        if !legal {
             // Line and block have left the buffer already.
-            self.refuse(request::bad_block(large.noreply, self.dialect, 0), now)
+            let noreply = matches!(&self.state, State::Large(large) if large.owed.noreply());
+            return self.refuse(request::bad_block(noreply, self.dialect, 0), now);
+        }
+        match self.enter(ServerEvent::BlockComplete, State::Line, now) {
+            State::Large(large) => {
+                let owed = large.owed;
+                self.hand_out(Taken::Large(large), owed)
+            }
+            _ => Step::Again,
         }
     }
 
+    fn take(&mut self, event: ServerEvent, taken: Taken, owed: Owed, now: Instant) -> Step {
+        self.enter(event, State::Line, now);
+        self.hand_out(taken, owed)
+    }
+
     /// Hands a request out: it takes its place in the order of answers.
-    fn take(&mut self, taken: Taken, noreply: bool, now: Instant) -> Step {
+    fn hand_out(&mut self, taken: Taken, owed: Owed) -> Step {
         self.taken = Some(taken);
-        self.unanswered.push_back(Place::Request { noreply });
-        self.enter(State::Line, now);
+        self.unanswered.push_back(Place::Request(owed));
         Step::Request
     }
 
@@ -202,10 +251,10 @@ impl ServerConnection {
         match error.recovery {
             Recovery::Skip(left) => {
                 let reply = error.reply;
-                self.enter(State::Swallow { left, reply }, now);
+                self.enter(ServerEvent::Refused, State::Swallow { left, reply }, now);
             }
             Recovery::Close => {
-                self.enter(State::Over, now);
+                self.enter(ServerEvent::Fatal, State::Over, now);
                 self.refused(error.reply);
             }
         }
@@ -220,9 +269,21 @@ impl ServerConnection {
         }
     }
 
-    pub(super) fn enter(&mut self, state: State, now: Instant) {
-        self.state = state;
+    /// Goes where the event leads, as the table says; the state that was left.
+    pub(super) fn change(&mut self, event: ServerEvent, state: State) -> State {
+        debug_assert_eq!(
+            states::next(states::SERVER, self.state.name(), &event),
+            Some(state.name()),
+            "{event:?} in {:?}",
+            self.state
+        );
+        core::mem::replace(&mut self.state, state)
+    }
+
+    /// The same, and the peer's clock starts anew.
+    pub(super) fn enter(&mut self, event: ServerEvent, state: State, now: Instant) -> State {
         self.peer = PeerClock::start(now);
+        self.change(event, state)
     }
 
     /// The request that was handed out, read again from its bytes.
@@ -236,6 +297,11 @@ impl ServerConnection {
                 (&large.line[..], super::Data::of_segments(&large.segments, large.length))
             }
         };
+        if self.access == ServerState::Verifying {
+            let block = data.chunks().next().unwrap_or_default();
+            let (user, password) = request::split_credentials(block)?;
+            return Some((Request::Authenticate { user, password }, super::Data::new(&[])));
+        }
         let parsed = request::parse_line(line, self.dialect, &self.limits).ok()?;
         Some((parsed.request, data))
     }

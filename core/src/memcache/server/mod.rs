@@ -3,6 +3,7 @@
 mod clock;
 mod data;
 mod input;
+mod owed;
 
 use alloc::collections::VecDeque;
 
@@ -10,9 +11,13 @@ use bytes::{Bytes, BytesMut};
 
 use self::clock::{PeerClock, WriteClock};
 use self::input::{State, Step, Taken};
+use self::owed::Place;
 use super::Dialect;
+use super::command::Command;
+use super::meta::{MetaCode, MetaFlags};
 use super::request::{Fault, Request};
-use super::response::{self, Response};
+use super::response::{self, Kind, Response};
+use super::states::{self, ServerEvent, ServerState};
 use crate::buffer::{Incoming, Outgoing};
 use crate::{Instant, Limits, Timeouts};
 
@@ -41,15 +46,6 @@ pub enum Output<'a> {
     Close,
 }
 
-/// An answer that is owed, in the order of the requests.
-#[derive(Debug)]
-enum Place {
-    /// The application owes it.
-    Request { noreply: bool },
-    /// The connection refused the request; its answer waits for those before it.
-    Refused { reply: &'static str },
-}
-
 /// Whether the adapter has asked for an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -66,21 +62,16 @@ enum Ending {
 /// [`Output::Idle`] or [`Output::Close`]; answer every request that it gives exactly once, in
 /// order. At most [`Limits::pipeline`] requests wait for their answers at a time.
 ///
-/// A request with `noreply` is answered like any other: the connection keeps the answer to itself,
-/// whatever it is, as memcached does. `quit`, and requests that the connection refuses
+/// A request with `noreply` or in quiet mode (the meta flag `q`) is answered like any other: the
+/// connection keeps to itself what the client does not want, as memcached does. `noreply` hides
+/// every answer, errors too; `q` hides `EN` to `mg`, `HD` to `ms`, `md` and `ma`, and `VA` to `ma`,
+/// never an error. `quit`, and requests that the connection refuses
 /// ([`RequestError`](super::request::RequestError)), never reach the application; their effect
 /// takes place in order behind the answers that are owed before them.
 ///
-/// | reading | leaves it by |
-/// |---|---|
-/// | line | end of a line → taken, or block, or large block; refused → swallow, or over; `quit` → over |
-/// | block (up to 64 KiB), large block | its end → taken; a wrong end → swallow, or over |
-/// | taken: a request is with the application | the next poll → line |
-/// | swallow: what is left of a refused request | all of it has come → answered, line |
-/// | over: nothing more is read | all is answered and written → [`Output::Close`] |
-///
-/// Every state leads to *over* by the end of the stream, by a deadline and by
-/// [`close_after_responses`](Self::close_after_responses).
+/// The states are those of [`states::SERVER`](super::states::SERVER). Where the peer has to
+/// authenticate first ([`require_authentication`](Self::require_authentication)), everything else
+/// is refused until it has.
 ///
 /// Deadlines ([`Timeouts`]): `head` from the first byte of a line to its end, `body` from there to
 /// the end of the block, `idle` while nothing is owed to either side, `write` while unsent bytes
@@ -120,6 +111,8 @@ pub struct ServerConnection {
     state: State,
     taken: Option<Taken>,
     unanswered: VecDeque<Place>,
+    /// Which requests are taken: open, locked or verifying.
+    access: ServerState,
     /// Why a request was refused last.
     fault: Option<Fault>,
     /// No request is taken before every one is answered.
@@ -141,12 +134,55 @@ impl ServerConnection {
             state: State::Line,
             taken: None,
             unanswered: VecDeque::new(),
+            access: ServerState::Open,
             fault: None,
             held: false,
             ending: Ending::Open,
             peer: PeerClock::start(now),
             writing: WriteClock::default(),
         }
+    }
+
+    /// Lets the peer in only once it has authenticated (protocol.txt, "Authentication"): until then
+    /// a `set` with credentials is handed out as [`Request::Authenticate`], and everything else is
+    /// answered `CLIENT_ERROR unauthenticated`, `quit` and malformed lines among it. To be called
+    /// before the first bytes; on a connection that is locked already it changes nothing.
+    ///
+    /// ```
+    /// use windhover_core::memcache::request::Request;
+    /// use windhover_core::memcache::response::Response;
+    /// use windhover_core::memcache::{Dialect, Output, ServerConnection};
+    /// use windhover_core::{Instant, Limits, Timeouts};
+    ///
+    /// let now = Instant::default();
+    /// let (limits, timeouts) = (Limits::default(), Timeouts::default());
+    /// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
+    /// connection.require_authentication();
+    /// connection.receive(b"get secret\r\nset - 0 0 9\r\nuser pass\r\n");
+    /// let accepted = match connection.poll_output(now) {
+    ///     Output::Request { request: Request::Authenticate { user, password }, .. } => {
+    ///         (user, password) == (&b"user"[..], &b"pass"[..])
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// };
+    /// assert!(accepted && !connection.is_open());
+    /// connection.respond(&Response::Stored);
+    /// assert!(connection.is_open());
+    /// ```
+    pub fn require_authentication(&mut self) {
+        self.admit(ServerEvent::AuthenticationRequired);
+    }
+
+    /// Whether every request is taken: no authentication was asked for, or it has succeeded.
+    pub fn is_open(&self) -> bool {
+        self.access == ServerState::Open
+    }
+
+    /// Changes who is let in, by the table.
+    fn admit(&mut self, event: ServerEvent) {
+        let next = states::next(states::SERVER, self.access, &event);
+        debug_assert!(next.is_some(), "{event:?} in {:?}", self.access);
+        self.access = next.unwrap_or(self.access);
     }
 
     /// Takes a copy of bytes that came in. An adapter that can read into a buffer uses
@@ -218,8 +254,8 @@ impl ServerConnection {
                         Ending::ShuttingDown => matches!(self.state, State::Line),
                         Ending::EndOfStream => true,
                     };
-                    if over {
-                        self.enter(State::Over, now);
+                    if over && !matches!(self.state, State::Over) {
+                        self.enter(ServerEvent::Ended, State::Over, now);
                     }
                     break;
                 }
@@ -249,33 +285,67 @@ impl ServerConnection {
             && self.outgoing.len() <= self.limits.unsent
     }
 
-    /// Gives one frame of the answer to the oldest unanswered request. `VALUE` and `STAT` frames
-    /// do not end it, any other does. Does nothing when no answer is owed.
+    /// Gives one frame of the answer to the oldest unanswered request. `VALUE`, `STAT` and listing
+    /// frames do not end it, any other does ([`Reply`](response::Reply) has the exceptions:
+    /// `monitor` and `watch`). Does nothing when no answer is owed.
     ///
-    /// A value of some size is better given to [`respond_value`](Self::respond_value).
+    /// A value of some size is better given to [`respond_value`](Self::respond_value) or
+    /// [`respond_meta_value`](Self::respond_meta_value).
     pub fn respond(&mut self, response: &Response<'_>) {
-        let Some(&Place::Request { noreply }) = self.unanswered.front() else {
+        let Some(hidden) = self.frame_is_hidden(response.kind()) else {
             return;
         };
-        if !noreply {
+        if !hidden {
             response::encode(response, self.gather());
         }
-        if response.ends_reply() {
-            self.unanswered.pop_front();
-            self.held &= !self.unanswered.is_empty();
-            self.answer_refused();
-        }
+        self.frame_given(response.kind());
     }
 
     /// Gives a `VALUE` frame of the answer to the oldest unanswered request; a large value leaves
     /// without a copy. End the answer with [`Response::End`].
     pub fn respond_value(&mut self, key: &[u8], flags: u32, cas: Option<u64>, data: Bytes) {
-        let Some(&Place::Request { noreply: false }) = self.unanswered.front() else {
+        if self.frame_is_hidden(Kind::Value) == Some(false) {
+            response::encode_value_line(key, flags, data.len(), cas, self.gather());
+            self.outgoing.put_shared(data);
+            self.outgoing.put(b"\r\n");
+        }
+        self.frame_given(Kind::Value);
+    }
+
+    /// Answers the oldest unanswered request with `VA`, flags and a value; a large value leaves
+    /// without a copy.
+    pub fn respond_meta_value(&mut self, flags: MetaFlags<'_>, data: Bytes) {
+        if self.frame_is_hidden(Kind::Meta(MetaCode::Value)) == Some(false) {
+            response::encode_meta_value_line(flags, data.len(), self.gather());
+            self.outgoing.put_shared(data);
+            self.outgoing.put(b"\r\n");
+        }
+        self.frame_given(Kind::Meta(MetaCode::Value));
+    }
+
+    /// Whether a frame of the next answer is kept from the peer; `None` where none is owed.
+    fn frame_is_hidden(&self, frame: Kind) -> Option<bool> {
+        match self.unanswered.front() {
+            Some(Place::Request(owed)) => Some(owed.hides(frame)),
+            _ => None,
+        }
+    }
+
+    /// The application has given a frame.
+    fn frame_given(&mut self, frame: Kind) {
+        let Some(Place::Request(owed)) = self.unanswered.front_mut() else {
             return;
         };
-        response::encode_value_line(key, flags, data.len(), cas, self.gather());
-        self.outgoing.put_shared(data);
-        self.outgoing.put(b"\r\n");
+        if !owed.ends_with(frame) {
+            return;
+        }
+        if owed.reply().command() == Command::Authenticate {
+            let accepted = frame == Kind::Stored;
+            self.admit(if accepted { ServerEvent::Accepted } else { ServerEvent::Denied });
+        }
+        self.unanswered.pop_front();
+        self.held &= !self.unanswered.is_empty();
+        self.answer_refused();
     }
 
     /// The block that answers are gathered in.
@@ -295,7 +365,7 @@ impl ServerConnection {
     /// [`Request::Shutdown`].
     pub fn close_after_responses(&mut self) {
         self.unanswered.clear();
-        self.state = State::Over;
+        self.change(ServerEvent::Closed, State::Over);
     }
 
     /// Writes the answers to refused requests that are next in order.

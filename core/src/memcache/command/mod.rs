@@ -1,0 +1,291 @@
+//! The one table of commands: verb, dialects, arguments, data block, legal replies.
+//!
+//! Parsing dispatches from it, encoding takes its verbs from it, and `docs/commands.md` is drawn
+//! from it. A new command is a row of [`TABLE`], a variant of
+//! [`Request`](super::request::Request) and, where its arguments have a shape that no other command
+//! has, one of [`Arguments`] with a line in the parser and one in the encoder.
+
+mod table;
+
+use super::Dialect;
+use super::meta::MetaCode;
+use super::response::Kind;
+
+pub use table::TABLE;
+
+/// A command by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "named as the variants of `Request` and the verbs of the table")]
+pub enum Command {
+    Get,
+    Gets,
+    Gat,
+    Gats,
+    Set,
+    Add,
+    Replace,
+    Append,
+    Prepend,
+    Cas,
+    /// The `set` that authenticates.
+    Authenticate,
+    Delete,
+    Incr,
+    Decr,
+    Touch,
+    MetaGet,
+    MetaSet,
+    MetaDelete,
+    MetaArithmetic,
+    MetaDebug,
+    MetaNoop,
+    Version,
+    Verbosity,
+    Stats,
+    FlushAll,
+    CacheMemlimit,
+    Slabs,
+    Lru,
+    LruCrawler,
+    Watch,
+    Extstore,
+    RefreshCerts,
+    Shutdown,
+    Quit,
+    Flush,
+    FlushExpired,
+    FlushAllExpired,
+    Monitor,
+    Confirm,
+    DumpStats,
+    DumpConfig,
+    Roll,
+    Reload,
+    Status,
+}
+
+/// The arguments that follow a verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Arguments {
+    /// None; what stands there all the same is ignored, as by the servers.
+    None,
+    /// `<key>+`
+    Keys,
+    /// `<exptime> <key>*`
+    TouchKeys,
+    /// `<key> <flags> <exptime> <bytes> [noreply]`
+    Store,
+    /// `<key> <flags> <exptime> <bytes> <cas unique> [noreply]`
+    Cas,
+    /// `<key> <flags> <exptime> <bytes>`, none of them looked at but the last
+    Credentials,
+    /// `<key> [0] [noreply]`
+    Delete,
+    /// `<key> <delta> [noreply]`
+    Delta,
+    /// `<key> <exptime> [noreply]`
+    Touch,
+    /// `<key> <flag>*`
+    Meta,
+    /// `<key> <datalen> <flag>*`
+    MetaStore,
+    /// `<key> [b]`
+    MetaDebug,
+    /// `<level> [noreply]`
+    Verbosity,
+    /// `[delay] [noreply]`
+    Delay,
+    /// `<megabytes> [noreply]`
+    Megabytes,
+    /// `[word…]`
+    Words,
+    /// `[word…] [noreply]`, handed on as it is
+    Admin,
+    /// `[graceful]`
+    ShutdownMode,
+    /// `<queue>[/option…]`
+    QueueRead,
+    /// `<queue> <flags> <exptime> <bytes>`
+    QueueStore,
+    /// `<queue>`
+    Queue,
+    /// `[queue…]`
+    Queues,
+    /// `<queue> <seconds> [max]`
+    Monitor,
+    /// `<queue> <count>`
+    Confirm,
+    /// `[word]`
+    OptionalWord,
+}
+
+impl Arguments {
+    /// How they are written.
+    pub const fn form(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Keys => "<key>+",
+            Self::TouchKeys => "<exptime> <key>*",
+            Self::Store => "<key> <flags> <exptime> <bytes> [noreply]",
+            Self::Cas => "<key> <flags> <exptime> <bytes> <cas unique> [noreply]",
+            Self::Credentials => "<key> <flags> <exptime> <bytes>",
+            Self::QueueStore => "<queue> <flags> <exptime> <bytes>",
+            Self::Delete => "<key> [0] [noreply]",
+            Self::Delta => "<key> <delta> [noreply]",
+            Self::Touch => "<key> <exptime> [noreply]",
+            Self::Meta => "<key> <flag>*",
+            Self::MetaStore => "<key> <datalen> <flag>*",
+            Self::MetaDebug => "<key> [b]",
+            Self::Verbosity => "<level> [noreply]",
+            Self::Delay => "[delay] [noreply]",
+            Self::Megabytes => "<megabytes> [noreply]",
+            Self::Words => "[word…]",
+            Self::Admin => "[word…] [noreply]",
+            Self::ShutdownMode => "[graceful]",
+            Self::QueueRead => "<queue>[/option…]",
+            Self::Queue => "<queue>",
+            Self::Queues => "[queue…]",
+            Self::Monitor => "<queue> <seconds> [max]",
+            Self::Confirm => "<queue> <count>",
+            Self::OptionalWord => "[word]",
+        }
+    }
+}
+
+/// How many frames a reply has, and which one ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReplyForm {
+    /// One frame.
+    One,
+    /// Any number of `VALUE`, `STAT` or listing frames, then `END`; or one other frame.
+    Many,
+    /// As [`Many`](Self::Many) with a single `VALUE` at most, over and over, until an `END` that no
+    /// `VALUE` precedes.
+    Monitor,
+    /// `OK`, then lines until the connection is closed; or one error.
+    Endless,
+    /// None: the connection is closed. An error may come all the same.
+    Nothing,
+}
+
+/// One row of the table: what there is to know about a command in a dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Row {
+    /// The command.
+    pub command: Command,
+    /// How it is written, in lower case.
+    pub verb: &'static str,
+    /// The dialects that have it in this form.
+    pub dialects: &'static [Dialect],
+    /// What follows the verb.
+    pub arguments: Arguments,
+    /// Whether a data block follows the line.
+    pub data: bool,
+    /// How its reply is built.
+    pub form: ReplyForm,
+    /// The frames that may answer it. The three error lines may answer anything.
+    pub replies: &'static [Kind],
+    /// The answers that the meta flag `q` hides, as memcached 1.6.18 does.
+    pub quiet: &'static [MetaCode],
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// The section of protocol.txt, or of another server's documents, that it follows.
+    pub source: &'static str,
+}
+
+impl Row {
+    /// Whether a frame of that kind may be (part of) the answer.
+    pub fn allows(&self, reply: Kind) -> bool {
+        reply.is_error() || self.replies.contains(&reply)
+    }
+}
+
+/// The row of a command, where the dialect has it.
+pub fn row(command: Command, dialect: Dialect) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.command == command && row.dialects.contains(&dialect))
+}
+
+/// The row of a verb as it stands on the line: lower case in memcached's dialect, any in a queue's.
+pub fn find(verb: &[u8], dialect: Dialect) -> Option<&'static Row> {
+    TABLE.iter().find(|row| {
+        let found = if dialect.is_queue() {
+            row.verb.as_bytes().eq_ignore_ascii_case(verb)
+        } else {
+            row.verb.as_bytes() == verb
+        };
+        found && row.dialects.contains(&dialect)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Command as C;
+    use Dialect::{Darner, Kestrel, Memcached, Siberite};
+    use Kind as K;
+
+    #[test]
+    fn a_verb_has_one_row_in_a_dialect_and_is_in_lower_case() {
+        for (at, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.verb, row.verb.to_ascii_lowercase());
+            assert!(!row.summary.is_empty() && !row.source.is_empty());
+            for &dialect in row.dialects {
+                assert_eq!(super::row(row.command, dialect), Some(row));
+                if row.command == C::Authenticate {
+                    continue;
+                }
+                assert_eq!(find(row.verb.as_bytes(), dialect), Some(row));
+                for other in &TABLE[at + 1..] {
+                    let same = row.verb == other.verb && other.dialects.contains(&dialect);
+                    assert!(!same || other.command == C::Authenticate, "{row:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn case_matters_to_memcached_alone() {
+        assert_eq!(find(b"GET", Memcached), None);
+        for dialect in [Kestrel, Darner, Siberite] {
+            assert_eq!(find(b"GeT", dialect).map(|row| row.command), Some(C::Get));
+        }
+        assert_eq!(find(b"flush", Memcached), None);
+    }
+
+    #[test]
+    fn a_dialect_has_its_own_commands() {
+        for (verb, having) in [
+            ("monitor", &[Kestrel][..]),
+            ("quit", &[Memcached, Kestrel, Siberite]),
+            ("delete", &[Memcached, Kestrel, Darner, Siberite]),
+            ("mg", &[Memcached]),
+            ("dump_config", &[Kestrel]),
+        ] {
+            for dialect in Dialect::ALL {
+                let found = find(verb.as_bytes(), dialect).is_some();
+                assert_eq!(found, having.contains(&dialect), "{verb} {dialect:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn errors_may_answer_anything() {
+        for row in TABLE {
+            assert!(row.allows(K::ServerError));
+            let stored = row.allows(K::Stored) || row.allows(K::Meta(MetaCode::Done));
+            assert!(!row.data || stored);
+        }
+        assert!(!row(C::Get, Memcached).is_some_and(|row| row.allows(K::Stored)));
+    }
+
+    #[test]
+    fn what_is_hidden_may_be_answered() {
+        for row in TABLE {
+            assert!(row.quiet.iter().all(|&code| row.replies.contains(&K::Meta(code))));
+        }
+    }
+}

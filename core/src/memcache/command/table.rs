@@ -1,0 +1,178 @@
+//! The rows.
+
+use super::{Arguments, Command, ReplyForm, Row};
+use crate::memcache::Dialect::{self, Darner, Kestrel, Memcached, Siberite};
+use crate::memcache::meta::MetaCode;
+use crate::memcache::response::Kind;
+
+use Arguments as A;
+use Command as C;
+use Kind as K;
+use MetaCode as M;
+use ReplyForm as R;
+
+const CACHE: &[Dialect] = &[Memcached];
+const QUEUES: &[Dialect] = &[Kestrel, Darner, Siberite];
+const KESTREL: &[Dialect] = &[Kestrel];
+
+const GUIDE: &str = "kestrel's guide, \"Memcache\"";
+
+const fn line(
+    verb: &'static str,
+    command: Command,
+    dialects: &'static [Dialect],
+    arguments: Arguments,
+    form: ReplyForm,
+    replies: &'static [Kind],
+    (summary, source): (&'static str, &'static str),
+) -> Row {
+    Row {
+        command,
+        verb,
+        dialects,
+        arguments,
+        data: false,
+        form,
+        replies,
+        quiet: &[],
+        summary,
+        source,
+    }
+}
+
+const fn with_data(row: Row) -> Row {
+    Row { data: true, ..row }
+}
+
+const fn quiet(row: Row, quiet: &'static [MetaCode]) -> Row {
+    Row { quiet, ..row }
+}
+
+const STORED: &[Kind] = &[K::Stored, K::NotStored];
+
+const fn store(verb: &'static str, command: Command, summary: &'static str) -> Row {
+    with_data(line(verb, command, CACHE, A::Store, R::One, STORED, (summary, "Storage commands")))
+}
+
+const fn admin(
+    verb: &'static str,
+    command: Command,
+    form: ReplyForm,
+    replies: &'static [Kind],
+    about: (&'static str, &'static str),
+) -> Row {
+    line(verb, command, CACHE, A::Admin, form, replies, about)
+}
+
+/// Every command; the search is from the top, so the frequent ones come first.
+#[rustfmt::skip]
+pub static TABLE: &[Row] = &[
+    line("get", C::Get, CACHE, A::Keys, R::Many, &[K::Value, K::End],
+        ("fetches items", "Retrieval command")),
+    store("set", C::Set, "stores an item, whatever was there"),
+    line("get", C::Get, QUEUES, A::QueueRead, R::Many, &[K::Value, K::End],
+        ("takes, opens, confirms, puts back or looks at an item", GUIDE)),
+    with_data(line("set", C::Set, QUEUES, A::QueueStore, R::One, STORED,
+        ("appends an item to a queue", GUIDE))),
+    quiet(line("mg", C::MetaGet, CACHE, A::Meta, R::One,
+        &[K::Meta(M::Value), K::Meta(M::Done), K::Meta(M::Miss)],
+        ("fetches an item and what is known of it", "Meta Get")), &[M::Miss]),
+    quiet(with_data(line("ms", C::MetaSet, CACHE, A::MetaStore, R::One,
+        &[K::Meta(M::Done), K::Meta(M::NotStored), K::Meta(M::Exists), K::Meta(M::NotFound)],
+        ("stores an item", "Meta Set"))), &[M::Done]),
+    quiet(line("md", C::MetaDelete, CACHE, A::Meta, R::One,
+        &[K::Meta(M::Done), K::Meta(M::NotFound), K::Meta(M::Exists), K::Meta(M::NotStored)],
+        ("deletes an item or marks it stale", "Meta Delete")), &[M::Done]),
+    quiet(line("ma", C::MetaArithmetic, CACHE, A::Meta, R::One,
+        &[K::Meta(M::Done), K::Meta(M::Value), K::Meta(M::NotFound), K::Meta(M::NotStored), K::Meta(M::Exists)],
+        ("adds to a number or subtracts from it", "Meta Arithmetic")), &[M::Done, M::Value]),
+    line("mn", C::MetaNoop, CACHE, A::None, R::One, &[K::MetaNoop],
+        ("answers: a mark behind quiet requests", "Meta No-Op")),
+    line("me", C::MetaDebug, CACHE, A::MetaDebug, R::One, &[K::MetaDebug, K::Meta(M::Miss)],
+        ("tells what is known of an item", "Meta Debug")),
+    line("gets", C::Gets, CACHE, A::Keys, R::Many, &[K::Value, K::End],
+        ("fetches items with their cas uniques", "Retrieval command")),
+    line("gat", C::Gat, CACHE, A::TouchKeys, R::Many, &[K::Value, K::End],
+        ("fetches items and sets their exptime", "Get And Touch")),
+    line("gats", C::Gats, CACHE, A::TouchKeys, R::Many, &[K::Value, K::End],
+        ("fetches items with their cas uniques and sets their exptime", "Get And Touch")),
+    store("add", C::Add, "stores an item only where none was there"),
+    store("replace", C::Replace, "stores an item only where one was there"),
+    store("append", C::Append, "puts data behind what is there"),
+    store("prepend", C::Prepend, "puts data before what is there"),
+    with_data(line("cas", C::Cas, CACHE, A::Cas, R::One,
+        &[K::Stored, K::Exists, K::NotFound, K::NotStored],
+        ("stores an item only where it has not changed", "Storage commands"))),
+    with_data(line("set", C::Authenticate, CACHE, A::Credentials, R::One, &[K::Stored],
+        ("authenticates: the first `set` where the server asks for it; the block is `<user> <password>`", "Authentication"))),
+    line("delete", C::Delete, CACHE, A::Delete, R::One, &[K::Deleted, K::NotFound],
+        ("deletes an item", "Deletion")),
+    line("incr", C::Incr, CACHE, A::Delta, R::One, &[K::Number, K::NotFound],
+        ("adds to a number", "Increment/Decrement")),
+    line("decr", C::Decr, CACHE, A::Delta, R::One, &[K::Number, K::NotFound],
+        ("subtracts from a number", "Increment/Decrement")),
+    line("touch", C::Touch, CACHE, A::Touch, R::One, &[K::Touched, K::NotFound],
+        ("sets an item's exptime", "Touch")),
+    line("version", C::Version, CACHE, A::None, R::One, &[K::Version],
+        ("tells the server's version", "Other commands")),
+    line("stats", C::Stats, CACHE, A::Words, R::Many,
+        &[K::Stat, K::Listing, K::End, K::Reset, K::Ok],
+        ("tells statistics, by argument: none, `settings`, `items`, `sizes`, `slabs`, `conns`, `detail`, `cachedump`, `reset`", "Statistics")),
+    line("flush_all", C::FlushAll, CACHE, A::Delay, R::One, &[K::Ok],
+        ("invalidates every item, now or later", "Other commands")),
+    line("verbosity", C::Verbosity, CACHE, A::Verbosity, R::One, &[K::Ok],
+        ("sets how much is logged", "Other commands")),
+    line("quit", C::Quit, CACHE, A::None, R::Nothing, &[],
+        ("closes the connection", "Other commands")),
+    line("shutdown", C::Shutdown, CACHE, A::ShutdownMode, R::Nothing, &[K::Line],
+        ("stops the server, where that is allowed", "Other commands")),
+    line("cache_memlimit", C::CacheMemlimit, CACHE, A::Megabytes, R::One, &[K::Ok, K::Line],
+        ("sets how much memory the cache may use", "Other commands")),
+    admin("slabs", C::Slabs, R::One, &[K::Ok, K::Line],
+        ("moves memory between slab classes", "Slabs Reassign; Slabs Automove")),
+    admin("lru", C::Lru, R::One, &[K::Ok],
+        ("tunes the LRU", "LRU Tuning")),
+    admin("lru_crawler", C::LruCrawler, R::Many,
+        &[K::Ok, K::Line, K::Listing, K::End, K::Meta(M::Miss)],
+        ("controls the LRU crawler; `metadump` and `mgdump` list items", "LRU_Crawler")),
+    admin("watch", C::Watch, R::Endless, &[K::Ok, K::Line, K::Listing],
+        ("turns the connection into a stream of log lines", "Watchers")),
+    admin("extstore", C::Extstore, R::One, &[K::Ok],
+        ("tunes storage on disk", "not in protocol.txt")),
+    admin("refresh_certs", C::RefreshCerts, R::One, &[K::Ok, K::Line],
+        ("reads TLS certificates again", "not in protocol.txt")),
+    line("gets", C::Gets, QUEUES, A::QueueRead, R::Many, &[K::Value, K::End],
+        ("the same as `get`", GUIDE)),
+    line("delete", C::Delete, QUEUES, A::Queue, R::One, &[K::Deleted, K::End],
+        ("deletes a queue; kestrel before 2.4 and siberite answer `END`", GUIDE)),
+    line("flush", C::Flush, QUEUES, A::Queue, R::One, &[K::End],
+        ("drops a queue's items", GUIDE)),
+    line("flush_all", C::FlushAll, QUEUES, A::None, R::One, &[K::Line],
+        ("drops every queue's items", GUIDE)),
+    line("stats", C::Stats, QUEUES, A::Words, R::Many, &[K::Stat, K::End],
+        ("tells statistics", GUIDE)),
+    line("version", C::Version, QUEUES, A::None, R::One, &[K::Version],
+        ("tells the server's version", GUIDE)),
+    line("flush_expired", C::FlushExpired, KESTREL, A::Queue, R::One, &[K::Number],
+        ("drops a queue's items that have expired", "kestrel 2.4")),
+    line("flush_all_expired", C::FlushAllExpired, KESTREL, A::None, R::One, &[K::Number],
+        ("drops every queue's items that have expired", "kestrel 2.4")),
+    line("monitor", C::Monitor, KESTREL, A::Monitor, R::Monitor, &[K::Value, K::End],
+        ("hands out items as they arrive, as open reads", GUIDE)),
+    line("confirm", C::Confirm, KESTREL, A::Confirm, R::One, &[K::End],
+        ("closes open reads", GUIDE)),
+    line("dump_stats", C::DumpStats, KESTREL, A::Queues, R::Many, &[K::Listing, K::End],
+        ("tells statistics by queue, to people", GUIDE)),
+    line("dump_config", C::DumpConfig, KESTREL, A::Queues, R::Many, &[K::Listing, K::End],
+        ("tells the configuration by queue, to people", "kestrel's guide, \"Configuration\"")),
+    line("status", C::Status, KESTREL, A::OptionalWord, R::One, &[K::Line, K::End],
+        ("tells or sets the server's status", "kestrel's guide, \"Server Status\"")),
+    line("reload", C::Reload, KESTREL, A::None, R::One, &[K::Line],
+        ("reads the configuration again", GUIDE)),
+    line("roll", C::Roll, KESTREL, A::Queue, R::One, &[K::End],
+        ("begins a new journal file", "kestrel before 2.4")),
+    line("shutdown", C::Shutdown, KESTREL, A::None, R::Nothing, &[],
+        ("stops the server", GUIDE)),
+    line("quit", C::Quit, &[Kestrel, Siberite], A::None, R::Nothing, &[],
+        ("closes the connection", GUIDE)),
+];

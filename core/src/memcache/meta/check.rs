@@ -1,0 +1,144 @@
+//! The flags of a request, checked in the order in which memcached checks them.
+
+use core::fmt;
+
+use super::{ArithmeticMode, MetaFlags, SetMode, TokenRule, decodes, flag_row};
+use crate::memcache::command::Command;
+use crate::memcache::number;
+
+/// The longest token of the flag `O`.
+const OPAQUE_MOST: usize = 31;
+
+/// What is wrong with a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FlagFault {
+    /// No command has a flag of that letter.
+    Unknown,
+    /// It stands there twice; or it is no letter at all.
+    Duplicate,
+    /// The token is no number in range.
+    BadNumber,
+    /// The token of `O` is longer than 31 bytes.
+    OpaqueTooLong,
+    /// The token of `M` is not one letter.
+    ModeLength,
+    /// The command has no mode of that letter.
+    UnknownMode,
+    /// `b` is there, but the key is no base64.
+    KeyNotBase64,
+}
+
+impl fmt::Display for FlagFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "no command knows it",
+            Self::Duplicate => "it is given twice, or is no letter: give each flag once",
+            Self::BadNumber => "its token is not a decimal number in range",
+            Self::OpaqueTooLong => "its token is longer than 31 bytes: shorten it",
+            Self::ModeLength => "its token is not one letter",
+            Self::UnknownMode => "the command has no such mode",
+            Self::KeyNotBase64 => "the key is no base64: encode it, or leave the flag out",
+        })
+    }
+}
+
+/// The flag that is wrong, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) letter: u8,
+    pub(crate) fault: FlagFault,
+}
+
+/// Checks every flag; a fault that memcached would report over another is reported over it.
+pub(crate) fn check(key: &[u8], flags: MetaFlags<'_>, command: Command) -> Result<(), Refusal> {
+    let mut seen = 0u128;
+    let mut wrong = None;
+    let mut late = None;
+    for flag in flags {
+        let letter = flag.letter;
+        let refusal = |fault| Refusal { letter, fault };
+        let bit = 1u128.checked_shl(u32::from(letter)).unwrap_or_default();
+        if letter >= 127 || seen & bit != 0 {
+            return Err(refusal(FlagFault::Duplicate));
+        }
+        seen |= bit;
+        let Some(row) = flag_row(letter) else {
+            return Err(refusal(FlagFault::Unknown));
+        };
+        let legal = match row.token {
+            TokenRule::None if letter == b'b' => decodes(key),
+            TokenRule::None | TokenRule::Text => true,
+            TokenRule::Opaque => {
+                if flag.token.len() > OPAQUE_MOST && late.is_none() {
+                    late = Some(refusal(FlagFault::OpaqueTooLong));
+                }
+                true
+            }
+            TokenRule::Seconds => flag.signed().is_some(),
+            TokenRule::Unsigned32 => number::unsigned_32(flag.token).is_some(),
+            TokenRule::Unsigned64 => flag.unsigned().is_some(),
+            TokenRule::Mode => {
+                let known = match command {
+                    Command::MetaSet => SetMode::of_token(flag.token).is_some(),
+                    Command::MetaArithmetic => ArithmeticMode::of_token(flag.token).is_some(),
+                    _ => true,
+                };
+                if !known {
+                    late = Some(refusal(FlagFault::UnknownMode));
+                }
+                flag.token.len() == 1
+            }
+        };
+        if legal {
+            continue;
+        }
+        match row.token {
+            // memcached keeps the message of an earlier fault.
+            TokenRule::Unsigned32 => wrong = wrong.or(Some(refusal(FlagFault::BadNumber))),
+            TokenRule::None => wrong = Some(refusal(FlagFault::KeyNotBase64)),
+            TokenRule::Mode => wrong = Some(refusal(FlagFault::ModeLength)),
+            _ => wrong = Some(refusal(FlagFault::BadNumber)),
+        }
+    }
+    wrong.or(late).map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(flags: &[u8], command: Command) -> Option<(u8, FlagFault)> {
+        check(b"key", MetaFlags::new(flags), command).err().map(|found| (found.letter, found.fault))
+    }
+
+    #[test]
+    fn the_fault_that_memcached_reports() {
+        use Command::{MetaArithmetic as Ma, MetaGet as Mg, MetaSet as Ms};
+        use FlagFault::{BadNumber, Duplicate, KeyNotBase64, ModeLength, OpaqueTooLong, Unknown};
+        let long = [b'O'; 33];
+        let long_and_mode = [&long[..], b" MX"].concat();
+        for (flags, command, expected) in [
+            (&b"v t k"[..], Mg, None),
+            (b"Txx v v", Mg, Some((b'v', Duplicate))),
+            (b"Txx !", Mg, Some((b'!', Unknown))),
+            (b"\x80", Mg, Some((0x80, Duplicate))),
+            (b"W", Mg, Some((b'W', Unknown))),
+            (b"Jx Dx", Mg, Some((b'D', BadNumber))),
+            (b"Tx Fx", Mg, Some((b'T', BadNumber))),
+            (b"F", Mg, Some((b'F', BadNumber))),
+            (b"b", Mg, Some((b'b', KeyNotBase64))),
+            (b"MX", Mg, None),
+            (b"M", Mg, Some((b'M', ModeLength))),
+            (b"MX", Ms, Some((b'M', FlagFault::UnknownMode))),
+            (b"ME", Ma, Some((b'M', FlagFault::UnknownMode))),
+            (b"M+", Ma, None),
+            (b"Mincr", Ma, Some((b'M', ModeLength))),
+            (&long[1..], Mg, None),
+            (&long, Mg, Some((b'O', OpaqueTooLong))),
+            (&long_and_mode, Ms, Some((b'M', FlagFault::UnknownMode))),
+        ] {
+            assert_eq!(fault(flags, command), expected, "{}", flags.escape_ascii());
+        }
+    }
+}

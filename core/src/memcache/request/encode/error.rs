@@ -1,0 +1,99 @@
+//! Why a request was not encoded.
+
+use core::fmt;
+
+use crate::memcache::command::Command;
+use crate::memcache::kestrel::{QueueNameError, ReadError};
+use crate::memcache::request::Fault;
+
+/// Why a request was not encoded. Nothing was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The dialect has no such command in this form.
+    NotInDialect {
+        /// The command.
+        command: Command,
+    },
+    /// A retrieval without keys.
+    NoKeys,
+    /// A key without bytes.
+    EmptyKey,
+    /// A key above the limit.
+    KeyTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A key (or another argument) holds white space or a control character, which would end it
+    /// and could start another command.
+    ForbiddenByte {
+        /// The first such byte.
+        byte: u8,
+        /// Where it stands.
+        at: usize,
+    },
+    /// Kestrel answers all the same, and the answer would be taken for the next request's.
+    NoreplyNotKnown,
+    /// The value is above the limit.
+    ValueTooLarge {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A number of seconds or of items above what kestrel takes, 2^31 - 1.
+    CountTooLarge {
+        /// The number.
+        count: u32,
+    },
+    /// A meta command with a flag that servers would refuse.
+    Flags(Fault),
+    /// Data was given, but the command takes none.
+    DataNotTaken,
+    /// The queue cannot have that name.
+    QueueName(QueueNameError),
+    /// The read's time to wait cannot be written.
+    Read(ReadError),
+    /// A line that servers would not take (`limits.line`, `limits.get_line`): ask for fewer keys.
+    LineTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInDialect { command } => {
+                write!(f, "the dialect has no such form of the command {command:?}")
+            }
+            Self::NoKeys => f.write_str("no key is given: give at least one"),
+            Self::EmptyKey => f.write_str("a key is empty: it takes at least one byte"),
+            Self::KeyTooLong { length } => {
+                write!(f, "a key is {length} bytes long: shorten it to the limit")
+            }
+            Self::ForbiddenByte { byte, at } => write!(
+                f,
+                "byte {at} of a key or argument is '{}', but white space and control characters end it: escape or hash it",
+                byte.escape_ascii()
+            ),
+            Self::NoreplyNotKnown => {
+                f.write_str("kestrel does not know 'noreply' and answers: wait for the answer")
+            }
+            Self::ValueTooLarge { length } => {
+                write!(f, "the value is {length} bytes long, above the limit: split it")
+            }
+            Self::CountTooLarge { count } => {
+                write!(f, "{count} is more than kestrel takes: use at most 2147483647")
+            }
+            Self::Flags(fault) => fault.fmt(f),
+            Self::DataNotTaken => f.write_str("data is given to a command that takes none"),
+            Self::QueueName(error) => error.fmt(f),
+            Self::Read(error) => error.fmt(f),
+            Self::LineTooLong { length } => write!(
+                f,
+                "the line is {length} bytes long, above the limit: ask for fewer keys at a time"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}

@@ -1,0 +1,91 @@
+//! Where a reply ends.
+
+use super::Kind;
+use crate::memcache::command::{self, ReplyForm};
+use crate::memcache::request::Request;
+use crate::memcache::{Dialect, command::Command};
+
+/// Follows one reply, frame by frame, to its end. Both roles need it: which frame is the last
+/// depends on the request, and for `monitor` and `watch` on the frames before it.
+///
+/// ```
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::request::Request;
+/// use windhover_core::memcache::response::{Kind, Reply};
+///
+/// let monitor = Request::Monitor { queue: b"jobs", seconds: 10, max: None };
+/// let mut reply = Reply::to(&monitor, Dialect::Kestrel);
+/// assert!(!reply.ends_with(Kind::Value));
+/// assert!(!reply.ends_with(Kind::End)); // of the item
+/// assert!(reply.ends_with(Kind::End)); // of the time
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    command: Command,
+    form: ReplyForm,
+    /// `stats sizes_enable` and `stats sizes_disable`: memcached sends no `END`.
+    without_end: bool,
+    after_value: bool,
+}
+
+impl Reply {
+    /// The reply to that request.
+    pub fn to(request: &Request<'_>, dialect: Dialect) -> Self {
+        let command = request.command();
+        let form = command::row(command, dialect).map_or(ReplyForm::One, |row| row.form);
+        let without_end = !dialect.is_queue()
+            && matches!(request, Request::Stats { arguments: b"sizes_enable" | b"sizes_disable" });
+        Self { command, form, without_end, after_value: false }
+    }
+
+    /// What is answered.
+    pub const fn command(&self) -> Command {
+        self.command
+    }
+
+    /// Whether the `END` of this reply is not sent, as memcached forgets it behind `stats
+    /// sizes_enable` and `stats sizes_disable`: the `STAT` line is all.
+    pub const fn is_without_end(&self) -> bool {
+        self.without_end
+    }
+
+    /// Takes note of the next frame; whether it is the last.
+    pub fn ends_with(&mut self, frame: Kind) -> bool {
+        let after_value = core::mem::replace(&mut self.after_value, frame == Kind::Value);
+        match frame {
+            Kind::Value | Kind::Listing => false,
+            Kind::Stat => self.without_end,
+            Kind::End if self.form == ReplyForm::Monitor => !after_value,
+            Kind::Ok if self.form == ReplyForm::Endless => false,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(request: &Request<'_>, dialect: Dialect, frames: &[Kind]) -> std::vec::Vec<bool> {
+        let mut reply = Reply::to(request, dialect);
+        frames.iter().map(|&frame| reply.ends_with(frame)).collect()
+    }
+
+    #[test]
+    fn the_end_depends_on_the_request() {
+        use Kind::{End, Error, Listing, Ok, Stat, Value};
+        let get = Request::Version;
+        assert_eq!(ends(&get, Dialect::Memcached, &[Value, Stat, End]), [false, false, true]);
+        let watch = Request::Admin { command: Command::Watch, arguments: b"", noreply: false };
+        assert_eq!(ends(&watch, Dialect::Memcached, &[Ok, Listing, Error]), [false, false, true]);
+        let sizes = Request::Stats { arguments: b"sizes_enable" };
+        assert_eq!(ends(&sizes, Dialect::Memcached, &[Stat]), [true]);
+        assert!(Reply::to(&sizes, Dialect::Memcached).is_without_end());
+        let monitor = Request::Monitor { queue: b"q", seconds: 1, max: Some(2) };
+        assert_eq!(
+            ends(&monitor, Dialect::Kestrel, &[Value, End, Value, End, End]),
+            [false, false, false, false, true]
+        );
+        assert_eq!(ends(&monitor, Dialect::Kestrel, &[Error]), [true]);
+    }
+}

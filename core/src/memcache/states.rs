@@ -1,0 +1,170 @@
+//! The states of a connection and what leads from one to the next, as data: the machines check
+//! themselves against these tables, and the diagrams of the documentation are drawn from them.
+
+/// One way from one state to another, of a machine with states `S` and events `E`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transition<S, E> {
+    /// Where it starts.
+    pub from: S,
+    /// What happens.
+    pub event: E,
+    /// Where it leads.
+    pub to: S,
+    /// What the connection does on the way.
+    pub action: &'static str,
+}
+
+/// Where that event leads from that state, as the table says.
+pub fn next<S: Copy + PartialEq, E: PartialEq>(
+    table: &[Transition<S, E>],
+    from: S,
+    event: &E,
+) -> Option<S> {
+    table.iter().find(|row| row.from == from && row.event == *event).map(|row| row.to)
+}
+
+/// A state of the server role. A connection is in two at a time: one of reading (the first five),
+/// one of access (the others).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ServerState {
+    /// Between requests, or in a line that is not complete. The first state.
+    Line,
+    /// In a data block of up to 64 KiB.
+    Block,
+    /// In a longer data block.
+    LargeBlock,
+    /// In what is left of a refused request, which is dropped.
+    Swallow,
+    /// Nothing more is read; what is owed is answered and written, then the connection closes.
+    Over,
+    /// Every request is taken. The first state, unless authentication is asked for.
+    Open,
+    /// Only credentials are taken.
+    Locked,
+    /// The application looks at credentials; nothing is taken meanwhile.
+    Verifying,
+}
+
+impl ServerState {
+    /// Whether it is one of reading; else it is one of access.
+    pub const fn is_of_reading(self) -> bool {
+        matches!(self, Self::Line | Self::Block | Self::LargeBlock | Self::Swallow | Self::Over)
+    }
+}
+
+/// What moves the server role on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ServerEvent {
+    /// A line that is a whole request.
+    Request,
+    /// A line with a data block behind it.
+    BlockAnnounced,
+    /// A line with a data block of more than 64 KiB behind it.
+    LargeBlockAnnounced,
+    /// The block is complete and ends as it should.
+    BlockComplete,
+    /// The request is refused, and the connection goes on.
+    Refused,
+    /// The request is refused, and the connection does not go on.
+    Fatal,
+    /// All of the refused request has come.
+    Swallowed,
+    /// `quit`
+    Quit,
+    /// No more will come: the peer's end of stream, or an orderly shut-down between requests.
+    Ended,
+    /// The peer took too long.
+    TimedOut,
+    /// The application ends the connection.
+    Closed,
+    /// The application asks for authentication.
+    AuthenticationRequired,
+    /// A `set` with credentials is complete.
+    Credentials,
+    /// The application answers `STORED`.
+    Accepted,
+    /// The application answers something else.
+    Denied,
+}
+
+use ServerEvent as E;
+use ServerState as S;
+
+const fn way(
+    from: ServerState,
+    event: ServerEvent,
+    to: ServerState,
+    action: &'static str,
+) -> Transition<ServerState, ServerEvent> {
+    Transition { from, event, to, action }
+}
+
+const HAND_OUT: &str = "hands the request out; it takes its place in the order of answers";
+const ANSWER_AND_CLOSE: &str = "the error takes its place in the order of answers";
+const FINISH: &str = "answers what was asked before, then closes";
+
+/// Every transition of the server role.
+#[rustfmt::skip]
+pub static SERVER: &[Transition<ServerState, ServerEvent>] = &[
+    way(S::Line, E::Request, S::Line, HAND_OUT),
+    way(S::Line, E::BlockAnnounced, S::Block, "keeps line and block in one piece"),
+    way(S::Line, E::LargeBlockAnnounced, S::LargeBlock, "takes the block off in segments, without a copy"),
+    way(S::Line, E::Refused, S::Swallow, "drops the line, and the block where its length is known"),
+    way(S::Line, E::Fatal, S::Over, ANSWER_AND_CLOSE),
+    way(S::Line, E::Quit, S::Over, FINISH),
+    way(S::Line, E::Ended, S::Over, FINISH),
+    way(S::Line, E::TimedOut, S::Over, FINISH),
+    way(S::Line, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    way(S::Block, E::BlockComplete, S::Line, HAND_OUT),
+    way(S::Block, E::Refused, S::Swallow, "drops line and block"),
+    way(S::Block, E::Fatal, S::Over, ANSWER_AND_CLOSE),
+    way(S::Block, E::Ended, S::Over, FINISH),
+    way(S::Block, E::TimedOut, S::Over, FINISH),
+    way(S::Block, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    way(S::LargeBlock, E::BlockComplete, S::Line, HAND_OUT),
+    way(S::LargeBlock, E::Refused, S::Swallow, "drops line and block"),
+    way(S::LargeBlock, E::Fatal, S::Over, ANSWER_AND_CLOSE),
+    way(S::LargeBlock, E::Ended, S::Over, FINISH),
+    way(S::LargeBlock, E::TimedOut, S::Over, FINISH),
+    way(S::LargeBlock, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    way(S::Swallow, E::Swallowed, S::Line, "the error, unless `noreply` hides it, takes its place in the order of answers"),
+    way(S::Swallow, E::Ended, S::Over, FINISH),
+    way(S::Swallow, E::TimedOut, S::Over, FINISH),
+    way(S::Swallow, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    way(S::Over, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    way(S::Open, E::AuthenticationRequired, S::Locked, "refuses every request but credentials"),
+    way(S::Locked, E::AuthenticationRequired, S::Locked, "nothing changes"),
+    way(S::Locked, E::Credentials, S::Verifying, "hands the credentials out and takes nothing until they are answered"),
+    way(S::Verifying, E::AuthenticationRequired, S::Verifying, "nothing changes"),
+    way(S::Verifying, E::Accepted, S::Open, "takes every request from now on"),
+    way(S::Verifying, E::Denied, S::Locked, "waits for other credentials"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_leads_one_way_and_stays_in_its_region() {
+        for (at, row) in SERVER.iter().enumerate() {
+            assert_eq!(next(SERVER, row.from, &row.event), Some(row.to));
+            assert_eq!(row.from.is_of_reading(), row.to.is_of_reading());
+            for other in &SERVER[at + 1..] {
+                assert!(row.from != other.from || row.event != other.event, "{row:?}");
+            }
+        }
+        assert_eq!(next(SERVER, S::Over, &E::Request), None);
+    }
+
+    #[test]
+    fn every_state_of_reading_leads_to_the_end() {
+        for from in [S::Line, S::Block, S::LargeBlock, S::Swallow] {
+            for event in [E::Ended, E::TimedOut, E::Closed] {
+                assert_eq!(next(SERVER, from, &event), Some(S::Over));
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! ASCII authentication: who is let in, and what the others are answered.
+
+use bytes::BytesMut;
+use windhover_core::memcache::request::{self, EncodeError, Request};
+use windhover_core::memcache::response::Response;
+use windhover_core::memcache::{Dialect, Output, ServerConnection};
+use windhover_core::{Instant, Limits, Timeouts};
+
+use crate::cache::write_all;
+
+/// What is written and whether the connection is closed when the pieces come one by one; `user` and
+/// `pass` are let in.
+fn serve(pieces: &[&[u8]]) -> (String, bool) {
+    let now = Instant::default();
+    let (limits, timeouts) = (Limits::default(), Timeouts::default());
+    let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
+    connection.require_authentication();
+    let mut written = Vec::new();
+    let mut closed = false;
+    for piece in pieces {
+        connection.receive(piece);
+        loop {
+            let answer = match connection.poll_output(now) {
+                Output::Request {
+                    request: Request::Authenticate { user: b"user", password: b"pass" },
+                    ..
+                } => Response::Stored,
+                Output::Request { request: Request::Authenticate { .. }, .. } => {
+                    Response::ClientError(b"authentication failure")
+                }
+                Output::Request { request: Request::Version, .. } => Response::Version(b"1.6.18"),
+                Output::Request { request, .. } => panic!("{request:?} came through"),
+                Output::Write => {
+                    write_all(&mut connection, &mut written);
+                    continue;
+                }
+                Output::Idle(_) => break,
+                Output::Close => {
+                    closed = true;
+                    break;
+                }
+            };
+            connection.respond(&answer);
+        }
+    }
+    (written.escape_ascii().to_string(), closed)
+}
+
+/// What memcached 1.6.18 answered to the parts up to `|`, each sent on its own: it forgets answers
+/// when they are pipelined on a connection that has not authenticated. `-` is `CLIENT_ERROR
+/// unauthenticated`.
+#[rustfmt::skip]
+const VECTORS: &[(&str, &str)] = &[
+    ("version\r\n", "-"),
+    ("get k\r\n", "-"),
+    ("mn\r\n", "-"),
+    ("quit\r\n", "-"),
+    ("shutdown\r\n", "-"),
+    ("\r\n", "-"),
+    ("add a 0 0 9\r\n", "-"),
+    ("set a 0 0\r\n", "-"),
+    ("set a 0 0 x\r\n", "-"),
+    ("set a 0 0 -1\r\n", "-"),
+    ("set a 0 0 9\r\nuser pass\r\n|version\r\n", "STORED|VERSION 1.6.18"),
+    ("set a 0 0 9 noreply\r\nuser pass\r\n", "STORED"),
+    ("set a x y 9 1 2 3 4\r\nuser pass\r\n", "STORED"),
+    (" set a 0 0 9\nuser pass\r\n", "STORED"),
+    ("set a 0 0 11\r\nuser  pass \r\n", "STORED"),
+    ("set a 0 0 13\r\nuser pass foo\r\n", "STORED"),
+    ("set a 0 0 9\r\nuser pasX\r\n|version\r\n", "CLIENT_ERROR authentication failure|-"),
+    ("set a 0 0 9\r\nuser\tpass\r\n", "CLIENT_ERROR bad authentication token format"),
+    ("set a 0 0 4\r\nuser\r\n", "CLIENT_ERROR bad authentication token format"),
+    ("set a 0 0 0\r\n\r\n", "CLIENT_ERROR bad authentication token format"),
+    ("set a 0 0 7\r\nuser passXX", "CLIENT_ERROR bad command line termination"),
+    ("set a 0 0 9\r\nuser nope\r\n|set a 0 0 9\r\nuser pass\r\n|version\r\n",
+        "CLIENT_ERROR authentication failure|STORED|VERSION 1.6.18"),
+];
+
+#[test]
+fn at_every_split_point() {
+    for (input, answers) in VECTORS {
+        let input = input.replace('|', "").into_bytes();
+        let expected: String = answers
+            .split('|')
+            .map(|answer| if answer == "-" { "CLIENT_ERROR unauthenticated" } else { answer })
+            .flat_map(|answer| [answer, r"\r\n"])
+            .collect();
+        let shown = input.escape_ascii();
+        assert_eq!(serve(&[&input]), (expected.clone(), false), "{shown}");
+        for at in 1..input.len() {
+            let (first, second) = input.split_at(at);
+            assert_eq!(serve(&[first, second]), (expected.clone(), false), "{shown} at {at}");
+        }
+        let bytes: Vec<&[u8]> = input.chunks(1).collect();
+        assert_eq!(serve(&bytes), (expected, false), "{shown}");
+    }
+}
+
+#[test]
+fn a_block_that_is_too_long_is_swallowed() {
+    let input =
+        [&b"set a 0 0 3000\r\n"[..], &[b'x'; 3000], b"\r\nset a 0 0 9\r\nuser pass\r\n"].concat();
+    let expected = r"CLIENT_ERROR bad authentication token format\r\nSTORED\r\n";
+    assert_eq!(serve(&[&input]), (expected.to_owned(), false));
+}
+
+#[test]
+fn other_protocols_and_long_lines_are_closed_upon() {
+    for input in [&b"\x80\0\0\0"[..], b"GET / HTTP/1.1\r\n", b"POST /x\r\n"] {
+        assert_eq!(serve(&[input]), (String::new(), true), "{}", input.escape_ascii());
+    }
+    let gets = [&b"get "[..], &[b'k'; 3000]].concat();
+    assert_eq!(serve(&[&gets]), (r"CLIENT_ERROR line too long\r\n".to_owned(), true));
+}
+
+#[test]
+fn nothing_behind_credentials_is_taken_before_they_are_answered() {
+    let now = Instant::default();
+    let (limits, timeouts) = (Limits::default(), Timeouts::default());
+    let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
+    connection.require_authentication();
+    connection.receive(b"set a 0 0 9\r\nuser pass\r\nversion\r\n");
+    assert!(matches!(
+        connection.poll_output(now),
+        Output::Request { request: Request::Authenticate { .. }, .. }
+    ));
+    assert!(matches!(connection.poll_output(now), Output::Idle(_)));
+    assert!(!connection.is_open());
+    connection.require_authentication();
+    connection.respond(&Response::Stored);
+    assert!(connection.is_open());
+    assert!(matches!(
+        connection.poll_output(now),
+        Output::Request { request: Request::Version, .. }
+    ));
+}
+
+#[test]
+fn what_a_client_sends_lets_it_in() {
+    let encode = |user, password| {
+        let mut out = BytesMut::new();
+        let request = Request::Authenticate { user, password };
+        request::encode(&request, b"", Dialect::Memcached, &Limits::default(), &mut out)
+            .map(|()| out)
+    };
+    let sent = encode(b"user", b"pass").unwrap();
+    assert_eq!(&sent[..], b"set auth 0 0 9\r\nuser pass\r\n");
+    assert_eq!(serve(&[&sent]), (r"STORED\r\n".to_owned(), false));
+    assert_eq!(encode(b"a b", b"c"), Err(EncodeError::ForbiddenByte { byte: b' ', at: 1 }));
+    assert_eq!(encode(b"a", b""), Err(EncodeError::EmptyKey));
+}
