@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cache::CacheArgs;
 use crate::journal::Fsync;
 
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
@@ -16,7 +17,7 @@ Try it:
   windhover serve
 then, from another terminal, the two lines that it prints.
 
-Every flag of `serve` can be set by the environment too: see `windhover serve --help`.
+Every flag of `serve` and `cache` can be set by the environment too: see their `--help`.
 Logs go to standard error; RUST_LOG sets their detail (RUST_LOG=windhover=debug).")]
 #[non_exhaustive]
 pub struct Cli {
@@ -31,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Accept tracking requests by HTTP and serve them from a queue
     Serve(Box<ServeArgs>),
+    /// Serve a cache to memcached's clients
+    Cache(Box<CacheArgs>),
     /// Mend a damaged journal, keeping every whole record
     Repair(RepairArgs),
 }
@@ -160,7 +163,7 @@ pub struct RepairArgs {
     pub data: PathBuf,
 }
 
-fn seconds(value: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
     value
         .parse()
         .ok()

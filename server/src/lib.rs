@@ -4,13 +4,16 @@
 //! The protocols are [`windhover_core`]'s, the sockets are the runtime adapter's. Here is what
 //! makes a server of them: the [`journal`] on the disk, the [`store`] that all connections share,
 //! one endpoint for each listener ([`tracker`], [`queue_client`]), and the command line ([`cli`]).
+//! Apart from all that, [`cache`] is a server of its own, on the same core.
 
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod connections;
 pub mod data;
 pub mod journal;
 mod kestrel_stats;
+pub mod listen;
 pub mod metrics;
 pub mod queue_client;
 pub mod serve;

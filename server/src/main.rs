@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use windhover::cache;
 use windhover::cli::{Cli, Command, RepairArgs};
 use windhover::data::{DataDirectory, DataError};
 use windhover::journal::OpenError;
@@ -27,6 +28,13 @@ fn main() -> ExitCode {
                     );
                 }
                 exit_code(&error)
+            }
+        },
+        Command::Cache(args) => match cache::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("windhover: {error}");
+                ExitCode::FAILURE
             }
         },
         Command::Repair(args) => match repair(&args) {

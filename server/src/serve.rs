@@ -8,21 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::RedirectPolicy;
-use windhover_tokio::{Clock, ServeOptions, Shutdown, serve};
+use windhover_tokio::{Clock, ServeOptions, serve};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
 use crate::data::{DataDirectory, DataError};
 use crate::journal::{Opened, OsDirectory};
+use crate::listen::{self, ListenError};
 use crate::queue_client::QueueClient;
 use crate::store::{Store, StoreCloser};
 use crate::tracker::Tracker;
 
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// Even a server that is stopped in a hurry syncs its journal.
 const CLOSE_AT_LEAST: Duration = Duration::from_secs(5);
 /// How often histograms are kept small.
@@ -36,20 +34,8 @@ pub enum ServeError {
     QueueName(BadName),
     /// The data directory cannot be used.
     Data(DataError),
-    /// An address cannot be listened on.
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The operating system refused something else.
-    System {
-        /// What was asked of it.
-        what: &'static str,
-        /// Why it was refused.
-        source: io::Error,
-    },
+    /// The operating system refused something, or an address cannot be listened on.
+    Listen(ListenError),
 }
 
 impl fmt::Display for ServeError {
@@ -57,16 +43,21 @@ impl fmt::Display for ServeError {
         match self {
             Self::QueueName(bad) => write!(f, "--queue-name: {bad}"),
             Self::Data(error) => error.fmt(f),
-            Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
-            Self::System { what, source } => write!(f, "cannot {what}: {source}"),
+            Self::Listen(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for ServeError {}
 
+impl From<ListenError> for ServeError {
+    fn from(error: ListenError) -> Self {
+        Self::Listen(error)
+    }
+}
+
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
-    move |source| ServeError::System { what, source }
+    move |source| ListenError::System { what, source }.into()
 }
 
 /// Runs the server until SIGTERM or SIGINT.
@@ -75,25 +66,18 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
 /// [`ServeError`] when it cannot start, or cannot note at its end that the stop was clean.
 pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     check_name(args.queue_name.as_bytes()).map_err(ServeError::QueueName)?;
-    raise_descriptor_limit();
+    listen::raise_descriptor_limit();
     let clock = Clock::new();
     let data = DataDirectory::lock(&args.data).map_err(ServeError::Data)?;
     let opened = open(args, &data, clock)?;
     log_recovery(&opened);
     let (store, closer) = Store::start(opened.engine, opened.journal, move || clock.now())
         .map_err(system("start the journal's thread"))?;
-    let seed = getrandom::u64().map_err(|error| ServeError::System {
-        what: "read random bytes",
-        source: io::Error::other(error),
-    })?;
+    let seed = getrandom::u64().map_err(io::Error::other).map_err(system("read random bytes"))?;
     let app = Arc::new(App::new(store, settings(args), seed));
 
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = args.threads {
-        runtime.worker_threads(threads.into());
-    }
-    let runtime = runtime.enable_all().build().map_err(system("start threads"))?;
-    let served = runtime.block_on(listen(args, &app, &data, clock));
+    let runtime = listen::runtime(args.threads.map(usize::from))?;
+    let served = runtime.block_on(serve_all(args, &app, &data, clock));
     // Connections that were cut must not outlive the journal.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let closed = close(closer, args.shutdown_timeout);
@@ -152,20 +136,16 @@ fn settings(args: &ServeArgs) -> Settings {
     }
 }
 
-async fn listen(
+async fn serve_all(
     args: &ServeArgs,
     app: &Arc<App>,
     data: &DataDirectory,
     clock: Clock,
 ) -> Result<(), ServeError> {
-    let http = bind(args.http)?;
-    let queue = bind(args.queue_listen)?;
-    let shutdown = Shutdown::new();
-    windhover_tokio::shut_down_on_signal(&shutdown).map_err(system("catch signals"))?;
-    let addresses = (
-        http.local_addr().map_err(system("read the tracker's address"))?,
-        queue.local_addr().map_err(system("read the queue's address"))?,
-    );
+    let http = listen::bind(args.http)?;
+    let queue = listen::bind(args.queue_listen)?;
+    let addresses = (listen::address(&http)?, listen::address(&queue)?);
+    let shutdown = listen::shut_down_on_signal()?;
     say_ready(args, data.path(), addresses);
 
     let number = AtomicU64::new(0);
@@ -184,7 +164,7 @@ async fn listen(
     let consumers = {
         let app = app.clone();
         let accept = move |_peer, now| QueueClient::new(app.clone(), now);
-        serve(queue, accept, options(args, clock, "queue"), shutdown.clone())
+        serve(queue, accept, options(args, clock, "queue"), shutdown)
     };
     let upkeep = tokio::spawn({
         let app = app.clone();
@@ -196,41 +176,16 @@ async fn listen(
             }
         }
     });
-    let log_signal = tokio::spawn(async move {
-        shutdown.wait().await;
-        tracing::info!("asked to stop: finishing what is in flight");
-    });
     let consumers = tokio::spawn(consumers);
     let tracker = tracker.await;
     let consumers = consumers.await;
     upkeep.abort();
-    log_signal.abort();
-    let cut = tracker.cut + consumers.map_or(0, |report| report.cut);
-    if cut > 0 {
-        tracing::warn!(cut, "connections were cut, because they did not finish in time");
-    }
+    listen::log_cut(tracker.cut + consumers.map_or(0, |report| report.cut));
     Ok(())
 }
 
 fn options(args: &ServeArgs, clock: Clock, listener: &'static str) -> ServeOptions {
-    let mut options = ServeOptions::default();
-    options.connections = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
-    options.shutdown_timeout = args.shutdown_timeout;
-    options.clock = clock;
-    options.on_accept_error = Some(Arc::new(move |error| {
-        tracing::warn!(%error, listener, "a connection could not be accepted; trying again");
-    }));
-    options
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let socket = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    socket().map_err(|source| ServeError::Listen { address, source })
+    listen::options(args.max_connections, args.shutdown_timeout, clock, listener)
 }
 
 /// Tells whoever started the server what it is and how to try it.
@@ -253,18 +208,4 @@ fn say_ready(args: &ServeArgs, data: &Path, (http, queue): (SocketAddr, SocketAd
         fsync = args.fsync,
     );
     let _ = out.flush();
-}
-
-/// As many descriptors as the system allows: the usual soft limit is far below what a front end
-/// needs.
-fn raise_descriptor_limit() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(%error, "the limit of open files could not be raised");
-        }
-    }
 }

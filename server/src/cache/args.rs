@@ -1,0 +1,93 @@
+//! The command line of `windhover cache`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::seconds;
+
+/// Serve a cache to memcached's clients.
+///
+/// It speaks memcached's text protocol, classic and meta commands, and keeps what it is given in
+/// memory: the least recently used items go when the memory is full, all of it when it stops.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Try it:
+  windhover cache
+then, from another terminal, the line that it prints.
+
+Exit codes: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 1 for anything else.")]
+#[non_exhaustive]
+pub struct CacheArgs {
+    /// Where to listen; port 0 takes a free one. Whoever can connect can read, write and flush:
+    /// keep it off public networks
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_LISTEN",
+        default_value = "127.0.0.1:11211",
+        value_name = "ADDRESS"
+    )]
+    pub listen: SocketAddr,
+
+    /// Memory for items, in MiB. An item takes its key, its value and some 150 bytes; connections
+    /// come on top
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_MEMORY",
+        default_value_t = 64,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub memory: u32,
+
+    /// The largest item, in bytes; counts the key, the value and some 60 bytes
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_MAX_ITEM_SIZE",
+        default_value_t = 1024 * 1024,
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u32).range(1024..=1024 * 1024 * 1024)
+    )]
+    pub max_item_size: u32,
+
+    /// Most connections open at a time; others wait
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_MAX_CONNECTIONS",
+        default_value_t = 10_000,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000)
+    )]
+    pub max_connections: u64,
+
+    /// Threads that serve connections; one per processor when not given. With one, items are
+    /// evicted in the exact order of their last use
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_THREADS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    pub threads: Option<u16>,
+
+    /// How long a connection may be silent before it is closed
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_IDLE_TIMEOUT",
+        default_value = "86400",
+        value_name = "SECONDS",
+        value_parser = seconds
+    )]
+    pub idle_timeout: Duration,
+
+    /// How long requests in flight may take at shutdown
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_SHUTDOWN_TIMEOUT",
+        default_value = "10",
+        value_name = "SECONDS",
+        value_parser = seconds
+    )]
+    pub shutdown_timeout: Duration,
+}

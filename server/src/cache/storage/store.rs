@@ -1,0 +1,154 @@
+//! Storing: `set` and its relatives, with and without a cas unique to compare.
+
+use super::{Deadline, Handle, Item, Storage, Time, cost};
+
+/// When a value is stored and what becomes of the one that is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It takes the place of whatever is there.
+    #[default]
+    Set,
+    /// Only where nothing is there.
+    Add,
+    /// Only where something is there.
+    Replace,
+    /// Behind what is there.
+    Append,
+    /// Before what is there.
+    Prepend,
+}
+
+/// How a value is to be stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    /// How it goes with what is there.
+    pub mode: Mode,
+    /// Only where the item has this cas unique; [`Mode::Add`] does not look at it.
+    pub cas: Option<u64>,
+    /// Where the item's cas unique is higher, store the value and mark it stale.
+    pub invalidate: bool,
+    /// The cas unique that the item gets, in place of the next one.
+    pub new_cas: Option<u64>,
+    /// What [`Mode::Append`] and [`Mode::Prepend`] find nothing for is set, with this expiry.
+    pub or_set: Option<Deadline>,
+}
+
+/// Why a value was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreRefused {
+    /// The mode forbids it.
+    NotStored,
+    /// The item has another cas unique.
+    Exists,
+    /// There is no item whose cas unique could be compared.
+    NotFound,
+    /// It is above the limit of one item.
+    TooLarge,
+    /// It is above the memory of the shard.
+    NoMemory,
+}
+
+impl Storage {
+    /// Stores an item under its key. What does not fit in makes room: the least recently used go.
+    ///
+    /// # Errors
+    /// [`StoreRefused`]; what was there is still there, except that [`Mode::Set`] with too large a
+    /// value removes it, lest it be read as the new one.
+    pub fn store(
+        &mut self,
+        hash: u64,
+        item: Item,
+        how: &Store,
+        time: Time,
+    ) -> Result<Handle, StoreRefused> {
+        self.items.compact();
+        let mut found = self.find(hash, item.key(), time);
+        if let Err(refused) = self.check_size(&item) {
+            if how.mode == Mode::Set && how.cas.is_none() {
+                found.map(|handle| self.items.remove(handle));
+            }
+            return Err(refused);
+        }
+        self.counters.cmd_set += 1;
+        let mut item = match how.mode {
+            Mode::Set | Mode::Replace if how.cas.is_some() => self.compare(found, item, how)?,
+            Mode::Set => item,
+            Mode::Replace => found.map(|_| item).ok_or(StoreRefused::NotStored)?,
+            Mode::Add => {
+                if let Some(handle) = found {
+                    self.mark_used(handle, time);
+                    return Err(StoreRefused::NotStored);
+                }
+                item
+            }
+            Mode::Append | Mode::Prepend => self.join(&mut found, item, how)?,
+        };
+        item.cas = how.new_cas.unwrap_or_else(|| self.next_cas());
+        self.put(found, hash, item, time).ok_or(StoreRefused::NoMemory)
+    }
+
+    fn check_size(&mut self, item: &Item) -> Result<(), StoreRefused> {
+        if !self.takes(item) {
+            self.counters.store_too_large += 1;
+            return Err(StoreRefused::TooLarge);
+        }
+        if cost(item) > self.bounds.memory {
+            self.counters.store_no_memory += 1;
+            return Err(StoreRefused::NoMemory);
+        }
+        Ok(())
+    }
+
+    /// The item to store where its predecessor has the cas unique, or a later one and may be
+    /// invalidated.
+    fn compare(
+        &mut self,
+        found: Option<Handle>,
+        mut item: Item,
+        how: &Store,
+    ) -> Result<Item, StoreRefused> {
+        let Some(old) = found.and_then(|handle| self.items.get(handle)) else {
+            self.counters.cas_misses += 1;
+            return Err(StoreRefused::NotFound);
+        };
+        let given = how.cas.unwrap_or_default();
+        if given == old.cas {
+            self.counters.cas_hits += 1;
+            return Ok(item);
+        }
+        self.counters.cas_badval += 1;
+        // 0 is no cas unique: nothing was compared.
+        if !how.invalidate || given == 0 || given > old.cas {
+            return Err(StoreRefused::Exists);
+        }
+        item.expiry = old.expiry;
+        item.marks.stale = true;
+        item.marks.win_sent = old.marks.win_sent;
+        Ok(item)
+    }
+
+    /// The item to store where its value is joined to what is there.
+    fn join(
+        &mut self,
+        found: &mut Option<Handle>,
+        mut item: Item,
+        how: &Store,
+    ) -> Result<Item, StoreRefused> {
+        let Some(old) = found.and_then(|handle| self.items.get(handle)) else {
+            item.expiry = how.or_set.ok_or(StoreRefused::NotStored)?;
+            return Ok(item);
+        };
+        if how.cas.is_some_and(|cas| cas != 0 && cas != old.cas) {
+            return Err(StoreRefused::Exists);
+        }
+        let (first, second) = match how.mode {
+            Mode::Prepend => (item.value(), old.value()),
+            _ => (old.value(), item.value()),
+        };
+        let joined = old.with_value(first.len() + second.len(), [first, second].into_iter());
+        // As in memcached, not an error of its own.
+        self.check_size(&joined).map_err(|_| StoreRefused::NotStored)?;
+        Ok(joined)
+    }
+}
