@@ -108,6 +108,16 @@ pub struct ServeArgs {
     )]
     pub max_connections: u64,
 
+    /// Largest body of a request; events in it have bounds of their own
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_BODY",
+        default_value_t = 10 * 1024 * 1024,
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(1024..=1024 * 1024 * 1024)
+    )]
+    pub max_body: u64,
+
     /// How long an event may wait for the journal before it is answered as not accepted
     #[arg(
         long,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use windhover_core::Limits;
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::RedirectPolicy;
 use windhover_tokio::{Clock, ServeOptions, serve};
@@ -127,7 +128,10 @@ fn log_recovery(opened: &Opened<OsDirectory>) {
 }
 
 fn settings(args: &ServeArgs) -> Settings {
+    let mut limits = Limits::default();
+    limits.body = usize::try_from(args.max_body).unwrap_or(usize::MAX);
     Settings {
+        limits,
         queue_name: args.queue_name.clone().into_bytes(),
         redirects: RedirectPolicy::hosts(args.redirect_hosts.iter().cloned()),
         trusted_hops: args.forwarded_hops,

@@ -11,6 +11,8 @@ const RESERVE_MOST: usize = 64 * 1024;
 /// stopped, so that a line which comes in many pieces is searched once.
 ///
 /// Holds no memory while it is empty and [`release`](Self::release)d: an idle connection is cheap.
+/// What was consumed is not held for the sake of the few bytes behind it: a peer that sent a large
+/// body and the first byte of its next request keeps that byte.
 ///
 /// ```
 /// use windhover_core::buffer::Incoming;
@@ -28,6 +30,9 @@ pub struct Incoming {
     bytes: BytesMut,
     /// The first `searched` bytes hold no newline.
     searched: usize,
+    /// How many bytes were consumed since the memory was last new: at least what lies unused in
+    /// front of `bytes`.
+    consumed: usize,
 }
 
 impl Incoming {
@@ -96,8 +101,15 @@ impl Incoming {
 
     /// Drops the first `n` bytes (or all, when there are fewer).
     pub fn consume(&mut self, n: usize) {
-        self.bytes.advance(n.min(self.bytes.len()));
+        let n = n.min(self.bytes.len());
+        self.bytes.advance(n);
         self.searched = 0;
+        self.consumed = self.consumed.saturating_add(n);
+        // Never more is copied than was consumed before, so that it costs a byte once.
+        if self.consumed > RESERVE_MOST && self.bytes.len() <= self.consumed {
+            self.bytes = BytesMut::from(&self.bytes[..]);
+            self.consumed = 0;
+        }
     }
 
     /// Takes the first `n` bytes (or all, when there are fewer) without copying them.
@@ -135,6 +147,19 @@ mod tests {
         let mut incoming = Incoming::new();
         incoming.read_buffer(usize::MAX);
         assert!(incoming.bytes.capacity() <= 64 * 1024);
+    }
+
+    #[test]
+    fn what_was_consumed_is_not_held_for_the_bytes_behind_it() {
+        const LARGE: usize = 1024 * 1024;
+        for behind in [1, READ + 1, LARGE / 2] {
+            let mut incoming = Incoming::new();
+            incoming.receive(&std::vec![b'x'; LARGE]);
+            incoming.receive(&std::vec![b'y'; behind]);
+            incoming.consume(LARGE);
+            assert_eq!(incoming.len(), behind);
+            assert!(!incoming.bytes.try_reclaim(LARGE), "{behind}");
+        }
     }
 
     #[test]

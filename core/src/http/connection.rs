@@ -63,8 +63,9 @@ pub enum Output<'a> {
 ///
 /// "Room" is fewer than [`Limits::pipeline`] unanswered requests, and at most [`Limits::unsent`]
 /// unsent bytes; [`wants_read`](Self::wants_read) tells the adapter. A peer's clock
-/// ([`Timeouts`]) stands still while there is no room, and while only the application owes
-/// something.
+/// ([`Timeouts`]) stands still while too many requests are unanswered, and while only the
+/// application owes something; not while the peer takes no answers, for it could hold what it has
+/// half sent for as long as it takes them byte by byte.
 ///
 /// ```
 /// use windhover_core::http::{Output, Response, ServerConnection, Status};
@@ -331,7 +332,12 @@ impl ServerConnection {
     }
 
     fn has_room(&self) -> bool {
-        self.unanswered.len() < self.bounds.pipeline && self.writing.out.len() <= self.bounds.unsent
+        self.may_begin_another() && self.writing.out.len() <= self.bounds.unsent
+    }
+
+    /// Whether the application has answered enough for one more request.
+    fn may_begin_another(&self) -> bool {
+        self.unanswered.len() < self.bounds.pipeline
     }
 
     /// Drops the request that the application had at the last poll.
@@ -385,13 +391,15 @@ impl ServerConnection {
     /// Whether the peer owes something, and how long it may take for that from `since` on.
     fn peer_timeout(&self) -> Option<Duration> {
         match self.phase {
-            Phase::Head(Scan { begun: true, .. }) => self.has_room().then_some(self.timeouts.head),
+            Phase::Head(Scan { begun: true, .. }) => {
+                self.may_begin_another().then_some(self.timeouts.head)
+            }
             Phase::Head(_) => {
                 let nothing_owed = self.unanswered.is_empty() && self.writing.out.is_empty();
                 nothing_owed.then_some(self.timeouts.idle)
             }
             Phase::Body { continue_owed, .. } => {
-                (self.has_room() && !continue_owed).then_some(self.timeouts.body)
+                (self.may_begin_another() && !continue_owed).then_some(self.timeouts.body)
             }
             _ => None,
         }

@@ -255,7 +255,12 @@ impl Meaning {
             }
             17 if is("transfer-encoding") => {
                 let codings = self.codings.get_or_insert_default();
-                for coding in list(value) {
+                // Empty elements count, unlike elsewhere: not every proxy passes over them, and the
+                // two would see different ends of the body.
+                for coding in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                    if coding.is_empty() {
+                        return Err(HttpError::TransferEncoding);
+                    }
                     codings.chunked_is_last = coding.eq_ignore_ascii_case(b"chunked");
                     if codings.chunked_is_last {
                         codings.chunked += 1;

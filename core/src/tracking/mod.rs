@@ -25,7 +25,8 @@
 //! `event`, a string that is not empty, and `properties`, an object with a `token` that is a string
 //! and not empty. `time`, if it is there, is a number (or a string that holds one) of seconds, or
 //! from 10<sup>11</sup> on milliseconds, since 1970; it may be as old as 1971, for senders store
-//! events while they are offline, and at most an hour ahead. Sizes are bounded by
+//! events while they are offline; one that is more than an hour ahead is taken for the time of
+//! receipt, as the API does. Sizes are bounded by
 //! [`Limits`](crate::Limits). One bad event of a batch means that none of it is recorded. That the
 //! text is not JSON is told before anything that is wrong with an event.
 //!

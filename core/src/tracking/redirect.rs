@@ -106,10 +106,16 @@ fn matches(entry: &str, host: &str) -> bool {
             .len()
             .checked_sub(below.len())
             .and_then(|at| host.split_at_checked(at))
-            .is_some_and(|(label, end)| !label.is_empty() && end.eq_ignore_ascii_case(below)),
+            .is_some_and(|(labels, end)| is_name(labels) && end.eq_ignore_ascii_case(below)),
         Some(_) => false,
         None => entry.eq_ignore_ascii_case(host),
     }
+}
+
+/// No port and no bracket: `other.test:.example.com` is not below `example.com` to every client.
+fn is_name(labels: &str) -> bool {
+    !labels.is_empty()
+        && labels.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
 #[cfg(test)]
@@ -148,6 +154,9 @@ mod tests {
             "https://c.test/",
             "https://.c.test/",
             "https://evilc.test/",
+            "https://evil.test:.c.test/",
+            "https://evil.test:80.c.test/",
+            "https://[::1].c.test/",
             "https://example.com.evil.test/",
             "https://example.com@evil.test/",
             "https://evil.test\\@example.com/",

@@ -101,8 +101,6 @@ pub enum EventFault {
     TimeNotANumber,
     /// `time` is before 1971.
     TimeTooEarly,
-    /// `time` is more than an hour ahead.
-    TimeTooLate,
     /// Objects and arrays are nested deeper than [`Limits::depth`](crate::Limits::depth).
     TooDeep {
         /// The most levels that there may be in a property.
@@ -168,7 +166,6 @@ impl EventFault {
             Self::TokenEmpty => "token_empty",
             Self::TimeNotANumber => "time_not_a_number",
             Self::TimeTooEarly => "time_too_early",
-            Self::TimeTooLate => "time_too_late",
             Self::TooDeep { .. } => "too_deep",
             Self::ArrayTooLong { .. } => "array_too_long",
             Self::ObjectTooLarge { .. } => "object_too_large",
@@ -242,7 +239,6 @@ impl fmt::Display for EventFault {
                 f.write_str("properties.time is not a number of seconds or milliseconds since 1970")
             }
             Self::TimeTooEarly => f.write_str("properties.time is before 1971-01-01"),
-            Self::TimeTooLate => f.write_str("properties.time is more than 1 hour in the future"),
             Self::TooDeep { limit } => write!(
                 f,
                 "objects and arrays are nested more than {limit} levels deep in a property"

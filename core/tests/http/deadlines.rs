@@ -158,3 +158,24 @@ fn a_peer_that_takes_no_answer_is_cut() {
     assert_eq!(connection.unsent(&mut [&[]]), 0);
     assert!(matches!(connection.poll_output(at(50_001)), Output::Close));
 }
+
+#[test]
+fn a_peer_that_takes_its_answers_byte_by_byte_has_no_longer_for_its_body() {
+    let mut limits = Limits::default();
+    limits.unsent = 10;
+    let mut exchange = Exchange::new(&limits).defer_answers();
+    exchange.receive(&[GET, POST, b"123"].concat());
+    exchange.answer(b"1");
+    let connection = &mut exchange.connection;
+    for millis in [0, 10_000, 20_000] {
+        assert!(matches!(connection.poll_output(at(millis)), Output::Write));
+        connection.wrote(1);
+        connection.wrote(0);
+        assert!(matches!(connection.poll_output(at(millis)), Output::Idle(deadline)
+            if deadline == until(30_000)));
+        assert!(!connection.wants_read());
+        connection.wrote(1);
+    }
+    connection.poll_output(at(30_000));
+    assert_eq!(connection.error(), Some(HttpError::BodyTimeout));
+}

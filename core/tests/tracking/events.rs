@@ -180,6 +180,8 @@ fn times_become_milliseconds() {
         (r#"" 1334859600.25 ""#, "1334859600250"),
         ("31536000", "31536000000"),
         ("1334863201.234", "1334863201234"),
+        ("1334863202", "1334859601234"),
+        ("1e999", "1334859601234"),
     ];
     for (time, expected) in cases {
         let body = format!(r#"{{"event":"e","properties":{{"token":"t","time":{time}}}}}"#);
@@ -188,8 +190,6 @@ fn times_become_milliseconds() {
     let refused = [
         ("0", EventFault::TimeTooEarly),
         ("-1334859600", EventFault::TimeTooEarly),
-        ("1334863202", EventFault::TimeTooLate),
-        ("1e999", EventFault::TimeTooLate),
         ("true", EventFault::TimeNotANumber),
         ("[1334859600]", EventFault::TimeNotANumber),
         ("{}", EventFault::TimeNotANumber),
