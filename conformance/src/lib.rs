@@ -5,19 +5,23 @@
 //! a panic that says what was expected and what was seen.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod differential;
 mod directory;
 mod http;
 mod ledger;
+mod memcached;
 mod namespace;
 mod process;
 mod queue;
 mod random;
 mod report;
 mod server;
+pub mod vectors;
 
 pub use directory::TempDir;
 pub use http::{HttpAnswer, HttpClient};
 pub use ledger::{Ledger, Totals};
+pub use memcached::{CacheServer, memcached_version, version_numbers};
 pub use namespace::MountNamespace;
 pub use process::{Outcome, eventually, run, target_dir};
 pub use queue::QueueClient;

@@ -7,8 +7,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Random(u64);
 
 impl Random {
-    /// Seeded by `WINDHOVER_SEED` when it is set, else by the clock; prints the seed.
+    /// Seeded by `seed`.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Seeded as [`seed_from_environment`](Self::seed_from_environment) says.
     pub fn from_environment() -> Self {
+        Self(Self::seed_from_environment())
+    }
+
+    /// `WINDHOVER_SEED` when it is set, else the clock's seconds; prints it.
+    pub fn seed_from_environment() -> u64 {
         let seed = match std::env::var("WINDHOVER_SEED") {
             Ok(text) => text
                 .parse()
@@ -18,7 +28,7 @@ impl Random {
             }
         };
         println!("seed {seed} (repeat with WINDHOVER_SEED={seed})");
-        Self(seed)
+        seed
     }
 
     /// The next number, any of them equally likely.

@@ -1,0 +1,289 @@
+//! What may differ. `conformance/differences.md` has each rule with its reason; a test holds the
+//! two together.
+
+use std::collections::HashSet;
+
+/// The longest data block that is announced.
+pub(super) const MOST_DATA: usize = 2000;
+
+/// A documented difference.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its name in `differences.md`.
+    pub name: &'static str,
+    /// Whether a line that cannot be compared is left out; the rules without are applied to replies.
+    avoids: Option<fn(&Line<'_>) -> bool>,
+}
+
+/// Every rule.
+pub const RULES: &[Rule] = &[
+    Rule { name: "cas", avoids: None },
+    Rule { name: "clock", avoids: None },
+    Rule { name: "version", avoids: None },
+    Rule { name: "meta-debug", avoids: None },
+    Rule { name: "padding", avoids: None },
+    Rule { name: "soon", avoids: Some(expires_soon) },
+    Rule { name: "flush-later", avoids: Some(flushes_later) },
+    Rule { name: "past", avoids: Some(tells_a_time_past) },
+    Rule { name: "long-line", avoids: Some(is_long) },
+    Rule { name: "zero-byte", avoids: Some(|line| line.text.contains(&0)) },
+    Rule { name: "binary", avoids: Some(|line| line.text.contains(&0x80)) },
+    Rule { name: "http", avoids: Some(is_http) },
+    Rule { name: "forgotten-replies", avoids: Some(forgets_replies) },
+    Rule { name: "bget", avoids: Some(|line| line.word(0) == b"bget") },
+    Rule { name: "huge-length", avoids: Some(is_huge) },
+    Rule { name: "newer", avoids: Some(is_newer) },
+    Rule { name: "quiet-creation", avoids: Some(creates_quietly) },
+    Rule { name: "binary-creation", avoids: Some(creates_binary_key) },
+    Rule { name: "administration", avoids: Some(administers) },
+];
+
+/// Decides what may be sent, request by request.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    /// What came behind the last line's end.
+    begun: Vec<u8>,
+    /// The keys that were fetched since the client has read all replies.
+    fetched: HashSet<Vec<u8>>,
+}
+
+impl Filter {
+    /// Whether no line falls under a rule that ends with `bytes`, behind what passed before.
+    pub(super) fn passes(&mut self, bytes: &[u8]) -> bool {
+        let text = [&self.begun, bytes].concat();
+        let mut fetched = Vec::new();
+        for line in text.split(|&byte| byte == b'\n').flat_map(Line::all) {
+            let avoided = RULES.iter().any(|rule| rule.avoids.is_some_and(|avoids| avoids(&line)));
+            let key = line.word(1);
+            let may_pad = line.counts()
+                && (self.fetched.contains(key) || fetched.iter().any(|other| other == key));
+            if avoided || may_pad {
+                return false;
+            }
+            if line.fetches() {
+                fetched.extend(line.words.iter().map(|word| word.to_vec()));
+            }
+        }
+        self.fetched.extend(fetched);
+        let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        self.begun = text[end..].to_vec();
+        true
+    }
+}
+
+/// A line and its words. What is data and what is a line nobody knows before it is parsed: data
+/// that looks like a line that cannot be compared is left out, too.
+#[derive(Debug)]
+struct Line<'a> {
+    text: &'a [u8],
+    words: Vec<&'a [u8]>,
+}
+
+impl<'a> Line<'a> {
+    /// A line, and what would be one if a data block ended inside it.
+    fn all(text: &'a [u8]) -> impl Iterator<Item = Self> {
+        let begins = move |&at: &usize| {
+            let rest = &text[at..];
+            let verb = rest.iter().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'_');
+            at == 0 || is_verb(&rest[..verb.count()])
+        };
+        (0..text.len().max(1)).filter(begins).map(move |at| Self::of(&text[at..]))
+    }
+
+    fn of(text: &'a [u8]) -> Self {
+        let line = text.strip_suffix(b"\r").unwrap_or(text);
+        let words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect();
+        Self { text, words }
+    }
+
+    fn word(&self, at: usize) -> &'a [u8] {
+        self.words.get(at).copied().unwrap_or_default()
+    }
+
+    fn is_store(&self) -> bool {
+        let verbs: [&[u8]; 6] = [b"set", b"add", b"replace", b"append", b"prepend", b"cas"];
+        verbs.contains(&self.word(0))
+    }
+
+    fn counts(&self) -> bool {
+        let verbs: [&[u8]; 3] = [b"incr", b"decr", b"ma"];
+        verbs.contains(&self.word(0))
+    }
+
+    fn fetches(&self) -> bool {
+        let verbs: [&[u8]; 5] = [b"get", b"gets", b"gat", b"gats", b"mg"];
+        verbs.contains(&self.word(0))
+    }
+
+    fn is_meta(&self, verbs: &[&[u8]]) -> bool {
+        verbs.contains(&self.word(0))
+    }
+
+    /// The token of a flag.
+    fn flag(&self, letter: u8) -> Option<&'a [u8]> {
+        let from = if self.word(0) == b"ms" { 3 } else { 2 };
+        let flags = self.words.get(from.min(self.words.len())..).unwrap_or_default();
+        flags
+            .iter()
+            .find_map(|word| word.split_first().filter(|(first, _)| **first == letter))
+            .map(|(_, token)| token)
+    }
+}
+
+/// Whether some rule looks at lines with this verb.
+fn is_verb(word: &[u8]) -> bool {
+    const VERBS: &[&str] = &[
+        "get",
+        "gets",
+        "gat",
+        "gats",
+        "bget",
+        "set",
+        "add",
+        "replace",
+        "append",
+        "prepend",
+        "cas",
+        "incr",
+        "decr",
+        "touch",
+        "flush_all",
+        "mg",
+        "ms",
+        "md",
+        "ma",
+        "stats",
+    ];
+    VERBS.iter().any(|verb| verb.as_bytes() == word)
+}
+
+/// The number at the start of a word as the C library reads it.
+fn number(word: &[u8]) -> Option<i128> {
+    let text = std::str::from_utf8(word).ok()?.trim_start_matches(['\t', '\r', '\x0b', '\x0c']);
+    let sign = usize::from(text.starts_with(['+', '-']));
+    let digits = text[sign..].bytes().take_while(u8::is_ascii_digit).count();
+    text[..sign + digits].trim_start_matches('+').parse().ok()
+}
+
+/// An exptime or delay that ends while the test runs, or about then.
+fn expires_soon(line: &Line<'_>) -> bool {
+    const SOON: std::ops::RangeInclusive<i128> = 1..=10_000;
+    const NOW: std::ops::RangeInclusive<i128> = 1_600_000_000..=1_999_999_999;
+    let is_soon = |word: &[u8]| number(word).is_some_and(|n| SOON.contains(&n) || NOW.contains(&n));
+    match line.word(0) {
+        _ if line.is_store() => is_soon(line.word(3)),
+        b"touch" => is_soon(line.word(2)),
+        b"gat" | b"gats" | b"flush_all" => is_soon(line.word(1)),
+        b"mg" | b"ms" | b"md" | b"ma" => {
+            line.words.iter().skip(2).any(|word| match word.split_first() {
+                Some((b'T' | b'N', token)) => is_soon(token),
+                // 30 is far from any time to live that there is.
+                Some((b'R', token)) => number(token).is_none_or(|n| n > 9_000),
+                _ => false,
+            })
+        }
+        _ => false,
+    }
+}
+
+fn tells_a_time_past(line: &Line<'_>) -> bool {
+    const THEN: std::ops::RangeInclusive<i128> = 2_592_001..=1_999_999_999;
+    let is_past = |token| number(token).is_some_and(|n| n < 0 || THEN.contains(&n));
+    line.is_meta(&[b"mg", b"ma"])
+        && line.flag(b't').is_some()
+        && [b'T', b'N'].iter().any(|&letter| line.flag(letter).is_some_and(is_past))
+}
+
+fn flushes_later(line: &Line<'_>) -> bool {
+    line.word(0) == b"flush_all" && number(line.word(1)).is_some_and(|delay| delay > 0)
+}
+
+fn is_long(line: &Line<'_>) -> bool {
+    const MOST: usize = 1500;
+    let is_get = line.text.starts_with(b"get ") || line.text.starts_with(b"gets ");
+    !is_get && line.text.len() > MOST
+}
+
+fn is_http(line: &Line<'_>) -> bool {
+    line.text.starts_with(b"GET ") || line.text.starts_with(b"POST ")
+}
+
+fn forgets_replies(line: &Line<'_>) -> bool {
+    const LONGEST: usize = 250;
+    let verbs: [&[u8]; 4] = [b"get", b"gets", b"gat", b"gats"];
+    verbs.contains(&line.word(0)) && line.words.iter().any(|word| word.len() > LONGEST)
+}
+
+fn is_huge(line: &Line<'_>) -> bool {
+    let length = match line.word(0) {
+        _ if line.is_store() => line.word(4),
+        b"ms" => line.word(2),
+        _ => return false,
+    };
+    let most = i128::try_from(MOST_DATA).unwrap_or_default();
+    number(length).is_some_and(|length| length > most)
+}
+
+fn is_newer(line: &Line<'_>) -> bool {
+    let meta = line.is_meta(&[b"mg", b"ms", b"md", b"ma"]);
+    let into_nothing = line.flag(b'N').is_some() && line.flag(b'M').is_some();
+    (meta && (line.flag(b'E').is_some() || line.flag(b'x').is_some()))
+        || (line.is_meta(&[b"ms"]) && (line.flag(b's').is_some() || into_nothing))
+}
+
+fn creates_quietly(line: &Line<'_>) -> bool {
+    line.is_meta(&[b"ma"]) && line.flag(b'q').is_some() && line.flag(b'N').is_some()
+}
+
+fn creates_binary_key(line: &Line<'_>) -> bool {
+    line.is_meta(&[b"mg", b"ma"]) && line.flag(b'b').is_some() && line.flag(b'N').is_some()
+}
+
+fn administers(line: &Line<'_>) -> bool {
+    let verbs: [&[u8]; 8] = [
+        b"stats",
+        b"slabs",
+        b"lru",
+        b"lru_crawler",
+        b"watch",
+        b"shutdown",
+        b"cache_memlimit",
+        b"extstore",
+    ];
+    verbs.contains(&line.word(0)) && line.text != b"stats unknown\r"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(text: &str) -> bool {
+        Filter::default().passes(text.as_bytes())
+    }
+
+    #[test]
+    fn what_depends_on_the_moment_is_not_sent() {
+        assert!(
+            sent("set a 0 0 1\r\n") && sent("set a 0 100000 1\r\n") && sent("set a 0 -1 1\r\n")
+        );
+        assert!(!sent("set a 0 1 1\r\n") && !sent("get a\r\n set  a 0 +5 1\r\n"));
+        assert!(!sent("touch a 9\r\n") && !sent("gat 9 a\r\n") && !sent("flush_all 2\r\n"));
+        assert!(!sent("mg a T5\r\n") && !sent("ma a N5\r\n") && sent("ma a D5 T0\r\n"));
+    }
+
+    #[test]
+    fn what_was_fetched_is_not_counted_at_once() {
+        let mut filter = Filter::default();
+        assert!(filter.passes(b"incr a 1\r\n") && filter.passes(b"get b a\r\n"));
+        assert!(!filter.passes(b"incr a 1\r\n") && filter.passes(b"incr c 1\r\n"));
+    }
+
+    #[test]
+    fn documented_differences_are_not_sent() {
+        assert!(!sent("ms a 1 E5\r\n") && !sent("md a x\r\n") && !sent("ms a 1 s\r\n"));
+        assert!(!sent("ms a 1 MA N0\r\n") && sent("mg a s N0 MA\r\n"));
+        assert!(!sent("ma a q N0\r\n") && sent("ma a q\r\n") && sent("mg a q N0\r\n"));
+        assert!(!sent("mg Zm9v b N0\r\n") && !sent("set a 0 0 4294967301\r\n"));
+        assert!(!sent("stats items\r\n") && sent("stats unknown\r\n") && !sent("a\0\r\n"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Cache servers as processes of their own: the real memcached, and `windhover cache`.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    directory::TempDir,
+    process::{eventually, run},
+    server::binary,
+};
+
+/// A server that hangs takes for ever.
+const START: Duration = Duration::from_secs(30);
+
+/// A cache server that is ready. It is killed on drop.
+#[derive(Debug)]
+pub struct CacheServer {
+    child: Child,
+    address: SocketAddr,
+    _files: TempDir,
+}
+
+impl CacheServer {
+    /// Starts the real memcached on a free port, with `arguments` besides.
+    #[track_caller]
+    pub fn memcached(arguments: &[&str]) -> Self {
+        let files = TempDir::new("memcached");
+        // It gives up root's rights before it writes the file.
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(files.path(), open).expect("a directory can be opened to others");
+        let port_file = files.path().join("port");
+        let mut command = Command::new("memcached");
+        command.env("MEMCACHED_PORT_FILENAME", &port_file);
+        if rustix::process::getuid().is_root() {
+            command.args(["-u", "nobody"]);
+        }
+        // Port -1 is any free one.
+        command.args(["-l", "127.0.0.1", "-p", "-1", "-U", "0", "-t", "1"]).args(arguments);
+        let mut child = spawn(&mut command);
+        drain_output(&mut child);
+        let address = eventually("memcached names its port", START, || {
+            let text = std::fs::read_to_string(&port_file).ok()?;
+            let port = text.strip_prefix("TCP INET: ")?.strip_suffix('\n')?;
+            Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
+        });
+        Self { child, address, _files: files }
+    }
+
+    /// Starts a memcached that lets in only `name` with the password `secret`.
+    #[track_caller]
+    pub fn memcached_with_authentication() -> Self {
+        let files = TempDir::new("memcached-users");
+        let users = files.path().join("users");
+        std::fs::write(&users, "name:secret\n").expect("a file can be written");
+        let server = Self::memcached(&["-Y", &users.display().to_string()]);
+        eventually("memcached answers", START, || TcpStream::connect(server.address).ok());
+        server
+    }
+
+    /// Starts `windhover cache` on a free port, with `arguments` besides.
+    #[track_caller]
+    pub fn windhover(arguments: &[&str]) -> Self {
+        let files = TempDir::new("cache");
+        let mut command = Command::new(binary());
+        command.args(["cache", "--listen", "127.0.0.1:0"]).args(arguments);
+        let mut child = spawn(&mut command);
+        let lines = drain_output(&mut child);
+        let deadline = Instant::now() + START;
+        let mut banner: Vec<String> = Vec::new();
+        let address = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = lines.recv_timeout(left) else {
+                let _ = child.kill();
+                panic!("`windhover cache` did not say where it listens: {banner:#?}");
+            };
+            let address = line.strip_prefix("  cache    ").and_then(|rest| rest.split(' ').next());
+            if let Some(address) = address.and_then(|address| address.parse().ok()) {
+                break address;
+            }
+            banner.push(line);
+        };
+        Self { child, address, _files: files }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Empties it.
+    #[track_caller]
+    pub fn flush(&self) {
+        let mut stream = TcpStream::connect(self.address).expect("the server takes a connection");
+        stream.set_read_timeout(Some(START)).expect("a socket takes a time limit");
+        stream.write_all(b"flush_all\r\n").expect("the server reads");
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).expect("the server answers");
+        assert_eq!(line, "OK\r\n");
+    }
+}
+
+impl Drop for CacheServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("cannot run {command:?}: {error}; `conformance/run` installs what it takes")
+        })
+}
+
+/// Reads what the program writes, so that it never waits; the lines of its standard output.
+fn drain_output(child: &mut Child) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(drop));
+    lines
+}
+
+/// The version of the installed memcached, such as `[1, 6, 18]`.
+#[track_caller]
+pub fn memcached_version() -> Vec<u32> {
+    let outcome = run(Command::new("memcached").arg("-V"), START);
+    let version = outcome.stdout.trim().strip_prefix("memcached ").map(version_numbers);
+    version.unwrap_or_else(|| panic!("expected `memcached VERSION`, got {outcome:?}"))
+}
+
+/// The numbers of a version; what is no number ends them.
+pub fn version_numbers(version: &str) -> Vec<u32> {
+    version.trim().split('.').map_while(|number| number.parse().ok()).collect()
+}

@@ -1,0 +1,44 @@
+//! memcached and `windhover cache`, side by side: the same requests, the same replies.
+#![allow(clippy::panic, clippy::expect_used)]
+
+use std::{env, fs, path::Path, time::Instant};
+
+use windhover_conformance::differential::{RULES, compare};
+use windhover_conformance::{CacheServer, Random, report};
+
+/// Requests in a run of the test command; `WINDHOVER_DIFFERENTIAL` sets another number.
+const COMMANDS: usize = 50_000;
+
+#[test]
+fn the_same_requests_get_the_same_replies() {
+    let commands = env::var("WINDHOVER_DIFFERENTIAL").map_or(COMMANDS, |text| {
+        text.parse().expect("WINDHOVER_DIFFERENTIAL is a number of requests")
+    });
+    // Enough memory that nothing is evicted.
+    let memcached = CacheServer::memcached(&["-m", "256"]);
+    let windhover = CacheServer::windhover(&["--memory", "256", "--threads", "1"]);
+    let seed = Random::seed_from_environment();
+    let started = Instant::now();
+    match compare(memcached.address(), windhover.address(), seed, commands) {
+        Ok(done) => {
+            let seconds = started.elapsed().as_secs_f64();
+            report(&format!("{done} requests in {seconds:.1} s, no difference, seed {seed}"));
+        }
+        Err(difference) => panic!("{difference}"),
+    }
+}
+
+#[test]
+fn every_rule_is_documented_and_every_documented_rule_is_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("differences.md");
+    let text = fs::read_to_string(path).expect("differences.md is there");
+    let mut documented: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    let mut rules: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+    documented.sort_unstable();
+    rules.sort_unstable();
+    assert_eq!(documented, rules);
+}
