@@ -37,7 +37,7 @@ pub mod queue;
 #[cfg(feature = "tracking")]
 pub mod tracking;
 
-pub use limits::{Limits, Timeouts};
+pub use limits::{ClientTimeouts, Limits, Timeouts};
 pub use time::{Instant, Now, UnixTime};
 
 /// The example in the README compiles and runs.

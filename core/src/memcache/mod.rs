@@ -28,7 +28,9 @@
 //! }
 //! ```
 
+mod client;
 pub mod command;
+mod data;
 mod dialect;
 mod exptime;
 pub mod kestrel;
@@ -41,9 +43,14 @@ pub mod request;
 pub mod response;
 mod server;
 pub mod states;
+mod writing;
 
+pub use client::{
+    Cancelled, ClientConnection, ClientOutput, End, Frame, Reason, SendError, Ticket, Unanswered,
+};
+pub use data::Data;
 pub use dialect::{Dialect, QUEUE_RULES, QueueRules};
 pub use exptime::{Expiry, KESTREL_ABSOLUTE_FROM, MEMCACHED_RELATIVE_MOST};
 pub use key::Keys;
 pub use parsed::Parsed;
-pub use server::{Data, Output, ServerConnection};
+pub use server::{Output, ServerConnection};

@@ -143,6 +143,112 @@ pub static SERVER: &[Transition<ServerState, ServerEvent>] = &[
     way(S::Verifying, E::Denied, S::Locked, "waits for other credentials"),
 ];
 
+/// A state of the client role. A connection is in two at a time: one of reading (the first four),
+/// one of asking (the others).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClientState {
+    /// Between frames, or in a line that is not complete. The first state.
+    Line,
+    /// In a value of up to 64 KiB.
+    Value,
+    /// In a longer value.
+    LargeValue,
+    /// Nothing more is read, whatever comes.
+    Spent,
+    /// Requests are taken. The first state.
+    Asking,
+    /// No request is taken any more; replies that are owed are waited for.
+    Leaving,
+}
+
+impl ClientState {
+    /// Whether it is one of reading; else it is one of asking.
+    pub const fn is_of_reading(self) -> bool {
+        matches!(self, Self::Line | Self::Value | Self::LargeValue | Self::Spent)
+    }
+}
+
+/// What moves the client role on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClientEvent {
+    /// A line that is a whole frame of the reply that is due.
+    Frame,
+    /// A line of the reply that is due, with a value behind it.
+    ValueAnnounced,
+    /// A line of the reply that is due, with a value of more than 64 KiB behind it.
+    LargeValueAnnounced,
+    /// The value is complete and ends as it should.
+    ValueComplete,
+    /// What came is no response.
+    Malformed,
+    /// A response came that nobody had asked for.
+    Unasked,
+    /// The response cannot answer the request that was due.
+    Mismatched,
+    /// The reply ties up the connection, and nobody waits for it any more.
+    Abandoned,
+    /// The server closed the connection.
+    Ended,
+    /// The socket broke.
+    Broken,
+    /// The server took too long: with a reply that it owes, or to take bytes.
+    TimedOut,
+    /// Nothing was asked for too long.
+    Idled,
+    /// `quit` or `shutdown` was sent, or an orderly end was asked for.
+    Leave,
+    /// Nothing is owed to either side any more.
+    Closed,
+}
+
+const fn client_way(
+    from: ClientState,
+    event: ClientEvent,
+    to: ClientState,
+    action: &'static str,
+) -> Transition<ClientState, ClientEvent> {
+    Transition { from, event, to, action }
+}
+
+use ClientEvent as CE;
+use ClientState as CS;
+
+const GIVE: &str = "gives the frame to the request that is due; its last frame completes it";
+const FAIL: &str = "every request under way ends with an error: not sent, or unknown";
+
+/// Every transition of the client role.
+#[rustfmt::skip]
+pub static CLIENT: &[Transition<ClientState, ClientEvent>] = &[
+    client_way(CS::Line, CE::Frame, CS::Line, GIVE),
+    client_way(CS::Line, CE::ValueAnnounced, CS::Value, "keeps line and value in one piece"),
+    client_way(CS::Line, CE::LargeValueAnnounced, CS::LargeValue, "takes the value off in segments, without a copy"),
+    client_way(CS::Line, CE::Malformed, CS::Spent, FAIL),
+    client_way(CS::Line, CE::Unasked, CS::Spent, FAIL),
+    client_way(CS::Line, CE::Mismatched, CS::Spent, FAIL),
+    client_way(CS::Line, CE::Abandoned, CS::Spent, FAIL),
+    client_way(CS::Line, CE::Ended, CS::Spent, "`quit` and `shutdown` are answered by it; every other request under way ends with an error"),
+    client_way(CS::Line, CE::Broken, CS::Spent, FAIL),
+    client_way(CS::Line, CE::TimedOut, CS::Spent, FAIL),
+    client_way(CS::Line, CE::Idled, CS::Spent, "nothing is under way"),
+    client_way(CS::Line, CE::Closed, CS::Spent, "nothing is under way"),
+    client_way(CS::Value, CE::ValueComplete, CS::Line, GIVE),
+    client_way(CS::Value, CE::Malformed, CS::Spent, FAIL),
+    client_way(CS::Value, CE::Abandoned, CS::Spent, FAIL),
+    client_way(CS::Value, CE::Ended, CS::Spent, FAIL),
+    client_way(CS::Value, CE::Broken, CS::Spent, FAIL),
+    client_way(CS::Value, CE::TimedOut, CS::Spent, FAIL),
+    client_way(CS::LargeValue, CE::ValueComplete, CS::Line, GIVE),
+    client_way(CS::LargeValue, CE::Malformed, CS::Spent, FAIL),
+    client_way(CS::LargeValue, CE::Abandoned, CS::Spent, FAIL),
+    client_way(CS::LargeValue, CE::Ended, CS::Spent, FAIL),
+    client_way(CS::LargeValue, CE::Broken, CS::Spent, FAIL),
+    client_way(CS::LargeValue, CE::TimedOut, CS::Spent, FAIL),
+    client_way(CS::Asking, CE::Leave, CS::Leaving, "takes no request any more"),
+    client_way(CS::Leaving, CE::Leave, CS::Leaving, "nothing changes"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +263,21 @@ mod tests {
             }
         }
         assert_eq!(next(SERVER, S::Over, &E::Request), None);
+    }
+
+    #[test]
+    fn the_client_role_has_one_way_for_an_event_too() {
+        for (at, row) in CLIENT.iter().enumerate() {
+            assert_eq!(row.from.is_of_reading(), row.to.is_of_reading());
+            for other in &CLIENT[at + 1..] {
+                assert!(row.from != other.from || row.event != other.event, "{row:?}");
+            }
+        }
+        for from in [CS::Line, CS::Value, CS::LargeValue] {
+            for event in [CE::Ended, CE::Broken, CE::TimedOut, CE::Malformed, CE::Abandoned] {
+                assert_eq!(next(CLIENT, from, &event), Some(CS::Spent));
+            }
+        }
     }
 
     #[test]

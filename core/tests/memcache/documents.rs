@@ -8,7 +8,7 @@ use std::{env, fs};
 use windhover_core::memcache::command::{Command, ReplyForm, Row, TABLE};
 use windhover_core::memcache::meta::{FLAGS, TokenRule};
 use windhover_core::memcache::response::Kind;
-use windhover_core::memcache::states::{SERVER, ServerState, Transition};
+use windhover_core::memcache::states::{CLIENT, ClientState, SERVER, ServerState, Transition};
 use windhover_core::memcache::{Dialect, QUEUE_RULES, QueueRules};
 
 const GENERATED: &str = "<!-- Drawn from the code's tables by core/tests/memcache/documents.rs: \
@@ -201,22 +201,32 @@ fn states() -> String {
     text.push_str(GENERATED);
     text.push_str(
         "\nThe server role (`windhover_core::memcache::ServerConnection`) is in two states at a time: \
-        where it is in\nthe bytes that come in, and whom it lets in. The machine checks every step \
-        against the same table\n(`windhover_core::memcache::states::SERVER`) in debug builds.\n",
+        where it is in\nthe bytes that come in, and whom it lets in. The client role \
+        (`windhover_core::memcache::ClientConnection`)\nis in two as well: where it is in the bytes \
+        that come in, and whether it takes requests. The machines check\nevery step against the same \
+        tables (`windhover_core::memcache::states`) in debug builds.\n",
     );
-    let reading = |row: &&Transition<ServerState, _>| row.from.is_of_reading();
+    let of_reading = |row: &&Transition<ServerState, _>| row.from.is_of_reading();
     text.push_str("\n## Server: reading\n");
-    region(&mut text, ServerState::Line, SERVER.iter().filter(reading));
+    let last = Some((ServerState::Over, "all is answered and written"));
+    region(&mut text, ServerState::Line, last, SERVER.iter().filter(of_reading));
     text.push_str("\n## Server: access\n");
-    region(&mut text, ServerState::Open, SERVER.iter().filter(|row| !reading(row)));
+    region(&mut text, ServerState::Open, None, SERVER.iter().filter(|row| !of_reading(row)));
+    let of_reading = |row: &&Transition<ClientState, _>| row.from.is_of_reading();
+    text.push_str("\n## Client: reading\n");
+    let last = Some((ClientState::Spent, "every request under way was told its end"));
+    region(&mut text, ClientState::Line, last, CLIENT.iter().filter(of_reading));
+    text.push_str("\n## Client: asking\n");
+    region(&mut text, ClientState::Asking, None, CLIENT.iter().filter(|row| !of_reading(row)));
     text
 }
 
 /// A diagram in which the ways from one state to another are one arrow, and the table behind it.
-fn region<'a, E: core::fmt::Debug + 'a>(
+fn region<'a, S: Copy + PartialEq + core::fmt::Debug + 'a, E: core::fmt::Debug + 'a>(
     text: &mut String,
-    first: ServerState,
-    rows: impl Iterator<Item = &'a Transition<ServerState, E>> + Clone,
+    first: S,
+    last: Option<(S, &str)>,
+    rows: impl Iterator<Item = &'a Transition<S, E>> + Clone,
 ) {
     let _ = write!(text, "\n```mermaid\nstateDiagram-v2\n    [*] --> {first:?}\n");
     let mut drawn = Vec::new();
@@ -233,8 +243,8 @@ fn region<'a, E: core::fmt::Debug + 'a>(
             .collect();
         let _ = writeln!(text, "    {:?} --> {:?}: {}", row.from, row.to, events.join(", "));
     }
-    if first == ServerState::Line {
-        text.push_str("    Over --> [*]: all is answered and written\n");
+    if let Some((state, when)) = last {
+        let _ = writeln!(text, "    {state:?} --> [*]: {when}");
     }
     text.push_str("```\n\n| state | event | next | what happens |\n|---|---|---|---|\n");
     for row in rows {

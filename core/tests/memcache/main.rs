@@ -6,6 +6,7 @@
 mod as_memcached;
 mod authentication;
 mod cache;
+mod client;
 mod documents;
 mod examples;
 mod meta;

@@ -5,17 +5,22 @@
 //! block follows, [`split_block`] checks the block's end. [`parse`] does all three on a slice.
 
 mod arguments;
+mod batch;
 mod encode;
 mod error;
 mod meta;
 mod parse;
+mod prepared;
 mod queue;
 mod store;
 
+pub use batch::{Barrier, Batch};
 pub use encode::{EncodeError, encode, encode_line};
 pub use error::{Fault, Recovery, RequestError};
 pub(crate) use parse::{BLOCK_END, bad_block};
 pub use parse::{Line, Message, find_line, parse, parse_line, split_block};
+pub(crate) use prepared::Expected;
+pub use prepared::Prepared;
 pub(crate) use store::{parse_credentials_line, split_credentials};
 
 use super::command::Command;

@@ -7,6 +7,7 @@ use super::{Output, ServerConnection};
 use crate::Instant;
 use crate::buffer::Outgoing;
 use crate::memcache::states::ServerEvent;
+use crate::memcache::writing::WriteClock;
 
 /// What the peer owes, and since when.
 #[derive(Debug)]
@@ -26,31 +27,6 @@ impl PeerClock {
         if !self.in_line {
             *self = Self { since: now, in_line: true };
         }
-    }
-}
-
-/// How long bytes have been waiting to be written.
-#[derive(Debug, Default)]
-pub(super) struct WriteClock {
-    /// The last progress.
-    since: Option<Instant>,
-    wrote_some: bool,
-    /// The socket took nothing when it was tried last.
-    blocked: bool,
-}
-
-impl WriteClock {
-    pub(super) fn tried(&mut self, n: usize) {
-        self.blocked = n == 0;
-        self.wrote_some |= n > 0;
-    }
-
-    /// When the wait for progress began; to be asked while bytes wait.
-    fn since(&mut self, now: Instant) -> Instant {
-        let since = self.since.filter(|_| !self.wrote_some).unwrap_or(now);
-        self.since = Some(since);
-        self.wrote_some = false;
-        since
     }
 }
 
@@ -77,7 +53,7 @@ impl ServerConnection {
     /// last byte written.
     pub(super) fn hold_clock(&mut self, now: Instant) {
         let between = matches!(self.state, State::Line) && !self.peer.in_line;
-        if self.peer_timeout().is_none() || (between && self.writing.wrote_some) {
+        if self.peer_timeout().is_none() || (between && self.writing.wrote_some()) {
             self.peer.since = now;
         }
     }
@@ -101,7 +77,7 @@ impl ServerConnection {
                 self.close_after_responses();
                 return Output::Close;
             }
-            if !self.writing.blocked {
+            if !self.writing.is_blocked() {
                 return Output::Write;
             }
             return Output::Idle(deadline.min(write_deadline));

@@ -11,7 +11,7 @@ use super::owed::{Owed, Place};
 use crate::Instant;
 use crate::memcache::request::{self, Fault, Recovery, Request, RequestError};
 use crate::memcache::states::{self, ServerEvent, ServerState};
-use crate::memcache::{Dialect, line};
+use crate::memcache::{Data, Dialect, line};
 
 /// The longest value that is handed on as one slice, and the longest segment of a longer one.
 const SEGMENT: usize = 64 * 1024;
@@ -287,20 +287,20 @@ impl ServerConnection {
     }
 
     /// The request that was handed out, read again from its bytes.
-    pub(super) fn taken_request(&self) -> Option<(Request<'_>, super::Data<'_>)> {
+    pub(super) fn taken_request(&self) -> Option<(Request<'_>, Data<'_>)> {
         let (line, data) = match self.taken.as_ref()? {
             Taken::InPlace { line, data, .. } => {
                 let (line, rest) = self.incoming.bytes().split_at_checked(*line)?;
-                (line, super::Data::new(rest.get(..*data)?))
+                (line, Data::new(rest.get(..*data)?))
             }
             Taken::Large(large) => {
-                (&large.line[..], super::Data::of_segments(&large.segments, large.length))
+                (&large.line[..], Data::of_segments(&large.segments, large.length))
             }
         };
         if self.access == ServerState::Verifying {
             let block = data.chunks().next().unwrap_or_default();
             let (user, password) = request::split_credentials(block)?;
-            return Some((Request::Authenticate { user, password }, super::Data::new(&[])));
+            return Some((Request::Authenticate { user, password }, Data::new(&[])));
         }
         let parsed = request::parse_line(line, self.dialect, &self.limits).ok()?;
         Some((parsed.request, data))

@@ -1,7 +1,6 @@
 //! The server role of one memcache connection: bytes and time in, requests, bytes and deadlines out.
 
 mod clock;
-mod data;
 mod input;
 mod owed;
 
@@ -9,19 +8,19 @@ use alloc::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use self::clock::{PeerClock, WriteClock};
+use self::clock::PeerClock;
 use self::input::{State, Step, Taken};
 use self::owed::Place;
+use super::Data;
 use super::Dialect;
 use super::command::Command;
 use super::meta::{MetaCode, MetaFlags};
 use super::request::{Fault, Request};
 use super::response::{self, Kind, Response};
 use super::states::{self, ServerEvent, ServerState};
+use super::writing::WriteClock;
 use crate::buffer::{Incoming, Outgoing};
 use crate::{Instant, Limits, Timeouts};
-
-pub use data::Data;
 
 /// Room for the first answers of a write, so that it does not grow piece by piece.
 const GATHER: usize = 512;

@@ -34,6 +34,17 @@ pub enum EncodeError {
     },
     /// Kestrel answers all the same, and the answer would be taken for the next request's.
     NoreplyNotKnown,
+    /// The request hides its answer (`noreply`, or the meta flag `q`): an error that comes all the
+    /// same would be taken for the next request's. It belongs into a
+    /// [`Batch`](super::super::Batch).
+    NeedsBarrier,
+    /// The request is always answered: it has no place among those that hide their answers.
+    NotHidden {
+        /// The command.
+        command: Command,
+    },
+    /// The meta flag `O` of requests in a batch is the batch's own.
+    OpaqueTaken,
     /// The value is above the limit.
     ValueTooLarge {
         /// Its length in bytes.
@@ -74,6 +85,16 @@ impl fmt::Display for EncodeError {
                 f,
                 "byte {at} of a key or argument is '{}', but white space and control characters end it: escape or hash it",
                 byte.escape_ascii()
+            ),
+            Self::NeedsBarrier => f.write_str(
+                "a request that hides its answer has to be closed by one that is answered: put it into a batch",
+            ),
+            Self::NotHidden { command } => write!(
+                f,
+                "the command {command:?} is always answered: send it outside of a batch, or with noreply"
+            ),
+            Self::OpaqueTaken => f.write_str(
+                "the flag O numbers the requests of a batch: leave it out",
             ),
             Self::NoreplyNotKnown => {
                 f.write_str("kestrel does not know 'noreply' and answers: wait for the answer")

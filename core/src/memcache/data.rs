@@ -1,10 +1,10 @@
-//! The value of a storage request.
+//! Values as they came in.
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-/// The data block of a request, without its `\r\n`: one slice up to 64 KiB, else the segments that
+/// The data block of a request or of a reply, without its `\r\n`: one slice up to 64 KiB, else the segments that
 /// it came in, which nobody has copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Data<'a>(Parts<'a>);
@@ -33,7 +33,7 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// Whether there is none; true too of requests that take none.
+    /// Whether there is none; true too where none belongs.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }

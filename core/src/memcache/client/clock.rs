@@ -1,0 +1,154 @@
+//! Deadlines: of requests, and of the server.
+
+use super::place::Place;
+use super::{COMMIT, ClientConnection, ClientOutput, End, Reason, State, Ticket, Unanswered};
+use crate::Instant;
+use crate::buffer::Outgoing;
+use crate::memcache::states::{ClientEvent, ClientState};
+
+impl ClientConnection {
+    pub(super) fn note_deadline(&mut self, deadline: Instant) {
+        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+    }
+
+    /// What comes next when no frame can be handed out.
+    pub(super) fn write_or_wait(&mut self, now: Instant) -> ClientOutput<'_> {
+        if let Some(ticket) = self.finished.take() {
+            return ClientOutput::Done { ticket, outcome: Ok(()) };
+        }
+        if self.end.is_none()
+            && let Some((ticket, outcome)) = self.take_expired(now)
+        {
+            return ClientOutput::Done { ticket, outcome: Err(outcome) };
+        }
+        self.commit(now);
+        self.check_server(now);
+        if let Some(end) = self.end {
+            return match self.take_failed(Reason::End(end)) {
+                Some((ticket, outcome)) => ClientOutput::Done { ticket, outcome: Err(outcome) },
+                None => ClientOutput::Close(end),
+            };
+        }
+        if !self.outgoing.is_empty() && !self.writing.is_blocked() {
+            return ClientOutput::Write;
+        }
+        ClientOutput::Idle(self.next_deadline(now))
+    }
+
+    /// Puts requests among the bytes to write, as long as these leave.
+    fn commit(&mut self, now: Instant) {
+        while self.end.is_none()
+            && self.outgoing.len() < COMMIT
+            && (self.outgoing.is_empty() || !self.writing.is_blocked())
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            let place =
+                Place::new(waiting.ticket, &waiting.prepared, waiting.deadline, now, self.put);
+            waiting.prepared.put(&mut self.outgoing);
+            let length = u64::try_from(waiting.prepared.len()).unwrap_or(u64::MAX);
+            self.put = self.put.saturating_add(length);
+            self.owed.push_back(place);
+            self.active = now;
+        }
+    }
+
+    /// A request whose deadline has passed, taken out of its turn's owners: its place stays.
+    fn take_expired(&mut self, now: Instant) -> Option<(Ticket, Unanswered)> {
+        if self.earliest.is_none_or(|earliest| now < earliest) {
+            return None;
+        }
+        let mut earliest = None;
+        let mut note = |deadline: Instant| {
+            earliest = Some(earliest.map_or(deadline, |earliest: Instant| earliest.min(deadline)));
+        };
+        let mut expired = None;
+        for place in self.owed.iter_mut().filter(|place| place.open) {
+            if expired.is_none() && place.deadline <= now {
+                place.open = false;
+                expired = Some((place.ticket, place.ties_up(None)));
+            } else {
+                note(place.deadline);
+            }
+        }
+        let mut at = None;
+        for (index, waiting) in self.waiting.iter().enumerate() {
+            if expired.is_none() && at.is_none() && waiting.deadline <= now {
+                at = Some(index);
+            } else {
+                note(waiting.deadline);
+            }
+        }
+        self.earliest = earliest;
+        if let Some((ticket, ties_up)) = expired {
+            if ties_up {
+                self.spend(ClientEvent::Abandoned, End::Abandoned);
+            }
+            // Also where no byte has left: those that wait to be written still will.
+            return Some((ticket, Unanswered::Unknown(Reason::Deadline)));
+        }
+        let waiting = self.waiting.remove(at?)?;
+        Some((waiting.ticket, Unanswered::NotSent(Reason::Deadline)))
+    }
+
+    /// A request that somebody waits for, and what is known of it now that the connection is
+    /// spent.
+    fn take_failed(&mut self, reason: Reason) -> Option<(Ticket, Unanswered)> {
+        self.outgoing = Outgoing::new();
+        while let Some(place) = self.owed.pop_front() {
+            if place.open {
+                let sent = place.starts < self.written;
+                let outcome = if sent { Unanswered::Unknown } else { Unanswered::NotSent };
+                return Some((place.ticket, outcome(reason)));
+            }
+        }
+        let waiting = self.waiting.pop_front()?;
+        Some((waiting.ticket, Unanswered::NotSent(reason)))
+    }
+
+    /// Until when the server may be silent, while it owes a reply.
+    fn stalls_at(&self) -> Option<Instant> {
+        let due = self.owed.front().filter(|place| place.starts < self.written)?;
+        Some(self.active.max(due.since) + due.expected.wait + self.timeouts.stall)
+    }
+
+    /// When a connection that nobody uses is closed.
+    fn idles_at(&self) -> Option<Instant> {
+        let unused = self.owed.is_empty() && self.waiting.is_empty() && self.outgoing.is_empty();
+        unused.then(|| self.active + self.timeouts.idle)
+    }
+
+    fn check_server(&mut self, now: Instant) {
+        if self.end.is_some() {
+            return;
+        }
+        if self.outgoing.is_empty() {
+            self.writing = super::WriteClock::default();
+        } else if self.writing.since(now) + self.timeouts.write <= now {
+            return self.spend(ClientEvent::TimedOut, End::WriteStalled);
+        }
+        if self.stalls_at().is_some_and(|at| at <= now) {
+            return self.spend(ClientEvent::TimedOut, End::Stalled);
+        }
+        let between = matches!(self.state, State::Line);
+        if let Some(idles_at) = self.idles_at()
+            && between
+        {
+            if self.asking == ClientState::Leaving {
+                self.spend(ClientEvent::Closed, End::Closed);
+            } else if idles_at <= now {
+                self.spend(ClientEvent::Idled, End::Idle);
+            }
+        }
+    }
+
+    fn next_deadline(&mut self, now: Instant) -> Instant {
+        let writing =
+            (!self.outgoing.is_empty()).then(|| self.writing.since(now) + self.timeouts.write);
+        [self.earliest, self.stalls_at(), self.idles_at(), writing]
+            .into_iter()
+            .flatten()
+            .min()
+            // Only while requests wait for room: any instant that is far enough.
+            .unwrap_or(now + self.timeouts.idle)
+    }
+}

@@ -1,0 +1,263 @@
+//! What the bytes that come in are, from frame to frame.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::{ClientConnection, End, Frame, Ticket};
+use crate::memcache::Data;
+use crate::memcache::request::BLOCK_END;
+use crate::memcache::response::{self, Response, ResponseError};
+use crate::memcache::states::{self, ClientEvent, ClientState};
+
+/// The longest value that is handed on as one slice, and the longest segment of a longer one.
+const SEGMENT: usize = 64 * 1024;
+/// A segment is cut off before the buffer has less room than this: growing it would copy.
+const ROOM: usize = 4 * 1024;
+
+/// What is being read. [`states::CLIENT`] shows how they follow each other.
+#[derive(Debug)]
+pub(super) enum State {
+    /// A line, or nothing yet.
+    Line,
+    /// The value of the line at the front of the buffer, both of which stay there.
+    Value { line: usize, length: usize, target: Target },
+    /// A value above [`SEGMENT`], which leaves the buffer piece by piece.
+    Large(Box<Large>),
+    /// Nothing more is read.
+    Spent,
+}
+
+impl State {
+    /// Its name in the table.
+    const fn name(&self) -> ClientState {
+        match self {
+            Self::Line => ClientState::Line,
+            Self::Value { .. } => ClientState::Value,
+            Self::Large(_) => ClientState::LargeValue,
+            Self::Spent => ClientState::Spent,
+        }
+    }
+}
+
+/// Whom a frame answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    ticket: Ticket,
+    /// Somebody waits for it.
+    open: bool,
+    index: Option<usize>,
+    is_last: bool,
+}
+
+/// A value that is collected without a copy.
+#[derive(Debug)]
+pub(super) struct Large {
+    line: Bytes,
+    segments: Vec<Bytes>,
+    length: usize,
+    left: usize,
+    target: Target,
+}
+
+/// A frame that was handed out; its bytes are dropped with the next call.
+#[derive(Debug)]
+pub(super) enum Taken {
+    InPlace { line: usize, data: usize, whole: usize, target: Target },
+    Large(Box<Large>),
+}
+
+/// What a step came to.
+pub(super) enum Step {
+    /// Another step may do more.
+    Again,
+    /// A frame was taken.
+    Frame,
+    /// More bytes are wanted.
+    Starved,
+}
+
+impl ClientConnection {
+    /// How many bytes the server has promised, as far as that is known.
+    pub(super) fn expected(&self) -> usize {
+        let have = self.incoming.len();
+        match &self.state {
+            State::Line | State::Spent => 0,
+            State::Value { line, length, .. } => {
+                (line + length + BLOCK_END.len()).saturating_sub(have)
+            }
+            State::Large(large) => (large.left + BLOCK_END.len()).saturating_sub(have),
+        }
+    }
+
+    pub(super) fn step(&mut self) -> Step {
+        match &mut self.state {
+            State::Line => self.read_line(),
+            State::Value { line, length, target } => {
+                let (line, length, target) = (*line, *length, *target);
+                self.read_value(line, length, target)
+            }
+            State::Large(large) => {
+                if large.left == 0 {
+                    return self.end_large();
+                }
+                let have = self.incoming.len().min(large.left).min(SEGMENT);
+                let cut = have == large.left || have == SEGMENT || self.incoming.spare() < ROOM;
+                if have == 0 || !cut {
+                    return Step::Starved;
+                }
+                large.left -= have;
+                let segment = self.incoming.take(have);
+                if large.target.open {
+                    large.segments.push(segment);
+                }
+                Step::Again
+            }
+            State::Spent => Step::Starved,
+        }
+    }
+
+    fn read_line(&mut self) -> Step {
+        if self.incoming.is_empty() {
+            return Step::Starved;
+        }
+        if self.owed.front().is_none_or(|place| place.starts >= self.written) {
+            self.spend(ClientEvent::Unasked, End::Unasked);
+            return Step::Again;
+        }
+        let Some(newline) = self.incoming.find_newline() else {
+            if self.incoming.len() > self.limits.line {
+                return self.malformed(ResponseError::LineTooLong);
+            }
+            return Step::Starved;
+        };
+        let line = self.incoming.bytes().get(..=newline).unwrap_or_default();
+        let length = line.len();
+        let parsed = match response::parse_line(line, self.dialect, &self.limits) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.malformed(error),
+        };
+        let kind = parsed.response.kind();
+        let Some(place) = self.owed.front_mut() else {
+            return Step::Starved;
+        };
+        let judged = match place.judge(&parsed.response) {
+            Ok(judged) => judged,
+            Err(end) => {
+                self.spend(ClientEvent::Mismatched, end);
+                return Step::Again;
+            }
+        };
+        let (ticket, open) = (place.ticket, place.open);
+        if !open && place.ties_up(Some(kind)) {
+            self.spend(ClientEvent::Abandoned, End::Abandoned);
+            return Step::Again;
+        }
+        let target = Target { ticket, open, index: judged.index, is_last: judged.is_last };
+        match parsed.data {
+            None => {
+                let taken = Taken::InPlace { line: length, data: 0, whole: length, target };
+                self.change(ClientEvent::Frame, State::Line);
+                self.hand_out(taken, target)
+            }
+            Some(data) if data <= SEGMENT => {
+                let value = State::Value { line: length, length: data, target };
+                self.change(ClientEvent::ValueAnnounced, value);
+                Step::Again
+            }
+            Some(data) => {
+                let line = self.incoming.take(length);
+                let large = Large { line, segments: Vec::new(), length: data, left: data, target };
+                self.change(ClientEvent::LargeValueAnnounced, State::Large(Box::new(large)));
+                Step::Again
+            }
+        }
+    }
+
+    fn read_value(&mut self, line: usize, length: usize, target: Target) -> Step {
+        let whole = line + length + BLOCK_END.len();
+        let Some(block) = self.incoming.bytes().get(line..whole) else {
+            return Step::Starved;
+        };
+        if !block.ends_with(BLOCK_END) {
+            return self.malformed(ResponseError::BadDataBlock);
+        }
+        self.change(ClientEvent::ValueComplete, State::Line);
+        self.hand_out(Taken::InPlace { line, data: length, whole, target }, target)
+    }
+
+    fn end_large(&mut self) -> Step {
+        let Some(end) = self.incoming.bytes().get(..BLOCK_END.len()) else {
+            return Step::Starved;
+        };
+        if end != BLOCK_END {
+            return self.malformed(ResponseError::BadDataBlock);
+        }
+        self.incoming.consume(BLOCK_END.len());
+        match self.change(ClientEvent::ValueComplete, State::Line) {
+            State::Large(large) => {
+                let target = large.target;
+                self.hand_out(Taken::Large(large), target)
+            }
+            _ => Step::Again,
+        }
+    }
+
+    /// The frame is given to its request, or swallowed where nobody waits for it.
+    fn hand_out(&mut self, taken: Taken, target: Target) -> Step {
+        // A request may have been given up while its value came.
+        let open = self.owed.front().is_some_and(|place| place.open);
+        if target.is_last {
+            self.owed.pop_front();
+        }
+        self.taken = Some(taken);
+        if open {
+            self.finished = target.is_last.then_some(target.ticket);
+            Step::Frame
+        } else {
+            self.drop_taken();
+            Step::Again
+        }
+    }
+
+    /// Drops the bytes of the frame that was handed out last.
+    pub(super) fn drop_taken(&mut self) {
+        if let Some(Taken::InPlace { whole, .. }) = self.taken.take() {
+            self.incoming.consume(whole);
+        }
+    }
+
+    fn malformed(&mut self, error: ResponseError) -> Step {
+        self.spend(ClientEvent::Malformed, End::Malformed(error));
+        Step::Again
+    }
+
+    /// Goes where the event leads, as the table says; the state that was left.
+    pub(super) fn change(&mut self, event: ClientEvent, state: State) -> State {
+        debug_assert_eq!(
+            states::next(states::CLIENT, self.state.name(), &event),
+            Some(state.name()),
+            "{event:?} in {:?}",
+            self.state
+        );
+        core::mem::replace(&mut self.state, state)
+    }
+
+    /// The frame that was handed out, read again from its bytes.
+    pub(super) fn taken_frame(&self) -> Option<Frame<'_>> {
+        let (line, data, target) = match self.taken.as_ref()? {
+            Taken::InPlace { line, data, target, .. } => {
+                let (line, rest) = self.incoming.bytes().split_at_checked(*line)?;
+                (line, Data::new(rest.get(..*data)?), target)
+            }
+            Taken::Large(large) => {
+                let data = Data::of_segments(&large.segments, large.length);
+                (&large.line[..], data, &large.target)
+            }
+        };
+        let response: Response<'_> =
+            response::parse_line(line, self.dialect, &self.limits).ok()?.response;
+        Some(Frame { ticket: target.ticket, index: target.index, response, data })
+    }
+}

@@ -1,0 +1,395 @@
+//! The client role of one memcache connection: requests and time in, bytes, frames of replies and
+//! deadlines out.
+
+mod clock;
+mod input;
+mod outcome;
+mod place;
+
+use alloc::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use self::input::{State, Step, Taken};
+use self::place::Place;
+use super::request::Prepared;
+use super::response::Response;
+use super::states::{self, ClientEvent, ClientState};
+use super::writing::WriteClock;
+use super::{Data, Dialect};
+use crate::buffer::{Incoming, Outgoing};
+use crate::{ClientTimeouts, Instant, Limits};
+
+pub use outcome::{End, Reason, SendError, Unanswered};
+
+/// A request is put among the bytes to write while fewer than these wait: what has not been begun
+/// can still be taken back.
+const COMMIT: usize = 16 * 1024;
+
+/// Which request. Tickets of a connection are given in the order of the requests and never again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(u64);
+
+/// A frame of a reply.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// The request that it answers.
+    pub ticket: Ticket,
+    /// Which key of the request a value is of; which request of a
+    /// [`Batch`](super::request::Batch) a meta reply answers. `None` for a frame that answers the
+    /// request as a whole, and for an error that some request of a batch was given.
+    pub index: Option<usize>,
+    /// The frame. A value's data is not in it.
+    pub response: Response<'a>,
+    /// The value; empty where the frame has none.
+    pub data: Data<'a>,
+}
+
+/// What a connection wants next; see [`ClientConnection::poll_output`].
+#[derive(Debug)]
+pub enum ClientOutput<'a> {
+    /// A frame of a reply. It borrows the connection's buffer and is gone with the next call.
+    Frame(Frame<'a>),
+    /// The request is over: its reply has come to its end, or will not. Told once for each request
+    /// that was not cancelled.
+    Done {
+        /// The request.
+        ticket: Ticket,
+        /// Why there is no reply, or no more of it.
+        outcome: Result<(), Unanswered>,
+    },
+    /// Bytes wait to be written: take them with [`ClientConnection::unsent`], then tell how many
+    /// went with [`ClientConnection::wrote`].
+    Write,
+    /// Nothing to do until bytes come, a request is to be sent or this instant has come.
+    Idle(Instant),
+    /// Close the socket: why it is not used any more.
+    Close(End),
+}
+
+/// A request that was taken and not begun.
+#[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    prepared: Prepared,
+    deadline: Instant,
+}
+
+/// One server's connection, in the client's role. Requests are pipelined, replies are matched to
+/// them in their order.
+///
+/// **The rule:** after every input, call [`poll_output`](Self::poll_output) until it says
+/// [`ClientOutput::Idle`] or [`ClientOutput::Close`].
+///
+/// A reply is handed to its own request or to nobody:
+///
+/// - A deadline that passes, or a request that is [cancelled](Self::cancel), ends that request
+///   alone. Its place in the order stays, and swallows the late reply.
+/// - A frame that cannot answer the request that is due (another command's, a value of a key that
+///   was not asked for, a wrong opaque), a line that is no response, one that nobody had asked for,
+///   and silence while replies are owed ([`ClientTimeouts::stall`]) spend the connection: nothing
+///   more is read, and every request under way ends with an error.
+/// - What hides its answer is sent as a [`Batch`](super::request::Batch) only, closed by a request
+///   that is answered.
+///
+/// The states are those of [`states::CLIENT`].
+///
+/// ```
+/// use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::memcache::request::{Prepared, Request};
+/// use windhover_core::memcache::response::Response;
+/// use windhover_core::memcache::{ClientConnection, ClientOutput, Dialect, Keys};
+/// use windhover_core::{ClientTimeouts, Instant, Limits};
+///
+/// let (limits, timeouts) = (Limits::default(), ClientTimeouts::default());
+/// let now = Instant::default();
+/// let mut connection = ClientConnection::new(Dialect::Memcached, &limits, &timeouts, now);
+/// let get = Request::Get(Keys::new(&[b"greeting"]));
+/// let get = Prepared::new(&get, Bytes::new(), Dialect::Memcached, &limits)?;
+/// let ticket = connection.send(&get, now + Duration::from_millis(250))?;
+/// assert!(matches!(connection.poll_output(now), ClientOutput::Write));
+/// connection.wrote(14); // `get greeting\r\n`
+///
+/// connection.receive(b"VALUE greeting 0 5\r\nhello\r\nEND\r\n");
+/// match connection.poll_output(now) {
+///     ClientOutput::Frame(frame) => {
+///         assert_eq!((frame.ticket, frame.index, frame.data.len()), (ticket, Some(0), 5));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// match connection.poll_output(now) {
+///     ClientOutput::Frame(frame) => assert_eq!(frame.response, Response::End),
+///     other => panic!("{other:?}"),
+/// }
+/// assert!(matches!(connection.poll_output(now), ClientOutput::Done { outcome: Ok(()), .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ClientConnection {
+    dialect: Dialect,
+    limits: Limits,
+    timeouts: ClientTimeouts,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    state: State,
+    asking: ClientState,
+    taken: Option<Taken>,
+    /// The request whose reply has come to its end with the frame that was handed out last.
+    finished: Option<Ticket>,
+    owed: VecDeque<Place>,
+    waiting: VecDeque<Waiting>,
+    last_ticket: u64,
+    /// How many bytes were put among those to write, and how many of them were written.
+    put: u64,
+    written: u64,
+    /// No request that somebody waits for has a deadline before.
+    earliest: Option<Instant>,
+    /// When the last byte came or the last request was sent.
+    active: Instant,
+    /// How many bytes had come at the last look.
+    seen: usize,
+    writing: WriteClock,
+    end_of_stream: bool,
+    end: Option<End>,
+}
+
+impl ClientConnection {
+    /// A connection that was made at `now`. It holds no memory before bytes come.
+    pub fn new(dialect: Dialect, limits: &Limits, timeouts: &ClientTimeouts, now: Instant) -> Self {
+        Self {
+            dialect,
+            limits: limits.clone(),
+            timeouts: timeouts.clone(),
+            incoming: Incoming::new(),
+            outgoing: Outgoing::new(),
+            state: State::Line,
+            asking: ClientState::Asking,
+            taken: None,
+            finished: None,
+            owed: VecDeque::new(),
+            waiting: VecDeque::new(),
+            last_ticket: 0,
+            put: 0,
+            written: 0,
+            earliest: None,
+            active: now,
+            seen: 0,
+            writing: WriteClock::default(),
+            end_of_stream: false,
+            end: None,
+        }
+    }
+
+    /// Takes a request, to be sent in its turn. Its answer comes as [`ClientOutput::Frame`]s and
+    /// one [`ClientOutput::Done`], at `deadline` at the latest.
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not taken and will not be sent.
+    pub fn send(&mut self, prepared: &Prepared, deadline: Instant) -> Result<Ticket, SendError> {
+        if self.end.is_some() || self.end_of_stream || self.asking == ClientState::Leaving {
+            return Err(SendError::Ended);
+        }
+        if !prepared.expected().row.dialects.contains(&self.dialect) {
+            return Err(SendError::OtherDialect);
+        }
+        if self.in_flight() >= self.limits.pipeline.max(1) {
+            return Err(SendError::Full);
+        }
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        if prepared.expected().row.form == super::command::ReplyForm::Nothing {
+            self.leave();
+        }
+        self.waiting.push_back(Waiting { ticket, prepared: prepared.clone(), deadline });
+        self.note_deadline(deadline);
+        Ok(ticket)
+    }
+
+    /// Ends a request because nobody waits for it any more; nothing is told of it afterwards. Its
+    /// place in the order stays when it has left. Says what is known of it; `None` where it was
+    /// over already.
+    pub fn cancel(&mut self, ticket: Ticket) -> Option<Cancelled> {
+        if let Ok(at) = self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket) {
+            self.waiting.remove(at);
+            return Some(Cancelled::NotSent);
+        }
+        let at = self.owed.binary_search_by_key(&ticket, |place| place.ticket).ok()?;
+        let place = self.owed.get_mut(at).filter(|place| place.open)?;
+        place.open = false;
+        let ties_up = place.ties_up(None);
+        if ties_up {
+            self.spend(ClientEvent::Abandoned, End::Abandoned);
+        }
+        Some(Cancelled::Unknown)
+    }
+
+    /// Takes a copy of bytes that came in. An adapter that can read into a buffer uses
+    /// [`read_buffer`](Self::read_buffer).
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if self.end.is_none() {
+            self.read_buffer().extend_from_slice(bytes);
+        }
+    }
+
+    /// A buffer with spare capacity that a read appends to. At most 64 KiB is reserved, whatever
+    /// length the server has declared.
+    pub fn read_buffer(&mut self) -> &mut BytesMut {
+        let expected = self.expected();
+        self.incoming.read_buffer(expected)
+    }
+
+    /// Whether bytes are read: always, until the end. A server that closes the connection, or says
+    /// something unasked, is noticed at once.
+    pub const fn wants_read(&self) -> bool {
+        self.end.is_none() && !self.end_of_stream
+    }
+
+    /// The server will send no more bytes.
+    pub fn end_of_stream(&mut self) {
+        self.end_of_stream = true;
+    }
+
+    /// The socket broke: an error from a read or a write.
+    pub fn broke(&mut self) {
+        self.spend(ClientEvent::Broken, End::Broken);
+    }
+
+    /// Asks for an orderly end: what was taken is sent and answered, nothing else is taken.
+    pub fn shut_down(&mut self) {
+        self.leave();
+    }
+
+    /// How many requests wait for the end of their replies, those among them that nobody waits for
+    /// any more.
+    pub fn in_flight(&self) -> usize {
+        self.owed.len() + self.waiting.len()
+    }
+
+    /// How many replies are owed to requests whose deadline has passed or that were cancelled: the
+    /// server is behind.
+    pub fn swallowing(&self) -> usize {
+        self.owed.iter().filter(|place| !place.open).count()
+    }
+
+    /// Whether a request would be taken.
+    pub fn takes_requests(&self) -> bool {
+        self.end.is_none()
+            && !self.end_of_stream
+            && self.asking == ClientState::Asking
+            && self.in_flight() < self.limits.pipeline.max(1)
+    }
+
+    /// Why the connection is not used any more, once it is not.
+    pub const fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Which dialect the server speaks.
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Does what can be done at `now`, and says what comes next.
+    pub fn poll_output(&mut self, now: Instant) -> ClientOutput<'_> {
+        if self.incoming.len() != self.seen {
+            self.active = now;
+        }
+        self.drop_taken();
+        if let Some(ticket) = self.finished.take() {
+            return ClientOutput::Done { ticket, outcome: Ok(()) };
+        }
+        if self.read() {
+            self.seen = self.incoming.len();
+            return match self.taken_frame() {
+                Some(frame) => ClientOutput::Frame(frame),
+                // Its line was parsed before and has not changed since.
+                None => {
+                    ClientOutput::Close(End::Malformed(super::response::ResponseError::UnknownLine))
+                }
+            };
+        }
+        self.seen = self.incoming.len();
+        self.write_or_wait(now)
+    }
+
+    /// Whether a frame was taken for a request that somebody waits for.
+    fn read(&mut self) -> bool {
+        while self.end.is_none() {
+            match self.step() {
+                Step::Again => {}
+                Step::Frame => return true,
+                Step::Starved if self.end_of_stream => self.ended(),
+                Step::Starved => break,
+            }
+            if self.finished.is_some() {
+                break;
+            }
+        }
+        false
+    }
+
+    /// The server has closed the connection, which answers `quit` and `shutdown`.
+    fn ended(&mut self) {
+        if matches!(self.state, State::Line)
+            && self.incoming.is_empty()
+            && self.owed.front().is_some_and(Place::is_answered_by_the_end)
+            && let Some(place) = self.owed.pop_front()
+            && place.open
+        {
+            self.finished = Some(place.ticket);
+        }
+        self.spend(ClientEvent::Ended, End::EndOfStream);
+    }
+
+    /// Fills `into` with the slices to write, in order, and returns how many it filled.
+    pub fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
+        self.outgoing.slices(into)
+    }
+
+    /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now:
+    /// [`poll_output`](Self::poll_output) says [`ClientOutput::Idle`] instead of
+    /// [`ClientOutput::Write`] until some more is written or the deadline for that has passed.
+    pub fn wrote(&mut self, n: usize) {
+        let n = n.min(self.outgoing.len());
+        self.outgoing.advance(n);
+        self.written += u64::try_from(n).unwrap_or(u64::MAX);
+        self.writing.tried(n);
+    }
+
+    /// Gives back the memory that an idle connection does not need; to be called before waiting.
+    pub fn release(&mut self) {
+        self.incoming.release();
+        self.outgoing.release();
+        if self.owed.is_empty() && self.owed.capacity() > 8 {
+            self.owed = VecDeque::new();
+        }
+        if self.waiting.is_empty() && self.waiting.capacity() > 8 {
+            self.waiting = VecDeque::new();
+        }
+    }
+
+    /// No request is taken any more.
+    fn leave(&mut self) {
+        let next = states::next(states::CLIENT, self.asking, &ClientEvent::Leave);
+        debug_assert!(next.is_some(), "leaving in {:?}", self.asking);
+        self.asking = next.unwrap_or(self.asking);
+    }
+
+    /// Nothing more is read, and nothing written.
+    fn spend(&mut self, event: ClientEvent, end: End) {
+        if self.end.is_none() {
+            self.change(event, State::Spent);
+            self.end = Some(end);
+        }
+    }
+}
+
+/// What is known of a request that was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cancelled {
+    /// It had not left, and will not: it has no effect.
+    NotSent,
+    /// It had left, or will: it may have an effect.
+    Unknown,
+}

@@ -1,0 +1,136 @@
+//! What is known of a request that was not answered.
+
+use core::fmt;
+
+use crate::memcache::response::ResponseError;
+
+/// Why a connection of the client role ended. Nothing that a server sends after it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum End {
+    /// [`shut_down`](super::ClientConnection::shut_down) was called, and every reply has come.
+    Closed,
+    /// Nothing was asked for [`ClientTimeouts::idle`](crate::ClientTimeouts::idle).
+    Idle,
+    /// The server closed the connection.
+    EndOfStream,
+    /// The socket broke.
+    Broken,
+    /// Replies are owed, and no byte came for
+    /// [`ClientTimeouts::stall`](crate::ClientTimeouts::stall).
+    Stalled,
+    /// The server took no byte for [`ClientTimeouts::write`](crate::ClientTimeouts::write).
+    WriteStalled,
+    /// What came is no response.
+    Malformed(ResponseError),
+    /// A response came that nobody had asked for.
+    Unasked,
+    /// The response cannot answer the request whose turn it was: another command's, or a value of
+    /// a key that was not asked for.
+    Mismatched,
+    /// A request that ties up the connection was given up: an item that was opened is put back by
+    /// the server once the connection is closed, a `watch` has no other end.
+    Abandoned,
+}
+
+impl End {
+    /// Whether the server (or the way to it) is to blame: what counts against its health.
+    pub const fn is_fault(self) -> bool {
+        !matches!(self, Self::Closed | Self::Idle | Self::Abandoned)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the connection was shut down",
+            Self::Idle => "the connection was closed after a time without requests",
+            Self::EndOfStream => "the server closed the connection",
+            Self::Broken => "the connection broke",
+            Self::Stalled => "the server owes replies and has gone silent",
+            Self::WriteStalled => "the server takes no more bytes",
+            Self::Malformed(error) => {
+                return write!(f, "the server's bytes are no response: {error}");
+            }
+            Self::Unasked => "the server sent a response that nobody had asked for",
+            Self::Mismatched => "the server's response cannot answer the request that was due",
+            Self::Abandoned => "a request that tied up the connection was given up",
+        })
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The request's own deadline has passed.
+    Deadline,
+    /// The connection ended.
+    End(End),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadline => f.write_str("its deadline has passed"),
+            Self::End(end) => end.fmt(f),
+        }
+    }
+}
+
+/// A request that has no answer, or not all of it, and what is known of its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unanswered {
+    /// No byte of it has left: it has had no effect and will have none.
+    NotSent(Reason),
+    /// It has left, or begun to: the server may have done it, may still do it, or not.
+    Unknown(Reason),
+}
+
+impl Unanswered {
+    /// Why.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::NotSent(reason) | Self::Unknown(reason) => reason,
+        }
+    }
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(reason) => write!(f, "the request was not sent: {reason}"),
+            Self::Unknown(reason) => write!(
+                f,
+                "the request was sent and not answered, whether it was done is not known: {reason}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Unanswered {}
+
+/// Why a connection did not take a request, which was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendError {
+    /// [`Limits::pipeline`](crate::Limits::pipeline) requests are under way already.
+    Full,
+    /// The connection has ended, or is about to.
+    Ended,
+    /// The request was prepared for another dialect.
+    OtherDialect,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "as many requests as `Limits::pipeline` allows wait for their answers",
+            Self::Ended => "the connection has ended: send it on another one",
+            Self::OtherDialect => "the request was prepared for another dialect",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}

@@ -1,0 +1,177 @@
+//! Replies that are owed, in the order of the requests, and what may be in them.
+
+use bytes::Bytes;
+
+use super::{End, Ticket};
+use crate::Instant;
+use crate::memcache::command::{Command, ReplyForm};
+use crate::memcache::key;
+use crate::memcache::meta::{MetaFlags, MetaReply};
+use crate::memcache::request::{Expected, Prepared};
+use crate::memcache::response::{Kind, Response};
+
+/// A request that was sent and is not answered to its end.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) ticket: Ticket,
+    /// Somebody waits for it; else its reply is swallowed.
+    pub(super) open: bool,
+    pub(super) deadline: Instant,
+    /// When it was put among the bytes to write.
+    pub(super) since: Instant,
+    /// The number of bytes that were to be written before it.
+    pub(super) starts: u64,
+    pub(super) expected: Expected,
+    /// How many values have come.
+    values: usize,
+    /// The key behind the one that was answered last: its place in the text and its index.
+    next: (usize, usize),
+}
+
+/// What a legal frame is to its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Judged {
+    /// Which key, or which request of a batch, it answers.
+    pub(super) index: Option<usize>,
+    /// Nothing of this reply follows.
+    pub(super) is_last: bool,
+}
+
+impl Place {
+    pub(super) fn new(
+        ticket: Ticket,
+        prepared: &Prepared,
+        deadline: Instant,
+        since: Instant,
+        starts: u64,
+    ) -> Self {
+        let expected = prepared.expected().clone();
+        Self { ticket, open: true, deadline, since, starts, expected, values: 0, next: (0, 0) }
+    }
+
+    fn command(&self) -> Command {
+        self.expected.reply.command()
+    }
+
+    /// Whether the server answers by closing the connection.
+    pub(super) fn is_answered_by_the_end(&self) -> bool {
+        self.expected.row.form == ReplyForm::Nothing
+    }
+
+    /// Whether its reply would go on for ever, or leave something behind that only the end of the
+    /// connection takes back.
+    pub(super) fn ties_up(&self, frame: Option<Kind>) -> bool {
+        match self.expected.row.form {
+            ReplyForm::Endless => true,
+            ReplyForm::Monitor => frame == Some(Kind::Value),
+            _ => self.expected.opens && frame == Some(Kind::Value),
+        }
+    }
+
+    /// Whether the frame may be the next of this reply.
+    pub(super) fn judge(&mut self, frame: &Response<'_>) -> Result<Judged, End> {
+        let kind = frame.kind();
+        if let Some(count) = self.expected.batch {
+            return self.judge_batch(frame, count);
+        }
+        if !self.expected.row.allows(kind) {
+            return Err(End::Mismatched);
+        }
+        let index = match frame {
+            Response::Value(value) => Some(self.find(value.key)?),
+            Response::Meta(reply) => self.check_meta(reply).map(|()| None)?,
+            Response::MetaDebug { key, .. } => self.check_key(key).map(|()| None)?,
+            _ => None,
+        };
+        Ok(Judged { index, is_last: self.expected.reply.ends_with(kind) })
+    }
+
+    /// Which of the keys a value is of. Servers answer in the order in which they were asked, so
+    /// that the search is mostly one comparison.
+    fn find(&mut self, name: &[u8]) -> Result<usize, End> {
+        let keys: &Bytes = &self.expected.keys;
+        if self.command() == Command::Monitor {
+            return if key::words(keys).next() == Some(name) {
+                Ok(0)
+            } else {
+                Err(End::Mismatched)
+            };
+        }
+        let search = |from: usize, index: usize| {
+            let mut rest = keys.get(from..).unwrap_or_default();
+            let mut index = index;
+            while let Some((word, behind)) = key::first_word(rest) {
+                if word == name {
+                    return Some((keys.len() - behind.len(), index));
+                }
+                rest = behind;
+                index += 1;
+            }
+            None
+        };
+        let (from, index) = self.next;
+        let (behind, index) = search(from, index)
+            .or_else(|| search(0, 0))
+            .or_else(|| self.group_of_queue(name))
+            .ok_or(End::Mismatched)?;
+        self.values += 1;
+        // The same value twice, for a key that was asked for once, answers something else.
+        if self.values > key::words(keys).take(self.values).count() {
+            return Err(End::Mismatched);
+        }
+        self.next = (behind, index + 1);
+        Ok(index)
+    }
+
+    /// A value read for a consumer group may be named after both.
+    fn group_of_queue(&self, name: &[u8]) -> Option<(usize, usize)> {
+        let queue = key::words(&self.expected.keys).next()?;
+        let group = name.strip_prefix(queue)?;
+        (self.expected.group && group.len() > 1).then_some((self.expected.keys.len(), 0))
+    }
+
+    fn check_key(&self, name: &[u8]) -> Result<(), End> {
+        if key::words(&self.expected.keys).next() == Some(name) {
+            Ok(())
+        } else {
+            Err(End::Mismatched)
+        }
+    }
+
+    /// A meta reply that names its key or its request has to name these.
+    fn check_meta(&self, reply: &MetaReply<'_>) -> Result<(), End> {
+        let asked = MetaFlags::new(&self.expected.flags);
+        if let (Some(asked), Some(answered)) = (asked.opaque(), reply.flags.opaque())
+            && asked != answered
+        {
+            return Err(End::Mismatched);
+        }
+        // A binary key has more than one form in base64.
+        match reply.flags.get(b'k') {
+            Some(name) if asked.has(b'k') && !asked.base64() => self.check_key(name.token),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_batch(&mut self, frame: &Response<'_>, count: usize) -> Result<Judged, End> {
+        let kind = frame.kind();
+        if kind.is_error() {
+            return Ok(Judged { index: None, is_last: false });
+        }
+        if self.expected.row.replies.contains(&kind) {
+            return Ok(Judged { index: None, is_last: true });
+        }
+        let Response::Meta(reply) = frame else {
+            return Err(End::Mismatched);
+        };
+        let opaque = reply.flags.get(b'O').and_then(|flag| flag.unsigned());
+        match opaque.and_then(|index| usize::try_from(index).ok()) {
+            // Their order is that of the requests: a reply of one that is past is another's.
+            Some(index) if index < count && index >= self.next.1 => {
+                self.next.1 = index + 1;
+                Ok(Judged { index: Some(index), is_last: false })
+            }
+            _ => Err(End::Mismatched),
+        }
+    }
+}

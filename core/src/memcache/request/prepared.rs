@@ -1,0 +1,261 @@
+//! Requests made ready to be sent, as often as it takes.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{BLOCK_END, EncodeError, Request, encode, encode_line};
+use crate::Limits;
+use crate::buffer::Outgoing;
+use crate::memcache::command::{self, Command, Row};
+use crate::memcache::response::Reply;
+use crate::memcache::{Dialect, number};
+
+/// A request that was checked and encoded once, with what its connection has to know of the
+/// answer. It can be sent to any server of its dialect, and again to another one; copies are cheap
+/// and share their bytes.
+///
+/// ```
+/// use bytes::Bytes;
+/// use windhover_core::Limits;
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::request::{EncodeError, Prepared, Request, Store};
+///
+/// let set = Request::Set(Store::new(b"greeting"));
+/// let limits = Limits::default();
+/// let prepared = Prepared::new(&set, Bytes::from_static(b"hello"), Dialect::Memcached, &limits)?;
+/// assert_eq!(prepared.wire().concat(), b"set greeting 0 0 5\r\nhello\r\n");
+///
+/// let silent = Request::Delete { key: b"k", noreply: true };
+/// let refused = Prepared::new(&silent, Bytes::new(), Dialect::Memcached, &limits);
+/// assert_eq!(refused.err(), Some(EncodeError::NeedsBarrier));
+/// # Ok::<(), EncodeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    wire: Wire,
+    expected: Expected,
+}
+
+#[derive(Clone, Debug)]
+enum Wire {
+    Line(Bytes),
+    Store { line: Bytes, data: Bytes },
+    Batch(Box<[Bytes]>),
+}
+
+/// What a connection has to know of a request to judge its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    pub(crate) reply: Reply,
+    pub(crate) row: &'static Row,
+    /// The words of the line that name what may be answered: keys, or a queue.
+    pub(crate) keys: Bytes,
+    /// The flags of a meta command, as they stand on the line.
+    pub(crate) flags: Bytes,
+    /// How long the server may rightly say nothing.
+    pub(crate) wait: Duration,
+    /// Whether an item that comes is only set aside: it is put back when the connection closes.
+    pub(crate) opens: bool,
+    /// Whether a queue is read for a consumer group, whose name the answer may carry too.
+    pub(crate) group: bool,
+    /// How many requests stand before this one, the barrier of a batch.
+    pub(crate) batch: Option<usize>,
+}
+
+impl Prepared {
+    /// Checks and encodes a request. `data` is its data block; empty where the command takes none.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; for a request that hides its answer (`noreply`, the meta flag `q`)
+    /// [`EncodeError::NeedsBarrier`]: it belongs into a [`Batch`](super::Batch).
+    pub fn new(
+        request: &Request<'_>,
+        data: Bytes,
+        dialect: Dialect,
+        limits: &Limits,
+    ) -> Result<Self, EncodeError> {
+        if request.noreply() && dialect.is_queue() {
+            return Err(EncodeError::NoreplyNotKnown);
+        }
+        if request.noreply() || request.quiet() {
+            return Err(EncodeError::NeedsBarrier);
+        }
+        let mut line = BytesMut::new();
+        if matches!(request, Request::Authenticate { .. }) {
+            encode(request, &data, dialect, limits, &mut line)?;
+            let line = line.freeze();
+            let expected = Expected::of(request, &line, dialect)?;
+            return Ok(Self { wire: Wire::Line(line), expected });
+        }
+        let takes_data = encode_line(request, data.len(), dialect, limits, &mut line)?;
+        let line = line.freeze();
+        let expected = Expected::of(request, &line, dialect)?;
+        let wire = if takes_data { Wire::Store { line, data } } else { Wire::Line(line) };
+        Ok(Self { wire, expected })
+    }
+
+    /// The command that is answered: of a [`Batch`](super::Batch) its barrier.
+    pub const fn command(&self) -> Command {
+        self.expected.reply.command()
+    }
+
+    /// The first key, or the queue; empty where the command has none.
+    pub fn key(&self) -> &[u8] {
+        self.keys().next().unwrap_or_default()
+    }
+
+    /// The keys that are asked for, in their order, or the queue.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        crate::memcache::key::words(&self.expected.keys)
+    }
+
+    /// How many bytes it is on the wire.
+    pub fn len(&self) -> usize {
+        match &self.wire {
+            Wire::Line(line) => line.len(),
+            Wire::Store { line, data } => line.len() + data.len() + BLOCK_END.len(),
+            Wire::Batch(pieces) => pieces.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    /// Whether it has no bytes: never.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its bytes, in order: for tests and logs.
+    pub fn wire(&self) -> Vec<Bytes> {
+        let mut out = Outgoing::new();
+        self.put(&mut out);
+        out.take()
+    }
+
+    pub(crate) fn put(&self, out: &mut Outgoing) {
+        match &self.wire {
+            Wire::Line(line) => out.put(line),
+            Wire::Store { line, data } => {
+                out.put(line);
+                out.put_shared(data.clone());
+                out.put(BLOCK_END);
+            }
+            Wire::Batch(pieces) => pieces.iter().for_each(|piece| out.put_shared(piece.clone())),
+        }
+    }
+
+    pub(super) fn batch(pieces: Vec<Bytes>, expected: Expected) -> Self {
+        Self { wire: Wire::Batch(pieces.into()), expected }
+    }
+
+    pub(crate) const fn expected(&self) -> &Expected {
+        &self.expected
+    }
+}
+
+impl Expected {
+    pub(super) fn of(
+        request: &Request<'_>,
+        line: &Bytes,
+        dialect: Dialect,
+    ) -> Result<Self, EncodeError> {
+        let command = request.command();
+        let row = command::row(command, dialect).ok_or(EncodeError::NotInDialect { command })?;
+        let arguments = row.verb.len()..line.len().saturating_sub(BLOCK_END.len());
+        let part = |range: Range<usize>| {
+            if range.start <= range.end && range.end <= line.len() {
+                line.slice(range)
+            } else {
+                Bytes::new()
+            }
+        };
+        // A word and the space before it.
+        let word = |word: &[u8]| arguments.start..arguments.start + 1 + word.len();
+        let mut flags = 0..0;
+        let (keys, wait) = match request {
+            Request::Get(_) | Request::Gets(_) => (arguments.clone(), Duration::ZERO),
+            Request::Gat { exptime, .. } | Request::Gats { exptime, .. } => {
+                let digits = number::digits(exptime.unsigned_abs(), &mut [0; 20]).len();
+                let skipped = 1 + usize::from(*exptime < 0) + digits;
+                (arguments.start + skipped..arguments.end, Duration::ZERO)
+            }
+            Request::QueueRead(read) => (word(read.queue), read.timeout.unwrap_or_default()),
+            Request::Monitor { queue, seconds, .. } => {
+                (word(queue), Duration::from_secs(u64::from(*seconds)))
+            }
+            Request::MetaGet(meta)
+            | Request::MetaSet(meta)
+            | Request::MetaDelete(meta)
+            | Request::MetaArithmetic(meta) => {
+                let key = word(meta.key);
+                flags = key.end..arguments.end;
+                (key, Duration::ZERO)
+            }
+            Request::Set(store)
+            | Request::SetSync(store)
+            | Request::Add(store)
+            | Request::Replace(store)
+            | Request::Append(store)
+            | Request::Prepend(store)
+            | Request::Cas { store, .. } => (word(store.key), Duration::ZERO),
+            Request::Delete { key, .. }
+            | Request::Incr { key, .. }
+            | Request::Decr { key, .. }
+            | Request::Touch { key, .. }
+            | Request::MetaDebug { key, .. } => (word(key), Duration::ZERO),
+            Request::Flush { queue }
+            | Request::FlushExpired { queue }
+            | Request::Confirm { queue, .. }
+            | Request::Roll { queue } => (word(queue), Duration::ZERO),
+            _ => (0..0, Duration::ZERO),
+        };
+        let (opens, group) = match request {
+            Request::QueueRead(read) => (read.mode.opens(), read.group.is_some()),
+            _ => (false, false),
+        };
+        Ok(Self {
+            reply: Reply::to(request, dialect),
+            row,
+            keys: part(keys),
+            flags: part(flags),
+            wait,
+            opens,
+            group,
+            batch: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memcache::Keys;
+    use crate::memcache::kestrel::{QueueRead, ReadMode};
+    use crate::memcache::meta::{MetaFlags, MetaRequest};
+
+    fn prepare(request: &Request<'_>, dialect: Dialect) -> Prepared {
+        Prepared::new(request, Bytes::new(), dialect, &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn the_keys_are_found_on_every_line() {
+        let keys: [&[u8]; 2] = [b"one", b"two"];
+        for request in [
+            Request::Get(Keys::new(&keys)),
+            Request::Gats { exptime: -15, keys: Keys::new(&keys) },
+            Request::Gat { exptime: 0, keys: Keys::new(&keys) },
+        ] {
+            assert!(prepare(&request, Dialect::Memcached).keys().eq(keys));
+        }
+        let read = QueueRead::new(b"jobs", ReadMode::Open).wait(Duration::from_secs(2));
+        let read = prepare(&Request::QueueRead(read), Dialect::Kestrel);
+        assert_eq!(read.key(), b"jobs");
+        assert_eq!(read.expected().wait, Duration::from_secs(2));
+        let get = MetaRequest::new(b"k", MetaFlags::new(b"v O7"));
+        let get = prepare(&Request::MetaGet(get), Dialect::Memcached);
+        assert_eq!((get.key(), &get.expected().flags[..]), (&b"k"[..], &b" v O7"[..]));
+        assert_eq!(prepare(&Request::Version, Dialect::Memcached).key(), b"");
+    }
+}
