@@ -28,6 +28,8 @@ pub mod endpoint;
 mod limits;
 mod time;
 
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "tracking")]
 pub mod http;
 #[cfg(feature = "memcache")]

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use windhover_core::{
     Limits, Now, Timeouts,
+    client::ring::{Member, Naming, Rendezvous, Ring},
     http::{self, Method, Response, Status},
     memcache::{self, Dialect},
     queue::{Config, ConnId, Engine, OpId, Outcome, Output, PutBuilder, Read},
@@ -11,7 +12,7 @@ use windhover_core::{
 };
 
 /// In the order of their numbers, from 1.
-pub(crate) const ALL: [fn() -> Option<()>; 4] = [queue, http, memcache, tracking];
+pub(crate) const ALL: [fn() -> Option<()>; 5] = [queue, http, memcache, tracking, ring];
 
 fn given(condition: bool) -> Option<()> {
     condition.then_some(())
@@ -78,4 +79,12 @@ fn tracking() -> Option<()> {
     given(decoded == Ok(1))?;
     let line = events.as_slice().first()?;
     given(line.starts_with(br#"{"event":"e","properties":{"token":"t","time":"#))
+}
+
+/// A key finds its server, on the ring and without one.
+fn ring() -> Option<()> {
+    let members = [Member::new(b"10.0.0.1:11211", 1), Member::new(b"10.0.0.2:11211", 0)];
+    let ring = Ring::new(&members, Naming::Libmemcached).ok()?;
+    given(ring.owner(b"key") == Some(0))?;
+    given(Rendezvous::new(&members).owners(b"key").eq([0]))
 }
