@@ -3,37 +3,14 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use windhover_conformance::{Server, Setup, TempDir, report, run, target_dir};
+use windhover_conformance::{Server, Setup, TempDir, driver, peers, python, report, run};
 
 const EVENTS: u32 = 1000;
 const BOUND: Duration = Duration::from_secs(120);
-
-/// Where `conformance/install` puts the libraries.
-fn peers() -> PathBuf {
-    let path = std::env::var_os("WINDHOVER_PEERS")
-        .map_or_else(|| target_dir().join("peers"), PathBuf::from);
-    assert!(
-        path.is_dir(),
-        "the client libraries are not in {}: run `conformance/run`, which installs them",
-        path.display()
-    );
-    path
-}
-
-fn driver(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
-}
-
-fn python(script: &str) -> Command {
-    let mut command = Command::new(peers().join("venv/bin/python"));
-    command.env("NO_PROXY", "*").arg(driver(script));
-    command
-}
 
 fn node(script: &str) -> Command {
     let mut command = Command::new("node");
