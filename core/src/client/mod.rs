@@ -1,3 +1,34 @@
-//! The client role.
+//! Many servers as one: a client without its sockets.
+//!
+//! [`Cluster`] knows the servers, their connections and their health, chooses who is asked, sends
+//! again what may be sent again, and completes every call in time, with an answer or with what is
+//! known of its effect. It is pure: it asks for connections and for bytes to be written, and is told
+//! what happened; randomness comes from the caller's seed.
+//!
+//! [`ring`] alone says which server a key belongs to, as libmemcached and twemproxy do.
 
+mod answer;
+mod backoff;
+mod budget;
+mod call;
+mod cluster;
+mod error;
+mod health;
+mod options;
+mod random;
 pub mod ring;
+mod servers;
+mod statistics;
+
+pub use answer::{Answer, BatchAnswer, Item, MetaAnswer, Payload};
+pub use backoff::Backoff;
+pub use budget::RetryLimit;
+pub use call::{Call, Repeat, Target};
+pub use cluster::{
+    CallId, Cluster, ClusterError, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId,
+};
+pub use error::{CallError, ConnectFailure, NotSent, Refusal};
+pub use health::{HealthOptions, ServerState};
+pub use options::{Choice, ClusterOptions, Credentials, Rotation};
+pub use servers::{Server, ServerId};
+pub use statistics::{Histogram, ServerCounters, ServerStatistics};

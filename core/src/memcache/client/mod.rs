@@ -147,6 +147,8 @@ pub struct ClientConnection {
     earliest: Option<Instant>,
     /// When the last byte came or the last request was sent.
     active: Instant,
+    /// When the last byte came, or the connection was made.
+    heard: Instant,
     /// How many bytes had come at the last look.
     seen: usize,
     writing: WriteClock,
@@ -174,6 +176,7 @@ impl ClientConnection {
             written: 0,
             earliest: None,
             active: now,
+            heard: now,
             seen: 0,
             writing: WriteClock::default(),
             end_of_stream: false,
@@ -285,6 +288,12 @@ impl ClientConnection {
         self.end
     }
 
+    /// When the last byte came, as far as [`poll_output`](Self::poll_output) has seen; at first when
+    /// the connection was made.
+    pub const fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// Which dialect the server speaks.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
@@ -294,6 +303,7 @@ impl ClientConnection {
     pub fn poll_output(&mut self, now: Instant) -> ClientOutput<'_> {
         if self.incoming.len() != self.seen {
             self.active = now;
+            self.heard = now;
         }
         self.drop_taken();
         if let Some(ticket) = self.finished.take() {

@@ -61,11 +61,8 @@ impl Place {
     /// Whether its reply would go on for ever, or leave something behind that only the end of the
     /// connection takes back.
     pub(super) fn ties_up(&self, frame: Option<Kind>) -> bool {
-        match self.expected.row.form {
-            ReplyForm::Endless => true,
-            ReplyForm::Monitor => frame == Some(Kind::Value),
-            _ => self.expected.opens && frame == Some(Kind::Value),
-        }
+        self.expected.row.form == ReplyForm::Endless
+            || (self.expected.opens && frame == Some(Kind::Value))
     }
 
     /// Whether the frame may be the next of this reply.

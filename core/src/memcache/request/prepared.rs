@@ -213,6 +213,7 @@ impl Expected {
         };
         let (opens, group) = match request {
             Request::QueueRead(read) => (read.mode.opens(), read.group.is_some()),
+            Request::Monitor { .. } => (true, false),
             _ => (false, false),
         };
         Ok(Self {

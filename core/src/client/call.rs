@@ -1,0 +1,101 @@
+//! What is asked of a cluster.
+
+use super::{LeaseId, ServerId};
+use crate::memcache::request::Prepared;
+
+/// Which server a call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Target {
+    /// The owner of the request's first key, as [`Choice`](super::Choice) says.
+    Key,
+    /// Any healthy one, in turn or at random.
+    Any,
+    /// This one.
+    Server(ServerId),
+    /// The connection that is leased.
+    Lease(LeaseId),
+}
+
+/// When a call is sent once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Repeat {
+    /// Never: not even when it was not sent.
+    Never,
+    /// Only while it has had no effect for certain.
+    WithoutEffect,
+    /// Also when the outcome is not known: for what may be done twice, or has to be done at least
+    /// once.
+    AtLeastOnce,
+}
+
+/// A request with how it is to be sent.
+///
+/// The constructors give what each kind of request usually wants; the fields can be set otherwise.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each allows one thing more")]
+pub struct Call {
+    /// The request.
+    pub prepared: Prepared,
+    /// Where it goes first.
+    pub target: Target,
+    /// Whether another server may answer in its place.
+    pub failover: bool,
+    /// When it is sent again.
+    pub repeat: Repeat,
+    /// Whether a server's `SERVER_ERROR` or `NOT_STORED` is a reason to try the next one, as with
+    /// queues, where every server will do.
+    pub refusal_moves_on: bool,
+    /// Whether it may be sent to a second server while the first one is slow
+    /// ([`ClusterOptions::hedge`](super::ClusterOptions::hedge)).
+    pub hedged: bool,
+    /// Whether it gets a connection of its own, which stays leased when the answer brings an item.
+    pub exclusive: bool,
+}
+
+impl Call {
+    const fn new(prepared: Prepared, target: Target, repeat: Repeat) -> Self {
+        Self {
+            prepared,
+            target,
+            failover: false,
+            repeat,
+            refusal_moves_on: false,
+            hedged: false,
+            exclusive: false,
+        }
+    }
+
+    /// A read of a cache: sent again whatever became of it, since it changes nothing.
+    pub const fn read(prepared: Prepared) -> Self {
+        Self::new(prepared, Target::Key, Repeat::AtLeastOnce)
+    }
+
+    /// A write to a cache: sent again only when it had no effect for certain.
+    pub const fn write(prepared: Prepared) -> Self {
+        Self::new(prepared, Target::Key, Repeat::WithoutEffect)
+    }
+
+    /// An item for a queue: any server will do, another one at once.
+    pub fn enqueue(prepared: Prepared) -> Self {
+        let call = Self::new(prepared, Target::Any, Repeat::WithoutEffect);
+        Self { failover: true, refusal_moves_on: true, ..call }
+    }
+
+    /// A read of a queue on a connection of its own, which is leased while an item is open.
+    pub fn reserve(prepared: Prepared) -> Self {
+        let call = Self::new(prepared, Target::Any, Repeat::WithoutEffect);
+        Self { failover: true, exclusive: true, ..call }
+    }
+
+    /// What follows on a leased connection.
+    pub const fn on_lease(prepared: Prepared, lease: LeaseId) -> Self {
+        Self::new(prepared, Target::Lease(lease), Repeat::Never)
+    }
+
+    /// A command to one server, such as `version` or `stats`.
+    pub const fn to(prepared: Prepared, server: ServerId) -> Self {
+        Self::new(prepared, Target::Server(server), Repeat::WithoutEffect)
+    }
+}

@@ -1,0 +1,353 @@
+//! Many servers as one: which of them is asked, on which connection, and what becomes of a call
+//! when one of them fails.
+
+mod attempt;
+mod dispatch;
+mod failure;
+mod link;
+mod output;
+
+use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use bytes::BytesMut;
+use slab::Slab;
+
+use self::attempt::Active;
+pub(super) use self::attempt::AttemptId;
+use self::link::{Link, State};
+use super::answer::Answer;
+use super::budget::Budget;
+use super::call::Call;
+use super::error::{CallError, ConnectFailure, NotSent};
+use super::health::ServerState;
+use super::options::ClusterOptions;
+use super::random::Random;
+use super::ring::TooManyMembers;
+use super::servers::{Server, ServerId, Servers};
+use super::statistics::ServerStatistics;
+use crate::Instant;
+use crate::memcache::request::Prepared;
+
+pub use self::attempt::CallId;
+pub use self::link::{ConnectionId, LeaseId};
+pub use self::output::{ClusterEvent, ClusterOutput, Completed};
+
+/// Something that is to happen at an instant, unless it has become meaningless by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// An attempt that waits for a connection has waited long enough.
+    Attempt(AttemptId),
+    /// The first server of a hedged call is slow.
+    Hedge(CallId),
+    /// A connection has a deadline.
+    Link(ConnectionId),
+    /// A server that is out of use may be asked again.
+    Probe(ServerId),
+}
+
+/// A set of servers, the connections to them, and the calls under way: a client without its
+/// sockets.
+///
+/// It asks for connections, and for bytes to be written on them, and is told what happened.
+/// **The rule:** after every input, call [`poll_output`](Self::poll_output) until it says
+/// [`ClusterOutput::Idle`] or [`ClusterOutput::Closed`].
+///
+/// Every call that was taken completes once, at its deadline at the latest, with an answer or with
+/// an error that says whether it may have had an effect ([`CallError`]). A miss is an answer, and a
+/// server that cannot be reached never looks like one.
+///
+/// ```
+/// use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::Instant;
+/// use windhover_core::client::{
+///     Answer, Call, Cluster, ClusterOptions, ClusterOutput, Server,
+/// };
+/// use windhover_core::memcache::request::{Prepared, Request};
+/// use windhover_core::memcache::{Dialect, Keys};
+///
+/// let now = Instant::default();
+/// let options = ClusterOptions::default();
+/// let get = Request::Get(Keys::new(&[b"greeting"]));
+/// let get = Prepared::new(&get, Bytes::new(), Dialect::Memcached, &options.limits)?;
+/// let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+///
+/// let call = cluster.submit(Call::read(get), now + Duration::from_millis(250), now)?;
+/// let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+/// cluster.connected(connection, now);
+/// assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// cluster.wrote(connection, 14); // `get greeting\r\n`
+/// cluster.receive(connection, b"END\r\n");
+/// let ClusterOutput::Completed(completed) = cluster.poll_output(now) else { panic!() };
+/// assert_eq!(completed.call, call);
+/// assert!(completed.outcome?.is_miss());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Cluster {
+    options: ClusterOptions,
+    servers: Servers,
+    links: Slab<Link>,
+    calls: Slab<Active>,
+    /// Numbers calls and connections, so that an old id is no newer one's.
+    sequence: u64,
+    random: Random,
+    budget: Budget,
+    /// Connections that something happened to.
+    dirty: VecDeque<usize>,
+    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+    outputs: VecDeque<ClusterOutput>,
+    /// What a new connection is asked first.
+    greeting: Option<Prepared>,
+    probe: Prepared,
+    shutting_down: bool,
+}
+
+impl Cluster {
+    /// A cluster of these servers. `seed` decides on jitter and random choice: give it from a
+    /// random source, or fixed to repeat a course of events.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn new(
+        servers: &[Server],
+        options: ClusterOptions,
+        seed: u64,
+        now: Instant,
+    ) -> Result<Self, ClusterError> {
+        let (greeting, probe) = link::greeting(&options).map_err(ClusterError::Credentials)?;
+        let mut cluster = Self {
+            servers: Servers::new(options.choice, options.rotation),
+            links: Slab::new(),
+            calls: Slab::new(),
+            sequence: 0,
+            random: Random::new(seed),
+            budget: Budget::new(options.retries, now),
+            dirty: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            outputs: VecDeque::new(),
+            greeting,
+            probe,
+            shutting_down: false,
+            options,
+        };
+        cluster.set_servers(servers, now)?;
+        Ok(cluster)
+    }
+
+    /// Changes the set of servers while calls are under way. Servers that stay (by name and
+    /// address) keep their connections and their health; what is under way with one that goes is
+    /// still answered, what waits for it goes elsewhere where it may.
+    ///
+    /// # Errors
+    /// [`ClusterError::TooManyServers`]; the set is as it was.
+    pub fn set_servers(&mut self, servers: &[Server], now: Instant) -> Result<(), ClusterError> {
+        let changes = self.servers.set(servers, now).map_err(ClusterError::TooManyServers)?;
+        for entry in changes.removed {
+            for at in entry.links {
+                self.retire_link(at);
+            }
+            for attempt in entry.waiting {
+                self.not_sent(attempt, entry.id, NotSent::NoServer, now);
+            }
+        }
+        for id in changes.added {
+            self.warm(id, now);
+        }
+        Ok(())
+    }
+
+    /// The servers, in the order in which they were given.
+    pub fn servers(&self) -> impl Iterator<Item = (ServerId, &Server)> {
+        self.servers.iter().map(|entry| (entry.id, &entry.server))
+    }
+
+    /// A server of the set.
+    pub fn server(&self, id: ServerId) -> Option<&Server> {
+        self.servers.get(id).map(|entry| &entry.server)
+    }
+
+    /// The server that owns a key, whether or not it is in use; `None` where no server has a
+    /// weight.
+    pub fn owner(&self, key: &[u8]) -> Option<ServerId> {
+        self.servers.owner(key)
+    }
+
+    /// How the cluster was made.
+    pub const fn options(&self) -> &ClusterOptions {
+        &self.options
+    }
+
+    /// Takes a call. It completes with a [`ClusterOutput::Completed`], at `deadline` at the latest.
+    ///
+    /// # Errors
+    /// [`CallError::NotSent`] when it was not taken: too many are under way
+    /// ([`ClusterOptions::waiting`]), or the client is shutting down.
+    pub fn submit(
+        &mut self,
+        call: Call,
+        deadline: Instant,
+        now: Instant,
+    ) -> Result<CallId, CallError> {
+        let refused = |why| Err(CallError::NotSent { server: None, why });
+        if self.shutting_down {
+            return refused(NotSent::ShuttingDown);
+        }
+        if self.calls.len() >= self.options.waiting {
+            return refused(NotSent::Overloaded);
+        }
+        self.budget.call();
+        self.sequence += 1;
+        let at = self.calls.insert(Active::new(self.sequence, call, deadline));
+        let id = CallId::new(at, self.sequence);
+        self.begin(id, now);
+        Ok(id)
+    }
+
+    /// Gives a call up: nothing is told of it afterwards. What it asked for may still be done.
+    pub fn cancel(&mut self, call: CallId) {
+        if self.call(call).is_some()
+            && let Some(mut active) = self.calls.try_remove(call.at())
+        {
+            self.drop_attempts(&mut active);
+        }
+    }
+
+    /// The item that a lease holds is confirmed or put back: its connection may be used by others.
+    /// (What makes it so is a call with [`Call::on_lease`].)
+    pub fn release_lease(&mut self, lease: LeaseId, now: Instant) {
+        self.return_link(lease.connection(), now);
+    }
+
+    /// Closes the connection of a lease: the server puts the item back.
+    pub fn abandon_lease(&mut self, lease: LeaseId) {
+        if let Some(at) = self.link_at(lease.connection()) {
+            self.close_link(at);
+        }
+    }
+
+    /// Asks for an orderly end: calls under way are waited for, none is taken any more.
+    pub fn shut_down(&mut self) {
+        self.shutting_down = true;
+    }
+
+    /// Tells that a connection was made.
+    pub fn connected(&mut self, connection: ConnectionId, now: Instant) {
+        if let Some(at) = self.link_at(connection) {
+            self.link_connected(at, now);
+        }
+    }
+
+    /// Tells that a connection could not be made.
+    pub fn connect_failed(&mut self, connection: ConnectionId, why: ConnectFailure, now: Instant) {
+        if let Some(at) = self.link_at(connection) {
+            self.link_refused(at, why, now);
+        }
+    }
+
+    /// A buffer that a read from that connection appends to; `None` where the connection is gone.
+    pub fn read_buffer(&mut self, connection: ConnectionId) -> Option<&mut BytesMut> {
+        let at = self.link_at(connection)?;
+        self.mark(at);
+        match &mut self.links.get_mut(at)?.state {
+            State::Open(open) => Some(open.read_buffer()),
+            State::Connecting { .. } => None,
+        }
+    }
+
+    /// Takes a copy of bytes that came in. An adapter that can read into a buffer uses
+    /// [`read_buffer`](Self::read_buffer).
+    pub fn receive(&mut self, connection: ConnectionId, bytes: &[u8]) {
+        if let Some(buffer) = self.read_buffer(connection) {
+            buffer.extend_from_slice(bytes);
+        }
+    }
+
+    /// The server will send no more bytes on that connection.
+    pub fn end_of_stream(&mut self, connection: ConnectionId) {
+        self.with_open(connection, crate::memcache::ClientConnection::end_of_stream);
+    }
+
+    /// The connection broke.
+    pub fn broke(&mut self, connection: ConnectionId) {
+        self.with_open(connection, crate::memcache::ClientConnection::broke);
+    }
+
+    /// Fills `into` with the slices to write on that connection, in order, and returns how many it
+    /// filled.
+    pub fn unsent<'a>(&'a self, connection: ConnectionId, into: &mut [&'a [u8]]) -> usize {
+        let link = self.link_at(connection).and_then(|at| self.links.get(at));
+        match link.map(|link| &link.state) {
+            Some(State::Open(open)) => open.unsent(into),
+            _ => 0,
+        }
+    }
+
+    /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now: the
+    /// connection is not named by [`ClusterOutput::Write`] any more before some is written.
+    pub fn wrote(&mut self, connection: ConnectionId, n: usize) {
+        self.with_open(connection, |open| open.wrote(n));
+    }
+
+    /// What was counted, and the state of each server.
+    pub fn statistics(&self) -> Vec<ServerStatistics> {
+        let mut all = Vec::new();
+        for entry in self.servers.iter() {
+            let links = entry.links.iter().filter_map(|&at| self.links.get(at));
+            all.push(ServerStatistics {
+                server: entry.id,
+                name: entry.server.name.clone(),
+                state: entry.health.state(),
+                connections: entry.links.len(),
+                in_flight: links.map(Link::in_flight).sum(),
+                waiting: entry.waiting.len(),
+                counters: entry.counters,
+            });
+        }
+        all
+    }
+
+    /// Whether a server is in use.
+    pub fn state(&self, server: ServerId) -> Option<ServerState> {
+        self.servers.get(server).map(|entry| entry.health.state())
+    }
+
+    fn set_timer(&mut self, at: Instant, timer: Timer) {
+        self.timers.push(Reverse((at, timer)));
+    }
+
+    fn complete(
+        &mut self,
+        call: CallId,
+        outcome: Result<Answer, CallError>,
+        lease: Option<LeaseId>,
+    ) {
+        if let Some(mut active) = self.calls.try_remove(call.at()) {
+            self.drop_attempts(&mut active);
+        }
+        self.outputs.push_back(ClusterOutput::Completed(Completed { call, outcome, lease }));
+    }
+}
+
+/// Why a cluster cannot be as it is asked to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// There are too many servers for the ring.
+    TooManyServers(TooManyMembers),
+    /// Name or password cannot be sent.
+    Credentials(crate::memcache::request::EncodeError),
+}
+
+impl core::fmt::Display for ClusterError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TooManyServers(error) => error.fmt(f),
+            Self::Credentials(error) => write!(f, "the credentials cannot be sent: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for ClusterError {}

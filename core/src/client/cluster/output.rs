@@ -1,0 +1,183 @@
+//! What a cluster tells its adapter.
+
+use core::cmp::Reverse;
+
+use super::attempt::CallId;
+use super::link::{ConnectionId, LeaseId, Purpose, State};
+use super::{Cluster, Timer};
+use crate::Instant;
+use crate::client::answer::Answer;
+use crate::client::error::CallError;
+use crate::client::servers::ServerId;
+use crate::memcache::ClientOutput;
+
+/// Nothing at all is to be done before a caller does something: any instant that is far enough.
+const FAR: core::time::Duration = core::time::Duration::from_secs(60);
+
+/// A call that is over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Completed {
+    /// Which.
+    pub call: CallId,
+    /// The answer, or what is known of its effect.
+    pub outcome: Result<Answer, CallError>,
+    /// The connection that holds the item that was opened.
+    pub lease: Option<LeaseId>,
+}
+
+/// Something an operator wants to know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClusterEvent {
+    /// A server was taken out of use after failures.
+    Ejected {
+        /// Which.
+        server: ServerId,
+    },
+    /// A server that was out of use has answered, and is in use again.
+    Restored {
+        /// Which.
+        server: ServerId,
+    },
+}
+
+/// What a cluster wants next; see [`Cluster::poll_output`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClusterOutput {
+    /// Connect to a server's address, then tell [`Cluster::connected`] or
+    /// [`Cluster::connect_failed`]. [`Close`](Self::Close) ends the wait for it.
+    Connect {
+        /// The connection that is to be made.
+        connection: ConnectionId,
+        /// Where to.
+        server: ServerId,
+    },
+    /// Bytes wait to be written: take them with [`Cluster::unsent`], then tell how many went with
+    /// [`Cluster::wrote`].
+    Write {
+        /// On which connection.
+        connection: ConnectionId,
+    },
+    /// Close the socket, or give up connecting it. The connection is not named again.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// A call is over.
+    Completed(Completed),
+    /// Something to be logged.
+    Event(ClusterEvent),
+    /// Nothing to do until a call, bytes, or this instant come.
+    Idle(Instant),
+    /// Shut down: no call and no connection is left.
+    Closed,
+}
+
+impl Cluster {
+    /// Does what can be done at `now`, and says what comes next.
+    pub fn poll_output(&mut self, now: Instant) -> ClusterOutput {
+        loop {
+            self.fire_timers(now);
+            if let Some(output) = self.outputs.pop_front() {
+                return output;
+            }
+            if let Some(at) = self.dirty.pop_front() {
+                if let Some(output) = self.poll_link(at, now) {
+                    return output;
+                }
+                continue;
+            }
+            if self.shutting_down && self.calls.is_empty() {
+                let Some((at, _)) = self.links.iter().next() else {
+                    return ClusterOutput::Closed;
+                };
+                self.close_link(at);
+                continue;
+            }
+            let next = self.timers.peek().map_or(now + FAR, |Reverse((at, _))| *at);
+            return ClusterOutput::Idle(next);
+        }
+    }
+
+    fn fire_timers(&mut self, now: Instant) {
+        while let Some(Reverse((at, timer))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            match timer {
+                Timer::Attempt(attempt) => self.attempt_timed_out(attempt, now),
+                Timer::Hedge(call) => self.hedge(call, now),
+                Timer::Link(connection) => self.link_timer(connection, now),
+                Timer::Probe(server) => self.probe(server, now),
+            }
+        }
+    }
+
+    /// Looks at one connection until it has nothing more to tell.
+    fn poll_link(&mut self, at: usize, now: Instant) -> Option<ClusterOutput> {
+        let link = self.links.get_mut(at)?;
+        link.is_dirty = false;
+        let sequence = link.sequence;
+        loop {
+            let link = self.links.get_mut(at).filter(|link| link.sequence == sequence)?;
+            let server = link.server;
+            let State::Open(open) = &mut link.state else {
+                return None;
+            };
+            match open.poll_output(now) {
+                ClientOutput::Frame(frame) => {
+                    let tickets = &link.tickets;
+                    let purpose = tickets
+                        .binary_search_by_key(&frame.ticket, |&(ticket, _)| ticket)
+                        .ok()
+                        .and_then(|place| tickets.get(place))
+                        .map(|&(_, purpose)| purpose);
+                    match purpose {
+                        Some(Purpose::Attempt(id)) => {
+                            let active = self
+                                .calls
+                                .get_mut(id.call.at())
+                                .filter(|active| active.sequence == id.call.sequence());
+                            if let Some(attempt) =
+                                active.and_then(|active| active.attempt(id.slot).as_mut())
+                                && attempt.number == id.number
+                            {
+                                attempt.collector.frame(&frame);
+                            }
+                        }
+                        Some(_) => {
+                            let kind = frame.response.kind();
+                            link.hear(kind);
+                        }
+                        None => {}
+                    }
+                }
+                ClientOutput::Done { ticket, outcome } => {
+                    let place = link.tickets.binary_search_by_key(&ticket, |&(ticket, _)| ticket);
+                    match place.ok().and_then(|place| link.tickets.remove(place)) {
+                        Some((_, Purpose::Attempt(id))) => self.attempt_done(at, id, outcome, now),
+                        Some((_, internal)) => self.internal_done(at, internal, outcome, now),
+                        None => {}
+                    }
+                    self.serve_waiting(server, now);
+                }
+                ClientOutput::Write => {
+                    let connection = self.connection_id(at)?;
+                    return Some(ClusterOutput::Write { connection });
+                }
+                ClientOutput::Idle(until) => {
+                    open.release();
+                    self.arm(at, until);
+                    return None;
+                }
+                ClientOutput::Close(end) => {
+                    let connection = self.connection_id(at)?;
+                    self.link_ended(at, end, now);
+                    return Some(ClusterOutput::Close { connection });
+                }
+            }
+        }
+    }
+}

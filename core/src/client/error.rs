@@ -1,0 +1,187 @@
+//! Why a call has no answer, and what is known of its effect.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+use super::{Item, ServerId};
+use crate::memcache::response::{Kind, Response};
+use crate::memcache::{End, Reason, Unanswered};
+
+/// A server's refusal, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// `ERROR`, `CLIENT_ERROR` or `SERVER_ERROR`.
+    pub kind: Kind,
+    /// What stands behind it; may be empty.
+    pub words: Bytes,
+}
+
+impl Refusal {
+    pub(super) fn of(response: &Response<'_>) -> Option<Self> {
+        match response {
+            Response::Error(words)
+            | Response::ClientError(words)
+            | Response::ServerError(words) => {
+                Some(Self { kind: response.kind(), words: Bytes::copy_from_slice(words) })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.text())?;
+        if self.words.is_empty() {
+            return Ok(());
+        }
+        write!(f, " {}", self.words.escape_ascii())
+    }
+}
+
+/// Why no connection could be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// Nobody listens at the address.
+    Refused,
+    /// It took longer than [`connect_timeout`](super::ClusterOptions::connect_timeout).
+    TimedOut,
+    /// The server's name has no address.
+    NoAddress,
+    /// The server did not accept the credentials.
+    Unauthenticated,
+    /// TLS could not be agreed upon.
+    Tls,
+    /// The operating system says something else.
+    Other,
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "nobody listens there",
+            Self::TimedOut => "connecting took too long",
+            Self::NoAddress => "its name has no address",
+            Self::Unauthenticated => "it did not accept the credentials",
+            Self::Tls => "TLS could not be agreed upon",
+            Self::Other => "it cannot be connected to",
+        })
+    }
+}
+
+/// Why a call was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotSent {
+    /// There is no server in the set, or none that the call may go to.
+    NoServer,
+    /// The server is out of use after failures, until a probe succeeds.
+    Ejected,
+    /// The server could not be connected to.
+    Connect(ConnectFailure),
+    /// [`waiting`](super::ClusterOptions::waiting) calls wait already, or every exclusive
+    /// connection is in use.
+    Overloaded,
+    /// The deadline passed while it waited for its turn.
+    Deadline,
+    /// The connection ended before its turn.
+    Connection(End),
+    /// It was prepared for another dialect than the servers'.
+    OtherDialect,
+    /// The lease's connection is gone.
+    LeaseLost,
+    /// The client is shutting down.
+    ShuttingDown,
+}
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoServer => "there is no server to send it to",
+            Self::Ejected => "the server is out of use after failures",
+            Self::Connect(failure) => return failure.fmt(f),
+            Self::Overloaded => "too many calls wait already",
+            Self::Deadline => "its deadline has passed",
+            Self::Connection(end) => return end.fmt(f),
+            Self::OtherDialect => "it was prepared for another dialect",
+            Self::LeaseLost => "the connection that held the reservation is gone",
+            Self::ShuttingDown => "the client is shutting down",
+        })
+    }
+}
+
+/// Why a call has no answer. Which of the three it is says what is known of its effect.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It has had no effect and will have none.
+    NotSent {
+        /// The server that it was for, where one was chosen.
+        server: Option<ServerId>,
+        /// Why.
+        why: NotSent,
+    },
+    /// The server refused it.
+    Refused {
+        /// Which server.
+        server: ServerId,
+        /// What it said.
+        refusal: Refusal,
+    },
+    /// It was sent and not answered: it may have had its effect, may still have it, or not.
+    Unknown {
+        /// Which server was asked last.
+        server: ServerId,
+        /// Why there is no answer.
+        why: Reason,
+        /// What a retrieval found before its reply broke off.
+        found: Vec<Item>,
+    },
+}
+
+impl CallError {
+    /// The server that was to do it, where one was chosen.
+    pub const fn server(&self) -> Option<ServerId> {
+        match self {
+            Self::NotSent { server, .. } => *server,
+            Self::Refused { server, .. } | Self::Unknown { server, .. } => Some(*server),
+        }
+    }
+
+    /// Whether it has had no effect: it may be sent again without being done twice.
+    pub const fn had_no_effect(&self) -> bool {
+        matches!(self, Self::NotSent { .. } | Self::Refused { .. })
+    }
+
+    pub(super) fn unanswered(server: ServerId, outcome: Unanswered, found: Vec<Item>) -> Self {
+        match outcome {
+            Unanswered::NotSent(reason) => {
+                let why = match reason {
+                    Reason::Deadline => NotSent::Deadline,
+                    Reason::End(end) => NotSent::Connection(end),
+                };
+                Self::NotSent { server: Some(server), why }
+            }
+            Unanswered::Unknown(why) => Self::Unknown { server, why, found },
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent { why, .. } => write!(f, "the request was not sent: {why}"),
+            Self::Refused { refusal, .. } => write!(f, "the server refused the request: {refusal}"),
+            Self::Unknown { why, .. } => write!(
+                f,
+                "the request was sent and not answered, whether it was done is not known: {why}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for CallError {}

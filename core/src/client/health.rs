@@ -1,0 +1,164 @@
+//! Whether a server is in use.
+
+use super::backoff::Backoff;
+use super::random::Random;
+use crate::Instant;
+
+/// When a server is taken out of use, and how it comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthOptions {
+    /// So many failures in a row (connects that failed, calls without an answer, connections that
+    /// broke) take a server out of use.
+    pub failures: u32,
+    /// How long it then stays out before a probe; longer each time the probe fails.
+    pub backoff: Backoff,
+    /// Whether the last server that is in use stays so whatever happens: for queues, where trying
+    /// beats giving up.
+    pub keep_last: bool,
+}
+
+impl Default for HealthOptions {
+    fn default() -> Self {
+        Self { failures: 3, backoff: Backoff::default(), keep_last: false }
+    }
+}
+
+/// The state of a server, as statistics tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ServerState {
+    /// In use.
+    Healthy,
+    /// Out of use, until a probe is due.
+    Ejected,
+    /// Out of use, and a probe is under way.
+    Probing,
+}
+
+#[derive(Debug)]
+pub(super) struct Health {
+    state: ServerState,
+    /// Failures in a row while healthy.
+    failures: u32,
+    /// Ejections and failed probes in a row.
+    strikes: u32,
+    /// When the probe is due.
+    until: Instant,
+}
+
+impl Health {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { state: ServerState::Healthy, failures: 0, strikes: 0, until: now }
+    }
+
+    pub(super) const fn state(&self) -> ServerState {
+        self.state
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.state == ServerState::Healthy
+    }
+
+    /// When the next probe is due, where one is.
+    pub(super) fn probe_at(&self) -> Option<Instant> {
+        (self.state == ServerState::Ejected).then_some(self.until)
+    }
+
+    pub(super) fn begin_probe(&mut self) {
+        if self.state == ServerState::Ejected {
+            self.state = ServerState::Probing;
+        }
+    }
+
+    /// A call was answered; whether that brings the server back into use.
+    pub(super) fn succeeded(&mut self) -> bool {
+        self.failures = 0;
+        match self.state {
+            ServerState::Healthy => {
+                self.strikes = 0;
+                false
+            }
+            // An answer to a call from before the ejection says little of now: the probe decides.
+            ServerState::Ejected => false,
+            ServerState::Probing => {
+                self.state = ServerState::Healthy;
+                true
+            }
+        }
+    }
+
+    /// Something failed; whether that takes the server out of use. `is_last` is whether no other
+    /// is in use.
+    pub(super) fn failed(
+        &mut self,
+        options: &HealthOptions,
+        is_last: bool,
+        now: Instant,
+        random: &mut Random,
+    ) -> bool {
+        match self.state {
+            ServerState::Healthy => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures < options.failures.max(1) || (is_last && options.keep_last) {
+                    return false;
+                }
+            }
+            ServerState::Probing => {}
+            ServerState::Ejected => return false,
+        }
+        let was_healthy = self.is_healthy();
+        self.strikes = self.strikes.saturating_add(1);
+        self.state = ServerState::Ejected;
+        self.until = now + options.backoff.draw(self.strikes, random);
+        was_healthy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    const NOW: Instant = Instant::from_epoch(Duration::from_secs(1));
+
+    fn fail(health: &mut Health, options: &HealthOptions, is_last: bool) -> bool {
+        health.failed(options, is_last, NOW, &mut Random::new(1))
+    }
+
+    #[test]
+    fn failures_in_a_row_take_it_out_and_a_probe_brings_it_back() {
+        let options = HealthOptions::default();
+        let mut health = Health::new(NOW);
+        assert_eq!([0, 0].map(|_| fail(&mut health, &options, false)), [false; 2]);
+        assert!(!health.succeeded());
+        assert_eq!([0, 0, 0].map(|_| fail(&mut health, &options, false)), [false, false, true]);
+        assert_eq!(health.state(), ServerState::Ejected);
+        let due = health.probe_at().unwrap();
+        assert!(due > NOW && due < NOW + options.backoff.first);
+        assert!(!health.succeeded(), "a late answer is no probe");
+        health.begin_probe();
+        assert!(!fail(&mut health, &options, false), "it was out before");
+        assert_eq!(health.state(), ServerState::Ejected);
+        health.begin_probe();
+        assert!(health.succeeded());
+        assert!(health.is_healthy());
+        // It has not shown yet that it stays: the next ejection is longer.
+        assert_eq!(health.strikes, 2);
+        health.succeeded();
+        assert_eq!(health.strikes, 0);
+    }
+
+    #[test]
+    fn the_last_one_stays_where_that_is_asked_for() {
+        let mut options = HealthOptions::default();
+        let mut health = Health::new(NOW);
+        options.keep_last = true;
+        assert!((0..9).all(|_| !fail(&mut health, &options, true)));
+        assert!(fail(&mut health, &options, false), "another one is in use now");
+        options.keep_last = false;
+        let mut health = Health::new(NOW);
+        assert!((0..3).any(|_| fail(&mut health, &options, true)));
+    }
+}
