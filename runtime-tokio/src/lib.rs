@@ -79,6 +79,7 @@
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
 
+mod client;
 mod clock;
 mod connection;
 mod counters;
@@ -86,8 +87,10 @@ mod listener;
 mod shutdown;
 mod signal;
 
+pub use client::{Connector, Plain, Stream, connect, connect_with, drive};
 pub use clock::Clock;
 pub use counters::Counters;
 pub use listener::{AcceptErrorHook, ServeOptions, ServeReport, serve};
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
+pub use windhover_client::{Client, Error as ClientError};

@@ -233,6 +233,32 @@ impl Cluster {
         self.shutting_down = true;
     }
 
+    /// Ends everything at once: every connection counts as broken, and every call completes with
+    /// what is known of its effect. For an adapter that cannot go on.
+    pub fn abort(&mut self, now: Instant) {
+        self.shutting_down = true;
+        // Nothing is sent once more.
+        self.options.attempts = 0;
+        let servers: Vec<ServerId> = self.servers.iter().map(|entry| entry.id).collect();
+        for server in servers {
+            self.fail_waiting(server, NotSent::ShuttingDown, now);
+        }
+        let links: Vec<usize> = self.links.iter().map(|(at, _)| at).collect();
+        for at in links {
+            let Some(connection) = self.connection_id(at) else {
+                continue;
+            };
+            match self.links.get(at).map(|link| &link.state) {
+                Some(State::Open(_)) => self.broke(connection),
+                Some(State::Connecting { .. }) => {
+                    self.outputs.push_back(ClusterOutput::Close { connection });
+                    self.link_refused(at, ConnectFailure::Other, now);
+                }
+                None => {}
+            }
+        }
+    }
+
     /// Tells that a connection was made.
     pub fn connected(&mut self, connection: ConnectionId, now: Instant) {
         if let Some(at) = self.link_at(connection) {

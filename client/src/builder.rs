@@ -1,0 +1,142 @@
+//! How a client is made.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use windhover_core::client::{Cluster, ClusterError, ClusterOptions, Server};
+
+use crate::compression::Compression;
+use crate::hub::{Driver, Handle, Hub};
+use crate::{Client, Error};
+
+/// Something an operator wants to know of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The server was taken out of use after failures.
+    Ejected(Server),
+    /// The server was out of use, has answered, and is in use again.
+    Restored(Server),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ejected(server) => {
+                write!(f, "server {} is out of use after failures", server.name)
+            }
+            Self::Restored(server) => write!(f, "server {} is in use again", server.name),
+        }
+    }
+}
+
+/// What is told of events; it must not block, and may be called from any thread.
+pub type EventHook = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Makes a [`Client`] and its [`Driver`].
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_client::Client;
+///
+/// let (client, driver) = Client::builder()
+///     .server("10.0.0.1:11211")
+///     .server("10.0.0.2:11211")
+///     .timeout(Duration::from_millis(250))
+///     .build()?;
+/// # drop((client, driver));
+/// # Ok::<(), windhover_client::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Builder {
+    servers: Vec<Server>,
+    options: ClusterOptions,
+    timeout: Duration,
+    compression: Compression,
+    on_event: Option<EventHook>,
+}
+
+impl Builder {
+    pub(crate) fn new(options: ClusterOptions) -> Self {
+        Self {
+            servers: Vec::new(),
+            options,
+            timeout: Duration::from_secs(1),
+            compression: Compression::default(),
+            on_event: None,
+        }
+    }
+
+    /// Adds a server: `HOST:PORT`, or the path of a Unix socket (with a `/` in it).
+    pub fn server(mut self, address: &str) -> Self {
+        self.servers.push(Server::new(address));
+        self
+    }
+
+    /// Adds servers with names and weights of their own.
+    pub fn servers(mut self, servers: impl IntoIterator<Item = Server>) -> Self {
+        self.servers.extend(servers);
+        self
+    }
+
+    /// How long a call may take, all attempts together: one second, unless said otherwise
+    /// ([`Client::within`] says it for some calls).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Changes what else there is to choose.
+    ///
+    /// ```
+    /// use windhover_client::Client;
+    /// use windhover_core::client::Choice;
+    ///
+    /// let builder = Client::builder().options(|options| {
+    ///     options.choice = Choice::Rendezvous;
+    ///     options.connections = 2;
+    /// });
+    /// # drop(builder);
+    /// ```
+    pub fn options(mut self, change: impl FnOnce(&mut ClusterOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// How large values are compressed; they are not, unless said otherwise. What is read is
+    /// decompressed whatever is said here.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Is told when servers go out of use and come back.
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Arc::new(hook));
+        self
+    }
+
+    /// Makes the client, and the driver that an adapter has to run.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`] for servers or credentials that cannot be used, [`Error::Random`] where
+    /// the operating system gives no seed.
+    pub fn build(self) -> Result<(Client, Driver), Error> {
+        let seed = getrandom::u64().map_err(|_| Error::Random)?;
+        let epoch = Instant::now();
+        let now = windhover_core::Instant::from_epoch(epoch.elapsed());
+        let cluster = Cluster::new(&self.servers, self.options, seed, now)
+            .map_err(|error: ClusterError| Error::Cluster(error))?;
+        let hub = Hub::new(cluster, epoch, self.on_event);
+        let client = Client::new(Handle::new(Arc::clone(&hub)), self.timeout, self.compression);
+        Ok((client, Driver::new(hub)))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! The commands of caches, one key at a time.
+
+use bytes::Bytes;
+use windhover_core::client::{Answer, Item};
+use windhover_core::memcache::Keys;
+use windhover_core::memcache::request::{self, Request};
+use windhover_core::memcache::response::Kind;
+
+use crate::{Client, Error, Store, Value};
+
+impl Client {
+    /// The value of a key; `None` where the server has none.
+    ///
+    /// # Errors
+    /// [`Error`], as of every call: a server that does not answer is never a miss.
+    pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
+        self.retrieve(&Request::Get(Keys::new(&[key.as_ref()]))).await
+    }
+
+    /// The same, with its cas unique.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn gets(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
+        self.retrieve(&Request::Gets(Keys::new(&[key.as_ref()]))).await
+    }
+
+    /// The value of a key, which gets a new exptime.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn gat(&self, key: impl AsRef<[u8]>, exptime: i64) -> Result<Option<Value>, Error> {
+        self.retrieve(&Request::Gat { exptime, keys: Keys::new(&[key.as_ref()]) }).await
+    }
+
+    /// The same, with its cas unique.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn gats(&self, key: impl AsRef<[u8]>, exptime: i64) -> Result<Option<Value>, Error> {
+        self.retrieve(&Request::Gats { exptime, keys: Keys::new(&[key.as_ref()]) }).await
+    }
+
+    /// Stores a value, whatever was there.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn set(&self, key: impl AsRef<[u8]>, store: impl Into<Store>) -> Result<(), Error> {
+        match self.store(key.as_ref(), store.into(), Request::Set).await? {
+            Kind::Stored => Ok(()),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Stores a value only where none is there; whether it was stored.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn add(&self, key: impl AsRef<[u8]>, store: impl Into<Store>) -> Result<bool, Error> {
+        stored(self.store(key.as_ref(), store.into(), Request::Add).await?)
+    }
+
+    /// Stores a value only where one is there; whether it was stored.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn replace(
+        &self,
+        key: impl AsRef<[u8]>,
+        store: impl Into<Store>,
+    ) -> Result<bool, Error> {
+        stored(self.store(key.as_ref(), store.into(), Request::Replace).await?)
+    }
+
+    /// Puts data behind the value that is there; whether one is. Never compressed.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn append(
+        &self,
+        key: impl AsRef<[u8]>,
+        data: impl Into<Bytes>,
+    ) -> Result<bool, Error> {
+        self.attach(Request::Append(request::Store::new(key.as_ref())), data.into()).await
+    }
+
+    /// Puts data before the value that is there; whether one is. Never compressed.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn prepend(
+        &self,
+        key: impl AsRef<[u8]>,
+        data: impl Into<Bytes>,
+    ) -> Result<bool, Error> {
+        self.attach(Request::Prepend(request::Store::new(key.as_ref())), data.into()).await
+    }
+
+    /// Stores a value only where the item has not changed since it was read with that cas unique.
+    /// `None` where there is no item any more.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn cas(
+        &self,
+        key: impl AsRef<[u8]>,
+        store: impl Into<Store>,
+        unique: u64,
+    ) -> Result<Option<bool>, Error> {
+        let cas = |store| Request::Cas { store, unique };
+        match self.store(key.as_ref(), store.into(), cas).await? {
+            Kind::Stored => Ok(Some(true)),
+            Kind::Exists => Ok(Some(false)),
+            Kind::NotFound => Ok(None),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Adds to a number, and wraps at 64 bits; the new number, `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn incr(&self, key: impl AsRef<[u8]>, delta: u64) -> Result<Option<u64>, Error> {
+        let key = key.as_ref();
+        self.number(&Request::Incr { key, delta, noreply: false }).await
+    }
+
+    /// Subtracts from a number, and stops at 0; the new number, `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn decr(&self, key: impl AsRef<[u8]>, delta: u64) -> Result<Option<u64>, Error> {
+        let key = key.as_ref();
+        self.number(&Request::Decr { key, delta, noreply: false }).await
+    }
+
+    /// Gives an item a new exptime; whether there is one.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn touch(&self, key: impl AsRef<[u8]>, exptime: i64) -> Result<bool, Error> {
+        let touch = Request::Touch { key: key.as_ref(), exptime, noreply: false };
+        match self.call(&touch, Bytes::new(), |prepared| self.write(prepared)).await? {
+            Answer::Word(Kind::Touched) => Ok(true),
+            Answer::Word(Kind::NotFound) => Ok(false),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Deletes an item; whether there was one.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        let delete = Request::Delete { key: key.as_ref(), noreply: false };
+        match self.call(&delete, Bytes::new(), |prepared| self.write(prepared)).await? {
+            Answer::Word(Kind::Deleted) => Ok(true),
+            Answer::Word(Kind::NotFound) => Ok(false),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    async fn retrieve(&self, request: &Request<'_>) -> Result<Option<Value>, Error> {
+        let answer = self.call(request, Bytes::new(), |prepared| self.read(prepared)).await?;
+        match answer {
+            Answer::Items(items) => first(items).map(|item| self.value(item)).transpose(),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    async fn store<'a>(
+        &self,
+        key: &'a [u8],
+        store: Store,
+        request: impl FnOnce(request::Store<'a>) -> Request<'a>,
+    ) -> Result<Kind, Error> {
+        let (data, flags) = self.compression.compress(store.data, store.flags)?;
+        let mut line = request::Store::new(key);
+        line.flags = flags;
+        line.exptime = store.exptime;
+        let answer = self.call(&request(line), data, |prepared| self.write(prepared)).await?;
+        match answer {
+            Answer::Word(kind) => Ok(kind),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    async fn attach(&self, request: Request<'_>, data: Bytes) -> Result<bool, Error> {
+        match self.call(&request, data, |prepared| self.write(prepared)).await? {
+            Answer::Word(kind) => stored(kind),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    async fn number(&self, request: &Request<'_>) -> Result<Option<u64>, Error> {
+        match self.call(request, Bytes::new(), |prepared| self.write(prepared)).await? {
+            Answer::Number(number) => Ok(Some(number)),
+            Answer::Word(Kind::NotFound) => Ok(None),
+            _ => Err(Error::Unexpected),
+        }
+    }
+}
+
+fn first(items: Vec<Item>) -> Option<Item> {
+    items.into_iter().next()
+}
+
+fn stored(kind: Kind) -> Result<bool, Error> {
+    match kind {
+        Kind::Stored => Ok(true),
+        Kind::NotStored => Ok(false),
+        _ => Err(Error::Unexpected),
+    }
+}

@@ -1,0 +1,181 @@
+//! What an application holds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use windhover_core::client::{
+    Answer, Call, CallError, ClusterError, ClusterOptions, LeaseId, Server, ServerId,
+    ServerStatistics,
+};
+use windhover_core::memcache::request::{EncodeError, Prepared, Request};
+
+use crate::compression::Compression;
+use crate::hub::{CallFuture, Handle, Hub};
+use crate::{Builder, Error, Queue};
+
+/// A client of many servers: a handle that is cheap to copy, for any number of tasks and threads.
+///
+/// Its calls are futures that may be dropped at any time, and that end at their deadline at the
+/// latest. `None`, `false` and the like are answers of a server; whatever else happened is an
+/// [`Error`], which says what is known of the call's effect.
+///
+/// Keys are found by [`Choice`](windhover_core::client::Choice): with the default, on the same
+/// servers as with libmemcached's clients.
+///
+/// With the last handle the client shuts down: what is under way is waited for.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) hub: Handle,
+    pub(crate) timeout: Duration,
+    pub(crate) compression: Compression,
+    /// Whether another server may answer where a key's own cannot.
+    failover: bool,
+    hedged: bool,
+}
+
+impl Client {
+    /// For caches of memcached's kind.
+    pub fn builder() -> Builder {
+        Builder::new(ClusterOptions::default())
+    }
+
+    /// For queue servers of kestrel's kind.
+    pub fn queue_builder() -> Builder {
+        Builder::new(ClusterOptions::queues())
+    }
+
+    pub(crate) fn new(hub: Handle, timeout: Duration, compression: Compression) -> Self {
+        Self { hub, timeout, compression, failover: false, hedged: false }
+    }
+
+    /// The same client for calls that may take so long, all attempts together.
+    #[must_use]
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// The same client for calls that another server may answer where the key's own cannot. A read
+    /// then may miss what the key's own server has, and a write leaves it there: for caches whose
+    /// users can live with both.
+    #[must_use]
+    pub fn with_failover(&self) -> Self {
+        Self { failover: true, ..self.clone() }
+    }
+
+    /// The same client for reads that a second server is asked for while the first one is slow
+    /// ([`ClusterOptions::hedge`] says how slow).
+    #[must_use]
+    pub fn hedged(&self) -> Self {
+        Self { hedged: true, ..self.clone() }
+    }
+
+    /// A queue of that name.
+    pub fn queue(&self, name: impl Into<Bytes>) -> Queue {
+        Queue::new(self.clone(), name.into())
+    }
+
+    /// Changes the set of servers while calls are under way.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`]; the set is as it was.
+    pub fn set_servers(&self, servers: &[Server]) -> Result<(), Error> {
+        let mut state = self.hub.lock();
+        let now = self.hub.now();
+        let done: Result<(), ClusterError> = state.cluster.set_servers(servers, now);
+        state.pump(now);
+        done.map_err(Error::Cluster)
+    }
+
+    /// The servers, in the order in which they were given.
+    pub fn servers(&self) -> Vec<(ServerId, Server)> {
+        let state = self.hub.lock();
+        state.cluster.servers().map(|(id, server)| (id, server.clone())).collect()
+    }
+
+    /// What was counted, and the state of each server.
+    pub fn statistics(&self) -> Vec<ServerStatistics> {
+        self.hub.lock().cluster.statistics()
+    }
+
+    /// Sends any request, as `call` makes a [`Call`] of it: what the typed methods are made of.
+    ///
+    /// # Errors
+    /// [`Error::Request`] and [`Error::Call`].
+    pub async fn call(
+        &self,
+        request: &Request<'_>,
+        data: Bytes,
+        call: impl FnOnce(Prepared) -> Call,
+    ) -> Result<Answer, Error> {
+        let call = call(self.prepare(request, data)?);
+        let (outcome, lease) = self.submit(call, self.timeout).await;
+        if let Some(lease) = lease {
+            self.abandon(lease);
+        }
+        outcome
+    }
+
+    /// A read of a cache, by the ways that this client goes.
+    pub(crate) fn read(&self, prepared: Prepared) -> Call {
+        let mut call = Call::read(prepared);
+        call.failover = self.failover;
+        call.hedged = self.hedged;
+        call
+    }
+
+    /// A write to a cache, by the ways that this client goes.
+    pub(crate) fn write(&self, prepared: Prepared) -> Call {
+        let mut call = Call::write(prepared);
+        call.failover = self.failover;
+        call
+    }
+
+    pub(crate) fn prepare(
+        &self,
+        request: &Request<'_>,
+        data: Bytes,
+    ) -> Result<Prepared, EncodeError> {
+        Prepared::new(request, data, self.hub.dialect, &self.hub.limits)
+    }
+
+    pub(crate) fn submit(
+        &self,
+        call: Call,
+        timeout: Duration,
+    ) -> impl Future<Output = (Result<Answer, Error>, Option<LeaseId>)> + Send + use<> {
+        let hub = self.hub.hub();
+        let deadline = hub.now() + timeout;
+        async move {
+            let (outcome, lease) = CallFuture::new(Arc::clone(&hub), call, deadline).await;
+            (outcome.map_err(|error| name_server(&hub, error)), lease)
+        }
+    }
+
+    pub(crate) fn abandon(&self, lease: LeaseId) {
+        let mut state = self.hub.lock();
+        state.cluster.abandon_lease(lease);
+        state.pump(self.hub.now());
+    }
+
+    pub(crate) fn release(&self, lease: LeaseId) {
+        let mut state = self.hub.lock();
+        let now = self.hub.now();
+        state.cluster.release_lease(lease, now);
+        state.pump(now);
+    }
+}
+
+/// An error with the name of its server.
+fn name_server(hub: &Hub, error: CallError) -> Error {
+    let state = hub.lock();
+    let server = error.server().and_then(|id| state.cluster.server(id)).cloned();
+    Error::Call { server, error }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! Why a call has no result, and what is known of its effect.
+
+use std::fmt;
+
+use windhover_core::client::{CallError, ClusterError, Refusal, Server};
+use windhover_core::memcache::request::EncodeError;
+
+/// What is known of the effect of a call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It has had no effect and will have none.
+    NotSent,
+    /// The server refused it.
+    Refused,
+    /// It was sent and not answered: it may have had its effect, may still have it, or not.
+    Unknown,
+    /// It was done; what came back cannot be used.
+    Done,
+}
+
+/// Why a value cannot be used, or not be made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// Its flags say that it is compressed, and it does not decompress.
+    Decompress,
+    /// It is compressed in a way that this build does not know.
+    NotBuiltIn {
+        /// The cargo feature that knows it.
+        feature: &'static str,
+    },
+    /// It is larger, decompressed, than [`Limits::value`](windhover_core::Limits::value) allows by
+    /// far.
+    TooLarge,
+    /// It could not be compressed.
+    Compress,
+    /// It is no JSON of that type, or cannot be made JSON of.
+    #[cfg(feature = "json")]
+    Json(serde_json::Error),
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decompress => f.write_str(
+                "the flags say that the value is compressed, and it does not decompress",
+            ),
+            Self::NotBuiltIn { feature } => {
+                write!(f, "the value is compressed: build with the feature `{feature}` to read it")
+            }
+            Self::TooLarge => f.write_str("the value is too large once it is decompressed"),
+            Self::Compress => f.write_str("the value could not be compressed"),
+            #[cfg(feature = "json")]
+            Self::Json(error) => write!(f, "the value is not the JSON that was expected: {error}"),
+        }
+    }
+}
+
+/// Why a call has no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request cannot be sent to any server: its key, its size, its options.
+    Request(EncodeError),
+    /// No server has answered it, or one has refused it.
+    Call {
+        /// The server that was to do it, where one was chosen.
+        server: Option<Server>,
+        /// What happened.
+        error: CallError,
+    },
+    /// The queue takes no more items: it is full, on every server that was asked.
+    QueueFull,
+    /// An error came to one of the requests of a batch, and nobody knows to which: this one may
+    /// have been done or not.
+    InBatch(Refusal),
+    /// A value cannot be used.
+    Value(ValueError),
+    /// The server's answer is legal, and not one that this call can have.
+    Unexpected,
+    /// The client cannot be made as asked.
+    Cluster(ClusterError),
+    /// The operating system gives no random bytes.
+    Random,
+}
+
+impl Error {
+    /// What is known of the call's effect.
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Request(_) | Self::Cluster(_) | Self::Random => Outcome::NotSent,
+            Self::QueueFull => Outcome::Refused,
+            Self::InBatch(_) => Outcome::Unknown,
+            Self::Value(_) | Self::Unexpected => Outcome::Done,
+            Self::Call { error, .. } => match error {
+                CallError::Refused { .. } => Outcome::Refused,
+                CallError::Unknown { .. } => Outcome::Unknown,
+                _ => Outcome::NotSent,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(error) => error.fmt(f),
+            Self::Call { server: Some(server), error } => write!(f, "{}: {error}", server.name),
+            Self::Call { server: None, error } => error.fmt(f),
+            Self::QueueFull => f.write_str("the queue takes no more items"),
+            Self::InBatch(refusal) => {
+                write!(f, "a request of the batch, maybe this one, was refused: {refusal}")
+            }
+            Self::Value(error) => error.fmt(f),
+            Self::Unexpected => f.write_str("the server's answer is none that the call can have"),
+            Self::Cluster(error) => error.fmt(f),
+            Self::Random => f.write_str("the operating system gives no random bytes"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Request(error) => Some(error),
+            Self::Call { error, .. } => Some(error),
+            Self::Cluster(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        Self::Value(error)
+    }
+}

@@ -1,0 +1,95 @@
+//! One call, as a future.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use windhover_core::Instant;
+use windhover_core::client::{Answer, Call, CallError, CallId, LeaseId, NotSent};
+
+use super::{Hub, Waiting};
+
+/// A call under way. Dropping it gives the call up: its place in the order of replies stays, and a
+/// reservation that it would have brought is put back.
+pub(crate) struct CallFuture {
+    hub: Arc<Hub>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The call is submitted when it is polled first.
+    New {
+        call: Box<Call>,
+        deadline: Instant,
+    },
+    Waiting(CallId),
+    Done,
+}
+
+impl CallFuture {
+    pub(crate) fn new(hub: Arc<Hub>, call: Call, deadline: Instant) -> Self {
+        Self { hub, stage: Stage::New { call: Box::new(call), deadline } }
+    }
+}
+
+impl Future for CallFuture {
+    type Output = (Result<Answer, CallError>, Option<LeaseId>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut state = this.hub.lock();
+        if let Stage::New { .. } = &this.stage
+            && let Stage::New { call, deadline } = std::mem::replace(&mut this.stage, Stage::Done)
+        {
+            if state.is_abandoned {
+                let why = NotSent::ShuttingDown;
+                return Poll::Ready((Err(CallError::NotSent { server: None, why }), None));
+            }
+            let now = this.hub.now();
+            match state.cluster.submit(*call, deadline, now) {
+                Ok(id) => {
+                    state.calls.insert(id, Waiting::default());
+                    this.stage = Stage::Waiting(id);
+                    state.pump(now);
+                }
+                Err(error) => return Poll::Ready((Err(error), None)),
+            }
+        }
+        let Stage::Waiting(id) = this.stage else {
+            // Polled after it was ready.
+            let why = NotSent::ShuttingDown;
+            return Poll::Ready((Err(CallError::NotSent { server: None, why }), None));
+        };
+        let Some(waiting) = state.calls.get_mut(&id) else {
+            return Poll::Pending;
+        };
+        match waiting.completed.take() {
+            Some(completed) => {
+                state.calls.remove(&id);
+                this.stage = Stage::Done;
+                Poll::Ready((completed.outcome, completed.lease))
+            }
+            None => {
+                waiting.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for CallFuture {
+    fn drop(&mut self) {
+        let Stage::Waiting(id) = self.stage else {
+            return;
+        };
+        let mut state = self.hub.lock();
+        match state.calls.remove(&id).and_then(|waiting| waiting.completed) {
+            // It had come, and nobody has seen it.
+            Some(completed) => state.abandon(completed.lease),
+            None => state.cluster.cancel(id),
+        }
+        let now = self.hub.now();
+        state.pump(now);
+    }
+}

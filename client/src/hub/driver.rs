@@ -1,0 +1,197 @@
+//! What an adapter drives.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use windhover_core::Instant;
+use windhover_core::client::{Cluster, ConnectFailure, ConnectionId, Server};
+
+use super::Hub;
+
+/// Most slices in one write.
+const SLICES: usize = 16;
+
+/// The half of a client that needs sockets and timers: an adapter gives it both.
+///
+/// Three things are to be done, by one task or by many; every method may be called from any
+/// thread, and none waits:
+///
+/// 1. Ask [`next`](Self::next) what is to be done, and do it: connect, or wait for an instant. The
+///    waker that was given is called when there is something new.
+/// 2. For each connection that was made: [`connected`](Self::connected), and then, whenever the
+///    socket is ready or the waker is called, [`turn`](Self::turn), [`read`](Self::read) and
+///    [`write`](Self::write) until the socket takes and gives nothing more.
+/// 3. When a connection could not be made, say so: [`connect_failed`](Self::connect_failed).
+///
+/// A driver that is dropped before its time ends every call with an error: nobody waits for ever
+/// because a runtime has stopped.
+pub struct Driver {
+    hub: Arc<Hub>,
+    /// The one that was made first, with the promise to go on until [`Step::Closed`].
+    is_main: bool,
+}
+
+/// What [`Driver::next`] wants.
+#[derive(Debug)]
+pub enum Step {
+    /// Connect to the server, and drive the connection from then on. [`Turn::is_closed`] tells when
+    /// it is not wanted any more, also while it is being made.
+    Connect {
+        /// What the connection is called.
+        connection: ConnectionId,
+        /// Where to.
+        server: Server,
+    },
+    /// Come again after this time, or when the waker is called.
+    Wait(Duration),
+    /// Every client is gone and every call is over: nothing is to be done any more.
+    Closed,
+}
+
+/// What a connection wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Turn {
+    /// The socket is to be closed; the connection is over.
+    pub is_closed: bool,
+    /// Bytes wait to be written.
+    pub wants_write: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub, is_main: true }
+    }
+
+    /// Another handle, for the task of a connection.
+    #[must_use]
+    pub fn for_connection(&self) -> Self {
+        Self { hub: Arc::clone(&self.hub), is_main: false }
+    }
+
+    /// What is to be done next; `waker` is called when that changes.
+    pub fn next(&self, waker: &Waker) -> Step {
+        let mut state = self.hub.lock();
+        let now = self.hub.now();
+        state.pump(now);
+        if let Some((connection, server)) = state.to_connect.pop_front() {
+            return Step::Connect { connection, server };
+        }
+        if state.is_closed && state.links.values().all(|link| link.is_closed) {
+            return Step::Closed;
+        }
+        state.driver = Some(waker.clone());
+        let until = state.deadline;
+        state.armed = Some(until);
+        Step::Wait(until.saturating_since(now))
+    }
+
+    /// The connection was made.
+    pub fn connected(&self, connection: ConnectionId) {
+        self.change(|state, now| state.connected(connection, now));
+    }
+
+    /// The connection could not be made.
+    pub fn connect_failed(&self, connection: ConnectionId, why: ConnectFailure) {
+        self.change(|state, now| state.connect_failed(connection, why, now));
+        self.hub.lock().links.remove(&connection);
+    }
+
+    /// What the connection wants; `waker` is called when that changes.
+    pub fn turn(&self, connection: ConnectionId, waker: &Waker) -> Turn {
+        let mut state = self.hub.lock();
+        let Some(link) = state.links.get_mut(&connection) else {
+            return Turn { is_closed: true, wants_write: false };
+        };
+        let turn = Turn { is_closed: link.is_closed, wants_write: link.wants_write };
+        if link.is_closed {
+            state.links.remove(&connection);
+        } else if link.waker.as_ref().is_none_or(|known| !known.will_wake(waker)) {
+            link.waker = Some(waker.clone());
+        }
+        turn
+    }
+
+    /// Writes what waits, with `write`, which must not block: it says how many bytes went, or
+    /// [`Poll::Pending`] where the socket takes nothing now and will say when it does.
+    ///
+    /// `Ready` means that it may be called again at once, if [`turn`](Self::turn) says so.
+    pub fn write(
+        &self,
+        connection: ConnectionId,
+        write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    ) -> Poll<()> {
+        let mut state = self.hub.lock();
+        let mut slices = [&b""[..]; SLICES];
+        let filled = state.cluster.unsent(connection, &mut slices);
+        let mut buffers = [IoSlice::new(&[]); SLICES];
+        for (buffer, slice) in buffers.iter_mut().zip(slices.iter().take(filled)) {
+            *buffer = IoSlice::new(slice);
+        }
+        let buffers = buffers.get(..filled).unwrap_or_default();
+        let written = if filled == 0 { Poll::Ready(Ok(0)) } else { write(buffers) };
+        if let Some(link) = state.links.get_mut(&connection) {
+            link.wants_write = written.is_pending();
+        }
+        match written {
+            Poll::Ready(Ok(0)) if filled > 0 => state.cluster.broke(connection),
+            Poll::Ready(Ok(n)) => state.cluster.wrote(connection, n),
+            Poll::Ready(Err(_)) => state.cluster.broke(connection),
+            Poll::Pending => state.cluster.wrote(connection, 0),
+        }
+        state.pump(self.hub.now());
+        written.map(|_| ())
+    }
+
+    /// Reads with `read`, which must not block: it appends to the buffer and says how many bytes
+    /// came, 0 at the end of the stream, or [`Poll::Pending`] where nothing is there now and the
+    /// socket will say when there is.
+    pub fn read(
+        &self,
+        connection: ConnectionId,
+        read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
+    ) -> Poll<()> {
+        let mut state = self.hub.lock();
+        let Some(buffer) = state.cluster.read_buffer(connection) else {
+            return Poll::Pending;
+        };
+        let came = read(buffer);
+        match came {
+            Poll::Ready(Ok(0)) => state.cluster.end_of_stream(connection),
+            Poll::Ready(Err(_)) => state.cluster.broke(connection),
+            Poll::Ready(Ok(_)) | Poll::Pending => {}
+        }
+        state.pump(self.hub.now());
+        came.map(|_| ())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Cluster, Instant)) {
+        let mut state = self.hub.lock();
+        let now = self.hub.now();
+        change(&mut state.cluster, now);
+        state.pump(now);
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if !self.is_main {
+            return;
+        }
+        let mut state = self.hub.lock();
+        state.is_abandoned = true;
+        let now = self.hub.now();
+        state.cluster.abort(now);
+        state.pump(now);
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}

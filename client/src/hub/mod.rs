@@ -1,0 +1,257 @@
+//! Where calls, connections and the driver meet: one cluster under one lock.
+
+mod call;
+mod driver;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use windhover_core::client::{
+    CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId, Server,
+};
+use windhover_core::memcache::Dialect;
+use windhover_core::{Instant, Limits};
+
+use crate::builder::{Event, EventHook};
+
+pub(crate) use call::CallFuture;
+pub use driver::{Driver, Step, Turn};
+
+/// What clients and driver share.
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    pub(crate) dialect: Dialect,
+    pub(crate) limits: Limits,
+    epoch: std::time::Instant,
+    on_event: Option<EventHook>,
+}
+
+pub(crate) struct State {
+    pub(crate) cluster: Cluster,
+    calls: HashMap<CallId, Waiting>,
+    links: HashMap<ConnectionId, Link>,
+    to_connect: VecDeque<(ConnectionId, Server)>,
+    driver: Option<Waker>,
+    /// When the cluster wants to be polled, and when the driver will at the latest.
+    deadline: Instant,
+    armed: Option<Instant>,
+    /// How many clients there are; without any, the driver ends.
+    clients: usize,
+    /// From which server the next sweep over all of them starts.
+    pub(crate) turn: usize,
+    is_closed: bool,
+    /// The driver is gone: nothing will ever be answered.
+    is_abandoned: bool,
+    wakers: Vec<Waker>,
+    events: Vec<Event>,
+}
+
+/// A call that somebody waits for.
+#[derive(Default)]
+struct Waiting {
+    waker: Option<Waker>,
+    completed: Option<Completed>,
+}
+
+#[derive(Default)]
+struct Link {
+    waker: Option<Waker>,
+    wants_write: bool,
+    is_closed: bool,
+}
+
+/// The state, locked. What is to be woken or told is woken and told after the lock is given back.
+pub(crate) struct Locked<'a> {
+    hub: &'a Hub,
+    guard: Option<MutexGuard<'a, State>>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        cluster: Cluster,
+        epoch: std::time::Instant,
+        on_event: Option<EventHook>,
+    ) -> Arc<Self> {
+        let (dialect, limits) = (cluster.options().dialect, cluster.options().limits.clone());
+        let state = State {
+            cluster,
+            calls: HashMap::new(),
+            links: HashMap::new(),
+            to_connect: VecDeque::new(),
+            driver: None,
+            deadline: Instant::default(),
+            armed: None,
+            clients: 0,
+            turn: 0,
+            is_closed: false,
+            is_abandoned: false,
+            wakers: Vec::new(),
+            events: Vec::new(),
+        };
+        Arc::new(Self { state: Mutex::new(state), dialect, limits, epoch, on_event })
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_epoch(self.epoch.elapsed())
+    }
+
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        // A panic cannot leave the state half changed in a way that matters more than going on.
+        let guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { hub: self, guard: Some(guard) }
+    }
+}
+
+impl std::ops::Deref for Locked<'_> {
+    type Target = State;
+
+    #[expect(clippy::expect_used, reason = "the guard is taken in `drop` alone")]
+    fn deref(&self) -> &State {
+        self.guard.as_deref().expect("the lock is held until it is dropped")
+    }
+}
+
+impl std::ops::DerefMut for Locked<'_> {
+    #[expect(clippy::expect_used, reason = "the guard is taken in `drop` alone")]
+    fn deref_mut(&mut self) -> &mut State {
+        self.guard.as_deref_mut().expect("the lock is held until it is dropped")
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let Some(mut guard) = self.guard.take() else {
+            return;
+        };
+        let wakers = std::mem::take(&mut guard.wakers);
+        let events = std::mem::take(&mut guard.events);
+        drop(guard);
+        wakers.into_iter().for_each(Waker::wake);
+        if let Some(on_event) = &self.hub.on_event {
+            for event in &events {
+                on_event(event);
+            }
+        }
+    }
+}
+
+impl State {
+    /// Follows every input: takes what the cluster wants, until it wants nothing more.
+    pub(crate) fn pump(&mut self, now: Instant) {
+        loop {
+            match self.cluster.poll_output(now) {
+                ClusterOutput::Connect { connection, server } => {
+                    self.links.insert(connection, Link::default());
+                    // A server that was removed meanwhile is connected to by nobody: the cluster
+                    // gives the connection up at its deadline.
+                    if let Some(server) = self.cluster.server(server) {
+                        self.to_connect.push_back((connection, server.clone()));
+                        self.wake_driver();
+                    }
+                }
+                ClusterOutput::Write { connection } => {
+                    self.with_link(connection, |link| link.wants_write = true);
+                }
+                ClusterOutput::Close { connection } => {
+                    self.to_connect.retain(|(other, _)| *other != connection);
+                    self.with_link(connection, |link| link.is_closed = true);
+                }
+                ClusterOutput::Completed(completed) => self.completed(completed),
+                ClusterOutput::Event(event) => self.note(event),
+                ClusterOutput::Idle(deadline) => {
+                    self.deadline = deadline;
+                    if self.armed.is_some_and(|armed| deadline < armed) {
+                        self.wake_driver();
+                    }
+                    return;
+                }
+                ClusterOutput::Closed => {
+                    self.is_closed = true;
+                    self.wake_driver();
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn completed(&mut self, completed: Completed) {
+        match self.calls.get_mut(&completed.call) {
+            Some(waiting) => {
+                self.wakers.extend(waiting.waker.take());
+                waiting.completed = Some(completed);
+            }
+            None => self.abandon(completed.lease),
+        }
+    }
+
+    /// Nobody will use the lease: the server puts the item back.
+    fn abandon(&mut self, lease: Option<LeaseId>) {
+        if let Some(lease) = lease {
+            self.cluster.abandon_lease(lease);
+        }
+    }
+
+    fn note(&mut self, event: ClusterEvent) {
+        let server = |id| self.cluster.server(id).cloned();
+        let event = match event {
+            ClusterEvent::Ejected { server: id } => server(id).map(Event::Ejected),
+            ClusterEvent::Restored { server: id } => server(id).map(Event::Restored),
+            _ => None,
+        };
+        self.events.extend(event);
+    }
+
+    fn with_link(&mut self, connection: ConnectionId, change: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            change(link);
+            self.wakers.extend(link.waker.take());
+        }
+    }
+
+    fn wake_driver(&mut self) {
+        self.wakers.extend(self.driver.take());
+    }
+}
+
+/// A hold on the hub that counts: without any, the cluster shuts down.
+pub(crate) struct Handle(Arc<Hub>);
+
+impl Handle {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        hub.lock().clients += 1;
+        Self(hub)
+    }
+
+    /// A hold that does not count.
+    pub(crate) fn hub(&self) -> Arc<Hub> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self::new(self.hub())
+    }
+}
+
+impl std::ops::Deref for Handle {
+    type Target = Hub;
+
+    fn deref(&self) -> &Hub {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let now = self.0.now();
+        let mut state = self.0.lock();
+        state.clients = state.clients.saturating_sub(1);
+        if state.clients == 0 {
+            state.cluster.shut_down();
+            state.pump(now);
+        }
+    }
+}

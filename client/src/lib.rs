@@ -1,0 +1,48 @@
+//! A client of memcache and kestrel servers that never hides a failure.
+//!
+//! Everything but sockets and timers is here, for any runtime: [`Client`] is what an application
+//! holds, [`Driver`] is what an adapter (`windhover-tokio`, `windhover-async-std`, `windhover-mio`)
+//! gives sockets and timers to. Calls are ordinary futures that need no runtime of their own;
+//! [`block_on`] waits for one on a thread without any.
+//!
+//! ```no_run
+//! # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
+//! use windhover_client::{Client, Error};
+//!
+//! client.set("greeting", "hello").await?;
+//! match client.get("greeting").await {
+//!     Ok(Some(value)) => println!("{:?}", value.data),
+//!     Ok(None) => println!("not there"),
+//!     // Never mistaken for a miss. `outcome` says what is known of its effect.
+//!     Err(error) => println!("{:?}: {error}", error.outcome()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod block_on;
+mod builder;
+mod cache;
+mod client;
+mod compression;
+mod error;
+mod hub;
+#[cfg(feature = "json")]
+mod json;
+mod many;
+mod meta;
+mod queue;
+mod reservation;
+mod value;
+
+pub use block_on::block_on;
+pub use builder::{Builder, Event, EventHook};
+pub use client::Client;
+pub use compression::{Compression, FLAG_ZLIB, FLAG_ZSTD};
+pub use error::{Error, Outcome, ValueError};
+pub use hub::{Driver, Step, Turn};
+pub use many::{Found, Stored};
+pub use queue::Queue;
+pub use reservation::Reservation;
+pub use value::{Store, Value};
+pub use windhover_core as core;

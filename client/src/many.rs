@@ -1,0 +1,229 @@
+//! Many keys at a time: each is told for itself.
+
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use bytes::Bytes;
+use windhover_core::client::{Answer, Call, CallError, Item, Target};
+use windhover_core::memcache::Keys;
+use windhover_core::memcache::meta::{FlagBuffer, MetaCode, MetaRequest};
+use windhover_core::memcache::request::{Barrier, Batch, Request};
+
+use crate::{Client, Error, Store, Value};
+
+/// What became of one key: its value, a miss, or an error of its server.
+pub type Found = Result<Option<Value>, Error>;
+/// What became of one key: whether it was stored (or deleted), or an error.
+pub type Stored = Result<bool, Error>;
+
+/// So many keys are asked for with one command.
+const KEYS_MOST: usize = 100;
+
+impl Client {
+    /// The values of many keys, in their order: for each its value, a miss, or an error. Servers are
+    /// asked at the same time; one that fails spoils nothing but its own keys, and what it had
+    /// answered before it failed counts.
+    pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Found> {
+        let mut found: Vec<Option<Found>> = keys.iter().map(|_| None).collect();
+        let groups = self.by_server(keys);
+        let calls: Vec<_> = groups.iter().map(|group| self.get_group(keys, group)).collect();
+        for (group, outcome) in groups.iter().zip(join(calls).await) {
+            let (items, error) = outcome;
+            for item in items {
+                if let Some(place) = group.get(item.index).and_then(|&at| found.get_mut(at)) {
+                    *place = Some(self.value(item).map(Some));
+                }
+            }
+            let Some(error) = error else {
+                continue;
+            };
+            for &at in group {
+                if let Some(place @ None) = found.get_mut(at) {
+                    *place = Some(Err(again(&error)));
+                }
+            }
+        }
+        found.into_iter().map(|found| found.unwrap_or(Ok(None))).collect()
+    }
+
+    /// What was found of a group, and why nothing is known of the rest of it.
+    async fn get_group<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        group: &[usize],
+    ) -> (Vec<Item>, Option<Error>) {
+        let keys: Vec<&[u8]> =
+            group.iter().filter_map(|&at| keys.get(at)).map(AsRef::as_ref).collect();
+        let get = Request::Get(Keys::new(&keys));
+        match self.call(&get, Bytes::new(), |prepared| self.read(prepared)).await {
+            Ok(Answer::Items(items)) => (items, None),
+            Ok(_) => (Vec::new(), Some(Error::Unexpected)),
+            Err(Error::Call { server, error: CallError::Unknown { server: id, why, found } }) => {
+                let error = CallError::Unknown { server: id, why, found: Vec::new() };
+                (found, Some(Error::Call { server, error }))
+            }
+            Err(error) => (Vec::new(), Some(error)),
+        }
+    }
+
+    /// Stores many values, in quiet mode (memcached from 1.6 on): for each whether it was stored.
+    pub async fn set_many<K: AsRef<[u8]>>(&self, items: &[(K, Store)]) -> Vec<Stored> {
+        let keys: Vec<&[u8]> = items.iter().map(|(key, _)| key.as_ref()).collect();
+        self.quietly(&keys, |batch, at, key| {
+            let Some((_, store)) = items.get(at) else {
+                return Ok(());
+            };
+            let (data, flags) = self.compression.compress(store.data.clone(), store.flags)?;
+            let mut line = FlagBuffer::new();
+            line.push_unsigned(b'F', u64::from(flags)).push_signed(b'T', store.exptime);
+            let set = Request::MetaSet(MetaRequest::new(key, line.flags()));
+            Ok(batch.push(&set, data)?)
+        })
+        .await
+    }
+
+    /// Deletes many items, in quiet mode (memcached from 1.6 on): for each whether there was one.
+    pub async fn delete_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Stored> {
+        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        self.quietly(&keys, |batch, _, key| {
+            let line = FlagBuffer::new();
+            let delete = Request::MetaDelete(MetaRequest::new(key, line.flags()));
+            Ok(batch.push(&delete, Bytes::new())?)
+        })
+        .await
+    }
+
+    /// One batch for each server, all at the same time.
+    async fn quietly(
+        &self,
+        keys: &[&[u8]],
+        push: impl Fn(&mut Batch, usize, &[u8]) -> Result<(), Error>,
+    ) -> Vec<Stored> {
+        let mut done: Vec<Option<Stored>> = keys.iter().map(|_| None).collect();
+        let mut sent = Vec::new();
+        let mut calls = Vec::new();
+        for group in self.by_server(keys) {
+            let mut batch = Batch::new(self.hub.dialect, &self.hub.limits);
+            let mut members = Vec::new();
+            for at in group {
+                let Some(key) = keys.get(at) else {
+                    continue;
+                };
+                match push(&mut batch, at, key) {
+                    Ok(()) => members.push(at),
+                    Err(error) => set(&mut done, at, Err(error)),
+                }
+            }
+            let target = members
+                .first()
+                .and_then(|&at| keys.get(at))
+                .and_then(|key| self.hub.lock().cluster.owner(key).map(Target::Server));
+            match batch.close(Barrier::MetaNoop) {
+                Ok(_) if members.is_empty() => {}
+                Ok(prepared) => {
+                    let mut call = Call::write(prepared);
+                    call.target = target.unwrap_or(Target::Key);
+                    calls.push(self.submit(call, self.timeout));
+                    sent.push(members);
+                }
+                Err(error) => {
+                    for at in members {
+                        set(&mut done, at, Err(error.into()));
+                    }
+                }
+            }
+        }
+        for (members, (outcome, _)) in sent.into_iter().zip(join(calls).await) {
+            told(&mut done, &members, outcome);
+        }
+        done.into_iter().map(|done| done.unwrap_or(Err(Error::Unexpected))).collect()
+    }
+
+    /// The places of the keys, those of one server together, in groups of bounded size.
+    fn by_server<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Vec<usize>> {
+        let state = self.hub.lock();
+        let mut owners: Vec<(Option<_>, Vec<usize>)> = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
+            let owner = state.cluster.owner(key.as_ref());
+            match owners.iter_mut().find(|(known, _)| *known == owner) {
+                Some((_, group)) => group.push(at),
+                None => owners.push((owner, vec![at])),
+            }
+        }
+        let groups = owners.into_iter().flat_map(|(_, group)| {
+            group.chunks(KEYS_MOST).map(<[usize]>::to_vec).collect::<Vec<_>>()
+        });
+        groups.collect()
+    }
+}
+
+fn set(done: &mut [Option<Stored>], at: usize, what: Stored) {
+    if let Some(place) = done.get_mut(at) {
+        *place = Some(what);
+    }
+}
+
+/// What the answer to a batch says of each of its requests.
+fn told(done: &mut [Option<Stored>], members: &[usize], outcome: Result<Answer, Error>) {
+    let batch = match outcome {
+        Ok(Answer::Batch(batch)) => batch,
+        other => {
+            let error = other.err().unwrap_or(Error::Unexpected);
+            for &at in members {
+                set(done, at, Err(again(&error)));
+            }
+            return;
+        }
+    };
+    for (index, answer) in &batch.replies {
+        if let Some(&at) = members.get(*index) {
+            let what = match answer.code {
+                MetaCode::Done => Ok(true),
+                MetaCode::NotStored | MetaCode::NotFound | MetaCode::Exists => Ok(false),
+                _ => Err(Error::Unexpected),
+            };
+            set(done, at, what);
+        }
+    }
+    for &at in members {
+        if let Some(None) = done.get(at) {
+            // Success is what is hidden; an error names no request, and may be this one's.
+            let what = match batch.errors.first() {
+                None => Ok(true),
+                Some(refusal) => Err(Error::InBatch(refusal.clone())),
+            };
+            set(done, at, what);
+        }
+    }
+}
+
+/// The same error for another key.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Request(error) => Error::Request(*error),
+        Error::Call { server, error } => {
+            Error::Call { server: server.clone(), error: error.clone() }
+        }
+        _ => Error::Unexpected,
+    }
+}
+
+/// Waits for all of them, at the same time.
+async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    let all = std::future::poll_fn(|cx| {
+        let mut pending = false;
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if done.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(output) => *done = Some(output),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    });
+    pin!(all).await;
+    done.into_iter().flatten().collect()
+}

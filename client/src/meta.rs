@@ -1,0 +1,139 @@
+//! Meta commands, and what servers tell of themselves.
+
+use bytes::Bytes;
+use windhover_core::client::{Answer, Call, MetaAnswer, Server, ServerId};
+use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
+use windhover_core::memcache::request::Request;
+use windhover_core::memcache::response::Kind;
+
+use crate::{Client, Error};
+
+impl Client {
+    /// `mg`: fetches an item and what is known of it, by flags as they stand on the line, such as
+    /// `v t c`. The key is as it stands on the line too: base64 with the flag `b`.
+    ///
+    /// # Errors
+    /// [`Error`]; [`NeedsBarrier`](windhover_core::memcache::request::EncodeError::NeedsBarrier)
+    /// for the flag `q`.
+    pub async fn meta_get(
+        &self,
+        key: impl AsRef<[u8]>,
+        flags: impl AsRef<[u8]>,
+    ) -> Result<MetaAnswer, Error> {
+        let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
+        // Flags may change the item: `N`, `R`, `T`.
+        let changes = meta.flags.iter().any(|flag| matches!(flag.letter, b'N' | b'R' | b'T'));
+        let get = Request::MetaGet(meta);
+        let answer = self
+            .call(&get, Bytes::new(), |prepared| {
+                if changes { self.write(prepared) } else { self.read(prepared) }
+            })
+            .await?;
+        meta_answer(answer)
+    }
+
+    /// `ms`: stores a value.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn meta_set(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl Into<Bytes>,
+        flags: impl AsRef<[u8]>,
+    ) -> Result<MetaAnswer, Error> {
+        let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
+        self.change(&Request::MetaSet(meta), value.into()).await
+    }
+
+    /// `md`: deletes an item, or marks it stale.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn meta_delete(
+        &self,
+        key: impl AsRef<[u8]>,
+        flags: impl AsRef<[u8]>,
+    ) -> Result<MetaAnswer, Error> {
+        let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
+        self.change(&Request::MetaDelete(meta), Bytes::new()).await
+    }
+
+    /// `ma`: adds to a number or subtracts from it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn meta_arithmetic(
+        &self,
+        key: impl AsRef<[u8]>,
+        flags: impl AsRef<[u8]>,
+    ) -> Result<MetaAnswer, Error> {
+        let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
+        self.change(&Request::MetaArithmetic(meta), Bytes::new()).await
+    }
+
+    async fn change(&self, request: &Request<'_>, data: Bytes) -> Result<MetaAnswer, Error> {
+        meta_answer(self.call(request, data, |prepared| self.write(prepared)).await?)
+    }
+
+    /// Each server's version, or why it does not tell.
+    pub async fn versions(&self) -> Vec<(Server, Result<Bytes, Error>)> {
+        let mut all = Vec::new();
+        for (id, server) in self.servers() {
+            let version = match self.to_server(id, &Request::Version).await {
+                Ok(Answer::Text(version)) => Ok(version),
+                Ok(_) => Err(Error::Unexpected),
+                Err(error) => Err(error),
+            };
+            all.push((server, version));
+        }
+        all
+    }
+
+    /// A server's statistics, by `arguments` such as `items`; empty for the general ones.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn stats(
+        &self,
+        server: ServerId,
+        arguments: impl AsRef<[u8]>,
+    ) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        let stats = Request::Stats { arguments: arguments.as_ref() };
+        match self.to_server(server, &stats).await? {
+            Answer::Statistics(pairs) => Ok(pairs),
+            Answer::Items(none) if none.is_empty() => Ok(Vec::new()),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Invalidates every item of a server.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn flush_all(&self, server: ServerId) -> Result<(), Error> {
+        match self.to_server(server, &Request::FlushAll { delay: None, noreply: false }).await? {
+            Answer::Word(Kind::Ok) | Answer::Text(_) => Ok(()),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// A request to one server.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn to_server(
+        &self,
+        server: ServerId,
+        request: &Request<'_>,
+    ) -> Result<Answer, Error> {
+        self.call(request, Bytes::new(), |prepared| Call::to(prepared, server)).await
+    }
+}
+
+fn meta_answer(answer: Answer) -> Result<MetaAnswer, Error> {
+    match answer {
+        Answer::Meta(answer) => Ok(answer),
+        _ => Err(Error::Unexpected),
+    }
+}

@@ -1,0 +1,228 @@
+//! Queues of kestrel's kind.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use windhover_core::client::{Answer, Call, CallError, NotSent, Repeat, ServerId, Target};
+use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
+use windhover_core::memcache::request::{self, Request};
+use windhover_core::memcache::response::Kind;
+
+use crate::{Client, Error, Reservation};
+
+/// How long one of many servers is waited for before the next one is asked: an item that comes to
+/// another server waits no longer than this for its reader.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// A queue on the client's servers. Each server has its own of that name: items keep their order on
+/// their server, and there is none between servers.
+#[derive(Clone)]
+pub struct Queue {
+    client: Client,
+    name: Bytes,
+    /// May items be there twice?
+    at_least_once: bool,
+    exptime: i64,
+}
+
+impl Queue {
+    pub(crate) fn new(client: Client, name: Bytes) -> Self {
+        Self { client, name, at_least_once: false, exptime: 0 }
+    }
+
+    /// The queue's name.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The same queue, for items that are sent once more when nobody knows whether they have come:
+    /// they may be there twice, and are not lost.
+    #[must_use]
+    pub fn at_least_once(mut self) -> Self {
+        self.at_least_once = true;
+        self
+    }
+
+    /// The same queue, for items that expire: as on the wire, 0 never, below 1,000,000 seconds from
+    /// now, else a date.
+    #[must_use]
+    pub fn exptime(mut self, exptime: i64) -> Self {
+        self.exptime = exptime;
+        self
+    }
+
+    /// Appends an item, on any server that takes it.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`] where none takes it. With [`Outcome::Unknown`](crate::Outcome::Unknown)
+    /// it may be there all the same.
+    pub async fn enqueue(&self, item: impl Into<Bytes>) -> Result<(), Error> {
+        let mut store = request::Store::new(&self.name);
+        store.exptime = self.exptime;
+        let at_least_once = self.at_least_once;
+        let enqueue = |prepared| {
+            let mut call = Call::enqueue(prepared);
+            if at_least_once {
+                call.repeat = Repeat::AtLeastOnce;
+            }
+            call
+        };
+        match self.client.call(&Request::Set(store), item.into(), enqueue).await? {
+            Answer::Word(Kind::Stored) => Ok(()),
+            Answer::Word(Kind::NotStored) => Err(Error::QueueFull),
+            _ => Err(Error::Unexpected),
+        }
+    }
+
+    /// Takes the next item for good, from any server that has one. An answer that does not come
+    /// takes its item with it: [`reserve`](Self::reserve) loses none.
+    ///
+    /// # Errors
+    /// [`Error`] where no server has an item and one of them does not answer: a queue that cannot be
+    /// reached is not empty.
+    pub async fn take(&self) -> Result<Option<Bytes>, Error> {
+        let read = QueueRead::new(&self.name, ReadMode::Remove);
+        let (answer, _) = self.sweep(read).await?;
+        Ok(answer.and_then(item))
+    }
+
+    /// The first item of some server, which stays there.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn peek(&self) -> Result<Option<Bytes>, Error> {
+        let read = QueueRead::new(&self.name, ReadMode::Peek);
+        let (answer, _) = self.sweep(read).await?;
+        Ok(answer.and_then(item))
+    }
+
+    /// Sets the next item aside until it is confirmed or aborted, on any server that has one.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn reserve(&self) -> Result<Option<Reservation>, Error> {
+        let read = QueueRead::new(&self.name, ReadMode::Open);
+        let (answer, lease) = self.sweep(read).await?;
+        let reservation = answer.and_then(item).zip(lease).map(|(item, lease)| {
+            Reservation::new(self.client.clone(), self.name.clone(), item, lease)
+        });
+        Ok(reservation)
+    }
+
+    /// The same, and waits for an item up to `wait`.
+    ///
+    /// With many servers each is waited for in turn, a quarter of a second at a time.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn reserve_within(&self, wait: Duration) -> Result<Option<Reservation>, Error> {
+        let until = Instant::now() + wait;
+        if let Some(reservation) = self.reserve().await? {
+            return Ok(Some(reservation));
+        }
+        let alone = self.client.servers().len() <= 1;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            // The wire has whole milliseconds.
+            let slice = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            if slice.is_zero() {
+                return Ok(None);
+            }
+            let slice = if alone { slice } else { slice.min(SLICE) };
+            let read = QueueRead::new(&self.name, ReadMode::Open).wait(slice);
+            let prepared = self.client.prepare(&Request::QueueRead(read), Bytes::new())?;
+            // The server's wait ends before ours does.
+            let timeout = slice + self.client.timeout;
+            let (outcome, lease) = self.client.submit(Call::reserve(prepared), timeout).await;
+            if let (Some(item), Some(lease)) = (item(outcome?), lease) {
+                let (client, name) = (self.client.clone(), self.name.clone());
+                return Ok(Some(Reservation::new(client, name, item, lease)));
+            }
+        }
+    }
+
+    /// Drops the items of the queue, on every server.
+    ///
+    /// # Errors
+    /// [`Error`] of the first server that fails; the others are asked all the same.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.everywhere(&Request::Flush { queue: &self.name }).await
+    }
+
+    /// Deletes the queue, on every server.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub async fn delete(&self) -> Result<(), Error> {
+        self.everywhere(&Request::Delete { key: &self.name, noreply: false }).await
+    }
+
+    async fn everywhere(&self, request: &Request<'_>) -> Result<(), Error> {
+        let mut failed = None;
+        for (server, _) in self.client.servers() {
+            if let Err(error) = self.client.to_server(server, request).await {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Asks one server after the other until one has an item.
+    async fn sweep(
+        &self,
+        read: QueueRead<'_>,
+    ) -> Result<(Option<Answer>, Option<windhover_core::client::LeaseId>), Error> {
+        let mut failed = None;
+        for server in self.in_turn() {
+            let prepared = self.client.prepare(&Request::QueueRead(read), Bytes::new())?;
+            let mut call = Call::reserve(prepared);
+            call.target = Target::Server(server);
+            call.failover = false;
+            // What takes an item away is not asked for twice.
+            call.exclusive = read.mode.opens();
+            let (outcome, lease) = self.client.submit(call, self.client.timeout).await;
+            match outcome {
+                Ok(answer) if answer.is_miss() => {}
+                Ok(answer) => return Ok((Some(answer), lease)),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok((None, None)), Err)
+    }
+
+    /// Every server, from another one each time.
+    fn in_turn(&self) -> Vec<ServerId> {
+        let mut state = self.client.hub.lock();
+        let mut servers: Vec<ServerId> = state.cluster.servers().map(|(id, _)| id).collect();
+        state.turn = state.turn.wrapping_add(1);
+        let turn = state.turn;
+        if !servers.is_empty() {
+            let count = servers.len();
+            servers.rotate_left(turn % count);
+        }
+        servers
+    }
+}
+
+/// The item that a read brought.
+pub(crate) fn item(answer: Answer) -> Option<Bytes> {
+    match answer {
+        Answer::Items(items) => items.into_iter().next().map(|item| item.value.into_bytes()),
+        _ => None,
+    }
+}
+
+/// There is no server to ask.
+pub(crate) fn lease_lost() -> Error {
+    let error = CallError::NotSent { server: None, why: NotSent::LeaseLost };
+    Error::Call { server: None, error }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queue({})", self.name.escape_ascii())
+    }
+}

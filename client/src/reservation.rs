@@ -1,0 +1,109 @@
+//! Items that are set aside.
+
+use std::fmt;
+
+use bytes::Bytes;
+use windhover_core::client::{Answer, Call, LeaseId};
+use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
+use windhover_core::memcache::request::Request;
+
+use crate::queue::{item, lease_lost};
+use crate::{Client, Error};
+
+/// An item that a server has set aside for this client, with the connection that it did so on.
+///
+/// Nobody else gets the item until it is [confirmed](Self::confirm), which removes it for good, or
+/// [aborted](Self::abort), which puts it back at the queue's head. Dropping the reservation closes
+/// the connection, and the server puts the item back.
+#[must_use = "dropping a reservation puts its item back"]
+pub struct Reservation {
+    client: Client,
+    queue: Bytes,
+    item: Bytes,
+    /// `None` once the connection was given back.
+    lease: Option<LeaseId>,
+}
+
+impl Reservation {
+    pub(crate) fn new(client: Client, queue: Bytes, item: Bytes, lease: LeaseId) -> Self {
+        Self { client, queue, item, lease: Some(lease) }
+    }
+
+    /// The item.
+    pub fn item(&self) -> &Bytes {
+        &self.item
+    }
+
+    /// Removes the item for good, and returns it.
+    ///
+    /// # Errors
+    /// [`Error`]: the item may come again, to this reader or another one.
+    pub async fn confirm(mut self) -> Result<Bytes, Error> {
+        self.finish(ReadMode::Close).await?;
+        Ok(std::mem::take(&mut self.item))
+    }
+
+    /// Puts the item back at the queue's head.
+    ///
+    /// # Errors
+    /// [`Error`]: the server puts it back all the same, once it has noticed that the connection is
+    /// closed.
+    pub async fn abort(mut self) -> Result<(), Error> {
+        self.finish(ReadMode::Abort).await
+    }
+
+    /// Removes the item for good and reserves the next one of the same server, in one round trip.
+    /// `None` where that server has none now.
+    ///
+    /// # Errors
+    /// [`Error`]: the item may come again.
+    pub async fn confirm_and_reserve(mut self) -> Result<Option<Self>, Error> {
+        let (answer, lease) = self.send(ReadMode::CloseOpen).await?;
+        match (item(answer), lease) {
+            (Some(item), Some(lease)) => {
+                let (client, queue) = (self.client.clone(), self.queue.clone());
+                Ok(Some(Self::new(client, queue, item, lease)))
+            }
+            (None, Some(lease)) => {
+                self.client.release(lease);
+                Ok(None)
+            }
+            (_, None) => Ok(None),
+        }
+    }
+
+    async fn finish(&mut self, mode: ReadMode) -> Result<(), Error> {
+        let (_, lease) = self.send(mode).await?;
+        if let Some(lease) = lease {
+            self.client.release(lease);
+        }
+        Ok(())
+    }
+
+    /// Sends a read on the leased connection. While it is under way, or when it fails, dropping it
+    /// closes the connection.
+    async fn send(&mut self, mode: ReadMode) -> Result<(Answer, Option<LeaseId>), Error> {
+        let lease = self.lease.ok_or_else(lease_lost)?;
+        let read = QueueRead::new(&self.queue, mode);
+        let prepared = self.client.prepare(&Request::QueueRead(read), Bytes::new())?;
+        let call = Call::on_lease(prepared, lease);
+        let (outcome, again) = self.client.submit(call, self.client.timeout).await;
+        let answer = outcome?;
+        self.lease = None;
+        Ok((answer, again))
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.client.abandon(lease);
+        }
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reservation({}, {} bytes)", self.queue.escape_ascii(), self.item.len())
+    }
+}

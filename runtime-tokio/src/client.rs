@@ -1,0 +1,189 @@
+//! Sockets and timers for `windhover-client`.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use windhover_client::core::client::{ConnectFailure, ConnectionId, Server};
+use windhover_client::{Builder, Client, Driver, Error, Step};
+
+/// Most reads and writes before other tasks have their turn.
+const TURNS: usize = 32;
+
+/// Makes a client and drives it on the current runtime, in tasks of its own, until its last handle
+/// is gone.
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_tokio::{Client, connect};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), windhover_tokio::ClientError> {
+/// let client = connect(Client::builder().server("127.0.0.1:1"))?;
+/// // Nobody listens there: an error, not a miss.
+/// assert!(client.within(Duration::from_millis(500)).get("greeting").await.is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`Builder::build`].
+///
+/// # Panics
+/// Outside of a tokio runtime, as `tokio::spawn` does.
+pub fn connect(builder: Builder) -> Result<Client, Error> {
+    connect_with(builder, Plain)
+}
+
+/// The same, with connections made by `connector`.
+///
+/// # Errors
+/// As [`Builder::build`].
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn connect_with<C: Connector>(builder: Builder, connector: C) -> Result<Client, Error> {
+    let (client, driver) = builder.build()?;
+    tokio::spawn(drive(driver, connector));
+    Ok(client)
+}
+
+/// A stream that a client can use.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
+
+/// Makes connections.
+pub trait Connector: Clone + Send + Sync + 'static {
+    /// Connects to a server. How long that may take is the client's business.
+    fn connect(
+        &self,
+        server: &Server,
+    ) -> impl Future<Output = Result<Box<dyn Stream>, ConnectFailure>> + Send;
+}
+
+/// TCP, and Unix sockets for addresses with a `/` in them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+impl Connector for Plain {
+    async fn connect(&self, server: &Server) -> Result<Box<dyn Stream>, ConnectFailure> {
+        #[cfg(unix)]
+        if server.address.contains('/') {
+            let stream = UnixStream::connect(Path::new(&*server.address)).await;
+            return Ok(Box::new(stream.map_err(|error| failure(&error))?));
+        }
+        Ok(Box::new(connect_tcp(&server.address).await?))
+    }
+}
+
+/// A TCP connection whose requests leave at once.
+pub(crate) async fn connect_tcp(address: &str) -> Result<TcpStream, ConnectFailure> {
+    let stream = TcpStream::connect(address).await.map_err(|error| failure(&error))?;
+    // Small requests are not to wait for each other: the client gathers them itself.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+fn failure(error: &io::Error) -> ConnectFailure {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
+        io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
+        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => ConnectFailure::NoAddress,
+        _ => ConnectFailure::Other,
+    }
+}
+
+/// Does what the client wants done, until its last handle is gone.
+///
+/// [`connect`] spawns this; it is here for those who spawn it themselves, on a runtime of their
+/// choice. A driver that is dropped before its end ends every call with an error.
+pub async fn drive<C: Connector>(driver: Driver, connector: C) {
+    loop {
+        let step = poll_fn(|cx| Poll::Ready(driver.next(cx.waker()))).await;
+        match step {
+            Step::Connect { connection, server } => {
+                let driver = driver.for_connection();
+                let connector = connector.clone();
+                tokio::spawn(async move {
+                    run(&driver, &connector, connection, &server).await;
+                });
+            }
+            Step::Wait(time) => {
+                // Woken by whichever comes first.
+                let mut first = true;
+                let woken = poll_fn(|_| {
+                    if std::mem::take(&mut first) { Poll::Pending } else { Poll::Ready(()) }
+                });
+                let _ = timeout(time, woken).await;
+            }
+            Step::Closed => return,
+        }
+    }
+}
+
+/// One connection, from its making to its end.
+async fn run<C: Connector>(
+    driver: &Driver,
+    connector: &C,
+    connection: ConnectionId,
+    server: &Server,
+) {
+    let mut connecting = pin!(connector.connect(server));
+    let made = poll_fn(|cx| {
+        if driver.turn(connection, cx.waker()).is_closed {
+            return Poll::Ready(None);
+        }
+        connecting.as_mut().poll(cx).map(Some)
+    });
+    match made.await {
+        None => {}
+        Some(Err(why)) => driver.connect_failed(connection, why),
+        Some(Ok(mut stream)) => {
+            driver.connected(connection);
+            poll_fn(|cx| poll_stream(driver, connection, &mut stream, cx)).await;
+        }
+    }
+}
+
+fn poll_stream(
+    driver: &Driver,
+    connection: ConnectionId,
+    stream: &mut Box<dyn Stream>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    for _ in 0..TURNS {
+        let turn = driver.turn(connection, cx.waker());
+        if turn.is_closed {
+            return Poll::Ready(());
+        }
+        let mut moved = false;
+        if turn.wants_write {
+            let wrote = driver.write(connection, |slices| {
+                let mut stream = Pin::new(&mut *stream);
+                let n = match slices {
+                    [slice] => ready!(stream.as_mut().poll_write(cx, slice))?,
+                    slices => ready!(stream.as_mut().poll_write_vectored(cx, slices))?,
+                };
+                // What a layer between has kept goes out now.
+                let _: Poll<()> = stream.poll_flush(cx)?;
+                Poll::Ready(Ok(n))
+            });
+            moved |= wrote.is_ready();
+        }
+        let read = driver.read(connection, |buffer| pin!(stream.read_buf(buffer)).poll(cx));
+        moved |= read.is_ready();
+        if !moved {
+            return Poll::Pending;
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
