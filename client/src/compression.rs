@@ -1,6 +1,7 @@
 //! Compressed values, as other clients understand them.
 
-use std::io::{self, Read};
+#[cfg(any(feature = "zlib", feature = "zstd"))]
+use std::io::Read;
 
 use bytes::Bytes;
 
@@ -35,27 +36,40 @@ pub enum Compression {
 
 impl Compression {
     /// The value as it is stored, and its flags. One that does not get smaller is left as it is.
+    #[cfg_attr(
+        not(any(feature = "zlib", feature = "zstd")),
+        expect(clippy::unnecessary_wraps, reason = "packing can fail")
+    )]
     pub(crate) fn compress(self, value: Bytes, flags: u32) -> Result<(Bytes, u32), ValueError> {
-        let (packed, flag) = match self {
+        match self {
             #[cfg(feature = "zlib")]
-            Self::Zlib { from } if value.len() >= from => (zlib(&value), FLAG_ZLIB),
+            Self::Zlib { from } if value.len() >= from => smaller(value, zlib, flags, FLAG_ZLIB),
             #[cfg(feature = "zstd")]
             Self::Zstd { from } if value.len() >= from => {
-                (zstd::bulk::compress(&value, 0), FLAG_ZSTD)
+                smaller(value, |value| zstd::bulk::compress(value, 0), flags, FLAG_ZSTD)
             }
-            _ => return Ok((value, flags)),
-        };
-        let packed = packed.map_err(|_| ValueError::Compress)?;
-        if packed.len() < value.len() {
-            Ok((Bytes::from(packed), flags | flag))
-        } else {
-            Ok((value, flags))
+            _ => Ok((value, flags)),
         }
     }
 }
 
+#[cfg(any(feature = "zlib", feature = "zstd"))]
+fn smaller(
+    value: Bytes,
+    pack: impl FnOnce(&[u8]) -> std::io::Result<Vec<u8>>,
+    flags: u32,
+    flag: u32,
+) -> Result<(Bytes, u32), ValueError> {
+    let packed = pack(&value).map_err(|_| ValueError::Compress)?;
+    if packed.len() < value.len() {
+        Ok((Bytes::from(packed), flags | flag))
+    } else {
+        Ok((value, flags))
+    }
+}
+
 #[cfg(feature = "zlib")]
-fn zlib(value: &[u8]) -> io::Result<Vec<u8>> {
+fn zlib(value: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut packed = Vec::new();
     flate2::read::ZlibEncoder::new(value, flate2::Compression::default())
         .read_to_end(&mut packed)?;
@@ -67,7 +81,7 @@ fn zlib(value: &[u8]) -> io::Result<Vec<u8>> {
 pub(crate) fn decompress(
     value: Bytes,
     flags: u32,
-    most: usize,
+    #[cfg_attr(not(any(feature = "zlib", feature = "zstd")), expect(unused))] most: usize,
 ) -> Result<(Bytes, u32), ValueError> {
     if flags & FLAG_ZLIB != 0 {
         #[cfg(feature = "zlib")]
@@ -89,7 +103,7 @@ pub(crate) fn decompress(
 }
 
 /// Reads all of it, unless it is more than `most`: a small value can stand for a huge one.
-#[cfg_attr(not(any(feature = "zlib", feature = "zstd")), expect(dead_code))]
+#[cfg(any(feature = "zlib", feature = "zstd"))]
 fn unpack(reader: impl Read, most: usize) -> Result<Bytes, ValueError> {
     let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     let mut unpacked = Vec::new();

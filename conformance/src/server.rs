@@ -228,6 +228,16 @@ impl Server {
         self.signal(Signal::INT);
     }
 
+    /// Stops the process where it is (SIGSTOP): its connections stay, and nothing is answered.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a process that was paused go on (SIGCONT).
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Sends SIGKILL and waits for the end.
     pub fn kill(mut self) {
         self.signal(Signal::KILL);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cache::CacheArgs;
+use crate::forward::QueueServers;
 use crate::journal::Fsync;
 
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
@@ -74,6 +75,11 @@ pub struct ServeArgs {
     /// The queue that events go to
     #[arg(long, env = "WINDHOVER_QUEUE_NAME", default_value = "events", value_name = "NAME")]
     pub queue_name: String,
+
+    /// Queue servers of kestrel's kind that events are sent on to: `kestrel://HOST[:PORT],…`. They
+    /// go into the journal first, and stay there while no server can be reached
+    #[arg(long, env = "WINDHOVER_QUEUE", value_name = "SERVERS")]
+    pub queue: Option<QueueServers>,
 
     /// Most items in one queue; further ones are not accepted
     #[arg(long, env = "WINDHOVER_MAX_QUEUE_ITEMS", value_name = "N")]

@@ -3,7 +3,8 @@
 //!
 //! The protocols are [`windhover_core`]'s, the sockets are the runtime adapter's. Here is what
 //! makes a server of them: the [`journal`] on the disk, the [`store`] that all connections share,
-//! one endpoint for each listener ([`tracker`], [`queue_client`]), and the command line ([`cli`]).
+//! one endpoint for each listener ([`tracker`], [`queue_client`]), the way to queue servers elsewhere
+//! ([`forward`]), and the command line ([`cli`]).
 //! Apart from all that, [`cache`] is a server of its own, on the same core.
 
 pub mod app;
@@ -11,6 +12,7 @@ pub mod cache;
 pub mod cli;
 pub mod connections;
 pub mod data;
+pub mod forward;
 pub mod journal;
 mod kestrel_stats;
 pub mod listen;

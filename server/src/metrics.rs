@@ -25,6 +25,10 @@ pub struct Metrics {
     pub requests_not_durable: Counter,
     /// Requests for a redirect that the policy does not allow.
     pub redirects_refused: Counter,
+    /// Events that a queue server elsewhere has stored.
+    pub forwarded: Counter,
+    /// Deliveries to queue servers that failed; the events stay and are sent again.
+    pub forward_failures: Counter,
     /// From a request's end to its answer.
     pub track_seconds: Histogram,
     pulled: Pulled,
@@ -76,6 +80,8 @@ impl Metrics {
                     "windhover_track_requests_total", "result" => "not_durable"
                 ),
                 redirects_refused: counter!("windhover_redirects_refused_total"),
+                forwarded: counter!("windhover_events_forwarded_total"),
+                forward_failures: counter!("windhover_forward_failures_total"),
                 track_seconds: histogram!("windhover_track_seconds"),
                 pulled: Pulled {
                     http_open: gauge!("windhover_connections", "listener" => "http"),
@@ -150,6 +156,14 @@ fn describe() {
     describe_counter!(
         "windhover_redirects_refused_total",
         "Redirects to hosts that are not allowed."
+    );
+    describe_counter!(
+        "windhover_events_forwarded_total",
+        "Events that a queue server of --queue has stored."
+    );
+    describe_counter!(
+        "windhover_forward_failures_total",
+        "Deliveries to queue servers that failed; the events stay and are sent again."
     );
     describe_histogram!(
         "windhover_track_seconds",

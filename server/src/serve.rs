@@ -16,6 +16,7 @@ use windhover_tokio::{Clock, ServeOptions, serve};
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
 use crate::data::{DataDirectory, DataError};
+use crate::forward::{self, Forwarder, QueueServers};
 use crate::journal::{Opened, OsDirectory};
 use crate::listen::{self, ListenError};
 use crate::queue_client::QueueClient;
@@ -35,6 +36,8 @@ pub enum ServeError {
     QueueName(BadName),
     /// The data directory cannot be used.
     Data(DataError),
+    /// There can be no client for the queue servers.
+    Forward(windhover_client::Error),
     /// The operating system refused something, or an address cannot be listened on.
     Listen(ListenError),
 }
@@ -44,6 +47,7 @@ impl fmt::Display for ServeError {
         match self {
             Self::QueueName(bad) => write!(f, "--queue-name: {bad}"),
             Self::Data(error) => error.fmt(f),
+            Self::Forward(error) => write!(f, "--queue: {error}"),
             Self::Listen(error) => error.fmt(f),
         }
     }
@@ -180,12 +184,27 @@ async fn serve_all(
             }
         }
     });
+    let forwarder = match &args.queue {
+        None => None,
+        Some(servers) => Some(forward(servers, app, clock)?),
+    };
     let consumers = tokio::spawn(consumers);
     let tracker = tracker.await;
     let consumers = consumers.await;
     upkeep.abort();
+    if let Some(forwarder) = forwarder {
+        // The runtime goes on meanwhile: it drives the client.
+        let _ = tokio::task::spawn_blocking(move || forwarder.stop()).await;
+    }
     listen::log_cut(tracker.cut + consumers.map_or(0, |report| report.cut));
     Ok(())
+}
+
+/// Begins to send events on.
+fn forward(servers: &QueueServers, app: &Arc<App>, clock: Clock) -> Result<Forwarder, ServeError> {
+    let client = windhover_tokio::connect(forward::client(servers)).map_err(ServeError::Forward)?;
+    Forwarder::start(Arc::clone(app), &client, move || clock.now())
+        .map_err(system("start the thread that forwards events"))
 }
 
 fn options(args: &ServeArgs, clock: Clock, listener: &'static str) -> ServeOptions {

@@ -1,0 +1,145 @@
+//! The outage that this project comes from, replayed: one of three queue servers hangs, is killed,
+//! and comes back, under load. `WINDHOVER_OUTAGE=60` lets it hang for as many seconds.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use windhover_conformance::{HttpClient, QueueClient, Server, Setup, TempDir, eventually, report};
+
+/// No request may take longer.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Requests a second, from each of the senders.
+const SENDERS: usize = 8;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What one sender saw.
+#[derive(Default)]
+struct Sent {
+    accepted: Vec<String>,
+    refused: usize,
+    longest: Duration,
+    late: usize,
+}
+
+fn send(tracker: SocketAddr, sender: usize, stop: &AtomicBool) -> Sent {
+    let mut client = HttpClient::connect(tracker).unwrap();
+    let mut sent = Sent::default();
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let id = format!("{sender}-{n}");
+        let event = format!(
+            "%7B%22event%22:%22e%22,%22properties%22:%7B%22token%22:%22t%22,%22id%22:%22{id}%22%7D%7D"
+        );
+        let begun = Instant::now();
+        let answer = client.get(&format!("/track?data={event}")).unwrap();
+        let took = begun.elapsed();
+        sent.longest = sent.longest.max(took);
+        sent.late += usize::from(took > PATIENCE);
+        if answer.accepted() {
+            sent.accepted.push(id);
+        } else {
+            sent.refused += 1;
+        }
+        thread::sleep(PAUSE);
+    }
+    sent
+}
+
+fn ids(queue: SocketAddr) -> Vec<String> {
+    let items = QueueClient::connect(queue).unwrap().drain("events").unwrap();
+    let id = |item: &Vec<u8>| {
+        let event: Value = serde_json::from_slice(item).unwrap();
+        event["properties"]["id"].as_str().unwrap().to_owned()
+    };
+    items.iter().map(id).collect()
+}
+
+fn queued(server: &Server) -> u64 {
+    let stats = server.queue_client().stats().unwrap();
+    stats.get("queue_events_items").map_or(0, |items| items.parse().unwrap())
+}
+
+#[test]
+fn no_accepted_event_is_lost_and_no_request_waits() {
+    let hang = std::env::var("WINDHOVER_OUTAGE").map_or(6, |seconds| seconds.parse().unwrap());
+    let hang = Duration::from_secs(hang);
+    let directories: Vec<_> = (0..3).map(|_| TempDir::new("outage-queue")).collect();
+    let mut queues: Vec<Server> =
+        directories.iter().map(|directory| Setup::new(directory.path()).start()).collect();
+    let addresses: Vec<SocketAddr> = queues.iter().map(Server::queue).collect();
+    let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let journal = TempDir::new("outage-tracker");
+    let tracker = Setup::new(journal.path())
+        .flag("--queue", &format!("kestrel://{}", list.join(",")))
+        .start();
+
+    let stop = AtomicBool::new(false);
+    let sent: Vec<Sent> = thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let (tracker, stop) = (tracker.http(), &stop);
+                scope.spawn(move || send(tracker, sender, stop))
+            })
+            .collect();
+        thread::sleep(Duration::from_secs(2));
+        queues[1].pause();
+        thread::sleep(hang);
+        queues.remove(1).kill();
+        thread::sleep(Duration::from_secs(2));
+        let back = Setup::new(directories[1].path())
+            .flag("--queue-listen", &addresses[1].to_string())
+            .start();
+        let before = queued(&back);
+        eventually("the server that is back gets its share again", Duration::from_secs(30), || {
+            (queued(&back) > before + 50).then_some(())
+        });
+        queues.insert(1, back);
+        stop.store(true, Ordering::Relaxed);
+        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+    });
+
+    eventually("everything is delivered", Duration::from_secs(30), || {
+        (queued(&tracker) == 0).then_some(())
+    });
+    // Stopped in order: nothing is on its way any more.
+    let log = tracker.log();
+    tracker.stop();
+    let accepted: HashSet<String> =
+        sent.iter().flat_map(|sent| sent.accepted.iter().cloned()).collect();
+    let mut delivered = Vec::new();
+    let mut shares = Vec::new();
+    for queue in &queues {
+        let ids = ids(queue.queue());
+        shares.push(ids.len());
+        delivered.extend(ids);
+    }
+    let left: Vec<String> = {
+        let again = Setup::new(journal.path()).start();
+        ids(again.queue())
+    };
+    let twice = delivered.len() - delivered.iter().collect::<HashSet<_>>().len();
+    let there: HashSet<String> = delivered.into_iter().chain(left.iter().cloned()).collect();
+    let longest = sent.iter().map(|sent| sent.longest).max().unwrap();
+    let refused: usize = sent.iter().map(|sent| sent.refused).sum();
+    let late: usize = sent.iter().map(|sent| sent.late).sum();
+    report(&format!(
+        "outage of {hang:?}: {} accepted, {refused} refused, {} lost, {twice} delivered twice, \
+         {} left in the journal, longest answer {longest:?}, {late} over {PATIENCE:?}, \
+         shares {shares:?}",
+        accepted.len(),
+        accepted.difference(&there).count(),
+        left.len(),
+    ));
+    assert_eq!(accepted.difference(&there).count(), 0, "{log}");
+    assert_eq!(refused, 0, "{log}");
+    // A loose bound: a machine may be busy with other tests.
+    assert!(longest < Duration::from_secs(5), "an answer took {longest:?}");
+    assert!(log.contains("out of use") && log.contains("in use again"), "{log}");
+}

@@ -1,0 +1,262 @@
+//! Events on their way to queue servers elsewhere.
+//!
+//! Every event goes into the journal first, and is answered when it is safe there, whatever the
+//! queue servers do. From there a thread takes events in their order, sends them on, and removes
+//! those that a server said it had stored. What was sent and not answered is sent again, to another
+//! server: each event arrives at least once. While no server can be reached, events stay in the
+//! journal; when that is full, they are not accepted.
+
+mod target;
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use windhover_client::core::client::ClusterOptions;
+use windhover_client::{Builder, Client, Error, Event, Queue};
+use windhover_core::Now;
+use windhover_core::queue::{Action, Outcome, Read};
+
+use crate::app::App;
+use crate::store::{Begun, Reader};
+
+pub use target::{BadQueueServers, QueueServers};
+
+/// So many events are on their way at a time.
+const WINDOW: usize = 256;
+/// How long one server is waited for before another one is tried.
+const ATTEMPT: Duration = Duration::from_millis(150);
+/// How long an event's delivery may take, all servers together.
+const DELIVERY: Duration = Duration::from_secs(1);
+/// After a round in which nothing could be delivered.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait for events; a stop is noticed after as long at the latest.
+const WAIT: Duration = Duration::from_millis(250);
+/// Between two lines of the log about deliveries that fail.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// A client for these servers, to be built and driven by a runtime.
+pub fn client(servers: &QueueServers) -> Builder {
+    let mut builder = Client::queue_builder()
+        .timeout(DELIVERY)
+        .options(|options: &mut ClusterOptions| {
+            options.attempt_timeout = ATTEMPT;
+            options.connect_timeout = ATTEMPT;
+            options.timeouts.stall = DELIVERY;
+            options.limits.pipeline = WINDOW;
+            // The journal has its own bound; what is too large for a server is refused by it.
+            options.limits.value = 64 * 1024 * 1024;
+            // Every event is to arrive: the window bounds what is sent again.
+            options.attempts = 4;
+            options.retries.percent = 100;
+            options.retries.per_second = u32::try_from(WINDOW).unwrap_or(u32::MAX);
+        })
+        .on_event(|event| match event {
+            Event::Restored(_) => tracing::info!("queue {event}"),
+            _ => tracing::warn!("queue {event}"),
+        });
+    for address in servers.addresses() {
+        builder = builder.server(address);
+    }
+    builder
+}
+
+/// The thread that forwards events.
+#[derive(Debug)]
+pub struct Forwarder {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Forwarder {
+    /// Begins to forward what is in the queue that events go to. `clock` tells the time.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start(
+        app: Arc<App>,
+        client: &Client,
+        clock: impl Fn() -> Now + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let queue = client.queue(app.settings.queue_name.clone()).at_least_once();
+        let mut lane = Lane {
+            app,
+            queue,
+            clock,
+            stop: Arc::clone(&stop),
+            idle: Vec::new(),
+            held: VecDeque::new(),
+            logged: None,
+        };
+        let thread = thread::Builder::new().name("forward".to_owned()).spawn(move || lane.run())?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Stops, after what is on its way; what has not arrived stays in the journal. Takes a second or
+    /// two at most.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that forwards events panicked");
+        }
+    }
+}
+
+/// An event that is set aside until it has arrived.
+struct Held {
+    /// Who has it set aside: each reader one event, so that each can be confirmed for itself.
+    reader: Reader,
+    item: Bytes,
+}
+
+struct Lane<C> {
+    app: Arc<App>,
+    queue: Queue,
+    clock: C,
+    stop: Arc<AtomicBool>,
+    /// Readers that have nothing open.
+    idle: Vec<Reader>,
+    /// Events that have not arrived, the oldest first.
+    held: VecDeque<Held>,
+    logged: Option<Instant>,
+}
+
+impl<C: Fn() -> Now> Lane<C> {
+    fn run(&mut self) {
+        tracing::info!(queue = ?self.queue, "forwarding events");
+        while !self.stop.load(Ordering::Acquire) {
+            if self.held.is_empty() {
+                self.wait_for_one();
+            }
+            self.fill();
+            if self.held.is_empty() {
+                continue;
+            }
+            let (arrived, failed) = self.deliver();
+            self.app.metrics.forwarded.increment(arrived);
+            self.app.metrics.forward_failures.increment(failed);
+            if arrived == 0 && !self.stop.load(Ordering::Acquire) {
+                thread::park_timeout(PAUSE);
+            }
+        }
+        // The readers put back what has not arrived, the oldest last, so that it is first again.
+        while self.held.pop_back().is_some() {}
+    }
+
+    /// Waits for the next event.
+    fn wait_for_one(&mut self) {
+        let mut reader = self.idle.pop().unwrap_or_else(|| self.app.store.reader());
+        let read = Read { action: Action::Open, timeout: Some(WAIT) };
+        let name = &self.app.settings.queue_name;
+        let outcome = match reader.get(name, read, (self.clock)()) {
+            Begun::Done(outcome) => outcome,
+            Begun::Waiting(mut ticket) => {
+                let waited = poll_fn(|cx| ticket.poll((self.clock)(), cx));
+                self.run_ticking(waited)
+            }
+        };
+        self.hold(reader, outcome);
+    }
+
+    /// Takes what else is there.
+    fn fill(&mut self) {
+        while self.held.len() < WINDOW {
+            let mut reader = self.idle.pop().unwrap_or_else(|| self.app.store.reader());
+            let name = &self.app.settings.queue_name;
+            let begun = reader.get(name, Read::from(Action::Open), (self.clock)());
+            let Begun::Done(outcome @ Outcome::Item(_)) = begun else {
+                self.idle.push(reader);
+                return;
+            };
+            self.hold(reader, outcome);
+        }
+    }
+
+    fn hold(&mut self, reader: Reader, outcome: Outcome) {
+        match outcome {
+            Outcome::Item(item) => self.held.push_back(Held { reader, item }),
+            _ => self.idle.push(reader),
+        }
+    }
+
+    /// Sends everything that is held, in order; how many events arrived, and how many did not.
+    fn deliver(&mut self) -> (u64, u64) {
+        let sent: FuturesUnordered<_> = self
+            .held
+            .iter()
+            .enumerate()
+            .map(|(at, held)| {
+                let (queue, item) = (self.queue.clone(), held.item.clone());
+                async move { (at, queue.enqueue(item).await) }
+            })
+            .collect();
+        let mut outcomes: Vec<(usize, Result<(), Error>)> = self.run_ticking(sent.collect());
+        outcomes.sort_unstable_by_key(|(at, _)| *at);
+        let (mut arrived, mut failed) = (0, 0);
+        let mut kept = VecDeque::new();
+        let name = &self.app.settings.queue_name;
+        let mut why = None;
+        for (mut held, (_, outcome)) in self.held.drain(..).zip(outcomes) {
+            match outcome {
+                Ok(()) => {
+                    let _ = held.reader.get(name, Read::from(Action::Close), (self.clock)());
+                    self.idle.push(held.reader);
+                    arrived += 1;
+                }
+                Err(error) => {
+                    why.get_or_insert(error);
+                    kept.push_back(held);
+                    failed += 1;
+                }
+            }
+        }
+        self.held = kept;
+        if let Some(error) = why {
+            self.log(&error, failed);
+        }
+        (arrived, failed)
+    }
+
+    fn log(&mut self, error: &Error, events: u64) {
+        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            self.logged = Some(Instant::now());
+            tracing::warn!(
+                %error,
+                events,
+                "events could not be forwarded; they stay in the journal and are sent again"
+            );
+        }
+    }
+
+    /// Runs a future on this thread, and lets waits in the store end in time meanwhile.
+    fn run_ticking<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+            thread::park_timeout(WAIT);
+            self.app.store.tick((self.clock)());
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
