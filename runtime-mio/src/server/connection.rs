@@ -81,21 +81,20 @@ impl<E: Endpoint> Connection<E> {
         Self { stream, endpoint, input: Input::Nothing, output: Output::Some, is_draining: false }
     }
 
-    /// Notes what an event tells; whether there is something to do now.
+    /// Notes what an event tells; whether there is something to do now that there was not before.
     pub(super) fn note(&mut self, event: &Event) -> bool {
+        let (had_input, took_output) = (self.input != Input::Nothing, self.output != Output::Full);
         let is_last = event.is_read_closed() || event.is_error();
-        let is_input = event.is_readable() || is_last;
         match self.input {
             Input::Nothing | Input::Some if is_last => self.input = Input::Last,
-            Input::Nothing if is_input => self.input = Input::Some,
+            Input::Nothing if event.is_readable() => self.input = Input::Some,
             _ => {}
         }
-        let is_output = event.is_writable() || event.is_write_closed() || event.is_error();
-        let was_full = self.output == Output::Full;
-        if was_full && is_output {
+        let takes_output = event.is_writable() || event.is_write_closed() || event.is_error();
+        if !took_output && takes_output {
             self.output = Output::Retry;
         }
-        is_input || (was_full && is_output)
+        (!had_input && self.input != Input::Nothing) || (!took_output && takes_output)
     }
 
     /// Drives the endpoint until it waits, for a bounded number of rounds. `scratch` is what the

@@ -198,6 +198,10 @@ where
         if self.cut_at.is_some_and(|cut_at| cut_at <= now.instant) {
             self.cut();
         }
+        if self.is_finished() {
+            // A place that still comes is for others.
+            drop(self.mailbox.close());
+        }
         // While there is more to do, whoever sends a message need not wake the loop.
         self.is_parked = self.runnable.is_empty() && self.mailbox.park();
     }

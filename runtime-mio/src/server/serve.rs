@@ -37,8 +37,8 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// When a loop or a thread cannot be had, or a loop fails while it serves: `shutdown` is then
-/// triggered, and the other loops come to their end.
+/// When a loop or a thread cannot be had, or a loop fails. If others run by then, `shutdown` is
+/// triggered, and they come to their end first.
 pub fn serve<E, F>(
     listeners: Vec<TcpListener>,
     accept: F,
