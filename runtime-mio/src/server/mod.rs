@@ -29,7 +29,7 @@ pub use self::options::{AcceptErrorHook, ServeOptions, ServeReport};
 use self::room::Place;
 pub use self::room::Room;
 pub use self::serve::serve;
-use self::slots::{Counted, Slots, Woken};
+use self::slots::{Counted, Slots};
 use crate::mailbox::Mailbox;
 
 /// Most connections accepted before those that are open have their turn.
@@ -39,8 +39,8 @@ const SCRATCH: usize = 64 * 1024;
 
 /// What other threads tell a server.
 enum Message {
-    /// A connection's waker was called.
-    Woken(Woken),
+    /// The waker of the slot's connection was called, or of an earlier one's.
+    Called(usize),
     /// Room for a connection, which the server had asked for.
     Place(Place),
 }
@@ -246,9 +246,9 @@ where
         self.mailbox.receive(&mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::Woken(woken) => {
-                    if self.slots.is_called(woken) {
-                        self.enqueue(woken.slot);
+                Message::Called(slot) => {
+                    if self.slots.is_called(slot) {
+                        self.enqueue(slot);
                     }
                 }
                 Message::Place(place) => {

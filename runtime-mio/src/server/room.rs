@@ -76,3 +76,62 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mio::{Poll, Token};
+
+    use super::*;
+
+    fn mailboxes<const N: usize>() -> [Arc<Mailbox<Message>>; N] {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), Token(0)).unwrap());
+        [(); N].map(|()| Arc::new(Mailbox::new(Arc::clone(&waker))))
+    }
+
+    fn places(mailbox: &Mailbox<Message>) -> Vec<Message> {
+        let mut messages = Vec::new();
+        mailbox.receive(&mut messages);
+        messages
+    }
+
+    #[test]
+    fn there_are_so_many_places_and_no_more() {
+        let [mailbox] = mailboxes();
+        let room = Room::new(2);
+        for _ in 0..3 {
+            let both = [room.take(&mailbox), room.take(&mailbox)];
+            assert!(both.iter().all(Option::is_some));
+        }
+    }
+
+    #[test]
+    fn a_place_goes_to_who_asked_first() {
+        let [holder, first, second] = mailboxes();
+        let room = Room::new(1);
+        let place = room.take(&holder);
+        assert!(room.take(&first).is_none());
+        assert!(room.take(&second).is_none());
+        drop(place);
+        let given = places(&first);
+        assert_eq!((given.len(), places(&second).len()), (1, 0));
+        drop(given);
+        let given = places(&second);
+        assert_eq!(given.len(), 1);
+        drop(given);
+        assert!(room.take(&holder).is_some());
+    }
+
+    #[test]
+    fn a_place_for_a_server_that_is_gone_goes_to_the_next() {
+        let [holder, gone, next] = mailboxes();
+        let room = Room::new(1);
+        let place = room.take(&holder);
+        assert!(room.take(&gone).is_none());
+        assert!(room.take(&gone).is_none());
+        assert!(room.take(&next).is_none());
+        gone.close();
+        drop(place);
+        assert_eq!(places(&next).len(), 1);
+    }
+}

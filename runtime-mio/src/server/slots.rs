@@ -22,8 +22,6 @@ use crate::timers::Timers;
 pub(super) struct Slots<E> {
     slab: Slab<Box<Open<E>>>,
     pub(super) timers: Timers,
-    /// How many connections there have been.
-    serial: u64,
 }
 
 /// An open connection.
@@ -59,9 +57,8 @@ impl<E> Slots<E> {
         counted: Counted,
         mailbox: &Arc<Mailbox<Message>>,
     ) -> usize {
-        self.serial += 1;
         let caller = Arc::new(Caller {
-            connection: Woken { slot: self.next(), serial: self.serial },
+            slot: self.next(),
             is_called: AtomicBool::new(false),
             mailbox: Arc::clone(mailbox),
         });
@@ -101,10 +98,13 @@ impl<E> Slots<E> {
         Some(slot)
     }
 
-    /// Whether the connection whose waker was called is still there. From now on, another call is a
-    /// new one.
-    pub(super) fn is_called(&self, woken: Woken) -> bool {
-        let open = self.slab.get(woken.slot).filter(|open| open.caller.connection == woken);
+    /// Whether the waker of the slot's connection was called. From now on, another call is a new
+    /// one.
+    ///
+    /// A slot's earlier connection may be meant, whose waker outlived it: the flag of the present
+    /// one is then not set.
+    pub(super) fn is_called(&self, slot: usize) -> bool {
+        let open = self.slab.get(slot);
         open.is_some_and(|open| open.caller.is_called.swap(false, Ordering::AcqRel))
     }
 
@@ -124,20 +124,13 @@ impl<E> Slots<E> {
 
 impl<E> Default for Slots<E> {
     fn default() -> Self {
-        Self { slab: Slab::new(), timers: Timers::default(), serial: 0 }
+        Self { slab: Slab::new(), timers: Timers::default() }
     }
-}
-
-/// Whose waker was called: slots are used again, serial numbers are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Woken {
-    pub(super) slot: usize,
-    serial: u64,
 }
 
 /// What a connection's waker calls. It may outlive the connection.
 struct Caller {
-    connection: Woken,
+    slot: usize,
     /// A message is on its way: further calls add nothing.
     is_called: AtomicBool,
     mailbox: Arc<Mailbox<Message>>,
@@ -151,7 +144,7 @@ impl Wake for Caller {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_called.swap(true, Ordering::AcqRel) {
             // A server that is gone has no connection to wake.
-            let _ = self.mailbox.send(Message::Woken(self.connection));
+            let _ = self.mailbox.send(Message::Called(self.slot));
         }
     }
 }

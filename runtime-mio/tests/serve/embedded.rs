@@ -177,6 +177,20 @@ fn deadlines_are_told_and_kept() {
 }
 
 #[test]
+fn a_connection_that_ends_takes_its_deadline_along() {
+    let mut app = Application::new();
+    let options = ServeOptions::default();
+    let counters = Arc::clone(&options.counters);
+    let (mut server, address) = app.serve(10..20, options, echo);
+    let peer = Peer::connect(address);
+    app.until(&mut [&mut server], "one", || counters.active() == 1);
+    drop(peer);
+    app.until(&mut [&mut server], "none", || counters.active() == 0);
+    app.step(&mut [&mut server]);
+    assert_eq!(server.next_deadline(), None);
+}
+
+#[test]
 fn a_turn_reaches_everybody_and_leaves_the_rest_of_a_flood_for_the_next() {
     let mut app = Application::new();
     let (mut server, address) = app.serve(10..20, ServeOptions::default(), echo);
@@ -212,11 +226,16 @@ fn many_calls_of_wakers_are_one_wake_up() {
     }
     assert_eq!(app.step(&mut [&mut server]), 0);
 
-    std::thread::spawn(move || gate.open()).join().unwrap();
+    let opener = Arc::clone(&gate);
+    std::thread::spawn(move || opener.open()).join().unwrap();
     assert_eq!(app.step(&mut [&mut server]), 1);
     for peer in &mut peers {
         assert_eq!(peer.receive(8), b"question");
     }
+    // What was called once is called again.
+    gate.open();
+    assert_eq!(app.step(&mut [&mut server]), 1);
+    assert_eq!(app.step(&mut [&mut server]), 0);
 }
 
 #[test]
@@ -246,6 +265,44 @@ fn servers_may_share_a_room() {
     assert_eq!(waiting.receive_to_end(), b"x");
     let mut peer = Peer::connect(first);
     assert_eq!(app.ask(&mut one, &mut peer, b"y"), b"y");
+}
+
+#[test]
+fn a_server_that_ends_keeps_no_place_from_others() {
+    for is_dropped in [true, false] {
+        let mut app = Application::new();
+        let room = Room::new(1);
+        let options = ServeOptions::default();
+        let counters = Arc::clone(&options.counters);
+        let (one, first) = app.serve(10..20, options.clone(), echo);
+        let (two, second) = app.serve(20..30, options.clone(), echo);
+        let (three, third) = app.serve(30..40, options, echo);
+        let (mut one, mut two) = (one.with_room(room.clone()), two.with_room(room.clone()));
+        let mut three = three.with_room(room);
+        let peer = Peer::connect(first);
+        app.until(&mut [&mut one, &mut two, &mut three], "one", || counters.active() == 1);
+        let _second = Peer::connect(second);
+        app.step(&mut [&mut one, &mut two, &mut three]);
+        let mut waiting = Peer::connect(third);
+        waiting.send(b"x");
+        app.step(&mut [&mut one, &mut two, &mut three]);
+
+        // The second server is given the place when it is about to go, or has ended and is kept.
+        let waker = two.waker();
+        if !is_dropped {
+            two.shut_down(app.now);
+            two.turn(app.now);
+            assert!(two.is_finished());
+        }
+        drop(peer);
+        app.until(&mut [&mut one], "the end of the first", || counters.active() == 0);
+        for _ in 0..10 {
+            app.step(&mut [&mut one]);
+        }
+        let kept = (!is_dropped).then_some(two);
+        app.until(&mut [&mut one, &mut three], "the third", || waiting.has_some());
+        drop((kept, waker));
+    }
 }
 
 #[test]

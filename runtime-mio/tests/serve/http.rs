@@ -1,5 +1,8 @@
 //! The core's HTTP connection behind the adapter.
 
+use std::thread;
+use std::time::Duration;
+
 use windhover_mio::Clock;
 
 use crate::one::One;
@@ -32,6 +35,20 @@ fn a_peer_that_sends_a_body_too_large_reads_why() {
         let answer = String::from_utf8(peer.receive_to_end()).unwrap();
         assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     }
+}
+
+#[test]
+fn the_end_of_the_last_answer_is_told_before_the_socket_is_closed() {
+    let server = Server::start(one);
+    let mut peer = server.connect();
+    peer.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11000000\r\n\r\nx");
+    let answer = String::from_utf8(peer.receive_to_end()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    // The rest of the body may still be on its way: a closed socket would answer it with a reset.
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(server.counters.active(), 1);
+    peer.end();
+    server.until_active(0);
 }
 
 #[test]
