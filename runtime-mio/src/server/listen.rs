@@ -22,7 +22,8 @@ const BACKLOG: i32 = 1024;
 pub fn listen(address: SocketAddr, loops: usize) -> io::Result<Vec<TcpListener>> {
     let first = socket(address)?;
     first.bind(&address.into())?;
-    share(&first)?;
+    #[cfg(target_os = "linux")]
+    first.set_reuse_port(true)?;
     first.listen(BACKLOG)?;
     let first = TcpListener::from(first);
     let address = first.local_addr()?;
@@ -43,22 +44,12 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 #[cfg(target_os = "linux")]
-fn share(socket: &Socket) -> io::Result<()> {
-    socket.set_reuse_port(true)
-}
-
-#[cfg(target_os = "linux")]
 fn another(address: SocketAddr, _: &[TcpListener]) -> io::Result<TcpListener> {
     let socket = socket(address)?;
-    share(&socket)?;
+    socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn share(_: &Socket) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]

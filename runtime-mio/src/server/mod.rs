@@ -52,7 +52,7 @@ enum Message {
 ///
 /// 1. wait in [`mio::Poll::poll`], at most until [`next_deadline`](Self::next_deadline);
 /// 2. give every event to [`on_event`](Self::on_event), which only notes it;
-/// 3. call [`turn`](Self::turn), whatever has come: also for a deadline, and for a call of the
+/// 3. call [`turn`](Self::turn), whatever has come: also for a deadline, and for an event of the
 ///    [`mio::Waker`], by which other threads reach the connections;
 /// 4. once [`shut_down`](Self::shut_down) was called, end when it [`is_finished`](Self::is_finished).
 ///
@@ -61,6 +61,40 @@ enum Message {
 ///
 /// An endpoint that panics takes its own connection with it and no other. Dropping the server drops
 /// its connections.
+///
+/// ```no_run
+/// use std::net::{SocketAddr, TcpListener};
+/// use std::sync::Arc;
+///
+/// use windhover_core::Now;
+/// use windhover_core::endpoint::Endpoint;
+/// use windhover_mio::mio::{Events, Poll, Token, Waker};
+/// use windhover_mio::{Clock, ServeOptions, Server};
+///
+/// fn run<E: Endpoint>(accept: impl FnMut(SocketAddr, Now) -> E) -> std::io::Result<()> {
+///     let mut poll = Poll::new()?;
+///     let waker = Arc::new(Waker::new(poll.registry(), Token(0))?);
+///     let listener = TcpListener::bind("127.0.0.1:11211")?;
+///     let clock = Clock::new();
+///     let mut options = ServeOptions::default();
+///     options.clock = clock;
+///     // Tokens from 20,000 on are the application's.
+///     let mut server =
+///         Server::new(poll.registry(), 1..20_000, waker, listener, accept, options)?;
+///     let mut events = Events::with_capacity(1024);
+///     loop {
+///         let now = clock.now().instant;
+///         let timeout = server.next_deadline().map(|until| until.saturating_since(now));
+///         poll.poll(&mut events, timeout)?;
+///         for event in &events {
+///             if !server.on_event(event) {
+///                 // One of the application's own.
+///             }
+///         }
+///         server.turn(clock.now());
+///     }
+/// }
+/// ```
 ///
 /// [`serve`] is this loop, once per core.
 pub struct Server<E, F> {
@@ -183,7 +217,7 @@ where
         [self.slots.timers.next(), accept, self.cut_at].into_iter().flatten().min()
     }
 
-    /// Does what is to be done at `now`.
+    /// Does what is to be done at `now`, which holds for the whole turn.
     pub fn turn(&mut self, now: Now) {
         self.read_mail();
         while let Some(slot) = self.slots.pop_due(now.instant) {
