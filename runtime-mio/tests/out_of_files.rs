@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Context;
 use std::time::{Duration, Instant};
 
@@ -21,11 +21,12 @@ use windhover_mio::{Counters, ServeOptions, Shutdown, listen, serve};
 
 const INNER: &str = "WINDHOVER_TEST_INNER";
 
-/// Sends how many accepts failed so far, and closes.
+/// Sends how many accepts failed so far, and of how many the hook was told, and closes.
 struct Failures {
     incoming: Incoming,
     answer: Vec<u8>,
     counters: Arc<Counters>,
+    told: Arc<AtomicU64>,
     asked: bool,
 }
 
@@ -42,7 +43,8 @@ impl Endpoint for Failures {
     fn poll_output(&mut self, now: Now, _: &mut Context<'_>) -> Next {
         if self.asked && !self.incoming.is_empty() {
             let failures = self.counters.accept_errors.load(Ordering::SeqCst);
-            self.answer = format!("{failures}\n").into_bytes();
+            let told = self.told.load(Ordering::SeqCst);
+            self.answer = format!("{failures} {told}\n").into_bytes();
             self.incoming.consume(usize::MAX);
         }
         match (self.answer.is_empty(), self.asked) {
@@ -64,12 +66,20 @@ impl Endpoint for Failures {
 fn serve_under_the_limit() {
     let listeners = listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
     println!("port {}", listeners[0].local_addr().unwrap().port());
-    let options = ServeOptions::default();
+    let told = Arc::new(AtomicU64::new(0));
+    let telling = Arc::clone(&told);
+    let mut options = ServeOptions::default();
+    options.on_accept_error = Some(Arc::new(move |error| {
+        // EMFILE and ENFILE.
+        assert!(matches!(error.raw_os_error(), Some(23 | 24)), "{error}");
+        telling.fetch_add(1, Ordering::SeqCst);
+    }));
     let counters = Arc::clone(&options.counters);
     let accept = move |_, _| Failures {
         incoming: Incoming::new(),
         answer: Vec::new(),
         counters: Arc::clone(&counters),
+        told: Arc::clone(&told),
         asked: false,
     };
     serve(listeners, accept, options, &Shutdown::new()).unwrap();
@@ -111,7 +121,9 @@ fn accepting_goes_on_when_descriptors_are_back() {
     inner.kill().unwrap();
     inner.wait().unwrap();
 
-    let failures: u128 = answer.trim().parse().unwrap();
+    let (failures, told) = answer.trim().split_once(' ').unwrap();
+    assert_eq!(failures, told);
+    let failures: u128 = failures.parse().unwrap();
     assert!(failures > 0, "the limit was never reached");
     // One in 50 ms, with room for a slow machine's clock.
     assert!(failures <= elapsed.as_millis() / 40 + 2, "{failures} in {elapsed:?}");
