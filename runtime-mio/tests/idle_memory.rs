@@ -7,6 +7,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use windhover_mio::{ServeOptions, Shutdown, listen, serve};
 
@@ -41,6 +42,7 @@ fn an_idle_connection_costs_at_most_4_kib() {
     // Each one was served a request before it waits.
     let connect = move || {
         let mut peer = TcpStream::connect(address).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         peer.write_all(b"GET /track?data=e30 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = [0; 512];
         assert!(peer.read(&mut answer).unwrap() > 0);

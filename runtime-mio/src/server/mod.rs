@@ -105,8 +105,7 @@ pub struct Server<E, F> {
     /// Gone once no more connections are accepted.
     acceptor: Option<Acceptor>,
     room: Room,
-    /// A place that was given and is not yet filled.
-    place: Option<Place>,
+    /// A place will come by mail.
     waits_for_place: bool,
     slots: Slots<E>,
     /// Connections with something to do, each once.
@@ -159,7 +158,6 @@ where
             room: Room::new(options.connections),
             options,
             acceptor: Some(Acceptor::new(listener)),
-            place: None,
             waits_for_place: false,
             slots: Slots::default(),
             runnable: VecDeque::new(),
@@ -219,11 +217,11 @@ where
 
     /// Does what is to be done at `now`, which holds for the whole turn.
     pub fn turn(&mut self, now: Now) {
-        self.read_mail();
+        let place = self.read_mail();
         while let Some(slot) = self.slots.pop_due(now.instant) {
             self.enqueue(slot);
         }
-        self.accept(now);
+        self.accept(place, now);
         for _ in 0..self.runnable.len() {
             if let Some(slot) = self.runnable.pop_front() {
                 self.run(slot, now);
@@ -250,7 +248,6 @@ where
         if let Some(mut acceptor) = self.acceptor.take() {
             let _ = self.registry.deregister(&mut acceptor.listener);
         }
-        self.place = None;
         for slot in self.slots.numbers() {
             self.enqueue(slot);
         }
@@ -275,7 +272,9 @@ where
         }
     }
 
-    fn read_mail(&mut self) {
+    /// Returns the place that came, if one did.
+    fn read_mail(&mut self) -> Option<Place> {
+        let mut given = None;
         let mut messages = std::mem::take(&mut self.messages);
         self.mailbox.receive(&mut messages);
         for message in messages.drain(..) {
@@ -287,18 +286,20 @@ where
                 }
                 Message::Place(place) => {
                     self.waits_for_place = false;
-                    self.place = Some(place).filter(|_| self.acceptor.is_some());
+                    given = Some(place);
                 }
             }
         }
         self.messages = messages;
+        given
     }
 
     fn may_accept(&self) -> bool {
         !self.waits_for_place && self.slots.len() < self.tokens.len() - 1
     }
 
-    fn accept(&mut self, now: Now) {
+    /// Accepts what waits, first into the place that was `given`; unused, it goes to others.
+    fn accept(&mut self, mut given: Option<Place>, now: Now) {
         for _ in 0..ACCEPTS {
             if !self.may_accept() {
                 return;
@@ -306,7 +307,7 @@ where
             let Some(acceptor) = self.acceptor.as_mut().filter(|a| a.is_due(now.instant)) else {
                 return;
             };
-            let Some(place) = self.place.take().or_else(|| self.room.take(&self.mailbox)) else {
+            let Some(place) = given.take().or_else(|| self.room.take(&self.mailbox)) else {
                 self.waits_for_place = true;
                 return;
             };
