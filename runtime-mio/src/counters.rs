@@ -1,0 +1,24 @@
+//! What a listener counts, for metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a listener has seen since it began; each counter only grows.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections that ended, however they did.
+    pub closed: AtomicU64,
+    /// Accepts that failed for want of something of this machine's, such as file descriptors.
+    pub accept_errors: AtomicU64,
+}
+
+impl Counters {
+    /// How many connections are open now.
+    pub fn active(&self) -> u64 {
+        // `closed` first: the other way round, a connection that comes and goes between the two
+        // reads would be subtracted without having been added.
+        let closed = self.closed.load(Ordering::Acquire);
+        self.accepted.load(Ordering::Acquire).saturating_sub(closed)
+    }
+}

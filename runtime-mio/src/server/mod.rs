@@ -1,0 +1,377 @@
+//! Connections that come in: a server that a loop drives, and the loops that drive it.
+
+mod accept;
+mod connection;
+mod listen;
+mod options;
+mod room;
+mod serve;
+mod slots;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use windhover_core::endpoint::Endpoint;
+use windhover_core::{Instant, Now};
+
+use self::accept::Acceptor;
+use self::connection::{Connection, Step};
+pub use self::listen::listen;
+pub use self::options::{AcceptErrorHook, ServeOptions, ServeReport};
+use self::room::Place;
+pub use self::room::Room;
+pub use self::serve::serve;
+use self::slots::{Counted, Slots};
+use crate::mailbox::Mailbox;
+
+/// Most connections accepted before those that are open have their turn.
+const ACCEPTS: usize = 64;
+/// What sockets are read into.
+const SCRATCH: usize = 64 * 1024;
+
+/// What other threads tell a server.
+enum Message {
+    /// The waker of the slot's connection was called, or of an earlier one's.
+    Called(usize),
+    /// Room for a connection, which the server had asked for.
+    Place(Place),
+}
+
+/// Connections of one listener, inside an event loop that the application owns.
+///
+/// It registers its sockets with the loop's [`Registry`], under a range of tokens that is its own.
+/// The loop then does four things, again and again:
+///
+/// 1. wait in [`mio::Poll::poll`], at most until [`next_deadline`](Self::next_deadline);
+/// 2. give every event to [`on_event`](Self::on_event), which only notes it;
+/// 3. call [`turn`](Self::turn), whatever has come: also for a deadline, and for an event of the
+///    [`mio::Waker`], by which other threads reach the connections;
+/// 4. once [`shut_down`](Self::shut_down) was called, end when it [`is_finished`](Self::is_finished).
+///
+/// A turn is short: each connection that has something to do is driven for a bounded number of
+/// reads and writes, then the next one, and what is left is for the next turn, behind the others.
+///
+/// An endpoint that panics takes its own connection with it and no other. Dropping the server drops
+/// its connections.
+///
+/// ```no_run
+/// use std::net::{SocketAddr, TcpListener};
+/// use std::sync::Arc;
+///
+/// use windhover_core::Now;
+/// use windhover_core::endpoint::Endpoint;
+/// use windhover_mio::mio::{Events, Poll, Token, Waker};
+/// use windhover_mio::{Clock, ServeOptions, Server};
+///
+/// fn run<E: Endpoint>(accept: impl FnMut(SocketAddr, Now) -> E) -> std::io::Result<()> {
+///     let mut poll = Poll::new()?;
+///     let waker = Arc::new(Waker::new(poll.registry(), Token(0))?);
+///     let listener = TcpListener::bind("127.0.0.1:11211")?;
+///     let clock = Clock::new();
+///     let mut options = ServeOptions::default();
+///     options.clock = clock;
+///     // Tokens from 20,000 on are the application's.
+///     let mut server =
+///         Server::new(poll.registry(), 1..20_000, waker, listener, accept, options)?;
+///     let mut events = Events::with_capacity(1024);
+///     loop {
+///         let now = clock.now().instant;
+///         let timeout = server.next_deadline().map(|until| until.saturating_since(now));
+///         poll.poll(&mut events, timeout)?;
+///         for event in &events {
+///             if !server.on_event(event) {
+///                 // One of the application's own.
+///             }
+///         }
+///         server.turn(clock.now());
+///     }
+/// }
+/// ```
+///
+/// [`serve`] is this loop, once per core.
+pub struct Server<E, F> {
+    registry: Registry,
+    tokens: Range<usize>,
+    accept: F,
+    options: ServeOptions,
+    /// Gone once no more connections are accepted.
+    acceptor: Option<Acceptor>,
+    room: Room,
+    /// A place will come by mail.
+    waits_for_place: bool,
+    slots: Slots<E>,
+    /// Connections with something to do, each once.
+    runnable: VecDeque<usize>,
+    mailbox: Arc<Mailbox<Message>>,
+    messages: Vec<Message>,
+    /// Nothing came from other threads, and what comes next wakes the loop.
+    is_parked: bool,
+    /// When connections that are still at work are cut.
+    cut_at: Option<Instant>,
+    report: ServeReport,
+    scratch: Box<[u8]>,
+}
+
+impl<E, F> Server<E, F>
+where
+    E: Endpoint,
+    F: FnMut(SocketAddr, Now) -> E,
+{
+    /// Serves the connections of `listener` with the endpoints that `accept` makes for the peer's
+    /// address and the time.
+    ///
+    /// The first of `tokens` is the listener's, each connection has one of the others; so there are
+    /// never more than that, nor than [`ServeOptions::connections`]. `waker` is the loop's only
+    /// [`mio::Waker`]; its token is none of these.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses to have the listener watched, or `tokens` has not two.
+    pub fn new(
+        registry: &Registry,
+        tokens: Range<usize>,
+        waker: Arc<mio::Waker>,
+        listener: std::net::TcpListener,
+        accept: F,
+        options: ServeOptions,
+    ) -> io::Result<Self> {
+        if tokens.len() < 2 {
+            let fault = format!("{} tokens given, a server needs two at least", tokens.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, fault));
+        }
+        listener.set_nonblocking(true)?;
+        let mut listener = mio::net::TcpListener::from_std(listener);
+        let registry = registry.try_clone()?;
+        registry.register(&mut listener, Token(tokens.start), Interest::READABLE)?;
+        Ok(Self {
+            registry,
+            tokens,
+            accept,
+            room: Room::new(options.connections),
+            options,
+            acceptor: Some(Acceptor::new(listener)),
+            waits_for_place: false,
+            slots: Slots::default(),
+            runnable: VecDeque::new(),
+            mailbox: Arc::new(Mailbox::new(waker)),
+            messages: Vec::new(),
+            is_parked: true,
+            cut_at: None,
+            report: ServeReport::default(),
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+        })
+    }
+
+    /// Shares `room` with other servers, in place of [`ServeOptions::connections`] for this one
+    /// alone. To be called before the first turn.
+    #[must_use]
+    pub fn with_room(mut self, room: Room) -> Self {
+        self.room = room;
+        self
+    }
+
+    /// A waker that ends the loop's wait, for what the application wants to look at itself; see
+    /// [`Shutdown::wake_on_trigger`](crate::Shutdown::wake_on_trigger).
+    pub fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.mailbox))
+    }
+
+    /// Notes what an event tells; `false` when its token is none of this server's.
+    pub fn on_event(&mut self, event: &Event) -> bool {
+        let Token(token) = event.token();
+        if !self.tokens.contains(&token) {
+            return false;
+        }
+        match (token - self.tokens.start).checked_sub(1) {
+            Some(slot) => {
+                if self.slots.get_mut(slot).is_some_and(|open| open.connection.note(event)) {
+                    self.enqueue(slot);
+                }
+            }
+            None => {
+                if let Some(acceptor) = &mut self.acceptor {
+                    acceptor.is_ready = true;
+                }
+            }
+        }
+        true
+    }
+
+    /// When the next turn is due, if nothing else comes before: an instant in the past when there
+    /// is work left, `None` when there is nothing to wait for but events.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if !self.is_parked || !self.runnable.is_empty() {
+            return Some(Instant::default());
+        }
+        let accept = self.acceptor.as_ref().filter(|_| self.may_accept()).and_then(Acceptor::next);
+        [self.slots.timers.next(), accept, self.cut_at].into_iter().flatten().min()
+    }
+
+    /// Does what is to be done at `now`, which holds for the whole turn.
+    pub fn turn(&mut self, now: Now) {
+        let place = self.read_mail();
+        while let Some(slot) = self.slots.pop_due(now.instant) {
+            self.enqueue(slot);
+        }
+        self.accept(place, now);
+        for _ in 0..self.runnable.len() {
+            if let Some(slot) = self.runnable.pop_front() {
+                self.run(slot, now);
+            }
+        }
+        if self.cut_at.is_some_and(|cut_at| cut_at <= now.instant) {
+            self.cut();
+        }
+        if self.is_finished() {
+            // A place that still comes is for others.
+            drop(self.mailbox.close());
+        }
+        // While there is more to do, whoever sends a message need not wake the loop.
+        self.is_parked = self.runnable.is_empty() && self.mailbox.park();
+    }
+
+    /// Accepts nothing more, and asks every endpoint for an orderly end. Those that are not done
+    /// after [`ServeOptions::shutdown_timeout`] are dropped.
+    pub fn shut_down(&mut self, now: Now) {
+        if self.cut_at.is_some() {
+            return;
+        }
+        self.cut_at = Some(now.instant + self.options.shutdown_timeout);
+        if let Some(mut acceptor) = self.acceptor.take() {
+            let _ = self.registry.deregister(&mut acceptor.listener);
+        }
+        for slot in self.slots.numbers() {
+            self.enqueue(slot);
+        }
+    }
+
+    /// Whether it was shut down and no connection is left.
+    pub fn is_finished(&self) -> bool {
+        self.cut_at.is_some() && self.slots.is_empty()
+    }
+
+    /// How it came to its end.
+    pub fn report(&self) -> ServeReport {
+        self.report
+    }
+
+    fn enqueue(&mut self, slot: usize) {
+        if let Some(open) = self.slots.get_mut(slot)
+            && !open.is_queued
+        {
+            open.is_queued = true;
+            self.runnable.push_back(slot);
+        }
+    }
+
+    /// Returns the place that came, if one did.
+    fn read_mail(&mut self) -> Option<Place> {
+        let mut given = None;
+        let mut messages = std::mem::take(&mut self.messages);
+        self.mailbox.receive(&mut messages);
+        for message in messages.drain(..) {
+            match message {
+                Message::Called(slot) => {
+                    if self.slots.is_called(slot) {
+                        self.enqueue(slot);
+                    }
+                }
+                Message::Place(place) => {
+                    self.waits_for_place = false;
+                    given = Some(place);
+                }
+            }
+        }
+        self.messages = messages;
+        given
+    }
+
+    fn may_accept(&self) -> bool {
+        !self.waits_for_place && self.slots.len() < self.tokens.len() - 1
+    }
+
+    /// Accepts what waits, first into the place that was `given`; unused, it goes to others.
+    fn accept(&mut self, mut given: Option<Place>, now: Now) {
+        for _ in 0..ACCEPTS {
+            if !self.may_accept() {
+                return;
+            }
+            let Some(acceptor) = self.acceptor.as_mut().filter(|a| a.is_due(now.instant)) else {
+                return;
+            };
+            let Some(place) = given.take().or_else(|| self.room.take(&self.mailbox)) else {
+                self.waits_for_place = true;
+                return;
+            };
+            let Some((stream, peer)) = acceptor.accept(now.instant, &self.options) else {
+                return;
+            };
+            self.open(stream, peer, place, now);
+        }
+    }
+
+    fn open(&mut self, mut stream: TcpStream, peer: SocketAddr, place: Place, now: Now) {
+        let slot = self.slots.next();
+        let token = Token(self.tokens.start + 1 + slot);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.registry.register(&mut stream, token, both) {
+            if let Some(acceptor) = &mut self.acceptor {
+                acceptor.pause(now.instant, &error, &self.options);
+            }
+            return;
+        }
+        let counted = Counted::new(Arc::clone(&self.options.counters), place);
+        // A panic drops the connection, and was told by the panic's own hook.
+        let made = catch_unwind(AssertUnwindSafe(|| (self.accept)(peer, now)));
+        if let Ok(endpoint) = made {
+            let connection = Connection::new(stream, endpoint);
+            let slot = self.slots.insert(connection, counted, &self.mailbox);
+            self.enqueue(slot);
+        } else {
+            let _ = self.registry.deregister(&mut stream);
+        }
+    }
+
+    fn run(&mut self, slot: usize, now: Now) {
+        let drain = self.cut_at.is_some();
+        let Some(open) = self.slots.get_mut(slot) else { return };
+        open.is_queued = false;
+        let scratch = &mut self.scratch;
+        match catch_unwind(AssertUnwindSafe(|| open.turn(now, drain, scratch))) {
+            Ok(Step::Again) => self.enqueue(slot),
+            Ok(Step::Wait(Some(until))) => self.slots.arm(slot, until),
+            Ok(Step::Wait(None)) => {}
+            Ok(Step::End) | Err(_) => self.close(slot),
+        }
+    }
+
+    fn cut(&mut self) {
+        self.runnable.clear();
+        for slot in self.slots.numbers() {
+            self.report.cut += 1;
+            self.close(slot);
+        }
+    }
+
+    fn close(&mut self, slot: usize) {
+        if let Some(mut open) = self.slots.remove(slot) {
+            let _ = self.registry.deregister(&mut open.connection.stream);
+            // An endpoint may panic here too.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
+        }
+    }
+}
+
+impl<E, F> Drop for Server<E, F> {
+    fn drop(&mut self) {
+        drop(self.mailbox.close());
+    }
+}

@@ -1,0 +1,169 @@
+//! The open connections of a server, each in its slot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
+
+use slab::Slab;
+use windhover_core::endpoint::Endpoint;
+use windhover_core::{Instant, Now};
+
+use super::Message;
+use super::connection::{Connection, Step};
+use super::room::Place;
+use crate::Counters;
+use crate::mailbox::Mailbox;
+use crate::timers::Timers;
+
+/// Open connections and their timers.
+///
+/// Each is a block of its own, so that a crowd that has gone has given its memory back, and a slab
+/// that grows moves pointers only.
+pub(super) struct Slots<E> {
+    slab: Slab<Box<Open<E>>>,
+    pub(super) timers: Timers,
+}
+
+/// An open connection.
+pub(super) struct Open<E> {
+    pub(super) connection: Connection<E>,
+    /// It is among those with something to do.
+    pub(super) is_queued: bool,
+    /// When its timer fires.
+    armed: Option<Instant>,
+    caller: Arc<Caller>,
+    waker: Waker,
+    _counted: Counted,
+}
+
+impl<E: Endpoint> Open<E> {
+    /// Drives the connection until it waits, within bounds.
+    pub(super) fn turn(&mut self, now: Now, drain: bool, scratch: &mut [u8]) -> Step {
+        let mut cx = Context::from_waker(&self.waker);
+        self.connection.turn(now, drain, &mut cx, scratch)
+    }
+}
+
+impl<E> Slots<E> {
+    /// The slot of the next connection.
+    pub(super) fn next(&self) -> usize {
+        self.slab.vacant_key()
+    }
+
+    /// Puts a connection into the next slot.
+    pub(super) fn insert(
+        &mut self,
+        connection: Connection<E>,
+        counted: Counted,
+        mailbox: &Arc<Mailbox<Message>>,
+    ) -> usize {
+        let caller = Arc::new(Caller {
+            slot: self.next(),
+            is_called: AtomicBool::new(false),
+            mailbox: Arc::clone(mailbox),
+        });
+        self.slab.insert(Box::new(Open {
+            connection,
+            is_queued: false,
+            armed: None,
+            waker: Waker::from(Arc::clone(&caller)),
+            caller,
+            _counted: counted,
+        }))
+    }
+
+    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut Open<E>> {
+        self.slab.get_mut(slot).map(Box::as_mut)
+    }
+
+    pub(super) fn remove(&mut self, slot: usize) -> Option<Box<Open<E>>> {
+        let mut open = self.slab.try_remove(slot)?;
+        self.timers.disarm(slot, &mut open.armed);
+        Some(open)
+    }
+
+    /// Sees to it that the connection has its turn at or before `until`.
+    pub(super) fn arm(&mut self, slot: usize, until: Instant) {
+        if let Some(open) = self.slab.get_mut(slot) {
+            self.timers.arm(slot, &mut open.armed, until);
+        }
+    }
+
+    /// The slot of a connection whose timer has come.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<usize> {
+        let slot = self.timers.pop_due(now)?;
+        if let Some(open) = self.slab.get_mut(slot) {
+            open.armed = None;
+        }
+        Some(slot)
+    }
+
+    /// Whether the waker of the slot's connection was called. From now on, another call is a new
+    /// one.
+    ///
+    /// A slot's earlier connection may be meant, whose waker outlived it: the flag of the present
+    /// one is then not set.
+    pub(super) fn is_called(&self, slot: usize) -> bool {
+        let open = self.slab.get(slot);
+        open.is_some_and(|open| open.caller.is_called.swap(false, Ordering::AcqRel))
+    }
+
+    /// All slots with a connection.
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        self.slab.iter().map(|(slot, _)| slot).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+}
+
+impl<E> Default for Slots<E> {
+    fn default() -> Self {
+        Self { slab: Slab::new(), timers: Timers::default() }
+    }
+}
+
+/// What a connection's waker calls. It may outlive the connection.
+struct Caller {
+    slot: usize,
+    /// A message is on its way: further calls add nothing.
+    is_called: AtomicBool,
+    mailbox: Arc<Mailbox<Message>>,
+}
+
+impl Wake for Caller {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_called.swap(true, Ordering::AcqRel) {
+            // A server that is gone has no connection to wake.
+            let _ = self.mailbox.send(Message::Called(self.slot));
+        }
+    }
+}
+
+/// One of the open connections, counted for as long as it lives: also when it panics.
+pub(super) struct Counted {
+    counters: Arc<Counters>,
+    _place: Place,
+}
+
+impl Counted {
+    pub(super) fn new(counters: Arc<Counters>, place: Place) -> Self {
+        counters.accepted.fetch_add(1, Ordering::Release);
+        Self { counters, _place: place }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counters.closed.fetch_add(1, Ordering::Release);
+    }
+}
