@@ -28,19 +28,28 @@ const START: Duration = Duration::from_secs(60);
 pub struct Setup {
     data: PathBuf,
     within: Vec<OsString>,
+    queue: SocketAddr,
     flags: Vec<OsString>,
 }
 
 impl Setup {
     /// A server with this data directory and defaults for the rest.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), within: Vec::new(), flags: Vec::new() }
+        let queue = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { data: data.into(), within: Vec::new(), queue, flags: Vec::new() }
     }
 
     /// Adds a flag of `serve`, such as `("--fsync", "never")`.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.extend([name.into(), value.into()]);
+        self
+    }
+
+    /// Listens for consumers there: where a server that is gone has listened before.
+    #[must_use]
+    pub fn queue_at(mut self, address: SocketAddr) -> Self {
+        self.queue = address;
         self
     }
 
@@ -87,7 +96,7 @@ impl Setup {
         let mut command = self.binary();
         command
             .args(["serve", "--http", "127.0.0.1:0"])
-            .args(["--queue-listen", "127.0.0.1:0"])
+            .args(["--queue-listen", &self.queue.to_string()])
             .arg("--data")
             .arg(&self.data)
             .args(&self.flags);

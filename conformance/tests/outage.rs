@@ -52,6 +52,15 @@ fn send(tracker: SocketAddr, sender: usize, stop: &AtomicBool) -> Sent {
     sent
 }
 
+/// Stops the senders, also when the test fails on its way.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn ids(queue: SocketAddr) -> Vec<String> {
     let items = QueueClient::connect(queue).unwrap().drain("events").unwrap();
     let id = |item: &Vec<u8>| {
@@ -88,20 +97,19 @@ fn no_accepted_event_is_lost_and_no_request_waits() {
                 scope.spawn(move || send(tracker, sender, stop))
             })
             .collect();
+        let senders_stop = Stop(&stop);
         thread::sleep(Duration::from_secs(2));
         queues[1].pause();
         thread::sleep(hang);
         queues.remove(1).kill();
         thread::sleep(Duration::from_secs(2));
-        let back = Setup::new(directories[1].path())
-            .flag("--queue-listen", &addresses[1].to_string())
-            .start();
+        let back = Setup::new(directories[1].path()).queue_at(addresses[1]).start();
         let before = queued(&back);
         eventually("the server that is back gets its share again", Duration::from_secs(30), || {
             (queued(&back) > before + 50).then_some(())
         });
         queues.insert(1, back);
-        stop.store(true, Ordering::Relaxed);
+        drop(senders_stop);
         senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
 
