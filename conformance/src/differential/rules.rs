@@ -24,6 +24,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "padding", avoids: None },
     Rule { name: "soon", avoids: Some(expires_soon) },
     Rule { name: "flush-later", avoids: Some(flushes_later) },
+    Rule { name: "longer-number", avoids: Some(may_lose_time_to_live) },
     Rule { name: "past", avoids: Some(tells_a_time_past) },
     Rule { name: "long-line", avoids: Some(is_long) },
     Rule { name: "zero-byte", avoids: Some(|line| line.text.contains(&0)) },
@@ -194,6 +195,12 @@ fn tells_a_time_past(line: &Line<'_>) -> bool {
         && [b'T', b'N'].iter().any(|&letter| line.flag(letter).is_some_and(is_past))
 }
 
+fn may_lose_time_to_live(line: &Line<'_>) -> bool {
+    // A number that is subtracted from does not get longer.
+    let subtracts = line.flag(b'M').is_some_and(|mode| mode == b"D" || mode == b"-");
+    line.is_meta(&[b"ma"]) && line.flag(b'T').is_some() && !subtracts
+}
+
 fn flushes_later(line: &Line<'_>) -> bool {
     line.word(0) == b"flush_all" && number(line.word(1)).is_some_and(|delay| delay > 0)
 }
@@ -268,7 +275,7 @@ mod tests {
         );
         assert!(!sent("set a 0 1 1\r\n") && !sent("get a\r\n set  a 0 +5 1\r\n"));
         assert!(!sent("touch a 9\r\n") && !sent("gat 9 a\r\n") && !sent("flush_all 2\r\n"));
-        assert!(!sent("mg a T5\r\n") && !sent("ma a N5\r\n") && sent("ma a D5 T0\r\n"));
+        assert!(!sent("mg a T5\r\n") && !sent("ma a N5\r\n") && sent("ma a MD T0\r\n"));
     }
 
     #[test]
@@ -282,6 +289,7 @@ mod tests {
     fn documented_differences_are_not_sent() {
         assert!(!sent("ms a 1 E5\r\n") && !sent("md a x\r\n") && !sent("ms a 1 s\r\n"));
         assert!(!sent("ms a 1 MA N0\r\n") && sent("mg a s N0 MA\r\n"));
+        assert!(!sent("ma a T0\r\n") && !sent("ma a MI T0\r\n") && sent("ma a M- T0\r\n"));
         assert!(!sent("ma a q N0\r\n") && sent("ma a q\r\n") && sent("mg a q N0\r\n"));
         assert!(!sent("mg Zm9v b N0\r\n") && !sent("set a 0 0 4294967301\r\n"));
         assert!(!sent("stats items\r\n") && sent("stats unknown\r\n") && !sent("a\0\r\n"));
