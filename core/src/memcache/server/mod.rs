@@ -1,6 +1,8 @@
 //! The server role of one memcache connection: bytes and time in, requests, bytes and deadlines out.
 
 mod clock;
+#[cfg(test)]
+mod faults;
 mod input;
 mod owed;
 
