@@ -23,6 +23,7 @@ const START: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct CacheServer {
     child: Child,
+    name: &'static str,
     address: SocketAddr,
     _files: TempDir,
 }
@@ -50,7 +51,7 @@ impl CacheServer {
             let port = text.strip_prefix("TCP INET: ")?.strip_suffix('\n')?;
             Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
         });
-        Self { child, address, _files: files }
+        Self { child, name: "memcached", address, _files: files }
     }
 
     /// Starts a memcached that lets in only `name` with the password `secret`.
@@ -86,7 +87,12 @@ impl CacheServer {
             }
             banner.push(line);
         };
-        Self { child, address, _files: files }
+        Self { child, name: "windhover", address, _files: files }
+    }
+
+    /// Which of the two it is.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Where it listens.
@@ -113,7 +119,7 @@ impl Drop for CacheServer {
     }
 }
 
-fn spawn(command: &mut Command) -> Child {
+pub(crate) fn spawn(command: &mut Command) -> Child {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -125,7 +131,7 @@ fn spawn(command: &mut Command) -> Child {
 }
 
 /// Reads what the program writes, so that it never waits; the lines of its standard output.
-fn drain_output(child: &mut Child) -> mpsc::Receiver<String> {
+pub(crate) fn drain_output(child: &mut Child) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel();
     let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
     thread::spawn(move || {

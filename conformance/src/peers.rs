@@ -31,6 +31,10 @@ pub fn driver(name: &str) -> PathBuf {
 #[track_caller]
 pub fn python(script: &str) -> Command {
     let mut command = Command::new(peers().join("venv/bin/python"));
-    command.env("NO_PROXY", "*").arg(driver(script));
+    command
+        .env("NO_PROXY", "*")
+        // What it compiles would lie among the sources.
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(driver(script));
     command
 }

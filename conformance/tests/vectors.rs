@@ -109,6 +109,11 @@ fn the_index_is_current_and_leaves_no_section_out() {
 }
 
 #[test]
+fn every_command_every_flag_and_every_error_line_has_a_vector() {
+    assert_eq!(vectors::missing(&vectors::load()), vectors::Missing::default());
+}
+
+#[test]
 fn there_are_enough_of_them() {
     assert!(vectors::load().len() >= 400);
 }

@@ -259,6 +259,7 @@ impl Endpoint for QueueClient {
                     }
                     self.answers.push_back(answer);
                 }
+                Output::TooLarge { .. } => {}
                 Output::Write => return Next::Write,
                 Output::Close => return Next::Close,
                 Output::Idle(until) => {

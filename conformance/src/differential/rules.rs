@@ -24,6 +24,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "padding", avoids: None },
     Rule { name: "soon", avoids: Some(expires_soon) },
     Rule { name: "flush-later", avoids: Some(flushes_later) },
+    Rule { name: "longer-number", avoids: Some(may_lose_time_to_live) },
     Rule { name: "past", avoids: Some(tells_a_time_past) },
     Rule { name: "long-line", avoids: Some(is_long) },
     Rule { name: "zero-byte", avoids: Some(|line| line.text.contains(&0)) },
@@ -32,6 +33,8 @@ pub const RULES: &[Rule] = &[
     Rule { name: "forgotten-replies", avoids: Some(forgets_replies) },
     Rule { name: "bget", avoids: Some(|line| line.word(0) == b"bget") },
     Rule { name: "huge-length", avoids: Some(is_huge) },
+    Rule { name: "blank-number", avoids: Some(stores_blanks) },
+    Rule { name: "minus", avoids: Some(|line| line.text.contains(&b'-')) },
     Rule { name: "newer", avoids: Some(is_newer) },
     Rule { name: "quiet-creation", avoids: Some(creates_quietly) },
     Rule { name: "binary-creation", avoids: Some(creates_binary_key) },
@@ -51,24 +54,41 @@ impl Filter {
     /// Whether no line falls under a rule that ends with `bytes`, behind what passed before.
     pub(super) fn passes(&mut self, bytes: &[u8]) -> bool {
         let text = [&self.begun, bytes].concat();
-        let mut fetched = Vec::new();
-        for line in text.split(|&byte| byte == b'\n').flat_map(Line::all) {
-            let avoided = RULES.iter().any(|rule| rule.avoids.is_some_and(|avoids| avoids(&line)));
-            let key = line.word(1);
-            let may_pad = line.counts()
-                && (self.fetched.contains(key) || fetched.iter().any(|other| other == key));
-            if avoided || may_pad {
-                return false;
-            }
-            if line.fetches() {
-                fetched.extend(line.words.iter().map(|word| word.to_vec()));
-            }
+        let found: Vec<Line<'_>> =
+            lines(&text).flat_map(|(line, behind)| Line::all(line, behind)).collect();
+        // All of them, also those behind: a line that is begun must not be one that no end fits.
+        let fetched: HashSet<&[u8]> = found
+            .iter()
+            .filter(|line| line.fetches())
+            .flat_map(|line| line.words.clone())
+            .collect();
+        let is_fetched = |key: &[u8]| self.fetched.contains(key) || fetched.contains(key);
+        let avoided = |line: &Line<'_>| {
+            RULES.iter().any(|rule| rule.avoids.is_some_and(|avoids| avoids(line)))
+                || (line.counts() && is_fetched(line.word(1)))
+        };
+        if found.iter().any(avoided) {
+            return false;
         }
+        let fetched: Vec<Vec<u8>> = fetched.into_iter().map(<[u8]>::to_vec).collect();
         self.fetched.extend(fetched);
         let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         self.begun = text[end..].to_vec();
         true
     }
+}
+
+/// The lines of a text without their newlines, each with what stands behind it.
+fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let here = rest.take()?;
+        let Some(end) = here.iter().position(|&byte| byte == b'\n') else {
+            return Some((here, &[][..]));
+        };
+        rest = Some(&here[end + 1..]);
+        Some((&here[..end], &here[end + 1..]))
+    })
 }
 
 /// A line and its words. What is data and what is a line nobody knows before it is parsed: data
@@ -77,23 +97,25 @@ impl Filter {
 struct Line<'a> {
     text: &'a [u8],
     words: Vec<&'a [u8]>,
+    /// What stands behind the line: the data block, where it has one.
+    behind: &'a [u8],
 }
 
 impl<'a> Line<'a> {
     /// A line, and what would be one if a data block ended inside it.
-    fn all(text: &'a [u8]) -> impl Iterator<Item = Self> {
+    fn all(text: &'a [u8], behind: &'a [u8]) -> impl Iterator<Item = Self> {
         let begins = move |&at: &usize| {
             let rest = &text[at..];
             let verb = rest.iter().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'_');
             at == 0 || is_verb(&rest[..verb.count()])
         };
-        (0..text.len().max(1)).filter(begins).map(move |at| Self::of(&text[at..]))
+        (0..text.len().max(1)).filter(begins).map(move |at| Self::of(&text[at..], behind))
     }
 
-    fn of(text: &'a [u8]) -> Self {
+    fn of(text: &'a [u8], behind: &'a [u8]) -> Self {
         let line = text.strip_suffix(b"\r").unwrap_or(text);
         let words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect();
-        Self { text, words }
+        Self { text, words, behind }
     }
 
     fn word(&self, at: usize) -> &'a [u8] {
@@ -103,6 +125,15 @@ impl<'a> Line<'a> {
     fn is_store(&self) -> bool {
         let verbs: [&[u8]; 6] = [b"set", b"add", b"replace", b"append", b"prepend", b"cas"];
         verbs.contains(&self.word(0))
+    }
+
+    /// The length of the data block that the line declares.
+    fn block(&self) -> Option<i128> {
+        match self.word(0) {
+            _ if self.is_store() => number(self.word(4)),
+            b"ms" => number(self.word(2)),
+            _ => None,
+        }
     }
 
     fn counts(&self) -> bool {
@@ -165,11 +196,18 @@ fn number(word: &[u8]) -> Option<i128> {
     text[..sign + digits].trim_start_matches('+').parse().ok()
 }
 
+/// An exptime as both servers keep it: its lower 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "that is what they do")]
+fn exptime(word: &[u8]) -> Option<i128> {
+    number(word).map(|number| i128::from(number as i32))
+}
+
 /// An exptime or delay that ends while the test runs, or about then.
 fn expires_soon(line: &Line<'_>) -> bool {
     const SOON: std::ops::RangeInclusive<i128> = 1..=10_000;
     const NOW: std::ops::RangeInclusive<i128> = 1_600_000_000..=1_999_999_999;
-    let is_soon = |word: &[u8]| number(word).is_some_and(|n| SOON.contains(&n) || NOW.contains(&n));
+    let is_soon =
+        |word: &[u8]| exptime(word).is_some_and(|n| SOON.contains(&n) || NOW.contains(&n));
     match line.word(0) {
         _ if line.is_store() => is_soon(line.word(3)),
         b"touch" => is_soon(line.word(2)),
@@ -178,7 +216,7 @@ fn expires_soon(line: &Line<'_>) -> bool {
             line.words.iter().skip(2).any(|word| match word.split_first() {
                 Some((b'T' | b'N', token)) => is_soon(token),
                 // 30 is far from any time to live that there is.
-                Some((b'R', token)) => number(token).is_none_or(|n| n > 9_000),
+                Some((b'R', token)) => exptime(token).is_none_or(|n| n > 9_000),
                 _ => false,
             })
         }
@@ -188,14 +226,20 @@ fn expires_soon(line: &Line<'_>) -> bool {
 
 fn tells_a_time_past(line: &Line<'_>) -> bool {
     const THEN: std::ops::RangeInclusive<i128> = 2_592_001..=1_999_999_999;
-    let is_past = |token| number(token).is_some_and(|n| n < 0 || THEN.contains(&n));
+    let is_past = |token| exptime(token).is_some_and(|n| n < 0 || THEN.contains(&n));
     line.is_meta(&[b"mg", b"ma"])
         && line.flag(b't').is_some()
         && [b'T', b'N'].iter().any(|&letter| line.flag(letter).is_some_and(is_past))
 }
 
+fn may_lose_time_to_live(line: &Line<'_>) -> bool {
+    // A number that is subtracted from does not get longer.
+    let subtracts = line.flag(b'M').is_some_and(|mode| mode == b"D");
+    line.is_meta(&[b"ma"]) && line.flag(b'T').is_some() && !subtracts
+}
+
 fn flushes_later(line: &Line<'_>) -> bool {
-    line.word(0) == b"flush_all" && number(line.word(1)).is_some_and(|delay| delay > 0)
+    line.word(0) == b"flush_all" && exptime(line.word(1)).is_some_and(|delay| delay > 0)
 }
 
 fn is_long(line: &Line<'_>) -> bool {
@@ -215,13 +259,16 @@ fn forgets_replies(line: &Line<'_>) -> bool {
 }
 
 fn is_huge(line: &Line<'_>) -> bool {
-    let length = match line.word(0) {
-        _ if line.is_store() => line.word(4),
-        b"ms" => line.word(2),
-        _ => return false,
-    };
     let most = i128::try_from(MOST_DATA).unwrap_or_default();
-    number(length).is_some_and(|length| length > most)
+    line.block().is_some_and(|length| length > most)
+}
+
+fn stores_blanks(line: &Line<'_>) -> bool {
+    let length = line.block().and_then(|length| usize::try_from(length).ok());
+    length.is_some_and(|length| {
+        let data = line.behind.get(..length).unwrap_or_default();
+        !data.is_empty() && data.iter().all(|byte| b" \t\r\n\x0b\x0c".contains(byte))
+    })
 }
 
 fn is_newer(line: &Line<'_>) -> bool {
@@ -264,11 +311,14 @@ mod tests {
     #[test]
     fn what_depends_on_the_moment_is_not_sent() {
         assert!(
-            sent("set a 0 0 1\r\n") && sent("set a 0 100000 1\r\n") && sent("set a 0 -1 1\r\n")
+            sent("set a 0 0 1\r\n")
+                && sent("set a 0 100000 1\r\n")
+                && sent("set a 0 4294967295 1\r\n")
         );
         assert!(!sent("set a 0 1 1\r\n") && !sent("get a\r\n set  a 0 +5 1\r\n"));
+        assert!(!sent("mg a t N10000000000\r\n") && !sent("touch a 4294967297\r\n"));
         assert!(!sent("touch a 9\r\n") && !sent("gat 9 a\r\n") && !sent("flush_all 2\r\n"));
-        assert!(!sent("mg a T5\r\n") && !sent("ma a N5\r\n") && sent("ma a D5 T0\r\n"));
+        assert!(!sent("mg a T5\r\n") && !sent("ma a N5\r\n") && sent("ma a MD T0\r\n"));
     }
 
     #[test]
@@ -276,12 +326,17 @@ mod tests {
         let mut filter = Filter::default();
         assert!(filter.passes(b"incr a 1\r\n") && filter.passes(b"get b a\r\n"));
         assert!(!filter.passes(b"incr a 1\r\n") && filter.passes(b"incr c 1\r\n"));
+        assert!(filter.passes(b"incr ") && !filter.passes(b"mg k C") && filter.passes(b"d 1\r\n"));
     }
 
     #[test]
     fn documented_differences_are_not_sent() {
         assert!(!sent("ms a 1 E5\r\n") && !sent("md a x\r\n") && !sent("ms a 1 s\r\n"));
         assert!(!sent("ms a 1 MA N0\r\n") && sent("mg a s N0 MA\r\n"));
+        assert!(!sent("ma a T0\r\n") && !sent("ma a MI T0\r\n") && sent("ma a MD T0\r\n"));
+        assert!(!sent("set a 0 0 2\r\n\r\n\r\n") && !sent("get b\r\nms a 1\r\n \r\n"));
+        assert!(sent("set a 0 0 3\r\n\r\n5\r\n") && sent("set a 0 0 0\r\n\r\n"));
+        assert!(!sent("set a 0 -1 0\r\n\r\n") && sent("set a 0 4294967295 0\r\n\r\n"));
         assert!(!sent("ma a q N0\r\n") && sent("ma a q\r\n") && sent("mg a q N0\r\n"));
         assert!(!sent("mg Zm9v b N0\r\n") && !sent("set a 0 0 4294967301\r\n"));
         assert!(!sent("stats items\r\n") && sent("stats unknown\r\n") && !sent("a\0\r\n"));

@@ -200,7 +200,7 @@ impl<'v> Play<'v> {
                 Output::Idle(_) => return Ok(false),
                 Output::Close => return Ok(true),
                 Output::Request { request, .. } => Some(Asked::of(&request, self.dialect)),
-                Output::Write => None,
+                Output::Write | Output::TooLarge { .. } => None,
             };
             drain(connection, written);
             if let Some(asked) = answer {

@@ -2,6 +2,7 @@
 //! data files (`conformance/vectors`), and three ways to play them.
 
 mod codec;
+mod coverage;
 mod file;
 mod index;
 mod socket;
@@ -10,6 +11,7 @@ mod template;
 use std::{fmt, path::PathBuf};
 
 pub use codec::play_codec;
+pub use coverage::{Missing, missing};
 pub use index::index;
 pub use socket::play_socket;
 pub use template::{Captures, Matched, Template};

@@ -29,7 +29,9 @@ fn serve(pieces: &[&[u8]]) -> (String, bool) {
                     Response::ClientError(b"authentication failure")
                 }
                 Output::Request { request: Request::Version, .. } => Response::Version(b"1.6.18"),
-                Output::Request { request, .. } => panic!("{request:?} came through"),
+                Output::Request { request, .. } | Output::TooLarge { request } => {
+                    panic!("{request:?} came through")
+                }
                 Output::Write => {
                     write_all(&mut connection, &mut written);
                     continue;

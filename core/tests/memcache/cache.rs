@@ -221,6 +221,10 @@ pub(crate) fn drain(
                 served.requests.push(format!("{request:?} {}", value.escape_ascii()));
                 cache.answer(&request, value)
             }
+            Output::TooLarge { request } => {
+                served.requests.push(format!("{request:?} refused"));
+                continue;
+            }
             Output::Write => {
                 write_all(connection, &mut served.written);
                 continue;

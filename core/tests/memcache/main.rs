@@ -14,5 +14,6 @@ mod monitor;
 mod quiet;
 mod request;
 mod response;
+mod round_trip;
 mod server;
 mod streams;

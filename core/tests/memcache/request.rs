@@ -13,7 +13,7 @@ use crate::examples::examples;
 use bytes::BytesMut;
 use proptest::prelude::*;
 use windhover_core::Limits;
-use windhover_core::memcache::command::{self, Command, TABLE};
+use windhover_core::memcache::command::{Command, TABLE};
 use windhover_core::memcache::kestrel::{QueueNameError, QueueRead, ReadError, ReadMode};
 use windhover_core::memcache::request::{
     self, EncodeError, Fault, Message, Recovery, Request, RequestError, ShutdownMode, Store,
@@ -297,53 +297,6 @@ fn a_client_refuses_a_line_that_servers_would_not_take() {
     assert!(matches!(refused, Err(EncodeError::LineTooLong { .. })));
 }
 
-fn legal_key() -> impl Strategy<Value = Vec<u8>> {
-    let byte = prop_oneof![0x21..0x7fu8, 0x80..=0xffu8];
-    proptest::collection::vec(byte, 1..=250)
-}
-
-fn queue_name() -> impl Strategy<Value = Vec<u8>> {
-    legal_key().prop_map(|name| {
-        let fit = |byte| if b"/.~".contains(&byte) { b'_' } else { byte };
-        name.into_iter().map(fit).collect()
-    })
-}
-
-fn read_of(queue: &[u8], number: u32, signed: i64) -> QueueRead<'_> {
-    let mode = [
-        ReadMode::Remove,
-        ReadMode::Open,
-        ReadMode::Close,
-        ReadMode::CloseOpen,
-        ReadMode::Abort,
-        ReadMode::Peek,
-    ][(number % 6) as usize];
-    let read = QueueRead::new(queue, mode);
-    match signed {
-        0.. => read.wait(Duration::from_millis(u64::from(number >> 1))),
-        _ => read,
-    }
-}
-
-/// Writes the request, then reads it back with every byte of it missing once.
-fn round_trip(request: &Request<'_>, data: &[u8], dialect: Dialect) {
-    let row = command::row(request.command(), dialect).unwrap();
-    let data = if row.data { data } else { b"" };
-    let mut encoded = encode(request, data, dialect).unwrap();
-    let length = encoded.len();
-    for at in 0..length {
-        assert!(matches!(parse(&encoded[..at], dialect), Ok(Parsed::Incomplete { .. })));
-    }
-    encoded.extend_from_slice(b"get next");
-    match parse(&encoded, dialect) {
-        Ok(Parsed::Complete { message, consumed }) => {
-            assert_eq!((&message.request, message.data), (request, data));
-            assert_eq!(consumed, length);
-        }
-        other => panic!("{request:?} gave {other:?}"),
-    }
-}
-
 /// What generated input is made of.
 const WORDS: &[&[u8]] = &[
     b"get",
@@ -382,115 +335,6 @@ const WORDS: &[&[u8]] = &[
     b"/t=1",
     b"HTTP/",
 ];
-
-/// Every request of memcached's classic and administrative commands that these parts make.
-fn classic<'a>(
-    keys: &'a [&'a [u8]],
-    (number, long, signed): (u32, u64, i64),
-    noreply: bool,
-) -> Vec<Request<'a>> {
-    let key = keys[0];
-    let store = Store { key, flags: number, exptime: signed, noreply };
-    let admin = |command, noreply| Request::Admin { command, arguments: key, noreply };
-    vec![
-        Request::Get(Keys::new(keys)),
-        Request::Gets(Keys::new(keys)),
-        Request::Gat { exptime: signed, keys: Keys::new(keys) },
-        Request::Gats { exptime: signed, keys: Keys::new(keys) },
-        Request::Set(store),
-        Request::Add(store),
-        Request::Replace(store),
-        Request::Append(store),
-        Request::Prepend(store),
-        Request::Cas { store, unique: long },
-        Request::Delete { key, noreply },
-        Request::Incr { key, delta: long, noreply },
-        Request::Decr { key, delta: long, noreply },
-        Request::Touch { key, exptime: signed, noreply },
-        Request::Version,
-        Request::Verbosity { level: number, noreply },
-        Request::Stats { arguments: key },
-        Request::FlushAll { delay: Some(signed), noreply },
-        Request::FlushAll { delay: None, noreply },
-        Request::CacheMemlimit { megabytes: number, noreply },
-        admin(Command::Slabs, false),
-        admin(Command::Lru, noreply),
-        admin(Command::LruCrawler, false),
-        admin(Command::Watch, noreply),
-        admin(Command::Extstore, noreply),
-        admin(Command::RefreshCerts, noreply),
-        Request::Shutdown { mode: ShutdownMode::Now },
-        Request::Shutdown { mode: ShutdownMode::Graceful },
-        Request::Quit,
-    ]
-}
-
-/// Every request of kestrel's commands that these parts make.
-fn kestrel<'a>(queues: &'a [&'a [u8]], number: u32, signed: i64) -> Vec<Request<'a>> {
-    let queue = queues[0];
-    let count = number >> 1;
-    vec![
-        Request::QueueRead(read_of(queue, number, signed)),
-        Request::Set(Store { key: queue, flags: number, exptime: signed, noreply: false }),
-        Request::Delete { key: queue, noreply: false },
-        Request::Flush { queue },
-        Request::FlushExpired { queue },
-        Request::FlushAll { delay: None, noreply: false },
-        Request::FlushAllExpired,
-        Request::Monitor { queue, seconds: count, max: Some(count) },
-        Request::Monitor { queue, seconds: count, max: None },
-        Request::Confirm { queue, count },
-        Request::DumpStats { queues: Keys::new(queues) },
-        Request::DumpConfig { queues: Keys::new(queues) },
-        Request::Roll { queue },
-        Request::Stats { arguments: queue },
-        Request::Version,
-        Request::Status { new: Some(queue) },
-        Request::Status { new: None },
-        Request::Reload,
-        Request::Shutdown { mode: ShutdownMode::Now },
-        Request::Quit,
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn what_memcached_is_sent_reads_back(
-        keys in proptest::collection::vec(legal_key(), 1..6),
-        numbers: (u32, u64, i64),
-        noreply: bool,
-        data in proptest::collection::vec(any::<u8>(), 0..300),
-    ) {
-        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        // A last word that is `noreply` would mean something.
-        prop_assume!(keys[0] != b"noreply");
-        for request in classic(&keys, numbers, noreply) {
-            round_trip(&request, &data, Memcached);
-        }
-    }
-
-    #[test]
-    fn what_queue_servers_are_sent_reads_back(
-        names in proptest::collection::vec(queue_name(), 1..6),
-        number: u32,
-        signed: i64,
-        data in proptest::collection::vec(any::<u8>(), 0..300),
-    ) {
-        let queues: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-        for request in kestrel(&queues, number, signed) {
-            round_trip(&request, &data, Kestrel);
-        }
-        let read = read_of(queues[0], number, signed);
-        round_trip(&Request::QueueRead(read.group(queues[queues.len() - 1])), b"", Siberite);
-        round_trip(&Request::Set(Store::new(queues[0])), &data, Siberite);
-        let printable: Vec<u8> = queues[0].iter().map(|byte| b'@' + (byte & 0x1f)).collect();
-        let printable = &printable[..];
-        round_trip(&Request::QueueRead(read_of(printable, number, signed)), b"", Darner);
-        round_trip(&Request::SetSync(Store::new(printable)), &data, Darner);
-    }
-}
 
 proptest! {
     /// Any input made of the protocol's own words: no panic, and a verdict never changes when

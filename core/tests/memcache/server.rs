@@ -186,6 +186,7 @@ fn a_value_that_is_too_large_is_swallowed_without_being_kept() {
         connection.receive(b"version\r\nset k 0 0 2000000\r\n");
         assert_eq!(request(&mut connection, START), "Version +0");
         connection.respond(&Response::Version(b"1"));
+        assert!(matches!(connection.poll_output(START), Output::TooLarge { .. }));
         for _ in 0..200 {
             connection.receive(&[b'x'; 10_000]);
             assert!(matches!(connection.poll_output(START), Output::Write));
@@ -200,6 +201,25 @@ fn a_value_that_is_too_large_is_swallowed_without_being_kept() {
     let quiet = [&b"set k 0 0 2000000 noreply\r\n"[..], &vec![b'x'; 2_000_000], b"\r\nversion\r\n"];
     let served = serve(Dialect::Memcached, &mut Cache::default(), &quiet);
     assert_eq!(served.written, b"VERSION 1.6.18\r\n");
+}
+
+#[test]
+fn who_keeps_items_is_told_of_too_large_a_value_in_order() {
+    let mut connection = connect();
+    connection.receive(b"get a\r\nset k 7 0 2000000 noreply\r\nx");
+    assert_eq!(request(&mut connection, START), r#"Get(["a"]) +0"#);
+    match connection.poll_output(START) {
+        Output::TooLarge { request: Request::Set(item) } => {
+            assert_eq!((item.key, item.flags, item.noreply), (&b"k"[..], 7, true));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(connection.unanswered(), 1, "it is not to be answered");
+    deadline(&mut connection, START);
+    connection.receive(&[&vec![b'x'; 1_999_999][..], b"\r\nms k 2000000 T\r\n"].concat());
+    // Its flags are wrong as well: that is what is refused.
+    deadline(&mut connection, START);
+    assert_eq!(connection.fault().map(|fault| fault.to_string().contains("'T'")), Some(true));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use windhover_core::memcache::Dialect;
 
 use crate::cache::{Cache, serve};
+use crate::round_trip::every_request;
 
 /// What generated streams are made of: whole requests, and pieces that break them.
 const PIECES: &[&[u8]] = &[
@@ -46,6 +47,22 @@ const PIECES: &[&[u8]] = &[
     b"\x80",
     b"GET / HTTP/1.1\r\n",
 ];
+
+#[test]
+fn every_command_of_the_table_may_be_split_anywhere() {
+    for dialect in Dialect::ALL {
+        let input = every_request(dialect);
+        let whole = serve(dialect, &mut Cache::default(), &[&input]);
+        assert!(!whole.closed && whole.requests.len() >= 20, "{dialect:?}: {whole:?}");
+        for at in 1..input.len() {
+            let (first, second) = input.split_at(at);
+            let split = serve(dialect, &mut Cache::default(), &[first, second]);
+            assert_eq!(split, whole, "{dialect:?} at {at}");
+        }
+        let bytes: Vec<&[u8]> = input.chunks(1).collect();
+        assert_eq!(serve(dialect, &mut Cache::default(), &bytes), whole);
+    }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]

@@ -128,6 +128,7 @@ impl Endpoint for Client {
                     let answer = self.commands.answer(&request, &data, time);
                     self.give(&answer);
                 }
+                Output::TooLarge { request } => self.commands.refuse_value(&request, time),
                 Output::Write => return Next::Write,
                 Output::Close => return Next::Close,
                 Output::Idle(until) => match self.giving {

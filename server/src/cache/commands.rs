@@ -8,6 +8,7 @@ use windhover_core::memcache::request::{Request, Store as StoreRequest};
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Data, Keys};
 
+use super::meta::{KEY_MOST, Key};
 use super::storage::{
     Arithmetic, ArithmeticRefused, Deadline, DeleteRefused, Digits, Item, Mode, Store,
     StoreRefused, Time,
@@ -116,6 +117,29 @@ impl Commands {
             // What tells memcached's slabs and threads what to do has nothing to do here.
             _ => Response::Error(b""),
         })
+    }
+
+    /// Takes note of a value above the limit, whose client is answered already. As in memcached,
+    /// `set` and, in every mode, `ms` let go of what is there, lest it be read as the new value.
+    pub(super) fn refuse_value(&self, request: &Request<'_>, time: Time) {
+        let mut room = [0; KEY_MOST];
+        let (key, replaces) = match request {
+            Request::Set(item) => (item.key, true),
+            Request::MetaSet(meta) => {
+                (Key::new(meta.key, meta.flags.base64(), &mut room).bytes, true)
+            }
+            Request::Add(item)
+            | Request::Replace(item)
+            | Request::Append(item)
+            | Request::Prepend(item)
+            | Request::Cas { store: item, .. } => (item.key, false),
+            _ => return,
+        };
+        let (hash, mut storage) = self.cache.lock(key);
+        storage.counters.store_too_large += 1;
+        if replaces {
+            storage.discard(hash, key, time);
+        }
     }
 
     fn get(&mut self, keys: &Keys<'_>, with_cas: bool, time: Time) -> Answer {

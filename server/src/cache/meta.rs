@@ -14,19 +14,19 @@ use super::storage::{
 };
 
 /// The longest key, as it stands on the line.
-const KEY_MOST: usize = 250;
+pub(super) const KEY_MOST: usize = 250;
 /// The same in base64.
 const BASE64_MOST: usize = KEY_MOST.div_ceil(3) * 4;
 
 /// A key as the server knows it.
-struct Key<'a> {
-    bytes: &'a [u8],
+pub(super) struct Key<'a> {
+    pub(super) bytes: &'a [u8],
     binary: bool,
 }
 
 impl<'a> Key<'a> {
     /// `room` is for one that comes in base64. The connection has checked it.
-    fn new(text: &'a [u8], base64: bool, room: &'a mut [u8; KEY_MOST]) -> Self {
+    pub(super) fn new(text: &'a [u8], base64: bool, room: &'a mut [u8; KEY_MOST]) -> Self {
         let bytes = if base64 { decode_key(text, room).unwrap_or_default() } else { text };
         Self { bytes, binary: base64 }
     }
@@ -155,6 +155,10 @@ impl Commands {
         };
         let (hash, mut storage) = self.cache.lock(key.bytes);
         let stored = storage.store(hash, item, &how, time);
+        if stored == Err(StoreRefused::TooLarge) {
+            // In every mode, as memcached does.
+            storage.discard(hash, key.bytes, time);
+        }
         let stored_item = stored.ok().and_then(|handle| storage.item(handle));
         let cas = stored_item.map_or(0, |item| item.cas);
         let length = stored_item.map_or(data.len(), |item| item.value().len());

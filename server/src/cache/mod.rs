@@ -106,7 +106,8 @@ impl Cache {
         limits.value = settings.item;
         let count = shard_count(&settings);
         let bounds = Bounds { memory: settings.memory / count, item: settings.item };
-        let shards = (0..count).map(|_| Mutex::new(Storage::new(bounds))).collect();
+        let of = u32::try_from(count).unwrap_or(u32::MAX);
+        let shards = (0..of).map(|at| Mutex::new(Storage::one_of(of, at, bounds))).collect();
         Self {
             shards,
             hasher: RandomState::new(),

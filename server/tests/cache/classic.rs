@@ -106,7 +106,20 @@ fn too_large_a_value_is_swallowed_and_the_connection_lives() {
             peer.ask(format!("set k 0 0 {length}\r\n{value}\r\n")),
             "SERVER_ERROR object too large for cache\r\n"
         );
+        assert_eq!(peer.ask("get k\r\n"), "END\r\n", "what was to be replaced is gone");
     }
+    peer.ask("set k 0 0 3\r\nold\r\n");
+    let (length, value) = (2_000_000, "x".repeat(2_000_000));
+    for verb in ["add", "replace", "append", "prepend"] {
+        peer.ask(format!("{verb} k 0 0 {length}\r\n{value}\r\n"));
+        assert_eq!(peer.ask("get k\r\n"), "VALUE k 0 3\r\nold\r\nEND\r\n");
+    }
+    peer.ask(format!("set k 0 0 {length} noreply\r\n{value}\r\n"));
+    assert_eq!(peer.ask("get k\r\n"), "END\r\n");
+    assert_eq!(peer.ask("set foo 0 0 3\r\nold\r\n"), "STORED\r\n");
+    peer.ask(format!("ms Zm9v {length} b ME\r\n{value}\r\n"));
+    assert_eq!(peer.ask("get foo\r\n"), "END\r\n");
+    assert!(peer.ask("stats\r\n").contains("STAT store_too_large 9\r\n"));
     assert_eq!(peer.ask("version\r\n"), "VERSION 1.6.18-windhover-0.1.0\r\n");
     let value = "x".repeat(1024 * 1024 - 60);
     assert_eq!(peer.ask(format!("set k 0 0 {}\r\n{value}\r\n", value.len())), "STORED\r\n");

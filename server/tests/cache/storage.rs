@@ -1,7 +1,8 @@
 //! Expiry, flushes and cas uniques of one shard, with simulated time.
 
 use windhover::cache::storage::{
-    Arithmetic, ArithmeticRefused, Deadline, DeleteRefused, Mode, Store, StoreRefused,
+    Arithmetic, ArithmeticRefused, Bounds, Deadline, DeleteRefused, Mode, Storage, Store,
+    StoreRefused,
 };
 
 use crate::support::{Shard, at, hash, item};
@@ -172,6 +173,17 @@ fn too_large_a_value_is_refused_and_takes_the_old_one_with_it() {
     let mut small = Shard::with_memory(1000);
     let value = "x".repeat(1000);
     assert_eq!(store(&mut small, &value, &Store::default()), Err(StoreRefused::NoMemory));
+}
+
+#[test]
+fn no_two_shards_give_the_same_cas_unique() {
+    let bounds = Bounds { memory: 1 << 20, item: 1 << 16 };
+    let mut uniques = Vec::new();
+    for at in 0..4 {
+        let mut shard = Shard(Storage::one_of(4, at, bounds));
+        uniques.extend((0..3).map(|n| shard.set(&n.to_string(), "x", 0)));
+    }
+    assert_eq!(uniques, [1, 5, 9, 2, 6, 10, 3, 7, 11, 4, 8, 12]);
 }
 
 fn change(shard: &mut Shard, decrement: bool, delta: u64) -> Result<u64, ArithmeticRefused> {

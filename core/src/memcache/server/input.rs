@@ -71,6 +71,8 @@ pub(super) enum Step {
     Again,
     /// A request was taken.
     Request,
+    /// A request was refused for the length of its value; its line is at the front of the buffer.
+    TooLarge { line: usize },
     /// More bytes are wanted.
     Starved,
 }
@@ -153,7 +155,11 @@ impl ServerConnection {
         }
         let parsed = match request::parse_line(text, self.dialect, &self.limits) {
             Ok(parsed) => parsed,
-            Err(error) => return self.refuse(error, now),
+            Err(error) => {
+                let too_large = matches!(error.fault, Fault::ValueTooLarge { .. });
+                let refused = self.refuse(error, now);
+                return if too_large { Step::TooLarge { line: length } } else { refused };
+            }
         };
         let owed = Owed::of(&parsed.request, self.dialect);
         let quits = parsed.request == Request::Quit;
@@ -304,6 +310,14 @@ impl ServerConnection {
         }
         let parsed = request::parse_line(line, self.dialect, &self.limits).ok()?;
         Some((parsed.request, data))
+    }
+
+    /// The request that was refused for the length of its value alone, read again from its line.
+    pub(super) fn refused_request(&self, line: usize) -> Option<Request<'_>> {
+        let mut limits = self.limits.clone();
+        limits.value = usize::MAX;
+        let text = self.incoming.bytes().get(..line)?;
+        Some(request::parse_line(text, self.dialect, &limits).ok()?.request)
     }
 
     /// Which dialect the peer speaks.

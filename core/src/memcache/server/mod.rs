@@ -1,6 +1,8 @@
 //! The server role of one memcache connection: bytes and time in, requests, bytes and deadlines out.
 
 mod clock;
+#[cfg(test)]
+mod faults;
 mod input;
 mod owed;
 
@@ -36,6 +38,13 @@ pub enum Output<'a> {
         /// Its data block; empty where the command has none.
         data: Data<'a>,
     },
+    /// A request whose value is above [`Limits::value`]. It is not to be answered: the connection
+    /// refuses it and drops its data block. memcached lets go of the item that such a `set` or `ms`
+    /// was to replace, lest it be taken for the new one; whoever keeps no items goes on.
+    TooLarge {
+        /// The request, gone with the next call.
+        request: Request<'a>,
+    },
     /// Bytes wait to be written: take them with [`ServerConnection::unsent`], then tell how many
     /// went with [`ServerConnection::wrote`].
     Write,
@@ -65,8 +74,9 @@ enum Ending {
 /// connection keeps to itself what the client does not want, as memcached does. `noreply` hides
 /// every answer, errors too; `q` hides `EN` to `mg`, `HD` to `ms`, `md` and `ma`, and `VA` to `ma`,
 /// never an error. `quit`, and requests that the connection refuses
-/// ([`RequestError`](super::request::RequestError)), never reach the application; their effect
-/// takes place in order behind the answers that are owed before them.
+/// ([`RequestError`](super::request::RequestError)), never reach the application (it is told of one
+/// whose value is too large: [`Output::TooLarge`]); their effect takes place in order behind the
+/// answers that are owed before them.
 ///
 /// The states are those of [`states::SERVER`](super::states::SERVER). Where the peer has to
 /// authenticate first ([`require_authentication`](Self::require_authentication)), everything else
@@ -231,22 +241,24 @@ impl ServerConnection {
     pub fn poll_output(&mut self, now: Instant) -> Output<'_> {
         self.drop_taken();
         self.hold_clock(now);
-        if self.read(now) {
-            return match self.taken_request() {
-                Some((request, data)) => Output::Request { request, data },
-                // Its line was parsed before and has not changed since.
-                None => Output::Close,
-            };
-        }
-        self.write_or_wait(now)
+        let read = match self.read(now) {
+            Step::Request => {
+                self.taken_request().map(|(request, data)| Output::Request { request, data })
+            }
+            Step::TooLarge { line } => {
+                self.refused_request(line).map(|request| Output::TooLarge { request })
+            }
+            Step::Again | Step::Starved => return self.write_or_wait(now),
+        };
+        // Its line was parsed before and has not changed since.
+        read.unwrap_or(Output::Close)
     }
 
-    /// Whether a request was taken.
-    fn read(&mut self, now: Instant) -> bool {
+    /// Reads up to the next request, or to the end of what has come.
+    fn read(&mut self, now: Instant) -> Step {
         while self.has_room() && !self.holds() {
             match self.step(now) {
                 Step::Again => {}
-                Step::Request => return true,
                 Step::Starved => {
                     let over = match self.ending {
                         Ending::Open => false,
@@ -258,12 +270,13 @@ impl ServerConnection {
                     }
                     break;
                 }
+                found @ (Step::Request | Step::TooLarge { .. }) => return found,
             }
         }
         if matches!(self.state, State::Over) {
             self.incoming.consume(self.incoming.len());
         }
-        false
+        Step::Starved
     }
 
     /// Takes no further request before every one that was taken is answered: what follows a read

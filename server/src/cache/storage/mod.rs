@@ -71,6 +71,8 @@ pub struct Storage {
     items: Items,
     bounds: Bounds,
     last_cas: u64,
+    /// How far the next cas unique is from the last.
+    cas_step: u64,
     /// A `flush_all` that is still to come.
     flush: Deadline,
     /// How many have come: older items are dead.
@@ -80,12 +82,20 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// An empty shard.
+    /// An empty shard that is the only one.
     pub fn new(bounds: Bounds) -> Self {
+        Self::one_of(1, 0, bounds)
+    }
+
+    /// The empty shard number `at`, from 0, of so many: no two give the same cas unique.
+    pub fn one_of(shards: u32, at: u32, bounds: Bounds) -> Self {
+        let step = u64::from(shards.max(1));
         Self {
             items: Items::new(),
             bounds,
-            last_cas: 0,
+            // The first one given is `at + 1`.
+            last_cas: (u64::from(at) + 1).wrapping_sub(step),
+            cas_step: step,
             flush: Deadline::NEVER,
             generation: 0,
             counters: Counters::default(),
@@ -245,7 +255,7 @@ impl Storage {
 
     /// The next cas unique; they rise.
     pub fn next_cas(&mut self) -> u64 {
-        self.last_cas += 1;
+        self.last_cas = self.last_cas.wrapping_add(self.cas_step);
         self.last_cas
     }
 

@@ -63,13 +63,13 @@ impl Storage {
         time: Time,
     ) -> Result<Handle, StoreRefused> {
         self.items.compact();
-        let mut found = self.find(hash, item.key(), time);
         if let Err(refused) = self.check_size(&item) {
             if how.mode == Mode::Set && how.cas.is_none() {
-                found.map(|handle| self.items.remove(handle));
+                self.discard(hash, item.key(), time);
             }
             return Err(refused);
         }
+        let mut found = self.find(hash, item.key(), time);
         self.counters.cmd_set += 1;
         let mut item = match how.mode {
             Mode::Set | Mode::Replace if how.cas.is_some() => self.compare(found, item, how)?,
@@ -86,6 +86,13 @@ impl Storage {
         };
         item.cas = how.new_cas.unwrap_or_else(|| self.next_cas());
         self.put(found, hash, item, time).ok_or(StoreRefused::NoMemory)
+    }
+
+    /// Removes the item that too large a value was to replace, if there is one.
+    pub fn discard(&mut self, hash: u64, key: &[u8], time: Time) {
+        if let Some(handle) = self.find(hash, key, time) {
+            self.items.remove(handle);
+        }
     }
 
     fn check_size(&mut self, item: &Item) -> Result<(), StoreRefused> {

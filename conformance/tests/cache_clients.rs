@@ -1,0 +1,80 @@
+//! Clients of memcached that people use, against `windhover cache`; and each against the real
+//! memcached too, so that a driver cannot expect what only ours does.
+#![allow(clippy::panic, clippy::expect_used)]
+
+use std::{net::SocketAddr, process::Command, time::Duration};
+
+use windhover_conformance::{CacheServer, Proxy, python, report, run};
+
+const BOUND: Duration = Duration::from_secs(120);
+
+/// Several threads, as in service: four shards each.
+fn windhover() -> CacheServer {
+    CacheServer::windhover(&["--memory", "256", "--threads", "2"])
+}
+
+fn memcached() -> CacheServer {
+    CacheServer::memcached(&["-m", "256"])
+}
+
+/// Runs a driver against both.
+fn drive(title: &str, script: &str) {
+    for server in [memcached(), windhover()] {
+        let outcome = run(python(script).arg(server.address().to_string()), BOUND);
+        let done = outcome.expect_code(0).stdout.lines().last().unwrap_or_default();
+        report(&format!("{title}, {}: {done}", server.name()));
+    }
+}
+
+#[test]
+fn pymemcache_does_all_it_can() {
+    drive("pymemcache", "cache_pymemcache.py");
+}
+
+#[test]
+fn pylibmc_does_all_it_can() {
+    drive("pylibmc", "cache_pylibmc.py");
+}
+
+#[test]
+fn meta_memcache_does_all_it_can() {
+    drive("meta-memcache", "cache_meta_memcache.py");
+}
+
+/// The names of the tests that passed and of those that did not.
+fn memccapable(address: SocketAddr) -> (Vec<String>, Vec<String>) {
+    let mut command = Command::new("memccapable");
+    command.args(["-a", "-h", &address.ip().to_string(), "-p", &address.port().to_string()]);
+    let outcome = run(&mut command, BOUND);
+    let named = |result: &str| -> Vec<String> {
+        let lines = outcome.stdout.lines().filter_map(|line| line.strip_suffix(result));
+        lines.map(|name| name.trim().to_owned()).collect()
+    };
+    let (passed, failed) = (named("[pass]"), named("[FAIL]"));
+    assert_eq!(failed.is_empty(), outcome.status.success(), "{outcome:#?}");
+    (passed, failed)
+}
+
+#[test]
+fn memccapable_passes_every_test() {
+    // What there is in libmemcached 1.1.4; a test that was not run has not passed.
+    const TESTS: usize = 27;
+    let (passed, failed) = memccapable(windhover().address());
+    assert_eq!(failed, [""; 0]);
+    assert_eq!(passed.len(), TESTS, "{passed:?}");
+    assert_eq!(memccapable(memcached().address()), (passed, failed));
+    report(&format!("memccapable -a: {TESTS} tests pass"));
+}
+
+#[test]
+fn nutcracker_spreads_keys_over_two_caches() {
+    for caches in [[memcached(), memcached()], [windhover(), windhover()]] {
+        let addresses = caches.each_ref().map(CacheServer::address);
+        let proxy = Proxy::nutcracker(&addresses);
+        let mut driver = python("cache_through_proxy.py");
+        driver.arg(proxy.address().to_string()).args(addresses.map(|address| address.to_string()));
+        let outcome = run(&mut driver, BOUND);
+        let spread = outcome.expect_code(0).stdout.trim();
+        report(&format!("nutcracker, two of {}: {spread}", caches[0].name()));
+    }
+}
