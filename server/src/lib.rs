@@ -9,6 +9,7 @@
 pub mod app;
 pub mod cache;
 pub mod cli;
+mod clock;
 pub mod connections;
 pub mod data;
 pub mod journal;
@@ -16,6 +17,7 @@ mod kestrel_stats;
 pub mod listen;
 pub mod metrics;
 pub mod queue_client;
+pub mod runtime;
 pub mod serve;
 pub mod store;
 pub mod tracker;

@@ -6,19 +6,22 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use windhover_core::Limits;
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::RedirectPolicy;
-use windhover_tokio::{Clock, ServeOptions, serve};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
+use crate::clock::Clock;
 use crate::data::{DataDirectory, DataError};
 use crate::journal::{Opened, OsDirectory};
 use crate::listen::{self, ListenError};
 use crate::queue_client::QueueClient;
+use crate::runtime::{self, Listener, Server};
 use crate::store::{Store, StoreCloser};
 use crate::tracker::Tracker;
 
@@ -77,10 +80,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let seed = getrandom::u64().map_err(io::Error::other).map_err(system("read random bytes"))?;
     let app = Arc::new(App::new(store, settings(args), seed));
 
-    let runtime = listen::runtime(args.threads.map(usize::from))?;
-    let served = runtime.block_on(serve_all(args, &app, &data, clock));
-    // Connections that were cut must not outlive the journal.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    let served = serve(args, &app, data.path(), clock);
     let closed = close(closer, args.shutdown_timeout);
     served.and(closed)
 }
@@ -140,56 +140,62 @@ fn settings(args: &ServeArgs) -> Settings {
     }
 }
 
-async fn serve_all(
-    args: &ServeArgs,
-    app: &Arc<App>,
-    data: &DataDirectory,
-    clock: Clock,
-) -> Result<(), ServeError> {
-    let http = listen::bind(args.http)?;
-    let queue = listen::bind(args.queue_listen)?;
-    let addresses = (listen::address(&http)?, listen::address(&queue)?);
-    let shutdown = listen::shut_down_on_signal()?;
-    say_ready(args, data.path(), addresses);
-
+fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<(), ServeError> {
+    let mut server = Server::start(args.runtime, runtime::threads(args.threads))?;
     let number = AtomicU64::new(0);
-    let tracker = {
-        let app = app.clone();
-        serve(
-            http,
-            move |peer, now| {
-                let number = number.fetch_add(1, Ordering::Relaxed);
-                Tracker::new(app.clone(), peer.ip(), number, now)
-            },
-            options(args, clock, "http"),
-            shutdown.clone(),
-        )
-    };
-    let consumers = {
-        let app = app.clone();
-        let accept = move |_peer, now| QueueClient::new(app.clone(), now);
-        serve(queue, accept, options(args, clock, "queue"), shutdown)
-    };
-    let upkeep = tokio::spawn({
-        let app = app.clone();
-        async move {
-            let mut tick = tokio::time::interval(UPKEEP);
-            loop {
-                tick.tick().await;
-                app.metrics.upkeep();
-            }
-        }
-    });
-    let consumers = tokio::spawn(consumers);
-    let tracker = tracker.await;
-    let consumers = consumers.await;
-    upkeep.abort();
-    listen::log_cut(tracker.cut + consumers.map_or(0, |report| report.cut));
-    Ok(())
+    let tracker = app.clone();
+    let http = server.listen(&listener(args, args.http, clock, "http"), move |peer, now| {
+        let number = number.fetch_add(1, Ordering::Relaxed);
+        Tracker::new(tracker.clone(), peer.ip(), number, now)
+    })?;
+    let consumers = app.clone();
+    let queue = server.listen(&listener(args, args.queue_listen, clock, "queue"), {
+        move |_peer, now| QueueClient::new(consumers.clone(), now)
+    })?;
+    say_ready(args, data, (http, queue));
+    let upkeep = Upkeep::start(app.clone())?;
+    let served = server.run();
+    upkeep.end();
+    Ok(served?)
 }
 
-fn options(args: &ServeArgs, clock: Clock, listener: &'static str) -> ServeOptions {
-    listen::options(args.max_connections, args.shutdown_timeout, clock, listener)
+fn listener(args: &ServeArgs, address: SocketAddr, clock: Clock, name: &'static str) -> Listener {
+    Listener {
+        name,
+        address,
+        connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
+        shutdown_timeout: args.shutdown_timeout,
+        clock,
+        counters: Arc::default(),
+    }
+}
+
+/// A thread that keeps histograms small, whatever the runtime.
+struct Upkeep {
+    end: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Upkeep {
+    fn start(app: Arc<App>) -> Result<Self, ServeError> {
+        let (end, ended) = mpsc::channel();
+        let keep = move || {
+            while ended.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
+                app.metrics.upkeep();
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("upkeep".to_owned())
+            .spawn(keep)
+            .map_err(system("start threads"))?;
+        Ok(Self { end, thread })
+    }
+
+    fn end(self) {
+        drop(self.end);
+        // Even if it panicked, there is nothing left to keep up.
+        let _ = self.thread.join();
+    }
 }
 
 /// Tells whoever started the server what it is and how to try it.
