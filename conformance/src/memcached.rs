@@ -10,9 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
+
 use crate::{
     directory::TempDir,
-    process::{eventually, run},
+    process::{eventually, run, signal},
+    runtime::Runtime,
     server::binary,
 };
 
@@ -65,12 +68,14 @@ impl CacheServer {
         server
     }
 
-    /// Starts `windhover cache` on a free port, with `arguments` besides.
+    /// Starts `windhover cache` on a free port and `runtime`, with `arguments` besides.
     #[track_caller]
-    pub fn windhover(arguments: &[&str]) -> Self {
+    pub fn windhover(runtime: Runtime, arguments: &[&str]) -> Self {
         let files = TempDir::new("cache");
         let mut command = Command::new(binary());
-        command.args(["cache", "--listen", "127.0.0.1:0"]).args(arguments);
+        command
+            .args(["cache", "--listen", "127.0.0.1:0", "--runtime", runtime.name()])
+            .args(arguments);
         let mut child = spawn(&mut command);
         let lines = drain_output(&mut child);
         let deadline = Instant::now() + START;
@@ -98,6 +103,22 @@ impl CacheServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM, and an end with exit code 0 within `bound`.
+    #[track_caller]
+    pub fn stop(mut self, bound: Duration) {
+        signal(&self.child, Signal::TERM);
+        let child = &mut self.child;
+        let status = eventually("the end of the cache server", bound, || {
+            child.try_wait().expect("a child can be waited for")
+        });
+        assert_eq!(status.code(), Some(0), "the cache server ended with {status}");
     }
 
     /// Empties it.

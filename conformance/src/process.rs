@@ -3,10 +3,12 @@
 use std::{
     io::Read,
     path::PathBuf,
-    process::{Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// What a program that ended left behind.
 #[derive(Debug)]
@@ -78,6 +80,50 @@ fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
         let _ = from.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// Signals a child.
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a child has an id"), signal).expect("a child can be signalled");
+}
+
+/// The memory of a process that is in use now, in bytes, without the file it was started from.
+#[track_caller]
+pub fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse::<u64>().ok()).expect("`RssAnon: N kB`") * 1024
+}
+
+/// The processor time that a process has taken so far.
+#[track_caller]
+pub fn processor_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    // The name may hold anything; the fields behind its parenthesis are numbers.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().expect("a number of ticks"))
+        .sum();
+    // Linux counts hundredths of a second for user space, whatever the kernel's own tick is.
+    Duration::from_millis(ticks * 10)
+}
+
+/// As many open files as the system allows this process.
+///
+/// # Panics
+/// When that is fewer than `least`.
+#[track_caller]
+pub fn raise_open_files(least: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let enough = maximum.is_none_or(|maximum| maximum >= least);
+    assert!(enough, "the hard limit on open files is {maximum:?}, the test needs {least}");
+    let raised = Rlimit { current: maximum, maximum };
+    setrlimit(Resource::Nofile, raised).expect("a soft limit can be raised to the hard one");
 }
 
 /// Asks again and again until `check` gives a value; panics with `what` after `bound`.

@@ -12,12 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::{
     http::HttpClient,
-    process::{Outcome, run, target_dir},
+    process::{Outcome, run, signal, target_dir},
     queue::QueueClient,
+    runtime::Runtime,
 };
 
 /// Recovery of a long journal on a slow disk takes a while; a server that hangs takes for ever.
@@ -51,6 +52,12 @@ impl Setup {
     pub fn queue_at(mut self, address: SocketAddr) -> Self {
         self.queue = address;
         self
+    }
+
+    /// Serves on this runtime instead of the default one.
+    #[must_use]
+    pub fn runtime(self, runtime: Runtime) -> Self {
+        self.flag("--runtime", runtime.name())
     }
 
     /// Puts a program and its arguments in front, such as `nsenter`. It has to end by executing
@@ -271,9 +278,13 @@ impl Server {
         assert_eq!(status.code(), Some(0), "the server ended with {status}:\n{log}");
     }
 
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a child has an id"), signal).expect("a child can be signalled");
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn signal(&self, which: Signal) {
+        signal(&self.child, which);
     }
 }
 

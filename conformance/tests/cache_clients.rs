@@ -4,13 +4,13 @@
 
 use std::{net::SocketAddr, process::Command, time::Duration};
 
-use windhover_conformance::{CacheServer, Proxy, python, report, run};
+use windhover_conformance::{CacheServer, Proxy, Runtime, python, report, run};
 
 const BOUND: Duration = Duration::from_secs(120);
 
 /// Several threads, as in service: four shards each.
 fn windhover() -> CacheServer {
-    CacheServer::windhover(&["--memory", "256", "--threads", "2"])
+    CacheServer::windhover(Runtime::Tokio, &["--memory", "256", "--threads", "2"])
 }
 
 fn memcached() -> CacheServer {

@@ -8,8 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use windhover_conformance::{HttpClient, QueueClient, Server, Setup, TempDir, report};
+use windhover_conformance::{
+    HttpClient, QueueClient, Runtime, Server, Setup, TempDir, on_each_runtime, raise_open_files,
+    report,
+};
 
 const IDLE: usize = 1000;
 const SLOW: usize = 50;
@@ -20,15 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The server starts with the usual limit of 1,024 open files and has to raise it for itself, up
 /// to the hard one; the test needs as many sockets.
-fn start(directory: &TempDir) -> Server {
+fn start(directory: &TempDir, runtime: Runtime) -> Server {
     let server = Setup::new(directory.path().join("data"))
+        .runtime(runtime)
         .within(["sh", "-c", "ulimit -Sn 1024 && exec \"$@\"", "sh"])
         .start();
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let enough = maximum.is_none_or(|maximum| maximum >= 4096);
-    assert!(enough, "the hard limit on open files is {maximum:?}, the test needs 4096");
-    let raised = Rlimit { current: maximum, maximum };
-    setrlimit(Resource::Nofile, raised).expect("a soft limit can be raised to the hard one");
+    raise_open_files(4096);
     server
 }
 
@@ -37,10 +36,9 @@ fn idle(address: SocketAddr) -> Vec<TcpStream> {
     (0..IDLE).map(connect).collect()
 }
 
-#[test]
-fn a_thousand_idle_and_fifty_slow_ones_do_not_stop_the_next() {
+fn a_thousand_idle_and_fifty_slow_ones_do_not_stop_the_next(runtime: Runtime) {
     let directory = TempDir::new("crowd");
-    let server = start(&directory);
+    let server = start(&directory, runtime);
     let idle = idle(server.http());
     let mut slow: Vec<_> = (0..SLOW).map(|_| SlowLoris::new(server.http())).collect();
 
@@ -78,10 +76,9 @@ fn a_thousand_idle_and_fifty_slow_ones_do_not_stop_the_next() {
     server.stop();
 }
 
-#[test]
-fn a_thousand_idle_readers_do_not_stop_the_next() {
+fn a_thousand_idle_readers_do_not_stop_the_next(runtime: Runtime) {
     let directory = TempDir::new("crowd");
-    let server = start(&directory);
+    let server = start(&directory, runtime);
     let idle = idle(server.queue());
 
     let begun = Instant::now();
@@ -136,3 +133,8 @@ impl SlowLoris {
         self.outcome = Some(String::from_utf8_lossy(&self.received).into_owned());
     }
 }
+
+on_each_runtime!(
+    a_thousand_idle_and_fifty_slow_ones_do_not_stop_the_next,
+    a_thousand_idle_readers_do_not_stop_the_next,
+);

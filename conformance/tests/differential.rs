@@ -4,25 +4,26 @@
 use std::{env, fs, path::Path, time::Instant};
 
 use windhover_conformance::differential::{RULES, compare};
-use windhover_conformance::{CacheServer, Random, report};
+use windhover_conformance::{CacheServer, Random, Runtime, on_each_runtime, report};
 
 /// Requests in a run of the test command; `WINDHOVER_DIFFERENTIAL` sets another number.
 const COMMANDS: usize = 50_000;
 
-#[test]
-fn the_same_requests_get_the_same_replies() {
+fn the_same_requests_get_the_same_replies(runtime: Runtime) {
     let commands = env::var("WINDHOVER_DIFFERENTIAL").map_or(COMMANDS, |text| {
         text.parse().expect("WINDHOVER_DIFFERENTIAL is a number of requests")
     });
     // Enough memory that nothing is evicted.
     let memcached = CacheServer::memcached(&["-m", "256"]);
-    let windhover = CacheServer::windhover(&["--memory", "256", "--threads", "1"]);
+    let windhover = CacheServer::windhover(runtime, &["--memory", "256", "--threads", "1"]);
     let seed = Random::seed_from_environment();
     let started = Instant::now();
     match compare(memcached.address(), windhover.address(), seed, commands) {
         Ok(done) => {
             let seconds = started.elapsed().as_secs_f64();
-            report(&format!("{done} requests in {seconds:.1} s, no difference, seed {seed}"));
+            report(&format!(
+                "{runtime:?}: {done} requests in {seconds:.1} s, no difference, seed {seed}"
+            ));
         }
         Err(difference) => panic!("{difference}"),
     }
@@ -42,3 +43,5 @@ fn every_rule_is_documented_and_every_documented_rule_is_one() {
     rules.sort_unstable();
     assert_eq!(documented, rules);
 }
+
+on_each_runtime!(the_same_requests_get_the_same_replies);

@@ -4,19 +4,22 @@
 use std::time::Duration;
 
 use windhover_conformance::{
-    HttpAnswer, HttpClient, MountNamespace, Server, Setup, TempDir, eventually, report,
+    HttpAnswer, HttpClient, MountNamespace, Runtime, Server, Setup, TempDir, eventually,
+    on_each_runtime, report,
 };
 
 const BOUND: Duration = Duration::from_secs(20);
 
 /// A server whose data is on a tmpfs of 8 MiB, 4 MiB of which a ballast file takes.
-fn start(directory: &TempDir) -> (MountNamespace, Setup, Server) {
+fn start(directory: &TempDir, runtime: Runtime) -> (MountNamespace, Setup, Server) {
     let disk = directory.path().join("disk");
     std::fs::create_dir(&disk).expect("a directory to mount on");
     let namespace = MountNamespace::with_tmpfs(&disk, "8m");
     shell(&namespace, "head -c 4194304 /dev/zero >$dir/ballast");
-    let setup =
-        Setup::new(disk.join("data")).within(namespace.enter()).flag("--segment-bytes", "1048576");
+    let setup = Setup::new(disk.join("data"))
+        .runtime(runtime)
+        .within(namespace.enter())
+        .flag("--segment-bytes", "1048576");
     let server = setup.start();
     (namespace, setup, server)
 }
@@ -106,10 +109,9 @@ fn number(item: &[u8]) -> u64 {
     value["properties"]["n"].as_u64().expect("an item has its number")
 }
 
-#[test]
-fn a_full_disk_is_answered_not_accepted_until_there_is_room() {
+fn a_full_disk_is_answered_not_accepted_until_there_is_room(runtime: Runtime) {
     let directory = TempDir::new("disk");
-    let (namespace, setup, server) = start(&directory);
+    let (namespace, setup, server) = start(&directory, runtime);
     let mut client = server.http_client();
     let mut accepted = Vec::new();
 
@@ -126,10 +128,9 @@ fn a_full_disk_is_answered_not_accepted_until_there_is_room() {
     assert_holds(server, &setup, &accepted);
 }
 
-#[test]
-fn a_full_disk_drains_and_recovers_by_itself() {
+fn a_full_disk_drains_and_recovers_by_itself(runtime: Runtime) {
     let directory = TempDir::new("disk");
-    let (_namespace, setup, server) = start(&directory);
+    let (_namespace, setup, server) = start(&directory, runtime);
     let mut client = server.http_client();
     let mut accepted = Vec::new();
     assert_not_accepted(&fill(&mut client, &mut accepted));
@@ -146,10 +147,9 @@ fn a_full_disk_drains_and_recovers_by_itself() {
     assert_holds(server, &setup, &accepted);
 }
 
-#[test]
-fn a_file_system_turned_read_only_is_answered_not_accepted_until_it_is_writable() {
+fn a_file_system_turned_read_only_is_answered_not_accepted_until_it_is_writable(runtime: Runtime) {
     let directory = TempDir::new("disk");
-    let (namespace, setup, server) = start(&directory);
+    let (namespace, setup, server) = start(&directory, runtime);
     let mut client = server.http_client();
     let mut accepted = Vec::new();
 
@@ -172,3 +172,9 @@ fn a_file_system_turned_read_only_is_answered_not_accepted_until_it_is_writable(
     report(&format!("{} events accepted around a read-only file system", accepted.len()));
     assert_holds(server, &setup, &accepted);
 }
+
+on_each_runtime!(
+    a_full_disk_is_answered_not_accepted_until_there_is_room,
+    a_full_disk_drains_and_recovers_by_itself,
+    a_file_system_turned_read_only_is_answered_not_accepted_until_it_is_writable,
+);

@@ -8,24 +8,24 @@ use std::{
 };
 
 use windhover_conformance::{
-    HttpClient, Ledger, QueueClient, Random, Server, Setup, TempDir, report,
+    HttpClient, Ledger, QueueClient, Random, Runtime, Server, Setup, TempDir, on_each_runtime,
+    report,
 };
 
-#[test]
-fn answered_events_survive_kills_when_every_write_is_synced() {
-    rounds(20, "always");
+fn answered_events_survive_kills_when_every_write_is_synced(runtime: Runtime) {
+    rounds(runtime, 20, "always");
 }
 
 /// The page cache outlives a process that is killed, so `never` must hold here as well: the write
 /// itself has to come before the answer.
-#[test]
-fn answered_events_survive_kills_when_nothing_is_synced() {
-    rounds(5, "never");
+fn answered_events_survive_kills_when_nothing_is_synced(runtime: Runtime) {
+    rounds(runtime, 5, "never");
 }
 
-fn rounds(count: u32, fsync: &str) {
+fn rounds(runtime: Runtime, count: u32, fsync: &str) {
     let directory = TempDir::new("kill");
     let setup = Setup::new(directory.path().join("data"))
+        .runtime(runtime)
         .flag("--fsync", fsync)
         // Small, so that segments rotate and are deleted under the kills too.
         .flag("--segment-bytes", "262144")
@@ -83,3 +83,8 @@ fn load_until_killed(server: Server, ledger: &Ledger, moment: Duration) {
         killed.store(true, Ordering::Relaxed);
     });
 }
+
+on_each_runtime!(
+    answered_events_survive_kills_when_every_write_is_synced,
+    answered_events_survive_kills_when_nothing_is_synced,
+);

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use windhover_conformance::{Server, Setup, TempDir, driver, peers, python, report, run};
+use windhover_conformance::{
+    Runtime, Server, Setup, TempDir, driver, on_each_runtime, peers, python, report, run,
+};
 
 const EVENTS: u32 = 1000;
 const BOUND: Duration = Duration::from_secs(120);
@@ -24,9 +26,16 @@ fn node(script: &str) -> Command {
 }
 
 /// Sends with `deliver`, reads back, and prints how long each took.
-fn round_trip(title: &str, mut deliver: Command, mode: &str, target: &str, order: &str) {
+fn round_trip(
+    runtime: Runtime,
+    title: &str,
+    mut deliver: Command,
+    mode: &str,
+    target: &str,
+    order: &str,
+) {
     let directory = TempDir::new("clients");
-    let server = Setup::new(directory.path().join("data")).start();
+    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
     let sent = directory.path().join("sent.jsonl");
 
     let started = Instant::now();
@@ -55,25 +64,28 @@ fn assert_nothing_left(server: &Server, queue: SocketAddr) {
     assert_eq!(left, Some("0"), "of the queue at {queue}: {stats:?}");
 }
 
-#[test]
-fn python_delivers_one_by_one() {
+fn python_delivers_one_by_one(runtime: Runtime) {
     let target = "http://HOST:PORT/track";
-    round_trip("python, singly", python("track.py"), "single", target, "ordered");
+    round_trip(runtime, "python, singly", python("track.py"), "single", target, "ordered");
 }
 
-#[test]
-fn python_delivers_in_batches() {
+fn python_delivers_in_batches(runtime: Runtime) {
     let target = "http://HOST:PORT/track";
-    round_trip("python, batches of 50", python("track.py"), "batch", target, "ordered");
+    round_trip(runtime, "python, batches of 50", python("track.py"), "batch", target, "ordered");
 }
 
-#[test]
-fn node_delivers_one_by_one() {
-    round_trip("node, singly", node("track.js"), "single", "HOST:PORT", "ordered");
+fn node_delivers_one_by_one(runtime: Runtime) {
+    round_trip(runtime, "node, singly", node("track.js"), "single", "HOST:PORT", "ordered");
 }
 
-#[test]
-fn node_delivers_in_batches() {
+fn node_delivers_in_batches(runtime: Runtime) {
     let order = "batches-of-50";
-    round_trip("node, batches of 50", node("track.js"), "batch", "HOST:PORT", order);
+    round_trip(runtime, "node, batches of 50", node("track.js"), "batch", "HOST:PORT", order);
 }
+
+on_each_runtime!(
+    python_delivers_one_by_one,
+    python_delivers_in_batches,
+    node_delivers_one_by_one,
+    node_delivers_in_batches,
+);

@@ -6,15 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use windhover_conformance::{HttpClient, Ledger, Setup, TempDir, report};
+use windhover_conformance::{HttpClient, Ledger, Runtime, Setup, TempDir, on_each_runtime, report};
 
 /// Loose: it says "does not hang", not "is fast".
 const BOUND: Duration = Duration::from_secs(20);
 
-#[test]
-fn under_load_it_ends_with_0_and_keeps_what_it_accepted() {
+fn under_load_it_ends_with_0_and_keeps_what_it_accepted(runtime: Runtime) {
     let directory = TempDir::new("shutdown");
-    let setup = Setup::new(directory.path().join("data"));
+    let setup = Setup::new(directory.path().join("data")).runtime(runtime);
     let ledger = Ledger::default();
 
     for fsync in ["always", "interval=50", "never"] {
@@ -46,10 +45,9 @@ fn under_load_it_ends_with_0_and_keeps_what_it_accepted() {
     assert_eq!(totals.repeated, 0, "an orderly end repeats nothing");
 }
 
-#[test]
-fn a_request_that_had_begun_is_finished() {
+fn a_request_that_had_begun_is_finished(runtime: Runtime) {
     let directory = TempDir::new("shutdown");
-    let server = Setup::new(directory.path().join("data")).start();
+    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
     let body = r#"{"event":"late","properties":{"token":"t"}}"#;
     let mut client = server.http_client();
     let head = format!(
@@ -70,15 +68,17 @@ fn a_request_that_had_begun_is_finished() {
 
     let (status, log) = server.wait(BOUND);
     assert_eq!(status.code(), Some(0), "{log}");
-    let server = Setup::new(directory.path().join("data")).start();
+    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
     let items = server.queue_client().drain("events").expect("items");
     assert_eq!(items.len(), 1);
 }
 
-#[test]
-fn peers_that_never_finish_are_left_at_the_deadline() {
+fn peers_that_never_finish_are_left_at_the_deadline(runtime: Runtime) {
     let directory = TempDir::new("shutdown");
-    let server = Setup::new(directory.path().join("data")).flag("--shutdown-timeout", "1").start();
+    let server = Setup::new(directory.path().join("data"))
+        .runtime(runtime)
+        .flag("--shutdown-timeout", "1")
+        .start();
     let mut half = server.http_client();
     half.send(b"POST /track HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n1")
         .expect("the tracker reads");
@@ -94,11 +94,17 @@ fn peers_that_never_finish_are_left_at_the_deadline() {
     drop((half, idle, reader));
 }
 
-#[test]
-fn sigint_ends_it_like_sigterm() {
+fn sigint_ends_it_like_sigterm(runtime: Runtime) {
     let directory = TempDir::new("shutdown");
-    let server = Setup::new(directory.path().join("data")).start();
+    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
     server.interrupt();
     let (status, log) = server.wait(BOUND);
     assert_eq!(status.code(), Some(0), "{log}");
 }
+
+on_each_runtime!(
+    under_load_it_ends_with_0_and_keeps_what_it_accepted,
+    a_request_that_had_begun_is_finished,
+    peers_that_never_finish_are_left_at_the_deadline,
+    sigint_ends_it_like_sigterm,
+);

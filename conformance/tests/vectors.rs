@@ -7,7 +7,8 @@ use windhover_conformance::vectors::{
     self, Player, ServerKind, Vector, index, play_codec, play_socket,
 };
 use windhover_conformance::{
-    CacheServer, Setup, TempDir, memcached_version, report, version_numbers,
+    CacheServer, Runtime, Setup, TempDir, memcached_version, on_each_runtime, report,
+    version_numbers,
 };
 
 /// Plays with `play` what is for `player`; panics with every failure.
@@ -48,9 +49,8 @@ fn play_on(
     play_socket(vector, own().address())
 }
 
-#[test]
-fn windhover_cache_plays_every_vector() {
-    let start = || CacheServer::windhover(&["--memory", "64", "--threads", "1"]);
+fn windhover_cache_plays_every_vector(runtime: Runtime) {
+    let start = || CacheServer::windhover(runtime, &["--memory", "64", "--threads", "1"]);
     let shared = start();
     play_all(Player::Cache, |vector| play_on(vector, &shared, start));
 }
@@ -80,10 +80,9 @@ fn is_enough(version: &[u32], needs: &str) -> bool {
     version > after.as_slice()
 }
 
-#[test]
-fn the_queue_plays_every_vector() {
+fn the_queue_plays_every_vector(runtime: Runtime) {
     let directory = TempDir::new("vectors");
-    let server = Setup::new(directory.path().join("data")).start();
+    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
     play_all(Player::Queue, |vector| {
         let flushed = server.queue_client().command("flush_all").map_err(|error| error.to_string());
         assert_eq!(flushed, Ok("Flushed all queues.".to_owned()));
@@ -117,3 +116,5 @@ fn every_command_every_flag_and_every_error_line_has_a_vector() {
 fn there_are_enough_of_them() {
     assert!(vectors::load().len() >= 400);
 }
+
+on_each_runtime!(windhover_cache_plays_every_vector, the_queue_plays_every_vector);

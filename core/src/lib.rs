@@ -24,6 +24,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod buffer;
+#[cfg(target_has_atomic = "64")]
+mod counters;
 pub mod endpoint;
 mod limits;
 mod time;
@@ -39,6 +41,8 @@ pub mod queue;
 #[cfg(feature = "tracking")]
 pub mod tracking;
 
+#[cfg(target_has_atomic = "64")]
+pub use counters::Counters;
 pub use limits::{ClientTimeouts, Limits, Timeouts};
 pub use time::{Instant, Now, UnixTime};
 

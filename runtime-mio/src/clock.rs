@@ -22,7 +22,12 @@ pub struct Clock {
 impl Clock {
     /// A clock whose instants count from now on.
     pub fn new() -> Self {
-        Self { epoch: std::time::Instant::now() }
+        Self::since(std::time::Instant::now())
+    }
+
+    /// A clock whose instants count from `epoch`: for a program that has a clock already.
+    pub const fn since(epoch: std::time::Instant) -> Self {
+        Self { epoch }
     }
 
     /// Both clocks, read together. A calendar before 1970 reads as 1970.

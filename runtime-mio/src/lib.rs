@@ -85,7 +85,6 @@
 //! [mio]: https://docs.rs/mio
 
 mod clock;
-mod counters;
 mod mailbox;
 mod server;
 mod shutdown;
@@ -93,8 +92,8 @@ mod signal;
 mod timers;
 
 pub use clock::Clock;
-pub use counters::Counters;
 pub use mio;
 pub use server::{AcceptErrorHook, Room, ServeOptions, ServeReport, Server, listen, serve};
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
+pub use windhover_core::Counters;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use windhover_mio::{ServeOptions, Shutdown, listen, serve};
 
-#[path = "serve/one.rs"]
+#[path = "../../core/tests/endpoints/one.rs"]
 mod one;
 
 use one::One;

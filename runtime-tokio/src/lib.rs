@@ -82,15 +82,14 @@
 mod client;
 mod clock;
 mod connection;
-mod counters;
 mod listener;
 mod shutdown;
 mod signal;
 
 pub use client::{Connector, Plain, Stream, connect, connect_with, drive};
 pub use clock::Clock;
-pub use counters::Counters;
 pub use listener::{AcceptErrorHook, ServeOptions, ServeReport, serve};
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
 pub use windhover_client::{Client, Error as ClientError};
+pub use windhover_core::Counters;

@@ -15,10 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use windhover_core::endpoint::Endpoint;
-use windhover_core::{Limits, Now};
+use windhover_core::{Counters, Limits, Now};
 
 use crate::connection::{End, drive};
-use crate::{Clock, Counters, Shutdown};
+use crate::{Clock, Shutdown};
 
 /// How long to wait after an accept that failed for want of something: connections that end give
 /// it back.

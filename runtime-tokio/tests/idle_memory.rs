@@ -10,7 +10,7 @@ use std::net::TcpStream;
 
 use windhover_tokio::{ServeOptions, Shutdown, serve};
 
-#[path = "serve/one.rs"]
+#[path = "../../core/tests/endpoints/one.rs"]
 mod one;
 
 use one::One;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cache::CacheArgs;
 use crate::forward::QueueServers;
 use crate::journal::Fsync;
+use crate::runtime::Runtime;
 
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
 #[derive(Debug, Parser)]
@@ -165,6 +166,10 @@ pub struct ServeArgs {
         value_parser = clap::value_parser!(u16).range(1..=1024)
     )]
     pub threads: Option<u16>,
+
+    /// What connections are served on
+    #[arg(long, env = "WINDHOVER_RUNTIME", value_enum, default_value_t, value_name = "RUNTIME")]
+    pub runtime: Runtime,
 }
 
 /// Mend a damaged journal.
@@ -190,7 +195,7 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, ValueEnum};
 
     use super::*;
 
@@ -208,6 +213,22 @@ mod tests {
         assert_eq!(args.data, PathBuf::from("./windhover-data"));
         assert_eq!(args.fsync, Fsync::Always);
         assert_eq!(args.queue_name, "events");
+        assert_eq!(args.runtime, Runtime::default());
+    }
+
+    #[test]
+    fn every_runtime_that_was_built_in_can_be_chosen() {
+        for runtime in Runtime::value_variants() {
+            for command in ["serve", "cache"] {
+                let line = ["windhover", command, "--runtime", &runtime.to_string()];
+                let chosen = match Cli::parse_from(line).command {
+                    Command::Serve(args) => args.runtime,
+                    Command::Cache(args) => args.runtime,
+                    Command::Repair(_) => panic!("not {command}"),
+                };
+                assert_eq!(chosen, *runtime);
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 pub mod app;
 pub mod cache;
 pub mod cli;
+mod clock;
 pub mod connections;
 pub mod data;
 pub mod forward;
@@ -18,6 +19,7 @@ mod kestrel_stats;
 pub mod listen;
 pub mod metrics;
 pub mod queue_client;
+pub mod runtime;
 pub mod serve;
 pub mod store;
 pub mod tracker;

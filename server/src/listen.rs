@@ -1,17 +1,8 @@
-//! What every listening command does at its start: the descriptor limit, threads, sockets, signals.
+//! What every listening command does at its start: the descriptor limit, and sockets.
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::runtime::{Builder, Runtime};
-use windhover_tokio::{Clock, ServeOptions, Shutdown};
-
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
+use std::net::{SocketAddr, TcpListener};
 
 /// Why a command cannot listen.
 #[derive(Debug)]
@@ -57,26 +48,23 @@ impl std::error::Error for ListenError {
     }
 }
 
-/// Threads for connections: so many, or one per processor. With one, nothing is ever handed from
-/// thread to thread.
-pub(crate) fn runtime(threads: Option<usize>) -> Result<Runtime, ListenError> {
-    let mut builder = match threads {
-        Some(1) => Builder::new_current_thread(),
-        _ => Builder::new_multi_thread(),
-    };
-    if let Some(threads) = threads {
-        builder.worker_threads(threads);
-    }
-    builder.enable_all().build().map_err(ListenError::system("start threads"))
-}
-
-/// Listens on an address; to be called from within the runtime.
+/// Listens on an address, for the runtimes that take one listener.
+#[cfg(any(feature = "tokio", feature = "async-std"))]
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    /// Connections that wait to be accepted.
+    const BACKLOG: i32 = 1024;
+
     let socket = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // On Windows the option means something else: to take a port from another process.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
     };
     socket().map_err(|source| ListenError::Address { address, source })
 }
@@ -84,43 +72,6 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
 /// Where a listener listens, with the port that was free.
 pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
     listener.local_addr().map_err(ListenError::system("read a listener's address"))
-}
-
-/// How connections of a listener are served; its name is for the log.
-pub(crate) fn options(
-    max_connections: u64,
-    shutdown_timeout: Duration,
-    clock: Clock,
-    listener: &'static str,
-) -> ServeOptions {
-    let mut options = ServeOptions::default();
-    options.connections = usize::try_from(max_connections).unwrap_or(usize::MAX);
-    options.shutdown_timeout = shutdown_timeout;
-    options.clock = clock;
-    options.on_accept_error = Some(Arc::new(move |error| {
-        tracing::warn!(%error, listener, "a connection could not be accepted; trying again");
-    }));
-    options
-}
-
-/// A shutdown that SIGTERM and SIGINT trigger, and that is logged.
-pub(crate) fn shut_down_on_signal() -> Result<Shutdown, ListenError> {
-    let shutdown = Shutdown::new();
-    windhover_tokio::shut_down_on_signal(&shutdown)
-        .map_err(ListenError::system("catch signals"))?;
-    let triggered = shutdown.clone();
-    tokio::spawn(async move {
-        triggered.wait().await;
-        tracing::info!("asked to stop: finishing what is in flight");
-    });
-    Ok(shutdown)
-}
-
-/// Logs that connections were cut, if any were.
-pub(crate) fn log_cut(cut: usize) {
-    if cut > 0 {
-        tracing::warn!(cut, "connections were cut, because they did not finish in time");
-    }
 }
 
 /// As many descriptors as the system allows: the usual soft limit is far below what a server with

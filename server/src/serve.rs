@@ -6,20 +6,23 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use windhover_core::Limits;
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::RedirectPolicy;
-use windhover_tokio::{Clock, ServeOptions, serve};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
+use crate::clock::Clock;
 use crate::data::{DataDirectory, DataError};
-use crate::forward::{self, Forwarder, QueueServers};
+use crate::forward::{self, Forwarder};
 use crate::journal::{Opened, OsDirectory};
 use crate::listen::{self, ListenError};
 use crate::queue_client::QueueClient;
+use crate::runtime::{self, Listener, Server};
 use crate::store::{Store, StoreCloser};
 use crate::tracker::Tracker;
 
@@ -36,8 +39,6 @@ pub enum ServeError {
     QueueName(BadName),
     /// The data directory cannot be used.
     Data(DataError),
-    /// There can be no client for the queue servers.
-    Forward(windhover_client::Error),
     /// The operating system refused something, or an address cannot be listened on.
     Listen(ListenError),
 }
@@ -47,7 +48,6 @@ impl fmt::Display for ServeError {
         match self {
             Self::QueueName(bad) => write!(f, "--queue-name: {bad}"),
             Self::Data(error) => error.fmt(f),
-            Self::Forward(error) => write!(f, "--queue: {error}"),
             Self::Listen(error) => error.fmt(f),
         }
     }
@@ -81,10 +81,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let seed = getrandom::u64().map_err(io::Error::other).map_err(system("read random bytes"))?;
     let app = Arc::new(App::new(store, settings(args), seed));
 
-    let runtime = listen::runtime(args.threads.map(usize::from))?;
-    let served = runtime.block_on(serve_all(args, &app, &data, clock));
-    // Connections that were cut must not outlive the journal.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    let served = serve(args, &app, data.path(), clock);
     let closed = close(closer, args.shutdown_timeout);
     served.and(closed)
 }
@@ -144,71 +141,71 @@ fn settings(args: &ServeArgs) -> Settings {
     }
 }
 
-async fn serve_all(
-    args: &ServeArgs,
-    app: &Arc<App>,
-    data: &DataDirectory,
-    clock: Clock,
-) -> Result<(), ServeError> {
-    let http = listen::bind(args.http)?;
-    let queue = listen::bind(args.queue_listen)?;
-    let addresses = (listen::address(&http)?, listen::address(&queue)?);
-    let shutdown = listen::shut_down_on_signal()?;
-    say_ready(args, data.path(), addresses);
-
+fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<(), ServeError> {
+    let mut server = Server::start(args.runtime, runtime::threads(args.threads))?;
     let number = AtomicU64::new(0);
-    let tracker = {
-        let app = app.clone();
-        serve(
-            http,
-            move |peer, now| {
-                let number = number.fetch_add(1, Ordering::Relaxed);
-                Tracker::new(app.clone(), peer.ip(), number, now)
-            },
-            options(args, clock, "http"),
-            shutdown.clone(),
-        )
-    };
-    let consumers = {
-        let app = app.clone();
-        let accept = move |_peer, now| QueueClient::new(app.clone(), now);
-        serve(queue, accept, options(args, clock, "queue"), shutdown)
-    };
-    let upkeep = tokio::spawn({
-        let app = app.clone();
-        async move {
-            let mut tick = tokio::time::interval(UPKEEP);
-            loop {
-                tick.tick().await;
-                app.metrics.upkeep();
-            }
-        }
-    });
+    let tracker = app.clone();
+    let http = server.listen(&listener(args, args.http, clock, "http"), move |peer, now| {
+        let number = number.fetch_add(1, Ordering::Relaxed);
+        Tracker::new(tracker.clone(), peer.ip(), number, now)
+    })?;
+    let consumers = app.clone();
+    let queue = server.listen(&listener(args, args.queue_listen, clock, "queue"), {
+        move |_peer, now| QueueClient::new(consumers.clone(), now)
+    })?;
+    say_ready(args, data, (http, queue));
     let forwarder = match &args.queue {
         None => None,
-        Some(servers) => Some(forward(servers, app, clock)?),
+        Some(servers) => {
+            let client = server.connect(forward::client(servers))?;
+            let started = Forwarder::start(app.clone(), client, move || clock.now());
+            Some(started.map_err(system("start the thread that forwards events"))?)
+        }
     };
-    let consumers = tokio::spawn(consumers);
-    let tracker = tracker.await;
-    let consumers = consumers.await;
-    upkeep.abort();
-    if let Some(forwarder) = forwarder {
-        // The runtime goes on meanwhile: it drives the client.
-        let _ = tokio::task::spawn_blocking(move || forwarder.stop()).await;
+    let upkeep = Upkeep::start(app.clone())?;
+    // What is on its way to the queue servers still needs the runtime.
+    let served = server.run(move || forwarder.map_or((), Forwarder::stop));
+    upkeep.end();
+    Ok(served?)
+}
+
+fn listener(args: &ServeArgs, address: SocketAddr, clock: Clock, name: &'static str) -> Listener {
+    Listener {
+        name,
+        address,
+        connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
+        shutdown_timeout: args.shutdown_timeout,
+        clock,
+        counters: Arc::default(),
     }
-    listen::log_cut(tracker.cut + consumers.map_or(0, |report| report.cut));
-    Ok(())
 }
 
-/// Begins to send events on.
-fn forward(servers: &QueueServers, app: &Arc<App>, clock: Clock) -> Result<Forwarder, ServeError> {
-    let client = windhover_tokio::connect(forward::client(servers)).map_err(ServeError::Forward)?;
-    Forwarder::start(Arc::clone(app), &client, move || clock.now())
-        .map_err(system("start the thread that forwards events"))
+/// A thread that keeps histograms small, whatever the runtime.
+struct Upkeep {
+    end: Sender<()>,
+    thread: JoinHandle<()>,
 }
 
-fn options(args: &ServeArgs, clock: Clock, listener: &'static str) -> ServeOptions {
-    listen::options(args.max_connections, args.shutdown_timeout, clock, listener)
+impl Upkeep {
+    fn start(app: Arc<App>) -> Result<Self, ServeError> {
+        let (end, ended) = mpsc::channel();
+        let keep = move || {
+            while ended.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
+                app.metrics.upkeep();
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("upkeep".to_owned())
+            .spawn(keep)
+            .map_err(system("start threads"))?;
+        Ok(Self { end, thread })
+    }
+
+    fn end(self) {
+        drop(self.end);
+        // Even if it panicked, there is nothing left to keep up.
+        let _ = self.thread.join();
+    }
 }
 
 /// Tells whoever started the server what it is and how to try it.

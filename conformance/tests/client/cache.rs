@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use windhover_client::{Client, Compression, Error, Outcome, Store, ValueError};
-use windhover_conformance::CacheServer;
+use windhover_conformance::{CacheServer, Runtime};
 use windhover_core::client::CallError;
 use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::request::EncodeError;
@@ -11,7 +11,7 @@ use windhover_tokio::connect;
 
 /// Runs a test against the real memcached, then against `windhover cache`.
 async fn on_both<F: Future<Output = ()>>(test: impl Fn(Client) -> F) {
-    for server in [CacheServer::memcached(&[]), CacheServer::windhover(&[])] {
+    for server in [CacheServer::memcached(&[]), CacheServer::windhover(Runtime::Tokio, &[])] {
         let address = server.address().to_string();
         let builder = Client::builder().server(&address).timeout(Duration::from_secs(10));
         test(connect(builder).unwrap()).await;

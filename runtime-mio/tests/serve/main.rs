@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
+#[path = "../../../core/tests/endpoints/echo.rs"]
 mod echo;
 mod embedded;
 mod ending;
 mod exchange;
 mod http;
 mod loops;
+#[path = "../../../core/tests/endpoints/one.rs"]
 mod one;
 mod server;

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
+#[path = "../../../core/tests/endpoints/echo.rs"]
 mod echo;
 mod ending;
 mod exchange;
 mod http;
+#[path = "../../../core/tests/endpoints/one.rs"]
 mod one;
 mod server;

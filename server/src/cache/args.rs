@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::seconds;
+use crate::runtime::Runtime;
 
 /// Serve a cache to memcached's clients.
 ///
@@ -70,6 +71,16 @@ pub struct CacheArgs {
         value_parser = clap::value_parser!(u16).range(1..=1024)
     )]
     pub threads: Option<u16>,
+
+    /// What connections are served on
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_RUNTIME",
+        value_enum,
+        default_value_t,
+        value_name = "RUNTIME"
+    )]
+    pub runtime: Runtime,
 
     /// How long a connection may be silent before it is closed
     #[arg(

@@ -21,8 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use windhover_core::{Limits, Now, Timeouts};
-use windhover_tokio::Counters as ConnectionCounters;
+use windhover_core::{Counters as ConnectionCounters, Limits, Now, Timeouts};
 
 pub use self::args::CacheArgs;
 pub use self::client::Client;

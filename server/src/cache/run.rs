@@ -2,14 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread::available_parallelism;
-
-use windhover_tokio::{Clock, serve};
 
 use super::{Cache, CacheArgs, Client, Settings};
+use crate::clock::Clock;
 use crate::listen::{self, ListenError};
+use crate::runtime::{self, Listener, Server};
 
 /// Serves a cache until SIGTERM or SIGINT.
 ///
@@ -17,25 +15,25 @@ use crate::listen::{self, ListenError};
 /// [`ListenError`] when it cannot start.
 pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     listen::raise_descriptor_limit();
-    let threads =
-        args.threads.map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from);
+    let threads = runtime::threads(args.threads);
     let clock = Clock::new();
+    let connections = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
     let mut cache = Cache::new(settings(args, threads), clock.now());
-    let mut options = listen::options(args.max_connections, args.shutdown_timeout, clock, "cache");
-    options.counters = Arc::clone(&cache.connections);
-    cache.settings.connections = options.connections;
+    cache.settings.connections = connections;
+    let listener = Listener {
+        name: "cache",
+        address: args.listen,
+        connections,
+        shutdown_timeout: args.shutdown_timeout,
+        clock,
+        counters: Arc::clone(&cache.connections),
+    };
     let cache = Arc::new(cache);
-    let runtime = listen::runtime(Some(threads))?;
-    let report = runtime.block_on(async {
-        let listener = listen::bind(args.listen)?;
-        let address = listen::address(&listener)?;
-        let shutdown = listen::shut_down_on_signal()?;
-        say_ready(args, address);
-        let accept = move |_peer, now| Client::new(Arc::clone(&cache), now);
-        Ok(serve(listener, accept, options, shutdown).await)
-    })?;
-    listen::log_cut(report.cut);
-    Ok(())
+    let mut server = Server::start(args.runtime, threads)?;
+    let accept = move |_peer, now| Client::new(Arc::clone(&cache), now);
+    let address = server.listen(&listener, accept)?;
+    say_ready(args, address);
+    server.run(|| ())
 }
 
 fn settings(args: &CacheArgs, threads: usize) -> Settings {

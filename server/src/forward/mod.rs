@@ -83,11 +83,12 @@ impl Forwarder {
     /// When the operating system gives no thread.
     pub fn start(
         app: Arc<App>,
-        client: &Client,
+        client: Client,
         clock: impl Fn() -> Now + Send + 'static,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let queue = client.queue(app.settings.queue_name.clone()).at_least_once();
+        drop(client);
         let mut lane = Lane {
             app,
             queue,

@@ -1,6 +1,6 @@
 //! What a listener counts, for metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What a listener has seen since it began; each counter only grows.
 #[derive(Debug, Default)]

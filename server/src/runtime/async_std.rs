@@ -1,0 +1,75 @@
+//! Serving on async-std.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use async_std::task;
+use windhover_async_std::{
+    ServeReport, Shutdown, connect, serve_on, shut_down_on_signal, start_threads,
+};
+use windhover_client::{Builder, Client, Error};
+use windhover_core::Now;
+use windhover_core::endpoint::Endpoint;
+
+use super::{Listener, log_asked};
+use crate::listen::{ListenError, address, bind};
+
+type Serving = Pin<Box<dyn Future<Output = io::Result<ServeReport>> + Send>>;
+
+pub(crate) struct Server {
+    shutdown: Shutdown,
+    serving: Vec<Serving>,
+}
+
+impl Server {
+    pub(super) fn start(threads: usize) -> Result<Self, ListenError> {
+        start_threads(threads);
+        let shutdown = Shutdown::new();
+        shut_down_on_signal(&shutdown).map_err(ListenError::system("catch signals"))?;
+        Ok(Self { shutdown, serving: Vec::new() })
+    }
+
+    pub(super) fn listen<E, F>(
+        &mut self,
+        listener: &Listener,
+        accept: F,
+    ) -> Result<SocketAddr, ListenError>
+    where
+        E: Endpoint + Send + 'static,
+        F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+    {
+        let socket = bind(listener.address)?;
+        let address = address(&socket)?;
+        let options = serve_options!(windhover_async_std, listener);
+        let spawn = |connection| drop(task::spawn(connection));
+        let serve = serve_on(spawn, socket, accept, options, self.shutdown.clone());
+        self.serving.push(Box::pin(serve));
+        Ok(address)
+    }
+
+    #[expect(clippy::unused_self, reason = "the threads are the process's")]
+    pub(super) fn connect(&self, client: Builder) -> Result<Client, Error> {
+        connect(client)
+    }
+
+    pub(super) fn run(self, finish: impl FnOnce() + Send + 'static) -> Result<usize, ListenError> {
+        let Self { shutdown, serving } = self;
+        task::block_on(async {
+            // One that fails takes the others with it.
+            let serve = |serving: Serving| {
+                let shutdown = shutdown.clone();
+                task::spawn(async move { serving.await.inspect_err(|_| shutdown.trigger()) })
+            };
+            let serving: Vec<_> = serving.into_iter().map(serve).collect();
+            shutdown.wait().await;
+            log_asked();
+            let mut cut = 0;
+            for serve in serving {
+                cut += serve.await.map_err(ListenError::system("wait for connections"))?.cut;
+            }
+            task::spawn_blocking(finish).await;
+            Ok(cut)
+        })
+    }
+}

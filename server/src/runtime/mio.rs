@@ -1,0 +1,79 @@
+//! Serving on event loops of mio.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread;
+
+use windhover_core::Now;
+use windhover_core::endpoint::Endpoint;
+use windhover_mio::{ServeReport, Shutdown, listen, serve, shut_down_on_signal};
+
+use super::{Listener, log_asked};
+use crate::listen::{ListenError, address};
+
+type Serving = Box<dyn FnOnce(&Shutdown) -> io::Result<ServeReport> + Send>;
+
+pub(crate) struct Server {
+    threads: usize,
+    shutdown: Shutdown,
+    serving: Vec<Serving>,
+}
+
+impl Server {
+    pub(super) fn start(threads: usize) -> Result<Self, ListenError> {
+        let shutdown = Shutdown::new();
+        shut_down_on_signal(&shutdown).map_err(ListenError::system("catch signals"))?;
+        Ok(Self { threads, shutdown, serving: Vec::new() })
+    }
+
+    pub(super) fn listen<E, F>(
+        &mut self,
+        listener: &Listener,
+        accept: F,
+    ) -> Result<SocketAddr, ListenError>
+    where
+        E: Endpoint + Send + 'static,
+        F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+    {
+        let address_error = |source| ListenError::Address { address: listener.address, source };
+        let sockets = listen(listener.address, self.threads).map_err(address_error)?;
+        let found = sockets.first().ok_or_else(|| address_error(io::ErrorKind::NotFound.into()))?;
+        let found = address(found)?;
+        let options = serve_options!(windhover_mio, listener);
+        self.serving.push(Box::new(move |shutdown| serve(sockets, accept, options, shutdown)));
+        Ok(found)
+    }
+
+    pub(super) fn run(self, finish: impl FnOnce() + Send + 'static) -> Result<usize, ListenError> {
+        let Self { shutdown, serving, .. } = self;
+        shutdown.wake_on_trigger(Waker::from(Arc::new(Asked)));
+        let serve = |serving: Serving| {
+            let shutdown = shutdown.clone();
+            let run = move || serving(&shutdown).inspect_err(|_| shutdown.trigger());
+            thread::Builder::new().name("listener".to_owned()).spawn(run)
+        };
+        let serving: Vec<_> = serving.into_iter().map(serve).collect();
+        if serving.iter().any(Result::is_err) {
+            shutdown.trigger();
+        }
+        let mut cut = 0;
+        for thread in serving {
+            let thread = thread.map_err(ListenError::system("start threads"))?;
+            let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+            cut += ended.map_err(ListenError::system("run an event loop"))?.cut;
+        }
+        finish();
+        Ok(cut)
+    }
+}
+
+/// Logs that the shutdown was triggered.
+struct Asked;
+
+impl Wake for Asked {
+    fn wake(self: Arc<Self>) {
+        log_asked();
+    }
+}

@@ -1,0 +1,181 @@
+//! The runtimes that connections can be served on. Nothing outside this folder knows one.
+//!
+//! Each has a file with the same three functions: start, take a listener, run. An enum chooses among
+//! those that were built in.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use windhover_client::{Builder, Client};
+use windhover_core::endpoint::Endpoint;
+use windhover_core::{Counters, Now};
+
+use crate::clock::Clock;
+use crate::listen::ListenError;
+
+#[cfg(not(any(feature = "tokio", feature = "async-std", feature = "mio")))]
+compile_error!("windhover needs one of the features `tokio`, `async-std` and `mio` to serve with");
+
+/// The options of an adapter's `serve`; they are named and mean the same in each.
+macro_rules! serve_options {
+    ($adapter:ident, $listener:expr) => {{
+        let listener: &crate::runtime::Listener = $listener;
+        let mut options = $adapter::ServeOptions::default();
+        options.connections = listener.connections;
+        options.shutdown_timeout = listener.shutdown_timeout;
+        options.clock = $adapter::Clock::since(listener.clock.epoch());
+        options.counters = std::sync::Arc::clone(&listener.counters);
+        options.on_accept_error = Some(crate::runtime::log_accept_error(listener.name));
+        options
+    }};
+}
+
+#[cfg(feature = "async-std")]
+mod async_std;
+#[cfg(feature = "mio")]
+mod mio;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+/// What connections are served on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Runtime {
+    /// tokio: threads that share the work
+    #[cfg(feature = "tokio")]
+    #[default]
+    Tokio,
+    /// async-std: the same on async-io
+    #[cfg(feature = "async-std")]
+    #[cfg_attr(not(feature = "tokio"), default)]
+    AsyncStd,
+    /// mio: event loops that share nothing; each listener has one per thread
+    #[cfg(feature = "mio")]
+    #[cfg_attr(not(any(feature = "tokio", feature = "async-std")), default)]
+    Mio,
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+/// What is listened on, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Listener {
+    /// For the log.
+    pub(crate) name: &'static str,
+    /// Port 0 takes a free one.
+    pub(crate) address: SocketAddr,
+    /// Most connections open at a time.
+    pub(crate) connections: usize,
+    /// How long requests in flight may take at shutdown.
+    pub(crate) shutdown_timeout: Duration,
+    /// Where the time comes from.
+    pub(crate) clock: Clock,
+    /// Where its connections are counted.
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// A runtime with listeners on it.
+pub(crate) enum Server {
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::Server),
+    #[cfg(feature = "async-std")]
+    AsyncStd(async_std::Server),
+    #[cfg(feature = "mio")]
+    Mio(mio::Server),
+}
+
+/// Does the same with whichever it is.
+macro_rules! whichever {
+    ($server:expr, $inner:ident => $does:expr) => {
+        match $server {
+            #[cfg(feature = "tokio")]
+            Self::Tokio($inner) => $does,
+            #[cfg(feature = "async-std")]
+            Self::AsyncStd($inner) => $does,
+            #[cfg(feature = "mio")]
+            Self::Mio($inner) => $does,
+        }
+    };
+}
+
+impl Server {
+    /// Starts so many threads for connections. From now on SIGTERM and SIGINT end no process, but
+    /// [`run`](Self::run).
+    pub(crate) fn start(runtime: Runtime, threads: usize) -> Result<Self, ListenError> {
+        tracing::info!(%runtime, threads, "connections are served by");
+        match runtime {
+            #[cfg(feature = "tokio")]
+            Runtime::Tokio => tokio::Server::start(threads).map(Self::Tokio),
+            #[cfg(feature = "async-std")]
+            Runtime::AsyncStd => async_std::Server::start(threads).map(Self::AsyncStd),
+            #[cfg(feature = "mio")]
+            Runtime::Mio => mio::Server::start(threads).map(Self::Mio),
+        }
+    }
+
+    /// Listens, and returns where; connections wait until [`run`](Self::run).
+    pub(crate) fn listen<E, F>(
+        &mut self,
+        listener: &Listener,
+        accept: F,
+    ) -> Result<SocketAddr, ListenError>
+    where
+        E: Endpoint + Send + 'static,
+        F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+    {
+        whichever!(self, server => server.listen(listener, accept))
+    }
+
+    /// Makes a client whose sockets are this runtime's.
+    pub(crate) fn connect(&self, client: Builder) -> Result<Client, ListenError> {
+        let made = match self {
+            #[cfg(feature = "tokio")]
+            Self::Tokio(server) => server.connect(client),
+            #[cfg(feature = "async-std")]
+            Self::AsyncStd(server) => server.connect(client),
+            #[cfg(feature = "mio")]
+            Self::Mio(_) => {
+                let source = io::ErrorKind::Unsupported.into();
+                let what = "forward events from mio's loops yet: choose another --runtime";
+                return Err(ListenError::System { what, source });
+            }
+        };
+        made.map_err(io::Error::other).map_err(ListenError::system("connect to the queue servers"))
+    }
+
+    /// Serves until SIGTERM or SIGINT, then until every connection has ended or was cut, then until
+    /// `finish` has returned; clients go on until then.
+    pub(crate) fn run(self, finish: impl FnOnce() + Send + 'static) -> Result<(), ListenError> {
+        let cut = whichever!(self, server => server.run(finish))?;
+        if cut > 0 {
+            tracing::warn!(cut, "connections were cut, because they did not finish in time");
+        }
+        Ok(())
+    }
+}
+
+/// So many threads, or one per processor.
+pub(crate) fn threads(given: Option<u16>) -> usize {
+    given.map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from)
+}
+
+fn log_accept_error(listener: &'static str) -> Arc<dyn Fn(&io::Error) + Send + Sync> {
+    Arc::new(move |error| {
+        tracing::warn!(%error, listener, "a connection could not be accepted; trying again");
+    })
+}
+
+fn log_asked() {
+    tracing::info!("asked to stop: finishing what is in flight");
+}

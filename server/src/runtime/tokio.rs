@@ -1,0 +1,87 @@
+//! Serving on tokio.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use windhover_client::{Builder as ClientBuilder, Client, Error};
+use windhover_core::Now;
+use windhover_core::endpoint::Endpoint;
+use windhover_tokio::{ServeReport, Shutdown, connect, serve, shut_down_on_signal};
+
+use super::{Listener, log_asked};
+use crate::listen::{ListenError, address, bind};
+
+/// How long threads have to end; only one that is blocked takes longer.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(crate) struct Server {
+    runtime: Runtime,
+    shutdown: Shutdown,
+    serving: Vec<Pin<Box<dyn Future<Output = ServeReport> + Send>>>,
+}
+
+impl Server {
+    pub(super) fn start(threads: usize) -> Result<Self, ListenError> {
+        // With one thread, nothing is ever handed from thread to thread.
+        let mut builder = match threads {
+            1 => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
+        let runtime = builder
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .map_err(ListenError::system("start threads"))?;
+        let shutdown = Shutdown::new();
+        let entered = runtime.enter();
+        shut_down_on_signal(&shutdown).map_err(ListenError::system("catch signals"))?;
+        drop(entered);
+        Ok(Self { runtime, shutdown, serving: Vec::new() })
+    }
+
+    pub(super) fn listen<E, F>(
+        &mut self,
+        listener: &Listener,
+        accept: F,
+    ) -> Result<SocketAddr, ListenError>
+    where
+        E: Endpoint + Send + 'static,
+        F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+    {
+        let socket = bind(listener.address)?;
+        let address = address(&socket)?;
+        let _entered = self.runtime.enter();
+        let socket =
+            TcpListener::from_std(socket).map_err(ListenError::system("wait for connections"))?;
+        let options = serve_options!(windhover_tokio, listener);
+        self.serving.push(Box::pin(serve(socket, accept, options, self.shutdown.clone())));
+        Ok(address)
+    }
+
+    pub(super) fn connect(&self, client: ClientBuilder) -> Result<Client, Error> {
+        let _entered = self.runtime.enter();
+        connect(client)
+    }
+
+    pub(super) fn run(self, finish: impl FnOnce() + Send + 'static) -> Result<usize, ListenError> {
+        let Self { runtime, shutdown, serving } = self;
+        let cut: io::Result<_> = runtime.block_on(async {
+            let serving: Vec<_> = serving.into_iter().map(tokio::spawn).collect();
+            shutdown.wait().await;
+            log_asked();
+            let mut cut = 0;
+            for serve in serving {
+                cut += serve.await?.cut;
+            }
+            tokio::task::spawn_blocking(finish).await?;
+            Ok(cut)
+        });
+        // Connections that were cut must not outlive what they work on.
+        runtime.shutdown_timeout(END_TIMEOUT);
+        cut.map_err(ListenError::system("keep a listener running"))
+    }
+}
