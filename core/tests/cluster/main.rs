@@ -1,0 +1,11 @@
+//! Many servers as one, example by example. Time is simulated.
+
+// Helpers of tests may panic too; clippy.toml knows tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod choosing;
+mod client;
+mod failing;
+mod health;
+mod hedging;
+mod leases;
