@@ -98,3 +98,18 @@ fn an_idle_client_is_closed_at_once() {
     client.settle();
     assert_eq!(client.idle_until, None);
 }
+
+#[test]
+fn aborting_ends_every_call_with_what_is_known_of_it() {
+    let mut client = Client::new(ClusterOptions::default(), &["a", "b"]);
+    let (key_a, key_b) = (client.key_of("a"), client.key_of("b"));
+    let sent = client.submit(Call::read(get(&key_a)), ms(1000));
+    let a = client.accept("a");
+    let waiting = client.submit(Call::read(get(&key_b)), ms(1000));
+    client.cluster.abort(client.now);
+    client.settle();
+    assert!(!client.outcome(sent).unwrap_err().had_no_effect());
+    assert!(client.outcome(waiting).unwrap_err().had_no_effect());
+    assert!(client.closed.contains(&a));
+    assert_eq!((client.idle_until, client.pending.len()), (None, 0));
+}

@@ -21,6 +21,17 @@ pub(crate) struct Summary {
     pub(crate) unknown: usize,
 }
 
+impl Summary {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            answered: self.answered + other.answered,
+            without_effect: self.without_effect + other.without_effect,
+            unknown: self.unknown + other.unknown,
+        }
+    }
+}
+
 impl World {
     /// The whole run.
     pub(crate) fn run(&mut self) -> Result<Summary, String> {
@@ -29,9 +40,15 @@ impl World {
         self.network.at(START, Event::Act);
         self.network.at(START, Event::Break);
         self.run_until(storm)?;
-        self.recover()?;
-        self.come_to_rest()?;
-        self.shut_down()?;
+        match self.dice.below(20) {
+            0 => self.abort()?,
+            1 => self.leave()?,
+            _ => {
+                self.recover()?;
+                self.come_to_rest()?;
+                self.shut_down()?;
+            }
+        }
         let mut summary = Summary { calls: self.over.len(), ..Summary::default() };
         let mut taken = 0;
         for (record, ended) in &self.over {
@@ -162,6 +179,39 @@ impl World {
         self.network.at(next, Event::Break);
     }
 
+    /// It ends in the middle of it all. The servers may still carry out what has left.
+    fn abort(&mut self) -> Verdict {
+        self.network.stop_acts();
+        self.note(|| "the client aborts".into());
+        self.cluster.abort(self.now);
+        self.settle()?;
+        if !self.is_closed() || !self.calls.is_empty() || !self.network.sockets.is_empty() {
+            return Err("it does not abort".into());
+        }
+        for host in 0..self.hosts.len() {
+            self.turn(host, Mode::Up);
+        }
+        self.run_until(self.now + ms(1000))
+    }
+
+    /// It shuts down in the middle of it all: with the last deadline it is closed.
+    fn leave(&mut self) -> Verdict {
+        let last = self.calls.values().map(|record| record.deadline).max();
+        self.note(|| "the client shuts down".into());
+        self.cluster.shut_down();
+        self.settle()?;
+        self.network.stop_callers();
+        self.run_until(last.unwrap_or(self.now).max(self.now))?;
+        if !self.is_closed() || !self.calls.is_empty() || !self.network.sockets.is_empty() {
+            return Err("it does not shut down in time".into());
+        }
+        self.network.stop_acts();
+        for host in 0..self.hosts.len() {
+            self.turn(host, Mode::Up);
+        }
+        self.run_until(self.now + ms(1000))
+    }
+
     /// Everything is well again: every server is asked again, and answers.
     fn recover(&mut self) -> Verdict {
         self.network.stop_acts();
@@ -178,7 +228,7 @@ impl World {
             self.cluster.abandon_lease(lease);
         }
         let began = self.now;
-        for _ in 0..25 {
+        for _ in 0..20 {
             let ids: Vec<_> = self.cluster.servers().map(|(id, _)| id).collect();
             for id in ids {
                 let drawn = self.load.version(id);
@@ -189,7 +239,7 @@ impl World {
                 self.submit(drawn, ms(200), None);
             }
             self.settle()?;
-            self.run_until(self.now + ms(100))?;
+            self.run_until(self.now + ms(125))?;
             while let Some(Held { lease, .. }) = self.leases.pop() {
                 self.cluster.abandon_lease(lease);
             }
@@ -223,6 +273,12 @@ impl World {
             }
         }
         for it in self.cluster.statistics() {
+            let counted = it.counters;
+            let ends = counted.answered + counted.refused + counted.timed_out + counted.broken;
+            if ends > counted.sent || counted.latency.count() != counted.answered + counted.refused
+            {
+                return Err(format!("more calls ended than were sent: {it:?}"));
+            }
             // Where there are credentials, a warm connection may just be let in.
             let in_flight = it.in_flight > 0 && self.cluster.options().credentials.is_none();
             if in_flight || it.waiting > 0 {

@@ -119,6 +119,11 @@ impl Network {
         self.events.insert((at, self.sequence), event);
     }
 
+    /// Callers do nothing more.
+    pub(crate) fn stop_callers(&mut self) {
+        self.events.retain(|_, it| !matches!(it, Event::Act));
+    }
+
     /// Callers and misfortune have had their time.
     pub(crate) fn stop_acts(&mut self) {
         self.events.retain(|_, it| !matches!(it, Event::Act | Event::Break | Event::Heal { .. }));

@@ -248,7 +248,7 @@ impl Cluster {
             match self.links.get(at).map(|link| &link.state) {
                 Some(State::Open(_)) => self.broke(connection),
                 Some(State::Connecting { .. }) => {
-                    self.outputs.push_back(ClusterOutput::Close { connection });
+                    self.tell_close(at);
                     self.link_refused(at, ConnectFailure::Other, now);
                 }
                 None => {}
