@@ -83,9 +83,13 @@ impl Call {
         Self { failover: true, refusal_moves_on: true, ..call }
     }
 
-    /// A read of a queue on a connection of its own, which is leased while an item is open.
+    /// A read of a queue on a connection of its own, which is leased while an item is open. One that
+    /// opens its item is sent again whatever became of it: without an answer its connection is
+    /// closed, and the server puts back what it had set aside.
     pub fn reserve(prepared: Prepared) -> Self {
-        let call = Self::new(prepared, Target::Any, Repeat::WithoutEffect);
+        let opens = prepared.expected().opens;
+        let repeat = if opens { Repeat::AtLeastOnce } else { Repeat::WithoutEffect };
+        let call = Self::new(prepared, Target::Any, repeat);
         Self { failover: true, exclusive: true, ..call }
     }
 

@@ -71,20 +71,12 @@ impl Health {
         }
     }
 
-    /// A call was answered; whether that brings the server back into use.
-    pub(super) fn succeeded(&mut self) -> bool {
-        self.failures = 0;
-        match self.state {
-            ServerState::Healthy => {
-                self.strikes = 0;
-                false
-            }
-            // An answer to a call from before the ejection says little of now: the probe decides.
-            ServerState::Ejected => false,
-            ServerState::Probing => {
-                self.state = ServerState::Healthy;
-                true
-            }
+    /// A call was answered. While the server is out of use that says little, since the call may be
+    /// from before: the probe decides.
+    pub(super) fn succeeded(&mut self) {
+        if self.is_healthy() {
+            self.failures = 0;
+            self.strikes = 0;
         }
     }
 
@@ -97,21 +89,42 @@ impl Health {
         now: Instant,
         random: &mut Random,
     ) -> bool {
-        match self.state {
-            ServerState::Healthy => {
-                self.failures = self.failures.saturating_add(1);
-                if self.failures < options.failures.max(1) || (is_last && options.keep_last) {
-                    return false;
-                }
-            }
-            ServerState::Probing => {}
-            ServerState::Ejected => return false,
+        if !self.is_healthy() {
+            return false;
         }
-        let was_healthy = self.is_healthy();
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < options.failures.max(1) || (is_last && options.keep_last) {
+            return false;
+        }
+        self.eject(options, now, random);
+        true
+    }
+
+    /// The probe was answered; whether that brings the server back into use.
+    pub(super) fn probe_succeeded(&mut self) -> bool {
+        let restored = self.state == ServerState::Probing;
+        if restored {
+            self.failures = 0;
+            self.state = ServerState::Healthy;
+        }
+        restored
+    }
+
+    pub(super) fn probe_failed(
+        &mut self,
+        options: &HealthOptions,
+        now: Instant,
+        random: &mut Random,
+    ) {
+        if self.state == ServerState::Probing {
+            self.eject(options, now, random);
+        }
+    }
+
+    fn eject(&mut self, options: &HealthOptions, now: Instant, random: &mut Random) {
         self.strikes = self.strikes.saturating_add(1);
         self.state = ServerState::Ejected;
         self.until = now + options.backoff.draw(self.strikes, random);
-        was_healthy
     }
 }
 
@@ -132,17 +145,22 @@ mod tests {
         let options = HealthOptions::default();
         let mut health = Health::new(NOW);
         assert_eq!([0, 0].map(|_| fail(&mut health, &options, false)), [false; 2]);
-        assert!(!health.succeeded());
+        health.succeeded();
         assert_eq!([0, 0, 0].map(|_| fail(&mut health, &options, false)), [false, false, true]);
         assert_eq!(health.state(), ServerState::Ejected);
         let due = health.probe_at().unwrap();
         assert!(due > NOW && due < NOW + options.backoff.first);
-        assert!(!health.succeeded(), "a late answer is no probe");
+        health.succeeded();
+        assert_eq!(health.state(), ServerState::Ejected, "a late answer is no probe");
         health.begin_probe();
-        assert!(!fail(&mut health, &options, false), "it was out before");
+        health.succeeded();
+        assert!(!fail(&mut health, &options, false));
+        assert_eq!(health.state(), ServerState::Probing, "calls from before do not end a probe");
+        health.probe_failed(&options, NOW, &mut Random::new(1));
         assert_eq!(health.state(), ServerState::Ejected);
         health.begin_probe();
-        assert!(health.succeeded());
+        assert!(health.probe_succeeded());
+        assert!(!health.probe_succeeded(), "once");
         assert!(health.is_healthy());
         // It has not shown yet that it stays: the next ejection is longer.
         assert_eq!(health.strikes, 2);

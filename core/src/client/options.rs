@@ -73,11 +73,14 @@ pub struct ClusterOptions {
     pub timeouts: ClientTimeouts,
     /// How long a connection may take to be made, credentials included.
     pub connect_timeout: Duration,
-    /// How long one server is waited for before the next one is tried, where the call may go to
-    /// another; never longer than the call's own deadline.
+    /// How long one server is waited for before the next one is tried, where there is one that the
+    /// call may go to: while it waits for a connection, and for its answer where it may be done
+    /// twice ([`Repeat::AtLeastOnce`](super::Repeat::AtLeastOnce)). What a request itself lets the
+    /// server wait (kestrel's `t=`) is added to the latter. Never longer than the call's own
+    /// deadline.
     pub attempt_timeout: Duration,
     /// A call that ran into its deadline counts against the server's health when it waited at least
-    /// this long and not a byte came meanwhile: one caller's impatience is no sign of a fault.
+    /// this long for its answer and not a byte came meanwhile: one caller's impatience is no sign of a fault.
     pub slow: Duration,
     /// How a key finds its server.
     pub choice: Choice,
@@ -85,7 +88,8 @@ pub struct ClusterOptions {
     pub rotation: Rotation,
     /// When a server is taken out of use.
     pub health: HealthOptions,
-    /// So many times a call is sent at most, the first time included.
+    /// So many times a call is sent at most, the first time included. Servers that do not take it
+    /// (they cannot be connected to, say) do not count: each of them is tried once.
     pub attempts: u32,
     /// How many calls may be sent again.
     pub retries: RetryLimit,
@@ -98,7 +102,8 @@ pub struct ClusterOptions {
     pub warm: usize,
     /// So many connections to each server may be in exclusive use: leases and reads that wait.
     pub exclusive: usize,
-    /// A connection is replaced when it is this old, or up to a tenth younger. `None` keeps it.
+    /// A connection is replaced when it is this old, or up to a tenth younger: it serves until the
+    /// new one is there. One that was never used is closed. `None` keeps them.
     pub max_age: Option<Duration>,
     /// So many calls may be under way at a time.
     pub waiting: usize,

@@ -1,7 +1,7 @@
 //! The servers of a cluster, and which of them a call goes to.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::cluster::AttemptId;
@@ -57,8 +57,8 @@ pub(super) struct Entry {
     pub(super) health: Health,
     /// Its connections, by their place among all.
     pub(super) links: Vec<usize>,
-    /// What waits for a shared connection.
-    pub(super) waiting: VecDeque<AttemptId>,
+    /// What waits for a shared connection, in its order.
+    pub(super) waiting: BTreeMap<u64, AttemptId>,
     pub(super) counters: ServerCounters,
     /// No connection is made before, after one could not be.
     pub(super) connect_at: Option<Instant>,
@@ -146,7 +146,7 @@ impl Servers {
                 server: server.clone(),
                 health: Health::new(now),
                 links: Vec::new(),
-                waiting: VecDeque::new(),
+                waiting: BTreeMap::new(),
                 counters: ServerCounters::default(),
                 connect_at: None,
                 connect_failures: 0,
@@ -170,7 +170,9 @@ impl Servers {
 
     /// Whether no server but this one is in use.
     pub(super) fn is_last(&self, id: ServerId) -> bool {
-        !self.entries.iter().any(|entry| entry.id != id && entry.health.is_healthy())
+        let another =
+            |entry: &Entry| entry.id != id && entry.server.weight > 0 && entry.health.is_healthy();
+        !self.entries.iter().any(another)
     }
 
     /// The owner of a key, whatever its health.
@@ -196,17 +198,22 @@ impl Servers {
         wanted: impl Fn(&Entry) -> bool,
     ) -> Option<ServerId> {
         let count = self.entries.len();
-        let start = match self.rotation {
-            Rotation::InTurn => self.turn,
+        let takes = |at: usize| {
+            self.entries.get(at).is_some_and(|entry| entry.server.weight > 0 && wanted(entry))
+        };
+        let at = match self.rotation {
+            Rotation::InTurn => {
+                let turn = self.turn;
+                (0..count).map(|step| (turn + step) % count).find(|&at| takes(at))?
+            }
+            // Among those that are wanted: the neighbour of one that is not gets no double share.
             Rotation::Random => {
-                let bound = u64::try_from(count).unwrap_or(u64::MAX);
-                usize::try_from(random.below(bound)).unwrap_or_default()
+                let wanted = (0..count).filter(|&at| takes(at)).count();
+                let bound = u64::try_from(wanted).unwrap_or(u64::MAX);
+                let drawn = usize::try_from(random.below(bound)).unwrap_or_default();
+                (0..count).filter(|&at| takes(at)).nth(drawn)?
             }
         };
-        let order = (0..count).map(|step| (start + step) % count.max(1));
-        let at = order.clone().find(|&at| {
-            self.entries.get(at).is_some_and(|entry| entry.server.weight > 0 && wanted(entry))
-        })?;
         self.turn = at + 1;
         self.entries.get(at).map(|entry| entry.id)
     }

@@ -59,12 +59,12 @@ pub(in crate::client) struct AttemptId {
 /// Where an attempt has come to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum On {
-    /// It waits for a shared connection.
-    Waiting,
+    /// It waits for a shared connection; its number in the line.
+    Waiting(u64),
     /// A connection of its own is being made.
     Connecting(ConnectionId),
-    /// It was given to a connection.
-    Sent(ConnectionId, Ticket),
+    /// It was given to a connection, at that instant.
+    Sent(ConnectionId, Ticket, Instant),
 }
 
 #[derive(Debug)]
@@ -73,8 +73,29 @@ pub(super) struct Attempt {
     pub(super) server: ServerId,
     pub(super) on: On,
     pub(super) since: Instant,
+    /// So long it waits for a connection.
+    pub(super) patience: Instant,
+    /// So long it waits for its answer.
     pub(super) deadline: Instant,
     pub(super) collector: Collector,
+}
+
+/// How a call may go on after an attempt that failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Next {
+    /// Whether it may go on at all.
+    pub(super) allowed: bool,
+    /// Whether it may go to a server that was tried before.
+    pub(super) again: Again,
+    /// Whether that is a retry, which the budget has to allow.
+    pub(super) costs: bool,
+}
+
+/// Whether a server that was tried before may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    No,
+    Yes,
 }
 
 /// A call under way.
@@ -85,6 +106,11 @@ pub(super) struct Active {
     pub(super) deadline: Instant,
     /// How many attempts were begun.
     pub(super) begun: u32,
+    /// How many of them count against [`ClusterOptions::attempts`]: not those that no connection
+    /// took.
+    ///
+    /// [`ClusterOptions::attempts`]: crate::client::ClusterOptions::attempts
+    pub(super) counted: u32,
     slots: [Option<Attempt>; 2],
     /// Servers that were tried.
     pub(super) tried: Vec<ServerId>,
@@ -92,6 +118,10 @@ pub(super) struct Active {
     pub(super) error: Option<CallError>,
     /// The answer, unless another attempt brings a better one.
     pub(super) fallback: Option<Answer>,
+    /// How it goes on once nothing of it is under way.
+    pub(super) next: Option<Next>,
+    /// When it is sent to a second server.
+    pub(super) hedge_at: Option<Instant>,
 }
 
 impl Active {
@@ -101,10 +131,13 @@ impl Active {
             call,
             deadline,
             begun: 0,
+            counted: 0,
             slots: [None, None],
             tried: Vec::new(),
             error: None,
             fallback: None,
+            next: None,
+            hedge_at: None,
         }
     }
 
@@ -116,8 +149,10 @@ impl Active {
         }
     }
 
-    pub(super) fn attempts(&mut self) -> impl Iterator<Item = Attempt> {
-        self.slots.iter_mut().filter_map(Option::take)
+    /// Takes out what is under way.
+    pub(super) fn take_attempts(&mut self) -> [(Slot, Option<Attempt>); 2] {
+        let [first, hedge] = &mut self.slots;
+        [(Slot::First, first.take()), (Slot::Hedge, hedge.take())]
     }
 
     pub(super) fn is_under_way(&self) -> bool {

@@ -1,27 +1,17 @@
 //! Which server and which connection an attempt goes to.
 
-use alloc::vec::Vec;
+use slab::Slab;
 
-use super::attempt::{Active, Attempt, AttemptId, CallId, On, Slot};
-use super::link::{Link, Role, State};
-use super::{Cluster, Timer};
+use super::Cluster;
+use super::attempt::{Active, Again, Attempt, AttemptId, CallId, On, Slot};
+use super::link::{Link, Purpose, Role, State};
+use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Collector;
-use crate::client::call::{Call, Target};
+use crate::client::call::{Repeat, Target};
 use crate::client::error::{CallError, NotSent};
-use crate::client::health::ServerState;
 use crate::client::servers::{Entry, ServerId};
-use crate::memcache::SendError;
-use crate::memcache::request::Prepared;
-
-use super::link::Purpose;
-
-/// Whether a server that was tried before may be tried again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
-    No,
-    Yes,
-}
+use crate::memcache::{End, SendError};
 
 impl Cluster {
     pub(super) fn call(&mut self, id: CallId) -> Option<&mut Active> {
@@ -37,18 +27,23 @@ impl Cluster {
             let error = CallError::NotSent { server: None, why: NotSent::Deadline };
             return self.complete(id, Err(error), None);
         }
-        let hedged = active.call.hedged;
-        self.try_next(id, Slot::First, Again::Yes, now);
+        // What is bound to one server cannot be asked of another.
+        let hedged = active.call.hedged && matches!(active.call.target, Target::Key | Target::Any);
         if let (true, Some(hedge)) = (hedged, self.options.hedge) {
-            self.set_timer(now + hedge, Timer::Hedge(id));
+            let at = now + hedge;
+            self.timers.set(at, Timer::Hedge(id));
+            if let Some(active) = self.call(id) {
+                active.hedge_at = Some(at);
+            }
         }
+        self.try_next(id, Again::Yes, now);
     }
 
     /// Begins an attempt with the next server that the call may go to; ends the call where there is
     /// none and nothing else is under way.
-    pub(super) fn try_next(&mut self, id: CallId, slot: Slot, again: Again, now: Instant) {
-        match self.choose(id, again, now) {
-            Ok(Chosen::Server(server)) => self.place(id, slot, server, now),
+    pub(super) fn try_next(&mut self, id: CallId, again: Again, now: Instant) {
+        match self.choose(id, Slot::First, again, now) {
+            Ok(Chosen::Server(server)) => self.place(id, Slot::First, server, now),
             Ok(Chosen::Lease(at)) => self.place_on_lease(id, at, now),
             Err((server, why)) => {
                 let Some(active) = self.call(id) else {
@@ -69,48 +64,31 @@ impl Cluster {
     fn choose(
         &mut self,
         id: CallId,
+        slot: Slot,
         again: Again,
         now: Instant,
     ) -> Result<Chosen, (Option<ServerId>, NotSent)> {
-        let Some(active) = self.call(id) else {
-            return Err((None, NotSent::NoServer));
-        };
-        let (target, failover) = (active.call.target, active.call.failover);
-        let tried = core::mem::take(&mut active.tried);
-        let key = active.call.prepared.clone();
-        let chosen = self.choose_among(target, failover, again, &tried, &key, now);
-        if let Some(active) = self.call(id) {
-            active.tried = tried;
-        }
-        chosen
-    }
-
-    fn choose_among(
-        &mut self,
-        target: Target,
-        failover: bool,
-        again: Again,
-        tried: &[ServerId],
-        prepared: &Prepared,
-        now: Instant,
-    ) -> Result<Chosen, (Option<ServerId>, NotSent)> {
-        let untried = |entry: &Entry| is_usable(entry, now) && !tried.contains(&entry.id);
-        let usable = |entry: &Entry| is_usable(entry, now);
-        let found = match target {
+        let active = self.calls.get(id.at()).filter(|active| active.sequence == id.sequence());
+        let active = active.ok_or((None, NotSent::NoServer))?;
+        let (call, tried) = (&active.call, &active.tried);
+        let links = &self.links;
+        let usable = |entry: &Entry| is_usable(links, entry, now);
+        let untried = |entry: &Entry| usable(entry) && !tried.contains(&entry.id);
+        let found = match call.target {
             Target::Lease(lease) => {
-                let at = self.link_at(lease.connection()).ok_or((None, NotSent::LeaseLost))?;
+                let at = self.leased_link(lease).ok_or((None, NotSent::LeaseLost))?;
                 return Ok(Chosen::Lease(at));
             }
             Target::Server(server) => Some(server),
-            Target::Key if failover => {
-                let key = prepared.key();
+            Target::Key if call.failover || slot == Slot::Hedge => {
+                let key = call.prepared.key();
                 let first = self.servers.owners(key, untried);
                 match again {
                     Again::Yes => first.or_else(|| self.servers.owners(key, usable)),
                     Again::No => first,
                 }
             }
-            Target::Key => self.servers.owner(prepared.key()),
+            Target::Key => self.servers.owner(call.prepared.key()),
             Target::Any => {
                 let first = self.servers.next(&mut self.random, untried);
                 match again {
@@ -126,62 +104,70 @@ impl Cluster {
         };
         let server = found.ok_or((None, none))?;
         let entry = self.servers.get(server).ok_or((None, NotSent::NoServer))?;
-        if !is_usable(entry, now) {
-            return Err((Some(server), NotSent::Ejected));
-        }
-        if again == Again::No && tried.contains(&server) {
+        if !usable(entry) || (again == Again::No && tried.contains(&server)) {
             return Err((Some(server), NotSent::Ejected));
         }
         Ok(Chosen::Server(server))
     }
 
-    /// Notes a new attempt at a call: how it is named, what it sends, until when.
+    /// Notes a new attempt at a call.
     fn new_attempt(
         &mut self,
         id: CallId,
         slot: Slot,
         server: ServerId,
         now: Instant,
-    ) -> Option<(AttemptId, Call, Instant)> {
-        let attempt_timeout = self.options.attempt_timeout;
-        let attempts = self.options.attempts;
-        let others = self.servers.iter().filter(|entry| is_usable(entry, now)).count() > 1;
-        let active = self.call(id)?;
+    ) -> Option<AttemptId> {
+        let active = self.calls.get_mut(id.at()).filter(|it| it.sequence == id.sequence())?;
         active.begun += 1;
+        active.counted += 1;
         if !active.tried.contains(&server) {
             active.tried.push(server);
         }
-        let call = active.call.clone();
-        let may_move = call.failover && others && active.begun < attempts;
-        let wait = call.prepared.expected().wait;
-        let deadline = if may_move {
-            active.deadline.min(now + attempt_timeout + wait)
-        } else {
-            active.deadline
+        let (call, links, tried) = (&active.call, &self.links, &active.tried);
+        let has_another = call.failover
+            && active.counted < self.options.attempts
+            && self.servers.iter().any(|entry| {
+                entry.server.weight > 0
+                    && !tried.contains(&entry.id)
+                    && is_usable(links, entry, now)
+            });
+        // To wait less than the call itself does makes sense only where it may then go elsewhere.
+        let within = |allowed: bool, wait| {
+            if has_another && allowed {
+                active.deadline.min(now + self.options.attempt_timeout + wait)
+            } else {
+                active.deadline
+            }
         };
+        let expected = call.prepared.expected();
         let number = active.begun;
         let attempt = Attempt {
             number,
             server,
-            on: On::Waiting,
+            on: On::Waiting(0),
             since: now,
-            deadline,
-            collector: Collector::new(call.prepared.expected().batch.is_some()),
+            patience: within(call.repeat != Repeat::Never, core::time::Duration::ZERO),
+            deadline: within(call.repeat == Repeat::AtLeastOnce, expected.wait),
+            collector: Collector::new(expected.batch.is_some()),
         };
         *active.attempt(slot) = Some(attempt);
         if let Some(entry) = self.servers.get_mut(server) {
             entry.counters.hedges += u64::from(slot == Slot::Hedge);
             entry.counters.retries += u64::from(slot == Slot::First && number > 1);
         }
-        Some((AttemptId { call: id, slot, number }, call, deadline))
+        Some(AttemptId { call: id, slot, number })
     }
 
     fn place(&mut self, id: CallId, slot: Slot, server: ServerId, now: Instant) {
-        let Some((attempt, call, deadline)) = self.new_attempt(id, slot, server, now) else {
+        let Some(attempt) = self.new_attempt(id, slot, server, now) else {
             return;
         };
-        if call.exclusive {
-            return self.place_exclusive(attempt, server, deadline, now);
+        // An item that is set aside belongs to a connection: it cannot be shared.
+        let alone =
+            self.call(id).is_some_and(|it| it.call.exclusive || it.call.prepared.expected().opens);
+        if alone {
+            return self.place_exclusive(attempt, server, now);
         }
         let best = self.best_link(server);
         if let Some((at, in_flight)) = best {
@@ -195,47 +181,64 @@ impl Cluster {
         if self.shared_links(server) < self.options.connections.max(1) {
             self.open_link(server, Role::Shared, now);
         }
+        self.sequence += 1;
+        let place = self.sequence;
         if let Some(entry) = self.servers.get_mut(server) {
-            entry.waiting.push_back(attempt);
+            entry.waiting.insert(place, attempt);
         }
-        self.set_timer(deadline, Timer::Attempt(attempt));
+        self.wait_on(attempt, On::Waiting(place));
     }
 
-    fn place_exclusive(
-        &mut self,
-        attempt: AttemptId,
-        server: ServerId,
-        deadline: Instant,
-        now: Instant,
-    ) {
-        let links: Vec<usize> =
-            self.servers.get(server).map(|entry| entry.links.clone()).unwrap_or_default();
-        let role = |at: usize| self.links.get(at).map(|link| link.role);
-        let spare = links.iter().copied().find(|&at| {
-            role(at) == Some(Role::Spare) && self.links.get(at).is_some_and(Link::takes_calls)
-        });
+    /// An attempt waits for a connection, for so long.
+    fn wait_on(&mut self, attempt: AttemptId, on: On) {
+        if let Some(placed) = self.attempt_mut(attempt) {
+            placed.on = on;
+            let patience = placed.patience;
+            self.timers.set(patience, Timer::Attempt(attempt));
+        }
+    }
+
+    fn place_exclusive(&mut self, attempt: AttemptId, server: ServerId, now: Instant) {
+        let links = self.servers.get(server).map_or(&[][..], |entry| &entry.links);
+        let mut in_use = 0;
+        let (mut spare, mut coming) = (None, None);
+        for &at in links {
+            let Some(link) = self.links.get(at) else {
+                continue;
+            };
+            in_use += usize::from(link.role.is_exclusive());
+            if link.role == Role::Spare && link.takes_calls() {
+                spare = Some(at);
+            } else if link.role == Role::Spare && link.is_coming() {
+                coming = Some(at);
+            }
+        }
         if let Some(at) = spare {
             if let Some(link) = self.links.get_mut(at) {
                 link.role = Role::Exclusive(attempt);
             }
             return self.send(at, attempt, now);
         }
-        let in_use = links.iter().filter(|&&at| role(at).is_some_and(Role::is_exclusive)).count();
+        // One that a call has asked for that is over meanwhile.
+        if let Some(at) = coming
+            && let Some(connection) = self.connection_id(at)
+            && let Some(link) = self.links.get_mut(at)
+        {
+            link.role = Role::Exclusive(attempt);
+            return self.wait_on(attempt, On::Connecting(connection));
+        }
         if in_use >= self.options.exclusive {
             return self.not_sent(attempt, server, NotSent::Overloaded, now);
         }
         let connection = self.open_link(server, Role::Exclusive(attempt), now);
-        if let Some(placed) = self.attempt_mut(attempt) {
-            placed.on = On::Connecting(connection);
-        }
-        self.set_timer(deadline, Timer::Attempt(attempt));
+        self.wait_on(attempt, On::Connecting(connection));
     }
 
     fn place_on_lease(&mut self, id: CallId, at: usize, now: Instant) {
         let Some(server) = self.links.get(at).map(|link| link.server) else {
             return;
         };
-        if let Some((attempt, ..)) = self.new_attempt(id, Slot::First, server, now) {
+        if let Some(attempt) = self.new_attempt(id, Slot::First, server, now) {
             self.send(at, attempt, now);
         }
     }
@@ -261,40 +264,50 @@ impl Cluster {
     }
 
     fn send(&mut self, at: usize, attempt: AttemptId, now: Instant) {
-        let Some(active) = self.call(attempt.call) else {
+        let connection = self.connection_id(at);
+        let call = attempt.call;
+        let active = self.calls.get_mut(call.at()).filter(|it| it.sequence == call.sequence());
+        let Some(active) = active else {
             return;
         };
-        let prepared = active.call.prepared.clone();
-        let Some(placed) = active.attempt(attempt.slot) else {
+        let Some((server, deadline)) =
+            active.attempt(attempt.slot).as_ref().map(|placed| (placed.server, placed.deadline))
+        else {
             return;
         };
-        let (server, deadline) = (placed.server, placed.deadline);
-        let Some(connection) = self.connection_id(at) else {
-            return self.not_sent(attempt, server, NotSent::LeaseLost, now);
+        let (Some(connection), Some(link)) = (connection, self.links.get_mut(at)) else {
+            return;
         };
-        let sent = match self.links.get_mut(at).map(|link| &mut link.state) {
-            Some(State::Open(open)) => open.send(&prepared, deadline),
-            _ => Err(SendError::Ended),
+        let sent = match &mut link.state {
+            State::Open(open) => {
+                let sent = open.send(&active.call.prepared, deadline);
+                sent.map_err(|error| match error {
+                    SendError::Full => NotSent::Overloaded,
+                    SendError::OtherDialect => NotSent::OtherDialect,
+                    SendError::Ended => NotSent::Connection(open.end().unwrap_or(End::EndOfStream)),
+                })
+            }
+            State::Connecting { .. } => Err(NotSent::Overloaded),
         };
         match sent {
             Ok(ticket) => {
-                if let Some(link) = self.links.get_mut(at) {
-                    link.tickets.push_back((ticket, Purpose::Attempt(attempt)));
-                }
-                if let Some(placed) = self.attempt_mut(attempt) {
-                    placed.on = On::Sent(connection, ticket);
+                link.tickets.push_back((ticket, Purpose::Attempt(attempt)));
+                if let Some(placed) = active.attempt(attempt.slot) {
+                    let waited =
+                        core::mem::replace(&mut placed.on, On::Sent(connection, ticket, now));
+                    if !matches!(waited, On::Sent(..)) {
+                        self.timers.unset(placed.patience, Timer::Attempt(attempt));
+                    }
                 }
                 if let Some(entry) = self.servers.get_mut(server) {
                     entry.counters.sent += 1;
                 }
                 self.mark(at);
             }
-            Err(error) => {
-                let why = match error {
-                    SendError::Full => NotSent::Overloaded,
-                    SendError::OtherDialect => NotSent::OtherDialect,
-                    SendError::Ended => NotSent::LeaseLost,
-                };
+            Err(why) => {
+                if self.links.get(at).is_some_and(|it| it.role == Role::Exclusive(attempt)) {
+                    self.return_link(at, now);
+                }
                 self.not_sent(attempt, server, why, now);
             }
         }
@@ -302,31 +315,19 @@ impl Cluster {
 
     /// Gives what waits for a server to its connections, as long as they take it.
     pub(super) fn serve_waiting(&mut self, server: ServerId, now: Instant) {
-        loop {
-            let Some(front) = self.servers.get(server).and_then(|e| e.waiting.front().copied())
-            else {
+        while let Some(entry) = self.servers.get_mut(server)
+            && let Some((&place, &front)) = entry.waiting.first_key_value()
+        {
+            let Some((at, _)) = self.best_link(server) else {
+                if self.shared_links(server) == 0 {
+                    self.open_link(server, Role::Shared, now);
+                }
                 return;
             };
-            let waits =
-                self.attempt_mut(front).is_some_and(|placed| matches!(placed.on, On::Waiting));
-            if waits {
-                let Some((at, _)) = self.best_link(server) else {
-                    if self.shared_links(server) == 0 {
-                        self.open_link(server, Role::Shared, now);
-                    }
-                    return;
-                };
-                self.pop_waiting(server);
-                self.send(at, front, now);
-            } else {
-                self.pop_waiting(server);
+            if let Some(entry) = self.servers.get_mut(server) {
+                entry.waiting.remove(&place);
             }
-        }
-    }
-
-    fn pop_waiting(&mut self, server: ServerId) {
-        if let Some(entry) = self.servers.get_mut(server) {
-            entry.waiting.pop_front();
+            self.send(at, front, now);
         }
     }
 
@@ -346,49 +347,69 @@ impl Cluster {
         let Some(active) = self.call(id) else {
             return;
         };
+        active.hedge_at = None;
         let waits = active.attempt(Slot::First).is_some() && active.attempt(Slot::Hedge).is_none();
-        if waits && active.begun < attempts && active.deadline > now && self.budget.take(now) {
-            let failover =
-                self.call(id).map(|active| core::mem::replace(&mut active.call.failover, true));
-            self.try_next(id, Slot::Hedge, Again::No, now);
-            if let (Some(active), Some(failover)) = (self.call(id), failover) {
-                active.call.failover = failover;
-            }
+        if waits
+            && active.counted < attempts
+            && active.deadline > now
+            && let Ok(Chosen::Server(server)) = self.choose(id, Slot::Hedge, Again::No, now)
+            && self.budget.take(now)
+        {
+            self.place(id, Slot::Hedge, server, now);
         }
     }
 
     /// Ends what is under way of a call that is over.
-    pub(super) fn drop_attempts(&mut self, active: &mut Active) {
-        for attempt in active.attempts() {
-            match attempt.on {
-                On::Waiting => {}
-                On::Connecting(connection) => {
-                    if let Some(at) = self.link_at(connection)
-                        && let Some(link) = self.links.get_mut(at)
-                    {
-                        link.role = Role::Spare;
-                    }
+    pub(super) fn drop_attempts(&mut self, id: CallId, active: &mut Active) {
+        if let Some(hedge_at) = active.hedge_at.take() {
+            self.timers.unset(hedge_at, Timer::Hedge(id));
+        }
+        for (slot, attempt) in active.take_attempts() {
+            let Some(attempt) = attempt else {
+                continue;
+            };
+            let on = attempt.on;
+            self.stop_waiting(AttemptId { call: id, slot, number: attempt.number }, &attempt);
+            let On::Sent(connection, ticket, _) = on else {
+                continue;
+            };
+            let Some(at) = self.link_at(connection) else {
+                continue;
+            };
+            let Some(link) = self.links.get_mut(at) else {
+                continue;
+            };
+            link.tickets.retain(|&(other, _)| other != ticket);
+            if link.role.is_exclusive() {
+                // Its answer might be an item: the server keeps it when nobody listens.
+                self.close_link(at);
+                continue;
+            }
+            if let State::Open(open) = &mut link.state {
+                open.cancel(ticket);
+            }
+            self.mark(at);
+        }
+    }
+
+    /// An attempt does not wait for a connection any more.
+    pub(super) fn stop_waiting(&mut self, id: AttemptId, attempt: &Attempt) {
+        match attempt.on {
+            On::Sent(..) => return,
+            On::Waiting(place) => {
+                if let Some(entry) = self.servers.get_mut(attempt.server) {
+                    entry.waiting.remove(&place);
                 }
-                On::Sent(connection, ticket) => {
-                    let Some(at) = self.link_at(connection) else {
-                        continue;
-                    };
-                    let Some(link) = self.links.get_mut(at) else {
-                        continue;
-                    };
-                    if link.role.is_exclusive() {
-                        // Its answer might be an item: the server keeps it when nobody listens.
-                        self.close_link(at);
-                        continue;
-                    }
-                    if let State::Open(open) = &mut link.state {
-                        open.cancel(ticket);
-                    }
-                    link.tickets.retain(|&(other, _)| other != ticket);
-                    self.mark(at);
+            }
+            On::Connecting(connection) => {
+                if let Some(at) = self.link_at(connection)
+                    && let Some(link) = self.links.get_mut(at)
+                {
+                    link.role = Role::Spare;
                 }
             }
         }
+        self.timers.unset(attempt.patience, Timer::Attempt(id));
     }
 }
 
@@ -398,7 +419,9 @@ enum Chosen {
     Lease(usize),
 }
 
-fn is_usable(entry: &Entry, now: Instant) -> bool {
-    entry.health.state() == ServerState::Healthy
-        && entry.connect_at.is_none_or(|connect_at| connect_at <= now)
+/// Whether a server is in use, and has a connection or may be connected to.
+fn is_usable(links: &Slab<Link>, entry: &Entry, now: Instant) -> bool {
+    let has_link = || entry.links.iter().any(|&at| links.get(at).is_some_and(Link::takes_calls));
+    entry.health.is_healthy()
+        && (entry.connect_at.is_none_or(|connect_at| connect_at <= now) || has_link())
 }

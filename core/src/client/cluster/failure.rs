@@ -1,10 +1,12 @@
 //! What becomes of attempts that ended, and of the servers that they ended with.
 
-use super::attempt::{AttemptId, CallId, On, Slot};
-use super::dispatch::Again;
+use core::time::Duration;
+
+use super::Cluster;
+use super::attempt::{Again, AttemptId, CallId, Next, On, Slot};
 use super::link::{LeaseId, Role, State};
 use super::output::{ClusterEvent, ClusterOutput};
-use super::{Cluster, Timer};
+use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Answer;
 use crate::client::call::{Repeat, Target};
@@ -27,6 +29,10 @@ impl Cluster {
         };
         let server = attempt.server;
         let took = now.saturating_since(attempt.since);
+        let (sent_at, wait) = match attempt.on {
+            On::Sent(_, _, sent_at) => (sent_at, self.expected_wait(id)),
+            _ => (attempt.since, Duration::ZERO),
+        };
         match outcome {
             Ok(()) => {
                 let finished = attempt.collector.finish();
@@ -57,10 +63,10 @@ impl Cluster {
                 }
                 match unanswered.reason() {
                     Reason::Deadline => {
-                        let silent = self.is_silent_since(at, attempt.since);
+                        let silent = self.is_silent_since(at, sent_at);
                         self.close_exclusive(at);
-                        if silent && took >= self.options.slow {
-                            self.fault(server, now);
+                        if silent && now >= sent_at + self.options.slow + wait {
+                            self.fault(server, NotSent::Ejected, now);
                         }
                     }
                     Reason::End(_) => {
@@ -73,6 +79,11 @@ impl Cluster {
                 self.attempt_failed(id, CallError::unanswered(server, unanswered, found), now);
             }
         }
+    }
+
+    /// How long the server may rightly say nothing to what an attempt asks.
+    fn expected_wait(&mut self, id: AttemptId) -> Duration {
+        self.call(id.call).map_or(Duration::ZERO, |active| active.call.prepared.expected().wait)
     }
 
     /// Whether no byte has come on a connection since then.
@@ -94,38 +105,80 @@ impl Cluster {
         let Some(active) = self.call(id.call) else {
             return;
         };
+        let failover = active.call.failover;
+        let target = active.call.target;
+        let opens = active.call.prepared.expected().opens && !answer.is_miss();
         let full = matches!(answer, Answer::Word(Kind::NotStored)) && active.call.refusal_moves_on;
-        // Another server's miss says little while the key's own may still have it.
-        let early_miss = id.slot == Slot::Hedge && answer.is_miss() && active.is_under_way();
-        if early_miss {
-            active.fallback = Some(answer);
+        if id.slot == Slot::Hedge && answer.is_miss() {
+            // Another server's miss says little while the key's own may still have it, and is not
+            // the key's where the call may not be answered by another.
+            let others = active.is_under_way();
+            if failover && !others {
+                return self.answered_by(at, id, Ok(answer), None, now);
+            }
+            active.fallback = failover.then_some(answer);
+            self.give_back(at, now);
+            if !others {
+                self.go_on(id.call, now);
+            }
             return;
         }
         if full {
             active.fallback = Some(answer);
-            return self.move_on(id, Again::No, false, now);
+            active.next = Some(Next { allowed: true, again: Again::No, costs: false });
+            let others = active.is_under_way();
+            self.give_back(at, now);
+            if !others {
+                self.go_on(id.call, now);
+            }
+            return;
         }
-        let is_lease = matches!(active.call.target, Target::Lease(_));
-        let opens = active.call.prepared.expected().opens && !answer.is_miss();
-        let exclusive = self.links.get(at).is_some_and(|link| link.role.is_exclusive());
-        let connection = self.connection_id(at).filter(|_| exclusive);
-        let lease = connection.filter(|_| is_lease || opens).map(LeaseId);
-        if lease.is_some()
-            && let Some(link) = self.links.get_mut(at)
-        {
-            link.role = Role::Leased;
+        let lease = match target {
+            Target::Lease(lease) => Some(lease),
+            _ if opens => self.new_lease(at),
+            _ => None,
+        };
+        self.answered_by(at, id, Ok(answer), lease, now);
+    }
+
+    /// A call is over, and its connection free unless it is leased.
+    fn answered_by(
+        &mut self,
+        at: usize,
+        id: AttemptId,
+        outcome: Result<Answer, CallError>,
+        lease: Option<LeaseId>,
+        now: Instant,
+    ) {
+        self.complete(id.call, outcome, lease);
+        if lease.is_none() {
+            self.give_back(at, now);
         }
-        self.complete(id.call, Ok(answer), lease);
-        if let (None, Some(connection)) = (lease, connection) {
-            self.return_link(connection, now);
+    }
+
+    /// The connection holds an item that was opened.
+    fn new_lease(&mut self, at: usize) -> Option<LeaseId> {
+        let connection = self.connection_id(at)?;
+        self.sequence += 1;
+        let lease = LeaseId::new(connection, self.sequence);
+        let link = self.links.get_mut(at)?;
+        link.role = Role::Leased(lease.number());
+        Some(lease)
+    }
+
+    /// The attempt that had a connection for itself does not need it any more.
+    fn give_back(&mut self, at: usize, now: Instant) {
+        if matches!(self.links.get(at).map(|link| link.role), Some(Role::Exclusive(_))) {
+            self.return_link(at, now);
         }
     }
 
     /// An attempt that was not given to a connection is over.
     pub(super) fn not_sent(&mut self, id: AttemptId, server: ServerId, why: NotSent, now: Instant) {
-        if self.take_attempt(id).is_none() {
+        let Some(attempt) = self.take_attempt(id) else {
             return;
-        }
+        };
+        self.stop_waiting(id, &attempt);
         if let Some(entry) = self.servers.get_mut(server) {
             entry.counters.not_sent += 1;
         }
@@ -136,45 +189,22 @@ impl Cluster {
         let Some(entry) = self.servers.get_mut(server) else {
             return;
         };
-        for attempt in core::mem::take(&mut entry.waiting) {
-            let waits =
-                self.attempt_mut(attempt).is_some_and(|placed| matches!(placed.on, On::Waiting));
-            if waits {
-                self.not_sent(attempt, server, why, now);
-            }
+        for attempt in core::mem::take(&mut entry.waiting).into_values() {
+            self.not_sent(attempt, server, why, now);
         }
     }
 
     /// An attempt has waited long enough for its connection.
     pub(super) fn attempt_timed_out(&mut self, id: AttemptId, now: Instant) {
-        let Some(attempt) = self.attempt_mut(id) else {
-            return;
-        };
-        let server = attempt.server;
-        match attempt.on {
-            On::Sent(..) => return,
-            On::Waiting => {}
-            On::Connecting(connection) => {
-                if let Some(at) = self.link_at(connection)
-                    && let Some(link) = self.links.get_mut(at)
-                {
-                    link.role = Role::Spare;
-                }
-            }
+        if let Some(attempt) = self.attempt_mut(id) {
+            let server = attempt.server;
+            self.not_sent(id, server, NotSent::Deadline, now);
         }
-        self.not_sent(id, server, NotSent::Deadline, now);
     }
 
     fn attempt_failed(&mut self, id: AttemptId, error: CallError, now: Instant) {
         let Some(active) = self.call(id.call) else {
             return;
-        };
-        let allowed = match &error {
-            CallError::NotSent { .. } => active.call.repeat != Repeat::Never,
-            CallError::Refused { refusal, .. } => {
-                active.call.refusal_moves_on && refusal.kind == Kind::ServerError
-            }
-            CallError::Unknown { .. } => active.call.repeat == Repeat::AtLeastOnce,
         };
         // A server that did not answer in time, or cannot be connected to, is not asked again.
         let again = match &error {
@@ -183,28 +213,38 @@ impl Cluster {
             _ => Again::No,
         };
         let costs = !matches!(error, CallError::NotSent { .. });
-        active.note(error);
-        if active.is_under_way() {
-            return;
+        if !costs && again == Again::No {
+            // Another one is tried at once, each of them once.
+            active.counted = active.counted.saturating_sub(1);
         }
-        if allowed {
-            self.move_on(id, again, costs, now);
-        } else {
-            self.give_up(id.call);
+        active.note(error);
+        // All that is known of the call decides, not only what was told last.
+        let allowed = match &active.error {
+            Some(CallError::Refused { refusal, .. }) => {
+                active.call.refusal_moves_on && refusal.kind == Kind::ServerError
+            }
+            Some(CallError::Unknown { .. }) => active.call.repeat == Repeat::AtLeastOnce,
+            Some(CallError::NotSent { .. }) | None => active.call.repeat != Repeat::Never,
+        };
+        active.next = Some(Next { allowed, again, costs });
+        if !active.is_under_way() {
+            self.go_on(id.call, now);
         }
     }
 
     /// Tries the next server, where there is one and the call may be sent once more.
-    fn move_on(&mut self, id: AttemptId, again: Again, costs: bool, now: Instant) {
+    fn go_on(&mut self, id: CallId, now: Instant) {
         let attempts = self.options.attempts;
-        let Some(active) = self.call(id.call) else {
+        let Some(active) = self.call(id) else {
             return;
         };
-        let more = active.begun < attempts && active.deadline > now;
-        if more && (!costs || self.budget.take(now)) {
-            self.try_next(id.call, Slot::First, again, now);
-        } else {
-            self.give_up(id.call);
+        let next = active.next.take().filter(|next| next.allowed);
+        let more = active.counted < attempts && active.deadline > now;
+        match next {
+            Some(next) if more && (!next.costs || self.budget.take(now)) => {
+                self.try_next(id, next.again, now);
+            }
+            _ => self.give_up(id),
         }
     }
 
@@ -214,6 +254,8 @@ impl Cluster {
             return;
         };
         let outcome = match (active.error.take(), active.fallback.take()) {
+            // Only a call that another server may answer has kept its miss.
+            (_, Some(answer)) if answer.is_miss() => Ok(answer),
             (Some(error @ CallError::Unknown { .. }), _) | (Some(error), None) => Err(error),
             (_, Some(answer)) => Ok(answer),
             (None, None) => Err(CallError::NotSent { server: None, why: NotSent::NoServer }),
@@ -221,34 +263,42 @@ impl Cluster {
         self.complete(id, outcome, None);
     }
 
-    /// Something about a server failed.
-    pub(super) fn fault(&mut self, server: ServerId, now: Instant) {
+    /// Something about a server failed. `why` is told to what waits for it where that takes it out
+    /// of use.
+    pub(super) fn fault(&mut self, server: ServerId, why: NotSent, now: Instant) {
         let is_last = self.servers.is_last(server);
         let Some(entry) = self.servers.get_mut(server) else {
             return;
         };
-        let ejected = entry.health.failed(&self.options.health, is_last, now, &mut self.random);
-        let probe_at = entry.health.probe_at();
-        if ejected {
+        if entry.health.failed(&self.options.health, is_last, now, &mut self.random) {
             entry.counters.ejections += 1;
-        }
-        if let Some(probe_at) = probe_at {
-            self.set_timer(probe_at, Timer::Probe(server));
-        }
-        if ejected {
+            self.await_probe(server);
             self.outputs.push_back(ClusterOutput::Event(ClusterEvent::Ejected { server }));
-            self.fail_waiting(server, NotSent::Ejected, now);
+            self.fail_waiting(server, why, now);
+        }
+    }
+
+    fn await_probe(&mut self, server: ServerId) {
+        if let Some(at) = self.servers.get(server).and_then(|entry| entry.health.probe_at()) {
+            self.timers.set(at, Timer::Probe(server));
         }
     }
 
     /// A server that is out of use may be asked again.
     pub(super) fn probe(&mut self, server: ServerId, now: Instant) {
-        let Some(entry) = self.servers.get_mut(server) else {
-            return;
-        };
-        if entry.health.probe_at().is_some_and(|probe_at| probe_at <= now) && !self.shutting_down {
+        if let Some(entry) = self.servers.get_mut(server)
+            && !self.shutting_down
+        {
             entry.health.begin_probe();
             self.open_link(server, Role::Probe, now);
+        }
+    }
+
+    /// A probe was not answered.
+    pub(super) fn probe_failed(&mut self, server: ServerId, now: Instant) {
+        if let Some(entry) = self.servers.get_mut(server) {
+            entry.health.probe_failed(&self.options.health, now, &mut self.random);
+            self.await_probe(server);
         }
     }
 
@@ -258,7 +308,7 @@ impl Cluster {
             return;
         };
         entry.connect_at = None;
-        if entry.health.succeeded() {
+        if entry.health.probe_succeeded() {
             self.outputs.push_back(ClusterOutput::Event(ClusterEvent::Restored { server }));
         }
         self.warm(server, now);

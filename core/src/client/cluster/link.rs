@@ -1,26 +1,20 @@
-//! Connections: how they come, what they are for, and how they go.
+//! Connections: what they are for, and what is under way on them.
 
 use alloc::collections::VecDeque;
-use core::time::Duration;
 
-use bytes::Bytes;
-
+use super::Cluster;
 use super::attempt::AttemptId;
-use super::output::ClusterOutput;
-use super::{Cluster, Timer};
+use super::timers::Timer;
 use crate::Instant;
-use crate::client::error::{ConnectFailure, NotSent};
-use crate::client::options::ClusterOptions;
 use crate::client::servers::ServerId;
-use crate::memcache::request::{EncodeError, Prepared, Request};
 use crate::memcache::response::Kind;
-use crate::memcache::{ClientConnection, End, Ticket, Unanswered};
+use crate::memcache::{ClientConnection, Ticket};
 
 /// Which connection. Ids are given once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
-    at: usize,
-    sequence: u64,
+    pub(super) at: usize,
+    pub(super) sequence: u64,
 }
 
 impl ConnectionId {
@@ -32,11 +26,19 @@ impl ConnectionId {
 
 /// Which lease: an item that a server has set aside for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LeaseId(pub(super) ConnectionId);
+pub struct LeaseId {
+    connection: ConnectionId,
+    /// The same connection is leased again and again: what held it before has no power over it.
+    number: u64,
+}
 
 impl LeaseId {
-    pub(super) const fn connection(self) -> ConnectionId {
-        self.0
+    pub(super) const fn new(connection: ConnectionId, number: u64) -> Self {
+        Self { connection, number }
+    }
+
+    pub(super) const fn number(self) -> u64 {
+        self.number
     }
 }
 
@@ -47,8 +49,8 @@ pub(super) enum Role {
     Shared,
     /// For the attempt that it was made for, or that uses it alone.
     Exclusive(AttemptId),
-    /// It holds an item that is open.
-    Leased,
+    /// It holds an item that is open; the lease's number.
+    Leased(u64),
     /// Exclusive, and nobody uses it.
     Spare,
     /// To find out whether the server is there again.
@@ -57,7 +59,7 @@ pub(super) enum Role {
 
 impl Role {
     pub(super) const fn is_exclusive(self) -> bool {
-        matches!(self, Self::Exclusive(_) | Self::Leased | Self::Spare)
+        matches!(self, Self::Exclusive(_) | Self::Leased(_) | Self::Spare)
     }
 }
 
@@ -89,12 +91,16 @@ pub(super) struct Link {
     /// The credentials were accepted, or are not asked for.
     pub(super) is_greeted: bool,
     /// What the server said to the credentials or to a probe.
-    heard: Option<Kind>,
+    pub(super) heard: Option<Kind>,
     pub(super) is_dirty: bool,
     /// The earliest instant that a timer of it is set to.
-    armed: Option<Instant>,
-    retires_at: Option<Instant>,
-    is_retiring: bool,
+    pub(super) armed: Option<Instant>,
+    pub(super) retires_at: Option<Instant>,
+    pub(super) is_retiring: bool,
+    /// The old connection whose place it takes once it may be used.
+    pub(super) replaces: Option<ConnectionId>,
+    /// A request on it was answered.
+    pub(super) answered: bool,
     /// Calls ended with an error because it ended.
     pub(super) killed: bool,
 }
@@ -115,32 +121,29 @@ impl Link {
         }
     }
 
+    /// Whether it may take calls soon.
+    pub(super) fn is_coming(&self) -> bool {
+        let over = matches!(&self.state, State::Open(open) if open.end().is_some());
+        !self.is_greeted && !self.is_retiring && !over
+            || matches!(self.state, State::Connecting { .. })
+    }
+
     /// Notes a frame that is not a call's.
     pub(super) fn hear(&mut self, frame: Kind) {
         self.heard = Some(frame);
     }
 }
 
-/// What a new connection is asked first, and what a probe asks.
-pub(super) fn greeting(
-    options: &ClusterOptions,
-) -> Result<(Option<Prepared>, Prepared), EncodeError> {
-    let prepare = |request: &Request<'_>| {
-        Prepared::new(request, Bytes::new(), options.dialect, &options.limits)
-    };
-    let greeting = match &options.credentials {
-        None => None,
-        Some(who) => {
-            Some(prepare(&Request::Authenticate { user: &who.user, password: &who.password })?)
-        }
-    };
-    Ok((greeting, prepare(&Request::Version)?))
-}
-
 impl Cluster {
     pub(super) fn link_at(&self, connection: ConnectionId) -> Option<usize> {
         let link = self.links.get(connection.at)?;
         (link.sequence == connection.sequence).then_some(connection.at)
+    }
+
+    /// The connection of a lease that has not ended.
+    pub(super) fn leased_link(&self, lease: LeaseId) -> Option<usize> {
+        let at = self.link_at(lease.connection)?;
+        (self.links.get(at)?.role == Role::Leased(lease.number)).then_some(at)
     }
 
     pub(super) fn connection_id(&self, at: usize) -> Option<ConnectionId> {
@@ -170,46 +173,6 @@ impl Cluster {
             self.mark(at);
         }
     }
-
-    /// Asks for a connection.
-    pub(super) fn open_link(&mut self, server: ServerId, role: Role, now: Instant) -> ConnectionId {
-        self.sequence += 1;
-        let until = now + self.options.connect_timeout;
-        let at = self.links.insert(Link {
-            sequence: self.sequence,
-            server,
-            role,
-            state: State::Connecting { until },
-            tickets: VecDeque::new(),
-            is_greeted: self.greeting.is_none(),
-            heard: None,
-            is_dirty: false,
-            armed: None,
-            retires_at: None,
-            is_retiring: false,
-            killed: false,
-        });
-        let connection = ConnectionId { at, sequence: self.sequence };
-        if let Some(entry) = self.servers.get_mut(server) {
-            entry.links.push(at);
-        }
-        self.arm(at, until);
-        self.outputs.push_back(ClusterOutput::Connect { connection, server });
-        connection
-    }
-
-    /// Makes the connections that are to be there before they are needed.
-    pub(super) fn warm(&mut self, server: ServerId, now: Instant) {
-        let wanted = self.options.warm.min(self.options.connections.max(1));
-        let have = self.shared_links(server);
-        if self.shutting_down || self.servers.get(server).is_none_or(|e| !e.health.is_healthy()) {
-            return;
-        }
-        for _ in have..wanted {
-            self.open_link(server, Role::Shared, now);
-        }
-    }
-
     /// How many shared connections a server has, those being made among them.
     pub(super) fn shared_links(&self, server: ServerId) -> usize {
         let links = self.servers.get(server).map_or(&[][..], |entry| &entry.links);
@@ -224,253 +187,13 @@ impl Cluster {
         let Some(link) = self.links.get_mut(at) else {
             return;
         };
-        if link.armed.is_none_or(|armed| until < armed) {
-            link.armed = Some(until);
-            let connection = ConnectionId { at, sequence: link.sequence };
-            self.set_timer(until, Timer::Link(connection));
+        let connection = ConnectionId { at, sequence: link.sequence };
+        match link.armed {
+            Some(armed) if armed <= until => return,
+            Some(armed) => self.timers.unset(armed, Timer::Link(connection)),
+            None => {}
         }
-    }
-
-    pub(super) fn link_timer(&mut self, connection: ConnectionId, now: Instant) {
-        let Some(at) = self.link_at(connection) else {
-            return;
-        };
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        if link.armed.is_none_or(|armed| now < armed) {
-            return;
-        }
-        link.armed = None;
-        let retires = link.retires_at.is_some_and(|retires_at| retires_at <= now);
-        match &link.state {
-            State::Connecting { until } if *until <= now => {
-                self.outputs.push_back(ClusterOutput::Close { connection });
-                self.link_refused(at, ConnectFailure::TimedOut, now);
-            }
-            State::Connecting { until } => {
-                let until = *until;
-                self.arm(at, until);
-            }
-            State::Open(_) => {
-                if retires {
-                    self.replace_link(at, now);
-                }
-                self.mark(at);
-            }
-        }
-    }
-
-    /// A connection has grown old: another one takes its place.
-    fn replace_link(&mut self, at: usize, now: Instant) {
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        let (role, server) = (link.role, link.server);
-        match role {
-            Role::Shared => {
-                self.retire_link(at);
-                self.warm(server, now);
-            }
-            Role::Spare => self.close_link(at),
-            // In use: once it is given back.
-            Role::Exclusive(_) | Role::Leased | Role::Probe => {}
-        }
-    }
-
-    /// Gives no more calls to a connection, and closes it when those under way are answered.
-    pub(super) fn retire_link(&mut self, at: usize) {
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        link.is_retiring = true;
-        match &mut link.state {
-            State::Open(open) => {
-                open.shut_down();
-                self.mark(at);
-            }
-            State::Connecting { .. } => self.close_link(at),
-        }
-    }
-
-    pub(super) fn link_connected(&mut self, at: usize, now: Instant) {
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        let State::Connecting { until } = link.state else {
-            return;
-        };
-        let options = &self.options;
-        let mut open =
-            ClientConnection::new(options.dialect, &options.limits, &options.timeouts, now);
-        let greeted = match &self.greeting {
-            None => true,
-            Some(greeting) => match open.send(greeting, until) {
-                Ok(ticket) => {
-                    link.tickets.push_back((ticket, Purpose::Greeting));
-                    false
-                }
-                Err(_) => true,
-            },
-        };
-        link.state = State::Open(open);
-        self.mark(at);
-        if greeted {
-            self.link_ready(at, now);
-        }
-    }
-
-    /// A connection may be used.
-    fn link_ready(&mut self, at: usize, now: Instant) {
-        let max_age = self.options.max_age;
-        // Not all of them at the same moment.
-        let age = max_age.map(|age| {
-            let tenth = u64::try_from((age / 10).as_nanos()).unwrap_or(u64::MAX);
-            age.saturating_sub(Duration::from_nanos(self.random.below(tenth)))
-        });
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        link.is_greeted = true;
-        link.retires_at = age.map(|age| now + age);
-        let (role, server) = (link.role, link.server);
-        if let Some(retires_at) = link.retires_at {
-            self.arm(at, retires_at);
-        }
-        if let Some(entry) = self.servers.get_mut(server) {
-            entry.counters.connects += 1;
-            entry.connect_failures = 0;
-            entry.connect_at = None;
-        }
-        match role {
-            Role::Shared => self.serve_waiting(server, now),
-            Role::Exclusive(attempt) => self.send_exclusive(at, attempt, now),
-            Role::Probe => self.send_probe(at, now),
-            Role::Leased | Role::Spare => {}
-        }
-    }
-
-    fn send_probe(&mut self, at: usize, now: Instant) {
-        let deadline = now + self.options.attempt_timeout;
-        let probe = self.probe.clone();
-        if let Some(link) = self.links.get_mut(at)
-            && let State::Open(open) = &mut link.state
-            && let Ok(ticket) = open.send(&probe, deadline)
-        {
-            link.tickets.push_back((ticket, Purpose::Probe));
-            self.mark(at);
-        }
-    }
-
-    /// A connection could not be made, or the server does not let us in.
-    pub(super) fn link_refused(&mut self, at: usize, why: ConnectFailure, now: Instant) {
-        let Some(link) = self.remove_link(at) else {
-            return;
-        };
-        if let Some(entry) = self.servers.get_mut(link.server) {
-            entry.counters.connect_failures += 1;
-            entry.connect_failures = entry.connect_failures.saturating_add(1);
-            let failures = entry.connect_failures;
-            let wait = self.options.health.backoff.draw(failures, &mut self.random);
-            // Only what stays in use after failures is asked again and again.
-            let kept = failures >= self.options.health.failures.max(1);
-            entry.connect_at = kept.then(|| now + wait);
-        }
-        self.fault(link.server, now);
-        if let Role::Exclusive(attempt) = link.role {
-            self.not_sent(attempt, link.server, NotSent::Connect(why), now);
-        }
-        if self.shared_links(link.server) == 0 {
-            self.fail_waiting(link.server, NotSent::Connect(why), now);
-        }
-    }
-
-    /// A request that was not a call's is over.
-    pub(super) fn internal_done(
-        &mut self,
-        at: usize,
-        purpose: Purpose,
-        outcome: Result<(), Unanswered>,
-        now: Instant,
-    ) {
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        let (server, heard) = (link.server, link.heard.take());
-        match purpose {
-            Purpose::Greeting if outcome.is_ok() && heard == Some(Kind::Stored) => {
-                self.link_ready(at, now);
-            }
-            Purpose::Greeting => {
-                if let Some(connection) = self.connection_id(at) {
-                    self.outputs.push_back(ClusterOutput::Close { connection });
-                }
-                let why = if outcome.is_ok() {
-                    ConnectFailure::Unauthenticated
-                } else {
-                    ConnectFailure::TimedOut
-                };
-                self.link_refused(at, why, now);
-            }
-            Purpose::Probe if outcome.is_ok() => {
-                link.role = Role::Shared;
-                self.restored(server, now);
-            }
-            Purpose::Probe => {
-                // Its end is told with the connection's, where that has ended.
-                if matches!(&link.state, State::Open(open) if open.end().is_none()) {
-                    self.close_link(at);
-                }
-                self.fault(server, now);
-            }
-            Purpose::Attempt(_) => {}
-        }
-    }
-
-    /// Takes a connection out; its requests were told their ends, or belong to nobody.
-    pub(super) fn remove_link(&mut self, at: usize) -> Option<Link> {
-        let link = self.links.try_remove(at)?;
-        if let Some(entry) = self.servers.get_mut(link.server) {
-            entry.links.retain(|&other| other != at);
-        }
-        Some(link)
-    }
-
-    /// Closes a connection that no call depends on any more.
-    pub(super) fn close_link(&mut self, at: usize) {
-        if let Some(connection) = self.connection_id(at) {
-            self.outputs.push_back(ClusterOutput::Close { connection });
-            self.remove_link(at);
-        }
-    }
-
-    /// An exclusive connection is not needed any more.
-    pub(super) fn return_link(&mut self, connection: ConnectionId, now: Instant) {
-        let Some(at) = self.link_at(connection) else {
-            return;
-        };
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        let old = link.retires_at.is_some_and(|retires_at| retires_at <= now);
-        let gone = self.servers.get(link.server).is_none();
-        if old || gone || link.in_flight() > 0 || !link.takes_calls() {
-            return self.close_link(at);
-        }
-        link.role = Role::Spare;
-    }
-
-    /// The connection has come to its end; every request on it was told so before.
-    pub(super) fn link_ended(&mut self, at: usize, end: End, now: Instant) {
-        let Some(link) = self.remove_link(at) else {
-            return;
-        };
-        // A server may close a connection that nobody uses.
-        let unused = matches!(end, End::EndOfStream | End::Broken) && !link.killed;
-        if end.is_fault() && !unused && link.role != Role::Probe {
-            self.fault(link.server, now);
-        }
-        self.warm(link.server, now);
-        self.serve_waiting(link.server, now);
+        link.armed = Some(until);
+        self.timers.set(until, Timer::Link(connection));
     }
 }

@@ -2,14 +2,16 @@
 //! when one of them fails.
 
 mod attempt;
+mod coming;
 mod dispatch;
 mod failure;
+mod going;
 mod link;
 mod output;
+mod timers;
 
-use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 use bytes::BytesMut;
 use slab::Slab;
@@ -17,6 +19,7 @@ use slab::Slab;
 use self::attempt::Active;
 pub(super) use self::attempt::AttemptId;
 use self::link::{Link, State};
+use self::timers::{Timer, Timers};
 use super::answer::Answer;
 use super::budget::Budget;
 use super::call::Call;
@@ -33,19 +36,6 @@ use crate::memcache::request::Prepared;
 pub use self::attempt::CallId;
 pub use self::link::{ConnectionId, LeaseId};
 pub use self::output::{ClusterEvent, ClusterOutput, Completed};
-
-/// Something that is to happen at an instant, unless it has become meaningless by then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    /// An attempt that waits for a connection has waited long enough.
-    Attempt(AttemptId),
-    /// The first server of a hedged call is slow.
-    Hedge(CallId),
-    /// A connection has a deadline.
-    Link(ConnectionId),
-    /// A server that is out of use may be asked again.
-    Probe(ServerId),
-}
 
 /// A set of servers, the connections to them, and the calls under way: a client without its
 /// sockets.
@@ -97,7 +87,7 @@ pub struct Cluster {
     budget: Budget,
     /// Connections that something happened to.
     dirty: VecDeque<usize>,
-    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+    timers: Timers,
     outputs: VecDeque<ClusterOutput>,
     /// What a new connection is asked first.
     greeting: Option<Prepared>,
@@ -117,7 +107,7 @@ impl Cluster {
         seed: u64,
         now: Instant,
     ) -> Result<Self, ClusterError> {
-        let (greeting, probe) = link::greeting(&options).map_err(ClusterError::Credentials)?;
+        let (greeting, probe) = coming::greeting(&options).map_err(ClusterError::Credentials)?;
         let mut cluster = Self {
             servers: Servers::new(options.choice, options.rotation),
             links: Slab::new(),
@@ -126,7 +116,7 @@ impl Cluster {
             random: Random::new(seed),
             budget: Budget::new(options.retries, now),
             dirty: VecDeque::new(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             outputs: VecDeque::new(),
             greeting,
             probe,
@@ -147,10 +137,13 @@ impl Cluster {
         let changes = self.servers.set(servers, now).map_err(ClusterError::TooManyServers)?;
         for entry in changes.removed {
             for at in entry.links {
-                self.retire_link(at);
+                self.retire_link(at, now);
             }
-            for attempt in entry.waiting {
+            for attempt in entry.waiting.into_values() {
                 self.not_sent(attempt, entry.id, NotSent::NoServer, now);
+            }
+            if let Some(probe_at) = entry.health.probe_at() {
+                self.timers.unset(probe_at, Timer::Probe(entry.id));
             }
         }
         for id in changes.added {
@@ -211,19 +204,23 @@ impl Cluster {
         if self.call(call).is_some()
             && let Some(mut active) = self.calls.try_remove(call.at())
         {
-            self.drop_attempts(&mut active);
+            self.drop_attempts(call, &mut active);
         }
     }
 
     /// The item that a lease holds is confirmed or put back: its connection may be used by others.
-    /// (What makes it so is a call with [`Call::on_lease`].)
+    /// (What makes it so is a call with [`Call::on_lease`]; where one is still under way, the
+    /// connection is closed.) A lease that has ended changes nothing.
     pub fn release_lease(&mut self, lease: LeaseId, now: Instant) {
-        self.return_link(lease.connection(), now);
+        if let Some(at) = self.leased_link(lease) {
+            self.return_link(at, now);
+        }
     }
 
-    /// Closes the connection of a lease: the server puts the item back.
+    /// Closes the connection of a lease: the server puts the item back. A lease that has ended
+    /// changes nothing.
     pub fn abandon_lease(&mut self, lease: LeaseId) {
-        if let Some(at) = self.link_at(lease.connection()) {
+        if let Some(at) = self.leased_link(lease) {
             self.close_link(at);
         }
     }
@@ -251,7 +248,7 @@ impl Cluster {
             match self.links.get(at).map(|link| &link.state) {
                 Some(State::Open(_)) => self.broke(connection),
                 Some(State::Connecting { .. }) => {
-                    self.outputs.push_back(ClusterOutput::Close { connection });
+                    self.tell_close(at);
                     self.link_refused(at, ConnectFailure::Other, now);
                 }
                 None => {}
@@ -268,8 +265,12 @@ impl Cluster {
 
     /// Tells that a connection could not be made.
     pub fn connect_failed(&mut self, connection: ConnectionId, why: ConnectFailure, now: Instant) {
-        if let Some(at) = self.link_at(connection) {
-            self.link_refused(at, why, now);
+        let Some(at) = self.link_at(connection) else {
+            return;
+        };
+        match self.links.get(at).map(|link| &link.state) {
+            Some(State::Connecting { .. }) => self.link_refused(at, why, now),
+            _ => self.broke(connection),
         }
     }
 
@@ -340,10 +341,6 @@ impl Cluster {
         self.servers.get(server).map(|entry| entry.health.state())
     }
 
-    fn set_timer(&mut self, at: Instant, timer: Timer) {
-        self.timers.push(Reverse((at, timer)));
-    }
-
     fn complete(
         &mut self,
         call: CallId,
@@ -351,7 +348,7 @@ impl Cluster {
         lease: Option<LeaseId>,
     ) {
         if let Some(mut active) = self.calls.try_remove(call.at()) {
-            self.drop_attempts(&mut active);
+            self.drop_attempts(call, &mut active);
         }
         self.outputs.push_back(ClusterOutput::Completed(Completed { call, outcome, lease }));
     }

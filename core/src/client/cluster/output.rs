@@ -1,10 +1,9 @@
 //! What a cluster tells its adapter.
 
-use core::cmp::Reverse;
-
+use super::Cluster;
 use super::attempt::CallId;
 use super::link::{ConnectionId, LeaseId, Purpose, State};
-use super::{Cluster, Timer};
+use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Answer;
 use crate::client::error::CallError;
@@ -13,6 +12,9 @@ use crate::memcache::ClientOutput;
 
 /// Nothing at all is to be done before a caller does something: any instant that is far enough.
 const FAR: core::time::Duration = core::time::Duration::from_secs(60);
+
+/// A connection is looked at again after this at the earliest: it could not be waited for otherwise.
+const TICK: core::time::Duration = core::time::Duration::from_nanos(1);
 
 /// A call that is over.
 #[derive(Debug)]
@@ -69,7 +71,8 @@ pub enum ClusterOutput {
     Completed(Completed),
     /// Something to be logged.
     Event(ClusterEvent),
-    /// Nothing to do until a call, bytes, or this instant come.
+    /// Nothing to do until a call, bytes, or this instant come, which lies behind the one that
+    /// [`Cluster::poll_output`] was given.
     Idle(Instant),
     /// Shut down: no call and no connection is left.
     Closed,
@@ -96,16 +99,13 @@ impl Cluster {
                 self.close_link(at);
                 continue;
             }
-            let next = self.timers.peek().map_or(now + FAR, |Reverse((at, _))| *at);
-            return ClusterOutput::Idle(next);
+            // Every timer that is due has fired, and nothing was set since.
+            return ClusterOutput::Idle(self.timers.next().unwrap_or(now + FAR));
         }
     }
 
     fn fire_timers(&mut self, now: Instant) {
-        while let Some(Reverse((at, timer))) = self.timers.peek().copied()
-            && at <= now
-        {
-            self.timers.pop();
+        while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Attempt(attempt) => self.attempt_timed_out(attempt, now),
                 Timer::Hedge(call) => self.hedge(call, now),
@@ -157,7 +157,10 @@ impl Cluster {
                 ClientOutput::Done { ticket, outcome } => {
                     let place = link.tickets.binary_search_by_key(&ticket, |&(ticket, _)| ticket);
                     match place.ok().and_then(|place| link.tickets.remove(place)) {
-                        Some((_, Purpose::Attempt(id))) => self.attempt_done(at, id, outcome, now),
+                        Some((_, Purpose::Attempt(id))) => {
+                            link.answered |= outcome.is_ok();
+                            self.attempt_done(at, id, outcome, now);
+                        }
                         Some((_, internal)) => self.internal_done(at, internal, outcome, now),
                         None => {}
                     }
@@ -169,7 +172,10 @@ impl Cluster {
                 }
                 ClientOutput::Idle(until) => {
                     open.release();
-                    self.arm(at, until);
+                    let until = link.retires_at.map_or(until, |retires_at| until.min(retires_at));
+                    self.arm(at, until.max(now + TICK));
+                    // A late reply that was swallowed made room too.
+                    self.serve_waiting(server, now);
                     return None;
                 }
                 ClientOutput::Close(end) => {

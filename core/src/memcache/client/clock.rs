@@ -108,7 +108,7 @@ impl ClientConnection {
     /// Until when the server may be silent, while it owes a reply.
     fn stalls_at(&self) -> Option<Instant> {
         let due = self.owed.front().filter(|place| place.starts < self.written)?;
-        Some(self.active.max(due.since) + due.expected.wait + self.timeouts.stall)
+        Some(self.heard.max(due.since) + due.expected.wait + self.timeouts.stall)
     }
 
     /// When a connection that nobody uses is closed.

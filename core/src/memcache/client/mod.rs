@@ -258,6 +258,12 @@ impl ClientConnection {
         self.spend(ClientEvent::Broken, End::Broken);
     }
 
+    /// Gives the connection up: every request under way ends with an error.
+    #[cfg(feature = "client")]
+    pub(crate) fn abandon(&mut self) {
+        self.spend(ClientEvent::Abandoned, End::Abandoned);
+    }
+
     /// Asks for an orderly end: what was taken is sent and answered, nothing else is taken.
     pub fn shut_down(&mut self) {
         self.leave();

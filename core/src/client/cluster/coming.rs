@@ -1,0 +1,228 @@
+//! How connections come: made, let in, and asked whether a server is there again.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::Cluster;
+use super::link::{ConnectionId, Link, Purpose, Role, State};
+use super::output::ClusterOutput;
+use crate::Instant;
+use crate::client::error::{ConnectFailure, NotSent};
+use crate::client::options::ClusterOptions;
+use crate::client::servers::ServerId;
+use crate::memcache::request::{EncodeError, Prepared, Request};
+use crate::memcache::response::Kind;
+use crate::memcache::{ClientConnection, Reason, Unanswered};
+
+/// What a new connection is asked first, and what a probe asks.
+pub(super) fn greeting(
+    options: &ClusterOptions,
+) -> Result<(Option<Prepared>, Prepared), EncodeError> {
+    let prepare = |request: &Request<'_>| {
+        Prepared::new(request, Bytes::new(), options.dialect, &options.limits)
+    };
+    let greeting = match &options.credentials {
+        None => None,
+        Some(who) => {
+            Some(prepare(&Request::Authenticate { user: &who.user, password: &who.password })?)
+        }
+    };
+    Ok((greeting, prepare(&Request::Version)?))
+}
+
+impl Cluster {
+    /// Asks for a connection.
+    pub(super) fn open_link(&mut self, server: ServerId, role: Role, now: Instant) -> ConnectionId {
+        self.sequence += 1;
+        let until = now + self.options.connect_timeout;
+        let at = self.links.insert(Link {
+            sequence: self.sequence,
+            server,
+            role,
+            state: State::Connecting { until },
+            tickets: VecDeque::new(),
+            is_greeted: self.greeting.is_none(),
+            heard: None,
+            is_dirty: false,
+            armed: None,
+            retires_at: None,
+            is_retiring: false,
+            replaces: None,
+            answered: false,
+            killed: false,
+        });
+        let connection = ConnectionId { at, sequence: self.sequence };
+        if let Some(entry) = self.servers.get_mut(server) {
+            entry.links.push(at);
+        }
+        self.arm(at, until);
+        self.outputs.push_back(ClusterOutput::Connect { connection, server });
+        connection
+    }
+
+    /// Makes the connections that are to be there before they are needed.
+    pub(super) fn warm(&mut self, server: ServerId, now: Instant) {
+        let wanted = self.options.warm.min(self.options.connections.max(1));
+        let have = self.shared_links(server);
+        if self.shutting_down || self.servers.get(server).is_none_or(|e| !e.health.is_healthy()) {
+            return;
+        }
+        for _ in have..wanted {
+            self.open_link(server, Role::Shared, now);
+        }
+    }
+
+    pub(super) fn link_connected(&mut self, at: usize, now: Instant) {
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        let State::Connecting { until } = link.state else {
+            return;
+        };
+        let options = &self.options;
+        let mut open =
+            ClientConnection::new(options.dialect, &options.limits, &options.timeouts, now);
+        let greeted = match &self.greeting {
+            None => true,
+            Some(greeting) => match open.send(greeting, until) {
+                Ok(ticket) => {
+                    link.tickets.push_back((ticket, Purpose::Greeting));
+                    false
+                }
+                Err(_) => true,
+            },
+        };
+        link.state = State::Open(open);
+        self.mark(at);
+        if greeted {
+            self.link_ready(at, now);
+        }
+    }
+
+    /// A connection may be used.
+    fn link_ready(&mut self, at: usize, now: Instant) {
+        let max_age = self.options.max_age;
+        // Not all of them at the same moment.
+        let age = max_age.map(|age| {
+            let tenth = u64::try_from((age / 10).as_nanos()).unwrap_or(u64::MAX);
+            age.saturating_sub(Duration::from_nanos(self.random.below(tenth)))
+        });
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        link.is_greeted = true;
+        link.retires_at = age.map(|age| now + age);
+        let (role, server) = (link.role, link.server);
+        let replaced = link.replaces.take().and_then(|connection| self.link_at(connection));
+        if let Some(retires_at) = age.map(|age| now + age) {
+            self.arm(at, retires_at);
+        }
+        if let Some(old) = replaced {
+            self.retire_link(old, now);
+        }
+        if let Some(entry) = self.servers.get_mut(server) {
+            entry.counters.connects += 1;
+            entry.connect_failures = 0;
+            entry.connect_at = None;
+        }
+        match role {
+            Role::Shared => self.serve_waiting(server, now),
+            Role::Exclusive(attempt) => self.send_exclusive(at, attempt, now),
+            Role::Probe => self.send_probe(at, now),
+            Role::Leased(_) | Role::Spare => {}
+        }
+    }
+
+    fn send_probe(&mut self, at: usize, now: Instant) {
+        let deadline = now + self.options.attempt_timeout;
+        let probe = self.probe.clone();
+        if let Some(link) = self.links.get_mut(at)
+            && let State::Open(open) = &mut link.state
+            && let Ok(ticket) = open.send(&probe, deadline)
+        {
+            link.tickets.push_back((ticket, Purpose::Probe));
+        }
+        // Where it was not taken, the end of the connection tells that the probe failed.
+        self.mark(at);
+    }
+
+    /// A connection could not be made, or the server does not let us in.
+    pub(super) fn link_refused(&mut self, at: usize, why: ConnectFailure, now: Instant) {
+        let Some(link) = self.remove_link(at) else {
+            return;
+        };
+        let server = link.server;
+        if let Some(entry) = self.servers.get_mut(server) {
+            entry.counters.connect_failures += 1;
+            entry.connect_failures = entry.connect_failures.saturating_add(1);
+            let failures = entry.connect_failures;
+            let wait = self.options.health.backoff.draw(failures, &mut self.random);
+            // Only what stays in use after failures is asked again and again.
+            let kept = failures >= self.options.health.failures.max(1);
+            entry.connect_at = kept.then(|| now + wait);
+        }
+        // The old one stays for as long again.
+        if let Some(old) = link.replaces.and_then(|connection| self.link_at(connection))
+            && let Some(age) = self.options.max_age
+        {
+            if let Some(old) = self.links.get_mut(old) {
+                old.retires_at = Some(now + age);
+            }
+            self.arm(old, now + age);
+        }
+        let why = NotSent::Connect(why);
+        match link.role {
+            Role::Probe => self.probe_failed(server, now),
+            _ => self.fault(server, why, now),
+        }
+        if let Role::Exclusive(attempt) = link.role {
+            self.not_sent(attempt, server, why, now);
+        }
+        if self.shared_links(server) == 0 {
+            self.fail_waiting(server, why, now);
+        }
+    }
+
+    /// A request that was not a call's is over.
+    pub(super) fn internal_done(
+        &mut self,
+        at: usize,
+        purpose: Purpose,
+        outcome: Result<(), Unanswered>,
+        now: Instant,
+    ) {
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        let (server, heard) = (link.server, link.heard.take());
+        match purpose {
+            Purpose::Greeting if outcome.is_ok() && heard == Some(Kind::Stored) => {
+                self.link_ready(at, now);
+            }
+            Purpose::Greeting => {
+                let why = match outcome.map_err(Unanswered::reason) {
+                    Ok(()) => ConnectFailure::Unauthenticated,
+                    Err(Reason::Deadline) => ConnectFailure::TimedOut,
+                    Err(Reason::End(_)) => ConnectFailure::Other,
+                };
+                self.tell_close(at);
+                self.link_refused(at, why, now);
+            }
+            Purpose::Probe if outcome.is_ok() => {
+                link.answered = true;
+                link.role = Role::Shared;
+                self.restored(server, now);
+            }
+            Purpose::Probe => {
+                // Its end is told with the connection's, where that has ended.
+                if matches!(&link.state, State::Open(open) if open.end().is_none()) {
+                    self.close_link(at);
+                }
+                self.probe_failed(server, now);
+            }
+            Purpose::Attempt(_) => {}
+        }
+    }
+}

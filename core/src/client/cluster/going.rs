@@ -1,0 +1,161 @@
+//! How connections go: too old, given back, given up, or ended by their servers.
+
+use super::Cluster;
+use super::link::{ConnectionId, Link, Role, State};
+use super::output::ClusterOutput;
+use super::timers::Timer;
+use crate::Instant;
+use crate::client::error::{ConnectFailure, NotSent};
+use crate::memcache::End;
+
+impl Cluster {
+    pub(super) fn link_timer(&mut self, connection: ConnectionId, now: Instant) {
+        let Some(at) = self.link_at(connection) else {
+            return;
+        };
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        link.armed = None;
+        let retires = link.retires_at.is_some_and(|retires_at| retires_at <= now);
+        match &link.state {
+            State::Connecting { until } if *until <= now => {
+                self.tell_close(at);
+                self.link_refused(at, ConnectFailure::TimedOut, now);
+            }
+            State::Connecting { until } => {
+                let until = *until;
+                self.arm(at, until);
+            }
+            State::Open(_) => {
+                if retires {
+                    self.replace_link(at, now);
+                }
+                self.mark(at);
+            }
+        }
+    }
+
+    /// A connection has grown old: another one takes its place.
+    pub(super) fn replace_link(&mut self, at: usize, now: Instant) {
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        link.retires_at = None;
+        let (server, used) = (link.server, link.answered);
+        match link.role {
+            Role::Shared => {
+                let connection = self.connection_id(at);
+                let in_use = self.servers.get(server).is_some_and(|it| it.health.is_healthy());
+                if used && in_use && !self.shutting_down {
+                    // It goes on until the new one is there.
+                    let new = self.open_link(server, Role::Shared, now);
+                    if let Some(link) = self.links.get_mut(new.at) {
+                        link.replaces = connection;
+                    }
+                    return;
+                }
+                self.retire_link(at, now);
+                self.warm(server, now);
+                self.serve_waiting(server, now);
+            }
+            Role::Spare | Role::Probe => self.retire_link(at, now),
+            // In use: closed once it is given back.
+            Role::Exclusive(_) | Role::Leased(_) => link.is_retiring = true,
+        }
+    }
+
+    /// Gives no more calls to a connection, and closes it when those under way are answered.
+    pub(super) fn retire_link(&mut self, at: usize, now: Instant) {
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        link.is_retiring = true;
+        let server = link.server;
+        match (&mut link.state, link.role) {
+            // Closed once it is given back.
+            (State::Open(_), Role::Exclusive(_) | Role::Leased(_)) => {}
+            (State::Open(open), _) => {
+                open.shut_down();
+                self.mark(at);
+            }
+            (State::Connecting { .. }, Role::Exclusive(attempt)) => {
+                self.close_link(at);
+                self.not_sent(attempt, server, NotSent::NoServer, now);
+            }
+            (State::Connecting { .. }, _) => self.close_link(at),
+        }
+    }
+
+    /// Takes a connection out; its requests were told their ends, or belong to nobody.
+    pub(super) fn remove_link(&mut self, at: usize) -> Option<Link> {
+        let link = self.links.try_remove(at)?;
+        if let Some(armed) = link.armed {
+            let connection = ConnectionId { at, sequence: link.sequence };
+            self.timers.unset(armed, Timer::Link(connection));
+        }
+        if let Some(entry) = self.servers.get_mut(link.server) {
+            entry.links.retain(|&other| other != at);
+        }
+        Some(link)
+    }
+
+    /// Tells the adapter to close a connection, or not to make it where it has not been told to yet.
+    pub(super) fn tell_close(&mut self, at: usize) {
+        let Some(connection) = self.connection_id(at) else {
+            return;
+        };
+        let asked = |output: &ClusterOutput| matches!(output, ClusterOutput::Connect { connection: asked, .. } if *asked == connection);
+        match self.outputs.iter().position(asked) {
+            Some(asked) => {
+                self.outputs.remove(asked);
+            }
+            None => self.outputs.push_back(ClusterOutput::Close { connection }),
+        }
+    }
+
+    /// Closes a connection. What is still under way on it is told so.
+    pub(super) fn close_link(&mut self, at: usize) {
+        if let Some(link) = self.links.get_mut(at)
+            && !link.tickets.is_empty()
+            && let State::Open(open) = &mut link.state
+        {
+            open.abandon();
+            return self.mark(at);
+        }
+        self.tell_close(at);
+        self.remove_link(at);
+    }
+
+    /// An exclusive connection is not needed any more.
+    pub(super) fn return_link(&mut self, at: usize, now: Instant) {
+        let Some(link) = self.links.get_mut(at) else {
+            return;
+        };
+        let old = link.retires_at.is_some_and(|retires_at| retires_at <= now);
+        let gone = self.servers.get(link.server).is_none();
+        if old || gone || link.in_flight() > 0 || !link.takes_calls() {
+            return self.close_link(at);
+        }
+        link.role = Role::Spare;
+    }
+
+    /// The connection has come to its end; every request on it was told so before.
+    pub(super) fn link_ended(&mut self, at: usize, end: End, now: Instant) {
+        let Some(link) = self.remove_link(at) else {
+            return;
+        };
+        // A server may close a connection that nobody uses.
+        let unused = matches!(end, End::EndOfStream | End::Broken) && !link.killed;
+        if link.role == Role::Probe {
+            self.probe_failed(link.server, now);
+        } else if end.is_fault() && !unused {
+            self.fault(link.server, NotSent::Connection(end), now);
+        }
+        // A server that closes what it has accepted would be connected to in a loop.
+        if link.answered || !end.is_fault() {
+            self.warm(link.server, now);
+        }
+        self.serve_waiting(link.server, now);
+    }
+}
