@@ -204,6 +204,8 @@ impl Host {
                     };
                     session.give(&answer);
                 }
+                // The connection refuses it itself.
+                Output::TooLarge { .. } => {}
                 Output::Write => {
                     let mut bytes = session.take_output();
                     if self.sabotage == Sabotage::SkipsReplies && dice.chance(10) {
