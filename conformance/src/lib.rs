@@ -7,6 +7,8 @@
 
 pub mod differential;
 mod directory;
+mod fault_proxy;
+mod full_backlog;
 mod http;
 mod ledger;
 mod memcached;
@@ -23,6 +25,8 @@ mod server;
 pub mod vectors;
 
 pub use directory::TempDir;
+pub use fault_proxy::{Fault, FaultProxy};
+pub use full_backlog::FullBacklog;
 pub use http::{HttpAnswer, HttpClient};
 pub use ledger::{Ledger, Totals};
 pub use memcached::{CacheServer, memcached_version, version_numbers};
