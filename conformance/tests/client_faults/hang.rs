@@ -118,6 +118,24 @@ async fn one_of_three_servers_fails_its_own_keys_alone() {
 }
 
 #[tokio::test]
+async fn a_question_to_all_servers_ends_at_one_deadline() {
+    let servers: Vec<_> = (0..3).map(|_| CacheServer::memcached(&[])).collect();
+    // Three of them would be later than any machine is.
+    let deadline = Duration::from_millis(1800);
+    let mut builder = Client::builder().timeout(deadline);
+    for server in &servers {
+        builder = builder.server(&server.address().to_string());
+    }
+    let client = connect(builder).unwrap();
+    assert!(client.versions().await.iter().all(|(_, version)| version.is_ok()));
+    servers.iter().for_each(CacheServer::pause);
+    let versions = ends_at("three servers hang, versions", deadline, client.versions()).await;
+    for (server, version) in versions {
+        assert_eq!(unknown(&version.unwrap_err()), Reason::Deadline, "{}", server.name);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_goes_on_hanging_is_not_waited_for() {
     let server = CacheServer::memcached(&[]);
     let client = once(&server.address(), DEADLINE);

@@ -139,6 +139,51 @@ async fn enqueue_at_least_once_goes_to_another_server_when_one_hangs() {
 }
 
 #[tokio::test]
+async fn a_sweep_over_many_servers_ends_at_one_deadline() {
+    let (_directories, servers) = start(3);
+    // The silence after the first call does not end the second one.
+    let client = client(&servers, |options| options.timeouts.stall = LONG);
+    for _ in 0..3 {
+        client.queue("jobs").enqueue("item").await.unwrap();
+    }
+    // Three of them would be later than any machine is.
+    let deadline = Duration::from_millis(1800);
+    let hasty = client.within(deadline).queue("empty");
+    assert!(hasty.take().await.unwrap().is_none());
+    servers.iter().for_each(Server::pause);
+    let take = ends_at("three queues hang, take", deadline, hasty.take()).await.unwrap_err();
+    assert_eq!(unknown(&take), Reason::Deadline);
+    let flush = ends_at("three queues hang, flush", deadline, hasty.flush()).await.unwrap_err();
+    assert_eq!(unknown(&flush), Reason::Deadline);
+    servers.iter().for_each(Server::resume);
+    assert_eq!(items(&client.queue("jobs")).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_items_of_the_servers_that_answer() {
+    let (_directories, servers) = start(3);
+    let client = client(&servers, |_| ());
+    let queue = client.queue("jobs");
+    assert!(queue.reserve().await.unwrap().is_none());
+    servers[0].pause();
+    let reader = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.reserve_within(LONG).await }
+    });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!reader.is_finished(), "one server that hangs does not end the wait for the others");
+    let begun = Instant::now();
+    queue.clone().at_least_once().enqueue("late").await.unwrap();
+    let reservation = reader.await.unwrap().unwrap().unwrap();
+    report(&format!("one of three hangs, an item comes after {:.1} ms", millis(begun.elapsed())));
+    assert_eq!(reservation.confirm().await.unwrap(), "late");
+    // Nothing came, and one server could not be asked: that is not "empty".
+    let nothing = queue.reserve_within(DEADLINE).await.unwrap_err();
+    assert!(!matches!(nothing.outcome(), windhover_client::Outcome::Refused), "{nothing}");
+    servers[0].resume();
+}
+
+#[tokio::test]
 async fn a_reservation_whose_server_is_killed_is_not_confirmed_and_comes_again() {
     let directory = TempDir::new("queue-faults");
     let setup = Setup::new(directory.path());
