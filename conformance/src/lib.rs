@@ -5,6 +5,7 @@
 //! a panic that says what was expected and what was seen.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
+mod certificates;
 pub mod differential;
 mod directory;
 mod fault_proxy;
@@ -24,6 +25,7 @@ mod runtime;
 mod server;
 pub mod vectors;
 
+pub use certificates::{Authority, Certificate};
 pub use directory::TempDir;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use full_backlog::FullBacklog;

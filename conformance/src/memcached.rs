@@ -14,6 +14,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    certificates::Certificate,
     directory::TempDir,
     process::{eventually, pause, run, signal},
     runtime::Runtime,
@@ -67,6 +68,14 @@ impl CacheServer {
         let server = Self::memcached(&["-Y", &users.display().to_string()]);
         eventually("memcached answers", START, || TcpStream::connect(server.address).ok());
         server
+    }
+
+    /// Starts a memcached that speaks TLS alone, on a free port, with `arguments` besides.
+    #[track_caller]
+    pub fn memcached_with_tls(certificate: &Certificate, arguments: &[&str]) -> Self {
+        let (chain, key) = (certificate.chain.display(), certificate.key.display());
+        let options = format!("ssl_chain_cert={chain},ssl_key={key}");
+        Self::memcached(&[&["-Z", "-o", &options], arguments].concat())
     }
 
     /// Starts the real memcached at a path instead of a port; its [`address`](Self::address) says

@@ -8,6 +8,7 @@ mod cancel;
 mod delay;
 mod hang;
 mod queue;
+mod tls;
 mod unreachable;
 
 use std::time::{Duration, Instant};
