@@ -209,7 +209,7 @@ fn again(error: &Error) -> Error {
 }
 
 /// Waits for all of them, at the same time.
-async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+pub(crate) async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut futures: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     let all = std::future::poll_fn(|cx| {

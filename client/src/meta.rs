@@ -6,6 +6,7 @@ use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::Kind;
 
+use crate::many::join;
 use crate::{Client, Error};
 
 impl Client {
@@ -78,16 +79,13 @@ impl Client {
 
     /// Each server's version, or why it does not tell.
     pub async fn versions(&self) -> Vec<(Server, Result<Bytes, Error>)> {
-        let mut all = Vec::new();
-        for (id, server) in self.servers() {
-            let version = match self.to_server(id, &Request::Version).await {
-                Ok(Answer::Text(version)) => Ok(version),
-                Ok(_) => Err(Error::Unexpected),
-                Err(error) => Err(error),
-            };
-            all.push((server, version));
-        }
-        all
+        let servers = self.servers();
+        let calls = servers.iter().map(|(id, _)| self.to_server(*id, &Request::Version));
+        let answers = join(calls.collect()).await.into_iter().map(|answer| match answer? {
+            Answer::Text(version) => Ok(version),
+            _ => Err(Error::Unexpected),
+        });
+        servers.into_iter().map(|(_, server)| server).zip(answers).collect()
     }
 
     /// A server's statistics, by `arguments` such as `items`; empty for the general ones.

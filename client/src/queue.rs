@@ -9,7 +9,8 @@ use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
 
-use crate::{Client, Error, Reservation};
+use crate::many::join;
+use crate::{Client, Error, Outcome, Reservation};
 
 /// How long one of many servers is waited for before the next one is asked: an item that comes to
 /// another server waits no longer than this for its reader.
@@ -55,7 +56,7 @@ impl Queue {
     /// Appends an item, on any server that takes it.
     ///
     /// # Errors
-    /// [`Error::QueueFull`] where none takes it. With [`Outcome::Unknown`](crate::Outcome::Unknown)
+    /// [`Error::QueueFull`] where none takes it. With [`Outcome::Unknown`]
     /// it may be there all the same.
     pub async fn enqueue(&self, item: impl Into<Bytes>) -> Result<(), Error> {
         let mut store = request::Store::new(&self.name);
@@ -112,14 +113,18 @@ impl Queue {
 
     /// The same, and waits for an item up to `wait`.
     ///
-    /// With many servers each is waited for in turn, a quarter of a second at a time.
+    /// With many servers each is waited for in turn, a quarter of a second at a time. One that does
+    /// not answer ends nobody's wait for the others; where nothing comes from them, it is an error.
     ///
     /// # Errors
-    /// As [`take`](Self::take).
+    /// As [`take`](Self::take), at once where no server can be asked.
     pub async fn reserve_within(&self, wait: Duration) -> Result<Option<Reservation>, Error> {
         let until = Instant::now() + wait;
-        if let Some(reservation) = self.reserve().await? {
-            return Ok(Some(reservation));
+        let mut failed = None;
+        match self.reserve().await {
+            Ok(None) => {}
+            Ok(reservation) => return Ok(reservation),
+            Err(error) => failed = Some(error),
         }
         let alone = self.client.servers().len() <= 1;
         loop {
@@ -127,7 +132,7 @@ impl Queue {
             // The wire has whole milliseconds.
             let slice = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
             if slice.is_zero() {
-                return Ok(None);
+                return failed.map_or(Ok(None), Err);
             }
             let slice = if alone { slice } else { slice.min(SLICE) };
             let read = QueueRead::new(&self.name, ReadMode::Open).wait(slice);
@@ -135,9 +140,18 @@ impl Queue {
             // The server's wait ends before ours does.
             let timeout = slice + self.client.timeout;
             let (outcome, lease) = self.client.submit(Call::reserve(prepared), timeout).await;
-            if let (Some(item), Some(lease)) = (item(outcome?), lease) {
-                let (client, name) = (self.client.clone(), self.name.clone());
-                return Ok(Some(Reservation::new(client, name, item, lease)));
+            match outcome {
+                Ok(answer) => {
+                    if let (Some(item), Some(lease)) = (item(answer), lease) {
+                        let (client, name) = (self.client.clone(), self.name.clone());
+                        return Ok(Some(Reservation::new(client, name, item, lease)));
+                    }
+                }
+                // Only what was sent has taken time: to go on with anything else would be to spin.
+                Err(error) if !alone && error.outcome() == Outcome::Unknown => {
+                    failed.get_or_insert(error);
+                }
+                Err(error) => return Err(failed.unwrap_or(error)),
             }
         }
     }
@@ -159,29 +173,33 @@ impl Queue {
     }
 
     async fn everywhere(&self, request: &Request<'_>) -> Result<(), Error> {
-        let mut failed = None;
-        for (server, _) in self.client.servers() {
-            if let Err(error) = self.client.to_server(server, request).await {
-                failed.get_or_insert(error);
-            }
-        }
-        failed.map_or(Ok(()), Err)
+        let servers = self.client.servers();
+        let calls = servers.iter().map(|(server, _)| self.client.to_server(*server, request));
+        let outcomes = join(calls.collect()).await;
+        outcomes.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 
-    /// Asks one server after the other until one has an item.
+    /// Asks one server after the other until one has an item, all of them within one timeout. Each
+    /// but the last is waited for no longer than an attempt may take, so that a server that hangs
+    /// leaves time for the others.
     async fn sweep(
         &self,
         read: QueueRead<'_>,
     ) -> Result<(Option<Answer>, Option<windhover_core::client::LeaseId>), Error> {
+        let until = Instant::now() + self.client.timeout;
+        let attempt = self.client.hub.lock().cluster.options().attempt_timeout;
         let mut failed = None;
-        for server in self.in_turn() {
+        let servers = self.in_turn();
+        for (at, server) in servers.iter().copied().enumerate() {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = if at + 1 < servers.len() { left.min(attempt) } else { left };
             let prepared = self.client.prepare(&Request::QueueRead(read), Bytes::new())?;
             let mut call = Call::reserve(prepared);
             call.target = Target::Server(server);
             call.failover = false;
             // What takes an item away is not asked for twice.
             call.exclusive = read.mode.opens();
-            let (outcome, lease) = self.client.submit(call, self.client.timeout).await;
+            let (outcome, lease) = self.client.submit(call, timeout).await;
             match outcome {
                 Ok(answer) if answer.is_miss() => {}
                 Ok(answer) => return Ok((Some(answer), lease)),

@@ -5,8 +5,11 @@
 //! a panic that says what was expected and what was seen.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
+mod certificates;
 pub mod differential;
 mod directory;
+mod fault_proxy;
+mod full_backlog;
 mod http;
 mod ledger;
 mod memcached;
@@ -22,7 +25,10 @@ mod runtime;
 mod server;
 pub mod vectors;
 
+pub use certificates::{Authority, Certificate};
 pub use directory::TempDir;
+pub use fault_proxy::{Fault, FaultProxy};
+pub use full_backlog::FullBacklog;
 pub use http::{HttpAnswer, HttpClient};
 pub use ledger::{Ledger, Totals};
 pub use memcached::{CacheServer, memcached_version, version_numbers};

@@ -3,7 +3,8 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpStream},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -13,8 +14,9 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    certificates::Certificate,
     directory::TempDir,
-    process::{eventually, run, signal},
+    process::{eventually, pause, run, signal},
     runtime::Runtime,
     server::binary,
 };
@@ -65,6 +67,39 @@ impl CacheServer {
         std::fs::write(&users, "name:secret\n").expect("a file can be written");
         let server = Self::memcached(&["-Y", &users.display().to_string()]);
         eventually("memcached answers", START, || TcpStream::connect(server.address).ok());
+        server
+    }
+
+    /// Starts a memcached that speaks TLS alone, on a free port, with `arguments` besides.
+    #[track_caller]
+    pub fn memcached_with_tls(certificate: &Certificate, arguments: &[&str]) -> Self {
+        let (chain, key) = (certificate.chain.display(), certificate.key.display());
+        let options = format!("ssl_chain_cert={chain},ssl_key={key}");
+        Self::memcached(&[&["-Z", "-o", &options], arguments].concat())
+    }
+
+    /// Starts the real memcached at a path instead of a port; its [`address`](Self::address) says
+    /// nothing.
+    #[track_caller]
+    pub fn memcached_at(path: &Path) -> Self {
+        let files = TempDir::new("memcached-socket");
+        let mut command = Command::new("memcached");
+        if rustix::process::getuid().is_root() {
+            command.args(["-u", "nobody"]);
+        }
+        command.args(["-t", "1", "-s"]).arg(path);
+        let mut child = spawn(&mut command);
+        drain_output(&mut child);
+        eventually("memcached listens at its path", START, || UnixStream::connect(path).ok());
+        let address = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self { child, name: "memcached", address, _files: files }
+    }
+
+    /// Starts the real memcached on the port that another one has left.
+    #[track_caller]
+    pub fn memcached_again(address: SocketAddr) -> Self {
+        let server = Self::memcached(&["-p", &address.port().to_string()]);
+        assert_eq!(server.address, address, "memcached takes the port that it is told to");
         server
     }
 
@@ -119,6 +154,16 @@ impl CacheServer {
             child.try_wait().expect("a child can be waited for")
         });
         assert_eq!(status.code(), Some(0), "the cache server ended with {status}");
+    }
+
+    /// Stops it (SIGSTOP): its sockets stay, and nothing is read or written.
+    pub fn pause(&self) {
+        pause(&self.child);
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        signal(&self.child, Signal::CONT);
     }
 
     /// Empties it.

@@ -2,7 +2,7 @@
 
 use std::{
     io::Read,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -86,6 +86,22 @@ fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
 pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     kill_process(pid.expect("a child has an id"), signal).expect("a child can be signalled");
+}
+
+/// Stops a child (SIGSTOP), and waits until all its threads have stopped.
+#[track_caller]
+pub(crate) fn pause(child: &Child) {
+    signal(child, Signal::STOP);
+    eventually("every thread has stopped", Duration::from_secs(10), || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).ok()?;
+        tasks.flatten().all(|task| is_stopped(&task.path())).then_some(())
+    });
+}
+
+/// Whether the state of a thread is "stopped" (proc(5), `stat`).
+fn is_stopped(task: &Path) -> bool {
+    let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 /// The memory of a process that is in use now, in bytes, without the file it was started from.

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::{
     http::HttpClient,
-    process::{Outcome, run, signal, target_dir},
+    process::{Outcome, pause, run, signal, target_dir},
     queue::QueueClient,
     runtime::Runtime,
 };
@@ -246,7 +246,7 @@ impl Server {
 
     /// Stops the process where it is (SIGSTOP): its connections stay, and nothing is answered.
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
+        pause(&self.child);
     }
 
     /// Lets a process that was paused go on (SIGCONT).

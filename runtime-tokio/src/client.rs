@@ -1,7 +1,7 @@
 //! Sockets and timers for `windhover-client`.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -146,44 +146,73 @@ async fn run<C: Connector>(
     match made.await {
         None => {}
         Some(Err(why)) => driver.connect_failed(connection, why),
-        Some(Ok(mut stream)) => {
+        Some(Ok(stream)) => {
             driver.connected(connection);
-            poll_fn(|cx| poll_stream(driver, connection, &mut stream, cx)).await;
+            let mut socket = Socket { stream, is_flushing: false };
+            poll_fn(|cx| socket.poll(driver, connection, cx)).await;
         }
     }
 }
 
-fn poll_stream(
-    driver: &Driver,
-    connection: ConnectionId,
-    stream: &mut Box<dyn Stream>,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    for _ in 0..TURNS {
-        let turn = driver.turn(connection, cx.waker());
-        if turn.is_closed {
-            return Poll::Ready(());
+/// The stream of one connection.
+struct Socket {
+    stream: Box<dyn Stream>,
+    /// It may keep bytes that it has taken, as TLS does while the socket takes none.
+    is_flushing: bool,
+}
+
+impl Socket {
+    /// Reads and writes until the stream takes and gives nothing more; ready once it is to be
+    /// closed.
+    fn poll(
+        &mut self,
+        driver: &Driver,
+        connection: ConnectionId,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        for _ in 0..TURNS {
+            let turn = driver.turn(connection, cx.waker());
+            if turn.is_closed {
+                return Poll::Ready(());
+            }
+            let mut moved = false;
+            if turn.wants_write {
+                let wrote = driver.write(connection, |slices| self.poll_write(slices, cx));
+                moved |= wrote.is_ready();
+            }
+            if self.is_flushing {
+                match Pin::new(&mut self.stream).poll_flush(cx) {
+                    Poll::Ready(Ok(())) => self.is_flushing = false,
+                    // A stream that cannot be written to is broken for reads too.
+                    Poll::Ready(Err(error)) => {
+                        let _: Poll<()> = driver.read(connection, |_| Poll::Ready(Err(error)));
+                        continue;
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            let stream = &mut self.stream;
+            let read = driver.read(connection, |buffer| pin!(stream.read_buf(buffer)).poll(cx));
+            moved |= read.is_ready();
+            if !moved {
+                return Poll::Pending;
+            }
         }
-        let mut moved = false;
-        if turn.wants_write {
-            let wrote = driver.write(connection, |slices| {
-                let mut stream = Pin::new(&mut *stream);
-                let n = match slices {
-                    [slice] => ready!(stream.as_mut().poll_write(cx, slice))?,
-                    slices => ready!(stream.as_mut().poll_write_vectored(cx, slices))?,
-                };
-                // What a layer between has kept goes out now.
-                let _: Poll<()> = stream.poll_flush(cx)?;
-                Poll::Ready(Ok(n))
-            });
-            moved |= wrote.is_ready();
-        }
-        let read = driver.read(connection, |buffer| pin!(stream.read_buf(buffer)).poll(cx));
-        moved |= read.is_ready();
-        if !moved {
-            return Poll::Pending;
-        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
-    cx.waker().wake_by_ref();
-    Poll::Pending
+
+    fn poll_write(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        let n = match slices {
+            [slice] => ready!(stream.poll_write(cx, slice))?,
+            slices => ready!(stream.poll_write_vectored(cx, slices))?,
+        };
+        self.is_flushing = true;
+        Poll::Ready(Ok(n))
+    }
 }

@@ -85,11 +85,15 @@ mod connection;
 mod listener;
 mod shutdown;
 mod signal;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use client::{Connector, Plain, Stream, connect, connect_with, drive};
 pub use clock::Clock;
 pub use listener::{AcceptErrorHook, ServeOptions, ServeReport, serve};
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
 pub use windhover_client::{Client, Error as ClientError};
 pub use windhover_core::Counters;

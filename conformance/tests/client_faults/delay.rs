@@ -1,0 +1,60 @@
+//! A proxy that answers after the deadline.
+
+use std::time::Duration;
+
+use windhover_conformance::{CacheServer, Fault, FaultProxy};
+use windhover_core::memcache::Reason;
+use windhover_tokio::connect;
+
+use crate::{LONG, ends_at, once, sent_once, text, unknown};
+
+const DEADLINE: Duration = Duration::from_millis(100);
+const DELAY: Duration = Duration::from_millis(400);
+
+#[tokio::test]
+async fn the_late_reply_is_swallowed() {
+    let server = CacheServer::memcached(&[]);
+    let proxy = FaultProxy::before(server.address());
+    let client = once(&proxy.address(), LONG);
+    client.set("a", "one").await.unwrap();
+    client.set("b", "two").await.unwrap();
+    for _ in 0..2 {
+        proxy.next_reply(Fault::Delay(DELAY));
+        let hasty = client.within(DEADLINE);
+        let late = ends_at("late reply, get", DEADLINE, hasty.get("a")).await.unwrap_err();
+        assert_eq!(unknown(&late), Reason::Deadline);
+        // Asked before the late reply is there, answered after it.
+        assert_eq!(text(client.get("b").await), "two");
+        assert_eq!(text(client.get("a").await), "one");
+    }
+    assert_eq!(proxy.accepted(), 1, "one caller's haste costs nobody the connection");
+}
+
+#[tokio::test]
+async fn neighbours_get_their_own_replies_behind_it() {
+    let server = CacheServer::memcached(&[]);
+    let proxy = FaultProxy::before(server.address());
+    // Ten calls without an answer would take the server out of use, and have it probed.
+    let builder = sent_once(&proxy.address(), LONG).options(|options| options.slow = LONG);
+    let client = connect(builder).unwrap();
+    for n in 0..20 {
+        client.set(format!("key-{n}"), format!("value {n}")).await.unwrap();
+    }
+    proxy.next_reply(Fault::Delay(DELAY));
+    let tasks: Vec<_> = (0..20)
+        .map(|n| {
+            // Every other one has less time than the reply takes.
+            let client = if n % 2 == 0 { client.within(DEADLINE) } else { client.clone() };
+            tokio::spawn(async move { client.get(format!("key-{n}")).await })
+        })
+        .collect();
+    for (n, task) in tasks.into_iter().enumerate() {
+        let found = task.await.unwrap();
+        if n % 2 == 0 {
+            assert_eq!(unknown(&found.unwrap_err()), Reason::Deadline, "{n}");
+        } else {
+            assert_eq!(text(found), format!("value {n}"));
+        }
+    }
+    assert_eq!(proxy.accepted(), 1);
+}

@@ -1,0 +1,163 @@
+//! memcached over TLS.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use windhover_client::Client;
+use windhover_conformance::{Authority, CacheServer, FullBacklog, report};
+use windhover_core::client::{ConnectFailure, NotSent};
+use windhover_core::memcache::Reason;
+use windhover_tokio::{Tls, connect_with};
+
+use crate::{LONG, ends_at, ends_at_once, is_gone, not_sent, once, sent_once, text, unknown};
+
+const DEADLINE: Duration = Duration::from_millis(300);
+
+fn trusting(authority: &Authority) -> Tls {
+    Tls::trusting(authority.pem().as_bytes()).unwrap()
+}
+
+fn client(server: &CacheServer, tls: Tls) -> Client {
+    connect_with(sent_once(&server.address(), LONG), tls).unwrap()
+}
+
+#[tokio::test]
+async fn a_server_with_a_certificate_of_its_address_is_used() {
+    let authority = Authority::new();
+    let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &[]);
+    let client = client(&server, trusting(&authority));
+    client.set("a", "one").await.unwrap();
+    assert_eq!(text(client.get("a").await), "one");
+    let large: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    client.set("large", large.clone()).await.unwrap();
+    assert_eq!(client.get("large").await.unwrap().unwrap().data, large);
+}
+
+#[tokio::test]
+async fn a_server_with_a_certificate_of_the_given_name_is_used() {
+    let authority = Authority::new();
+    let server = CacheServer::memcached_with_tls(&authority.sign("cache.example.com"), &[]);
+    let tls = trusting(&authority).server_name("cache.example.com").unwrap();
+    let client = client(&server, tls);
+    client.set("a", "one").await.unwrap();
+    assert_eq!(text(client.get("a").await), "one");
+}
+
+#[tokio::test]
+async fn certificates_that_prove_nothing_are_refused_at_once() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let cases = [
+        ("another name", authority.sign("cache.example.com"), "not valid for name"),
+        ("unknown authority", stranger.sign("127.0.0.1"), "UnknownIssuer"),
+        ("expired", authority.sign_expired("127.0.0.1"), "certificate expired"),
+    ];
+    for (what, certificate, expected) in cases {
+        let server = CacheServer::memcached_with_tls(&certificate, &[]);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tls = trusting(&authority).on_failure({
+            let told = Arc::clone(&told);
+            move |server, why| told.lock().unwrap().push(format!("{}: {why}", server.name))
+        });
+        let client = client(&server, tls);
+        let refused = ends_at_once(&format!("TLS, {what}, get"), client.get("a")).await;
+        assert_eq!(not_sent(&refused.unwrap_err()), NotSent::Connect(ConnectFailure::Tls));
+        let told = told.lock().unwrap().join("; ");
+        assert!(told.contains(expected), "expected `{expected}`: {told}");
+        assert!(told.starts_with(&server.address().to_string()), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_no_server() {
+    let server = CacheServer::memcached(&[]);
+    let builder =
+        sent_once(&server.address(), LONG).options(|options| options.connect_timeout = DEADLINE);
+    let client = connect_with(builder, trusting(&Authority::new())).unwrap();
+    // It may take the greeting for an unfinished command, and wait for the rest.
+    let refused = ends_at_once("TLS with a server without, get", client.get("a")).await;
+    let why = not_sent(&refused.unwrap_err());
+    let expected = [ConnectFailure::Tls, ConnectFailure::TimedOut].map(NotSent::Connect);
+    assert!(expected.contains(&why), "{why}");
+    // And the other way around.
+    let authority = Authority::new();
+    let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &[]);
+    let plain = once(&server.address(), LONG);
+    let refused = ends_at_once("no TLS with a server with, get", plain.get("a")).await;
+    assert!(matches!(unknown(&refused.unwrap_err()), Reason::End(_)));
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_ends_at_the_connect_timeout() {
+    let authority = Authority::new();
+    let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &[]);
+    server.pause();
+    let port = FullBacklog::new();
+    for (what, address) in [("handshake hangs", server.address()), ("dropped SYN", port.address())]
+    {
+        let builder =
+            sent_once(&address, LONG).options(|options| options.connect_timeout = DEADLINE);
+        let client = connect_with(builder, trusting(&authority)).unwrap();
+        let late = ends_at(&format!("TLS, {what}, get"), DEADLINE, client.get("a")).await;
+        let why = not_sent(&late.unwrap_err());
+        assert_eq!(why, NotSent::Connect(ConnectFailure::TimedOut));
+    }
+}
+
+#[tokio::test]
+async fn a_hang_ends_calls_at_their_deadline_and_large_values_arrive_after_it() {
+    let authority = Authority::new();
+    let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &["-m", "64"]);
+    let builder = sent_once(&server.address(), LONG).options(|options| {
+        options.timeouts.stall = LONG;
+        options.timeouts.write = LONG;
+    });
+    let client = connect_with(builder, trusting(&authority)).unwrap();
+    client.set("a", "one").await.unwrap();
+    server.pause();
+    let hasty = client.within(DEADLINE);
+    let late = ends_at("TLS, hang, get", DEADLINE, hasty.get("a")).await.unwrap_err();
+    assert_eq!(unknown(&late), Reason::Deadline);
+    // More than sockets take: the rest waits in every layer.
+    let large: Vec<_> = (0..16_u8)
+        .map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move { client.set(format!("{n}"), vec![n; 1_000_000]).await })
+        })
+        .collect();
+    tokio::time::sleep(DEADLINE).await;
+    server.resume();
+    for task in large {
+        task.await.unwrap().unwrap();
+    }
+    for n in 0..16_u8 {
+        assert_eq!(client.get(format!("{n}")).await.unwrap().unwrap().data, vec![n; 1_000_000]);
+    }
+    assert_eq!(client.statistics()[0].counters.connects, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_certificate_gets_one() {
+    let authority = Authority::new();
+    let (own, clients) = (authority.sign("127.0.0.1"), authority.sign("client.example.com"));
+    let pem = std::env::temp_dir().join(format!("windhover-authority-{}.pem", std::process::id()));
+    std::fs::write(&pem, authority.pem()).unwrap();
+    // 2: those without are turned away.
+    let options = format!("ssl_verify_mode=2,ssl_ca_cert={}", pem.display());
+    let server = CacheServer::memcached_with_tls(&own, &["-o", &options]);
+    let (chain, key) =
+        (std::fs::read(&clients.chain).unwrap(), std::fs::read(&clients.key).unwrap());
+    let known = Tls::trusting_as(authority.pem().as_bytes(), &chain, &key).unwrap();
+    let known = client(&server, known);
+    known.set("a", "one").await.unwrap();
+    assert_eq!(text(known.get("a").await), "one");
+    let unknown_client = client(&server, trusting(&authority));
+    let refused = ends_at_once("TLS, no client certificate, get", unknown_client.get("a")).await;
+    let refused = refused.unwrap_err();
+    report(&format!("without a certificate: {refused}"));
+    // With TLS 1.3 the client takes the connection for made before the server has looked.
+    match refused.outcome() {
+        windhover_client::Outcome::Unknown => assert!(is_gone(unknown(&refused)), "{refused}"),
+        _ => assert_eq!(not_sent(&refused), NotSent::Connect(ConnectFailure::Tls)),
+    }
+    std::fs::remove_file(&pem).unwrap();
+}
