@@ -32,7 +32,8 @@ pub enum EncodeError {
         /// Where it stands.
         at: usize,
     },
-    /// Kestrel answers all the same, and the answer would be taken for the next request's.
+    /// Kestrel answers all the same, and so does memcached to `lru_crawler` and to most of `slabs`:
+    /// the answer would be taken for the next request's.
     NoreplyNotKnown,
     /// The value is above the limit.
     ValueTooLarge {
@@ -75,9 +76,9 @@ impl fmt::Display for EncodeError {
                 "byte {at} of a key or argument is '{}', but white space and control characters end it: escape or hash it",
                 byte.escape_ascii()
             ),
-            Self::NoreplyNotKnown => {
-                f.write_str("kestrel does not know 'noreply' and answers: wait for the answer")
-            }
+            Self::NoreplyNotKnown => f.write_str(
+                "the server does not know 'noreply' here and answers: wait for the answer",
+            ),
             Self::ValueTooLarge { length } => {
                 write!(f, "the value is {length} bytes long, above the limit: split it")
             }
