@@ -434,6 +434,8 @@ impl ServerConnection {
             Progress::Blocked(deadline) => return Step::Idle(deadline.min(self.peer_deadline())),
             Progress::Overdue => {
                 self.writing = Writing::default();
+                // Behind the end not even the error that waits for its turn is answered.
+                self.error_owed = None;
                 self.phase = Phase::Closed;
                 return Step::Close;
             }

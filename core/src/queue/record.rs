@@ -18,6 +18,10 @@
 //! The body of a [`Kind::Put`] is the name, the time of the put in milliseconds since 1970 (8), then
 //! for each item: length (4), time of expiry in milliseconds since 1970 or 0 for never (8), data. A put is one record however many items it has, which
 //! is what makes it atomic.
+//!
+//! The body of a [`Kind::Discard`] is the name, then the ids (8 each) of the items that stay although
+//! theirs are smaller: what was open when the queue was flushed. They are in the same record, for a
+//! discard that was written without them would lose them.
 
 use bytes::Bytes;
 
@@ -40,7 +44,7 @@ pub enum Kind {
     Put,
     /// The item with that id is gone from the queue.
     Remove,
-    /// Every item of the queue with a smaller id is gone.
+    /// Every item of the queue with a smaller id is gone, but for those that the body names.
     Discard,
     /// The segment is known to be on the disk up to the offset that is the id.
     Synced,
@@ -141,7 +145,12 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Broken> {
     let (Some(kind), Some((queue, rest))) = (kind, body.split_at_checked(name_len)) else {
         return Err(Broken::Meaning { len });
     };
-    if kind == Kind::Put && !items_are_whole(rest) {
+    let makes_sense = match kind {
+        Kind::Put => items_are_whole(rest),
+        Kind::Discard => rest.len() % 8 == 0,
+        Kind::Remove | Kind::Synced | Kind::Filler => true,
+    };
+    if !makes_sense {
         return Err(Broken::Meaning { len });
     }
     Ok(Record { kind, id, queue, rest, len })
@@ -190,6 +199,26 @@ pub fn encode(kind: Kind, id: u64, queue: &[u8], mut write: impl FnMut(&[u8])) {
     let name_len = queue.len() as u8;
     write(&header(kind, id, name_len, u32::from(name_len), crc32fast::hash(queue)));
     write(queue);
+}
+
+/// Hands a whole [`Kind::Discard`] to `write`, piece by piece: every item below `below` goes but those
+/// of `kept`. `queue` must be a checked name.
+pub(super) fn encode_discard(below: u64, queue: &[u8], kept: &[u64], mut write: impl FnMut(&[u8])) {
+    let mut body = queue.get(..queue.len().min(255)).unwrap_or_default().to_vec();
+    #[expect(clippy::cast_possible_truncation, reason = "cut to 255 above")]
+    let name_len = body.len() as u8;
+    for id in kept {
+        body.extend_from_slice(&id.to_le_bytes());
+    }
+    // As many reads are open as there are connections: far from 4 GiB.
+    let body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    write(&header(Kind::Discard, below, name_len, body_len, crc32fast::hash(&body)));
+    write(&body);
+}
+
+/// The ids that a [`Kind::Discard`] keeps: `rest` is its body behind the name.
+pub(super) fn kept(rest: &[u8]) -> impl Iterator<Item = u64> {
+    rest.as_chunks().0.iter().map(|id| u64::from_le_bytes(*id))
 }
 
 /// The header of a [`Kind::Filler`] that stands for `len` bytes, itself included, when the bytes
@@ -286,6 +315,18 @@ mod tests {
             let expected =
                 if bit / 8 < HEADER { Broken::Header } else { Broken::Body { len: bytes.len() } };
             assert_eq!(broken, expected, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_discard_reads_back_as_written() {
+        for kept_ids in [&[][..], &[7], &[1, u64::MAX, 3]] {
+            let mut bytes = Vec::new();
+            encode_discard(9, b"q", kept_ids, |piece| bytes.extend_from_slice(piece));
+            let record = decode(&bytes).unwrap();
+            assert_eq!((record.kind, record.id, record.queue), (Kind::Discard, 9, b"q".as_slice()));
+            assert_eq!(record.len, bytes.len());
+            assert_eq!(kept(record.rest).collect::<Vec<_>>(), kept_ids);
         }
     }
 

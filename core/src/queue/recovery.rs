@@ -118,7 +118,10 @@ impl Recovery {
             Kind::Discard => {
                 self.next_id = self.next_id.max(record.id);
                 if let Some(queue) = self.queues.get_mut(record.queue) {
-                    *queue = queue.split_off(&record.id);
+                    let mut left = queue.split_off(&record.id);
+                    let kept = record::kept(record.rest);
+                    left.extend(kept.filter_map(|id| queue.remove_entry(&id)));
+                    *queue = left;
                 }
             }
             Kind::Synced | Kind::Filler => {}

@@ -252,18 +252,24 @@ fn admin<'a>(command: Command, rest: &Keys<'a>) -> Result<Request<'a>, Refused> 
     if wanting && arguments.is_empty() {
         return Err(refused(Fault::ArgumentCount));
     }
-    let looks = match command {
-        Command::Slabs => rest.clone().next() == Some(b"automove"),
-        Command::LruCrawler => false,
-        _ => true,
-    };
     match without_noreply(arguments) {
-        Some(arguments) if looks => Ok(Request::Admin { command, arguments, noreply: true }),
+        Some(arguments) if looks_for_noreply(command, arguments) => {
+            Ok(Request::Admin { command, arguments, noreply: true })
+        }
         _ => Ok(Request::Admin { command, arguments, noreply: false }),
     }
 }
 
 /// What stands before a last word `noreply`.
+/// Whether memcached looks for a `noreply` at the end of these arguments; else it answers.
+pub(super) fn looks_for_noreply(command: Command, arguments: &[u8]) -> bool {
+    match command {
+        Command::Slabs => key::words(arguments).next() == Some(b"automove"),
+        Command::LruCrawler => false,
+        _ => true,
+    }
+}
+
 fn without_noreply(arguments: &[u8]) -> Option<&[u8]> {
     let before = arguments.strip_suffix(b"noreply")?;
     (before.is_empty() || before.ends_with(b" ")).then(|| trim(before))

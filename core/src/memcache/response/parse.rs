@@ -47,7 +47,7 @@ pub fn parse<'a>(
     // without fault, takes the long way.
     if let Some(header) = value_header(input) {
         let data = header.data(limits)?;
-        return with_block(input, header.line, data, limits, |data| header.value(data));
+        return with_block(input, header.line, data, |data| header.value(data));
     }
     if input.starts_with(b"END\r\n") {
         return Ok(Parsed::Complete { message: Response::End, consumed: 5 });
@@ -61,9 +61,7 @@ pub fn parse<'a>(
     let line = input.get(..=newline).unwrap_or(input);
     match parse_line(line, dialect, limits)? {
         Line { response: Response::Meta(reply), data: Some(data) } => {
-            with_block(input, line.len(), data, limits, |data| {
-                Response::Meta(MetaReply { data, ..reply })
-            })
+            with_block(input, line.len(), data, |data| Response::Meta(MetaReply { data, ..reply }))
         }
         Line { response, .. } => Ok(Parsed::Complete { message: response, consumed: line.len() }),
     }
@@ -244,6 +242,9 @@ impl<'a> Header<'a> {
     }
 
     fn data(&self, limits: &Limits) -> Result<usize, ResponseError> {
+        if self.line > limits.line.saturating_add(1) {
+            return Err(ResponseError::LineTooLong);
+        }
         block_length(self.length, limits)
     }
 }
@@ -292,12 +293,8 @@ fn with_block<'a>(
     input: &'a [u8],
     line: usize,
     data: usize,
-    limits: &Limits,
     frame: impl FnOnce(&'a [u8]) -> Response<'a>,
 ) -> Result<Parsed<Response<'a>>, ResponseError> {
-    if line > limits.line.saturating_add(1) {
-        return Err(ResponseError::LineTooLong);
-    }
     let whole = data + BLOCK_END.len();
     let rest = input.get(line..).unwrap_or_default();
     let Some(block) = rest.get(..whole) else {

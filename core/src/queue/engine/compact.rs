@@ -63,20 +63,6 @@ impl Engine {
         }
     }
 
-    /// Writes the items again that are open or handed over.
-    pub(super) fn rewrite_reserved(&mut self, queue: &Bytes) {
-        let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
-        let handed = self.handed.values().map(|h| (&h.queue, &h.item));
-        let found: Vec<Item> = held
-            .chain(handed)
-            .filter(|(name, _)| *name == queue)
-            .map(|(_, item)| item.clone())
-            .collect();
-        for item in found {
-            self.write_again(queue.clone(), &item);
-        }
-    }
-
     fn write_again(&mut self, queue: Bytes, item: &Item) {
         // Only names that were checked are in the engine, so this never fails; were it to, the
         // item would stay where it is.
@@ -108,7 +94,6 @@ impl Engine {
             item.segment = segment;
             self.usage.add(segment, item.id, item.journal_len(&moved.queue));
         }
-        // A discard in the lost batch is written again, and so must be what it would take along.
         for (queue, item) in again {
             self.write_again(queue, &item);
         }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::super::record::{self, Kind};
+use super::super::record;
 use super::super::stats::{EngineStats, QueueStats};
 use super::Engine;
 use crate::Now;
@@ -20,13 +20,19 @@ impl Engine {
         let Some(below) = line.clear(&mut self.usage) else {
             return;
         };
+        // Items that are open have ids below as well, and stay.
+        let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
+        let handed = self.handed.values().map(|h| (&h.queue, &h.item));
+        let kept: Vec<u64> = held
+            .chain(handed)
+            .filter(|(queue, item)| **queue == name && item.id < below)
+            .map(|(_, item)| item.id)
+            .collect();
         let (append, removals) = (&mut self.append, &mut self.removals);
-        // Items that are open have ids below as well: written behind the discard, they stay.
-        record::encode(Kind::Discard, below, &name, |piece| {
+        record::encode_discard(below, &name, &kept, |piece| {
             append.put(piece);
             removals.extend_from_slice(piece);
         });
-        self.rewrite_reserved(&name);
     }
 
     /// Flushes every queue (kestrel's `flush_all`).

@@ -32,7 +32,8 @@ pub enum EncodeError {
         /// Where it stands.
         at: usize,
     },
-    /// Kestrel answers all the same, and the answer would be taken for the next request's.
+    /// Kestrel answers all the same, and so does memcached to `lru_crawler` and to most of `slabs`:
+    /// the answer would be taken for the next request's.
     NoreplyNotKnown,
     /// The request hides its answer (`noreply`, or the meta flag `q`): an error that comes all the
     /// same would be taken for the next request's. It belongs into a
@@ -96,9 +97,9 @@ impl fmt::Display for EncodeError {
             Self::OpaqueTaken => f.write_str(
                 "the flag O numbers the requests of a batch: leave it out",
             ),
-            Self::NoreplyNotKnown => {
-                f.write_str("kestrel does not know 'noreply' and answers: wait for the answer")
-            }
+            Self::NoreplyNotKnown => f.write_str(
+                "the server does not know 'noreply' here and answers: wait for the answer",
+            ),
             Self::ValueTooLarge { length } => {
                 write!(f, "the value is {length} bytes long, above the limit: split it")
             }

@@ -4,6 +4,7 @@ mod error;
 
 use bytes::BytesMut;
 
+use super::parse::looks_for_noreply;
 use super::{BLOCK_END, Request, ShutdownMode, Store, meta};
 use crate::Limits;
 use crate::memcache::command::{self, Arguments, Command, Row};
@@ -101,7 +102,11 @@ fn put_line(
 ) -> Result<bool, EncodeError> {
     let command = request.command();
     let row = command::row(command, dialect).ok_or(EncodeError::NotInDialect { command })?;
-    if dialect.is_queue() && request.noreply() {
+    let answers = match request {
+        Request::Admin { command, arguments, .. } => !looks_for_noreply(*command, arguments),
+        _ => dialect.is_queue(),
+    };
+    if answers && request.noreply() {
         return Err(EncodeError::NoreplyNotKnown);
     }
     if !row.data && data > 0 {

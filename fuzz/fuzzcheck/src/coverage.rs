@@ -1,0 +1,103 @@
+//! What the corpora reach, and which inputs are worth keeping.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+use windhover_fuzz::{TARGETS, Target, corpus, minimise};
+
+use crate::regions::{self, reached};
+
+/// A line and a column.
+type Point = (usize, usize);
+
+/// Replays every corpus and prints, by file, how many regions of the core were reached and which
+/// were not.
+///
+/// # Errors
+/// Less than `percent` was reached.
+pub(crate) fn report(percent: f64) -> Result<(), String> {
+    let mut sensor = regions::sensor()?;
+    let mut seen = vec![false; sensor.count_instrumented];
+    for target in TARGETS {
+        for (_, input) in corpus::of_target(target.name).map_err(|error| error.to_string())? {
+            let regions = reached(&mut sensor, || drop(minimise::run(target, &input)));
+            for (region, _) in regions {
+                seen[region] = true;
+            }
+        }
+    }
+    // A generic function has a record for each of its instances: a place is reached when one is.
+    let mut places: BTreeMap<(String, Point, Point), (bool, String)> = BTreeMap::new();
+    for function in regions::functions(&sensor)? {
+        let file = function.file.rsplit_once("core/src/").map_or(&*function.file, |(_, file)| file);
+        for counter in function.counters {
+            let Some(place) = counter.regions.first() else { continue };
+            let start = (place.lines.0, place.cols.0);
+            let end = (place.lines.1, place.cols.1);
+            let entry = places
+                .entry((file.to_owned(), start, end))
+                .or_insert_with(|| (false, function.name.clone()));
+            entry.0 |= seen[counter.id];
+        }
+    }
+    let mut files: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for ((file, _, _), (reached, _)) in &places {
+        let counts = files.entry(file).or_default();
+        counts.0 += usize::from(*reached);
+        counts.1 += 1;
+    }
+    for (file, (reached, all)) in &files {
+        println!("{reached:>5} of {all:>5}  {file}");
+    }
+    println!("\nnot reached:");
+    for ((file, start, _), (_, function)) in places.iter().filter(|(_, (reached, _))| !reached) {
+        println!("core/src/{file}:{}:{}  {function}", start.0, start.1);
+    }
+    let all = places.len();
+    let covered = places.values().filter(|(reached, _)| *reached).count();
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    let share = covered as f64 * 100.0 / all.max(1) as f64;
+    println!("\n{covered} of {all} regions of the core: {share:.2} %");
+    if share < percent {
+        return Err(format!("{share:.2} % is below {percent} %"));
+    }
+    Ok(())
+}
+
+/// Adds those inputs below `folder` to the target's corpus that reach a region, or a region more
+/// often by a power of two, that no smaller input does; inputs of the corpus that are not needed go.
+pub(crate) fn keep(target: &'static Target, folder: &Path) -> Result<(), String> {
+    let told = |error: std::io::Error| error.to_string();
+    let place = corpus::corpora().join(target.name);
+    let known = corpus::read(&place).map_err(told)?;
+    let mut inputs: Vec<Vec<u8>> = known.iter().map(|(_, input)| input.clone()).collect();
+    inputs.extend(corpus::read(folder).map_err(told)?.into_iter().map(|(_, input)| input));
+    inputs.sort_by_key(|input| (input.len(), input.clone()));
+    inputs.dedup();
+    let mut sensor = regions::sensor()?;
+    let mut seen: HashSet<(usize, u32)> = HashSet::new();
+    let mut kept = Vec::new();
+    for input in inputs {
+        let mut failed = false;
+        let regions = reached(&mut sensor, || failed = minimise::run(target, &input).is_err());
+        if failed {
+            return Err(format!("{}: an input fails: run fuzz/run {0}", target.name));
+        }
+        let before = seen.len();
+        // Seldom, some times, often: how often to the last is the fuzzer's business, not the corpus's.
+        seen.extend(regions.into_iter().map(|(region, hits)| (region, hits.ilog2().min(4) / 2)));
+        if seen.len() > before {
+            kept.push(input);
+        }
+    }
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).map_err(told)?;
+    let bytes: usize = kept.iter().map(Vec::len).sum();
+    for input in &kept {
+        fs::write(place.join(format!("{:016x}", crate::drive::hash(input))), input)
+            .map_err(told)?;
+    }
+    println!("{:24} {} inputs, {bytes} bytes", target.name, kept.len());
+    Ok(())
+}

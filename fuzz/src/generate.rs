@@ -1,0 +1,7 @@
+//! Generators: choices in, messages out.
+
+pub mod command;
+pub mod http;
+pub mod memcache;
+pub mod replies;
+pub mod tracking;

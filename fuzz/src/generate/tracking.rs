@@ -1,0 +1,237 @@
+//! Tracking requests: a line with method and target, headers, an empty line, a body.
+
+use crate::Source;
+use crate::reference::base64;
+
+/// Tokens of tracking requests.
+pub const DICTIONARY: &[&[u8]] = &[
+    b"GET /track?",
+    b"POST /track?",
+    b"PUT /track",
+    b"GET /track/",
+    b"OPTIONS /track",
+    b"HEAD /track",
+    b"data=",
+    b"&data=",
+    b"&ip=1",
+    b"&verbose=1",
+    b"&img=1",
+    b"&test=1",
+    b"&callback=f",
+    b"&callback=a.b%2e$c",
+    b"&redirect=http://ok.example/x",
+    b"&redirect=",
+    b"&redirect=https%3A%2F%2Fa.good.example%3A443%2F%C3%A9",
+    b"d%61ta=",
+    b"%",
+    b"%2",
+    b"%7B",
+    b"%5B",
+    b"+",
+    b"\xef\xbb\xbf",
+    b"{\"event\":\"e\",\"properties\":{\"token\":\"t\"}}",
+    b"eyJldmVudCI6ImUiLCJwcm9wZXJ0aWVzIjp7InRva2VuIjoidCJ9fQ==",
+    b"\"event\":",
+    b"\"properties\":{",
+    b"\"token\":\"t\"",
+    b"\"token\":\"\"",
+    b"\"time\":",
+    b"\"time\":1334859600",
+    b"\"time\":\"1334859600.5\"",
+    b"\"time\":1334859600123",
+    b"\"time\":1e99999999999",
+    b"\"time\":31535999.999",
+    b"\"time\":99999999.9999",
+    b"\"ip\":1",
+    b"\"$insert_id\":\"\"",
+    b"\"$insert_id\":null",
+    b"\"mp_processing_time_ms\":0",
+    b"\"$test\":0",
+    b"\\u0065vent",
+    b"\\ud83d\\ude00",
+    b"\\ud83d",
+    b"\\ude00",
+    b"\\\"",
+    b"\\u",
+    b"[[[[]]]]",
+    b"[1,2,3,4,5]",
+    b"null",
+    b"true",
+    b"-0",
+    b"1e5",
+    b"{}",
+    b"[]",
+    b",",
+    b"Content-Type: application/json\r\n",
+    b"Content-Type: text/plain; charset=x\r\n",
+    b"Content-Type: application/x-www-form-urlencoded\r\n",
+    b"Content-Type: image/gif\r\n",
+    b"Content-Encoding: gzip\r\n",
+    b"Content-Encoding: identity\r\n",
+    b"Origin: http://o\r\n",
+    b"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n",
+    b"X-Forwarded-For: \"[2001:db8::1]:80\"\r\n",
+    b"X-Forwarded-For: [::ffff:1.2.3.4]\r\n",
+    b"Access-Control-Request-Headers: x, y\r\n",
+    b"\r\n\r\n",
+];
+
+/// A request.
+pub fn request(source: &mut Source<'_>) -> Vec<u8> {
+    let text = batch(source);
+    let query = source.pick(&[
+        "",
+        "ip=1&",
+        "verbose=1&",
+        "test=1&ip=1&",
+        "img=1&",
+        "callback=lib.f&",
+        "redirect=http://ok.example/&",
+    ]);
+    let mut out = Vec::new();
+    let headers = source.pick(&["", "Origin: http://o\r\n", "X-Forwarded-For: 9.9.9.9\r\n"]);
+    let value = match source.below(4) {
+        0 => encoded(&text),
+        1 => base64::encode(&text, b"{")
+            .iter()
+            .map(|byte| if *byte == b'+' { b'-' } else { *byte })
+            .collect(),
+        _ => base64::encode(&text, b"{"),
+    };
+    match source.below(4) {
+        0 | 1 => {
+            out.extend_from_slice(format!("GET /track?{query}data=").as_bytes());
+            out.extend_from_slice(&value);
+            out.extend_from_slice(format!("\r\n{headers}\r\n").as_bytes());
+        }
+        2 => {
+            out.extend_from_slice(
+                format!("POST /track?{query}\r\nContent-Type: application/json\r\n{headers}\r\n")
+                    .as_bytes(),
+            );
+            out.extend_from_slice(&text);
+        }
+        _ => {
+            out.extend_from_slice(format!("POST /track\r\n{headers}\r\n{query}data=").as_bytes());
+            out.extend_from_slice(&value);
+        }
+    }
+    out
+}
+
+fn encoded(text: &[u8]) -> Vec<u8> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"\"{}[]:,._-".contains(&byte);
+    text.iter()
+        .flat_map(
+            |&byte| if plain(byte) { vec![byte] } else { format!("%{byte:02X}").into_bytes() },
+        )
+        .collect()
+}
+
+fn batch(source: &mut Source<'_>) -> Vec<u8> {
+    let mut out = String::new();
+    match source.below(4) {
+        0 => {
+            out.push('[');
+            for at in 0..source.below(5) {
+                if at > 0 {
+                    out.push(',');
+                }
+                event(source, &mut out);
+            }
+            out.push(']');
+        }
+        _ => event(source, &mut out),
+    }
+    out.into_bytes()
+}
+
+fn event(source: &mut Source<'_>, out: &mut String) {
+    out.push_str("{\"event\":");
+    string(source, out);
+    out.push_str(",\"properties\":{\"token\":\"t\"");
+    for _ in 0..source.below(5) {
+        out.push(',');
+        let known = [
+            "\"time\"",
+            "\"ip\"",
+            "\"$insert_id\"",
+            "\"$test\"",
+            "\"mp_processing_time_ms\"",
+            "\"token\"",
+            "\"a\"",
+            "\"\\u0061\"",
+        ];
+        if source.chance(1, 2) {
+            out.push_str(source.pick(&known));
+        } else {
+            string(source, out);
+        }
+        out.push(':');
+        value(source, out, 4);
+    }
+    out.push('}');
+    if source.chance(1, 4) {
+        out.push_str(" ,\"other\" : ");
+        value(source, out, 2);
+    }
+    out.push('}');
+}
+
+fn string(source: &mut Source<'_>, out: &mut String) {
+    out.push('"');
+    let pieces =
+        ["a", "event", "é", "\\n", "\\ud83d\\ude00", "\\udc00", "\\\"", "0", "\\u0041", "😀"];
+    for _ in 0..source.below(4) {
+        out.push_str(source.pick(&pieces));
+    }
+    out.push('"');
+}
+
+fn value(source: &mut Source<'_>, out: &mut String, depth: usize) {
+    let numbers = [
+        "0",
+        "-1",
+        "1334859600",
+        "1334859600123",
+        "1.5e3",
+        "1334859600.25",
+        "133485960e1",
+        "1e400",
+        "-0.0",
+        "12345678901234567890123456789",
+    ];
+    match source.below(8) {
+        0 => out.push_str("null"),
+        1 => out.push_str("true"),
+        2 | 3 => out.push_str(source.pick(&numbers)),
+        4 => {
+            out.push('"');
+            out.push_str(source.pick(&numbers));
+            out.push('"');
+        }
+        5 if depth > 0 => {
+            out.push_str("[ ");
+            for at in 0..source.below(6) {
+                if at > 0 {
+                    out.push(',');
+                }
+                value(source, out, depth - 1);
+            }
+            out.push(']');
+        }
+        6 if depth > 0 => {
+            out.push('{');
+            for at in 0..source.below(6) {
+                if at > 0 {
+                    out.push_str(" ,");
+                }
+                string(source, out);
+                out.push(':');
+                value(source, out, depth - 1);
+            }
+            out.push('}');
+        }
+        _ => string(source, out),
+    }
+}

@@ -1,0 +1,24 @@
+//! The properties: functions over bytes that panic where something does not hold.
+
+mod http_connection;
+mod http_requests;
+mod http_smuggling;
+mod journal;
+mod memcache_commands;
+mod memcache_replies;
+mod memcache_requests;
+mod memcache_server;
+mod queue_engine;
+mod splits;
+mod tracking;
+
+pub use http_connection::http_connection;
+pub use http_requests::http_requests;
+pub use http_smuggling::http_smuggling;
+pub use journal::journal;
+pub use memcache_commands::memcache_commands;
+pub use memcache_replies::{memcache_replies, memcache_responses};
+pub use memcache_requests::memcache_requests;
+pub use memcache_server::memcache_server;
+pub use queue_engine::queue_engine;
+pub use tracking::tracking;

@@ -1,0 +1,238 @@
+//! Segments of a journal, damaged in any way.
+
+use windhover_core::Now;
+use windhover_core::UnixTime;
+use windhover_core::queue::record::{self, Broken, Kind, decode};
+use windhover_core::queue::segment::{BadHeader, HEADER, Header, What, scan};
+use windhover_core::queue::state::State;
+use windhover_core::queue::{
+    Action, BadName, Config, ConnId, Engine, OpId, Outcome, Place, PutBuilder, Read, ReadError,
+    Recovery, check_name,
+};
+
+use super::splits;
+use crate::reference::journal::{self as reference, Part};
+use crate::{Script, Source};
+
+/// Every whole record of a damaged segment is found, whatever stands before it; every byte that is
+/// in none is told as damage; and what is found is what a byte-by-byte reader finds.
+pub fn journal(input: &[u8]) {
+    let script = Script::read(input);
+    let mut bytes = Header { number: 1, previous_end: 0, oldest: 1, created: UnixTime::default() }
+        .encode()
+        .to_vec();
+    for step in &script.steps {
+        append(&mut Source::new(step), &mut bytes);
+    }
+    segment(&bytes);
+    for step in &script.steps {
+        damage(&mut Source::new(step), &mut bytes);
+    }
+    segment(&bytes);
+    state(&bytes, input);
+}
+
+/// Adds a record, mostly a sound one.
+fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
+    let kind = source.below(10);
+    let _ = source.byte();
+    let name = vec![b'q'; source.between(0, 3)];
+    let id = source.edgy();
+    let mut push = |piece: &[u8]| bytes.extend_from_slice(piece);
+    match kind {
+        0..=3 => {
+            // A put, as the engine writes one.
+            let mut engine = Engine::new(Config::default());
+            let Ok(mut put) = PutBuilder::new(&name, UnixTime::from_millis(id)) else {
+                return;
+            };
+            for _ in 0..source.between(1, 3) {
+                let len = source.below(9);
+                put.item(source.chance(1, 2).then(|| UnixTime::from_millis(7)), &vec![b'i'; len]);
+            }
+            engine.put(OpId(1), put.finish(), Now::default()).expect("there is room");
+            let batch = engine.begin_append().expect("a put is to be written");
+            batch.pieces.iter().for_each(|piece| push(piece));
+        }
+        4 => record::encode(Kind::Remove, id, &name, push),
+        5 => record::encode(Kind::Synced, id, b"", push),
+        6 => {
+            let len = source.below(60);
+            if let Some(header) = record::filler(len) {
+                push(&header);
+                push(&vec![0; len - header.len()]);
+            } else {
+                assert!(len < record::HEADER);
+            }
+        }
+        _ => {
+            // Sums that fit, over a body that may make no sense.
+            let number = source.pick(&[1, 2, 3, 4, 5, 6, 0]);
+            let name_len = source.below(12);
+            let len = source.below(20);
+            let body: Vec<u8> = (0..len).map(|_| source.byte()).collect();
+            let mut header = u32::try_from(body.len()).expect("short").to_le_bytes().to_vec();
+            header.extend_from_slice(&reference::crc32(&body).to_le_bytes());
+            header.extend_from_slice(&id.to_le_bytes());
+            header.extend_from_slice(&[number, u8::try_from(name_len).expect("short"), 0, 0]);
+            let sum = reference::crc32(&header);
+            push(&header);
+            push(&sum.to_le_bytes());
+            push(&body);
+        }
+    }
+}
+
+fn damage(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
+    let _ = source.byte();
+    let kind = source.below(10);
+    let len = bytes.len();
+    let at = source.below(len.clamp(1, 65_536));
+    match kind {
+        0 => bytes.truncate(at),
+        1 | 2 if at < len => bytes[at] ^= 1 << source.below(8),
+        3 if at < len => drop(bytes.remove(at)),
+        4 => bytes.insert(at, source.byte()),
+        5 => bytes.extend_from_slice(&[0; 30][..source.below(30)]),
+        _ => {}
+    }
+}
+
+fn segment(bytes: &[u8]) {
+    let parts = reference::parts(bytes);
+    let mut visited = Vec::new();
+    let found = scan(bytes, None, |record| {
+        let kind = match record.kind {
+            Kind::Put => 1,
+            Kind::Remove => 2,
+            Kind::Discard => 3,
+            Kind::Synced => 4,
+            _ => 5,
+        };
+        visited.push((kind, record.id, record.len));
+    });
+    let records: Vec<_> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Record { range, kind, id } => Some((*kind, *id, range.1 - range.0)),
+            Part::Bad(_) => None,
+        })
+        .collect();
+    assert_eq!(visited, records);
+    assert_eq!(found.records, records.len() as u64);
+    let header = Header::decode(bytes);
+    assert_eq!(
+        header.is_err(),
+        matches!(found.damage.first(), Some(damage) if damage.range.start == 0)
+    );
+    header_holds(bytes, header);
+
+    // The damage covers what is in no record, neither more nor less.
+    let mut covered = vec![false; bytes.len()];
+    for damage in &found.damage {
+        assert!(!damage.to_string().is_empty());
+        if matches!(damage.what, What::SegmentHeader(_)) {
+            continue;
+        }
+        let range = usize::try_from(damage.range.start).unwrap()
+            ..usize::try_from(damage.range.end).unwrap();
+        assert!(range.end <= bytes.len() && !range.is_empty(), "{damage}");
+        covered[range].fill(true);
+    }
+    let mut expected = vec![false; bytes.len()];
+    for part in &parts {
+        if let Part::Bad((start, end)) = part {
+            expected[*start..*end].fill(true);
+        }
+    }
+    assert_eq!(covered, expected);
+    let first = found.damage.first().map(|damage| damage.range.start);
+    let behind = parts.iter().filter(|part| match part {
+        Part::Record { range, .. } => first.is_some_and(|first| range.0 as u64 >= first),
+        Part::Bad(_) => false,
+    });
+    assert_eq!(found.records_after_damage, behind.count() as u64);
+    ends(bytes);
+    recovery(bytes, &parts);
+}
+
+fn header_holds(bytes: &[u8], header: Result<Header, BadHeader>) {
+    match header {
+        Ok(header) => assert_eq!(header.encode()[..], bytes[..HEADER]),
+        Err(bad) => {
+            assert!(!bad.to_string().is_empty());
+            assert_eq!(bad == BadHeader::Short, bytes.len() < HEADER);
+        }
+    }
+}
+
+/// A segment that is known to end elsewhere.
+fn ends(bytes: &[u8]) {
+    for end in [bytes.len() / 2, bytes.len() + 5] {
+        let found = scan(bytes, Some(end as u64), |_| {});
+        let within = scan(&bytes[..end.min(bytes.len())], None, |_| {});
+        assert_eq!(found.records, within.records);
+        assert_eq!(found.synced, within.synced);
+        if end > bytes.len() {
+            let last = found.damage.last().expect("a segment that is too short is damaged");
+            assert_eq!(last.range.end, end as u64);
+        } else {
+            assert_eq!(found.damage, within.damage);
+        }
+    }
+    for at in splits::places(bytes.len(), splits::seed(&bytes[..bytes.len().min(16)])) {
+        let rest = &bytes[at..];
+        match decode(rest) {
+            Ok(record) => {
+                for cut in 0..record.len {
+                    assert_eq!(decode(&rest[..cut]), Err(Broken::Short));
+                }
+            }
+            Err(Broken::Body { len } | Broken::Meaning { len }) => assert!(len <= rest.len()),
+            Err(_) => {}
+        }
+    }
+}
+
+/// What a recovery tells as torn is behind all that was known to be safe.
+fn recovery(bytes: &[u8], parts: &[Part]) {
+    let synced = parts.iter().filter_map(|part| match part {
+        Part::Record { kind: 4, id, .. } => Some(*id),
+        _ => None,
+    });
+    let safe = synced.max().unwrap_or(0).max(HEADER as u64);
+    let mut recovery = Recovery::new();
+    let report = recovery.segment(1, bytes, Place::LastOpen);
+    assert!(report.torn.iter().all(|damage| damage.range.start >= safe));
+    assert!(report.damage.iter().all(|damage| damage.range.start < safe));
+    let (mut engine, found) = recovery.finish(Config::default(), UnixTime::default());
+    assert_eq!(found.records, report.records);
+    assert_eq!(engine.stats().items, found.items);
+    let closed = Recovery::new().segment(1, bytes, Place::Closed { end: bytes.len() as u64 });
+    assert!(closed.torn.is_empty());
+    assert_eq!(closed.damage.len(), report.torn.len() + report.damage.len());
+    let get = engine.get(OpId(1), ConnId(1), b"no/name", Read::from(Action::Take), Now::default());
+    assert_eq!(get, Some(Outcome::Error(ReadError::Name(BadName::Byte(b'/')))));
+}
+
+/// The state file is read as written and not otherwise; names are what they may be.
+fn state(bytes: &[u8], input: &[u8]) {
+    if let Some(state) = State::decode(input) {
+        assert_eq!(state.encode().as_bytes(), input);
+    }
+    let mut text = State::default().encode().into_bytes();
+    let at = splits::seed(bytes).to_le_bytes()[0] as usize % text.len();
+    text[at] ^= 1 << (bytes.len() % 8);
+    // The sum's digits may be in any case; else nothing of it may change.
+    let read = State::decode(&text);
+    assert!(read.is_none_or(|state| state == State::default()), "{}", text.escape_ascii());
+    let name = &input[..input.len().min(260)];
+    let legal = !name.is_empty()
+        && name.len() <= 250
+        && name.iter().all(|&byte| byte > b' ' && byte != 0x7f && !b"/~+.".contains(&byte));
+    match check_name(name) {
+        Ok(()) => assert!(legal),
+        Err(bad) => assert!(!legal && !bad.to_string().is_empty()),
+    }
+    assert_eq!(PutBuilder::new(name, UnixTime::default()).is_ok(), legal);
+}

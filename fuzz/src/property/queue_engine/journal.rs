@@ -1,0 +1,112 @@
+//! A journal in memory that fails and is cut as files are.
+
+use windhover_core::UnixTime;
+use windhover_core::queue::segment::{HEADER, Header};
+use windhover_core::queue::state::{CleanEnd, State};
+use windhover_core::queue::{Place, Recovery};
+
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    bytes: Vec<u8>,
+    /// What stands behind it was never promised.
+    end: usize,
+}
+
+/// The segments that are needed, oldest first; the last is written to.
+#[derive(Debug)]
+pub(super) struct Journal {
+    segments: Vec<Segment>,
+}
+
+impl Journal {
+    pub(super) fn new() -> Self {
+        let mut journal = Self { segments: Vec::new() };
+        journal.rotate(0);
+        journal
+    }
+
+    pub(super) fn active(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.number)
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.end as u64).sum()
+    }
+
+    /// Begins another segment.
+    pub(super) fn rotate(&mut self, created: u64) {
+        let (number, previous_end) =
+            self.segments.last().map_or((1, 0), |last| (last.number + 1, last.end as u64));
+        let oldest = self.segments.first().map_or(1, |first| first.number);
+        let header =
+            Header { number, previous_end, oldest, created: UnixTime::from_millis(created) };
+        let bytes = header.encode().to_vec();
+        assert_eq!(Header::decode(&bytes), Ok(header));
+        self.segments.push(Segment { number, end: bytes.len(), bytes });
+    }
+
+    /// Appends a batch; the number of the segment that holds it.
+    pub(super) fn append(&mut self, batch: &[u8]) -> u64 {
+        let last = self.segments.last_mut().expect("there is always one");
+        last.bytes.extend_from_slice(batch);
+        last.end = last.bytes.len();
+        last.number
+    }
+
+    /// Fails to append a batch: some of it may be in the file, behind the end. The next one begins
+    /// another segment.
+    pub(super) fn fail(&mut self, batch: &[u8], written: usize, created: u64) {
+        let last = self.segments.last_mut().expect("there is always one");
+        last.bytes.extend_from_slice(&batch[..written.min(batch.len())]);
+        self.rotate(created);
+    }
+
+    /// Deletes the segments before that one.
+    pub(super) fn forget_before(&mut self, needed: u64) {
+        assert!(needed <= self.active(), "the active segment is always needed");
+        self.segments.retain(|segment| segment.number >= needed);
+    }
+
+    /// Reads it all after a crash that left `torn` at the end, or after a clean stop.
+    pub(super) fn recover(&self, recovery: &mut Recovery, torn: &[u8], clean: bool) {
+        for (at, segment) in self.segments.iter().enumerate() {
+            let (bytes, place) = match self.segments.get(at + 1) {
+                Some(next) => {
+                    let header = Header::decode(&next.bytes).expect("it was written so");
+                    (segment.bytes.clone(), Place::Closed { end: header.previous_end })
+                }
+                None => {
+                    let end = CleanEnd { segment: segment.number, end: segment.end as u64 };
+                    let state = State { oldest: 1, clean: clean.then_some(end) };
+                    let read = State::decode(state.encode().as_bytes()).expect("it was written so");
+                    assert_eq!(read, state);
+                    let bytes = [&segment.bytes[..segment.end], torn].concat();
+                    (bytes, Place::last(segment.number, read.clean))
+                }
+            };
+            let report = recovery.segment(segment.number, &bytes, place);
+            assert!(report.damage.is_empty(), "{:?}", report.damage);
+            assert_eq!(report.records_after_damage, 0);
+            if torn.is_empty() {
+                assert!(report.torn.is_empty(), "{:?}", report.torn);
+            }
+        }
+    }
+
+    /// Goes on after a recovery: whole records of the torn end have come to life, the rest is cut.
+    pub(super) fn go_on(&mut self, torn: &[u8], created: u64) {
+        let mut whole = 0;
+        while let Some(rest) = torn.get(whole..)
+            && let Ok(record) = windhover_core::queue::record::decode(rest)
+        {
+            whole += record.len;
+        }
+        let last = self.segments.last_mut().expect("there is always one");
+        assert!(last.end >= HEADER);
+        last.bytes.truncate(last.end);
+        last.bytes.extend_from_slice(&torn[..whole]);
+        last.end = last.bytes.len();
+        self.rotate(created);
+    }
+}

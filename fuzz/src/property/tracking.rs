@@ -1,0 +1,230 @@
+//! Any bytes, read as a tracking request.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use windhover_core::http::{Headers, Method, Request, Response};
+use windhover_core::tracking::{
+    Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Reply, Route, client_address,
+    method_not_allowed, not_found, preflight, route,
+};
+use windhover_core::{Limits, UnixTime};
+
+use crate::reference::tracking::{self as reference, Parameters, Refusal};
+
+/// 2012-04-19 18:20:01.234 UTC.
+const NOW: UnixTime = UnixTime::from_millis(1_334_859_601_234);
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+const HOSTS: [&str; 2] = ["ok.example", "*.good.example"];
+
+/// What is recorded of a request, and what is answered, is what a simple, slow reader says; a
+/// refused request leaves nothing behind.
+pub fn tracking(input: &[u8]) {
+    let end = input.windows(4).position(|four| four == b"\r\n\r\n");
+    let (head, body) = match end {
+        Some(end) => (&input[..end], &input[end + 4..]),
+        None => (input, &b""[..]),
+    };
+    let head = String::from_utf8_lossy(head);
+    let mut lines = head.split("\r\n");
+    let (method, target) = lines.next().unwrap_or_default().split_once(' ').unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let headers: Vec<(&str, &[u8])> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name, value.as_bytes()))
+        .collect();
+    let kind = match method {
+        "GET" => Method::Get,
+        "POST" => Method::Post,
+        "OPTIONS" => Method::Options,
+        "HEAD" => Method::Head,
+        _ => Method::Other,
+    };
+    let mut request = Request::new(kind, path, query);
+    request.headers = Headers::new(&headers);
+    request.body = body;
+    let plain = reference::Request { method, query: query.as_bytes(), headers: &headers, body };
+
+    let client = client(&request, &headers);
+    for limits in [small_limits(), Limits::default()] {
+        decode(&request, &plain, client, &limits);
+    }
+    routes(&request, method);
+}
+
+fn small_limits() -> Limits {
+    let mut limits = Limits::default();
+    (limits.event, limits.batch, limits.properties) = (260, 3, 4);
+    (limits.array, limits.depth) = (3, 2);
+    limits
+}
+
+fn decode(request: &Request<'_>, plain: &reference::Request<'_>, client: IpAddr, limits: &Limits) {
+    let redirects = RedirectPolicy::hosts(HOSTS);
+    let context = Context { now: NOW, client, limits, redirects: &redirects };
+    let mut decoder = Decoder::new();
+    // One that was used is as good as a new one.
+    for connection in [11, 12] {
+        let mut ids = IdSource::new(10, connection);
+        let mut sink = Events::new();
+        let (reply, result) = decoder.decode(request, &context, &mut ids, &mut sink);
+        let lines: Vec<String> = sink
+            .take()
+            .into_iter()
+            .map(|line| String::from_utf8(line).expect("JSON is UTF-8"))
+            .collect();
+        let mut drawn = 0;
+        let id = || {
+            drawn += 1;
+            format!("{:016x}{connection:08x}{:08x}", 10, drawn - 1)
+        };
+        let (expected, parameters) = reference::decode(plain, NOW, client, limits, id);
+        match (&result, &expected) {
+            (Ok(count), Ok(events)) => {
+                assert_eq!((*count, &lines), (events.len(), events));
+            }
+            (Err(rejection), Err(refusal)) => {
+                assert!(lines.is_empty(), "a refused request was recorded: {lines:?}");
+                assert!(same(rejection, refusal), "{rejection:?}, expected {refusal:?}");
+                assert!(!rejection.to_string().is_empty() && !rejection.reason().is_empty());
+            }
+            _ => panic!("{result:?}, expected {expected:?}"),
+        }
+        answers(&reply, &result, &parameters, request);
+        decoder.release();
+    }
+}
+
+fn same(rejection: &Rejection, refusal: &Refusal) -> bool {
+    match (rejection, refusal) {
+        (Rejection::Event { index, fault }, Refusal::Event(at, expected)) => {
+            index == at && fault == expected && !fault.to_string().is_empty()
+        }
+        (
+            Rejection::Json { .. }
+            | Rejection::JsonCut { .. }
+            | Rejection::JsonTrailing { .. }
+            | Rejection::NotEvents,
+            Refusal::Json,
+        ) => true,
+        (_, Refusal::Reason(reason)) => rejection.reason() == *reason,
+        _ => false,
+    }
+}
+
+fn answers(
+    reply: &Reply,
+    result: &Result<usize, Rejection>,
+    parameters: &Parameters,
+    request: &Request<'_>,
+) {
+    let given = |value: &Option<Vec<u8>>| value.clone().filter(|value| !value.is_empty());
+    let redirect = given(&parameters.redirect);
+    let location = redirect.as_ref().and_then(|encoded| reference::redirect(encoded, &HOSTS));
+    assert_eq!(reply.redirect_refused(), redirect.is_some() && location.is_none());
+    let callback = given(&parameters.callback).and_then(|name| reference::callback(&name));
+    let wrap = |text: String| match (&callback, parameters.img) {
+        (_, true) => None,
+        (Some(name), false) => Some(format!("{name}({text});")),
+        (None, false) => Some(text),
+    };
+    let accepted = reply.accepted();
+    headers_hold(&accepted, request);
+    if let Some(location) = location {
+        assert_eq!(accepted.status.0, 302);
+        assert!(
+            accepted.headers.iter().any(|(name, value)| *name == "Location" && *value == *location)
+        );
+    } else {
+        let text = if parameters.verbose { r#"{"status":1,"error":null}"# } else { "1" };
+        assert_eq!(accepted.status.0, 200);
+        body_is(&accepted, wrap(text.to_owned()));
+    }
+    let failed = |message: &str| {
+        wrap(if parameters.verbose {
+            let message = message.replace('\\', "\\\\").replace('"', "\\\"");
+            format!(r#"{{"status":0,"error":"{message}"}}"#)
+        } else {
+            "0".to_owned()
+        })
+    };
+    if let Err(rejection) = result {
+        let rejected = reply.rejected(rejection);
+        headers_hold(&rejected, request);
+        assert_eq!(rejected.status.0, 200);
+        body_is(&rejected, failed(&rejection.to_string()));
+    }
+    let unsafe_now = reply.not_durable();
+    headers_hold(&unsafe_now, request);
+    assert_eq!(unsafe_now.status.0, 503);
+    assert!(unsafe_now.fixed_headers.contains(&("Retry-After", "2")));
+    body_is(&unsafe_now, failed("the events could not be made durable: send them again later"));
+}
+
+/// A text, or the pixel.
+fn body_is(response: &Response, text: Option<String>) {
+    match text {
+        Some(text) => assert_eq!(String::from_utf8_lossy(&response.body), text),
+        None => {
+            assert!(response.body.starts_with(b"GIF89a") && response.content_type == "image/gif");
+        }
+    }
+}
+
+/// Nothing of what the peer sent can become another header.
+fn headers_hold(response: &Response, request: &Request<'_>) {
+    for (_, value) in &response.headers {
+        assert!(!value.chars().any(|it| it != '\t' && it.is_control()), "{value:?}");
+    }
+    let allowed = |name: &str| {
+        response.headers.iter().any(|(key, _)| *key == name)
+            || response.fixed_headers.iter().any(|(key, _)| *key == name)
+    };
+    assert!(allowed("Access-Control-Allow-Origin"));
+    let usable = request.headers.get("origin").is_some_and(|origin| {
+        (1..=1024).contains(&origin.len()) && origin.iter().all(u8::is_ascii_graphic)
+    });
+    assert_eq!(allowed("Access-Control-Allow-Credentials"), usable);
+}
+
+/// The last address that a proxy wrote, where it wrote one.
+fn client(request: &Request<'_>, headers: &[(&str, &[u8])]) -> IpAddr {
+    assert_eq!(client_address(&request.headers, PEER, 0), PEER);
+    let entries: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-for"))
+        .flat_map(|(_, value)| value.split(|&byte| byte == b','))
+        .map(|entry| String::from_utf8_lossy(entry.trim_ascii()).into_owned())
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    for hops in 1..3 {
+        let entry = entries.len().checked_sub(hops).map(|at| &entries[at]);
+        let expected = entry.and_then(|entry| address(entry)).unwrap_or(PEER).to_canonical();
+        assert_eq!(client_address(&request.headers, PEER, hops), expected, "{entries:?}");
+    }
+    client_address(&request.headers, PEER, 1)
+}
+
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.strip_prefix('"').and_then(|entry| entry.strip_suffix('"')).unwrap_or(entry);
+    let in_brackets = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    entry
+        .parse()
+        .ok()
+        .or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(in_brackets)
+}
+
+fn routes(request: &Request<'_>, method: &str) {
+    let ours = matches!(request.path, "/track" | "/track/");
+    let expected = match (ours, method) {
+        (false, _) => Route::NotFound,
+        (true, "GET" | "POST") => Route::Track,
+        (true, "OPTIONS") => Route::Preflight,
+        (true, _) => Route::MethodNotAllowed,
+    };
+    assert_eq!(route(request.method, request.path), expected, "{}", request.path);
+    assert_eq!((not_found().status.0, method_not_allowed().status.0), (404, 405));
+    let preflight = preflight(request);
+    assert_eq!(preflight.status.0, 204);
+    headers_hold(&preflight, request);
+}

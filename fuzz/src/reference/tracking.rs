@@ -1,0 +1,482 @@
+//! The tracking API, read simply: what becomes of a request's events.
+
+use std::net::IpAddr;
+
+use windhover_core::tracking::EventFault;
+use windhover_core::{Limits, UnixTime};
+
+use super::base64;
+use super::json::{self, Json, unescaped, whole};
+
+/// What a request is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// As written.
+    pub method: &'a str,
+    /// Behind the `?`.
+    pub query: &'a [u8],
+    /// Names and values.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// Why nothing is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Told by its reason alone ([`Rejection::reason`](windhover_core::tracking::Rejection::reason)).
+    Reason(&'static str),
+    /// The text is not JSON, or goes on behind it.
+    Json,
+    /// This event is not as it must be.
+    Event(usize, EventFault),
+}
+
+/// A request's parameters.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    data: Vec<Vec<u8>>,
+    /// The first value of `callback`, encoded.
+    pub callback: Option<Vec<u8>>,
+    /// The first value of `redirect`, encoded.
+    pub redirect: Option<Vec<u8>>,
+    ip: bool,
+    /// `verbose=1`
+    pub verbose: bool,
+    /// `img=1`
+    pub img: bool,
+    test: bool,
+}
+
+impl Parameters {
+    fn add(&mut self, form: &[u8]) {
+        for pair in form.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
+            let end = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
+            let (name, value) = (decoded(&pair[..end]), pair.get(end + 1..).unwrap_or_default());
+            let on = decoded(value) == b"1";
+            match &name[..] {
+                b"data" => self.data.push(value.to_vec()),
+                b"callback" => drop(self.callback.get_or_insert_with(|| value.to_vec())),
+                b"redirect" => drop(self.redirect.get_or_insert_with(|| value.to_vec())),
+                b"ip" => self.ip |= on,
+                b"verbose" => self.verbose |= on,
+                b"img" => self.img |= on,
+                b"test" => self.test |= on,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A form's value without its coding.
+pub fn decoded(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < value.len() {
+        let digits =
+            value.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        match (value[at], digits) {
+            (b'%', Some(digits)) => {
+                let digits = std::str::from_utf8(digits).expect("they are digits");
+                out.push(u8::from_str_radix(digits, 16).expect("they are digits"));
+                at += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            (byte, _) => out.push(byte),
+        }
+        at += 1;
+    }
+    out
+}
+
+/// The lines that are recorded, and the parameters that the answer depends on.
+pub fn decode(
+    request: &Request<'_>,
+    now: UnixTime,
+    client: IpAddr,
+    limits: &Limits,
+    mut id: impl FnMut() -> String,
+) -> (Result<Vec<String>, Refusal>, Parameters) {
+    let mut parameters = Parameters::default();
+    parameters.add(request.query);
+    let body = plain_body(request, &mut parameters);
+    let text = body.and_then(|body| source(&parameters, body));
+    let events = text.and_then(|text| {
+        let start = usize::from(text.starts_with(b"\xef\xbb\xbf")) * 3;
+        let text = std::str::from_utf8(&text).map_err(|_| Refusal::Reason("utf8"))?;
+        let stamps = Stamps { now, ip: parameters.ip.then_some(client), test: parameters.test };
+        events(&text[start..], limits, &stamps, &mut id)
+    });
+    (events, parameters)
+}
+
+/// The body, where it is JSON.
+fn plain_body(
+    request: &Request<'_>,
+    parameters: &mut Parameters,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let header = |wanted: &str| -> Vec<&[u8]> {
+        let is = |name: &str| name.eq_ignore_ascii_case(wanted);
+        request.headers.iter().filter(|(name, _)| is(name)).map(|(_, value)| *value).collect()
+    };
+    match request.method {
+        "GET" if request.body.is_empty() => return Ok(None),
+        "GET" => return Err(Refusal::Reason("body_of_get")),
+        "POST" => {}
+        _ => return Err(Refusal::Reason("method")),
+    }
+    if request.body.is_empty() {
+        return Ok(None);
+    }
+    if header("content-encoding")
+        .iter()
+        .any(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Refusal::Reason("content_encoding"));
+    }
+    let value = header("content-type").first().copied().unwrap_or_default();
+    let kind = value
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii()
+        .to_ascii_lowercase();
+    let json = match &kind[..] {
+        b"application/json" => true,
+        b"application/x-www-form-urlencoded" | b"text/plain" | b"" => begins_json(request.body),
+        _ => return Err(Refusal::Reason("content_type")),
+    };
+    if json {
+        return Ok(Some(request.body.to_vec()));
+    }
+    parameters.add(request.body);
+    Ok(None)
+}
+
+fn begins_json(text: &[u8]) -> bool {
+    let start = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    matches!(start, Some(b'{' | b'[' | 0xef))
+}
+
+fn source(parameters: &Parameters, body: Option<Vec<u8>>) -> Result<Vec<u8>, Refusal> {
+    if parameters.callback.as_ref().is_some_and(|name| !name.is_empty() && callback(name).is_none())
+    {
+        return Err(Refusal::Reason("callback"));
+    }
+    match (&parameters.data[..], body) {
+        ([], Some(body)) => Ok(body),
+        ([], None) => Err(Refusal::Reason("data_missing")),
+        ([data], None) if data.is_empty() => Err(Refusal::Reason("data_empty")),
+        ([data], None) => {
+            let text = decoded(data);
+            if begins_json(&text) { Ok(text) } else { from_base64(&text) }
+        }
+        _ => Err(Refusal::Reason("data_twice")),
+    }
+}
+
+fn from_base64(text: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut symbols: Vec<u8> = text
+        .iter()
+        .filter(|byte| !b"\r\n\t".contains(byte))
+        .map(|byte| match byte {
+            b' ' | b'-' => b'+',
+            b'_' => b'/',
+            byte => *byte,
+        })
+        .collect();
+    while symbols.last() == Some(&b'=') {
+        symbols.pop();
+    }
+    // A single digit at the end says nothing.
+    if symbols.len() % 4 == 1 {
+        return Err(Refusal::Reason("base64"));
+    }
+    while !symbols.len().is_multiple_of(4) {
+        symbols.push(b'=');
+    }
+    base64::decode(&symbols).ok_or(Refusal::Reason("base64"))
+}
+
+/// The name of a callback; `None` where it is no path of identifiers.
+pub fn callback(encoded: &[u8]) -> Option<String> {
+    if encoded.len() > 256 {
+        return None;
+    }
+    let name = String::from_utf8(decoded(encoded)).ok()?;
+    let is_identifier = |part: &str| {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_$".contains(&byte);
+        !part.is_empty()
+            && part.bytes().all(legal)
+            && !part.starts_with(|c: char| c.is_ascii_digit())
+    };
+    name.split('.').all(is_identifier).then_some(name)
+}
+
+struct Stamps {
+    now: UnixTime,
+    ip: Option<IpAddr>,
+    test: bool,
+}
+
+fn events(
+    text: &str,
+    limits: &Limits,
+    stamps: &Stamps,
+    id: &mut impl FnMut() -> String,
+) -> Result<Vec<String>, Refusal> {
+    let events = match json::read(text).ok_or(Refusal::Json)? {
+        Json::Array(events) => events,
+        event @ Json::Object(_) => vec![event],
+        _ => return Err(Refusal::Json),
+    };
+    if events.is_empty() {
+        return Err(Refusal::Reason("batch_empty"));
+    }
+    let mut lines = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        if index >= limits.batch {
+            return Err(Refusal::Reason("batch_too_large"));
+        }
+        lines.push(line(event, limits, stamps, id).map_err(|fault| Refusal::Event(index, fault))?);
+    }
+    Ok(lines)
+}
+
+type Members = Vec<(String, String, String)>;
+
+/// Adds a member, or changes the value of the one with its name.
+fn insert(
+    members: &mut Members,
+    name: &str,
+    value: &Json,
+    limits: &Limits,
+) -> Result<(), EventFault> {
+    let key = unescaped(name);
+    if let Some(member) = members.iter_mut().find(|(known, _, _)| *known == key) {
+        member.2 = value.compact();
+    } else if members.len() >= limits.properties {
+        return Err(EventFault::TooManyProperties { limit: limits.properties });
+    } else {
+        members.push((key, whole(name), value.compact()));
+    }
+    Ok(())
+}
+
+fn line(
+    event: &Json,
+    limits: &Limits,
+    stamps: &Stamps,
+    id: &mut impl FnMut() -> String,
+) -> Result<String, EventFault> {
+    let Json::Object(members) = event else {
+        return Err(EventFault::NotAnObject);
+    };
+    let (mut name, mut properties, mut others) = (None, None, Members::new());
+    let mut seen = false;
+    for (key, value) in members {
+        match &*unescaped(key) {
+            "event" => {
+                bounded(value, limits.depth, limits)?;
+                name = Some(value.compact());
+            }
+            "properties" => {
+                seen = true;
+                properties = None;
+                if let Json::Object(members) = value {
+                    let mut all = Members::new();
+                    for (key, value) in members {
+                        bounded(value, limits.depth, limits)?;
+                        insert(&mut all, key, value, limits)?;
+                    }
+                    properties = Some(all);
+                }
+            }
+            _ => {
+                bounded(value, limits.depth, limits)?;
+                insert(&mut others, key, value, limits)?;
+            }
+        }
+    }
+    let name = name.ok_or(EventFault::NameMissing)?;
+    if name == "\"\"" {
+        return Err(EventFault::NameEmpty);
+    }
+    if !name.starts_with('"') {
+        return Err(EventFault::NameNotAString);
+    }
+    if !seen {
+        return Err(EventFault::PropertiesMissing);
+    }
+    let properties = properties.ok_or(EventFault::PropertiesNotAnObject)?;
+    let value = |key: &str| {
+        properties.iter().find(|(name, _, _)| name == key).map(|(_, _, value)| &**value)
+    };
+    match value("token") {
+        None => return Err(EventFault::TokenMissing),
+        Some("\"\"") => return Err(EventFault::TokenEmpty),
+        Some(token) if token.starts_with('"') => {}
+        Some(_) => return Err(EventFault::TokenNotAString),
+    }
+    let now = stamps.now.as_millis();
+    let time = match value("time") {
+        None | Some("null") => now,
+        Some(text) => millis(text, now)?,
+    };
+    let stamp = |key: &str, value: Option<&str>, id: &mut dyn FnMut() -> String| match key {
+        "time" => Some(time.to_string()),
+        "mp_processing_time_ms" => Some(now.to_string()),
+        "ip" => stamps.ip.map(|ip| format!("\"{}\"", ip.to_canonical())),
+        "$insert_id" if matches!(value, None | Some("null" | "\"\"")) => {
+            Some(format!("\"{}\"", id()))
+        }
+        "$test" if stamps.test => Some("true".to_owned()),
+        _ => None,
+    };
+    let mut written: Vec<String> = Vec::new();
+    for (key, name, value) in &properties {
+        let value = stamp(key, Some(value), id).unwrap_or_else(|| value.clone());
+        written.push(format!("{name}:{value}"));
+    }
+    for key in ["time", "ip", "mp_processing_time_ms", "$insert_id", "$test"] {
+        if value(key).is_none()
+            && let Some(value) = stamp(key, None, id)
+        {
+            written.push(format!("\"{key}\":{value}"));
+        }
+    }
+    let mut line = format!("{{\"event\":{name},\"properties\":{{{}}}", written.join(","));
+    for (_, name, value) in &others {
+        line.push_str(&format!(",{name}:{value}"));
+    }
+    line.push('}');
+    let limit = limits.event.min(limits.value);
+    if line.len() > limit {
+        return Err(EventFault::TooLarge { limit });
+    }
+    Ok(line)
+}
+
+/// Whether a value keeps to the bounds, in the order of its text.
+fn bounded(value: &Json, depth: usize, limits: &Limits) -> Result<(), EventFault> {
+    let inner = depth.checked_sub(1).ok_or(EventFault::TooDeep { limit: limits.depth });
+    match value {
+        Json::Array(items) => {
+            let inner = inner?;
+            for (at, item) in items.iter().enumerate() {
+                if at >= limits.array {
+                    return Err(EventFault::ArrayTooLong { limit: limits.array });
+                }
+                bounded(item, inner, limits)?;
+            }
+        }
+        Json::Object(members) => {
+            let inner = inner?;
+            for (at, (_, item)) in members.iter().enumerate() {
+                if at >= limits.properties {
+                    return Err(EventFault::ObjectTooLarge { limit: limits.properties });
+                }
+                bounded(item, inner, limits)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A time in milliseconds. `text` is a number, or a string that holds one.
+fn millis(text: &str, now: u64) -> Result<u64, EventFault> {
+    let no_number = EventFault::TimeNotANumber;
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let text = text.trim_ascii();
+    let negative = text.starts_with('-');
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !fraction.is_none_or(digits) {
+        return Err(no_number);
+    }
+    let exponent: i64 = match exponent {
+        None => 0,
+        Some(text) => {
+            let minus = text.starts_with('-');
+            let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+            if !digits(text) {
+                return Err(no_number);
+            }
+            let size: i64 = text.parse().unwrap_or(1_000_000).min(1_000_000);
+            if minus { -size } else { size }
+        }
+    };
+    if negative {
+        return Err(EventFault::TimeTooEarly);
+    }
+    // Thousandths: the digits, with the point moved.
+    let all = format!("{whole}{}", fraction.unwrap_or_default());
+    let before = i64::try_from(whole.len()).expect("short") + exponent + 3;
+    let mut thousandths = String::new();
+    for at in 0..before.clamp(0, 5000) {
+        let digit = usize::try_from(at).ok().and_then(|at| all.as_bytes().get(at));
+        thousandths.push(digit.map_or('0', |digit| char::from(*digit)));
+    }
+    let significant = thousandths.trim_start_matches('0');
+    let thousandths: u128 =
+        if significant.is_empty() { 0 } else { significant.parse().unwrap_or(u128::MAX) };
+    let millis = if thousandths < 100_000_000_000_000 { thousandths } else { thousandths / 1000 };
+    if millis > u128::from(now) + 3_600_000 {
+        return Ok(now);
+    }
+    let millis = u64::try_from(millis).expect("it is at most an hour ahead");
+    if millis < 31_536_000_000 { Err(EventFault::TimeTooEarly) } else { Ok(millis) }
+}
+
+/// Where a redirection leads; `None` where it may not.
+pub fn redirect(encoded: &[u8], hosts: &[&str]) -> Option<String> {
+    if encoded.len() > 24_000 {
+        return None;
+    }
+    let mut url = String::new();
+    for byte in decoded(encoded) {
+        if byte == b' ' || byte >= 0x80 {
+            url.push_str(&format!("%{byte:02X}"));
+        } else {
+            url.push(char::from(byte));
+        }
+    }
+    if url.len() > 8000 || !url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return None;
+    }
+    let (scheme, rest) = url.split_once("://")?;
+    let port = match &*scheme.to_ascii_lowercase() {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return None,
+    };
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    if authority.is_empty() || !authority.bytes().all(legal) {
+        return None;
+    }
+    let host = authority.strip_suffix(port).unwrap_or(authority).to_ascii_lowercase();
+    let fits = |entry: &&&str| match entry.strip_prefix("*.") {
+        None => **entry == host,
+        Some(parent) => host
+            .strip_suffix(parent)
+            .and_then(|labels| labels.strip_suffix('.'))
+            .is_some_and(|labels| {
+                !labels.is_empty()
+                    && labels
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+            }),
+    };
+    hosts.iter().find(fits)?;
+    Some(url)
+}

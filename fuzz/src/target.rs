@@ -1,0 +1,141 @@
+//! The list of targets.
+
+use crate::property;
+use crate::{Source, generate};
+
+/// How the inputs of a target are built, which decides how they are changed.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// Protocol text: changed by bytes, by tokens of `dictionary`, by its lines, and by what
+    /// `generate` makes.
+    Text {
+        /// Makes some whole messages.
+        generate: fn(&mut Source<'_>) -> Vec<u8>,
+        /// The protocol's tokens.
+        dictionary: &'static [&'static [u8]],
+    },
+    /// A [`Script`](crate::Script): changed step by step.
+    Script,
+}
+
+/// A property of every input.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, and that of its corpus.
+    pub name: &'static str,
+    /// What holds, in one sentence.
+    pub holds: &'static str,
+    /// How its inputs are built.
+    pub shape: Shape,
+    /// Panics where it does not hold.
+    pub check: fn(&[u8]),
+}
+
+/// Every target.
+pub static TARGETS: &[Target] = &[
+    Target {
+        name: "memcache_requests",
+        holds: "any bytes are read as the same requests in every split, within their limits, and \
+                what can be read can be written again",
+        shape: MEMCACHE,
+        check: property::memcache_requests,
+    },
+    Target {
+        name: "memcache_commands",
+        holds: "every command is written as protocol.txt has it, and read as it was written",
+        shape: Shape::Script,
+        check: property::memcache_commands,
+    },
+    Target {
+        name: "memcache_responses",
+        holds: "any bytes are read as the same frames of replies in every split, within their \
+                limits",
+        shape: Shape::Text {
+            generate: generate::replies::text,
+            dictionary: generate::replies::DICTIONARY,
+        },
+        check: property::memcache_responses,
+    },
+    Target {
+        name: "memcache_replies",
+        holds: "every frame is written as protocol.txt has it, read as it was written, and never \
+                becomes two",
+        shape: Shape::Script,
+        check: property::memcache_replies,
+    },
+    Target {
+        name: "memcache_server",
+        holds: "under any interleaving of bytes, time, answers, writes and ends, every request \
+                comes out and every answer goes out, in order and once",
+        shape: Shape::Script,
+        check: property::memcache_server,
+    },
+    Target {
+        name: "http_requests",
+        holds: "any bytes are the same HTTP requests in every split, and those that a simple, slow \
+                reader finds",
+        shape: HTTP,
+        check: property::http_requests,
+    },
+    Target {
+        name: "http_smuggling",
+        holds: "we and hyper take a stream for the same HTTP requests, as far as both accept it",
+        shape: HTTP,
+        check: property::http_smuggling,
+    },
+    Target {
+        name: "http_connection",
+        holds: "under any interleaving of bytes, time, answers, writes and ends, HTTP requests come \
+                out and answers go out, in order and once",
+        shape: Shape::Script,
+        check: property::http_connection,
+    },
+    Target {
+        name: "journal",
+        holds: "every whole record of a damaged segment is found, and every other byte is told as \
+                damage",
+        shape: Shape::Script,
+        check: property::journal,
+    },
+    Target {
+        name: "queue_engine",
+        holds: "the queue engine does what a `VecDeque` does, and what it called stored is found \
+                again after any crash",
+        shape: Shape::Script,
+        check: property::queue_engine,
+    },
+    Target {
+        name: "tracking",
+        holds: "what is recorded of a tracking request, and what is answered, is what a simple, \
+                slow reader says",
+        shape: Shape::Text {
+            generate: generate::tracking::request,
+            dictionary: generate::tracking::DICTIONARY,
+        },
+        check: property::tracking,
+    },
+];
+
+const HTTP: Shape =
+    Shape::Text { generate: generate::http::requests, dictionary: generate::http::DICTIONARY };
+
+const MEMCACHE: Shape = Shape::Text {
+    generate: generate::memcache::pipeline,
+    dictionary: generate::memcache::DICTIONARY,
+};
+
+/// The target of that name.
+pub fn find(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
+
+/// The target of that name.
+///
+/// # Errors
+/// A sentence that names those there are.
+pub fn target(name: &str) -> Result<&'static Target, String> {
+    find(name).ok_or_else(|| {
+        let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+        format!("there is no target {name}; there are: {}", names.join(", "))
+    })
+}
