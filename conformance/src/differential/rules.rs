@@ -46,11 +46,18 @@ pub const RULES: &[Rule] = &[
 pub(super) struct Filter {
     /// What came behind the last line's end.
     begun: Vec<u8>,
+    /// No line is long, a `get` neither: a block that ends elsewhere may cut its verb off.
+    short: bool,
     /// The keys that were fetched since the client has read all replies.
     fetched: HashSet<Vec<u8>>,
 }
 
 impl Filter {
+    /// For requests whose blocks may end anywhere.
+    pub(super) fn of_mangled() -> Self {
+        Self { short: true, ..Self::default() }
+    }
+
     /// Whether no line falls under a rule that ends with `bytes`, behind what passed before.
     pub(super) fn passes(&mut self, bytes: &[u8]) -> bool {
         let text = [&self.begun, bytes].concat();
@@ -65,6 +72,7 @@ impl Filter {
         let is_fetched = |key: &[u8]| self.fetched.contains(key) || fetched.contains(key);
         let avoided = |line: &Line<'_>| {
             RULES.iter().any(|rule| rule.avoids.is_some_and(|avoids| avoids(line)))
+                || (self.short && line.text.len() > LONG)
                 || (line.counts() && is_fetched(line.word(1)))
         };
         if found.iter().any(avoided) {
@@ -242,10 +250,12 @@ fn flushes_later(line: &Line<'_>) -> bool {
     line.word(0) == b"flush_all" && exptime(line.word(1)).is_some_and(|delay| delay > 0)
 }
 
+/// Above this a line is long.
+const LONG: usize = 1500;
+
 fn is_long(line: &Line<'_>) -> bool {
-    const MOST: usize = 1500;
     let is_get = line.text.starts_with(b"get ") || line.text.starts_with(b"gets ");
-    !is_get && line.text.len() > MOST
+    !is_get && line.text.len() > LONG
 }
 
 fn is_http(line: &Line<'_>) -> bool {
@@ -326,6 +336,8 @@ mod tests {
         let mut filter = Filter::default();
         assert!(filter.passes(b"incr a 1\r\n") && filter.passes(b"get b a\r\n"));
         assert!(!filter.passes(b"incr a 1\r\n") && filter.passes(b"incr c 1\r\n"));
+        let line = [&b"get "[..], &[b'a'; 1500], b"\r\n"].concat();
+        assert!(Filter::default().passes(b"get a\r\n") && !Filter::of_mangled().passes(&line));
         assert!(filter.passes(b"incr ") && !filter.passes(b"mg k C") && filter.passes(b"d 1\r\n"));
     }
 

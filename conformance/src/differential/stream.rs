@@ -41,8 +41,10 @@ pub struct Stream(Vec<Vec<Command>>);
 impl Stream {
     pub(super) fn random(random: &mut Random, form: Form) -> Self {
         match form {
-            Form::WellFormed => Self((0..3).map(|_| phase(random, 40, request)).collect()),
-            Form::Mangled => Self(vec![phase(random, 60, mangled)]),
+            Form::WellFormed => {
+                Self((0..3).map(|_| phase(random, 40, request, Filter::default())).collect())
+            }
+            Form::Mangled => Self(vec![phase(random, 60, mangled, Filter::of_mangled())]),
         }
     }
 
@@ -73,9 +75,13 @@ impl Stream {
 }
 
 /// So many requests that may be sent, one behind the other.
-fn phase(random: &mut Random, count: usize, next: fn(&mut Random) -> Command) -> Vec<Command> {
+fn phase(
+    random: &mut Random,
+    count: usize,
+    next: fn(&mut Random) -> Command,
+    mut filter: Filter,
+) -> Vec<Command> {
     let mut phase = Vec::new();
-    let mut filter = Filter::default();
     let mut refused = 0;
     while phase.len() < count {
         let command = next(random);
