@@ -141,17 +141,17 @@ impl Server {
     pub(crate) fn connect(&self, client: Builder) -> Result<Client, ListenError> {
         let made = match self {
             #[cfg(feature = "tokio")]
-            Self::Tokio(server) => server.connect(client),
+            Self::Tokio(server) => server.connect(client).map_err(io::Error::other),
             #[cfg(feature = "async-std")]
-            Self::AsyncStd(server) => server.connect(client),
+            Self::AsyncStd(server) => server.connect(client).map_err(io::Error::other),
             #[cfg(feature = "mio")]
             Self::Mio(_) => {
-                let source = io::ErrorKind::Unsupported.into();
-                let what = "forward events from mio's loops yet: choose another --runtime";
-                return Err(ListenError::System { what, source });
+                drop(client);
+                let why = "mio's loops do not forward events yet: choose another --runtime";
+                Err(io::Error::new(io::ErrorKind::Unsupported, why))
             }
         };
-        made.map_err(io::Error::other).map_err(ListenError::system("connect to the queue servers"))
+        made.map_err(ListenError::system("connect to the queue servers"))
     }
 
     /// Serves until SIGTERM or SIGINT, then until every connection has ended or was cut, then until
