@@ -214,3 +214,12 @@ fn a_server_that_is_removed_keeps_its_leases_until_they_are_given_back() {
     assert!(client.closed.contains(&connection));
     assert!(!client.is_over(connecting) && !client.is_over(waiting));
 }
+
+#[test]
+fn a_call_given_up_before_its_end_was_told_is_not_told() {
+    let mut client = Client::new(ClusterOptions::queues(), &[]);
+    let read = read(ReadMode::Open, None);
+    let call = client.cluster.submit(Call::reserve(read), client.now + ms(10), client.now).unwrap();
+    client.cancel(call);
+    assert!(!client.is_over(call));
+}

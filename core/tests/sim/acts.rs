@@ -60,6 +60,15 @@ impl World {
             taken +=
                 usize::from(matches!(record.asked, Asked::Take) && *ended != Ended::WithoutEffect);
         }
+        for item in self.log.confirmed() {
+            let by = |(record, ended): &(Record, Ended)| {
+                *ended != Ended::WithoutEffect
+                    && matches!(record.asked, Asked::Confirm { item: it } if it == item)
+            };
+            if !self.over.iter().any(by) {
+                return Err(format!("item {item} was confirmed by nobody"));
+            }
+        }
         if self.log.taken > taken && !self.repeats_takes() {
             return Err(format!("{} items were taken by {taken} calls", self.log.taken));
         }
@@ -78,6 +87,8 @@ impl World {
         match self.dice.below(40) {
             0 => self.change_servers(),
             1..=3 => self.cancel(),
+            4 | 5 => self.end_lease_early(),
+            6 => self.use_old_lease(),
             _ if !self.leases.is_empty() && self.dice.chance(60) => self.use_lease(),
             _ => {
                 let drawn = self.load.draw(&mut self.dice);
@@ -132,7 +143,9 @@ impl World {
 
     fn use_lease(&mut self) {
         let at = self.dice.below(self.leases.len());
-        let Held { lease, item, queue } = self.leases.swap_remove(at);
+        let held = self.leases.swap_remove(at);
+        self.old_leases.push(held.clone());
+        let Held { lease, item, queue } = held;
         match self.dice.below(10) {
             0 | 1 => self.cluster.abandon_lease(lease),
             _ => {
@@ -141,6 +154,35 @@ impl World {
                 self.submit(drawn, patience, Some(lease));
             }
         }
+    }
+
+    /// A lease is given back or up while a call on it is under way, which must still have its end.
+    fn end_lease_early(&mut self) {
+        let leases: Vec<_> = self.calls.values().filter_map(|record| record.lease).collect();
+        if leases.is_empty() {
+            return;
+        }
+        let lease = self.dice.pick(&leases);
+        self.note(|| format!("{lease:?} ends early"));
+        if self.dice.chance(50) {
+            self.cluster.release_lease(lease, self.now);
+        } else {
+            self.cluster.abandon_lease(lease);
+        }
+    }
+
+    /// A lease that has ended, or is about to, has no power over what its connection holds now.
+    fn use_old_lease(&mut self) {
+        if self.old_leases.is_empty() {
+            return;
+        }
+        let at = self.dice.below(self.old_leases.len());
+        let Held { lease, item, queue } = self.old_leases[at].clone();
+        if self.calls.values().any(|record| record.lease == Some(lease)) {
+            return;
+        }
+        let drawn = self.load.settle(&queue, item, lease, &mut self.dice);
+        self.submit(drawn, ms(100), Some(lease));
     }
 
     fn change_servers(&mut self) {

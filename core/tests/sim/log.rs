@@ -62,6 +62,11 @@ impl Log {
         self.all(uid).any(|it| it == did)
     }
 
+    /// Items that were confirmed.
+    pub(crate) fn confirmed(&self) -> impl Iterator<Item = Uid> {
+        self.did.keys().copied().filter(|&uid| self.has(uid, Did::Confirmed))
+    }
+
     pub(crate) fn effects(&self, uid: Uid) -> usize {
         self.all(uid).filter(|did| did.is_effect()).count()
     }

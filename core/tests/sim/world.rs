@@ -18,7 +18,7 @@ use crate::network::{Event, Network};
 use crate::settings::{self, START};
 
 /// An item that the client holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) lease: LeaseId,
     pub(crate) item: Uid,
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) calls: BTreeMap<CallId, Record>,
     pub(crate) over: Vec<(Record, Ended)>,
     pub(crate) leases: Vec<Held>,
+    /// Items that the client held, whatever became of them.
+    pub(crate) old_leases: Vec<Held>,
     pub(crate) sabotage: Sabotage,
     /// When the cluster wants to be woken; `None` once it is closed.
     idle_until: Option<Instant>,
@@ -72,6 +74,7 @@ impl World {
             calls: BTreeMap::new(),
             over: Vec::new(),
             leases: Vec::new(),
+            old_leases: Vec::new(),
             sabotage,
             idle_until: Some(START),
             trace_most: 80,
@@ -119,6 +122,10 @@ impl World {
                 && let Some(event) = self.network.pop()
             {
                 self.happen(event)?;
+                // An adapter may learn of several things before it asks what to do.
+                if self.network.next_at() == Some(self.now) && self.dice.chance(50) {
+                    continue;
+                }
             }
             self.settle()?;
         }

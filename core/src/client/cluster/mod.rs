@@ -199,12 +199,21 @@ impl Cluster {
         Ok(id)
     }
 
-    /// Gives a call up: nothing is told of it afterwards. What it asked for may still be done.
+    /// Gives a call up: nothing is told of it afterwards. What it asked for may still be done. An
+    /// item that it has opened is put back.
     pub fn cancel(&mut self, call: CallId) {
         if self.call(call).is_some()
             && let Some(mut active) = self.calls.try_remove(call.at())
         {
-            self.drop_attempts(call, &mut active);
+            return self.drop_attempts(call, &mut active);
+        }
+        // It may be over, with nobody told so yet.
+        let told = |output: &ClusterOutput| matches!(output, ClusterOutput::Completed(completed) if completed.call == call);
+        if let Some(at) = self.outputs.iter().position(told)
+            && let Some(ClusterOutput::Completed(completed)) = self.outputs.remove(at)
+            && let Some(lease) = completed.lease
+        {
+            self.abandon_lease(lease);
         }
     }
 
