@@ -1,10 +1,13 @@
-//! Event loops on [mio] around the connections of `windhover-core`.
+//! Event loops on [mio] around the connections of `windhover-core`, and for `windhover-client`.
 //!
 //! [`serve`] runs one event loop per listener, each on a thread of its own, and drives an
 //! [`Endpoint`] for every connection until a [`Shutdown`] is triggered; [`listen`] makes as many
 //! listeners for one address as there are loops. An application that owns an event loop puts a
 //! [`Server`] into it instead: `serve` is that loop, once per core. Nothing here knows a protocol:
 //! the same loop serves HTTP and memcache.
+//!
+//! [`connect`] makes a [`Client`] and drives it on a thread of its own; a [`ClientThread`] drives
+//! many, and an application that owns an event loop puts [`Clients`] into it instead.
 //!
 //! A connection stays on the loop that accepted it. Its endpoint's waker may be called from any
 //! thread: it reaches the loop through a queue, and wakes it only when it waits.
@@ -84,16 +87,21 @@
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
 //! [mio]: https://docs.rs/mio
 
+mod caller;
+mod client;
 mod clock;
+mod input;
 mod mailbox;
 mod server;
 mod shutdown;
 mod signal;
 mod timers;
 
+pub use client::{ClientThread, Clients, Resolver, StartError, connect};
 pub use clock::Clock;
 pub use mio;
 pub use server::{AcceptErrorHook, Room, ServeOptions, ServeReport, Server, listen, serve};
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
+pub use windhover_client::{Client, Error as ClientError, block_on};
 pub use windhover_core::Counters;

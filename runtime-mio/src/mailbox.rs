@@ -16,13 +16,16 @@ struct State<T> {
     messages: Vec<T>,
     /// The loop waits, or is about to, and nobody has woken it.
     is_parked: bool,
+    /// The loop was woken without a message while it was at work.
+    is_woken: bool,
     is_closed: bool,
 }
 
 impl<T> Mailbox<T> {
     /// An empty one, whose loop waits.
     pub(crate) fn new(waker: Arc<mio::Waker>) -> Self {
-        let state = State { messages: Vec::new(), is_parked: true, is_closed: false };
+        let state =
+            State { messages: Vec::new(), is_parked: true, is_woken: false, is_closed: false };
         Self { state: Mutex::new(state), waker }
     }
 
@@ -49,11 +52,28 @@ impl<T> Mailbox<T> {
         mem::swap(&mut state.messages, into);
     }
 
-    /// Says that the loop is about to wait, unless there are messages: then it must not.
+    /// Says that the loop is about to wait, unless there are messages or it was woken meanwhile:
+    /// then it must not.
     pub(crate) fn park(&self) -> bool {
         let mut state = self.lock();
-        state.is_parked = state.messages.is_empty();
+        let was_woken = mem::take(&mut state.is_woken);
+        state.is_parked = state.messages.is_empty() && !was_woken;
         state.is_parked
+    }
+
+    /// Wakes the loop without a message, or keeps it from waiting.
+    fn call(&self) {
+        let was_parked = {
+            let mut state = self.lock();
+            let was_parked = mem::take(&mut state.is_parked);
+            // A loop that was called out of its wait, and has not begun to work, may have looked
+            // already at what this call is about.
+            state.is_woken = !was_parked;
+            was_parked
+        };
+        if was_parked {
+            self.interrupt();
+        }
     }
 
     /// The loop is gone: nothing more is taken in.
@@ -77,11 +97,11 @@ impl<T> Mailbox<T> {
 /// Woken without a message, the loop looks at what everybody can see, such as a shutdown's flag.
 impl<T: Send> Wake for Mailbox<T> {
     fn wake(self: Arc<Self>) {
-        self.interrupt();
+        self.call();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.interrupt();
+        self.call();
     }
 }
 
@@ -127,6 +147,22 @@ mod tests {
         mailbox.receive(&mut Vec::new());
         assert!(mailbox.park());
         mailbox.send(2).unwrap();
+        assert_eq!(wake_ups(&mut poll), 1);
+    }
+
+    #[test]
+    fn a_call_without_a_message_wakes_too_and_is_never_lost() {
+        let (mut poll, mailbox) = mailbox();
+        mailbox.call();
+        assert_eq!(wake_ups(&mut poll), 1);
+        // The loop has left its wait, and is called again before it begins to work.
+        mailbox.call();
+        assert_eq!(wake_ups(&mut poll), 0);
+        mailbox.receive(&mut Vec::new());
+        assert!(!mailbox.park());
+        mailbox.receive(&mut Vec::new());
+        assert!(mailbox.park());
+        mailbox.call();
         assert_eq!(wake_ups(&mut poll), 1);
     }
 

@@ -64,6 +64,8 @@ fn an_item_is_confirmed_on_its_own_connection_which_then_serves_others() {
 fn an_old_lease_has_no_power_over_the_next_one_on_its_connection() {
     let mut client = one_queue();
     let (old, connection) = reserved(&mut client);
+    confirm(&mut client, old, 1000);
+    client.reply(connection, "END\r\n");
     client.cluster.release_lease(old, client.now);
     let call = reserve(&mut client, None, 1000);
     client.reply(connection, ITEM);
@@ -89,6 +91,15 @@ fn abandoning_closes_the_connection_and_tells_what_is_under_way() {
     assert_eq!(unknown(client.outcome(confirmed)), Reason::End(End::Abandoned));
     let late = confirm(&mut client, lease, 1000);
     assert_eq!(not_sent(client.outcome(late)), NotSent::LeaseLost);
+}
+
+#[test]
+fn releasing_an_item_that_is_still_open_closes_the_connection() {
+    let mut client = one_queue();
+    let (lease, connection) = reserved(&mut client);
+    client.cluster.release_lease(lease, client.now);
+    client.settle();
+    assert_eq!(client.closed, [connection], "or else the item would be nobody's");
 }
 
 #[test]

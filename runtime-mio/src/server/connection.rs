@@ -1,6 +1,6 @@
 //! What moves bytes between one socket and its endpoint.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
 use std::task::Context;
 
@@ -9,25 +9,12 @@ use mio::net::TcpStream;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::{Instant, Now};
 
+use crate::input::Input;
+
 /// Most reads and writes before other connections have their turn.
 const TURNS: usize = 32;
 /// Most slices in one write.
 const SLICES: usize = 16;
-/// What is read at least, whatever the endpoint's buffer offers: a read of nothing would look like
-/// the end of the stream.
-const READ_LEAST: usize = 64;
-/// A read that is not filled has emptied the socket, and what comes later is told again. So it is
-/// where mio asks the operating system for edges; elsewhere only a failed read leads to new events.
-const SHORT_READ_EMPTIES: bool = cfg!(any(
-    target_os = "linux",
-    target_os = "android",
-    target_vendor = "apple",
-    target_os = "freebsd",
-    target_os = "dragonfly",
-    target_os = "netbsd",
-    target_os = "openbsd",
-));
-
 /// One socket with its endpoint, and what is known of the socket's readiness: events come once, so
 /// that it is remembered until an operation says otherwise.
 #[derive(Debug)]
@@ -38,19 +25,6 @@ pub(super) struct Connection<E> {
     output: Output,
     /// The endpoint was asked for an orderly end.
     is_draining: bool,
-}
-
-/// What the socket has to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
-    /// Nothing, until an event comes.
-    Nothing,
-    /// Something.
-    Some,
-    /// Something, and the end or an error behind it: no further event will tell of that.
-    Last,
-    /// The end, of which the endpoint was told.
-    Ended,
 }
 
 /// What the socket takes.
@@ -84,12 +58,7 @@ impl<E: Endpoint> Connection<E> {
     /// Notes what an event tells; whether there is something to do now that there was not before.
     pub(super) fn note(&mut self, event: &Event) -> bool {
         let (had_input, took_output) = (self.input != Input::Nothing, self.output != Output::Full);
-        let is_last = event.is_read_closed() || event.is_error();
-        match self.input {
-            Input::Nothing | Input::Some if is_last => self.input = Input::Last,
-            Input::Nothing if event.is_readable() => self.input = Input::Some,
-            _ => {}
-        }
+        self.input.note(event);
         let takes_output = event.is_writable() || event.is_write_closed() || event.is_error();
         if !took_output && takes_output {
             self.output = Output::Retry;
@@ -146,10 +115,7 @@ impl<E: Endpoint> Connection<E> {
         if self.output == Output::Retry && self.write()? {
             return Ok(Step::Again);
         }
-        if matches!(self.input, Input::Some | Input::Last)
-            && self.endpoint.wants_read()
-            && self.read(scratch)?
-        {
+        if self.input.is_there() && self.endpoint.wants_read() && self.read(scratch)? {
             return Ok(Step::Again);
         }
         Ok(Step::Wait(until))
@@ -188,29 +154,16 @@ impl<E: Endpoint> Connection<E> {
 
     /// Reads once; whether to go on.
     fn read(&mut self, scratch: &mut [u8]) -> io::Result<bool> {
-        // As much as the endpoint reckons with: its bounds are counted in what it offers.
         let buffer = self.endpoint.read_buffer();
-        let spare = (buffer.capacity() - buffer.len()).max(READ_LEAST);
-        let most = spare.min(scratch.len());
-        match self.stream.read(scratch.get_mut(..most).unwrap_or_default()) {
-            Ok(0) => {
-                self.input = Input::Ended;
-                self.endpoint.end_of_stream();
-                Ok(true)
-            }
-            Ok(n) => {
-                buffer.extend_from_slice(scratch.get(..n).unwrap_or_default());
-                if SHORT_READ_EMPTIES && n < most && self.input == Input::Some {
-                    self.input = Input::Nothing;
-                }
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.input = Input::Nothing;
-                Ok(false)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
-            Err(error) => Err(error),
+        let spare = buffer.capacity() - buffer.len();
+        let Some(came) = self.input.read(&mut self.stream, spare, scratch)? else {
+            return Ok(false);
+        };
+        if came.is_empty() {
+            self.endpoint.end_of_stream();
+        } else {
+            buffer.extend_from_slice(came);
         }
+        Ok(true)
     }
 }

@@ -280,7 +280,7 @@ where
         for message in messages.drain(..) {
             match message {
                 Message::Called(slot) => {
-                    if self.slots.is_called(slot) {
+                    if self.slots.take_call(slot) {
                         self.enqueue(slot);
                     }
                 }

@@ -1,8 +1,8 @@
 //! The open connections of a server, each in its slot.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
 
 use slab::Slab;
 use windhover_core::endpoint::Endpoint;
@@ -12,6 +12,7 @@ use super::Message;
 use super::connection::{Connection, Step};
 use super::room::Place;
 use crate::Counters;
+use crate::caller::Caller;
 use crate::mailbox::Mailbox;
 use crate::timers::Timers;
 
@@ -31,7 +32,7 @@ pub(super) struct Open<E> {
     pub(super) is_queued: bool,
     /// When its timer fires.
     armed: Option<Instant>,
-    caller: Arc<Caller>,
+    caller: Arc<Caller<Message>>,
     waker: Waker,
     _counted: Counted,
 }
@@ -57,11 +58,7 @@ impl<E> Slots<E> {
         counted: Counted,
         mailbox: &Arc<Mailbox<Message>>,
     ) -> usize {
-        let caller = Arc::new(Caller {
-            slot: self.next(),
-            is_called: AtomicBool::new(false),
-            mailbox: Arc::clone(mailbox),
-        });
+        let caller = Caller::new(self.next(), Message::Called, mailbox);
         self.slab.insert(Box::new(Open {
             connection,
             is_queued: false,
@@ -98,14 +95,9 @@ impl<E> Slots<E> {
         Some(slot)
     }
 
-    /// Whether the waker of the slot's connection was called. From now on, another call is a new
-    /// one.
-    ///
-    /// A slot's earlier connection may be meant, whose waker outlived it: the flag of the present
-    /// one is then not set.
-    pub(super) fn is_called(&self, slot: usize) -> bool {
-        let open = self.slab.get(slot);
-        open.is_some_and(|open| open.caller.is_called.swap(false, Ordering::AcqRel))
+    /// Whether the waker of the slot's connection was called since this was asked last.
+    pub(super) fn take_call(&self, slot: usize) -> bool {
+        self.slab.get(slot).is_some_and(|open| open.caller.take_call())
     }
 
     /// All slots with a connection.
@@ -125,27 +117,6 @@ impl<E> Slots<E> {
 impl<E> Default for Slots<E> {
     fn default() -> Self {
         Self { slab: Slab::new(), timers: Timers::default() }
-    }
-}
-
-/// What a connection's waker calls. It may outlive the connection.
-struct Caller {
-    slot: usize,
-    /// A message is on its way: further calls add nothing.
-    is_called: AtomicBool,
-    mailbox: Arc<Mailbox<Message>>,
-}
-
-impl Wake for Caller {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_called.swap(true, Ordering::AcqRel) {
-            // A server that is gone has no connection to wake.
-            let _ = self.mailbox.send(Message::Called(self.slot));
-        }
     }
 }
 

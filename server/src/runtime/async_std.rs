@@ -8,7 +8,7 @@ use async_std::task;
 use windhover_async_std::{
     ServeReport, Shutdown, connect, serve_on, shut_down_on_signal, start_threads,
 };
-use windhover_client::{Builder, Client, Error};
+use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
@@ -49,8 +49,8 @@ impl Server {
     }
 
     #[expect(clippy::unused_self, reason = "the threads are the process's")]
-    pub(super) fn connect(&self, client: Builder) -> Result<Client, Error> {
-        connect(client)
+    pub(super) fn connect(&self, client: Builder) -> io::Result<Client> {
+        connect(client).map_err(io::Error::other)
     }
 
     pub(super) fn run(self, finish: impl FnOnce() + Send + 'static) -> Result<usize, ListenError> {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread;
 
+use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_mio::{ServeReport, Shutdown, listen, serve, shut_down_on_signal};
+use windhover_mio::{ServeReport, Shutdown, connect, listen, serve, shut_down_on_signal};
 
 use super::{Listener, log_asked};
 use crate::listen::{ListenError, address};
@@ -44,6 +45,11 @@ impl Server {
         let options = serve_options!(windhover_mio, listener);
         self.serving.push(Box::new(move |shutdown| serve(sockets, accept, options, shutdown)));
         Ok(found)
+    }
+
+    #[expect(clippy::unused_self, reason = "clients have a loop and a thread of their own")]
+    pub(super) fn connect(&self, client: Builder) -> io::Result<Client> {
+        connect(client).map_err(io::Error::other)
     }
 
     pub(super) fn run(self, finish: impl FnOnce() + Send + 'static) -> Result<usize, ListenError> {

@@ -139,18 +139,7 @@ impl Server {
 
     /// Makes a client whose sockets are this runtime's.
     pub(crate) fn connect(&self, client: Builder) -> Result<Client, ListenError> {
-        let made = match self {
-            #[cfg(feature = "tokio")]
-            Self::Tokio(server) => server.connect(client).map_err(io::Error::other),
-            #[cfg(feature = "async-std")]
-            Self::AsyncStd(server) => server.connect(client).map_err(io::Error::other),
-            #[cfg(feature = "mio")]
-            Self::Mio(_) => {
-                drop(client);
-                let why = "mio's loops do not forward events yet: choose another --runtime";
-                Err(io::Error::new(io::ErrorKind::Unsupported, why))
-            }
-        };
+        let made = whichever!(self, server => server.connect(client));
         made.map_err(ListenError::system("connect to the queue servers"))
     }
 

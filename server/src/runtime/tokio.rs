@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use windhover_client::{Builder as ClientBuilder, Client, Error};
+use windhover_client::{Builder as ClientBuilder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_tokio::{ServeReport, Shutdown, connect, serve, shut_down_on_signal};
@@ -62,9 +62,9 @@ impl Server {
         Ok(address)
     }
 
-    pub(super) fn connect(&self, client: ClientBuilder) -> Result<Client, Error> {
+    pub(super) fn connect(&self, client: ClientBuilder) -> io::Result<Client> {
         let _entered = self.runtime.enter();
-        connect(client)
+        connect(client).map_err(io::Error::other)
     }
 
     pub(super) fn run(self, finish: impl FnOnce() + Send + 'static) -> Result<usize, ListenError> {

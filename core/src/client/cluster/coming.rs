@@ -52,6 +52,7 @@ impl Cluster {
             replaces: None,
             answered: false,
             killed: false,
+            holds: false,
         });
         let connection = ConnectionId { at, sequence: self.sequence };
         if let Some(entry) = self.servers.get_mut(server) {

@@ -108,6 +108,7 @@ impl Cluster {
         let failover = active.call.failover;
         let target = active.call.target;
         let opens = active.call.prepared.expected().opens && !answer.is_miss();
+        let closes = active.call.prepared.expected().closes;
         let full = matches!(answer, Answer::Word(Kind::NotStored)) && active.call.refusal_moves_on;
         if id.slot == Slot::Hedge && answer.is_miss() {
             // Another server's miss says little while the key's own may still have it, and is not
@@ -132,6 +133,9 @@ impl Cluster {
                 self.go_on(id.call, now);
             }
             return;
+        }
+        if let Some(link) = self.links.get_mut(at) {
+            link.holds = opens || (link.holds && !closes);
         }
         let lease = match target {
             Target::Lease(lease) => Some(lease),

@@ -134,7 +134,8 @@ impl Cluster {
         };
         let old = link.retires_at.is_some_and(|retires_at| retires_at <= now);
         let gone = self.servers.get(link.server).is_none();
-        if old || gone || link.in_flight() > 0 || !link.takes_calls() {
+        // Only the end of the connection puts an item back that is still open.
+        if old || gone || link.holds || link.in_flight() > 0 || !link.takes_calls() {
             return self.close_link(at);
         }
         link.role = Role::Spare;

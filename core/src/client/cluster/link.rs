@@ -103,6 +103,8 @@ pub(super) struct Link {
     pub(super) answered: bool,
     /// Calls ended with an error because it ended.
     pub(super) killed: bool,
+    /// It has an item open, as far as its answers tell.
+    pub(super) holds: bool,
 }
 
 impl Link {

@@ -219,7 +219,8 @@ impl Cluster {
 
     /// The item that a lease holds is confirmed or put back: its connection may be used by others.
     /// (What makes it so is a call with [`Call::on_lease`]; where one is still under way, the
-    /// connection is closed.) A lease that has ended changes nothing.
+    /// connection is closed, and so it is where the item is open still.) A lease that has ended
+    /// changes nothing.
     pub fn release_lease(&mut self, lease: LeaseId, now: Instant) {
         if let Some(at) = self.leased_link(lease) {
             self.return_link(at, now);

@@ -11,6 +11,7 @@ use super::{BLOCK_END, EncodeError, Request, encode, encode_line};
 use crate::Limits;
 use crate::buffer::Outgoing;
 use crate::memcache::command::{self, Command, Row};
+use crate::memcache::kestrel::ReadMode;
 use crate::memcache::response::Reply;
 use crate::memcache::{Dialect, number};
 
@@ -60,6 +61,8 @@ pub(crate) struct Expected {
     pub(crate) wait: Duration,
     /// Whether an item that comes is only set aside: it is put back when the connection closes.
     pub(crate) opens: bool,
+    /// Whether the item that is open is confirmed or put back.
+    pub(crate) closes: bool,
     /// Whether a queue is read for a consumer group, whose name the answer may carry too.
     pub(crate) group: bool,
     /// How many requests stand before this one, the barrier of a batch.
@@ -211,10 +214,13 @@ impl Expected {
             | Request::Roll { queue } => (word(queue), Duration::ZERO),
             _ => (0..0, Duration::ZERO),
         };
-        let (opens, group) = match request {
-            Request::QueueRead(read) => (read.mode.opens(), read.group.is_some()),
-            Request::Monitor { .. } => (true, false),
-            _ => (false, false),
+        let (opens, closes, group) = match request {
+            Request::QueueRead(read) => {
+                let closes = read.mode.closes() || read.mode == ReadMode::Abort;
+                (read.mode.opens(), closes, read.group.is_some())
+            }
+            Request::Monitor { .. } => (true, false, false),
+            _ => (false, false, false),
         };
         Ok(Self {
             reply: Reply::to(request, dialect),
@@ -223,6 +229,7 @@ impl Expected {
             flags: part(flags),
             wait,
             opens,
+            closes,
             group,
             batch: None,
         })

@@ -1,0 +1,49 @@
+//! The waker of one of the things that a loop drives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
+
+use crate::mailbox::Mailbox;
+
+/// What a slot's waker calls. It may outlive what is in the slot.
+pub(crate) struct Caller<T> {
+    slot: usize,
+    /// The message that the slot was called, or an earlier one of that number.
+    message: fn(usize) -> T,
+    /// A message is on its way: further calls add nothing.
+    is_called: AtomicBool,
+    mailbox: Arc<Mailbox<T>>,
+}
+
+impl<T> Caller<T> {
+    pub(crate) fn new(
+        slot: usize,
+        message: fn(usize) -> T,
+        mailbox: &Arc<Mailbox<T>>,
+    ) -> Arc<Self> {
+        let mailbox = Arc::clone(mailbox);
+        Arc::new(Self { slot, message, is_called: AtomicBool::new(false), mailbox })
+    }
+
+    /// Whether it was called. From now on, another call is a new one.
+    ///
+    /// A message may mean the slot's earlier owner, whose waker outlived it: the flag of the present
+    /// one is then not set.
+    pub(crate) fn take_call(&self) -> bool {
+        self.is_called.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl<T: Send> Wake for Caller<T> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_called.swap(true, Ordering::AcqRel) {
+            // A loop that is gone has nothing to drive.
+            let _ = self.mailbox.send((self.message)(self.slot));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One connection of a client, from the search for its address to its end.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use mio::event::Event;
+use mio::{Registry, Token};
+use windhover_client::Driver;
+use windhover_client::core::client::ConnectionId;
+
+use super::Message;
+use super::resolver::{Found, Lookup};
+use super::wire::{Address, Attempts, Wire};
+use crate::caller::Caller;
+
+/// Most reads and writes before other connections have their turn.
+const TURNS: usize = 32;
+
+pub(super) struct Link {
+    /// The slot of the client whose it is, and its name there.
+    pub(super) client: usize,
+    connection: ConnectionId,
+    stage: Stage,
+    /// It is among those with something to do.
+    pub(super) is_queued: bool,
+    caller: Arc<Caller<Message>>,
+    waker: Waker,
+}
+
+pub(super) enum Stage {
+    /// The server's name is looked up.
+    Resolving(Lookup),
+    Connecting(Attempts),
+    Open(Wire),
+}
+
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// There may be more to do.
+    Again,
+    /// Nothing to do until an event, a call of the waker, or the address that is looked up.
+    Wait,
+    /// It is over.
+    End,
+}
+
+impl Link {
+    pub(super) fn new(
+        client: usize,
+        connection: ConnectionId,
+        stage: Stage,
+        caller: Arc<Caller<Message>>,
+    ) -> Self {
+        let waker = Waker::from(Arc::clone(&caller));
+        Self { client, connection, stage, is_queued: false, caller, waker }
+    }
+
+    /// Whether its waker was called since this was asked last.
+    pub(super) fn take_call(&self) -> bool {
+        self.caller.take_call()
+    }
+
+    /// Notes what an event tells.
+    pub(super) fn note(&mut self, event: &Event) {
+        match &mut self.stage {
+            Stage::Resolving(_) => {}
+            Stage::Connecting(attempts) => attempts.note(event),
+            Stage::Open(wire) => wire.note(event),
+        }
+    }
+
+    /// Takes what was found by the lookup of that number; whether it is this connection's.
+    pub(super) fn found(&mut self, number: u64, found: Found, driver: &Driver) -> Option<Step> {
+        match &self.stage {
+            Stage::Resolving(lookup) if lookup.number == number => {}
+            _ => return None,
+        }
+        match found {
+            Ok(addresses) => {
+                let addresses = addresses.into_iter().map(Address::Tcp).collect();
+                self.stage = Stage::Connecting(Attempts::new(addresses));
+                Some(Step::Again)
+            }
+            Err(why) => {
+                driver.connect_failed(self.connection, why);
+                Some(Step::End)
+            }
+        }
+    }
+
+    /// Does what there is to do, for a bounded number of rounds. `scratch` is what the socket is
+    /// read into, as with a server's connections.
+    pub(super) fn turn(
+        &mut self,
+        driver: &Driver,
+        registry: &Registry,
+        token: Token,
+        scratch: &mut [u8],
+    ) -> Step {
+        for _ in 0..TURNS {
+            let turn = driver.turn(self.connection, &self.waker);
+            if turn.is_closed {
+                return Step::End;
+            }
+            match &mut self.stage {
+                Stage::Resolving(_) => return Step::Wait,
+                Stage::Connecting(attempts) => match attempts.turn(registry, token) {
+                    Poll::Pending => return Step::Wait,
+                    Poll::Ready(Ok(wire)) => {
+                        self.stage = Stage::Open(wire);
+                        driver.connected(self.connection);
+                    }
+                    Poll::Ready(Err(why)) => {
+                        driver.connect_failed(self.connection, why);
+                        return Step::End;
+                    }
+                },
+                Stage::Open(wire) => {
+                    if !wire.exchange(driver, self.connection, turn.wants_write, scratch) {
+                        return Step::Wait;
+                    }
+                }
+            }
+        }
+        Step::Again
+    }
+
+    pub(super) fn close(self, registry: &Registry) {
+        match self.stage {
+            Stage::Resolving(_) => {}
+            Stage::Connecting(attempts) => attempts.close(registry),
+            Stage::Open(wire) => wire.close(registry),
+        }
+    }
+}

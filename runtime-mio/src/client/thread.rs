@@ -1,0 +1,149 @@
+//! A loop of its own for clients, on a thread.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use mio::{Events, Poll, Token};
+use windhover_client::{Builder, Client, Error};
+
+use super::{Clients, Message, Resolver};
+use crate::Clock;
+use crate::mailbox::Mailbox;
+
+/// The loop's waker; all tokens behind it are the clients'.
+const WAKER: usize = 0;
+/// Most events taken at a time.
+const EVENTS: usize = 256;
+
+/// Makes a client and drives it on a thread of its own, until its last handle is gone and its last
+/// call is over. Calls are waited for with [`block_on`](crate::block_on), on any thread.
+///
+/// A process that ends does not wait for that thread: wait for the calls that matter.
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_mio::{Client, block_on, connect};
+///
+/// # fn main() -> Result<(), windhover_mio::StartError> {
+/// let client = connect(Client::builder().server("127.0.0.1:1"))?;
+/// // Nobody listens there: an error, not a miss.
+/// assert!(block_on(client.within(Duration::from_millis(500)).get("greeting")).is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`StartError`].
+pub fn connect(builder: Builder) -> Result<Client, StartError> {
+    let thread = ClientThread::start().map_err(StartError::Loop)?;
+    thread.connect(builder).map_err(StartError::Client)
+}
+
+/// Why [`connect`] made no client.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// It cannot be made as asked.
+    Client(Error),
+    /// The operating system refuses the loop, or its thread.
+    Loop(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(error) => error.fmt(f),
+            Self::Loop(error) => write!(f, "no event loop for the client: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Client(error) => Some(error),
+            Self::Loop(error) => Some(error),
+        }
+    }
+}
+
+/// A thread that drives clients. Clones are handles to the same thread.
+///
+/// It ends when all handles are gone and all its clients are. Should its loop fail, every call ends
+/// with an error, and so does each that comes later.
+#[derive(Clone)]
+pub struct ClientThread(Arc<Hold>);
+
+impl ClientThread {
+    /// A thread without clients.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses a loop, or the thread.
+    pub fn start() -> io::Result<Self> {
+        Self::start_with(super::resolver::system())
+    }
+
+    /// The same, with names looked up by `resolver`; see [`Clients::with_resolver`].
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(resolver: Resolver) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), Token(WAKER))?);
+        let clients = Clients::new(poll.registry(), WAKER + 1..usize::MAX, waker)?;
+        let clients = clients.with_resolver(resolver);
+        let hold = Hold(Arc::clone(&clients.mailbox));
+        let thread = thread::Builder::new().name("windhover-client".into());
+        thread.spawn(move || run(poll, clients))?;
+        Ok(Self(Arc::new(hold)))
+    }
+
+    /// Makes a client, which the thread drives until its last handle is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn connect(&self, builder: Builder) -> Result<Client, Error> {
+        let (client, driver) = builder.build()?;
+        // A driver that comes back from a thread that has failed is dropped: its calls end.
+        drop(self.0.0.send(Message::Add(driver)));
+        Ok(client)
+    }
+}
+
+impl fmt::Debug for ClientThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientThread").finish_non_exhaustive()
+    }
+}
+
+/// What lets the thread go once it is dropped.
+struct Hold(Arc<Mailbox<Message>>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = self.0.send(Message::Released);
+    }
+}
+
+fn run(mut poll: Poll, mut clients: Clients) {
+    let clock = Clock::new();
+    let mut events = Events::with_capacity(EVENTS);
+    while !clients.is_over() {
+        let now = clock.now().instant;
+        let timeout = clients.next_deadline().map(|until| until.saturating_since(now));
+        match poll.poll(&mut events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
+            _ => {}
+        }
+        for event in &events {
+            clients.on_event(event);
+        }
+        clients.turn(clock.now());
+    }
+}
