@@ -1,5 +1,6 @@
 //! Chunked bodies, undone in place as they come (RFC 9112 §7.1).
 
+use super::encode::is_token_byte;
 use super::error::HttpError;
 
 /// Most digits of a chunk's size; leading zeros count.
@@ -36,6 +37,8 @@ enum State {
     DataNewline,
     /// The first byte of a trailer line, or of the empty line that ends the body.
     TrailerStart,
+    TrailerName,
+    /// Behind the colon.
     Trailer,
     TrailerNewline,
     LastNewline,
@@ -91,9 +94,16 @@ impl Chunked {
                     self.spend_overhead()?;
                     State::Extension
                 }
-                // A trailer line that begins with white space would be a folded one.
-                (State::TrailerStart, b' ' | b'\t') => return Err(HttpError::Chunk),
-                (State::TrailerStart | State::Trailer, byte) if is_text(byte) => {
+                // A field and nothing else: no folded line, nor what could be taken for a request.
+                (State::TrailerStart | State::TrailerName, byte) if is_token_byte(byte) => {
+                    self.spend_overhead()?;
+                    State::TrailerName
+                }
+                (State::TrailerName, b':') => {
+                    self.spend_overhead()?;
+                    State::Trailer
+                }
+                (State::Trailer, byte) if is_text(byte) => {
                     self.spend_overhead()?;
                     State::Trailer
                 }

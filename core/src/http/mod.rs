@@ -7,6 +7,7 @@
 //! - `Content-Length` is one header of digits only; a second one is refused even when it is equal,
 //!   and so is one beside `Transfer-Encoding`.
 //! - No space before a header's colon, no folded lines, no control characters in values.
+//! - The trailers of a chunked body are fields as headers are; anything else there is refused.
 //! - HTTP/1.1 has exactly one `Host`; a request target has no `#`.
 //! - Every error that the connection finds itself ends the connection after its answer.
 

@@ -78,6 +78,10 @@ fn chunks_that_are_refused() {
         ("0\r\nX: y\n\r\n", HttpError::Chunk),
         ("0\r\n folded\r\n\r\n", HttpError::Chunk),
         ("0\r\nX: \0\r\n\r\n", HttpError::Chunk),
+        ("0\r\nGET /x HTTP/1.1\r\n\r\n", HttpError::Chunk),
+        ("0\r\nX\r\n\r\n", HttpError::Chunk),
+        ("0\r\nX : y\r\n\r\n", HttpError::Chunk),
+        ("0\r\n: y\r\n\r\n", HttpError::Chunk),
         ("0\r\n\rX", HttpError::Chunk),
         (&format!("{zeros}5\r\n"), HttpError::Chunk),
         // Sizes.
