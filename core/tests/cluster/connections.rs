@@ -213,6 +213,20 @@ fn probes_need_credentials_too() {
 }
 
 #[test]
+fn a_probe_that_is_let_in_and_turned_out_at_once_has_failed() {
+    let mut client = with_credentials();
+    client.eject("a");
+    client.after(ms(100));
+    let probe = client.accept("a");
+    // Both come before anything is looked at: nothing can be asked on it any more.
+    client.cluster.receive(probe, b"STORED\r\n");
+    client.hang_up(probe);
+    assert_eq!(client.cluster.state(client.id("a")), Some(ServerState::Ejected));
+    client.after(ms(1000));
+    assert_eq!(client.pending.len(), 1, "it is probed again");
+}
+
+#[test]
 fn credentials_that_cannot_be_sent_are_told_at_once() {
     let mut options = ClusterOptions::default();
     options.credentials = Some(Credentials { user: "m e".into(), password: "x".into() });
