@@ -79,7 +79,7 @@ pub static TARGETS: &[Target] = &[
     },
     Target {
         name: "http_smuggling",
-        holds: "we and hyper take a stream for the same HTTP requests, as far as both accept it",
+        holds: "what we take for HTTP requests, hyper takes for the same ones",
         shape: HTTP,
         check: property::http_smuggling,
     },

@@ -12,6 +12,7 @@ use windhover_fuzz::{Target, corpus, minimise};
 
 use crate::mutator::InputMutator;
 use crate::regions;
+use crate::watch::Watch;
 
 /// No input is longer, in bytes.
 const LONGEST: f64 = 1500.0;
@@ -58,14 +59,17 @@ pub(crate) fn fuzz(target: &'static Target, seconds: u64, folder: &Path) -> Resu
     let mut arguments = Arguments::for_internal_documentation_test();
     arguments.max_input_cplx = LONGEST;
     arguments.maximum_duration = Duration::from_secs(seconds);
-    arguments.detect_infinite_loop = true;
+    arguments.detect_infinite_loop = false;
     arguments.corpus_in = Some(start);
     arguments.corpus_out = Some(found.clone());
     arguments.artifacts_folder = Some(finds.clone());
+    let watch = Watch::start(finds.join(format!("{}-endless", target.name)));
     let started = Instant::now();
     let result = fuzz_test(move |input: &Vec<u8>| {
         counted.set(counted.get() + 1);
+        watch.begin(input);
         check(input);
+        watch.end();
     })
     .mutator(InputMutator::new(target.shape, random))
     .serializer(ByteSerializer::new("input"))

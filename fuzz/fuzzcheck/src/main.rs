@@ -6,6 +6,7 @@ mod coverage;
 mod drive;
 mod mutator;
 mod regions;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;

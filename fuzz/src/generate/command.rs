@@ -101,6 +101,38 @@ impl Command {
         }
     }
 
+    /// Makes something of it wrong, perhaps: what a careless caller could hand over.
+    pub fn spoil(&mut self, source: &mut Source<'_>) {
+        let bytes = [b' ', b'\r', b'\n', 0, 0x7f, b'/', b'.', b'~', 0x80, b'a'];
+        let word = [b'x', source.pick(&bytes), b'y'];
+        match source.below(12) {
+            0 => self.keys = vec![Vec::new()],
+            1 => self.keys = vec![word.to_vec()],
+            2 => self.keys = vec![vec![b'k'; source.between(250, 252)]],
+            3 => self.keys.clear(),
+            4 => self.data = b"data".to_vec(),
+            5 => self.dialect = source.pick(&Dialect::ALL),
+            6 => self.words = [b"word ", &word[..]].concat(),
+            7 => drop(self.meta.push(source.byte(), &word)),
+            8 => {
+                let again = self.meta.clone();
+                for flag in again.flags() {
+                    self.meta.push_flag(flag);
+                }
+                for letter in b"vtfckqshlubIxL" {
+                    self.meta.push(*letter, b"");
+                }
+            }
+            9 => self.group = Some(word.to_vec()),
+            10 => self.wait = Some(Duration::from_millis(source.edgy())),
+            _ => {
+                self.noreply = true;
+                self.count = edgy_32(source);
+                self.most = Some(edgy_32(source));
+            }
+        }
+    }
+
     /// A command of memcached's that changes nothing but a few items, and whose answer depends on
     /// them alone: not on time, a cas unique, or who else is there. It is never quiet, and no number
     /// gets shorter: whether it is padded then differs (`conformance/differences.md`, "padding").
@@ -183,8 +215,12 @@ impl Command {
         match self.row.command {
             C::Get | C::Gets if self.dialect.is_queue() => {
                 let mut read = QueueRead::new(key, self.mode);
-                read.group = self.group.as_deref();
-                read.timeout = self.wait;
+                if let Some(group) = &self.group {
+                    read = read.group(group);
+                }
+                if let Some(wait) = self.wait {
+                    read = read.wait(wait);
+                }
                 Request::QueueRead(read)
             }
             C::Get => Request::Get(all),

@@ -65,7 +65,20 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"0\r\nTrailer: x\r\n\r\n",
     b"0\r\n X: folded\r\n\r\n",
     b"00000000000000000005\r\n",
+    &[b' '; 230],
+    MANY_HEADERS,
 ];
+
+/// More than most servers take.
+const MANY_HEADERS: &[u8] = &{
+    let mut lines = [b'a'; 66 * 4];
+    let mut at = 0;
+    while at < lines.len() {
+        (lines[at + 1], lines[at + 2], lines[at + 3]) = (b':', b'\r', b'\n');
+        at += 4;
+    }
+    lines
+};
 
 /// Some requests on one connection.
 pub fn requests(source: &mut Source<'_>) -> Vec<u8> {

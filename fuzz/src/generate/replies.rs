@@ -80,7 +80,7 @@ pub struct Frame {
 impl Frame {
     /// A frame. A `tame` one holds what a server of good will sends; another one anything.
     pub fn draw(source: &mut Source<'_>, tame: bool) -> Self {
-        let kind = source.below(21);
+        let kind = source.below(22);
         let mut flags = FlagBuffer::new();
         for _ in 0..source.below(4) {
             let letter = source.pick(b"ktcfOshlWXZb");
@@ -147,7 +147,8 @@ impl Frame {
             17 => Response::Error(text),
             18 => Response::ClientError(text),
             19 => Response::ServerError(text),
-            _ => Response::Listing(b"key=a exp=-1"),
+            20 => Response::Listing(b"key=a exp=-1"),
+            _ => Response::Line(b"BUSY running"),
         }
     }
 
@@ -191,7 +192,8 @@ impl Frame {
                     line.extend_from_slice(text);
                 }
             }
-            20.. => line = b"key=a exp=-1".to_vec(),
+            20 => line = b"key=a exp=-1".to_vec(),
+            21.. => line = b"BUSY running".to_vec(),
             kind => line.extend_from_slice(match kind {
                 2 => b"END",
                 3 => b"STORED",

@@ -40,6 +40,18 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"\"time\":\"1334859600.5\"",
     b"\"time\":1334859600123",
     b"\"time\":1e99999999999",
+    b"\"time\":\"+1334859600\"",
+    b"\"time\":\"1.\"",
+    b"\"time\":\"1e\"",
+    b"\"$test\":1",
+    b"&test=1&ip=1",
+    b"%63allback=f",
+    b"verylongname%20=1",
+    b"\"\xf0\x9f\x98\x80\\ud83d\\n\\u00e9\"",
+    b"[ [ ] ]",
+    b"{ }",
+    b"\"time\":100000000000",
+    b"\"time\":31536000",
     b"\"time\":31535999.999",
     b"\"time\":99999999.9999",
     b"\"ip\":1",
@@ -149,6 +161,10 @@ fn batch(source: &mut Source<'_>) -> Vec<u8> {
 fn event(source: &mut Source<'_>, out: &mut String) {
     out.push_str("{\"event\":");
     string(source, out);
+    if source.chance(1, 30) {
+        out.push_str(",\"properties\":[]}");
+        return;
+    }
     out.push_str(",\"properties\":{\"token\":\"t\"");
     for _ in 0..source.below(5) {
         out.push(',');
@@ -207,6 +223,7 @@ fn value(source: &mut Source<'_>, out: &mut String, depth: usize) {
         2 | 3 => out.push_str(source.pick(&numbers)),
         4 => {
             out.push('"');
+            out.push_str(source.pick(&["", "", "+", " "]));
             out.push_str(source.pick(&numbers));
             out.push('"');
         }

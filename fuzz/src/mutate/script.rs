@@ -5,7 +5,7 @@ use fastrand::Rng;
 use super::{bytes, noise};
 use crate::Script;
 
-const LONGEST_STEP: usize = 24;
+const LONGEST_STEP: usize = 48;
 
 pub(super) fn create(random: &mut Rng) -> Vec<u8> {
     let steps = (0..random.usize(1..=12)).map(|_| noise(random, LONGEST_STEP)).collect();

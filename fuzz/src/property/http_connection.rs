@@ -66,6 +66,7 @@ enum Waits {
 impl Driver {
     fn new(source: &mut Source<'_>) -> Self {
         let mut limits = small_limits();
+        (limits.head, limits.headers) = (300, 50);
         limits.pipeline = source.pick(&[64, 1, 2]);
         limits.unsent = source.pick(&[256 * 1024, 200, 0]);
         let mut timeouts = Timeouts::default();
@@ -107,7 +108,7 @@ impl Driver {
     }
 
     fn step(&mut self, source: &mut Source<'_>) {
-        match source.below(14) {
+        match source.below(15) {
             0..=3 => {
                 let seed = source.number();
                 self.receive(&requests(source), seed);
@@ -146,6 +147,11 @@ impl Driver {
                 self.connection.end_of_stream();
                 self.cut_short = true;
                 self.drive();
+            }
+            14 => {
+                let lines = "a:b\r\n".repeat(source.between(35, 55));
+                self.receive(format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n").as_bytes(), 0);
+                self.connection.release();
             }
             _ => self.drive(),
         }
@@ -302,15 +308,18 @@ impl Driver {
 
     fn answer(&mut self, source: &mut Source<'_>) {
         let response = response(source);
-        let date = UnixTime::from_secs(784_111_777);
+        let (seconds, date) = source.pick(&[
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (1_709_210_096, "Thu, 29 Feb 2024 12:34:56 GMT"),
+        ]);
         let was = self.connection.unanswered();
-        self.connection.respond(&response, date);
+        self.connection.respond(&response, UnixTime::from_secs(seconds));
         let Some(request) = self.requests.get(self.answered) else {
             assert_eq!(was, 0);
             return;
         };
         assert_eq!(self.connection.unanswered() + 1, was);
-        self.answers.extend_from_slice(&written(&response, &request.method));
+        self.answers.extend_from_slice(&written(&response, &request.method, date));
         self.answered += 1;
     }
 
@@ -349,9 +358,15 @@ impl Driver {
 }
 
 fn response(source: &mut Source<'_>) -> Response {
-    let status = source.pick(&[200, 204, 302, 304, 404, 503, 99]);
+    let status = source.pick(&[
+        200, 204, 302, 304, 404, 503, 99, 201, 202, 301, 303, 307, 308, 400, 401, 403, 405, 406,
+        408, 409, 411, 413, 414, 415, 417, 422, 429, 431, 500, 501, 502, 504, 505, 507, 299,
+    ]);
     let body: &'static [u8] = source.pick(&[&b"hello"[..], b"", &[b'x'; 5000]]);
-    let response = Response::new(Status(status), source.pick(&["text/plain", ""]), body);
+    let mut response = Response::new(Status(status), source.pick(&["text/plain", ""]), body);
+    if source.chance(1, 3) {
+        response.fixed_headers = &[("X-Fixed", "1")];
+    }
     match source.below(4) {
         0 => response.with_header("X-Sound", "yes"),
         // What would break the answer is left out.
@@ -362,19 +377,18 @@ fn response(source: &mut Source<'_>) -> Response {
 }
 
 /// An answer as RFC 9112 has it.
-fn written(response: &Response, method: &str) -> Vec<u8> {
+fn written(response: &Response, method: &str, date: &str) -> Vec<u8> {
     let status = if response.status.0 == 99 { Status(500) } else { response.status };
-    let mut text = format!(
-        "HTTP/1.1 {} {}\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
-        status.0,
-        status.reason()
-    );
+    let mut text = format!("HTTP/1.1 {} {}\r\nDate: {date}\r\n", status.0, status.reason());
     let has_body = !matches!(status.0, 204 | 304);
     if has_body {
         text.push_str(&format!("Content-Length: {}\r\n", response.body.len()));
     }
     if !response.content_type.is_empty() {
         text.push_str(&format!("Content-Type: {}\r\n", response.content_type));
+    }
+    for (name, value) in response.fixed_headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
     }
     for (name, value) in response.headers.iter().filter(|(name, _)| *name == "X-Sound") {
         text.push_str(&format!("{name}: {value}\r\n"));

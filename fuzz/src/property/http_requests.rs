@@ -27,7 +27,9 @@ pub(super) fn small_limits() -> Limits {
 /// Any bytes are the same requests in every split, and the requests that a simple, slow reader
 /// finds; every one is answered, in order, and an error ends the connection.
 pub fn http_requests(input: &[u8]) {
-    for limits in [small_limits(), Limits::default()] {
+    let mut many = Limits::default();
+    many.headers = 100;
+    for limits in [small_limits(), many] {
         let whole = read(&[input], &limits);
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
         for pieces in [splits::pieces(input, splits::seed(input)), bytes] {

@@ -3,8 +3,8 @@
 use windhover_core::Now;
 use windhover_core::UnixTime;
 use windhover_core::queue::record::{self, Broken, Kind, decode};
-use windhover_core::queue::segment::{BadHeader, HEADER, Header, What, scan};
-use windhover_core::queue::state::State;
+use windhover_core::queue::segment::{BadHeader, Damage, HEADER, Header, What, scan};
+use windhover_core::queue::state::{CleanEnd, State};
 use windhover_core::queue::{
     Action, BadName, Config, ConnId, Engine, OpId, Outcome, Place, PutBuilder, Read, ReadError,
     Recovery, check_name,
@@ -63,6 +63,8 @@ fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
                 push(&vec![0; len - header.len()]);
             } else {
                 assert!(len < record::HEADER);
+                // Nor is a record ever as long as these.
+                assert!([1 << 31, usize::MAX].map(record::filler) == [None, None]);
             }
         }
         _ => {
@@ -131,6 +133,7 @@ fn segment(bytes: &[u8]) {
     let mut covered = vec![false; bytes.len()];
     for damage in &found.damage {
         assert!(!damage.to_string().is_empty());
+        assert_eq!(Damage::new(damage.range.clone(), damage.what), *damage);
         if matches!(damage.what, What::SegmentHeader(_)) {
             continue;
         }
@@ -212,7 +215,43 @@ fn recovery(bytes: &[u8], parts: &[Part]) {
     assert!(closed.torn.is_empty());
     assert_eq!(closed.damage.len(), report.torn.len() + report.damage.len());
     let get = engine.get(OpId(1), ConnId(1), b"no/name", Read::from(Action::Take), Now::default());
-    assert_eq!(get, Some(Outcome::Error(ReadError::Name(BadName::Byte(b'/')))));
+    let error = ReadError::Name(BadName::Byte(b'/'));
+    assert_eq!(get, Some(Outcome::Error(error)));
+    assert!(!error.to_string().is_empty());
+}
+
+/// A state file and a segment's header with sums that fit, whatever they say.
+fn written_elsewhere(input: &[u8]) {
+    let mut source = Source::new(input);
+    let mut number = || source.edgy();
+    let (oldest, segment, end) = (number(), number() % 3, number());
+    let mut line =
+        format!("windhover journal 1 oldest={oldest} clean_segment={segment} clean_end={end}");
+    let whole = source.chance(3, 4);
+    if !whole {
+        let at = source.below(line.len());
+        line.truncate(at);
+    }
+    let text = format!("{line} crc={:08x}\n", reference::crc32(line.as_bytes()));
+    let clean = (segment != 0).then_some(CleanEnd { segment, end });
+    let read = State::decode(text.as_bytes());
+    if whole {
+        assert_eq!(read, Some(State { oldest, clean }));
+    } else {
+        // The last number may be cut and still be one.
+        assert!(read.is_none_or(|state| state.oldest == oldest), "{text}");
+    }
+    let header =
+        Header { number: oldest, previous_end: end, oldest, created: UnixTime::from_millis(end) };
+    let mut bytes = header.encode();
+    bytes[7] = source.byte();
+    let sum = reference::crc32(&bytes[..60]);
+    bytes[60..].copy_from_slice(&sum.to_le_bytes());
+    let expected = if bytes[7] == 1 { Ok(header) } else { Err(BadHeader::Version(bytes[7])) };
+    assert_eq!(Header::decode(&bytes), expected);
+    if let Err(bad) = expected {
+        assert!(!bad.to_string().is_empty());
+    }
 }
 
 /// The state file is read as written and not otherwise; names are what they may be.
@@ -226,6 +265,7 @@ fn state(bytes: &[u8], input: &[u8]) {
     // The sum's digits may be in any case; else nothing of it may change.
     let read = State::decode(&text);
     assert!(read.is_none_or(|state| state == State::default()), "{}", text.escape_ascii());
+    written_elsewhere(input);
     let name = &input[..input.len().min(260)];
     let legal = !name.is_empty()
         && name.len() <= 250

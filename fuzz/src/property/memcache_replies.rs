@@ -35,7 +35,17 @@ fn stream(input: &[u8], dialect: Dialect, limits: &Limits) {
                 rest = &rest[consumed..];
             }
             Ok(Parsed::Incomplete { .. }) => return,
-            Err(error) => return error_holds(rest, error, limits),
+            Err(error) => {
+                let line = rest.iter().position(|&byte| byte == b'\n');
+                if let Some(line) = line
+                    && error != ResponseError::BadDataBlock
+                {
+                    // The line alone is refused for the same.
+                    let alone = parse_line(&rest[..=line], dialect, limits).map(drop);
+                    assert_eq!(alone, Err(error));
+                }
+                return error_holds(rest, error, limits);
+            }
         }
     }
 }
@@ -82,10 +92,10 @@ fn holds(bytes: &[u8], frame: &Response<'_>, dialect: Dialect, limits: &Limits) 
     if let Some(data) = data {
         assert!(data.len() <= limits.value);
         assert_eq!(data, &bytes[line + 1..bytes.len() - 2]);
-        let parsed = parse_line(&bytes[..=line], dialect, limits).expect("the same line");
-        assert_eq!(parsed.data, Some(data.len()));
-        assert_eq!(parsed.response.kind(), frame.kind());
     }
+    let parsed = parse_line(&bytes[..=line], dialect, limits).expect("the same line");
+    assert_eq!(parsed.data, data.map(<[u8]>::len));
+    assert_eq!(parsed.response.kind(), frame.kind());
     let goes_on = matches!(frame.kind(), Kind::Value | Kind::Stat | Kind::Listing);
     assert_eq!(frame.ends_reply(), !goes_on);
     let mut out = BytesMut::new();
@@ -124,6 +134,25 @@ pub fn memcache_replies(input: &[u8]) {
         let mut out = BytesMut::from(&b"before"[..]);
         encode(&response, &mut out);
         let written = &out[6..];
+        let kind = response.kind();
+        let is_error = matches!(kind, Kind::Error | Kind::ClientError | Kind::ServerError);
+        assert_eq!(kind.is_error(), is_error);
+        if matches!(kind, Kind::Number | Kind::Listing | Kind::Line) {
+            assert!(!kind.text().is_empty());
+        } else {
+            assert!(written.starts_with(kind.text().as_bytes()), "{kind:?}");
+        }
+        // Whatever a frame is made of, it is one line, and its data.
+        let block = match &response {
+            Response::Value(value) => value.data.len() + 2,
+            Response::Meta(reply) if kind.text() == "VA" => reply.data.len() + 2,
+            _ => 0,
+        };
+        let line = &written[..written.len() - block];
+        assert!(
+            line.ends_with(b"\r\n") && !line[..line.len() - 2].contains(&b'\n'),
+            "{response:?}"
+        );
         let parsed = parse(written, Dialect::Memcached, &Limits::default());
         if tame {
             assert_eq!(

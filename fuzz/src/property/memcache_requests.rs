@@ -184,6 +184,15 @@ fn meta_holds(request: &Request<'_>) {
         assert!(meta::decode_key(meta.key, &mut [0; 512]).is_some(), "{:?}", meta.key);
     }
     let _ = meta.flags.client_flags();
+    // Sent on as they came, they are the same; a flag that is not there has no number.
+    let mut copy = meta::FlagBuffer::new();
+    copy.push(b'x', b"").clear();
+    for flag in meta.flags {
+        copy.push_flag(flag);
+    }
+    assert_eq!(copy.flags(), meta.flags);
+    let absent = (b'A'..=b'Z').find(|letter| !letters.contains(letter)).expect("17 flags at most");
+    assert_eq!((meta.flags.unsigned(absent), meta.flags.signed(absent)), (None, None));
 }
 
 /// What was read can be written, but for what no client should send, and is then read as the same.
@@ -230,7 +239,8 @@ fn arguments<'a>(request: &Request<'a>) -> Vec<&'a [u8]> {
 
 /// What an error says is so.
 fn error_holds(input: &[u8], error: &RequestError, dialect: Dialect, limits: &Limits) {
-    assert!(!error.fault.to_string().is_empty());
+    assert!(error.to_string().contains(&error.fault.to_string()));
+    assert!(core::error::Error::source(error).is_some());
     if let Some(reply) = error.reply {
         assert!(!reply.bytes().any(|byte| byte < b' '), "{reply:?} is no line");
     }

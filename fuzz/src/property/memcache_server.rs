@@ -6,7 +6,7 @@ mod answers;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
+use windhover_core::memcache::{Dialect, Output, ServerConnection, states};
 use windhover_core::{Instant, Limits, Timeouts};
 
 use self::answers::Pending;
@@ -23,6 +23,10 @@ pub fn memcache_server(input: &[u8]) {
     let Some((first, steps)) = script.steps.split_first() else {
         return;
     };
+    // How it reads and whom it lets in are two machines in one table.
+    for way in states::SERVER {
+        assert_eq!(way.from.is_of_reading(), way.to.is_of_reading(), "{way:?}");
+    }
     let mut driver = Driver::new(&mut Source::new(first));
     driver.drive();
     for step in steps {
@@ -123,10 +127,16 @@ impl Driver {
             5 => self.receive(source.rest(), 1),
             6 => {
                 let length = source.between(60_000, 100_001);
-                let mut request = format!("set large 1 0 {length}\r\n").into_bytes();
+                let noreply = if source.chance(1, 3) { " noreply" } else { "" };
+                let mut request = format!("set large 1 0 {length}{noreply}\r\n").into_bytes();
                 request.resize(request.len() + length, b'L');
                 request.extend_from_slice(b"\r\n");
                 request.truncate(request.len() - source.pick(&[0, 0, 0, 1, 2, 40_000]));
+                if source.chance(1, 4) {
+                    // It does not end where it says.
+                    request.truncate(request.len() - 2);
+                    request.extend_from_slice(b"LL");
+                }
                 self.receive(&request, 2);
             }
             7 => {
@@ -261,7 +271,8 @@ impl Driver {
     }
 
     fn idle(&mut self, deadline: Instant, before: (usize, usize, usize)) {
-        assert!(deadline > self.now, "the deadline has passed, and nothing is done");
+        let wait = deadline.saturating_since(self.now);
+        assert!(!wait.is_zero(), "the deadline has passed, and nothing is done");
         self.deadline = Some(deadline);
         self.busy |=
             before != (self.written.len(), self.requests.len(), 0) || !self.pending.is_empty();
@@ -389,6 +400,11 @@ impl Driver {
             }
         }
         assert_eq!(requests.next(), None, "a request that is not in the stream");
+        if let Some(fault) = self.connection.fault() {
+            assert!(!fault.to_string().is_empty());
+            let refused = |item: &Item| matches!(item, Item::Refused(_));
+            assert!(stream.items.iter().any(refused) || stream.tail == Tail::Block);
+        }
         if early {
             let common = self.written.len();
             assert_eq!(

@@ -206,6 +206,9 @@ impl Driver {
         let now = (self.millis, self.unix);
         let theirs = self.model.get(self.ops, conn, queue, action, wait, now);
         assert_eq!(ours, theirs, "{action:?} of {queue} by {conn}");
+        if let Some(windhover_core::queue::Outcome::Error(error)) = &ours {
+            assert!(!error.to_string().is_empty());
+        }
         assert_eq!(
             self.engine.open_reads(ConnId(conn), queue.as_bytes()),
             self.model.open_reads(conn, queue)

@@ -26,11 +26,26 @@ pub fn tracking(input: &[u8]) {
     };
     let head = String::from_utf8_lossy(head);
     let mut lines = head.split("\r\n");
+    // Values are bytes.
+    let raw: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
+    let raw = |value: &str| {
+        let same = |line: &&&[u8]| {
+            line.strip_suffix(b"\r").is_some_and(|line| {
+                let text = String::from_utf8_lossy(line);
+                text.split_once(": ").is_some_and(|(_, text)| text == value)
+            })
+        };
+        let line = raw.iter().find(same).and_then(|line| line.strip_suffix(b"\r"));
+        line.and_then(|line| {
+            let at = line.windows(2).position(|two| two == b": ")?;
+            line.get(at + 2..)
+        })
+    };
     let (method, target) = lines.next().unwrap_or_default().split_once(' ').unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers: Vec<(&str, &[u8])> = lines
         .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name, value.as_bytes()))
+        .map(|(name, value)| (name, raw(value).unwrap_or(value.as_bytes())))
         .collect();
     let kind = match method {
         "GET" => Method::Get,
@@ -45,7 +60,9 @@ pub fn tracking(input: &[u8]) {
     let plain = reference::Request { method, query: query.as_bytes(), headers: &headers, body };
 
     let client = client(&request, &headers);
-    for limits in [small_limits(), Limits::default()] {
+    let mut none = Limits::default();
+    (none.array, none.properties) = (0, 1);
+    for limits in [small_limits(), none, Limits::default()] {
         decode(&request, &plain, client, &limits);
     }
     routes(&request, method);
@@ -67,6 +84,7 @@ fn decode(request: &Request<'_>, plain: &reference::Request<'_>, client: IpAddr,
         let mut ids = IdSource::new(10, connection);
         let mut sink = Events::new();
         let (reply, result) = decoder.decode(request, &context, &mut ids, &mut sink);
+        assert_eq!(sink.as_slice().len(), result.clone().unwrap_or(0));
         let lines: Vec<String> = sink
             .take()
             .into_iter()
@@ -129,6 +147,9 @@ fn answers(
     };
     let accepted = reply.accepted();
     headers_hold(&accepted, request);
+    if let Some(encoded) = &redirect {
+        anywhere(encoded);
+    }
     if let Some(location) = location {
         assert_eq!(accepted.status.0, 302);
         assert!(
@@ -158,6 +179,17 @@ fn answers(
     assert_eq!(unsafe_now.status.0, 503);
     assert!(unsafe_now.fixed_headers.contains(&("Retry-After", "2")));
     body_is(&unsafe_now, failed("the events could not be made durable: send them again later"));
+}
+
+/// A policy that allows all, or nothing, by what else an address must be.
+fn anywhere(encoded: &[u8]) {
+    let Ok(url) = String::from_utf8(reference::decoded(encoded)) else {
+        return;
+    };
+    assert!(!RedirectPolicy::deny().allows(&url));
+    let one = RedirectPolicy::hosts(["*"]).allows(&url);
+    assert!(one || !RedirectPolicy::hosts(HOSTS).allows(&url), "all hosts, but not {url}");
+    assert!(!RedirectPolicy::hosts(["*x"]).allows(&url), "no pattern");
 }
 
 /// A text, or the pixel.
@@ -193,8 +225,10 @@ fn client(request: &Request<'_>, headers: &[(&str, &[u8])]) -> IpAddr {
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-for"))
         .flat_map(|(_, value)| value.split(|&byte| byte == b','))
-        .map(|entry| String::from_utf8_lossy(entry.trim_ascii()).into_owned())
+        .map(<[u8]>::trim_ascii)
         .filter(|entry| !entry.is_empty())
+        // What is no text is no address.
+        .map(|entry| String::from_utf8(entry.to_vec()).unwrap_or_default())
         .collect();
     for hops in 1..3 {
         let entry = entries.len().checked_sub(hops).map(|at| &entries[at]);

@@ -248,9 +248,7 @@ fn chunked<'a>(input: &'a [u8], limits: &Limits) -> Option<(Vec<u8>, &'a [u8])> 
         if line.is_empty() {
             return Some((body, rest));
         }
-        if matches!(line[0], b' ' | b'\t') {
-            return None;
-        }
+        header(line)?;
         spend(line.len())?;
     }
 }
