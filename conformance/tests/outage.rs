@@ -1,5 +1,5 @@
 //! The outage that this project comes from, replayed: one of three queue servers hangs, is killed,
-//! and comes back, under load. `WINDHOVER_OUTAGE=60` lets it hang for as many seconds.
+//! and comes back, under load; and none of them is there at all. `WINDHOVER_OUTAGE=60` lets it hang for as many seconds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::HashSet;
@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use windhover_conformance::{HttpClient, QueueClient, Server, Setup, TempDir, eventually, report};
+use windhover_conformance::{
+    HttpClient, QueueClient, Runtime, Server, Setup, TempDir, eventually, on_each_runtime, report,
+};
 
 /// No request may take longer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -151,3 +153,34 @@ fn no_accepted_event_is_lost_and_no_request_waits() {
     assert!(longest < Duration::from_secs(5), "an answer took {longest:?}");
     assert!(log.contains("out of use") && log.contains("in use again"), "{log}");
 }
+
+fn without_a_queue_server_events_stay_in_the_journal_until_it_is_full(runtime: Runtime) {
+    let (journal, remote) = (TempDir::new("outage-tracker"), TempDir::new("outage-queue"));
+    // A port that was somebody's, and is nobody's now.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let tracker = Setup::new(journal.path())
+        .runtime(runtime)
+        .flag("--queue", &format!("kestrel://{gone}"))
+        .flag("--max-queue-items", "50")
+        .start();
+    let mut client = tracker.http_client();
+    let mut track = |id: usize| {
+        let event = format!(
+            "%7B%22event%22:%22e%22,%22properties%22:%7B%22token%22:%22t%22,%22id%22:%22{id}%22%7D%7D"
+        );
+        client.get(&format!("/track?data={event}")).unwrap()
+    };
+    let statuses: Vec<u16> = (0..60).map(|id| track(id).status).collect();
+    assert_eq!(statuses, [[200].repeat(50), [503].repeat(10)].concat(), "full is not accepted");
+
+    let queue = Setup::new(remote.path()).queue_at(gone).start();
+    let mut delivered = Vec::new();
+    eventually("what was accepted is delivered", Duration::from_secs(30), || {
+        delivered.extend(ids(queue.queue()));
+        (delivered.len() >= 50).then_some(())
+    });
+    let expected: Vec<String> = (0..50).map(|id| id.to_string()).collect();
+    assert_eq!(delivered, expected, "in the order in which it was accepted");
+}
+
+on_each_runtime!(without_a_queue_server_events_stay_in_the_journal_until_it_is_full);
