@@ -2,6 +2,7 @@
 //! when one of them fails.
 
 mod attempt;
+mod choice;
 mod coming;
 mod dispatch;
 mod failure;
