@@ -134,3 +134,41 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Context;
+
+    use mio::{Poll, Token};
+    use windhover_client::{Client, Step as Wanted};
+
+    use super::*;
+    use crate::client::resolver::Lookups;
+    use crate::mailbox::Mailbox;
+
+    #[test]
+    fn what_an_earlier_lookup_found_is_not_taken_for_its_own() {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), Token(0)).unwrap());
+        let mailbox = Arc::new(Mailbox::new(waker));
+        let resolver = Arc::new(|_: &str| Ok(Vec::new()));
+        let lookups = Lookups::new(resolver, Arc::clone(&mailbox));
+        let (client, driver) = Client::builder().server("name:1").build().unwrap();
+        let mut call = Box::pin(client.get("k"));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let Wanted::Connect { connection, .. } = driver.next(Waker::noop()) else {
+            panic!("a connection is wanted");
+        };
+
+        let earlier = lookups.begin("name:1", 0).number;
+        let lookup = lookups.begin("name:1", 0);
+        let number = lookup.number;
+        let caller = Caller::new(0, Message::Connection, &mailbox);
+        let mut link = Link::new(0, connection, Stage::Resolving(lookup), caller);
+        let found = Ok(vec!["127.0.0.1:1".parse().unwrap()]);
+        assert_eq!(link.found(earlier, found.clone(), &driver), None);
+        assert_eq!(link.found(number, found.clone(), &driver), Some(Step::Again));
+        assert_eq!(link.found(number, found, &driver), None);
+    }
+}

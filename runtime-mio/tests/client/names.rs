@@ -8,7 +8,7 @@ use std::time::Duration;
 use windhover_core::client::{CallError, ConnectFailure, NotSent};
 use windhover_mio::{Client, ClientError, ClientThread, Resolver, block_on, connect};
 
-use crate::script::{SOON, Script, nowhere};
+use crate::script::{SOON, Script, eventually, nowhere};
 
 #[derive(Default)]
 struct Gate {
@@ -56,11 +56,7 @@ fn a_name_that_is_looked_up_stops_nobody_else() {
 
     // Once its address is there, so is the server.
     gate.open();
-    block_on(async {
-        while slow.get("k").await.is_err() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    });
+    eventually("an answer", || block_on(slow.get("k")).is_ok());
     assert_eq!(slow.statistics()[0].counters.connects, 1);
 }
 
