@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use windhover_core::memcache::meta::decode_key;
+
 /// The longest data block that is announced.
 pub(super) const MOST_DATA: usize = 2000;
 
@@ -34,7 +36,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "bget", avoids: Some(|line| line.word(0) == b"bget") },
     Rule { name: "huge-length", avoids: Some(is_huge) },
     Rule { name: "blank-number", avoids: Some(stores_blanks) },
-    Rule { name: "minus", avoids: Some(|line| line.text.contains(&b'-')) },
+    Rule { name: "minus", avoids: Some(leaves_minus) },
     Rule { name: "newer", avoids: Some(is_newer) },
     Rule { name: "quiet-creation", avoids: Some(creates_quietly) },
     Rule { name: "binary-creation", avoids: Some(creates_binary_key) },
@@ -281,6 +283,23 @@ fn stores_blanks(line: &Line<'_>) -> bool {
     })
 }
 
+/// A `-` that comes to lie in memcached's memory as it is, as a byte of the client's flags, or in a
+/// key that comes in base64.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "as memcached keeps them"
+)]
+fn leaves_minus(line: &Line<'_>) -> bool {
+    let flags = if line.is_store() { Some(line.word(2)) } else { line.flag(b'F') };
+    let in_flags =
+        flags.and_then(number).is_some_and(|flags| (flags as u32).to_ne_bytes().contains(&b'-'));
+    let mut room = [0; 256];
+    let in_key = line.flag(b'b').is_some()
+        && decode_key(line.word(1), &mut room).is_some_and(|key| key.contains(&b'-'));
+    line.text.contains(&b'-') || in_flags || in_key
+}
+
 fn is_newer(line: &Line<'_>) -> bool {
     let meta = line.is_meta(&[b"mg", b"ms", b"md", b"ma"]);
     let into_nothing = line.flag(b'N').is_some() && line.flag(b'M').is_some();
@@ -348,6 +367,8 @@ mod tests {
         assert!(!sent("ma a T0\r\n") && !sent("ma a MI T0\r\n") && sent("ma a MD T0\r\n"));
         assert!(!sent("set a 0 0 2\r\n\r\n\r\n") && !sent("get b\r\nms a 1\r\n \r\n"));
         assert!(sent("set a 0 0 3\r\n\r\n5\r\n") && sent("set a 0 0 0\r\n\r\n"));
+        assert!(!sent("set a 45 0 0\r\n\r\n") && !sent("ms a 0 F757935405\r\n\r\n"));
+        assert!(!sent("mg Zi1v b\r\n") && sent("mg Zi1v\r\n") && sent("mg Zm9v b\r\n"));
         assert!(!sent("set a 0 -1 0\r\n\r\n") && sent("set a 0 4294967295 0\r\n\r\n"));
         assert!(!sent("ma a q N0\r\n") && sent("ma a q\r\n") && sent("mg a q N0\r\n"));
         assert!(!sent("mg Zm9v b N0\r\n") && !sent("set a 0 0 4294967301\r\n"));
