@@ -133,7 +133,9 @@ fn request(source: &mut Source<'_>, out: &mut Vec<u8>) {
         let line = lines[source.below(known)];
         out.extend_from_slice(line);
     }
-    let body: Vec<u8> = match source.below(4) {
+    // A limit of 64 is what the properties set: beside it, bodies are likely.
+    let body: Vec<u8> = match source.below(5) {
+        4 => vec![b'e'; source.between(63, 65)],
         0 => b"hello".to_vec(),
         1 => vec![b'b'; source.below(80)],
         2 => b"POST /smuggled HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n".to_vec(),
@@ -158,7 +160,7 @@ fn request(source: &mut Source<'_>, out: &mut Vec<u8>) {
 fn chunks(body: &[u8], source: &mut Source<'_>, out: &mut Vec<u8>) {
     let mut rest = body;
     while !rest.is_empty() {
-        let (chunk, behind) = rest.split_at(source.between(1, 40).min(rest.len()));
+        let (chunk, behind) = rest.split_at(source.pick(&[1, 5, 16, 40, 100]).min(rest.len()));
         let size = match source.below(4) {
             0 => format!("{:X}", chunk.len()),
             1 => format!("{:04x}", chunk.len()),

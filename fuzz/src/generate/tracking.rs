@@ -21,6 +21,10 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"&callback=a.b%2e$c",
     b"&redirect=http://ok.example/x",
     b"&redirect=",
+    b"&redirect=http://a:1.good.example/",
+    b"&redirect=http://[x.good.example",
+    b"&redirect=http://.good.example",
+    b"&redirect=http://u@ok.example",
     b"&redirect=https%3A%2F%2Fa.good.example%3A443%2F%C3%A9",
     b"d%61ta=",
     b"%",
@@ -215,6 +219,11 @@ fn value(source: &mut Source<'_>, out: &mut String, depth: usize) {
         "133485960e1",
         "1e400",
         "-0.0",
+        // Where seconds end and milliseconds begin, and where the past does.
+        "100000000000",
+        "99999999999.999",
+        "31536000",
+        "31535999.999",
         "12345678901234567890123456789",
     ];
     match source.below(8) {
