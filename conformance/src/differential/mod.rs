@@ -32,9 +32,9 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, form, stream, left, right } = self;
-        let pairs = left.lines().zip(right.lines());
+        let mut pairs = left.lines().zip(right.lines());
         let first =
-            pairs.into_iter().find(|(left, right)| left != right).unwrap_or(("(end)", "(end)"));
+            pairs.find(|(left, right)| !talk::same_line(left, right)).unwrap_or(("(end)", "(end)"));
         write!(
             f,
             "a {form:?} stream, seed {seed} (repeat with WINDHOVER_SEED={seed}); at the least, \
@@ -63,14 +63,14 @@ pub fn compare(
     let replies = |stream: &Stream| (talk::replies(left, stream), talk::replies(right, stream));
     let differs = |stream: &Stream| {
         let (left, right) = replies(stream);
-        left != right
+        !talk::same(&left, &right)
     };
     let (mut done, mut seed) = (0, first_seed);
     while done < commands {
         let form = if seed.is_multiple_of(2) { Form::WellFormed } else { Form::Mangled };
         let stream = Stream::random(&mut Random::new(seed), form);
         let (left, right) = replies(&stream);
-        if left != right {
+        if !talk::same(&left, &right) {
             let whole = Difference { seed, form, stream, left, right };
             let lasts = (0..3).all(|_| differs(&whole.stream));
             if !lasts {
@@ -79,7 +79,11 @@ pub fn compare(
             let least = shrink(whole.stream.clone(), differs);
             let (left, right) = replies(&least);
             let shrunk = Difference { seed, form, stream: least, left, right };
-            return Err(Box::new(if shrunk.left == shrunk.right { whole } else { shrunk }));
+            return Err(Box::new(if talk::same(&shrunk.left, &shrunk.right) {
+                whole
+            } else {
+                shrunk
+            }));
         }
         done += stream.commands();
         seed += 1;

@@ -39,7 +39,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "minus", avoids: Some(leaves_minus) },
     Rule { name: "newer", avoids: Some(is_newer) },
     Rule { name: "quiet-creation", avoids: Some(creates_quietly) },
-    Rule { name: "binary-creation", avoids: Some(creates_binary_key) },
+    Rule { name: "binary-key", avoids: Some(makes_binary_key_anew) },
     Rule { name: "administration", avoids: Some(administers) },
 ];
 
@@ -156,6 +156,11 @@ impl<'a> Line<'a> {
         verbs.contains(&self.word(0))
     }
 
+    /// Whether an `ma` subtracts: the number does not get longer than its item.
+    fn subtracts(&self) -> bool {
+        self.flag(b'M') == Some(b"D")
+    }
+
     fn is_meta(&self, verbs: &[&[u8]]) -> bool {
         verbs.contains(&self.word(0))
     }
@@ -243,9 +248,7 @@ fn tells_a_time_past(line: &Line<'_>) -> bool {
 }
 
 fn may_lose_time_to_live(line: &Line<'_>) -> bool {
-    // A number that is subtracted from does not get longer.
-    let subtracts = line.flag(b'M').is_some_and(|mode| mode == b"D");
-    line.is_meta(&[b"ma"]) && line.flag(b'T').is_some() && !subtracts
+    line.is_meta(&[b"ma"]) && line.flag(b'T').is_some() && !line.subtracts()
 }
 
 fn flushes_later(line: &Line<'_>) -> bool {
@@ -311,8 +314,15 @@ fn creates_quietly(line: &Line<'_>) -> bool {
     line.is_meta(&[b"ma"]) && line.flag(b'q').is_some() && line.flag(b'N').is_some()
 }
 
-fn creates_binary_key(line: &Line<'_>) -> bool {
-    line.is_meta(&[b"mg", b"ma"]) && line.flag(b'b').is_some() && line.flag(b'N').is_some()
+fn makes_binary_key_anew(line: &Line<'_>) -> bool {
+    let joins = line.flag(b'M').is_some_and(|mode| mode == b"A" || mode == b"P");
+    let anew = match line.word(0) {
+        b"mg" => line.flag(b'N').is_some(),
+        b"ms" => joins,
+        b"ma" => line.flag(b'N').is_some() || !line.subtracts(),
+        _ => false,
+    };
+    anew && line.flag(b'b').is_some()
 }
 
 fn administers(line: &Line<'_>) -> bool {
@@ -371,6 +381,8 @@ mod tests {
         assert!(!sent("mg Zi1v b\r\n") && sent("mg Zi1v\r\n") && sent("mg Zm9v b\r\n"));
         assert!(!sent("set a 0 -1 0\r\n\r\n") && sent("set a 0 4294967295 0\r\n\r\n"));
         assert!(!sent("ma a q N0\r\n") && sent("ma a q\r\n") && sent("mg a q N0\r\n"));
+        assert!(!sent("ms Zm9v 1 b MA\r\n1\r\n") && sent("ms Zm9v 1 b ME\r\n1\r\n"));
+        assert!(!sent("ma Zm9v b\r\n") && sent("ma Zm9v b MD\r\n"));
         assert!(!sent("mg Zm9v b N0\r\n") && !sent("set a 0 0 4294967301\r\n"));
         assert!(!sent("stats items\r\n") && sent("stats unknown\r\n") && !sent("a\0\r\n"));
     }

@@ -21,7 +21,11 @@ const MARKED: &[u8] = b"EN knothing-here Oend-of-phase\r\n";
 pub(super) fn replies(address: SocketAddr, stream: &Stream) -> String {
     let mut connection = Connection::open(address);
     let ending = match connection.play(stream) {
-        Ok(()) => String::from("(open)"),
+        Ok(()) => {
+            let marks = connection.received.windows(MARKED.len()).filter(|at| *at == MARKED);
+            assert_eq!(marks.count(), stream.phases().len(), "phases that were answered");
+            String::from("(open)")
+        }
         Err(error) => format!("(closed: {:?})", error.kind()),
     };
     let mut normal = Normal::default();
@@ -33,9 +37,43 @@ pub(super) fn replies(address: SocketAddr, stream: &Stream) -> String {
     text + &ending
 }
 
+/// Whether two lines of replies are the same (the rule "clock": times to live may be some seconds
+/// apart).
+pub(super) fn same_line(left: &str, right: &str) -> bool {
+    const APART: u64 = 5;
+    if left == right {
+        return true;
+    }
+    let is_meta = |line: &str| line.starts_with("HD ") || line.starts_with("VA ");
+    let seconds = |word: &str| -> Option<u64> {
+        let word = word.strip_suffix("\\r\\n").unwrap_or(word);
+        word.strip_prefix('t').filter(|digits| is_number(digits.as_bytes()))?.parse().ok()
+    };
+    let (left_words, right_words) = (left.split(' '), right.split(' '));
+    is_meta(left)
+        && is_meta(right)
+        && left_words.clone().count() == right_words.clone().count()
+        && left_words.zip(right_words).all(|(left, right)| {
+            left == right
+                || match (seconds(left), seconds(right)) {
+                    (Some(one), Some(other)) => one.abs_diff(other) <= APART,
+                    _ => false,
+                }
+        })
+}
+
+/// Whether all replies are.
+pub(super) fn same(left: &str, right: &str) -> bool {
+    left == right
+        || (left.lines().count() == right.lines().count()
+            && left.lines().zip(right.lines()).all(|(left, right)| same_line(left, right)))
+}
+
 struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
+    /// The end of the last mark in what was received.
+    marked: usize,
 }
 
 impl Connection {
@@ -46,7 +84,7 @@ impl Connection {
             set.expect("a socket takes a time limit");
         }
         stream.set_nodelay(true).expect("a socket sends at once");
-        Self { stream, received: Vec::new() }
+        Self { stream, received: Vec::new(), marked: 0 }
     }
 
     fn play(&mut self, stream: &Stream) -> io::Result<()> {
@@ -73,14 +111,16 @@ impl Connection {
         self.read_to_mark()
     }
 
+    /// Reads up to the next mark.
     fn read_to_mark(&mut self) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
-        while !self.received.ends_with(MARKED) {
+        while !self.received[self.marked..].ends_with(MARKED) {
             match self.stream.read(&mut buffer)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => self.received.extend_from_slice(&buffer[..read]),
             }
         }
+        self.marked = self.received.len();
         Ok(())
     }
 
@@ -141,11 +181,6 @@ impl Normal {
             Some((b'c', digits)) if digits != b"0" && is_number(digits) => {
                 [b"c".to_vec(), self.unique(digits)].concat()
             }
-            Some((b't', digits)) if is_number(digits) => {
-                // Exptimes are large here, and some seconds apart from each other's rounding.
-                let seconds: u64 = String::from_utf8_lossy(digits).parse().unwrap_or(u64::MAX);
-                format!("t~{}", seconds.saturating_add(500) / 1000).into_bytes()
-            }
             Some((b'l', digits)) if is_number(digits) => b"l?".to_vec(),
             _ => flag.to_vec(),
         };
@@ -165,4 +200,18 @@ impl Normal {
 
 fn is_number(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_times_to_live_may_be_apart() {
+        assert!(same_line(r"HD t100\r\n", r"HD t99\r\n") && same_line("VA 2 t9 f0", "VA 2 t12 f0"));
+        assert!(!same_line("HD t100", "HD t90") && !same_line("HD t-1", "HD t1"));
+        assert!(!same_line("HD s100", "HD s99") && !same_line("HD t1 k", "HD t1"));
+        assert!(!same_line("x t100", "x t99"));
+        assert!(same("OK\nHD t5\n(open)", "OK\nHD t6\n(open)") && !same("OK\n", "OK\nHD\n"));
+    }
 }
