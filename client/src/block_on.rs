@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 struct Unpark(Thread);
 
@@ -20,13 +21,30 @@ impl Wake for Unpark {
 ///
 /// [`Client`]: crate::Client
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    run(future, thread::park)
+}
+
+/// The same; `tick` is called whenever the thread has slept for `every` or was woken, for what has to
+/// go on meanwhile.
+pub fn block_on_ticking<F: Future>(
+    future: F,
+    every: Duration,
+    mut tick: impl FnMut(),
+) -> F::Output {
+    run(future, || {
+        thread::park_timeout(every);
+        tick();
+    })
+}
+
+fn run<F: Future>(future: F, mut sleep: impl FnMut()) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Pending => sleep(),
         }
     }
 }

@@ -35,12 +35,12 @@ mod queue;
 mod reservation;
 mod value;
 
-pub use block_on::block_on;
+pub use block_on::{block_on, block_on_ticking};
 pub use builder::{Builder, Event, EventHook};
 pub use client::Client;
 pub use compression::{Compression, FLAG_ZLIB, FLAG_ZSTD};
 pub use error::{Error, Outcome, ValueError};
-pub use hub::{Driver, Step, Turn};
+pub use hub::{Driver, Step, Turn, connect_failure};
 pub use many::{Found, Stored};
 pub use queue::Queue;
 pub use reservation::Reservation;

@@ -6,14 +6,14 @@ use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
 use bytes::BytesMut;
 use futures_io::{AsyncRead, AsyncWrite};
-use windhover_client::core::client::{ConnectFailure, ConnectionId, Server};
-use windhover_client::{Builder, Client, Driver, Error, Step};
+use windhover_client::core::client::{ConnectionId, Server};
+use windhover_client::{Builder, Client, Driver, Error, Step, connect_failure};
 
 use crate::ConnectionTask;
 
@@ -77,20 +77,9 @@ async fn drive_client(driver: Driver, spawn: impl Fn(ConnectionTask)) {
 
 /// One connection, from its making to its end.
 async fn run(driver: &Driver, connection: ConnectionId, server: &Server) {
-    let mut connecting = pin!(open(server));
-    let made = poll_fn(|cx| {
-        if driver.turn(connection, cx.waker()).is_closed {
-            return Poll::Ready(None);
-        }
-        connecting.as_mut().poll(cx).map(Some)
-    });
-    match made.await {
-        None => {}
-        Some(Err(error)) => driver.connect_failed(connection, failure(&error)),
-        Some(Ok(mut stream)) => {
-            driver.connected(connection);
-            poll_fn(|cx| poll_stream(driver, connection, &mut stream, cx)).await;
-        }
+    let connecting = async { open(server).await.map_err(|error| connect_failure(&error)) };
+    if let Some(mut stream) = driver.make(connection, connecting).await {
+        poll_fn(|cx| poll_stream(driver, connection, &mut stream, cx)).await;
     }
 }
 
@@ -116,15 +105,6 @@ async fn open(server: &Server) -> io::Result<Box<dyn Stream>> {
         }
     }
     Err(failed)
-}
-
-fn failure(error: &io::Error) -> ConnectFailure {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
-        io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => ConnectFailure::NoAddress,
-        _ => ConnectFailure::Other,
-    }
 }
 
 fn poll_stream(

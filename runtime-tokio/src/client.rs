@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use windhover_client::core::client::{ConnectFailure, ConnectionId, Server};
-use windhover_client::{Builder, Client, Driver, Error, Step};
+use windhover_client::{Builder, Client, Driver, Error, Step, connect_failure};
 
 /// Most reads and writes before other tasks have their turn.
 const TURNS: usize = 32;
@@ -78,7 +78,7 @@ impl Connector for Plain {
         #[cfg(unix)]
         if server.address.contains('/') {
             let stream = UnixStream::connect(Path::new(&*server.address)).await;
-            return Ok(Box::new(stream.map_err(|error| failure(&error))?));
+            return Ok(Box::new(stream.map_err(|error| connect_failure(&error))?));
         }
         Ok(Box::new(connect_tcp(&server.address).await?))
     }
@@ -86,19 +86,10 @@ impl Connector for Plain {
 
 /// A TCP connection whose requests leave at once.
 pub(crate) async fn connect_tcp(address: &str) -> Result<TcpStream, ConnectFailure> {
-    let stream = TcpStream::connect(address).await.map_err(|error| failure(&error))?;
+    let stream = TcpStream::connect(address).await.map_err(|error| connect_failure(&error))?;
     // Small requests are not to wait for each other: the client gathers them itself.
     let _ = stream.set_nodelay(true);
     Ok(stream)
-}
-
-fn failure(error: &io::Error) -> ConnectFailure {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
-        io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => ConnectFailure::NoAddress,
-        _ => ConnectFailure::Other,
-    }
 }
 
 /// Does what the client wants done, until its last handle is gone.
@@ -136,21 +127,9 @@ async fn run<C: Connector>(
     connection: ConnectionId,
     server: &Server,
 ) {
-    let mut connecting = pin!(connector.connect(server));
-    let made = poll_fn(|cx| {
-        if driver.turn(connection, cx.waker()).is_closed {
-            return Poll::Ready(None);
-        }
-        connecting.as_mut().poll(cx).map(Some)
-    });
-    match made.await {
-        None => {}
-        Some(Err(why)) => driver.connect_failed(connection, why),
-        Some(Ok(stream)) => {
-            driver.connected(connection);
-            let mut socket = Socket { stream, is_flushing: false };
-            poll_fn(|cx| socket.poll(driver, connection, cx)).await;
-        }
+    if let Some(stream) = driver.make(connection, connector.connect(server)).await {
+        let mut socket = Socket { stream, is_flushing: false };
+        poll_fn(|cx| socket.poll(driver, connection, cx)).await;
     }
 }
 

@@ -1,11 +1,11 @@
 //! What every connection of one server shares.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use windhover_core::tracking::RedirectPolicy;
-use windhover_core::{Limits, Timeouts};
+use windhover_core::{Counters, Limits, Timeouts};
 
-use crate::connections::Connections;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -20,9 +20,9 @@ pub struct App {
     /// What the operator decided.
     pub settings: Settings,
     /// The connections of the HTTP listener.
-    pub http_connections: Connections,
+    pub http_connections: Arc<Counters>,
     /// The connections of the queue's listener.
-    pub queue_connections: Connections,
+    pub queue_connections: Arc<Counters>,
     /// Random, new for every process: makes the ids of its events unique.
     pub seed: u64,
 }
@@ -34,8 +34,8 @@ impl App {
             store,
             metrics: Metrics::new(),
             settings,
-            http_connections: Connections::default(),
-            queue_connections: Connections::default(),
+            http_connections: Arc::default(),
+            queue_connections: Arc::default(),
             seed,
         }
     }

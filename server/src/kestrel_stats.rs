@@ -1,5 +1,7 @@
 //! The answer to `stats`, under kestrel's names (guide, "Stats").
 
+use std::sync::atomic::Ordering;
+
 use windhover_core::Now;
 
 use crate::app::App;
@@ -15,8 +17,8 @@ pub(crate) fn lines(app: &App, now: Now) -> Vec<(String, String)> {
         ("curr_items", engine.items),
         ("total_items", engine.total_items),
         ("bytes", engine.bytes),
-        ("curr_connections", app.queue_connections.open()),
-        ("total_connections", app.queue_connections.total()),
+        ("curr_connections", app.queue_connections.active()),
+        ("total_connections", app.queue_connections.accepted.load(Ordering::Relaxed)),
         ("cmd_get", engine.cmd_get),
         ("cmd_set", engine.cmd_set),
         ("cmd_peek", engine.cmd_peek),

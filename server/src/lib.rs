@@ -11,7 +11,6 @@ pub mod app;
 pub mod cache;
 pub mod cli;
 mod clock;
-pub mod connections;
 pub mod data;
 pub mod forward;
 pub mod journal;

@@ -1,10 +1,12 @@
 //! What the server counts, and its page for Prometheus.
 
+use std::sync::atomic::Ordering;
+
 use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics::{Gauge, Unit, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use windhover_core::Counters;
 
-use crate::connections::Connections;
 use crate::store::Store;
 
 /// Bounds of the latency buckets, in seconds.
@@ -107,13 +109,13 @@ impl Metrics {
     }
 
     /// The page for Prometheus (text format).
-    pub fn render(&self, store: &Store, http: &Connections, queue: &Connections) -> String {
+    pub fn render(&self, store: &Store, http: &Counters, queue: &Counters) -> String {
         let (engine, journal) = store.stats();
         let pulled = &self.pulled;
-        pulled.http_open.set(float(http.open()));
-        pulled.http_total.absolute(http.total());
-        pulled.queue_open.set(float(queue.open()));
-        pulled.queue_total.absolute(queue.total());
+        pulled.http_open.set(float(http.active()));
+        pulled.http_total.absolute(http.accepted.load(Ordering::Relaxed));
+        pulled.queue_open.set(float(queue.active()));
+        pulled.queue_total.absolute(queue.accepted.load(Ordering::Relaxed));
         pulled.queue_items.set(float(engine.items));
         pulled.queue_bytes.set(float(engine.bytes));
         pulled.items_put.absolute(engine.total_items);

@@ -66,7 +66,6 @@ impl QueueClient {
         let (limits, timeouts) = (&settings.limits, &settings.queue_timeouts);
         let memcache = ServerConnection::new(Dialect::Kestrel, limits, timeouts, now.instant);
         let reader = app.store.reader();
-        app.queue_connections.opened();
         Self { app, memcache, reader, answers: VecDeque::new(), ending: false }
     }
 
@@ -109,12 +108,6 @@ impl QueueClient {
             self.answers.pop_front();
         }
         None
-    }
-}
-
-impl Drop for QueueClient {
-    fn drop(&mut self) {
-        self.app.queue_connections.closed();
     }
 }
 

@@ -10,9 +10,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use windhover_core::Limits;
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::RedirectPolicy;
+use windhover_core::{Counters, Limits};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
@@ -145,14 +145,18 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
     let mut server = Server::start(args.runtime, runtime::threads(args.threads))?;
     let number = AtomicU64::new(0);
     let tracker = app.clone();
-    let http = server.listen(&listener(args, args.http, clock, "http"), move |peer, now| {
-        let number = number.fetch_add(1, Ordering::Relaxed);
-        Tracker::new(tracker.clone(), peer.ip(), number, now)
-    })?;
+    let http = server.listen(
+        &listener(args, args.http, clock, "http", &app.http_connections),
+        move |peer, now| {
+            let number = number.fetch_add(1, Ordering::Relaxed);
+            Tracker::new(tracker.clone(), peer.ip(), number, now)
+        },
+    )?;
     let consumers = app.clone();
-    let queue = server.listen(&listener(args, args.queue_listen, clock, "queue"), {
-        move |_peer, now| QueueClient::new(consumers.clone(), now)
-    })?;
+    let queue = server
+        .listen(&listener(args, args.queue_listen, clock, "queue", &app.queue_connections), {
+            move |_peer, now| QueueClient::new(consumers.clone(), now)
+        })?;
     say_ready(args, data, (http, queue));
     let forwarder = match &args.queue {
         None => None,
@@ -169,14 +173,20 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
     Ok(served?)
 }
 
-fn listener(args: &ServeArgs, address: SocketAddr, clock: Clock, name: &'static str) -> Listener {
+fn listener(
+    args: &ServeArgs,
+    address: SocketAddr,
+    clock: Clock,
+    name: &'static str,
+    counters: &Arc<Counters>,
+) -> Listener {
     Listener {
         name,
         address,
         connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
         shutdown_timeout: args.shutdown_timeout,
         clock,
-        counters: Arc::default(),
+        counters: Arc::clone(counters),
     }
 }
 

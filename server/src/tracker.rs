@@ -47,7 +47,6 @@ impl Tracker {
     pub fn new(app: Arc<App>, peer: IpAddr, number: u64, now: Now) -> Self {
         let settings = &app.settings;
         let http = ServerConnection::new(&settings.limits, &settings.http_timeouts, now.instant);
-        app.http_connections.opened();
         let ids = IdSource::new(app.seed, number);
         Self { app, http, peer, ids, decoder: Decoder::new(), answers: VecDeque::new() }
     }
@@ -79,12 +78,6 @@ impl Tracker {
             self.answers.pop_front();
         }
         None
-    }
-}
-
-impl Drop for Tracker {
-    fn drop(&mut self) {
-        self.app.http_connections.closed();
     }
 }
 

@@ -42,10 +42,6 @@ impl Future for CallFuture {
         if let Stage::New { .. } = &this.stage
             && let Stage::New { call, deadline } = std::mem::replace(&mut this.stage, Stage::Done)
         {
-            if state.is_abandoned {
-                let why = NotSent::ShuttingDown;
-                return Poll::Ready((Err(CallError::NotSent { server: None, why }), None));
-            }
             let now = this.hub.now();
             match state.cluster.submit(*call, deadline, now) {
                 Ok(id) => {

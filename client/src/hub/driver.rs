@@ -1,7 +1,9 @@
 //! What an adapter drives.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -95,6 +97,32 @@ impl Driver {
         self.change(|state, now| state.connected(connection, now));
     }
 
+    /// Waits for a connection to be made, as long as it is wanted, and tells what came of it. The
+    /// stream, to be driven from now on; `None` where there is none.
+    pub async fn make<S>(
+        &self,
+        connection: ConnectionId,
+        connecting: impl Future<Output = Result<S, ConnectFailure>>,
+    ) -> Option<S> {
+        let mut connecting = pin!(connecting);
+        let made = poll_fn(|cx| {
+            if self.turn(connection, cx.waker()).is_closed {
+                return Poll::Ready(None);
+            }
+            connecting.as_mut().poll(cx).map(Some)
+        });
+        match made.await? {
+            Ok(stream) => {
+                self.connected(connection);
+                Some(stream)
+            }
+            Err(why) => {
+                self.connect_failed(connection, why);
+                None
+            }
+        }
+    }
+
     /// The connection could not be made.
     pub fn connect_failed(&self, connection: ConnectionId, why: ConnectFailure) {
         self.change(|state, now| state.connect_failed(connection, why, now));
@@ -183,10 +211,20 @@ impl Drop for Driver {
             return;
         }
         let mut state = self.hub.lock();
-        state.is_abandoned = true;
         let now = self.hub.now();
         state.cluster.abort(now);
         state.pump(now);
+    }
+}
+
+/// What an error of a lookup and a connect in one, such as `TcpStream::connect` of most runtimes,
+/// says of the server.
+pub fn connect_failure(error: &io::Error) -> ConnectFailure {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
+        io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
+        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => ConnectFailure::NoAddress,
+        _ => ConnectFailure::Other,
     }
 }
 

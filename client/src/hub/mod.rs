@@ -16,7 +16,7 @@ use windhover_core::{Instant, Limits};
 use crate::builder::{Event, EventHook};
 
 pub(crate) use call::CallFuture;
-pub use driver::{Driver, Step, Turn};
+pub use driver::{Driver, Step, Turn, connect_failure};
 
 /// What clients and driver share.
 pub(crate) struct Hub {
@@ -41,8 +41,6 @@ pub(crate) struct State {
     /// From which server the next sweep over all of them starts.
     pub(crate) turn: usize,
     is_closed: bool,
-    /// The driver is gone: nothing will ever be answered.
-    is_abandoned: bool,
     wakers: Vec<Waker>,
     events: Vec<Event>,
 }
@@ -85,7 +83,6 @@ impl Hub {
             clients: 0,
             turn: 0,
             is_closed: false,
-            is_abandoned: false,
             wakers: Vec::new(),
             events: Vec::new(),
         };
@@ -154,7 +151,12 @@ impl State {
                     self.with_link(connection, |link| link.wants_write = true);
                 }
                 ClusterOutput::Close { connection } => {
-                    self.to_connect.retain(|(other, _)| *other != connection);
+                    let queued = self.to_connect.iter().position(|(it, _)| *it == connection);
+                    if let Some(at) = queued {
+                        // Nobody has heard of it.
+                        self.to_connect.remove(at);
+                        self.links.remove(&connection);
+                    }
                     self.with_link(connection, |link| link.is_closed = true);
                 }
                 ClusterOutput::Completed(completed) => self.completed(completed),
@@ -253,5 +255,31 @@ impl Drop for Handle {
             state.cluster.shut_down();
             state.pump(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::Context;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn a_connection_that_nobody_began_to_make_is_forgotten() {
+        let wait = Duration::from_millis(1);
+        let builder = Client::builder().server("127.0.0.1:1");
+        let builder = builder.options(|options| options.connect_timeout = wait);
+        let (client, driver) = builder.build().unwrap();
+        let mut call = pin!(client.get("key"));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(client.hub.lock().links.len(), 1);
+        sleep(wait * 2);
+        assert!(matches!(driver.next(Waker::noop()), Step::Wait(_)));
+        assert_eq!(client.hub.lock().links.len(), 0);
     }
 }

@@ -6,6 +6,8 @@ use bytes::{Buf, Bytes, BytesMut};
 const READ: usize = 8 * 1024;
 /// Never more than this is reserved at a time, whatever length a peer declares.
 const RESERVE_MOST: usize = 64 * 1024;
+/// A segment is cut off before the buffer has less room than this: growing it would copy.
+const ROOM: usize = 4 * 1024;
 
 /// Bytes that came in and are not yet taken, with the place where the last search for a line end
 /// stopped, so that a line which comes in many pieces is searched once.
@@ -36,6 +38,9 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// The longest value that is handed on in one piece, and the longest segment of a longer one.
+    pub const SEGMENT: usize = 64 * 1024;
+
     /// An empty buffer without memory.
     pub fn new() -> Self {
         Self::default()
@@ -118,6 +123,14 @@ impl Incoming {
         self.bytes.split_to(n.min(self.bytes.len())).freeze()
     }
 
+    /// Takes the next segment of a value of which `left` bytes are still to be taken, without copying
+    /// it: at most [`SEGMENT`](Self::SEGMENT) bytes. `None` until one is worth cutting off.
+    pub fn take_segment(&mut self, left: usize) -> Option<Bytes> {
+        let have = self.bytes.len().min(left).min(Self::SEGMENT);
+        let whole = have == left || have == Self::SEGMENT || self.spare() < ROOM;
+        (have > 0 && whole).then(|| self.take(have))
+    }
+
     /// Gives the memory back when nothing is held: to be called before waiting for a peer.
     pub fn release(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > 0 {
@@ -160,6 +173,19 @@ mod tests {
             assert_eq!(incoming.len(), behind);
             assert!(!incoming.bytes.try_reclaim(LARGE), "{behind}");
         }
+    }
+
+    #[test]
+    fn a_segment_is_cut_off_whole_or_before_the_buffer_would_grow() {
+        let mut incoming = Incoming::new();
+        incoming.read_buffer(Incoming::SEGMENT).extend_from_slice(b"abc");
+        assert_eq!(incoming.take_segment(10), None, "there is room for more");
+        assert_eq!(incoming.take_segment(2).as_deref(), Some(&b"ab"[..]));
+        let filling = std::vec![b'x'; incoming.spare() - ROOM + 1];
+        incoming.receive(&filling);
+        let segment = incoming.take_segment(usize::MAX).unwrap();
+        assert_eq!(segment.len(), 1 + filling.len());
+        assert_eq!(incoming.take_segment(10), None);
     }
 
     #[test]

@@ -10,18 +10,16 @@ mod target;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use windhover_client::core::client::ClusterOptions;
-use windhover_client::{Builder, Client, Error, Event, Queue};
+use windhover_client::{Builder, Client, Error, Event, Queue, block_on_ticking};
 use windhover_core::Now;
 use windhover_core::queue::{Action, Outcome, Read};
 
@@ -241,23 +239,6 @@ impl<C: Fn() -> Now> Lane<C> {
 
     /// Runs a future on this thread, and lets waits in the store end in time meanwhile.
     fn run_ticking<F: Future>(&self, future: F) -> F::Output {
-        let mut future = pin!(future);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut cx = Context::from_waker(&waker);
-        loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                return output;
-            }
-            thread::park_timeout(WAIT);
-            self.app.store.tick((self.clock)());
-        }
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        block_on_ticking(future, WAIT, || self.app.store.tick((self.clock)()))
     }
 }

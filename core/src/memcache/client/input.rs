@@ -6,15 +6,14 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{ClientConnection, End, Frame, Ticket};
+use crate::buffer::Incoming;
 use crate::memcache::Data;
 use crate::memcache::request::BLOCK_END;
 use crate::memcache::response::{self, Response, ResponseError};
 use crate::memcache::states::{self, ClientEvent, ClientState};
 
-/// The longest value that is handed on as one slice, and the longest segment of a longer one.
-const SEGMENT: usize = 64 * 1024;
-/// A segment is cut off before the buffer has less room than this: growing it would copy.
-const ROOM: usize = 4 * 1024;
+/// The longest value that is handed on as one slice.
+const SEGMENT: usize = Incoming::SEGMENT;
 
 /// What is being read. [`states::CLIENT`] shows how they follow each other.
 #[derive(Debug)]
@@ -102,13 +101,10 @@ impl ClientConnection {
                 if large.left == 0 {
                     return self.end_large();
                 }
-                let have = self.incoming.len().min(large.left).min(SEGMENT);
-                let cut = have == large.left || have == SEGMENT || self.incoming.spare() < ROOM;
-                if have == 0 || !cut {
+                let Some(segment) = self.incoming.take_segment(large.left) else {
                     return Step::Starved;
-                }
-                large.left -= have;
-                let segment = self.incoming.take(have);
+                };
+                large.left -= segment.len();
                 if large.target.open {
                     large.segments.push(segment);
                 }

@@ -9,14 +9,13 @@ use super::ServerConnection;
 use super::clock::PeerClock;
 use super::owed::{Owed, Place};
 use crate::Instant;
+use crate::buffer::Incoming;
 use crate::memcache::request::{self, Fault, Recovery, Request, RequestError};
 use crate::memcache::states::{self, ServerEvent, ServerState};
 use crate::memcache::{Data, Dialect, line};
 
-/// The longest value that is handed on as one slice, and the longest segment of a longer one.
-const SEGMENT: usize = 64 * 1024;
-/// A segment is cut off before the buffer has less room than this: growing it would copy.
-const ROOM: usize = 4 * 1024;
+/// The longest value that is handed on as one slice.
+const SEGMENT: usize = Incoming::SEGMENT;
 /// The two bytes behind a data block.
 const BLOCK_END: usize = 2;
 
@@ -97,16 +96,14 @@ impl ServerConnection {
                 self.read_block(line, length, owed, now)
             }
             State::Large(large) => {
-                let have = self.incoming.len().min(large.left).min(SEGMENT);
                 if large.left == 0 {
                     return self.end_large(now);
                 }
-                let cut = have == large.left || have == SEGMENT || self.incoming.spare() < ROOM;
-                if have == 0 || !cut {
+                let Some(segment) = self.incoming.take_segment(large.left) else {
                     return Step::Starved;
-                }
-                large.left -= have;
-                large.segments.push(self.incoming.take(have));
+                };
+                large.left -= segment.len();
+                large.segments.push(segment);
                 Step::Again
             }
             State::Swallow { left, reply } => {
