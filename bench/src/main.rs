@@ -1,0 +1,118 @@
+//! A load generator for memcache servers and for the tracker: one thread, any number of connections,
+//! every answer compared with what it has to be.
+//!
+//! ```text
+//! windhover-bench 127.0.0.1:11211 --protocol cache --connections 1000 --seconds 10 --process 4711
+//! ```
+//!
+//! Prints one line of `name=value`; `bench/runtimes` makes tables of them.
+
+mod exchange;
+mod load;
+mod observed;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::exchange::Exchange;
+use crate::load::{Crowd, Pace};
+use crate::observed::Process;
+
+/// What the requests are.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Protocol {
+    /// memcache: of ten requests, nine read an item that is there, one writes it.
+    Cache,
+    /// HTTP: one event in each request.
+    Tracker,
+}
+
+/// Puts load on a server that is running.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where the server listens.
+    address: SocketAddr,
+    /// What it speaks.
+    #[arg(long)]
+    protocol: Protocol,
+    /// How many connections, each with one request at a time.
+    #[arg(long)]
+    connections: usize,
+    /// How long to measure; one more second goes before.
+    #[arg(long)]
+    seconds: u64,
+    /// Requests a second, evenly spread, each due at its own time: its latency counts from then.
+    /// Without it, each connection sends its next request when it has the answer to the last.
+    #[arg(long)]
+    rate: Option<u64>,
+    /// The server's process, to tell its memory and its processor time.
+    #[arg(long)]
+    process: Option<u32>,
+}
+
+/// Waits for what happens at the server after its last answer.
+const SETTLE: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_secs(1);
+
+// No run has 2^53 requests.
+#[allow(clippy::cast_precision_loss)]
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    raise_open_files(arguments.connections as u64 + 64)?;
+    let exchange = match arguments.protocol {
+        Protocol::Cache => Exchange::cache(),
+        Protocol::Tracker => Exchange::tracker(),
+    };
+    let server = arguments.process.map(Process::new);
+    let own = Process::new(std::process::id());
+
+    let memory_before = server.map(Process::memory).transpose()?;
+    let mut crowd = Crowd::connect(arguments.address, arguments.connections, &exchange)?;
+    crowd.each_once()?;
+    std::thread::sleep(SETTLE);
+    let memory = server.map(Process::memory).transpose()?;
+
+    let pace = arguments.rate.map_or(Pace::Closed, Pace::PerSecond);
+    crowd.run(pace, WARM_UP)?;
+    let times = || -> Result<_, Box<dyn Error>> {
+        let server = server.map(Process::processor_time).transpose()?;
+        Ok((server.unwrap_or_default(), own.processor_time()?))
+    };
+    let (server_before, own_before) = times()?;
+    let measured = crowd.run(pace, Duration::from_secs(arguments.seconds))?;
+    let (server_after, own_after) = times()?;
+
+    let latency = |quantile| measured.latencies.value_at_quantile(quantile);
+    let seconds = measured.took.as_secs_f64();
+    let requests = measured.latencies.len();
+    print!("requests={requests} per_second={:.0}", requests as f64 / seconds);
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
+        print!(" {name}_us={}", latency(quantile));
+    }
+    let busy = own_after.saturating_sub(own_before).as_secs_f64() / seconds * 100.0;
+    print!(" generator_percent={busy:.0}");
+    if let (Some(before), Some(memory)) = (memory_before, memory) {
+        let spent = server_after.saturating_sub(server_before).as_secs_f64();
+        print!(" server_us_each={:.2}", spent * 1e6 / measured.answers.max(1) as f64);
+        print!(" memory_before_kib={before} memory_kib={memory}");
+    }
+    println!();
+    Ok(())
+}
+
+/// Lets this process open that many files, if the system does.
+fn raise_open_files(wanted: u64) -> Result<(), Box<dyn Error>> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
+        let most = limit.maximum.unwrap_or_default();
+        return Err(format!("{wanted} open files are wanted, the system allows {most}").into());
+    }
+    if limit.current.is_some_and(|current| current < wanted) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })?;
+    }
+    Ok(())
+}
