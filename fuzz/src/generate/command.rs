@@ -164,6 +164,10 @@ impl Command {
         for key in &mut command.keys {
             *key = source.pick(&PEER_KEYS).to_vec();
         }
+        // A blank that is counted: memcached reads on behind its end ("blank-number").
+        if command.data.iter().all(u8::is_ascii_whitespace) {
+            command.data = b"7".to_vec();
+        }
         if row.arguments == Arguments::Meta || row.arguments == Arguments::MetaStore {
             let letters: &[u8] = match row.command {
                 C::MetaGet => b"vkfsO",
