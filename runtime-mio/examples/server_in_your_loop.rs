@@ -73,6 +73,7 @@ impl Endpoint for Peer {
                 Output::TooLarge { .. } => continue,
                 Output::Write => return Next::Write,
                 Output::Idle(until) => return Next::Idle(until),
+                Output::CloseWrite => return Next::CloseWrite,
                 Output::Close => return Next::Close,
             };
             if asks {

@@ -254,6 +254,11 @@ impl Endpoint for QueueClient {
                 }
                 Output::TooLarge { .. } => {}
                 Output::Write => return Next::Write,
+                Output::CloseWrite => {
+                    // What it has open goes back now, not when the peer closes too.
+                    self.reader = self.app.store.reader();
+                    return Next::CloseWrite;
+                }
                 Output::Close => return Next::Close,
                 Output::Idle(until) => {
                     return Next::Idle(answer_by.map_or(until, |by| by.min(until)));

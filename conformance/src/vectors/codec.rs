@@ -169,7 +169,7 @@ impl<'v> Play<'v> {
         let mut closed = false;
         for piece in pieces {
             connection.receive(piece);
-            closed = self.serve(&mut connection, &mut written, quiet, seen)?;
+            closed |= self.serve(&mut connection, &mut written, quiet, seen)?;
         }
         if written != self.expected {
             return Err(format!(
@@ -198,7 +198,7 @@ impl<'v> Play<'v> {
         loop {
             let answer = match connection.poll_output(Instant::default()) {
                 Output::Idle(_) => return Ok(false),
-                Output::Close => return Ok(true),
+                Output::CloseWrite | Output::Close => return Ok(true),
                 Output::Request { request, .. } => Some(Asked::of(&request, self.dialect)),
                 Output::Write | Output::TooLarge { .. } => None,
             };

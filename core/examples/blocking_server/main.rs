@@ -123,6 +123,7 @@ impl Endpoint for Names {
                 Output::TooLarge { .. } => {}
                 Output::Write => return Next::Write,
                 Output::Idle(until) => return Next::Idle(until),
+                Output::CloseWrite => return Next::CloseWrite,
                 Output::Close => return Next::Close,
             }
         }

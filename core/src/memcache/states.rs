@@ -24,7 +24,7 @@ pub fn next<S: Copy + PartialEq, E: PartialEq>(
     table.iter().find(|row| row.from == from && row.event == *event).map(|row| row.to)
 }
 
-/// A state of the server role. A connection is in two at a time: one of reading (the first five),
+/// A state of the server role. A connection is in two at a time: one of reading (the first six),
 /// one of access (the others).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -39,6 +39,9 @@ pub enum ServerState {
     Swallow,
     /// Nothing more is read; what is owed is answered and written, then the connection closes.
     Over,
+    /// Everything is written and the write half is closed; what still comes is dropped, until the
+    /// peer closes too. To close at once would send a reset that destroys answers on their way.
+    Lingering,
     /// Every request is taken. The first state, unless authentication is asked for.
     Open,
     /// Only credentials are taken.
@@ -50,7 +53,15 @@ pub enum ServerState {
 impl ServerState {
     /// Whether it is one of reading; else it is one of access.
     pub const fn is_of_reading(self) -> bool {
-        matches!(self, Self::Line | Self::Block | Self::LargeBlock | Self::Swallow | Self::Over)
+        matches!(
+            self,
+            Self::Line
+                | Self::Block
+                | Self::LargeBlock
+                | Self::Swallow
+                | Self::Over
+                | Self::Lingering
+        )
     }
 }
 
@@ -80,6 +91,8 @@ pub enum ServerEvent {
     TimedOut,
     /// The application ends the connection.
     Closed,
+    /// Everything is written, to a peer that may still be sending.
+    Written,
     /// The application asks for authentication.
     AuthenticationRequired,
     /// A `set` with credentials is complete.
@@ -135,6 +148,10 @@ pub static SERVER: &[Transition<ServerState, ServerEvent>] = &[
     way(S::Swallow, E::TimedOut, S::Over, FINISH),
     way(S::Swallow, E::Closed, S::Over, "writes the answers given so far, then closes"),
     way(S::Over, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    way(S::Over, E::Written, S::Lingering, "closes the write half"),
+    way(S::Lingering, E::Ended, S::Over, "closes"),
+    way(S::Lingering, E::TimedOut, S::Over, "closes"),
+    way(S::Lingering, E::Closed, S::Over, "closes"),
     way(S::Open, E::AuthenticationRequired, S::Locked, "refuses every request but credentials"),
     way(S::Locked, E::AuthenticationRequired, S::Locked, "nothing changes"),
     way(S::Locked, E::Credentials, S::Verifying, "hands the credentials out and takes nothing until they are answered"),

@@ -37,7 +37,7 @@ fn serve(pieces: &[&[u8]]) -> (String, bool) {
                     continue;
                 }
                 Output::Idle(_) => break,
-                Output::Close => {
+                Output::CloseWrite | Output::Close => {
                     closed = true;
                     break;
                 }

@@ -230,7 +230,7 @@ pub(crate) fn drain(
                 continue;
             }
             Output::Idle(_) => return,
-            Output::Close => {
+            Output::CloseWrite | Output::Close => {
                 served.closed = true;
                 return;
             }

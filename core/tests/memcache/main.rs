@@ -9,6 +9,7 @@ mod cache;
 mod client;
 mod documents;
 mod examples;
+mod lingering;
 mod meta;
 mod monitor;
 mod quiet;

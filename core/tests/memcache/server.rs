@@ -46,7 +46,7 @@ fn deadline(connection: &mut ServerConnection, now: Instant) -> Instant {
 }
 
 fn is_closed(connection: &mut ServerConnection, now: Instant) -> bool {
-    matches!(connection.poll_output(now), Output::Close)
+    matches!(connection.poll_output(now), Output::CloseWrite | Output::Close)
 }
 
 fn written(connection: &mut ServerConnection) -> String {

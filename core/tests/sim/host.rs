@@ -213,7 +213,7 @@ impl Host {
                     }
                     show_habit(session, number, bytes, dice, said);
                 }
-                Output::Close => {
+                Output::CloseWrite | Output::Close => {
                     session.over = true;
                     said.push((number, Said::End));
                     return;

@@ -15,6 +15,9 @@ use crate::generate::memcache::pipeline;
 use crate::reference::memcache::{self as reference, Item, Tail};
 use crate::{Script, Source};
 
+/// How long a peer that was told of the end may go on.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Requests come out in order and as the stream has them, however it is split; answers go out in
 /// order, each once, without those that the client does not want; deadlines are as documented, and
 /// the connection ends when all is done.
@@ -257,6 +260,10 @@ impl Driver {
                     self.idle(deadline, before);
                     break;
                 }
+                Output::CloseWrite => {
+                    self.linger();
+                    break;
+                }
                 Output::Close => {
                     self.closed = true;
                     break;
@@ -267,6 +274,32 @@ impl Driver {
         if self.closed {
             assert!(matches!(self.connection.poll_output(self.now), Output::Close));
             assert!(!self.connection.wants_read());
+        }
+    }
+
+    /// Everything is written; what comes is dropped, until the peer ends too or its time is over.
+    fn linger(&mut self) {
+        assert_eq!(
+            (self.unsent().len(), self.connection.unanswered()),
+            (0, 0),
+            "it is not the end"
+        );
+        self.closed = true;
+        for _ in 0..2 {
+            assert!(self.connection.wants_read(), "a peer that sends on would be reset");
+            self.connection.receive(b"get dropped\r\n");
+            match self.connection.poll_output(self.now) {
+                Output::Idle(deadline) => {
+                    assert!(deadline > self.now && deadline <= self.now + LINGER);
+                    self.deadline = Some(deadline);
+                }
+                other => panic!("{other:?} while what comes is dropped"),
+            }
+        }
+        if self.write.is_multiple_of(2) {
+            self.connection.end_of_stream();
+        } else if let Some(deadline) = self.deadline.take() {
+            self.now = deadline;
         }
     }
 

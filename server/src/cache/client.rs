@@ -130,6 +130,7 @@ impl Endpoint for Client {
                 }
                 Output::TooLarge { request } => self.commands.refuse_value(&request, time),
                 Output::Write => return Next::Write,
+                Output::CloseWrite => return Next::CloseWrite,
                 Output::Close => return Next::Close,
                 Output::Idle(until) => match self.giving {
                     Some(with_cas) if self.memcache.unsent(&mut [&[]]) == 0 => {

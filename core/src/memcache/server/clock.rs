@@ -3,11 +3,14 @@
 use core::time::Duration;
 
 use super::input::State;
-use super::{Output, ServerConnection};
+use super::{Linger, Output, ServerConnection};
 use crate::Instant;
 use crate::buffer::Outgoing;
 use crate::memcache::states::ServerEvent;
 use crate::memcache::writing::WriteClock;
+
+/// How long a peer that was told of the end may go on sending.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What the peer owes, and since when.
 #[derive(Debug)]
@@ -38,6 +41,7 @@ impl ServerConnection {
         }
         match self.state {
             State::Over => None,
+            State::Lingering => Some(LINGER),
             State::Line if self.peer.in_line => Some(self.timeouts.head),
             State::Line => {
                 let nothing_owed = self.unanswered.is_empty() && self.outgoing.is_empty();
@@ -65,6 +69,7 @@ impl ServerConnection {
         if let Some(timeout) = self.peer_timeout() {
             let peer_deadline = self.peer.since + timeout;
             if peer_deadline <= now {
+                self.linger();
                 self.enter(ServerEvent::TimedOut, State::Over, now);
             } else {
                 deadline = peer_deadline;
@@ -75,6 +80,7 @@ impl ServerConnection {
             if write_deadline <= now {
                 self.outgoing = Outgoing::new();
                 self.close_after_responses();
+                self.linger = Linger::Over;
                 return Output::Close;
             }
             if !self.writing.is_blocked() {
@@ -84,6 +90,11 @@ impl ServerConnection {
         }
         self.writing = WriteClock::default();
         if matches!(self.state, State::Over) && self.unanswered.is_empty() {
+            let linger = core::mem::replace(&mut self.linger, Linger::Over);
+            if linger == Linger::Wanted && !self.has_ended() {
+                self.enter(ServerEvent::Written, State::Lingering, now);
+                return Output::CloseWrite;
+            }
             return Output::Close;
         }
         Output::Idle(deadline)

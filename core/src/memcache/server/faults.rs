@@ -166,7 +166,7 @@ fn serve(case: &Case, pieces: &[&[u8]]) -> (String, bool, Option<Fault>) {
                     connection.wrote(length);
                 }
                 Output::Idle(_) => break,
-                Output::Close => {
+                Output::CloseWrite | Output::Close => {
                     closed = true;
                     break;
                 }

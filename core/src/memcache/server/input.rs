@@ -32,6 +32,8 @@ pub(super) enum State {
     Swallow { left: usize, reply: Option<&'static str> },
     /// Nothing more is read.
     Over,
+    /// What comes is dropped.
+    Lingering,
 }
 
 impl State {
@@ -43,6 +45,7 @@ impl State {
             Self::Large(_) => ServerState::LargeBlock,
             Self::Swallow { .. } => ServerState::Swallow,
             Self::Over => ServerState::Over,
+            Self::Lingering => ServerState::Lingering,
         }
     }
 }
@@ -81,7 +84,7 @@ impl ServerConnection {
     pub(super) fn expected(&self) -> usize {
         let have = self.incoming.len();
         match &self.state {
-            State::Line | State::Over => 0,
+            State::Line | State::Over | State::Lingering => 0,
             State::Block { line, length, .. } => (line + length + BLOCK_END).saturating_sub(have),
             State::Large(large) => (large.left + BLOCK_END).saturating_sub(have),
             State::Swallow { left, .. } => *left,
@@ -118,7 +121,7 @@ impl ServerConnection {
                 self.refused(reply);
                 Step::Again
             }
-            State::Over => Step::Starved,
+            State::Over | State::Lingering => Step::Starved,
         }
     }
 
@@ -257,6 +260,7 @@ impl ServerConnection {
                 self.enter(ServerEvent::Refused, State::Swallow { left, reply }, now);
             }
             Recovery::Close => {
+                self.linger();
                 self.enter(ServerEvent::Fatal, State::Over, now);
                 self.refused(error.reply);
             }

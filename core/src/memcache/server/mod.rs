@@ -50,6 +50,9 @@ pub enum Output<'a> {
     Write,
     /// Nothing to do until bytes come, an answer is ready or this instant has come.
     Idle(Instant),
+    /// Everything is written to a peer that may still be sending: close the socket's write half, go
+    /// on reading. Told once.
+    CloseWrite,
     /// Close the socket.
     Close,
 }
@@ -62,6 +65,16 @@ enum Ending {
     ShuttingDown,
     /// The peer will send no more.
     EndOfStream,
+}
+
+/// Whether the peer may still be sending when everything is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linger {
+    /// It has said `quit`, or there was nothing under way.
+    Unwanted,
+    Wanted,
+    /// It was told, or there is no use in it any more.
+    Over,
 }
 
 /// One peer's connection, in the server's role.
@@ -81,6 +94,11 @@ enum Ending {
 /// The states are those of [`states::SERVER`](super::states::SERVER). Where the peer has to
 /// authenticate first ([`require_authentication`](Self::require_authentication)), everything else
 /// is refused until it has.
+///
+/// At an end that the peer has not asked for (a shut-down, a fatal error, a deadline), it may still
+/// be sending, unless nothing was under way. To close then would send a reset, which can destroy
+/// answers that it has not read yet: the write half is closed ([`Output::CloseWrite`]), and what comes
+/// is dropped until the peer closes too, for two seconds at most. memcached closes at once.
 ///
 /// Deadlines ([`Timeouts`]): `head` from the first byte of a line to its end, `body` from there to
 /// the end of the block, `idle` while nothing is owed to either side, `write` while unsent bytes
@@ -127,6 +145,7 @@ pub struct ServerConnection {
     /// No request is taken before every one is answered.
     held: bool,
     ending: Ending,
+    linger: Linger,
     peer: PeerClock,
     writing: WriteClock,
 }
@@ -147,6 +166,7 @@ impl ServerConnection {
             fault: None,
             held: false,
             ending: Ending::Open,
+            linger: Linger::Unwanted,
             peer: PeerClock::start(now),
             writing: WriteClock::default(),
         }
@@ -216,8 +236,8 @@ impl ServerConnection {
             State::Over => false,
             State::Line => self.ending == Ending::Open,
             // What was begun is finished.
-            State::Block { .. } | State::Large(_) | State::Swallow { .. } => {
-                self.ending != Ending::EndOfStream
+            State::Block { .. } | State::Large(_) | State::Swallow { .. } | State::Lingering => {
+                !self.has_ended()
             }
         };
         let held_enough = self.holds() && self.incoming.len() >= self.limits.line;
@@ -227,6 +247,10 @@ impl ServerConnection {
     /// The peer will send no more bytes. What it has sent completely is still answered.
     pub fn end_of_stream(&mut self) {
         self.ending = Ending::EndOfStream;
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ending == Ending::EndOfStream
     }
 
     /// Asks for an orderly end: requests that have come are answered, a data block that has begun
@@ -266,6 +290,7 @@ impl ServerConnection {
                         Ending::EndOfStream => true,
                     };
                     if over && !matches!(self.state, State::Over) {
+                        self.linger();
                         self.enter(ServerEvent::Ended, State::Over, now);
                     }
                     break;
@@ -273,7 +298,7 @@ impl ServerConnection {
                 found @ (Step::Request | Step::TooLarge { .. }) => return found,
             }
         }
-        if matches!(self.state, State::Over) {
+        if matches!(self.state, State::Over | State::Lingering) {
             self.incoming.consume(self.incoming.len());
         }
         Step::Starved
@@ -370,14 +395,27 @@ impl ServerConnection {
     }
 
     /// Ends the connection behind the answers given so far: they are written, then
-    /// [`Output::Close`]. Requests that are still unanswered stay so, none is taken any more.
+    /// [`Output::CloseWrite`]. Requests that are still unanswered stay so, none is taken any more.
     ///
     /// For an error after which a peer may not go on (kestrel's `ERROR`, then a disconnect: first
     /// [`respond`](Self::respond), then this), and in place of an answer to
     /// [`Request::Shutdown`].
     pub fn close_after_responses(&mut self) {
+        self.linger();
         self.unanswered.clear();
         self.change(ServerEvent::Closed, State::Over);
+    }
+
+    /// To be called before an end that the peer has not asked for: it may be sending, unless it has
+    /// every answer and has begun nothing.
+    fn linger(&mut self) {
+        let is_idle = matches!(self.state, State::Line)
+            && self.incoming.is_empty()
+            && self.unanswered.is_empty()
+            && self.outgoing.is_empty();
+        if self.linger == Linger::Unwanted && !is_idle {
+            self.linger = Linger::Wanted;
+        }
     }
 
     /// Writes the answers to refused requests that are next in order.
