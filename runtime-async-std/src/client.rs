@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use async_io::{Async, Timer};
 use bytes::BytesMut;
 use futures_io::{AsyncRead, AsyncWrite};
-use windhover_client::core::client::{ConnectionId, Server};
+use windhover_client::core::client::{ConnectFailure, ConnectionId, Server};
 use windhover_client::{Builder, Client, Driver, Error, Step, connect_failure};
 
 use crate::ConnectionTask;
@@ -77,34 +77,40 @@ async fn drive_client(driver: Driver, spawn: impl Fn(ConnectionTask)) {
 
 /// One connection, from its making to its end.
 async fn run(driver: &Driver, connection: ConnectionId, server: &Server) {
-    let connecting = async { open(server).await.map_err(|error| connect_failure(&error)) };
-    if let Some(mut stream) = driver.make(connection, connecting).await {
+    if let Some(mut stream) = driver.make(connection, open(server)).await {
         poll_fn(|cx| poll_stream(driver, connection, &mut stream, cx)).await;
     }
 }
 
 /// TCP, and Unix sockets for addresses with a `/` in them.
-async fn open(server: &Server) -> io::Result<Box<dyn Stream>> {
+async fn open(server: &Server) -> Result<Box<dyn Stream>, ConnectFailure> {
     #[cfg(unix)]
     if server.address.contains('/') {
-        return Ok(Box::new(Async::<UnixStream>::connect(&*server.address).await?));
+        let stream = Async::<UnixStream>::connect(&*server.address).await;
+        return Ok(Box::new(stream.map_err(|error| connect_failure(&error))?));
     }
-    let address = server.address.clone();
-    // A name server may take its time.
-    let addresses: Vec<SocketAddr> =
-        blocking::unblock(move || Ok::<_, io::Error>(address.to_socket_addrs()?.collect())).await?;
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
+    let mut failure = ConnectFailure::NoAddress;
+    for address in addresses(server).await.map_err(|_| failure)? {
         match Async::<TcpStream>::connect(address).await {
             Ok(stream) => {
                 // Small requests are not to wait for each other: the client gathers them itself.
                 let _ = stream.get_ref().set_nodelay(true);
                 return Ok(Box::new(stream));
             }
-            Err(error) => failed = error,
+            Err(error) => failure = connect_failure(&error),
         }
     }
-    Err(failed)
+    Err(failure)
+}
+
+async fn addresses(server: &Server) -> io::Result<Vec<SocketAddr>> {
+    // Numbers need not wait for a thread that looks names up.
+    if let Ok(address) = server.address.parse() {
+        return Ok(vec![address]);
+    }
+    let address = server.address.clone();
+    // A name server may take its time.
+    blocking::unblock(move || Ok(address.to_socket_addrs()?.collect())).await
 }
 
 fn poll_stream(

@@ -217,13 +217,16 @@ impl Drop for Driver {
     }
 }
 
-/// What an error of a lookup and a connect in one, such as `TcpStream::connect` of most runtimes,
-/// says of the server.
+/// What an error of a connect, to an address or the path of a Unix socket, says of the server.
+///
+/// A name is to be looked up before, for one that cannot be is [`ConnectFailure::NoAddress`] whatever
+/// the error: systems and runtimes have no kind of their own for it, and the one that comes closest
+/// also means that this machine has run out of ports.
 pub fn connect_failure(error: &io::Error) -> ConnectFailure {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
         io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => ConnectFailure::NoAddress,
+        io::ErrorKind::InvalidInput => ConnectFailure::NoAddress,
         _ => ConnectFailure::Other,
     }
 }
@@ -231,5 +234,20 @@ pub fn connect_failure(error: &io::Error) -> ConnectFailure {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machines_lack_of_ports_is_not_the_servers_lack_of_an_address() {
+        let failure = |kind| connect_failure(&io::Error::from(kind));
+        assert_eq!(failure(io::ErrorKind::AddrNotAvailable), ConnectFailure::Other);
+        assert_eq!(failure(io::ErrorKind::InvalidInput), ConnectFailure::NoAddress);
+        assert_eq!(failure(io::ErrorKind::ConnectionRefused), ConnectFailure::Refused);
+        assert_eq!(failure(io::ErrorKind::NotFound), ConnectFailure::Refused);
+        assert_eq!(failure(io::ErrorKind::TimedOut), ConnectFailure::TimedOut);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use windhover_client::Client;
-use windhover_conformance::{Authority, CacheServer, FullBacklog, report};
+use windhover_conformance::{Authority, CacheServer, FullBacklog, Runtime, report};
 use windhover_core::client::{ConnectFailure, NotSent};
 use windhover_core::memcache::Reason;
 use windhover_tokio::{Tls, connect_with};
@@ -81,7 +81,7 @@ async fn a_server_without_tls_is_no_server() {
     // And the other way around.
     let authority = Authority::new();
     let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &[]);
-    let plain = once(&server.address(), LONG);
+    let plain = once(Runtime::Tokio, &server.address(), LONG);
     let refused = ends_at_once("no TLS with a server with, get", plain.get("a")).await;
     assert!(matches!(unknown(&refused.unwrap_err()), Reason::End(_)));
 }
