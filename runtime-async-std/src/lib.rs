@@ -4,6 +4,10 @@
 //! [`serve`] accepts connections and drives an [`Endpoint`] for each of them until a [`Shutdown`]
 //! is triggered. Nothing here knows a protocol: the same loop serves HTTP and memcache.
 //!
+//! [`connect`] makes a [`Client`] and drives it on async-std's tasks ([`connect_on`] on any executor's),
+//! over TCP and Unix sockets; over TLS with the feature `tls`, when its
+//! builder says so.
+//!
 //! ```
 //! use std::task::Context;
 //!
@@ -149,4 +153,6 @@ pub use listener::{AcceptErrorHook, ConnectionTask, ServeOptions, ServeReport, s
 pub use runtime::{connect, serve, shut_down_on_signal, start_threads};
 pub use shutdown::Shutdown;
 pub use windhover_client::{Client, Error as ClientError};
+#[cfg(feature = "tls")]
+pub use windhover_client::{Tls, TlsError};
 pub use windhover_core::Counters;

@@ -145,7 +145,7 @@ async fn run<C: Connector>(
 /// The stream of one connection.
 struct Socket {
     stream: Box<dyn Stream>,
-    /// It may keep bytes that it has taken, as TLS does while the socket takes none.
+    /// It may keep bytes that it has taken, as one that gathers them does.
     is_flushing: bool,
 }
 
