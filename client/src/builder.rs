@@ -56,6 +56,8 @@ pub struct Builder {
     timeout: Duration,
     compression: Compression,
     on_event: Option<EventHook>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::Tls>,
 }
 
 impl Builder {
@@ -66,6 +68,8 @@ impl Builder {
             timeout: Duration::from_secs(1),
             compression: Compression::default(),
             on_event: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -118,6 +122,15 @@ impl Builder {
         self
     }
 
+    /// Has every connection speak TLS, whatever the adapter makes it of. Nothing is sent before it
+    /// is agreed upon, for which there is
+    /// [`connect_timeout`](ClusterOptions::connect_timeout), the making of the connection included.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Makes the client, and the driver that an adapter has to run.
     ///
     /// # Errors
@@ -129,7 +142,13 @@ impl Builder {
         let now = windhover_core::Instant::from_epoch(epoch.elapsed());
         let cluster = Cluster::new(&self.servers, self.options, seed, now)
             .map_err(|error: ClusterError| Error::Cluster(error))?;
-        let hub = Hub::new(cluster, epoch, self.on_event);
+        let hub = Hub::new(
+            cluster,
+            epoch,
+            self.on_event,
+            #[cfg(feature = "tls")]
+            self.tls,
+        );
         let client = Client::new(Handle::new(Arc::clone(&hub)), self.timeout, self.compression);
         Ok((client, Driver::new(hub)))
     }

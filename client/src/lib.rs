@@ -3,7 +3,8 @@
 //! Everything but sockets and timers is here, for any runtime: [`Client`] is what an application
 //! holds, [`Driver`] is what an adapter (`windhover-tokio`, `windhover-async-std`, `windhover-mio`)
 //! gives sockets and timers to. Calls are ordinary futures that need no runtime of their own;
-//! [`block_on`] waits for one on a thread without any.
+//! [`block_on`] waits for one on a thread without any. With the feature `tls`, what is written and read
+//! can be TLS; an adapter does nothing for it.
 //!
 //! ```no_run
 //! # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
@@ -33,6 +34,8 @@ mod many;
 mod meta;
 mod queue;
 mod reservation;
+#[cfg(feature = "tls")]
+mod tls;
 mod value;
 
 pub use block_on::{block_on, block_on_ticking};
@@ -44,5 +47,7 @@ pub use hub::{Driver, Step, Turn, connect_failure};
 pub use many::{Found, Stored};
 pub use queue::Queue;
 pub use reservation::Reservation;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
 pub use value::{Store, Value};
 pub use windhover_core as core;

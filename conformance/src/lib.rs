@@ -1,5 +1,6 @@
 //! The harness of the conformance tests: it starts the built binary as a process of its own and
-//! talks to it over plain sockets, so that the tests hold the program a user runs to its word.
+//! talks to it over plain sockets, so that the tests hold the program a user runs to its word. The
+//! clients under test run on each of the adapters.
 //!
 //! A harness has nobody to report an error to but the test that runs it: a broken expectation is
 //! a panic that says what was expected and what was seen.
@@ -40,5 +41,5 @@ pub use queue::QueueClient;
 pub use random::Random;
 pub use recorder::Recorder;
 pub use report::report;
-pub use runtime::Runtime;
+pub use runtime::{Runtime, Task, sleep, timeout};
 pub use server::{Server, Setup};

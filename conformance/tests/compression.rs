@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use windhover_client::{Client, Compression, FLAG_ZLIB, Store};
-use windhover_conformance::{CacheServer, python, run};
-use windhover_tokio::connect;
+use windhover_conformance::{CacheServer, Runtime, on_each_runtime, python, run};
 
 /// The flag of text, in pymemcache (`FLAG_TEXT`) and pylibmc (`PYLIBMC_FLAG_TEXT`).
 const FLAG_TEXT: u32 = 16;
@@ -33,13 +32,13 @@ async fn stored(client: &Client, key: &str) -> (u64, u64) {
     (number(b'f'), number(b's'))
 }
 
-async fn read_each_other(library: &str) {
+async fn read_each_other(runtime: Runtime, library: &str) {
     let server = CacheServer::memcached(&[]);
     let builder = Client::builder()
         .server(&server.address().to_string())
         .timeout(Duration::from_secs(10))
         .compression(Compression::Zlib { from: 400 });
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
 
     peer(library, "store", &server);
     for (key, value, flags, is_compressed) in values() {
@@ -62,12 +61,16 @@ async fn read_each_other(library: &str) {
     peer(library, "load", &server);
 }
 
-#[tokio::test]
-async fn pymemcache_and_this_client() {
-    read_each_other("pymemcache").await;
+async fn pymemcache_and_this_client(runtime: Runtime) {
+    read_each_other(runtime, "pymemcache").await;
 }
 
-#[tokio::test]
-async fn pylibmc_and_this_client() {
-    read_each_other("pylibmc").await;
+async fn pylibmc_and_this_client(runtime: Runtime) {
+    read_each_other(runtime, "pylibmc").await;
 }
+
+on_each_runtime!(
+    async:
+    pymemcache_and_this_client,
+    pylibmc_and_this_client,
+);

@@ -77,8 +77,7 @@ fn queued(server: &Server) -> u64 {
     stats.get("queue_events_items").map_or(0, |items| items.parse().unwrap())
 }
 
-#[test]
-fn no_accepted_event_is_lost_and_no_request_waits() {
+fn no_accepted_event_is_lost_and_no_request_waits(runtime: Runtime) {
     let hang = std::env::var("WINDHOVER_OUTAGE").map_or(6, |seconds| seconds.parse().unwrap());
     let hang = Duration::from_secs(hang);
     let directories: Vec<_> = (0..3).map(|_| TempDir::new("outage-queue")).collect();
@@ -88,6 +87,7 @@ fn no_accepted_event_is_lost_and_no_request_waits() {
     let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let journal = TempDir::new("outage-tracker");
     let tracker = Setup::new(journal.path())
+        .runtime(runtime)
         .flag("--queue", &format!("kestrel://{}", list.join(",")))
         .start();
 
@@ -140,9 +140,10 @@ fn no_accepted_event_is_lost_and_no_request_waits() {
     let refused: usize = sent.iter().map(|sent| sent.refused).sum();
     let late: usize = sent.iter().map(|sent| sent.late).sum();
     report(&format!(
-        "outage of {hang:?}: {} accepted, {refused} refused, {} lost, {twice} delivered twice, \
+        "outage of {hang:?}, {}: {} accepted, {refused} refused, {} lost, {twice} delivered twice, \
          {} left in the journal, longest answer {longest:?}, {late} over {PATIENCE:?}, \
          shares {shares:?}",
+        runtime.name(),
         accepted.len(),
         accepted.difference(&there).count(),
         left.len(),
@@ -183,4 +184,7 @@ fn without_a_queue_server_events_stay_in_the_journal_until_it_is_full(runtime: R
     assert_eq!(delivered, expected, "in the order in which it was accepted");
 }
 
-on_each_runtime!(without_a_queue_server_events_stay_in_the_journal_until_it_is_full);
+on_each_runtime!(
+    no_accepted_event_is_lost_and_no_request_waits,
+    without_a_queue_server_events_stay_in_the_journal_until_it_is_full,
+);

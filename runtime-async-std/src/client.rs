@@ -1,8 +1,8 @@
 //! Sockets and timers for `windhover-client`.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::io;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use async_io::{Async, Timer};
 use bytes::BytesMut;
 use futures_io::{AsyncRead, AsyncWrite};
-use windhover_client::core::client::{ConnectionId, Server};
+use windhover_client::core::client::{ConnectFailure, ConnectionId, Server};
 use windhover_client::{Builder, Client, Driver, Error, Step, connect_failure};
 
 use crate::ConnectionTask;
@@ -28,9 +28,10 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A stream that a client can use.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
 
 /// Makes a client and drives it in tasks that `spawn` starts, until its last handle is gone:
 /// `|task| smol::spawn(task).detach()`, say.
@@ -41,20 +42,80 @@ pub fn connect_on<S>(spawn: S, builder: Builder) -> Result<Client, Error>
 where
     S: Fn(ConnectionTask) + Clone + Send + 'static,
 {
+    connect_on_with(spawn, builder, Plain)
+}
+
+/// The same, with connections made by `connector`.
+///
+/// # Errors
+/// As [`Builder::build`].
+pub fn connect_on_with<S, C>(spawn: S, builder: Builder, connector: C) -> Result<Client, Error>
+where
+    S: Fn(ConnectionTask) + Clone + Send + 'static,
+    C: Connector,
+{
     let (client, driver) = builder.build()?;
     let connections = spawn.clone();
-    spawn(Box::pin(drive_client(driver, connections)));
+    spawn(Box::pin(drive_client(driver, connections, connector)));
     Ok(client)
 }
 
+/// Makes connections.
+pub trait Connector: Clone + Send + Sync + 'static {
+    /// Connects to a server. How long that may take is the client's business.
+    fn connect(
+        &self,
+        server: &Server,
+    ) -> impl Future<Output = Result<Box<dyn Stream>, ConnectFailure>> + Send;
+}
+
+/// TCP, and Unix sockets for addresses with a `/` in them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+impl Connector for Plain {
+    async fn connect(&self, server: &Server) -> Result<Box<dyn Stream>, ConnectFailure> {
+        #[cfg(unix)]
+        if server.address.contains('/') {
+            let stream = Async::<UnixStream>::connect(&*server.address).await;
+            return Ok(Box::new(stream.map_err(|error| connect_failure(&error))?));
+        }
+        let mut failure = ConnectFailure::NoAddress;
+        for address in addresses(server).await.map_err(|_| failure)? {
+            match Async::<TcpStream>::connect(address).await {
+                Ok(stream) => {
+                    // Small requests are not to wait for each other: the client gathers them itself.
+                    let _ = stream.get_ref().set_nodelay(true);
+                    return Ok(Box::new(stream));
+                }
+                Err(error) => failure = connect_failure(&error),
+            }
+        }
+        Err(failure)
+    }
+}
+
+async fn addresses(server: &Server) -> io::Result<Vec<SocketAddr>> {
+    // Numbers need not wait for a thread that looks names up.
+    if let Ok(address) = server.address.parse() {
+        return Ok(vec![address]);
+    }
+    let address = server.address.clone();
+    // A name server may take its time.
+    blocking::unblock(move || Ok(address.to_socket_addrs()?.collect())).await
+}
+
 /// Does what the client wants done, until its last handle is gone.
-async fn drive_client(driver: Driver, spawn: impl Fn(ConnectionTask)) {
+async fn drive_client<C: Connector>(driver: Driver, spawn: impl Fn(ConnectionTask), connector: C) {
     loop {
         let step = poll_fn(|cx| Poll::Ready(driver.next(cx.waker()))).await;
         match step {
             Step::Connect { connection, server } => {
                 let driver = driver.for_connection();
-                spawn(Box::pin(async move { run(&driver, connection, &server).await }));
+                let connector = connector.clone();
+                spawn(Box::pin(async move {
+                    run(&driver, &connector, connection, &server).await;
+                }));
             }
             Step::Wait(time) => {
                 let mut timer = Timer::after(time);
@@ -76,63 +137,78 @@ async fn drive_client(driver: Driver, spawn: impl Fn(ConnectionTask)) {
 }
 
 /// One connection, from its making to its end.
-async fn run(driver: &Driver, connection: ConnectionId, server: &Server) {
-    let connecting = async { open(server).await.map_err(|error| connect_failure(&error)) };
-    if let Some(mut stream) = driver.make(connection, connecting).await {
-        poll_fn(|cx| poll_stream(driver, connection, &mut stream, cx)).await;
-    }
-}
-
-/// TCP, and Unix sockets for addresses with a `/` in them.
-async fn open(server: &Server) -> io::Result<Box<dyn Stream>> {
-    #[cfg(unix)]
-    if server.address.contains('/') {
-        return Ok(Box::new(Async::<UnixStream>::connect(&*server.address).await?));
-    }
-    let address = server.address.clone();
-    // A name server may take its time.
-    let addresses: Vec<SocketAddr> =
-        blocking::unblock(move || Ok::<_, io::Error>(address.to_socket_addrs()?.collect())).await?;
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
-        match Async::<TcpStream>::connect(address).await {
-            Ok(stream) => {
-                // Small requests are not to wait for each other: the client gathers them itself.
-                let _ = stream.get_ref().set_nodelay(true);
-                return Ok(Box::new(stream));
-            }
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-fn poll_stream(
+async fn run<C: Connector>(
     driver: &Driver,
+    connector: &C,
     connection: ConnectionId,
-    stream: &mut Box<dyn Stream>,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    for _ in 0..TURNS {
-        let turn = driver.turn(connection, cx.waker());
-        if turn.is_closed {
-            return Poll::Ready(());
-        }
-        let mut moved = false;
-        if turn.wants_write {
-            let wrote = driver.write(connection, |slices| match slices {
-                [slice] => Pin::new(&mut *stream).poll_write(cx, slice),
-                slices => Pin::new(&mut *stream).poll_write_vectored(cx, slices),
-            });
-            moved |= wrote.is_ready();
-        }
-        moved |= driver.read(connection, |buffer| poll_read(stream, buffer, cx)).is_ready();
-        if !moved {
-            return Poll::Pending;
-        }
+    server: &Server,
+) {
+    if let Some(stream) = driver.make(connection, connector.connect(server)).await {
+        let mut socket = Socket { stream, is_flushing: false };
+        poll_fn(|cx| socket.poll(driver, connection, cx)).await;
     }
-    cx.waker().wake_by_ref();
-    Poll::Pending
+}
+
+/// The stream of one connection.
+struct Socket {
+    stream: Box<dyn Stream>,
+    /// It may keep bytes that it has taken, as one that gathers them does.
+    is_flushing: bool,
+}
+
+impl Socket {
+    /// Reads and writes until the stream takes and gives nothing more; ready once it is to be
+    /// closed.
+    fn poll(
+        &mut self,
+        driver: &Driver,
+        connection: ConnectionId,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        for _ in 0..TURNS {
+            let turn = driver.turn(connection, cx.waker());
+            if turn.is_closed {
+                return Poll::Ready(());
+            }
+            let mut moved = false;
+            if turn.wants_write {
+                let wrote = driver.write(connection, |slices| self.poll_write(slices, cx));
+                moved |= wrote.is_ready();
+            }
+            if self.is_flushing {
+                match Pin::new(&mut self.stream).poll_flush(cx) {
+                    Poll::Ready(Ok(())) => self.is_flushing = false,
+                    // A stream that cannot be written to is broken for reads too.
+                    Poll::Ready(Err(error)) => {
+                        let _: Poll<()> = driver.read(connection, |_| Poll::Ready(Err(error)));
+                        continue;
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            let read = driver.read(connection, |buffer| poll_read(&mut self.stream, buffer, cx));
+            moved |= read.is_ready();
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_write(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        let n = match slices {
+            [slice] => ready!(stream.poll_write(cx, slice))?,
+            slices => ready!(stream.poll_write_vectored(cx, slices))?,
+        };
+        self.is_flushing = true;
+        Poll::Ready(Ok(n))
+    }
 }
 
 fn poll_read(

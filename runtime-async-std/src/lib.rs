@@ -4,6 +4,10 @@
 //! [`serve`] accepts connections and drives an [`Endpoint`] for each of them until a [`Shutdown`]
 //! is triggered. Nothing here knows a protocol: the same loop serves HTTP and memcache.
 //!
+//! [`connect`] makes a [`Client`] and drives it on async-std's tasks ([`connect_on`] on any executor's),
+//! over TCP, Unix sockets, or what a [`Connector`] makes; over TLS with the feature `tls`, when its
+//! builder says so.
+//!
 //! ```
 //! use std::task::Context;
 //!
@@ -141,12 +145,14 @@ mod runtime;
 mod shutdown;
 mod socket;
 
-pub use client::connect_on;
+pub use client::{Connector, Plain, Stream, connect_on, connect_on_with};
 pub use clock::Clock;
 pub use connection::{End, drive};
 pub use listener::{AcceptErrorHook, ConnectionTask, ServeOptions, ServeReport, serve_on};
 #[cfg(feature = "async-std")]
-pub use runtime::{connect, serve, shut_down_on_signal, start_threads};
+pub use runtime::{connect, connect_with, serve, shut_down_on_signal, start_threads};
 pub use shutdown::Shutdown;
 pub use windhover_client::{Client, Error as ClientError};
+#[cfg(feature = "tls")]
+pub use windhover_client::{Tls, TlsError};
 pub use windhover_core::Counters;

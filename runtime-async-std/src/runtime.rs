@@ -12,7 +12,9 @@ use windhover_client::{Builder, Client, Error};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
-use crate::{ServeOptions, ServeReport, Shutdown, connect_on, serve_on};
+use crate::{
+    Connector, ServeOptions, ServeReport, Shutdown, connect_on, connect_on_with, serve_on,
+};
 
 /// [`serve_on`] with async-std's tasks and its listener.
 ///
@@ -53,6 +55,15 @@ where
 /// As [`Builder::build`](windhover_client::Builder::build).
 pub fn connect(builder: Builder) -> Result<Client, Error> {
     connect_on(|connection| drop(task::spawn(connection)), builder)
+}
+
+/// [`connect_on_with`] with async-std's tasks.
+///
+/// # Errors
+///
+/// As [`Builder::build`](windhover_client::Builder::build).
+pub fn connect_with<C: Connector>(builder: Builder, connector: C) -> Result<Client, Error> {
+    connect_on_with(|connection| drop(task::spawn(connection)), builder, connector)
 }
 
 /// Triggers `shutdown` when the process is asked to end: SIGTERM or SIGINT, Ctrl-C elsewhere.

@@ -7,7 +7,8 @@
 //! the same loop serves HTTP and memcache.
 //!
 //! [`connect`] makes a [`Client`] and drives it on a thread of its own; a [`ClientThread`] drives
-//! many, and an application that owns an event loop puts [`Clients`] into it instead.
+//! many, and an application that owns an event loop puts [`Clients`] into it instead. With the feature
+//! `tls` they speak TLS, when their builder says so.
 //!
 //! A connection stays on the loop that accepted it. Its endpoint's waker may be called from any
 //! thread: it reaches the loop through a queue, and wakes it only when it waits.
@@ -104,4 +105,6 @@ pub use server::{AcceptErrorHook, Room, ServeOptions, ServeReport, Server, liste
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
 pub use windhover_client::{Client, Error as ClientError, block_on};
+#[cfg(feature = "tls")]
+pub use windhover_client::{Tls, TlsError};
 pub use windhover_core::Counters;

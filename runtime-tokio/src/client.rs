@@ -7,9 +7,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use windhover_client::core::client::{ConnectFailure, ConnectionId, Server};
 use windhover_client::{Builder, Client, Driver, Error, Step, connect_failure};
@@ -85,11 +85,20 @@ impl Connector for Plain {
 }
 
 /// A TCP connection whose requests leave at once.
-pub(crate) async fn connect_tcp(address: &str) -> Result<TcpStream, ConnectFailure> {
-    let stream = TcpStream::connect(address).await.map_err(|error| connect_failure(&error))?;
-    // Small requests are not to wait for each other: the client gathers them itself.
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
+async fn connect_tcp(address: &str) -> Result<TcpStream, ConnectFailure> {
+    let addresses = lookup_host(address).await.map_err(|_| ConnectFailure::NoAddress)?;
+    let mut failure = ConnectFailure::NoAddress;
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Small requests are not to wait for each other: the client gathers them itself.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => failure = connect_failure(&error),
+        }
+    }
+    Err(failure)
 }
 
 /// Does what the client wants done, until its last handle is gone.
@@ -136,7 +145,7 @@ async fn run<C: Connector>(
 /// The stream of one connection.
 struct Socket {
     stream: Box<dyn Stream>,
-    /// It may keep bytes that it has taken, as TLS does while the socket takes none.
+    /// It may keep bytes that it has taken, as one that gathers them does.
     is_flushing: bool,
 }
 

@@ -3,6 +3,9 @@
 //! [`serve`] accepts connections and drives an [`Endpoint`] for each of them until a [`Shutdown`]
 //! is triggered. Nothing here knows a protocol: the same loop serves HTTP and memcache.
 //!
+//! [`connect`] makes a [`Client`] and drives it on the runtime's tasks, over TCP, Unix sockets, or what a
+//! [`Connector`] makes; over TLS with the feature `tls`, when its builder says so.
+//!
 //! ```
 //! use std::task::Context;
 //!
@@ -85,15 +88,13 @@ mod connection;
 mod listener;
 mod shutdown;
 mod signal;
-#[cfg(feature = "tls")]
-mod tls;
 
 pub use client::{Connector, Plain, Stream, connect, connect_with, drive};
 pub use clock::Clock;
 pub use listener::{AcceptErrorHook, ServeOptions, ServeReport, serve};
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsError};
 pub use windhover_client::{Client, Error as ClientError};
+#[cfg(feature = "tls")]
+pub use windhover_client::{Tls, TlsError};
 pub use windhover_core::Counters;

@@ -1,4 +1,4 @@
-//! A stream that keeps bytes back until it is flushed, as TLS does.
+//! A stream that keeps bytes back until it is flushed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

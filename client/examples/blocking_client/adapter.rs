@@ -56,7 +56,7 @@ fn drive(driver: &Driver) {
 fn run(driver: &Driver, connection: ConnectionId, address: &str) {
     let stream = match open(address) {
         Ok(stream) => stream,
-        Err(error) => return driver.connect_failed(connection, connect_failure(&error)),
+        Err(why) => return driver.connect_failed(connection, why),
     };
     driver.connected(connection);
     thread::scope(|scope| {
@@ -70,19 +70,20 @@ fn run(driver: &Driver, connection: ConnectionId, address: &str) {
     });
 }
 
-fn open(address: &str) -> io::Result<TcpStream> {
-    let mut failed = io::Error::from(ErrorKind::AddrNotAvailable);
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                stream.set_write_timeout(Some(WRITE))?;
-                return Ok(stream);
-            }
-            Err(error) => failed = error,
+fn open(address: &str) -> Result<TcpStream, ConnectFailure> {
+    let mut failure = ConnectFailure::NoAddress;
+    for address in address.to_socket_addrs().map_err(|_| failure)? {
+        let connected = TcpStream::connect_timeout(&address, CONNECT).and_then(|stream| {
+            stream.set_nodelay(true)?;
+            stream.set_write_timeout(Some(WRITE))?;
+            Ok(stream)
+        });
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = connect_failure(&error),
         }
     }
-    Err(failed)
+    Err(failure)
 }
 
 fn broke(driver: &Driver, connection: ConnectionId, error: io::Error) {

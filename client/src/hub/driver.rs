@@ -29,10 +29,13 @@ const SLICES: usize = 16;
 ///    [`write`](Self::write) until the socket takes and gives nothing more.
 /// 3. When a connection could not be made, say so: [`connect_failed`](Self::connect_failed).
 ///
+/// What is written and read is TLS where the client was built so. An adapter sees nothing of it, but
+/// that a connection reads and writes before the first call is sent.
+///
 /// A driver that is dropped before its time ends every call with an error: nobody waits for ever
 /// because a runtime has stopped.
 pub struct Driver {
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
     /// The one that was made first, with the promise to go on until [`Step::Closed`].
     is_main: bool,
 }
@@ -94,6 +97,11 @@ impl Driver {
 
     /// The connection was made.
     pub fn connected(&self, connection: ConnectionId) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.hub.tls {
+            self.begin_session(connection, tls);
+            return;
+        }
         self.change(|state, now| state.connected(connection, now));
     }
 
@@ -153,15 +161,16 @@ impl Driver {
         connection: ConnectionId,
         write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<()> {
-        let mut state = self.hub.lock();
-        let mut slices = [&b""[..]; SLICES];
-        let filled = state.cluster.unsent(connection, &mut slices);
-        let mut buffers = [IoSlice::new(&[]); SLICES];
-        for (buffer, slice) in buffers.iter_mut().zip(slices.iter().take(filled)) {
-            *buffer = IoSlice::new(slice);
+        #[cfg(feature = "tls")]
+        if self.hub.tls.is_some() {
+            return self.write_secured(connection, write);
         }
-        let buffers = buffers.get(..filled).unwrap_or_default();
-        let written = if filled == 0 { Poll::Ready(Ok(0)) } else { write(buffers) };
+        let mut state = self.hub.lock();
+        let (filled, written) =
+            with_unsent(&state.cluster, connection, |slices| match slices.len() {
+                0 => (0, Poll::Ready(Ok(0))),
+                filled => (filled, write(slices)),
+            });
         if let Some(link) = state.links.get_mut(&connection) {
             link.wants_write = written.is_pending();
         }
@@ -183,6 +192,10 @@ impl Driver {
         connection: ConnectionId,
         read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
     ) -> Poll<()> {
+        #[cfg(feature = "tls")]
+        if self.hub.tls.is_some() {
+            return self.read_secured(connection, read);
+        }
         let mut state = self.hub.lock();
         let Some(buffer) = state.cluster.read_buffer(connection) else {
             return Poll::Pending;
@@ -197,7 +210,7 @@ impl Driver {
         came.map(|_| ())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Cluster, Instant)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Cluster, Instant)) {
         let mut state = self.hub.lock();
         let now = self.hub.now();
         change(&mut state.cluster, now);
@@ -217,13 +230,31 @@ impl Drop for Driver {
     }
 }
 
-/// What an error of a lookup and a connect in one, such as `TcpStream::connect` of most runtimes,
-/// says of the server.
+/// Shows `to` what waits to be written on a connection, or the first slices of it.
+pub(super) fn with_unsent<T>(
+    cluster: &Cluster,
+    connection: ConnectionId,
+    to: impl FnOnce(&[IoSlice<'_>]) -> T,
+) -> T {
+    let mut slices = [&b""[..]; SLICES];
+    let filled = cluster.unsent(connection, &mut slices);
+    let mut buffers = [IoSlice::new(&[]); SLICES];
+    for (buffer, slice) in buffers.iter_mut().zip(slices.iter().take(filled)) {
+        *buffer = IoSlice::new(slice);
+    }
+    to(buffers.get(..filled).unwrap_or_default())
+}
+
+/// What an error of a connect, to an address or the path of a Unix socket, says of the server.
+///
+/// A name is to be looked up before, for one that cannot be is [`ConnectFailure::NoAddress`] whatever
+/// the error: systems and runtimes have no kind of their own for it, and the one that comes closest
+/// also means that this machine has run out of ports.
 pub fn connect_failure(error: &io::Error) -> ConnectFailure {
     match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
         io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => ConnectFailure::NoAddress,
+        io::ErrorKind::InvalidInput => ConnectFailure::NoAddress,
         _ => ConnectFailure::Other,
     }
 }
@@ -231,5 +262,20 @@ pub fn connect_failure(error: &io::Error) -> ConnectFailure {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machines_lack_of_ports_is_not_the_servers_lack_of_an_address() {
+        let failure = |kind| connect_failure(&io::Error::from(kind));
+        assert_eq!(failure(io::ErrorKind::AddrNotAvailable), ConnectFailure::Other);
+        assert_eq!(failure(io::ErrorKind::InvalidInput), ConnectFailure::NoAddress);
+        assert_eq!(failure(io::ErrorKind::ConnectionRefused), ConnectFailure::Refused);
+        assert_eq!(failure(io::ErrorKind::NotFound), ConnectFailure::Refused);
+        assert_eq!(failure(io::ErrorKind::TimedOut), ConnectFailure::TimedOut);
     }
 }

@@ -2,6 +2,8 @@
 
 mod call;
 mod driver;
+#[cfg(feature = "tls")]
+mod secure;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +27,9 @@ pub(crate) struct Hub {
     pub(crate) limits: Limits,
     epoch: std::time::Instant,
     on_event: Option<EventHook>,
+    /// What every connection speaks, if it does.
+    #[cfg(feature = "tls")]
+    tls: Option<crate::Tls>,
 }
 
 pub(crate) struct State {
@@ -57,6 +62,11 @@ struct Link {
     waker: Option<Waker>,
     wants_write: bool,
     is_closed: bool,
+    /// Whose name its certificate has to have.
+    #[cfg(feature = "tls")]
+    server: Option<Server>,
+    #[cfg(feature = "tls")]
+    session: Option<secure::Shared>,
 }
 
 /// The state, locked. What is to be woken or told is woken and told after the lock is given back.
@@ -70,6 +80,7 @@ impl Hub {
         cluster: Cluster,
         epoch: std::time::Instant,
         on_event: Option<EventHook>,
+        #[cfg(feature = "tls")] tls: Option<crate::Tls>,
     ) -> Arc<Self> {
         let (dialect, limits) = (cluster.options().dialect, cluster.options().limits.clone());
         let state = State {
@@ -86,7 +97,15 @@ impl Hub {
             wakers: Vec::new(),
             events: Vec::new(),
         };
-        Arc::new(Self { state: Mutex::new(state), dialect, limits, epoch, on_event })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            dialect,
+            limits,
+            epoch,
+            on_event,
+            #[cfg(feature = "tls")]
+            tls,
+        })
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -139,7 +158,12 @@ impl State {
         loop {
             match self.cluster.poll_output(now) {
                 ClusterOutput::Connect { connection, server } => {
-                    self.links.insert(connection, Link::default());
+                    let link = Link {
+                        #[cfg(feature = "tls")]
+                        server: self.cluster.server(server).cloned(),
+                        ..Link::default()
+                    };
+                    self.links.insert(connection, link);
                     // A server that was removed meanwhile is connected to by nobody: the cluster
                     // gives the connection up at its deadline.
                     if let Some(server) = self.cluster.server(server) {

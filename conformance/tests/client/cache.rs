@@ -3,24 +3,22 @@
 use std::time::Duration;
 
 use windhover_client::{Client, Compression, Error, Outcome, Store, ValueError};
-use windhover_conformance::{CacheServer, Runtime};
+use windhover_conformance::{CacheServer, Runtime, on_each_runtime};
 use windhover_core::client::CallError;
 use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::request::EncodeError;
-use windhover_tokio::connect;
 
 /// Runs a test against the real memcached, then against `windhover cache`.
-async fn on_both<F: Future<Output = ()>>(test: impl Fn(Client) -> F) {
-    for server in [CacheServer::memcached(&[]), CacheServer::windhover(Runtime::Tokio, &[])] {
+async fn on_both<F: Future<Output = ()>>(runtime: Runtime, test: impl Fn(Client) -> F) {
+    for server in [CacheServer::memcached(&[]), CacheServer::windhover(runtime, &[])] {
         let address = server.address().to_string();
         let builder = Client::builder().server(&address).timeout(Duration::from_secs(10));
-        test(connect(builder).unwrap()).await;
+        test(runtime.connect(builder)).await;
     }
 }
 
-#[tokio::test]
-async fn one_key_at_a_time() {
-    on_both(|client| async move {
+async fn one_key_at_a_time(runtime: Runtime) {
+    on_both(runtime, |client| async move {
         assert_eq!(client.get("k").await.unwrap(), None);
         client.set("k", Store::from("hello").flags(7)).await.unwrap();
         let value = client.get("k").await.unwrap().unwrap();
@@ -59,9 +57,8 @@ async fn one_key_at_a_time() {
     .await;
 }
 
-#[tokio::test]
-async fn many_keys_at_a_time_each_told_for_itself() {
-    on_both(|client| async move {
+async fn many_keys_at_a_time_each_told_for_itself(runtime: Runtime) {
+    on_both(runtime, |client| async move {
         let items: Vec<(String, Store)> =
             (0..500).map(|n| (format!("key-{n}"), Store::from(format!("value {n}")))).collect();
         let stored = client.set_many(&items).await;
@@ -82,12 +79,11 @@ async fn many_keys_at_a_time_each_told_for_itself() {
     .await;
 }
 
-#[tokio::test]
-async fn a_dead_server_spoils_only_its_own_keys() {
+async fn a_dead_server_spoils_only_its_own_keys(runtime: Runtime) {
     let (alive, dead) = (CacheServer::memcached(&[]), CacheServer::memcached(&[]));
     let builder =
         Client::builder().server(&alive.address().to_string()).server(&dead.address().to_string());
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     let keys: Vec<String> = (0..100).map(|n| format!("key-{n}")).collect();
     let items: Vec<(String, Store)> =
         keys.iter().map(|key| (key.clone(), Store::from(key.clone()))).collect();
@@ -109,9 +105,8 @@ async fn a_dead_server_spoils_only_its_own_keys() {
     assert!((1..100).contains(&failed), "{failed}");
 }
 
-#[tokio::test]
-async fn meta_commands() {
-    on_both(|client| async move {
+async fn meta_commands(runtime: Runtime) {
+    on_both(runtime, |client| async move {
         let done = client.meta_set("k", "hello", "c T60 F5").await.unwrap();
         assert_eq!(done.code, MetaCode::Done);
         let unique = done.flags().unsigned(b'c').unwrap();
@@ -134,9 +129,8 @@ async fn meta_commands() {
     .await;
 }
 
-#[tokio::test]
-async fn what_servers_tell_of_themselves() {
-    on_both(|client| async move {
+async fn what_servers_tell_of_themselves(runtime: Runtime) {
+    on_both(runtime, |client| async move {
         let versions = client.versions().await;
         assert!(matches!(&versions[..], [(_, Ok(version))] if !version.is_empty()));
         let (server, _) = client.servers()[0].clone();
@@ -152,13 +146,12 @@ async fn what_servers_tell_of_themselves() {
     .await;
 }
 
-#[tokio::test]
-async fn compressed_and_json_values() {
+async fn compressed_and_json_values(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let builder = || Client::builder().server(&server.address().to_string());
-    let plain = connect(builder()).unwrap();
+    let plain = runtime.connect(builder());
     for compression in [Compression::Zlib { from: 100 }, Compression::Zstd { from: 100 }] {
-        let packing = connect(builder().compression(compression)).unwrap();
+        let packing = runtime.connect(builder().compression(compression));
         let text = "again and ".repeat(1000);
         packing.set("packed", Store::from(text.clone()).flags(16)).await.unwrap();
         let stored = plain.meta_get("packed", "s f").await.unwrap();
@@ -174,13 +167,12 @@ async fn compressed_and_json_values() {
     assert_eq!(wrong.outcome(), Outcome::Done);
 }
 
-#[tokio::test]
-async fn many_tasks_share_one_connection() {
-    on_both(|client| async move {
+async fn many_tasks_share_one_connection(runtime: Runtime) {
+    on_both(runtime, |client| async move {
         let tasks: Vec<_> = (0..64)
             .map(|task| {
                 let client = client.clone();
-                tokio::spawn(async move {
+                runtime.spawn(async move {
                     for round in 0..100 {
                         let key = format!("{task}-{round}");
                         client.set(&key, key.clone()).await.unwrap();
@@ -190,7 +182,7 @@ async fn many_tasks_share_one_connection() {
             })
             .collect();
         for task in tasks {
-            task.await.unwrap();
+            task.await;
         }
         assert_eq!(client.statistics()[0].counters.connects, 1);
     })
@@ -200,11 +192,14 @@ async fn many_tasks_share_one_connection() {
 #[test]
 fn a_thread_without_a_runtime_waits_too() {
     let server = CacheServer::memcached(&[]);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = ::tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let client = {
         let _inside = runtime.enter();
-        connect(Client::builder().server(&server.address().to_string())).unwrap()
+        windhover_tokio::connect(Client::builder().server(&server.address().to_string())).unwrap()
     };
     windhover_client::block_on(async {
         client.set("k", "v").await.unwrap();
@@ -215,3 +210,14 @@ fn a_thread_without_a_runtime_waits_too() {
     let gone = windhover_client::block_on(client.get("k")).unwrap_err();
     assert_eq!(gone.outcome(), Outcome::NotSent);
 }
+
+on_each_runtime!(
+    async:
+    one_key_at_a_time,
+    many_keys_at_a_time_each_told_for_itself,
+    a_dead_server_spoils_only_its_own_keys,
+    meta_commands,
+    what_servers_tell_of_themselves,
+    compressed_and_json_values,
+    many_tasks_share_one_connection,
+);

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use windhover_client::{Client, Outcome};
-use windhover_conformance::{Server, Setup, TempDir};
-use windhover_tokio::connect;
+use windhover_conformance::{Runtime, Server, Setup, TempDir, on_each_runtime, sleep};
 
 struct Queues {
     servers: Vec<Server>,
@@ -20,19 +19,18 @@ impl Queues {
         Self { servers, _directories: directories }
     }
 
-    fn client(&self) -> Client {
+    fn client(&self, runtime: Runtime) -> Client {
         let mut builder = Client::queue_builder().timeout(Duration::from_secs(10));
         for server in &self.servers {
             builder = builder.server(&server.queue().to_string());
         }
-        connect(builder).unwrap()
+        runtime.connect(builder)
     }
 }
 
-#[tokio::test]
-async fn items_are_reserved_confirmed_and_put_back() {
+async fn items_are_reserved_confirmed_and_put_back(runtime: Runtime) {
     let queues = Queues::start(1);
-    let queue = queues.client().queue("jobs");
+    let queue = queues.client(runtime).queue("jobs");
     assert_eq!(queue.take().await.unwrap(), None);
     for item in ["one", "two", "three"] {
         queue.enqueue(item).await.unwrap();
@@ -61,28 +59,26 @@ async fn items_are_reserved_confirmed_and_put_back() {
     assert!(queue.reserve().await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_read_waits_for_its_item() {
+async fn a_read_waits_for_its_item(runtime: Runtime) {
     let queues = Queues::start(1);
-    let queue = queues.client().queue("jobs");
+    let queue = queues.client(runtime).queue("jobs");
     let begun = Instant::now();
     assert!(queue.reserve_within(Duration::from_millis(300)).await.unwrap().is_none());
     assert!(begun.elapsed() >= Duration::from_millis(290));
-    let reader = tokio::spawn({
+    let reader = runtime.spawn({
         let queue = queue.clone();
         async move { queue.reserve_within(Duration::from_secs(20)).await.unwrap().unwrap() }
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     // The read that waits holds up nobody.
     queue.enqueue("late").await.unwrap();
-    let reservation = reader.await.unwrap();
+    let reservation = reader.await;
     assert_eq!(reservation.confirm().await.unwrap(), "late");
 }
 
-#[tokio::test]
-async fn items_spread_over_servers_and_none_is_left() {
+async fn items_spread_over_servers_and_none_is_left(runtime: Runtime) {
     let queues = Queues::start(3);
-    let client = queues.client();
+    let client = queues.client(runtime);
     let queue = client.queue("jobs");
     for n in 0..90 {
         queue.enqueue(n.to_string()).await.unwrap();
@@ -97,10 +93,9 @@ async fn items_spread_over_servers_and_none_is_left() {
     assert_eq!(seen.len(), 90);
 }
 
-#[tokio::test]
-async fn an_unreachable_queue_is_not_empty() {
+async fn an_unreachable_queue_is_not_empty(runtime: Runtime) {
     let mut queues = Queues::start(2);
-    let queue = queues.client().queue("jobs");
+    let queue = queues.client(runtime).queue("jobs");
     assert_eq!(queue.take().await.unwrap(), None);
     drop(queues.servers.pop());
     let error = queue.take().await.unwrap_err();
@@ -111,3 +106,11 @@ async fn an_unreachable_queue_is_not_empty() {
     }
     assert_eq!(queue.take().await.unwrap().unwrap(), "item");
 }
+
+on_each_runtime!(
+    async:
+    items_are_reserved_confirmed_and_put_back,
+    a_read_waits_for_its_item,
+    items_spread_over_servers_and_none_is_left,
+    an_unreachable_queue_is_not_empty,
+);

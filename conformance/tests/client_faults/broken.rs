@@ -3,34 +3,34 @@
 use std::time::Duration;
 
 use windhover_client::Client;
-use windhover_conformance::{CacheServer, Fault, FaultProxy, report};
+use windhover_conformance::{
+    CacheServer, Fault, FaultProxy, Runtime, on_each_runtime, report, sleep,
+};
 use windhover_core::memcache::{End, Reason};
-use windhover_tokio::connect;
 
 use crate::{
     LONG, ends_at, ends_at_once, is_gone, is_refused, millis, not_sent, once, text, unknown,
     until_answered,
 };
 
-#[tokio::test]
-async fn a_killed_server_is_told_at_once_and_used_again_on_the_same_port() {
+async fn a_killed_server_is_told_at_once_and_used_again_on_the_same_port(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let address = server.address();
-    let client = once(&address, LONG);
+    let client = once(runtime, &address, LONG);
     client.set("a", "one").await.unwrap();
     // A request that the server has not read yet when it is killed.
     server.pause();
-    let under_way = tokio::spawn({
+    let under_way = runtime.spawn({
         let client = client.clone();
         async move { client.set("a", "new").await }
     });
     while client.statistics()[0].counters.sent < 2 {
-        tokio::task::yield_now().await;
+        sleep(Duration::from_millis(1)).await;
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    sleep(Duration::from_millis(50)).await;
     let cut = ends_at_once("kill, set under way", async {
         drop(server);
-        under_way.await.unwrap().unwrap_err()
+        under_way.await.unwrap_err()
     })
     .await;
     assert!(is_gone(unknown(&cut)), "{cut}");
@@ -45,25 +45,24 @@ async fn a_killed_server_is_told_at_once_and_used_again_on_the_same_port() {
     assert_eq!(text(client.get("a").await), "two");
 }
 
-#[tokio::test]
-async fn a_restart_between_two_calls_is_not_noticed() {
+async fn a_restart_between_two_calls_is_not_noticed(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let address = server.address();
-    let client = once(&address, LONG);
+    let client = once(runtime, &address, LONG);
     client.set("a", "one").await.unwrap();
     drop(server);
     let _server = CacheServer::memcached_again(address);
     // Time to see that the old connection has ended.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     assert_eq!(client.get("a").await.unwrap(), None);
     assert_eq!(client.statistics()[0].counters.connects, 2);
 }
 
 /// What a fault makes of a write: its end, and how many connections there were after the next read.
-async fn write_through(what: &str, fault: Fault) -> Result<(), Reason> {
+async fn write_through(runtime: Runtime, what: &str, fault: Fault) -> Result<(), Reason> {
     let server = CacheServer::memcached(&[]);
     let proxy = FaultProxy::before(server.address());
-    let client = once(&proxy.address(), LONG);
+    let client = once(runtime, &proxy.address(), LONG);
     client.set("b", "two").await.unwrap();
     proxy.next_reply(fault);
     let written = ends_at_once(what, client.set("a", "one")).await;
@@ -74,33 +73,31 @@ async fn write_through(what: &str, fault: Fault) -> Result<(), Reason> {
     written.map_err(|error| unknown(&error))
 }
 
-#[tokio::test]
-async fn garbage_ends_the_connection() {
+async fn garbage_ends_the_connection(runtime: Runtime) {
     let garbage = b"\x16\x03\x01 \0\0 no reply at all\r\n".to_vec();
-    let end = write_through("garbage, set", Fault::Replace(garbage)).await.unwrap_err();
+    let end = write_through(runtime, "garbage, set", Fault::Replace(garbage)).await.unwrap_err();
     assert!(matches!(end, Reason::End(End::Malformed(_))), "{end}");
 }
 
-#[tokio::test]
-async fn another_commands_reply_is_nobodys() {
+async fn another_commands_reply_is_nobodys(runtime: Runtime) {
     for reply in ["HD\r\n", "VALUE b 0 3\r\ntwo\r\nEND\r\n", "TOUCHED\r\n", "7\r\n"] {
         let fault = Fault::Replace(reply.into());
-        let end = write_through("another command's reply, set", fault).await.unwrap_err();
+        let end = write_through(runtime, "another command's reply, set", fault).await.unwrap_err();
         assert_eq!(end, Reason::End(End::Mismatched), "{reply}");
     }
 }
 
-#[tokio::test]
-async fn a_reply_that_nobody_asked_for_reaches_nobody() {
+async fn a_reply_that_nobody_asked_for_reaches_nobody(runtime: Runtime) {
     let unasked = Fault::Append(b"STORED\r\n".to_vec());
-    write_through("a second reply, set", unasked).await.expect("the first reply is its own");
+    write_through(runtime, "a second reply, set", unasked)
+        .await
+        .expect("the first reply is its own");
 }
 
-#[tokio::test]
-async fn the_value_of_another_key_is_nobodys() {
+async fn the_value_of_another_key_is_nobodys(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let proxy = FaultProxy::before(server.address());
-    let client = once(&proxy.address(), LONG);
+    let client = once(runtime, &proxy.address(), LONG);
     client.set("a", "one").await.unwrap();
     proxy.next_reply(Fault::Replace(b"VALUE b 0 3\r\ntwo\r\nEND\r\n".to_vec()));
     let other = ends_at_once("another key's value, get", client.get("a")).await.unwrap_err();
@@ -108,17 +105,15 @@ async fn the_value_of_another_key_is_nobodys() {
     assert_eq!(text(client.get("a").await), "one");
 }
 
-#[tokio::test]
-async fn a_half_closed_connection_is_left() {
-    let end = write_through("half-close, set", Fault::HalfClose).await.unwrap_err();
+async fn a_half_closed_connection_is_left(runtime: Runtime) {
+    let end = write_through(runtime, "half-close, set", Fault::HalfClose).await.unwrap_err();
     assert_eq!(end, Reason::End(End::EndOfStream));
 }
 
-#[tokio::test]
-async fn a_value_that_is_cut_is_no_value() {
+async fn a_value_that_is_cut_is_no_value(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let proxy = FaultProxy::before(server.address());
-    let client = once(&proxy.address(), LONG);
+    let client = once(runtime, &proxy.address(), LONG);
     let value = "0123456789".repeat(1000);
     client.set("a", value.clone()).await.unwrap();
     // In the first line, in the value, before its last byte, before the end.
@@ -130,14 +125,13 @@ async fn a_value_that_is_cut_is_no_value() {
     }
 }
 
-#[tokio::test]
-async fn a_reply_that_never_comes_ends_the_connection() {
+async fn a_reply_that_never_comes_ends_the_connection(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let proxy = FaultProxy::before(server.address());
     let stall = Duration::from_millis(300);
     let builder =
         crate::sent_once(&proxy.address(), LONG).options(|options| options.timeouts.stall = stall);
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     client.set("a", "one").await.unwrap();
     proxy.next_reply(Fault::Swallow);
     let lost = ends_at("no reply, get, stall timeout", stall, client.get("a")).await.unwrap_err();
@@ -145,12 +139,11 @@ async fn a_reply_that_never_comes_ends_the_connection() {
     assert_eq!(text(client.get("a").await), "one");
 }
 
-#[tokio::test]
-async fn a_read_that_may_be_sent_again_survives_each_of_them() {
+async fn a_read_that_may_be_sent_again_survives_each_of_them(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let proxy = FaultProxy::before(server.address());
     let builder = Client::builder().server(&proxy.address().to_string()).timeout(LONG);
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     client.set("a", "one").await.unwrap();
     let faults = [
         Fault::Replace(b"\0\0\r\n".to_vec()),
@@ -165,3 +158,17 @@ async fn a_read_that_may_be_sent_again_survives_each_of_them() {
         assert_eq!(text(ends_at_once(&what, client.get("a")).await), "one");
     }
 }
+
+on_each_runtime!(
+    async:
+    a_killed_server_is_told_at_once_and_used_again_on_the_same_port,
+    a_restart_between_two_calls_is_not_noticed,
+    garbage_ends_the_connection,
+    another_commands_reply_is_nobodys,
+    a_reply_that_nobody_asked_for_reaches_nobody,
+    the_value_of_another_key_is_nobodys,
+    a_half_closed_connection_is_left,
+    a_value_that_is_cut_is_no_value,
+    a_reply_that_never_comes_ends_the_connection,
+    a_read_that_may_be_sent_again_survives_each_of_them,
+);

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-use windhover_conformance::{CacheServer, Fault, FaultProxy};
+use windhover_conformance::{CacheServer, Fault, FaultProxy, Runtime, on_each_runtime, timeout};
 
 use crate::{LONG, once, text};
 
-#[tokio::test]
-async fn the_late_reply_of_a_dropped_call_is_swallowed() {
+async fn the_late_reply_of_a_dropped_call_is_swallowed(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let proxy = FaultProxy::before(server.address());
-    let client = once(&proxy.address(), LONG);
+    let client = once(runtime, &proxy.address(), LONG);
     client.set("a", "one").await.unwrap();
     client.set("b", "two").await.unwrap();
     for _ in 0..3 {
@@ -28,17 +26,16 @@ async fn the_late_reply_of_a_dropped_call_is_swallowed() {
     assert_eq!(proxy.accepted(), 1);
 }
 
-#[tokio::test]
-async fn calls_dropped_at_random_disturb_no_other() {
+async fn calls_dropped_at_random_disturb_no_other(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
-    let client = once(&server.address(), LONG);
+    let client = once(runtime, &server.address(), LONG);
     for n in 0..50 {
         client.set(format!("key-{n}"), format!("value {n}")).await.unwrap();
     }
     let tasks: Vec<_> = (0..8_u64)
         .map(|task| {
             let client = client.clone();
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 for round in 0..500 {
                     let n = (task * 7 + round * 3) % 50;
                     let get = client.get(format!("key-{n}"));
@@ -53,7 +50,13 @@ async fn calls_dropped_at_random_disturb_no_other() {
         })
         .collect();
     for task in tasks {
-        task.await.unwrap();
+        task.await;
     }
     assert_eq!(client.statistics()[0].counters.connects, 1);
 }
+
+on_each_runtime!(
+    async:
+    the_late_reply_of_a_dropped_call_is_swallowed,
+    calls_dropped_at_random_disturb_no_other,
+);

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use windhover_conformance::{CacheServer, Fault, FaultProxy};
+use windhover_conformance::{CacheServer, Fault, FaultProxy, Runtime, on_each_runtime};
 use windhover_core::memcache::Reason;
-use windhover_tokio::connect;
 
 use crate::{LONG, ends_at, once, sent_once, text, unknown};
 
 const DEADLINE: Duration = Duration::from_millis(100);
 const DELAY: Duration = Duration::from_millis(400);
 
-#[tokio::test]
-async fn the_late_reply_is_swallowed() {
+async fn the_late_reply_is_swallowed(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let proxy = FaultProxy::before(server.address());
-    let client = once(&proxy.address(), LONG);
+    let client = once(runtime, &proxy.address(), LONG);
     client.set("a", "one").await.unwrap();
     client.set("b", "two").await.unwrap();
     for _ in 0..2 {
@@ -30,13 +28,12 @@ async fn the_late_reply_is_swallowed() {
     assert_eq!(proxy.accepted(), 1, "one caller's haste costs nobody the connection");
 }
 
-#[tokio::test]
-async fn neighbours_get_their_own_replies_behind_it() {
+async fn neighbours_get_their_own_replies_behind_it(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let proxy = FaultProxy::before(server.address());
     // Ten calls without an answer would take the server out of use, and have it probed.
     let builder = sent_once(&proxy.address(), LONG).options(|options| options.slow = LONG);
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     for n in 0..20 {
         client.set(format!("key-{n}"), format!("value {n}")).await.unwrap();
     }
@@ -45,11 +42,11 @@ async fn neighbours_get_their_own_replies_behind_it() {
         .map(|n| {
             // Every other one has less time than the reply takes.
             let client = if n % 2 == 0 { client.within(DEADLINE) } else { client.clone() };
-            tokio::spawn(async move { client.get(format!("key-{n}")).await })
+            runtime.spawn(async move { client.get(format!("key-{n}")).await })
         })
         .collect();
     for (n, task) in tasks.into_iter().enumerate() {
-        let found = task.await.unwrap();
+        let found = task.await;
         if n % 2 == 0 {
             assert_eq!(unknown(&found.unwrap_err()), Reason::Deadline, "{n}");
         } else {
@@ -58,3 +55,9 @@ async fn neighbours_get_their_own_replies_behind_it() {
     }
     assert_eq!(proxy.accepted(), 1);
 }
+
+on_each_runtime!(
+    async:
+    the_late_reply_is_swallowed,
+    neighbours_get_their_own_replies_behind_it,
+);

@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use windhover_client::{Client, Error, Store};
-use windhover_conformance::CacheServer;
+use windhover_conformance::{CacheServer, Runtime, on_each_runtime};
 use windhover_core::client::{CallError, ConnectFailure, NotSent};
 use windhover_core::memcache::{End, Reason};
-use windhover_tokio::connect;
 
 use crate::{LONG, ends_at, ends_at_once, not_sent, once, sent_once, text, unknown};
 
 const DEADLINE: Duration = Duration::from_millis(300);
 
-#[tokio::test]
-async fn a_read_and_a_write_end_at_their_deadline() {
+async fn a_read_and_a_write_end_at_their_deadline(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
-    let client = once(&server.address(), DEADLINE);
+    let client = once(runtime, &server.address(), DEADLINE);
     client.set("a", "one").await.unwrap();
     client.set("b", "two").await.unwrap();
     server.pause();
@@ -31,12 +29,11 @@ async fn a_read_and_a_write_end_at_their_deadline() {
     assert_eq!(client.statistics()[0].counters.connects, 1);
 }
 
-#[tokio::test]
-async fn a_server_that_hangs_from_the_start_ends_calls_at_their_deadline() {
+async fn a_server_that_hangs_from_the_start_ends_calls_at_their_deadline(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     server.pause();
     // The kernel takes the connection in the server's place.
-    let client = once(&server.address(), DEADLINE);
+    let client = once(runtime, &server.address(), DEADLINE);
     let read = ends_at("hang, first get", DEADLINE, client.get("a")).await.unwrap_err();
     assert_eq!(unknown(&read), Reason::Deadline);
     server.resume();
@@ -44,12 +41,11 @@ async fn a_server_that_hangs_from_the_start_ends_calls_at_their_deadline() {
     assert_eq!(text(client.within(LONG).get("a").await), "one");
 }
 
-#[tokio::test]
-async fn silence_ends_the_connection_before_a_late_deadline() {
+async fn silence_ends_the_connection_before_a_late_deadline(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let builder =
         sent_once(&server.address(), LONG).options(|options| options.timeouts.stall = DEADLINE);
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     client.set("a", "one").await.unwrap();
     server.pause();
     let write = ends_at("hang, set, stall timeout", DEADLINE, client.set("a", "new")).await;
@@ -59,17 +55,16 @@ async fn silence_ends_the_connection_before_a_late_deadline() {
     assert_eq!(client.statistics()[0].counters.connects, 2);
 }
 
-#[tokio::test]
-async fn a_short_deadline_fails_nobody_else_on_the_connection() {
+async fn a_short_deadline_fails_nobody_else_on_the_connection(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
-    let client = once(&server.address(), LONG);
+    let client = once(runtime, &server.address(), LONG);
     client.set("a", "one").await.unwrap();
     client.set("b", "two").await.unwrap();
     server.pause();
     let patient: Vec<_> = ["b", "a", "b"]
         .map(|key| {
             let client = client.clone();
-            tokio::spawn(async move { text(client.get(key).await) })
+            runtime.spawn(async move { text(client.get(key).await) })
         })
         .into();
     let hasty = client.within(DEADLINE);
@@ -78,21 +73,20 @@ async fn a_short_deadline_fails_nobody_else_on_the_connection() {
     server.resume();
     let mut answers = Vec::new();
     for task in patient {
-        answers.push(task.await.unwrap());
+        answers.push(task.await);
     }
     assert_eq!(answers, ["two", "one", "two"]);
     let counters = client.statistics()[0].counters;
     assert_eq!((counters.connects, counters.timed_out, counters.broken), (1, 1, 0));
 }
 
-#[tokio::test]
-async fn one_of_three_servers_fails_its_own_keys_alone() {
+async fn one_of_three_servers_fails_its_own_keys_alone(runtime: Runtime) {
     let servers: Vec<_> = (0..3).map(|_| CacheServer::memcached(&[])).collect();
     let mut builder = Client::builder().timeout(DEADLINE).options(|options| options.attempts = 1);
     for server in &servers {
         builder = builder.server(&server.address().to_string());
     }
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     let keys: Vec<String> = (0..300).map(|n| format!("key-{n}")).collect();
     let items: Vec<_> = keys.iter().map(|key| (key.clone(), Store::from(key.clone()))).collect();
     assert!(client.within(LONG).set_many(&items).await.iter().all(Result::is_ok));
@@ -117,8 +111,7 @@ async fn one_of_three_servers_fails_its_own_keys_alone() {
     }
 }
 
-#[tokio::test]
-async fn a_question_to_all_servers_ends_at_one_deadline() {
+async fn a_question_to_all_servers_ends_at_one_deadline(runtime: Runtime) {
     let servers: Vec<_> = (0..3).map(|_| CacheServer::memcached(&[])).collect();
     // Three of them would be later than any machine is.
     let deadline = Duration::from_millis(1800);
@@ -126,7 +119,7 @@ async fn a_question_to_all_servers_ends_at_one_deadline() {
     for server in &servers {
         builder = builder.server(&server.address().to_string());
     }
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     assert!(client.versions().await.iter().all(|(_, version)| version.is_ok()));
     servers.iter().for_each(CacheServer::pause);
     let versions = ends_at("three servers hang, versions", deadline, client.versions()).await;
@@ -135,10 +128,9 @@ async fn a_question_to_all_servers_ends_at_one_deadline() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_goes_on_hanging_is_not_waited_for() {
+async fn a_server_that_goes_on_hanging_is_not_waited_for(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
-    let client = once(&server.address(), DEADLINE);
+    let client = once(runtime, &server.address(), DEADLINE);
     client.set("a", "one").await.unwrap();
     server.pause();
     for _ in 0..3 {
@@ -152,18 +144,29 @@ async fn a_server_that_goes_on_hanging_is_not_waited_for() {
     windhover_conformance::report(&format!("in use again after {:.1} ms", crate::millis(took)));
 }
 
-#[tokio::test]
-async fn credentials_that_nobody_reads_end_at_the_connect_timeout() {
+async fn credentials_that_nobody_reads_end_at_the_connect_timeout(runtime: Runtime) {
     let server = CacheServer::memcached_with_authentication();
     server.pause();
     let builder = sent_once(&server.address(), LONG).options(|options| {
         options.connect_timeout = DEADLINE;
         options.credentials = Some(crate::authentication::credentials("secret"));
     });
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     let late = ends_at("hang, credentials", DEADLINE, client.get("a")).await.unwrap_err();
     assert_eq!(not_sent(&late), NotSent::Connect(ConnectFailure::TimedOut));
     server.resume();
     crate::until_answered(|| client.set("a", "one")).await;
     assert_eq!(text(client.get("a").await), "one");
 }
+
+on_each_runtime!(
+    async:
+    a_read_and_a_write_end_at_their_deadline,
+    a_server_that_hangs_from_the_start_ends_calls_at_their_deadline,
+    silence_ends_the_connection_before_a_late_deadline,
+    a_short_deadline_fails_nobody_else_on_the_connection,
+    one_of_three_servers_fails_its_own_keys_alone,
+    a_question_to_all_servers_ends_at_one_deadline,
+    a_server_that_goes_on_hanging_is_not_waited_for,
+    credentials_that_nobody_reads_end_at_the_connect_timeout,
+);

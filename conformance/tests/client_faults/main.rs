@@ -14,10 +14,9 @@ mod unreachable;
 use std::time::{Duration, Instant};
 
 use windhover_client::{Builder, Client, Error, Outcome};
-use windhover_conformance::report;
+use windhover_conformance::{Runtime, report, sleep};
 use windhover_core::client::{CallError, ConnectFailure, NotSent};
 use windhover_core::memcache::{End, Reason};
-use windhover_tokio::connect;
 
 /// How late a busy machine may be. An idle one is late by a millisecond or two: the figures are
 /// printed.
@@ -49,8 +48,8 @@ fn millis(time: Duration) -> f64 {
 }
 
 /// A client of one cache, whose calls are sent once and have so long.
-fn once(address: &impl ToString, timeout: Duration) -> Client {
-    connect(sent_once(address, timeout)).unwrap()
+fn once(runtime: Runtime, address: &impl ToString, timeout: Duration) -> Client {
+    runtime.connect(sent_once(address, timeout))
 }
 
 fn sent_once(address: &impl ToString, timeout: Duration) -> Builder {
@@ -100,7 +99,7 @@ where
             Ok(answer) => return (answer, begun.elapsed()),
             Err(error) => assert!(begun.elapsed() < LONG, "no answer within {LONG:?}: {error}"),
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        sleep(Duration::from_millis(2)).await;
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use windhover_client::{Client, Queue};
-use windhover_conformance::{Server, Setup, TempDir, report};
+use windhover_conformance::{
+    Runtime, Server, Setup, TempDir, on_each_runtime, report, sleep, timeout,
+};
 use windhover_core::client::{ClusterOptions, NotSent};
 use windhover_core::memcache::Reason;
-use windhover_tokio::connect;
 
 use crate::{LONG, ends_at, ends_at_once, is_gone, millis, not_sent, unknown, until_answered};
 
@@ -20,12 +21,16 @@ fn start(count: usize) -> (Vec<TempDir>, Vec<Server>) {
     (directories, servers)
 }
 
-fn client(servers: &[Server], change: impl FnOnce(&mut ClusterOptions)) -> Client {
+fn client(
+    runtime: Runtime,
+    servers: &[Server],
+    change: impl FnOnce(&mut ClusterOptions),
+) -> Client {
     let mut builder = Client::queue_builder().timeout(LONG).options(change);
     for server in servers {
         builder = builder.server(&server.queue().to_string());
     }
-    connect(builder).unwrap()
+    runtime.connect(builder)
 }
 
 /// Takes what is there.
@@ -37,10 +42,9 @@ async fn items(queue: &Queue) -> Vec<String> {
     items
 }
 
-#[tokio::test]
-async fn a_queue_that_hangs_ends_calls_at_their_deadline() {
+async fn a_queue_that_hangs_ends_calls_at_their_deadline(runtime: Runtime) {
     let (_directories, servers) = start(1);
-    let client = client(&servers, |_| ());
+    let client = client(runtime, &servers, |_| ());
     let queue = client.queue("jobs");
     queue.enqueue("one").await.unwrap();
     let hasty = client.within(DEADLINE).queue("jobs");
@@ -60,14 +64,13 @@ async fn a_queue_that_hangs_ends_calls_at_their_deadline() {
     assert_eq!(second.confirm().await.unwrap(), "two");
 }
 
-#[tokio::test]
-async fn a_read_that_waits_ends_soon_after_its_wait_when_the_queue_hangs() {
+async fn a_read_that_waits_ends_soon_after_its_wait_when_the_queue_hangs(runtime: Runtime) {
     let (_directories, servers) = start(1);
-    let client = client(&servers, |_| ()).within(DEADLINE);
+    let client = client(runtime, &servers, |_| ()).within(DEADLINE);
     let queue = client.queue("jobs");
     assert!(queue.reserve().await.unwrap().is_none());
     let wait = Duration::from_millis(500);
-    let waiting = tokio::spawn({
+    let waiting = runtime.spawn({
         let queue = queue.clone();
         async move {
             // The wire has whole milliseconds.
@@ -75,25 +78,24 @@ async fn a_read_that_waits_ends_soon_after_its_wait_when_the_queue_hangs() {
             ends_at("queue hangs, waiting reserve", aim, queue.reserve_within(wait)).await
         }
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     servers[0].pause();
-    assert_eq!(unknown(&waiting.await.unwrap().unwrap_err()), Reason::Deadline);
+    assert_eq!(unknown(&waiting.await.unwrap_err()), Reason::Deadline);
     servers[0].resume();
     client.within(LONG).queue("jobs").enqueue("one").await.unwrap();
     assert_eq!(items(&queue).await, ["one"]);
 }
 
-#[tokio::test]
-async fn enqueue_goes_to_another_server_at_once_when_one_is_killed() {
+async fn enqueue_goes_to_another_server_at_once_when_one_is_killed(runtime: Runtime) {
     let (_directories, mut servers) = start(3);
-    let client = client(&servers, |_| ());
+    let client = client(runtime, &servers, |_| ());
     let queue = client.queue("jobs");
     for n in 0..30 {
         queue.enqueue(n.to_string()).await.unwrap();
     }
     servers.remove(1).kill();
     // Nothing is under way: no call's outcome is in doubt.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     let mut slowest = Duration::ZERO;
     for n in 30..330 {
         let begun = Instant::now();
@@ -102,15 +104,14 @@ async fn enqueue_goes_to_another_server_at_once_when_one_is_killed() {
     }
     report(&format!("killed queue, slowest of 300 enqueues: {:.1} ms", millis(slowest)));
     assert!(slowest < crate::LOOSE, "{slowest:?}");
-    let survivors = self::client(&servers, |_| ()).queue("jobs");
+    let survivors = self::client(runtime, &servers, |_| ()).queue("jobs");
     assert_eq!(items(&survivors).await.len(), 20 + 300);
 }
 
-#[tokio::test]
-async fn enqueue_at_least_once_goes_to_another_server_when_one_hangs() {
+async fn enqueue_at_least_once_goes_to_another_server_when_one_hangs(runtime: Runtime) {
     let (_directories, servers) = start(3);
     let attempt = Duration::from_millis(250);
-    let client = client(&servers, |options| options.attempt_timeout = attempt);
+    let client = client(runtime, &servers, |options| options.attempt_timeout = attempt);
     let queue = client.queue("jobs").at_least_once();
     for n in 0..3 {
         queue.enqueue(n.to_string()).await.unwrap();
@@ -138,11 +139,10 @@ async fn enqueue_at_least_once_goes_to_another_server_when_one_hangs() {
     assert_eq!(seen, (0..303).map(|n| n.to_string()).collect::<Vec<_>>(), "none is lost");
 }
 
-#[tokio::test]
-async fn a_sweep_over_many_servers_ends_at_one_deadline() {
+async fn a_sweep_over_many_servers_ends_at_one_deadline(runtime: Runtime) {
     let (_directories, servers) = start(3);
     // The silence after the first call does not end the second one.
-    let client = client(&servers, |options| options.timeouts.stall = LONG);
+    let client = client(runtime, &servers, |options| options.timeouts.stall = LONG);
     for _ in 0..3 {
         client.queue("jobs").enqueue("item").await.unwrap();
     }
@@ -159,22 +159,21 @@ async fn a_sweep_over_many_servers_ends_at_one_deadline() {
     assert_eq!(items(&client.queue("jobs")).await.len(), 3);
 }
 
-#[tokio::test]
-async fn a_reader_gets_the_items_of_the_servers_that_answer() {
+async fn a_reader_gets_the_items_of_the_servers_that_answer(runtime: Runtime) {
     let (_directories, servers) = start(3);
-    let client = client(&servers, |_| ());
+    let client = client(runtime, &servers, |_| ());
     let queue = client.queue("jobs");
     assert!(queue.reserve().await.unwrap().is_none());
     servers[0].pause();
-    let reader = tokio::spawn({
+    let mut reader = runtime.spawn({
         let queue = queue.clone();
         async move { queue.reserve_within(LONG).await }
     });
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(!reader.is_finished(), "one server that hangs does not end the wait for the others");
+    let ended = timeout(Duration::from_secs(3), &mut reader).await;
+    assert!(ended.is_err(), "one server that hangs does not end the wait for the others");
     let begun = Instant::now();
     queue.clone().at_least_once().enqueue("late").await.unwrap();
-    let reservation = reader.await.unwrap().unwrap().unwrap();
+    let reservation = reader.await.unwrap().unwrap();
     report(&format!("one of three hangs, an item comes after {:.1} ms", millis(begun.elapsed())));
     assert_eq!(reservation.confirm().await.unwrap(), "late");
     // Nothing came, and one server could not be asked: that is not "empty".
@@ -183,13 +182,12 @@ async fn a_reader_gets_the_items_of_the_servers_that_answer() {
     servers[0].resume();
 }
 
-#[tokio::test]
-async fn a_reservation_whose_server_is_killed_is_not_confirmed_and_comes_again() {
+async fn a_reservation_whose_server_is_killed_is_not_confirmed_and_comes_again(runtime: Runtime) {
     let directory = TempDir::new("queue-faults");
     let setup = Setup::new(directory.path());
     let server = setup.start();
     let address: SocketAddr = server.queue();
-    let client = client(std::slice::from_ref(&server), |_| ());
+    let client = client(runtime, std::slice::from_ref(&server), |_| ());
     let queue = client.queue("jobs");
     for item in ["one", "two"] {
         queue.enqueue(item).await.unwrap();
@@ -198,11 +196,11 @@ async fn a_reservation_whose_server_is_killed_is_not_confirmed_and_comes_again()
     let second = queue.reserve().await.unwrap().unwrap();
     server.pause();
     // One is confirmed to a server that dies before it reads that, one to a dead server.
-    let confirmed = tokio::spawn(first.confirm());
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let confirmed = runtime.spawn(first.confirm());
+    sleep(Duration::from_millis(50)).await;
     let begun = Instant::now();
     server.kill();
-    let cut = confirmed.await.unwrap().unwrap_err();
+    let cut = confirmed.await.unwrap_err();
     report(&format!("killed queue, confirm under way: {:.1} ms", millis(begun.elapsed())));
     assert!(is_gone(unknown(&cut)), "{cut}");
     let lost = ends_at_once("killed queue, confirm", second.confirm()).await.unwrap_err();
@@ -214,10 +212,9 @@ async fn a_reservation_whose_server_is_killed_is_not_confirmed_and_comes_again()
     assert_eq!(items(&queue).await, ["two"]);
 }
 
-#[tokio::test]
-async fn a_reservation_that_is_dropped_comes_back() {
+async fn a_reservation_that_is_dropped_comes_back(runtime: Runtime) {
     let (_directories, servers) = start(1);
-    let (one, other) = (client(&servers, |_| ()), client(&servers, |_| ()));
+    let (one, other) = (client(runtime, &servers, |_| ()), client(runtime, &servers, |_| ()));
     one.queue("jobs").enqueue("item").await.unwrap();
     let reservation = one.queue("jobs").reserve().await.unwrap().unwrap();
     assert!(other.queue("jobs").reserve().await.unwrap().is_none());
@@ -228,39 +225,37 @@ async fn a_reservation_that_is_dropped_comes_back() {
     assert_eq!(again.confirm().await.unwrap(), "item");
 }
 
-#[tokio::test]
-async fn a_reserve_that_is_dropped_keeps_no_item() {
+async fn a_reserve_that_is_dropped_keeps_no_item(runtime: Runtime) {
     let (_directories, servers) = start(1);
-    let client = client(&servers, |_| ());
+    let client = client(runtime, &servers, |_| ());
     let queue = client.queue("jobs");
     // Dropped while it waits, while it connects, and as its answer comes.
     for micros in (0..3000).step_by(100) {
         let time = Duration::from_micros(micros);
-        let dropped = tokio::time::timeout(time, queue.reserve_within(LONG)).await;
+        let dropped = timeout(time, queue.reserve_within(LONG)).await;
         assert!(dropped.is_err(), "there was no item");
     }
     for n in 0..50_u64 {
         queue.enqueue(n.to_string()).await.unwrap();
         let time = Duration::from_micros(n * 40);
-        let _ = tokio::time::timeout(time, queue.reserve()).await;
+        let _ = timeout(time, queue.reserve()).await;
         let item = queue.reserve_within(LONG).await.unwrap().unwrap();
         assert_eq!(item.confirm().await.unwrap(), n.to_string());
     }
 }
 
-#[tokio::test]
-async fn a_restarted_queue_is_used_again() {
+async fn a_restarted_queue_is_used_again(runtime: Runtime) {
     let directories: Vec<_> = (0..3).map(|_| TempDir::new("queue-faults")).collect();
     let setups: Vec<_> = directories.iter().map(|it| Setup::new(it.path())).collect();
     let mut servers: Vec<_> = setups.iter().map(Setup::start).collect();
-    let client = client(&servers, |_| ());
+    let client = client(runtime, &servers, |_| ());
     let queue = client.queue("jobs");
     for n in 0..30 {
         queue.enqueue(n.to_string()).await.unwrap();
     }
     let address = servers[2].queue();
     servers.remove(2).kill();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     for n in 30..60 {
         queue.enqueue(n.to_string()).await.unwrap();
     }
@@ -270,7 +265,7 @@ async fn a_restarted_queue_is_used_again() {
     while client.statistics()[2].counters.answered < before + 10 {
         assert!(begun.elapsed() < LONG, "not used again: {:?}", client.statistics()[2]);
         queue.enqueue("more").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        sleep(Duration::from_millis(1)).await;
     }
     report(&format!("restarted queue: used again {:.1} ms later", millis(begun.elapsed())));
     let mut seen = items(&queue).await;
@@ -278,3 +273,17 @@ async fn a_restarted_queue_is_used_again() {
     seen.sort_by_key(|item| item.parse::<u32>().unwrap());
     assert_eq!(seen, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
 }
+
+on_each_runtime!(
+    async:
+    a_queue_that_hangs_ends_calls_at_their_deadline,
+    a_read_that_waits_ends_soon_after_its_wait_when_the_queue_hangs,
+    enqueue_goes_to_another_server_at_once_when_one_is_killed,
+    enqueue_at_least_once_goes_to_another_server_when_one_hangs,
+    a_sweep_over_many_servers_ends_at_one_deadline,
+    a_reader_gets_the_items_of_the_servers_that_answer,
+    a_reservation_whose_server_is_killed_is_not_confirmed_and_comes_again,
+    a_reservation_that_is_dropped_comes_back,
+    a_reserve_that_is_dropped_keeps_no_item,
+    a_restarted_queue_is_used_again,
+);

@@ -1,13 +1,16 @@
 //! memcached over TLS.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use windhover_client::Client;
-use windhover_conformance::{Authority, CacheServer, FullBacklog, report};
+use windhover_client::{Client, Tls};
+use windhover_conformance::{
+    Authority, CacheServer, Fault, FaultProxy, FullBacklog, Runtime, TempDir, on_each_runtime,
+    report, sleep,
+};
 use windhover_core::client::{ConnectFailure, NotSent};
 use windhover_core::memcache::Reason;
-use windhover_tokio::{Tls, connect_with};
 
 use crate::{LONG, ends_at, ends_at_once, is_gone, not_sent, once, sent_once, text, unknown};
 
@@ -17,15 +20,14 @@ fn trusting(authority: &Authority) -> Tls {
     Tls::trusting(authority.pem().as_bytes()).unwrap()
 }
 
-fn client(server: &CacheServer, tls: Tls) -> Client {
-    connect_with(sent_once(&server.address(), LONG), tls).unwrap()
+fn client(runtime: Runtime, server: &CacheServer, tls: Tls) -> Client {
+    runtime.connect(sent_once(&server.address(), LONG).tls(tls))
 }
 
-#[tokio::test]
-async fn a_server_with_a_certificate_of_its_address_is_used() {
+async fn a_server_with_a_certificate_of_its_address_is_used(runtime: Runtime) {
     let authority = Authority::new();
     let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &[]);
-    let client = client(&server, trusting(&authority));
+    let client = client(runtime, &server, trusting(&authority));
     client.set("a", "one").await.unwrap();
     assert_eq!(text(client.get("a").await), "one");
     let large: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
@@ -33,18 +35,16 @@ async fn a_server_with_a_certificate_of_its_address_is_used() {
     assert_eq!(client.get("large").await.unwrap().unwrap().data, large);
 }
 
-#[tokio::test]
-async fn a_server_with_a_certificate_of_the_given_name_is_used() {
+async fn a_server_with_a_certificate_of_the_given_name_is_used(runtime: Runtime) {
     let authority = Authority::new();
     let server = CacheServer::memcached_with_tls(&authority.sign("cache.example.com"), &[]);
     let tls = trusting(&authority).server_name("cache.example.com").unwrap();
-    let client = client(&server, tls);
+    let client = client(runtime, &server, tls);
     client.set("a", "one").await.unwrap();
     assert_eq!(text(client.get("a").await), "one");
 }
 
-#[tokio::test]
-async fn certificates_that_prove_nothing_are_refused_at_once() {
+async fn certificates_that_prove_nothing_are_refused_at_once(runtime: Runtime) {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let cases = [
         ("another name", authority.sign("cache.example.com"), "not valid for name"),
@@ -58,7 +58,7 @@ async fn certificates_that_prove_nothing_are_refused_at_once() {
             let told = Arc::clone(&told);
             move |server, why| told.lock().unwrap().push(format!("{}: {why}", server.name))
         });
-        let client = client(&server, tls);
+        let client = client(runtime, &server, tls);
         let refused = ends_at_once(&format!("TLS, {what}, get"), client.get("a")).await;
         assert_eq!(not_sent(&refused.unwrap_err()), NotSent::Connect(ConnectFailure::Tls));
         let told = told.lock().unwrap().join("; ");
@@ -67,12 +67,11 @@ async fn certificates_that_prove_nothing_are_refused_at_once() {
     }
 }
 
-#[tokio::test]
-async fn a_server_without_tls_is_no_server() {
+async fn a_server_without_tls_is_no_server(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
     let builder =
         sent_once(&server.address(), LONG).options(|options| options.connect_timeout = DEADLINE);
-    let client = connect_with(builder, trusting(&Authority::new())).unwrap();
+    let client = runtime.connect(builder.tls(trusting(&Authority::new())));
     // It may take the greeting for an unfinished command, and wait for the rest.
     let refused = ends_at_once("TLS with a server without, get", client.get("a")).await;
     let why = not_sent(&refused.unwrap_err());
@@ -81,13 +80,12 @@ async fn a_server_without_tls_is_no_server() {
     // And the other way around.
     let authority = Authority::new();
     let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &[]);
-    let plain = once(&server.address(), LONG);
+    let plain = once(runtime, &server.address(), LONG);
     let refused = ends_at_once("no TLS with a server with, get", plain.get("a")).await;
     assert!(matches!(unknown(&refused.unwrap_err()), Reason::End(_)));
 }
 
-#[tokio::test]
-async fn a_handshake_that_hangs_ends_at_the_connect_timeout() {
+async fn a_handshake_that_hangs_ends_at_the_connect_timeout(runtime: Runtime) {
     let authority = Authority::new();
     let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &[]);
     server.pause();
@@ -96,22 +94,21 @@ async fn a_handshake_that_hangs_ends_at_the_connect_timeout() {
     {
         let builder =
             sent_once(&address, LONG).options(|options| options.connect_timeout = DEADLINE);
-        let client = connect_with(builder, trusting(&authority)).unwrap();
+        let client = runtime.connect(builder.tls(trusting(&authority)));
         let late = ends_at(&format!("TLS, {what}, get"), DEADLINE, client.get("a")).await;
         let why = not_sent(&late.unwrap_err());
         assert_eq!(why, NotSent::Connect(ConnectFailure::TimedOut));
     }
 }
 
-#[tokio::test]
-async fn a_hang_ends_calls_at_their_deadline_and_large_values_arrive_after_it() {
+async fn a_hang_ends_calls_at_their_deadline_and_large_values_arrive_after_it(runtime: Runtime) {
     let authority = Authority::new();
     let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &["-m", "64"]);
     let builder = sent_once(&server.address(), LONG).options(|options| {
         options.timeouts.stall = LONG;
         options.timeouts.write = LONG;
     });
-    let client = connect_with(builder, trusting(&authority)).unwrap();
+    let client = runtime.connect(builder.tls(trusting(&authority)));
     client.set("a", "one").await.unwrap();
     server.pause();
     let hasty = client.within(DEADLINE);
@@ -121,13 +118,13 @@ async fn a_hang_ends_calls_at_their_deadline_and_large_values_arrive_after_it() 
     let large: Vec<_> = (0..16_u8)
         .map(|n| {
             let client = client.clone();
-            tokio::spawn(async move { client.set(format!("{n}"), vec![n; 1_000_000]).await })
+            runtime.spawn(async move { client.set(format!("{n}"), vec![n; 1_000_000]).await })
         })
         .collect();
-    tokio::time::sleep(DEADLINE).await;
+    sleep(DEADLINE).await;
     server.resume();
     for task in large {
-        task.await.unwrap().unwrap();
+        task.await.unwrap();
     }
     for n in 0..16_u8 {
         assert_eq!(client.get(format!("{n}")).await.unwrap().unwrap().data, vec![n; 1_000_000]);
@@ -135,11 +132,42 @@ async fn a_hang_ends_calls_at_their_deadline_and_large_values_arrive_after_it() 
     assert_eq!(client.statistics()[0].counters.connects, 1);
 }
 
-#[tokio::test]
-async fn a_server_that_asks_for_a_certificate_gets_one() {
+async fn what_breaks_into_the_stream_ends_the_connection(runtime: Runtime) {
+    let authority = Authority::new();
+    let server = CacheServer::memcached_with_tls(&authority.sign("127.0.0.1"), &[]);
+    let proxy = FaultProxy::before(server.address());
+    let builder = sent_once(&proxy.address(), LONG).tls(trusting(&authority));
+    let client = runtime.connect(builder);
+    let faults = [
+        // In the clear, it would be the reply.
+        Fault::Replace(b"STORED\r\n".to_vec()),
+        // A record whose contents nobody has encrypted.
+        Fault::Replace(b"\x17\x03\x03\0\x20STORED\r\n----------------------\r\n".to_vec()),
+        Fault::Truncate(0),
+        Fault::Truncate(3),
+        Fault::Truncate(10),
+        Fault::HalfClose,
+    ];
+    for (n, fault) in faults.into_iter().enumerate() {
+        client.set("a", "one").await.unwrap();
+        let what = format!("TLS, {fault:?}, set");
+        proxy.next_reply(fault);
+        let end = ends_at_once(&what, client.set("a", n.to_string())).await.unwrap_err();
+        assert!(is_gone(unknown(&end)), "{what}: {end}");
+        // It has come to the server all the same.
+        assert_eq!(text(client.get("a").await), n.to_string(), "{what}");
+    }
+    assert_eq!(proxy.accepted(), 7);
+}
+
+async fn a_server_that_asks_for_a_certificate_gets_one(runtime: Runtime) {
     let authority = Authority::new();
     let (own, clients) = (authority.sign("127.0.0.1"), authority.sign("client.example.com"));
-    let pem = std::env::temp_dir().join(format!("windhover-authority-{}.pem", std::process::id()));
+    let files = TempDir::new("authority");
+    // memcached gives up root's rights.
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(files.path(), open).unwrap();
+    let pem = files.path().join("authority.pem");
     std::fs::write(&pem, authority.pem()).unwrap();
     // 2: those without are turned away.
     let options = format!("ssl_verify_mode=2,ssl_ca_cert={}", pem.display());
@@ -147,10 +175,10 @@ async fn a_server_that_asks_for_a_certificate_gets_one() {
     let (chain, key) =
         (std::fs::read(&clients.chain).unwrap(), std::fs::read(&clients.key).unwrap());
     let known = Tls::trusting_as(authority.pem().as_bytes(), &chain, &key).unwrap();
-    let known = client(&server, known);
+    let known = client(runtime, &server, known);
     known.set("a", "one").await.unwrap();
     assert_eq!(text(known.get("a").await), "one");
-    let unknown_client = client(&server, trusting(&authority));
+    let unknown_client = client(runtime, &server, trusting(&authority));
     let refused = ends_at_once("TLS, no client certificate, get", unknown_client.get("a")).await;
     let refused = refused.unwrap_err();
     report(&format!("without a certificate: {refused}"));
@@ -159,5 +187,16 @@ async fn a_server_that_asks_for_a_certificate_gets_one() {
         windhover_client::Outcome::Unknown => assert!(is_gone(unknown(&refused)), "{refused}"),
         _ => assert_eq!(not_sent(&refused), NotSent::Connect(ConnectFailure::Tls)),
     }
-    std::fs::remove_file(&pem).unwrap();
 }
+
+on_each_runtime!(
+    async:
+    a_server_with_a_certificate_of_its_address_is_used,
+    a_server_with_a_certificate_of_the_given_name_is_used,
+    certificates_that_prove_nothing_are_refused_at_once,
+    a_server_without_tls_is_no_server,
+    a_handshake_that_hangs_ends_at_the_connect_timeout,
+    a_hang_ends_calls_at_their_deadline_and_large_values_arrive_after_it,
+    what_breaks_into_the_stream_ends_the_connection,
+    a_server_that_asks_for_a_certificate_gets_one,
+);

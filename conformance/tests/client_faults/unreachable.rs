@@ -3,51 +3,69 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use windhover_conformance::{CacheServer, FullBacklog, TempDir};
+use windhover_conformance::{CacheServer, FullBacklog, Runtime, TempDir, on_each_runtime, sleep};
 use windhover_core::client::{ConnectFailure, NotSent};
 use windhover_core::memcache::Reason;
-use windhover_tokio::connect;
 
 use crate::{LONG, ends_at, ends_at_once, is_refused, not_sent, once, sent_once, text, unknown};
 
 const DEADLINE: Duration = Duration::from_millis(300);
 
-#[tokio::test]
-async fn a_port_that_drops_syn_ends_calls_at_their_deadline() {
+async fn a_port_that_drops_syn_ends_calls_at_their_deadline(runtime: Runtime) {
     let port = FullBacklog::new();
-    let client = once(&port.address(), DEADLINE);
+    let client = once(runtime, &port.address(), DEADLINE);
     let late = ends_at("dropped SYN, get", DEADLINE, client.get("a")).await.unwrap_err();
     assert_eq!(not_sent(&late), NotSent::Deadline);
 }
 
-#[tokio::test]
-async fn a_port_that_drops_syn_ends_patient_calls_at_the_connect_timeout() {
+async fn a_port_that_drops_syn_ends_patient_calls_at_the_connect_timeout(runtime: Runtime) {
     let port = FullBacklog::new();
     let builder =
         sent_once(&port.address(), LONG).options(|options| options.connect_timeout = DEADLINE);
-    let client = connect(builder).unwrap();
+    let client = runtime.connect(builder);
     let late =
         ends_at("dropped SYN, get, connect timeout", DEADLINE, client.get("a")).await.unwrap_err();
     assert_eq!(not_sent(&late), NotSent::Connect(ConnectFailure::TimedOut));
 }
 
-#[tokio::test]
-async fn a_port_where_nobody_listens_is_told_at_once() {
+async fn a_port_where_nobody_listens_is_told_at_once(runtime: Runtime) {
     let server = CacheServer::memcached(&[]);
-    let client = once(&server.address(), LONG);
+    let client = once(runtime, &server.address(), LONG);
     drop(server);
     let refused = ends_at_once("nobody listens, get", client.get("a")).await.unwrap_err();
     assert!(is_refused(not_sent(&refused)), "{refused}");
 }
 
-#[tokio::test]
-async fn unix_sockets() {
+async fn a_name_without_an_address_is_told_at_once(runtime: Runtime) {
+    // An empty label is no name: nobody is asked for it.
+    for address in ["no..address:11211", "no-port"] {
+        let client = once(runtime, &address, LONG);
+        let lost = ends_at_once(&format!("{address}, get"), client.get("a")).await.unwrap_err();
+        assert_eq!(not_sent(&lost), NotSent::Connect(ConnectFailure::NoAddress), "{address}");
+    }
+}
+
+async fn a_name_leads_to_the_first_address_that_takes_the_connection(runtime: Runtime) {
+    let server = CacheServer::memcached(&[]);
+    // It has ::1, too, on most systems, where nobody listens.
+    let name = format!("localhost:{}", server.address().port());
+    let client = once(runtime, &name, LONG);
+    client.set("a", "one").await.unwrap();
+    assert_eq!(text(client.get("a").await), "one");
+    drop(server);
+    // Time to see that the connection has ended.
+    sleep(Duration::from_millis(100)).await;
+    let gone = ends_at_once("nobody listens at the name, get", client.get("a")).await.unwrap_err();
+    assert!(is_refused(not_sent(&gone)), "{gone}");
+}
+
+async fn unix_sockets(runtime: Runtime) {
     let directory = TempDir::new("unix-socket");
     let open = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(directory.path(), open).unwrap();
     let path = directory.path().join("memcached.sock");
     let server = CacheServer::memcached_at(&path);
-    let client = once(&path.display(), DEADLINE);
+    let client = once(runtime, &path.display(), DEADLINE);
     client.within(LONG).set("a", "one").await.unwrap();
     assert_eq!(text(client.within(LONG).get("a").await), "one");
     server.pause();
@@ -57,7 +75,7 @@ async fn unix_sockets() {
     assert_eq!(text(client.within(LONG).get("a").await), "one");
     drop(server);
     // Time to see that the connection has ended.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     let gone = ends_at_once("killed Unix socket, get", client.get("a")).await.unwrap_err();
     // Its path is still there, and nobody behind it.
     assert!(is_refused(not_sent(&gone)), "{gone}");
@@ -65,3 +83,13 @@ async fn unix_sockets() {
     let gone = ends_at_once("removed Unix socket, get", client.get("a")).await.unwrap_err();
     assert!(is_refused(not_sent(&gone)), "{gone}");
 }
+
+on_each_runtime!(
+    async:
+    a_port_that_drops_syn_ends_calls_at_their_deadline,
+    a_port_that_drops_syn_ends_patient_calls_at_the_connect_timeout,
+    a_port_where_nobody_listens_is_told_at_once,
+    a_name_without_an_address_is_told_at_once,
+    a_name_leads_to_the_first_address_that_takes_the_connection,
+    unix_sockets,
+);

@@ -12,8 +12,8 @@ use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
-use windhover_client::Driver;
 use windhover_client::core::client::{ConnectFailure, ConnectionId};
+use windhover_client::{Driver, connect_failure};
 
 use crate::input::Input;
 
@@ -206,7 +206,7 @@ impl Attempts {
                         return Poll::Pending;
                     }
                     Err(error) => {
-                        self.failure = failure(&error);
+                        self.failure = connect_failure(&error);
                         wire.close(registry);
                     }
                 }
@@ -216,7 +216,7 @@ impl Attempts {
             };
             match Wire::connect(&address, registry, token) {
                 Ok(wire) => self.current = Some(wire),
-                Err(error) => self.failure = failure(&error),
+                Err(error) => self.failure = connect_failure(&error),
             }
         }
     }
@@ -225,14 +225,5 @@ impl Attempts {
         if let Some(wire) = self.current {
             wire.close(registry);
         }
-    }
-}
-
-fn failure(error: &io::Error) -> ConnectFailure {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
-        io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        io::ErrorKind::InvalidInput => ConnectFailure::NoAddress,
-        _ => ConnectFailure::Other,
     }
 }

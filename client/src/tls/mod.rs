@@ -1,45 +1,45 @@
-//! TLS for clients, through rustls.
+//! TLS, through rustls.
+
+mod session;
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::WantsClientCert;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore};
-use windhover_client::core::client::{ConnectFailure, Server};
+use rustls::client::WantsClientCert;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use windhover_core::client::{ConnectFailure, Server};
 
-use crate::client::{Connector, Plain, Stream};
+pub(crate) use self::session::{Came, Session};
 
 /// Is told of a server with which TLS could not be agreed upon, and why.
 type FailureHook = Arc<dyn Fn(&Server, &str) + Send + Sync>;
 
-/// Makes connections over TLS 1.3 and 1.2; [`connect_with`](crate::connect_with) takes it.
+/// Has connections speak TLS 1.3 or 1.2; [`Builder::tls`](crate::Builder::tls) takes it.
 ///
 /// A server has to show a certificate of its name: the host in its address, unless
 /// [`server_name`](Self::server_name) says otherwise. A server that shows another one, or speaks no
 /// TLS, fails with [`ConnectFailure::Tls`], and one that says nothing with
 /// [`ConnectFailure::TimedOut`]; nothing is ever sent in the clear.
 ///
-/// What more there is to choose in rustls is open to a [`Connector`] of your own.
+/// What more there is to choose in rustls is open to a stream of your own, where the adapter takes one.
 ///
 /// ```no_run
-/// use windhover_tokio::{Client, Tls, connect_with};
+/// use windhover_client::{Client, Tls};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let tls = Tls::trusting(&std::fs::read("authorities.pem")?)?
 ///     .on_failure(|server, why| eprintln!("{}: {why}", server.name));
-/// let client = connect_with(Client::builder().server("cache.example.com:11211"), tls)?;
-/// # drop(client);
+/// let builder = Client::builder().server("cache.example.com:11211").tls(tls);
+/// # drop(builder);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Tls {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
     name: Option<ServerName<'static>>,
     on_failure: Option<FailureHook>,
 }
@@ -105,7 +105,7 @@ impl Tls {
     }
 
     fn new(config: ClientConfig) -> Self {
-        Self { connector: TlsConnector::from(Arc::new(config)), name: None, on_failure: None }
+        Self { config: Arc::new(config), name: None, on_failure: None }
     }
 
     /// Expects every server to have a certificate of this name, whatever its address says: a host's
@@ -144,18 +144,6 @@ impl Tls {
             on_failure(server, why);
         }
         ConnectFailure::Tls
-    }
-}
-
-impl Connector for Tls {
-    async fn connect(&self, server: &Server) -> Result<Box<dyn Stream>, ConnectFailure> {
-        let name = self.name_of(server).map_err(|why| self.failed(server, &why))?;
-        let plain = Plain.connect(server).await?;
-        let agreed: io::Result<_> = self.connector.connect(name, plain).await;
-        match agreed {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(self.failed(server, &error.to_string())),
-        }
     }
 }
 
