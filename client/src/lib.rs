@@ -43,7 +43,7 @@ pub use builder::{Builder, Event, EventHook};
 pub use client::Client;
 pub use compression::{Compression, FLAG_ZLIB, FLAG_ZSTD};
 pub use error::{Error, Outcome, ValueError};
-pub use hub::{Driver, Step, Turn, connect_failure};
+pub use hub::{Driver, PollStream, Step, Turn, connect_failure};
 pub use many::{Found, Stored};
 pub use queue::Queue;
 pub use reservation::Reservation;

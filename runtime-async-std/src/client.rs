@@ -7,18 +7,16 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_io::{Async, Timer};
 use bytes::BytesMut;
 use futures_io::{AsyncRead, AsyncWrite};
 use windhover_client::core::client::{ConnectFailure, ConnectionId, Server};
-use windhover_client::{Builder, Client, Driver, Error, Step, connect_failure};
+use windhover_client::{Builder, Client, Driver, Error, PollStream, Step, connect_failure};
 
 use crate::ConnectionTask;
 
-/// Most reads and writes before other tasks have their turn.
-const TURNS: usize = 32;
 /// Most bytes of one read.
 const READ: usize = 64 * 1024;
 
@@ -144,85 +142,38 @@ async fn run<C: Connector>(
     server: &Server,
 ) {
     if let Some(stream) = driver.make(connection, connector.connect(server)).await {
-        let mut socket = Socket { stream, is_flushing: false };
-        poll_fn(|cx| socket.poll(driver, connection, cx)).await;
+        driver.run(connection, Socket(stream)).await;
     }
 }
 
-/// The stream of one connection.
-struct Socket {
-    stream: Box<dyn Stream>,
-    /// It may keep bytes that it has taken, as one that gathers them does.
-    is_flushing: bool,
-}
+struct Socket(Box<dyn Stream>);
 
-impl Socket {
-    /// Reads and writes until the stream takes and gives nothing more; ready once it is to be
-    /// closed.
-    fn poll(
-        &mut self,
-        driver: &Driver,
-        connection: ConnectionId,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        for _ in 0..TURNS {
-            let turn = driver.turn(connection, cx.waker());
-            if turn.is_closed {
-                return Poll::Ready(());
-            }
-            let mut moved = false;
-            if turn.wants_write {
-                let wrote = driver.write(connection, |slices| self.poll_write(slices, cx));
-                moved |= wrote.is_ready();
-            }
-            if self.is_flushing {
-                match Pin::new(&mut self.stream).poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.is_flushing = false,
-                    // A stream that cannot be written to is broken for reads too.
-                    Poll::Ready(Err(error)) => {
-                        let _: Poll<()> = driver.read(connection, |_| Poll::Ready(Err(error)));
-                        continue;
-                    }
-                    Poll::Pending => {}
-                }
-            }
-            let read = driver.read(connection, |buffer| poll_read(&mut self.stream, buffer, cx));
-            moved |= read.is_ready();
-            if !moved {
-                return Poll::Pending;
-            }
+impl PollStream for Socket {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        // Taken, not borrowed: a stream may itself be driven from within this read.
+        let mut scratch = SCRATCH.take();
+        scratch.resize(READ, 0);
+        let read = Pin::new(&mut self.0).poll_read(cx, &mut scratch);
+        if let Poll::Ready(Ok(n)) = read {
+            into.extend_from_slice(scratch.get(..n).unwrap_or_default());
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        SCRATCH.set(scratch);
+        read
     }
 
     fn poll_write(
         &mut self,
-        slices: &[IoSlice<'_>],
         cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.stream);
-        let n = match slices {
-            [slice] => ready!(stream.poll_write(cx, slice))?,
-            slices => ready!(stream.poll_write_vectored(cx, slices))?,
-        };
-        self.is_flushing = true;
-        Poll::Ready(Ok(n))
+        let stream = Pin::new(&mut self.0);
+        match slices {
+            [slice] => stream.poll_write(cx, slice),
+            slices => stream.poll_write_vectored(cx, slices),
+        }
     }
-}
 
-fn poll_read(
-    stream: &mut Box<dyn Stream>,
-    buffer: &mut BytesMut,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    // Taken, not borrowed: a stream may itself be driven from within this read.
-    let mut scratch = SCRATCH.take();
-    scratch.resize(READ, 0);
-    let read = Pin::new(stream).poll_read(cx, &mut scratch);
-    if let Poll::Ready(Ok(n)) = read {
-        buffer.extend_from_slice(scratch.get(..n).unwrap_or_default());
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
     }
-    SCRATCH.set(scratch);
-    Poll::Ready(Ok(ready!(read)?))
 }

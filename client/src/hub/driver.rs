@@ -26,7 +26,8 @@ const SLICES: usize = 16;
 ///    waker that was given is called when there is something new.
 /// 2. For each connection that was made: [`connected`](Self::connected), and then, whenever the
 ///    socket is ready or the waker is called, [`turn`](Self::turn), [`read`](Self::read) and
-///    [`write`](Self::write) until the socket takes and gives nothing more.
+///    [`write`](Self::write) until the socket takes and gives nothing more; for a stream that is
+///    polled, [`run`](Self::run) does so.
 /// 3. When a connection could not be made, say so: [`connect_failed`](Self::connect_failed).
 ///
 /// What is written and read is TLS where the client was built so. An adapter sees nothing of it, but

@@ -4,6 +4,7 @@ mod call;
 mod driver;
 #[cfg(feature = "tls")]
 mod secure;
+mod stream;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ use crate::builder::{Event, EventHook};
 
 pub(crate) use call::CallFuture;
 pub use driver::{Driver, Step, Turn, connect_failure};
+pub use stream::PollStream;
 
 /// What clients and driver share.
 pub(crate) struct Hub {
