@@ -5,7 +5,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
-use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, Store};
+use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, ShutdownMode, Store};
 use windhover_core::memcache::response::{Kind, ResponseError};
 use windhover_core::memcache::{
     Cancelled, ClientConnection, ClientOutput, Dialect, End, Keys, Reason, SendError, Ticket,
@@ -309,6 +309,31 @@ fn a_value_more_than_was_asked_for_spends_the_connection() {
 }
 
 #[test]
+fn a_key_is_answered_once() {
+    let a = b"VALUE a 0 1\r\nx\r\n";
+    for before in [&[&a[..]][..], &[a, b"VALUE c 0 1\r\nx\r\n"], &[b"VALUE b 0 1\r\nx\r\n", a]] {
+        let mut peer = Peer::new(Dialect::Memcached);
+        peer.send(&Request::Get(Keys::new(&[b"a", b"b", b"c"])), b"", SECOND);
+        peer.poll();
+        for value in before {
+            assert!(matches!(peer.reply(value)[..], [Told::Frame { .. }]));
+        }
+        assert_eq!(peer.reply(a).last(), Some(&Told::Close(End::Mismatched)));
+    }
+}
+
+#[test]
+fn what_began_as_several_frames_does_not_end_in_another_reply() {
+    let mut peer = Peer::new(Dialect::Memcached);
+    peer.send(&Request::Stats { arguments: b"" }, b"", SECOND);
+    peer.send(&Request::FlushAll { delay: None, noreply: false }, b"", SECOND);
+    peer.poll();
+    peer.reply(b"STAT pid 1\r\n");
+    // The `END` is missing: this is the answer to `flush_all`.
+    assert_eq!(peer.reply(b"OK\r\n").last(), Some(&Told::Close(End::Mismatched)));
+}
+
+#[test]
 fn values_may_come_in_any_order() {
     let mut peer = Peer::new(Dialect::Memcached);
     let many = peer.send(&Request::Get(Keys::new(&[b"a", b"b", b"c"])), b"", SECOND);
@@ -414,6 +439,33 @@ fn an_item_that_was_opened_for_nobody_spends_the_connection() {
 }
 
 #[test]
+fn an_item_that_is_being_opened_when_its_request_is_given_up_spends_the_connection() {
+    let read = Request::QueueRead(QueueRead::new(b"jobs", ReadMode::Open));
+    let monitor = Request::Monitor { queue: b"jobs", seconds: 1, max: None };
+    for (request, come) in [
+        (&read, &b"VALUE jobs 0 1\r\n"[..]),
+        (&read, b"VALUE jobs 0 1\r\nx\r\n"),
+        (&monitor, b"VALUE jobs 0 1\r\nx\r\nEND\r\n"),
+    ] {
+        let mut peer = Peer::new(Dialect::Kestrel);
+        let ticket = peer.send(request, b"", SECOND);
+        peer.poll();
+        peer.reply(come);
+        assert_eq!(peer.connection.cancel(ticket), Some(Cancelled::Unknown));
+        assert_eq!(peer.poll(), [Told::Close(End::Abandoned)]);
+
+        let mut peer = Peer::new(Dialect::Kestrel);
+        let ticket = peer.send(request, b"", SECOND);
+        peer.poll();
+        peer.reply(come);
+        assert_eq!(
+            peer.after(SECOND),
+            [failed(ticket, Unanswered::Unknown(DEADLINE)), Told::Close(End::Abandoned)]
+        );
+    }
+}
+
+#[test]
 fn a_batch_keeps_its_errors_to_itself() {
     let limits = Limits::default();
     let mut batch = Batch::new(Dialect::Memcached, &limits);
@@ -477,6 +529,20 @@ fn quit_is_answered_by_the_end() {
     assert_eq!(
         peer.poll(),
         [frame(get, None, Kind::End, b""), done(get), done(quit), Told::Close(End::EndOfStream)]
+    );
+}
+
+#[test]
+fn an_end_answers_no_shutdown_that_was_not_sent() {
+    let mut peer = Peer::new(Dialect::Memcached);
+    let ticket = peer.send(&Request::Shutdown { mode: ShutdownMode::Now }, b"", SECOND);
+    peer.full = true;
+    peer.poll();
+    peer.connection.end_of_stream();
+    let end = Reason::End(End::EndOfStream);
+    assert_eq!(
+        peer.poll(),
+        [failed(ticket, Unanswered::NotSent(end)), Told::Close(End::EndOfStream)]
     );
 }
 

@@ -65,7 +65,7 @@ impl ClientConnection {
         for place in self.owed.iter_mut().filter(|place| place.open) {
             if expired.is_none() && place.deadline <= now {
                 place.open = false;
-                expired = Some((place.ticket, place.ties_up(None)));
+                expired = Some((place.ticket, place.ties_up()));
             } else {
                 note(place.deadline);
             }

@@ -134,7 +134,6 @@ impl ClientConnection {
             Ok(parsed) => parsed,
             Err(error) => return self.malformed(error),
         };
-        let kind = parsed.response.kind();
         let Some(place) = self.owed.front_mut() else {
             return Step::Starved;
         };
@@ -146,7 +145,7 @@ impl ClientConnection {
             }
         };
         let (ticket, open) = (place.ticket, place.open);
-        if !open && place.ties_up(Some(kind)) {
+        if !open && place.ties_up() {
             self.spend(ClientEvent::Abandoned, End::Abandoned);
             return Step::Again;
         }

@@ -220,7 +220,7 @@ impl ClientConnection {
         let at = self.owed.binary_search_by_key(&ticket, |place| place.ticket).ok()?;
         let place = self.owed.get_mut(at).filter(|place| place.open)?;
         place.open = false;
-        let ties_up = place.ties_up(None);
+        let ties_up = place.ties_up();
         if ties_up {
             self.spend(ClientEvent::Abandoned, End::Abandoned);
         }
@@ -345,10 +345,12 @@ impl ClientConnection {
         false
     }
 
-    /// The server has closed the connection, which answers `quit` and `shutdown`.
+    /// The server has closed the connection, which answers `quit` and `shutdown` once they were
+    /// written: nothing else is behind them.
     fn ended(&mut self) {
         if matches!(self.state, State::Line)
             && self.incoming.is_empty()
+            && self.outgoing.is_empty()
             && self.owed.front().is_some_and(Place::is_answered_by_the_end)
             && let Some(place) = self.owed.pop_front()
             && place.open

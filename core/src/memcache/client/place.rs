@@ -1,12 +1,14 @@
 //! Replies that are owed, in the order of the requests, and what may be in them.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::{End, Ticket};
 use crate::Instant;
 use crate::memcache::command::{Command, ReplyForm};
 use crate::memcache::key;
-use crate::memcache::meta::{MetaFlags, MetaReply};
+use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 use crate::memcache::request::{Expected, Prepared};
 use crate::memcache::response::{Kind, Response};
 
@@ -22,10 +24,14 @@ pub(super) struct Place {
     /// The number of bytes that were to be written before it.
     pub(super) starts: u64,
     pub(super) expected: Expected,
+    /// A frame has come that is not the whole reply.
+    is_several: bool,
     /// How many values have come.
     values: usize,
     /// The key behind the one that was answered last: its place in the text and its index.
     next: (usize, usize),
+    /// Which keys were answered, by bits in their order; not kept before the second value.
+    answered: Vec<u64>,
 }
 
 /// What a legal frame is to its request.
@@ -45,8 +51,18 @@ impl Place {
         since: Instant,
         starts: u64,
     ) -> Self {
-        let expected = prepared.expected().clone();
-        Self { ticket, open: true, deadline, since, starts, expected, values: 0, next: (0, 0) }
+        Self {
+            ticket,
+            open: true,
+            deadline,
+            since,
+            starts,
+            expected: prepared.expected().clone(),
+            is_several: false,
+            values: 0,
+            next: (0, 0),
+            answered: Vec::new(),
+        }
     }
 
     fn command(&self) -> Command {
@@ -58,11 +74,10 @@ impl Place {
         self.expected.row.form == ReplyForm::Nothing
     }
 
-    /// Whether its reply would go on for ever, or leave something behind that only the end of the
-    /// connection takes back.
-    pub(super) fn ties_up(&self, frame: Option<Kind>) -> bool {
-        self.expected.row.form == ReplyForm::Endless
-            || (self.expected.opens && frame == Some(Kind::Value))
+    /// Whether its reply would go on for ever, or has begun to open an item, which only the end of
+    /// the connection puts back.
+    pub(super) fn ties_up(&self) -> bool {
+        self.expected.row.form == ReplyForm::Endless || (self.expected.opens && self.values > 0)
     }
 
     /// Whether the frame may be the next of this reply.
@@ -71,7 +86,7 @@ impl Place {
         if let Some(count) = self.expected.batch {
             return self.judge_batch(frame, count);
         }
-        if !self.expected.row.allows(kind) {
+        if !self.expected.row.allows(kind) || self.breaks_off(kind) {
             return Err(End::Mismatched);
         }
         let index = match frame {
@@ -83,11 +98,22 @@ impl Place {
         Ok(Judged { index, is_last: self.expected.reply.ends_with(kind) })
     }
 
+    /// Whether a reply of several frames would end in a word that is a whole reply of its own.
+    fn breaks_off(&mut self, kind: Kind) -> bool {
+        let goes_on = matches!(kind, Kind::Value | Kind::Stat | Kind::Listing);
+        let ends = kind.is_error() || matches!(kind, Kind::End | Kind::Meta(MetaCode::Miss));
+        let is_many = self.expected.row.form == ReplyForm::Many;
+        let breaks_off = is_many && self.is_several && !goes_on && !ends;
+        self.is_several |= goes_on;
+        breaks_off
+    }
+
     /// Which of the keys a value is of. Servers answer in the order in which they were asked, so
     /// that the search is mostly one comparison.
     fn find(&mut self, name: &[u8]) -> Result<usize, End> {
         let keys: &Bytes = &self.expected.keys;
         if self.command() == Command::Monitor {
+            self.values += 1;
             return if key::words(keys).next() == Some(name) {
                 Ok(0)
             } else {
@@ -98,7 +124,8 @@ impl Place {
             let mut rest = keys.get(from..).unwrap_or_default();
             let mut index = index;
             while let Some((word, behind)) = key::first_word(rest) {
-                if word == name {
+                // The same value twice, for a key that was asked for once, answers something else.
+                if word == name && !self.is_answered(index) {
                     return Some((keys.len() - behind.len(), index));
                 }
                 rest = behind;
@@ -112,19 +139,41 @@ impl Place {
             .or_else(|| self.group_of_queue(name))
             .ok_or(End::Mismatched)?;
         self.values += 1;
-        // The same value twice, for a key that was asked for once, answers something else.
-        if self.values > key::words(keys).take(self.values).count() {
-            return Err(End::Mismatched);
+        if self.values == 2 {
+            self.note_answered(self.next.1 - 1);
+        }
+        if self.values > 1 {
+            self.note_answered(index);
         }
         self.next = (behind, index + 1);
         Ok(index)
+    }
+
+    fn is_answered(&self, index: usize) -> bool {
+        match self.values {
+            0 => false,
+            1 => index + 1 == self.next.1,
+            _ => self.answered.get(index / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1),
+        }
+    }
+
+    fn note_answered(&mut self, index: usize) {
+        let at = index / 64;
+        if self.answered.len() <= at {
+            self.answered.resize(at + 1, 0);
+        }
+        if let Some(bits) = self.answered.get_mut(at) {
+            *bits |= 1 << (index % 64);
+        }
     }
 
     /// A value read for a consumer group may be named after both.
     fn group_of_queue(&self, name: &[u8]) -> Option<(usize, usize)> {
         let queue = key::words(&self.expected.keys).next()?;
         let group = name.strip_prefix(queue)?;
-        (self.expected.group && group.len() > 1).then_some((self.expected.keys.len(), 0))
+        let is_first = self.values == 0;
+        (self.expected.group && is_first && group.len() > 1)
+            .then_some((self.expected.keys.len(), 0))
     }
 
     fn check_key(&self, name: &[u8]) -> Result<(), End> {
