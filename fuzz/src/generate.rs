@@ -1,5 +1,6 @@
 //! Generators: choices in, messages out.
 
+pub mod calls;
 pub mod command;
 pub mod http;
 pub mod memcache;

@@ -1,5 +1,9 @@
 //! The properties: functions over bytes that panic where something does not hold.
 
+mod client_connection;
+mod client_health;
+mod client_hostile;
+mod cluster;
 mod http_connection;
 mod http_requests;
 mod http_smuggling;
@@ -9,9 +13,14 @@ mod memcache_replies;
 mod memcache_requests;
 mod memcache_server;
 mod queue_engine;
+mod ring;
 mod splits;
 mod tracking;
 
+pub use client_connection::client_connection;
+pub use client_health::client_health;
+pub use client_hostile::client_hostile;
+pub use cluster::cluster;
 pub use http_connection::http_connection;
 pub use http_requests::http_requests;
 pub use http_smuggling::http_smuggling;
@@ -21,4 +30,5 @@ pub use memcache_replies::{memcache_replies, memcache_responses};
 pub use memcache_requests::memcache_requests;
 pub use memcache_server::memcache_server;
 pub use queue_engine::queue_engine;
+pub use ring::ring;
 pub use tracking::tracking;

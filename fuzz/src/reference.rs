@@ -1,11 +1,17 @@
 //! Simple and slow: what the properties compare with. Nothing here is taken from the core, and
 //! nothing here is fast.
 
+pub mod answers;
 pub mod base64;
+pub mod client;
+pub mod health;
 pub mod http;
 pub mod journal;
 pub mod json;
+pub mod md5;
 pub mod memcache;
 pub mod number;
 pub mod queue;
+pub mod replies;
+pub mod ring;
 pub mod tracking;

@@ -71,6 +71,42 @@ pub static TARGETS: &[Target] = &[
         check: property::memcache_server,
     },
     Target {
+        name: "client_connection",
+        holds: "under any interleaving of requests, bytes, time, cancels, writes and ends, every \
+                request ends once and in time, with its own answer or with what is known of it",
+        shape: Shape::Script,
+        check: property::client_connection,
+    },
+    Target {
+        name: "client_hostile",
+        holds: "whatever servers say and when, what is delivered as a success was answered to that \
+                very request, on its connection and in its turn",
+        shape: Shape::Script,
+        check: property::client_hostile,
+    },
+    Target {
+        name: "client_health",
+        holds: "a server is in use, out of use and asked whether it is back as a simple model says, \
+                and calls are sent again as often as an account allows",
+        shape: Shape::Script,
+        check: property::client_health,
+    },
+    Target {
+        name: "cluster",
+        holds: "under any interleaving of calls, connections, bytes, time, cancels and changes of \
+                the servers, every call ends once and in time, with an answer that a server gave \
+                to it or with what is known of its effect",
+        shape: Shape::Script,
+        check: property::cluster,
+    },
+    Target {
+        name: "ring",
+        holds: "a key's servers are those of a simple, slow reckoning, and one that goes takes \
+                along no key but its own",
+        shape: Shape::Script,
+        check: property::ring,
+    },
+    Target {
         name: "http_requests",
         holds: "any bytes are the same HTTP requests in every split, and those that a simple, slow \
                 reader finds",

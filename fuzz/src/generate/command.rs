@@ -11,6 +11,7 @@ use windhover_core::memcache::{Dialect, Keys, command};
 use super::memcache::block;
 use crate::Source;
 use crate::reference::base64;
+use crate::reference::replies::Asked;
 
 /// The only keys that other servers are sent.
 pub const PEER_KEYS: [&[u8]; 4] =
@@ -202,6 +203,40 @@ impl Command {
             _ => true,
         };
         !self.noreply || !looks
+    }
+
+    /// What is known of the request from its own side: what may answer it depends on that.
+    pub fn asked(&self) -> Asked {
+        use command::Command as C;
+        let reads = self.dialect.is_queue() && matches!(self.row.command, C::Get | C::Gets);
+        let monitors = self.row.command == C::Monitor;
+        let flag = |letter: u8| {
+            let text = self.meta.flags().text();
+            let mut words = text.split(|&byte| byte == b' ');
+            words.find(|word| word.first() == Some(&letter)).map(|word| word[1..].to_vec())
+        };
+        let sizes: [&[u8]; 2] = [b"sizes_enable", b"sizes_disable"];
+        let mut asked = Asked::new(self.row, self.write());
+        asked.keys.clone_from(&self.keys);
+        asked.opaque = flag(b'O');
+        asked.names_key = flag(b'k').is_some() && flag(b'b').is_none();
+        asked.opens = monitors || (reads && self.mode.opens());
+        if monitors {
+            asked.wait = Duration::from_secs(u64::from(self.count));
+        }
+        if reads {
+            asked.group.clone_from(&self.group);
+            asked.wait = self.wait.unwrap_or_default();
+        }
+        asked.without_end = self.row.command == C::Stats
+            && self.dialect == Dialect::Memcached
+            && sizes.contains(&&self.words[..]);
+        asked
+    }
+
+    /// Whether its answer is hidden where it is the expected one.
+    pub fn is_quiet(&self) -> bool {
+        self.meta.flags().text().split(|&byte| byte == b' ').any(|word| word == b"q")
     }
 
     fn key(&self) -> &[u8] {

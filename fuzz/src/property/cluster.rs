@@ -1,0 +1,144 @@
+//! Many servers as one, under any interleaving of calls, connections, bytes, time, cancels and
+//! changes of the servers.
+
+pub(super) mod draw;
+pub(super) mod world;
+
+use windhover_core::client::{Call, ConnectFailure, Target};
+use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
+use windhover_core::memcache::request::{Prepared, Request};
+use windhover_core::{Limits, memcache::Dialect};
+
+use self::world::World;
+use crate::generate::replies;
+use crate::reference::replies::Asked;
+use crate::{Script, Source};
+
+/// Every call ends once and in time, with an answer that some server gave to it or with what is
+/// known of its effect; it is sent to whom it may be sent, and as often as it may; no more
+/// connections and requests are under way than may be; and an end is an end.
+pub fn cluster(input: &[u8]) {
+    let script = Script::read(input);
+    let Some((first, steps)) = script.steps.split_first() else {
+        return;
+    };
+    let mut source = Source::new(first);
+    let mut world = draw::world(&mut source);
+    let aborts = source.chance(1, 4);
+    world.settle();
+    for bytes in steps {
+        let mut source = Source::new(bytes);
+        step(&mut world, &mut source);
+        // An adapter may learn of several things before it asks what to do.
+        if !source.chance(1, 6) {
+            world.settle();
+        }
+    }
+    world.finish(aborts);
+}
+
+fn step(world: &mut World, source: &mut Source<'_>) {
+    match source.below(20) {
+        0..=3 => {
+            for _ in 0..source.between(1, 3) {
+                draw::submit(world, source);
+            }
+        }
+        4 | 5 => {
+            let coming = world.some(|socket| !socket.is_connected);
+            if !coming.is_empty() {
+                let id = source.pick_of(&coming);
+                let failures = [
+                    None,
+                    None,
+                    Some(ConnectFailure::Refused),
+                    Some(ConnectFailure::TimedOut),
+                    Some(ConnectFailure::NoAddress),
+                    Some(ConnectFailure::Tls),
+                    Some(ConnectFailure::Other),
+                ];
+                world.connect(id, source.pick(&failures));
+            }
+        }
+        6..=8 => {
+            if let Some(id) = open(world, source) {
+                let count = source.between(1, 4);
+                world.answer(id, count, source);
+                let most = if source.chance(1, 4) { source.below(40) } else { usize::MAX };
+                world.deliver(id, most);
+            }
+        }
+        9 => {
+            // Every server does what it is there for.
+            for id in world.some(|socket| !socket.is_connected) {
+                world.connect(id, None);
+            }
+            world.settle();
+            for id in world.some(|socket| socket.is_connected) {
+                world.answer(id, 64, source);
+                world.deliver(id, usize::MAX);
+            }
+        }
+        10..=12 => world.wait(source),
+        13 => world.cancel(source.below(8)),
+        14 => {
+            world.write = source.pick(&[usize::MAX, 0, 3, 70]);
+            world.unblock();
+        }
+        15 => {
+            if let Some(id) = open(world, source) {
+                let broken = source.chance(1, 2);
+                world.end(id, broken);
+            }
+        }
+        16 => lease(world, source),
+        17 => draw::change(world, source),
+        18 => {
+            if let Some(id) = open(world, source) {
+                let said = match source.below(3) {
+                    0 => replies::text(source),
+                    1 => source.pick_of(replies::DICTIONARY).to_vec(),
+                    _ => source.rest().to_vec(),
+                };
+                world.say(id, &said);
+            }
+        }
+        _ if source.chance(1, 8) => world.cluster.shut_down(),
+        _ => world.prompt = source.chance(1, 2),
+    }
+}
+
+fn open(world: &World, source: &mut Source<'_>) -> Option<windhover_core::client::ConnectionId> {
+    let open = world.some(|socket| socket.is_connected);
+    (!open.is_empty()).then(|| source.pick_of(&open))
+}
+
+/// What a caller does with an item that is open, or was.
+fn lease(world: &mut World, source: &mut Source<'_>) {
+    let Some(&lease) = world.leases.get(source.below(world.leases.len().max(1))) else {
+        return;
+    };
+    match source.below(4) {
+        0 => world.cluster.release_lease(lease, world.now),
+        1 => world.cluster.abandon_lease(lease),
+        _ if world.dialect == Dialect::Memcached => {}
+        _ => {
+            let mode = source.pick(&[ReadMode::Close, ReadMode::Abort, ReadMode::CloseOpen]);
+            let words = match mode {
+                ReadMode::Close => "get jobs/close\r\n",
+                ReadMode::Abort => "get jobs/abort\r\n",
+                _ => "get jobs/close/open\r\n",
+            };
+            let request = Request::QueueRead(QueueRead::new(b"jobs", mode));
+            let limits = Limits::default();
+            let prepared = Prepared::new(&request, bytes::Bytes::new(), world.dialect, &limits);
+            let row = windhover_core::memcache::command::find(b"get", world.dialect);
+            let mut asked = Asked::new(row.expect("queues have it"), words.as_bytes().to_vec());
+            asked.keys = vec![b"jobs".to_vec()];
+            asked.opens = mode == ReadMode::CloseOpen;
+            let call = Call::on_lease(prepared.expect("it can be sent"), lease);
+            assert_eq!(call.target, Target::Lease(lease));
+            world.submit(call, asked, world::ms(source.between(1, 400) as u64));
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! A cluster, its sockets and its callers: everything about it that a step may change, and what
+//! must hold behind every step.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use windhover_core::Instant;
+use windhover_core::client::{
+    Answer, Call, CallError, CallId, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
+    Completed, ConnectFailure, ConnectionId, LeaseId, NotSent, Repeat, Server, ServerId,
+    ServerState, Target,
+};
+use windhover_core::memcache::Dialect;
+use windhover_core::memcache::command::{self, Command};
+use windhover_core::memcache::request::Prepared;
+
+use crate::Source;
+use crate::generate::calls;
+use crate::reference::answers::{self, Answered};
+use crate::reference::replies::Asked;
+
+pub(super) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A connection as its socket sees it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) server: ServerId,
+    pub(crate) is_connected: bool,
+    /// The client has closed it.
+    is_closed: bool,
+    /// The server's end was told.
+    is_ended: bool,
+    /// What the client has sent.
+    pub(crate) sent: Vec<u8>,
+    /// What has come from the server.
+    said: Vec<u8>,
+    /// What the server has said and has not come yet.
+    pub(crate) queued: Vec<u8>,
+    /// How many requests the server has answered.
+    pub(crate) answered: usize,
+}
+
+/// A call that was taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    asked: Rc<Asked>,
+    call: Call,
+    since: Instant,
+    deadline: Instant,
+    /// Whose key it was, as long as the servers are these.
+    owner: Option<ServerId>,
+    servers: usize,
+}
+
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) dialect: Dialect,
+    options: ClusterOptions,
+    pub(crate) now: Instant,
+    pub(crate) sockets: BTreeMap<ConnectionId, Socket>,
+    pub(crate) calls: BTreeMap<CallId, Record>,
+    /// Calls that had no effect, as they were told.
+    without_effect: Vec<Record>,
+    over: Vec<Record>,
+    pub(crate) leases: Vec<LeaseId>,
+    known: BTreeMap<Vec<u8>, Rc<Asked>>,
+    /// How many calls had these bytes.
+    times: BTreeMap<Vec<u8>, usize>,
+    serial: usize,
+    /// How often the servers were changed.
+    changes: usize,
+    out_of_use: BTreeSet<ServerId>,
+    idle_until: Option<Instant>,
+    /// Bytes that a write takes; 0 blocks.
+    pub(crate) write: usize,
+    /// Connections are made at once.
+    pub(crate) prompt: bool,
+    /// The adapter was late: a call may be told later than its deadline.
+    late: bool,
+}
+
+impl World {
+    pub(crate) fn new(
+        options: ClusterOptions,
+        servers: &[Server],
+        seed: u64,
+        prompt: bool,
+    ) -> Self {
+        let now = Instant::from_epoch(Duration::from_secs(1));
+        let dialect = options.dialect;
+        let cluster = Cluster::new(servers, options.clone(), seed, now).expect("few servers");
+        let mut known = BTreeMap::new();
+        let mut know = |command: Command, wire: &[u8]| {
+            let row = command::row(command, dialect).expect("its dialect has it");
+            known.insert(wire.to_vec(), Rc::new(Asked::new(row, wire.to_vec())));
+        };
+        know(Command::Version, b"version\r\n");
+        if options.credentials.is_some() {
+            know(Command::Authenticate, GREETING);
+        }
+        // What the world asks by itself.
+        let times = BTreeMap::from([(b"version\r\n".to_vec(), 2)]);
+        Self {
+            cluster,
+            dialect,
+            options,
+            now,
+            sockets: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            without_effect: Vec::new(),
+            over: Vec::new(),
+            leases: Vec::new(),
+            known,
+            times,
+            serial: 0,
+            changes: 0,
+            out_of_use: BTreeSet::new(),
+            idle_until: Some(now),
+            write: usize::MAX,
+            prompt,
+            late: false,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.idle_until.is_none()
+    }
+
+    /// A number that no other call has in its key.
+    pub(crate) fn serial(&mut self) -> usize {
+        self.serial += 1;
+        self.serial
+    }
+
+    pub(crate) fn submit(&mut self, call: Call, asked: Asked, patience: Duration) {
+        let asked = Rc::new(asked);
+        *self.times.entry(asked.wire.clone()).or_default() += 1;
+        self.known.entry(asked.wire.clone()).or_insert_with(|| Rc::clone(&asked));
+        let deadline = self.now + patience;
+        let owner = self.cluster.owner(call.prepared.key());
+        let (since, servers) = (self.now, self.changes);
+        let record = Record { asked, call: call.clone(), since, deadline, owner, servers };
+        match self.cluster.submit(call, deadline, self.now) {
+            Ok(id) => {
+                let before = self.calls.insert(id, record);
+                assert!(before.is_none(), "an id was given twice");
+            }
+            Err(error) => {
+                let CallError::NotSent { why, .. } = &error else {
+                    panic!("it was not taken, but {error}");
+                };
+                match why {
+                    NotSent::Overloaded => assert!(self.calls.len() >= self.options.waiting),
+                    NotSent::ShuttingDown => {}
+                    other => panic!("it was not taken: {other}"),
+                }
+                self.without_effect.push(record);
+            }
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, at: usize) {
+        let id = self.calls.keys().nth(at % self.calls.len().max(1)).copied();
+        if let Some(id) = id {
+            self.over.extend(self.calls.remove(&id));
+            self.cluster.cancel(id);
+        }
+    }
+
+    pub(crate) fn set_servers(&mut self, servers: &[Server]) {
+        self.cluster.set_servers(servers, self.now).expect("few servers");
+        self.changes += 1;
+        let there: BTreeSet<_> = self.cluster.servers().map(|(id, _)| id).collect();
+        self.out_of_use.retain(|id| there.contains(id));
+        assert_eq!(there.len(), servers.len());
+        for (id, server) in self.cluster.servers() {
+            assert_eq!(self.cluster.server(id), Some(server));
+        }
+    }
+
+    /// The connections that are there, or are being made, or wait for an answer.
+    pub(crate) fn some(&self, wanted: impl Fn(&Socket) -> bool) -> Vec<ConnectionId> {
+        let wanted = |socket: &Socket| !socket.is_closed && wanted(socket);
+        self.sockets.iter().filter(|(_, it)| wanted(it)).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn connect(&mut self, id: ConnectionId, failure: Option<ConnectFailure>) {
+        let socket = self.sockets.get_mut(&id).expect("it is there");
+        match failure {
+            None => {
+                socket.is_connected = true;
+                self.cluster.connected(id, self.now);
+            }
+            Some(failure) => {
+                socket.is_closed = true;
+                self.cluster.connect_failed(id, failure, self.now);
+            }
+        }
+    }
+
+    /// The requests on a connection that the server has read and not answered.
+    pub(crate) fn unanswered(&self, id: ConnectionId) -> Vec<Rc<Asked>> {
+        let socket = &self.sockets[&id];
+        let wires = answers::requests(&socket.sent, self.dialect);
+        let asked = |wire: &[u8]| Rc::clone(self.known.get(wire).expect("nobody asked for that"));
+        wires.into_iter().skip(socket.answered).map(asked).collect()
+    }
+
+    /// The server answers the next requests of a connection, as it should.
+    pub(crate) fn answer(&mut self, id: ConnectionId, count: usize, source: &mut Source<'_>) {
+        let due = self.unanswered(id);
+        for asked in due.iter().take(count) {
+            let answer = calls::answer(asked, source);
+            let socket = self.sockets.get_mut(&id).expect("it is there");
+            socket.queued.extend_from_slice(&answer);
+            socket.answered += usize::from(!asked.is_endless());
+        }
+    }
+
+    /// So many bytes that the server has said come in.
+    pub(crate) fn deliver(&mut self, id: ConnectionId, most: usize) {
+        let socket = self.sockets.get_mut(&id).expect("it is there");
+        let rest = socket.queued.split_off(most.min(socket.queued.len()));
+        let piece = core::mem::replace(&mut socket.queued, rest);
+        if !socket.is_ended {
+            socket.said.extend_from_slice(&piece);
+            self.cluster.receive(id, &piece);
+        }
+    }
+
+    /// Bytes come in that the server has no reason to send.
+    pub(crate) fn say(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let socket = self.sockets.get_mut(&id).expect("it is there");
+        socket.queued.extend_from_slice(bytes);
+        self.deliver(id, usize::MAX);
+    }
+
+    pub(crate) fn end(&mut self, id: ConnectionId, broken: bool) {
+        let socket = self.sockets.get_mut(&id).expect("it is there");
+        socket.is_ended = true;
+        if broken {
+            self.cluster.broke(id);
+        } else {
+            self.cluster.end_of_stream(id);
+        }
+    }
+
+    /// Sockets take bytes again.
+    pub(crate) fn unblock(&mut self) {
+        for id in self.some(|socket| socket.is_connected) {
+            if self.write > 0 && !self.unsent(id).is_empty() {
+                self.write(id);
+            }
+        }
+    }
+
+    fn unsent(&self, id: ConnectionId) -> Vec<u8> {
+        let mut slices = [&b""[..]; 256];
+        let filled = self.cluster.unsent(id, &mut slices);
+        slices[..filled].concat()
+    }
+
+    fn write(&mut self, id: ConnectionId) {
+        let mut unsent = self.unsent(id);
+        assert!(!unsent.is_empty(), "nothing to write");
+        unsent.truncate(self.write);
+        let socket = self.sockets.get_mut(&id).expect("it is there");
+        socket.sent.extend_from_slice(&unsent);
+        self.cluster.wrote(id, unsent.len());
+    }
+
+    /// Time passes: as the cluster wants it, from instant to instant, or all at once.
+    pub(crate) fn wait(&mut self, source: &mut Source<'_>) {
+        let until = match (source.below(8), self.idle_until) {
+            (0..=2, Some(at)) => at,
+            (3, Some(at)) => {
+                Instant::from_epoch(at.since_epoch().saturating_sub(Duration::from_nanos(1)))
+            }
+            (4, _) => {
+                self.late = true;
+                self.now = self.now + ms(source.between(1, 1000) as u64);
+                self.settle();
+                self.late = false;
+                return;
+            }
+            _ => self.now + ms(source.between(1, 1000) as u64),
+        };
+        self.wait_until(until);
+    }
+
+    pub(crate) fn wait_until(&mut self, until: Instant) {
+        self.settle();
+        let mut wakes = 0;
+        while let Some(at) = self.idle_until.filter(|at| *at <= until) {
+            self.now = at;
+            self.settle();
+            wakes += 1;
+            assert!(wakes < 5000, "it wakes again and again");
+        }
+        self.now = self.now.max(until);
+        self.settle();
+    }
+
+    /// Does what the cluster asks for, until it has nothing to do.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..20_000 {
+            match self.cluster.poll_output(self.now) {
+                ClusterOutput::Connect { connection, server } => {
+                    assert!(self.cluster.server(server).is_some(), "a server that is gone");
+                    let socket = Socket {
+                        server,
+                        is_connected: false,
+                        is_closed: false,
+                        is_ended: false,
+                        sent: Vec::new(),
+                        said: Vec::new(),
+                        queued: Vec::new(),
+                        answered: 0,
+                    };
+                    let before = self.sockets.insert(connection, socket);
+                    assert!(before.is_none(), "a connection was asked for twice");
+                    if self.prompt {
+                        self.connect(connection, None);
+                    }
+                }
+                ClusterOutput::Write { connection } => {
+                    let socket = self.sockets.get(&connection).expect("it is there");
+                    assert!(socket.is_connected && !socket.is_closed, "it is not to be written to");
+                    self.write(connection);
+                }
+                ClusterOutput::Close { connection } => {
+                    let socket = self.sockets.get_mut(&connection).expect("it is there");
+                    let before = core::mem::replace(&mut socket.is_closed, true);
+                    // It may not have known yet that the connection could not be made.
+                    assert!(!before || !socket.is_connected, "closed twice");
+                }
+                ClusterOutput::Completed(completed) => self.completed(&completed),
+                ClusterOutput::Event(ClusterEvent::Ejected { server }) => {
+                    let gone = self.cluster.server(server).is_none();
+                    assert!(self.out_of_use.insert(server) || gone, "it was out of use already");
+                }
+                ClusterOutput::Event(ClusterEvent::Restored { server }) => {
+                    let gone = self.cluster.server(server).is_none();
+                    assert!(self.out_of_use.remove(&server) || gone, "it was in use already");
+                }
+                ClusterOutput::Idle(until) => {
+                    assert!(until > self.now, "waits for an instant that has come");
+                    self.idle_until = Some(until);
+                    return self.rest(until);
+                }
+                ClusterOutput::Closed => {
+                    self.idle_until = None;
+                    assert!(self.calls.is_empty(), "closed, and calls are under way");
+                    assert!(self.some(|_| true).is_empty(), "closed, and connections are open");
+                    return;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("the cluster does not come to rest");
+    }
+
+    /// What holds while nothing is to be done.
+    fn rest(&self, until: Instant) {
+        assert!(self.calls.len() <= self.options.waiting, "more calls than may be");
+        for (id, record) in &self.calls {
+            assert!(record.deadline > self.now, "{id:?} has outlived its deadline: {record:?}");
+            assert!(until <= record.deadline, "{id:?} would outlive its deadline: {record:?}");
+        }
+        for it in self.cluster.statistics() {
+            let here = self.some(|socket| socket.server == it.server).len();
+            assert_eq!(it.connections, here, "connections are not what was asked for");
+            // As many again while they are replaced, and a probe.
+            let most = 2 * self.options.connections.max(1) + self.options.exclusive + 1;
+            assert!(here <= most, "{here} connections, and {most} at most");
+            let pipelines = here * self.options.limits.pipeline.max(1);
+            assert!(it.in_flight <= pipelines && it.waiting <= 2 * self.calls.len());
+            let counted = it.counters;
+            let ends = counted.answered + counted.refused + counted.timed_out + counted.broken;
+            assert!(ends <= counted.sent, "more ended than were sent: {counted:?}");
+            assert_eq!(counted.latency.count(), counted.answered + counted.refused);
+            assert_eq!(it.state, self.cluster.state(it.server).expect("it is there"));
+            let out = it.state != ServerState::Healthy;
+            assert_eq!(out, self.out_of_use.contains(&it.server), "nobody was told: {it:?}");
+            if counted.latency.count() > 0 {
+                let (half, all) = (counted.latency.percentile(50), counted.latency.percentile(100));
+                assert!(half <= all && half > Some(Duration::ZERO), "{counted:?}");
+                assert!(counted.latency.sum() <= self.now.since_epoch() * 1000);
+            }
+        }
+    }
+
+    fn replies(&self, asked: &Asked) -> Vec<Answered> {
+        let mut all = Vec::new();
+        for socket in self.sockets.values() {
+            let read = answers::read(&socket.sent, &socket.said, self.dialect, &self.known);
+            all.extend(read.into_iter().filter(|it| it.asked.wire == asked.wire));
+        }
+        all
+    }
+
+    fn completed(&mut self, completed: &Completed) {
+        let record = self.calls.remove(&completed.call).expect("it was not under way");
+        assert!(self.late || self.now <= record.deadline.max(record.since), "after its deadline");
+        let asked = &record.asked;
+        let replies = self.replies(asked);
+        match &completed.outcome {
+            Ok(Answer::Closed) => assert!(asked.is_answered_by_the_end(), "{asked:?}"),
+            Ok(answer) => {
+                let told = replies.iter().any(|reply| reply.is(answer, self.dialect));
+                assert!(told, "no server has answered {answer:?} to {asked:?}: {replies:?}");
+            }
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                let certain = !matches!(error, CallError::Unknown { .. });
+                assert_eq!(error.had_no_effect(), certain);
+                match error {
+                    CallError::Refused { server, refusal } => {
+                        let told = |it: &Answered| it.is_refusal(refusal, self.dialect);
+                        assert!(replies.iter().any(told), "{server:?} has not refused: {refusal}");
+                    }
+                    CallError::Unknown { found, .. } => {
+                        let told = |it: &Answered| it.begins_with(found, self.dialect);
+                        assert!(found.is_empty() || replies.iter().any(told), "{found:?}");
+                    }
+                    CallError::NotSent { .. } => self.without_effect.push(record.clone()),
+                    other => panic!("{other}"),
+                }
+            }
+        }
+        self.leased(completed, &record);
+        self.over.push(record);
+    }
+
+    /// An item that is open has a lease, and nothing else has one.
+    fn leased(&mut self, completed: &Completed, record: &Record) {
+        let Some(lease) = completed.lease else {
+            let opened = matches!(&completed.outcome, Ok(answer) if !answer.is_miss());
+            assert!(!record.asked.opens || !opened, "an item is open, and nobody can confirm it");
+            return;
+        };
+        match record.call.target {
+            Target::Lease(own) => assert_eq!(lease, own, "another's lease"),
+            _ => {
+                assert!(record.asked.opens, "a lease of nothing: {:?}", record.asked);
+                assert!(!self.leases.contains(&lease), "a lease was given twice");
+                self.leases.push(lease);
+            }
+        }
+    }
+
+    /// How it ends: at once, or when all is answered. Behind that everything is told.
+    pub(crate) fn finish(mut self, aborts: bool) {
+        self.settle();
+        let last = self.calls.values().map(|record| record.deadline).max();
+        if aborts {
+            self.cluster.abort(self.now);
+            self.settle();
+        } else {
+            self.cluster.shut_down();
+            self.wait_until(last.unwrap_or(self.now).max(self.now));
+        }
+        assert!(self.is_closed(), "it does not come to its end");
+        let version = Prepared::new(
+            &windhover_core::memcache::request::Request::Version,
+            bytes::Bytes::new(),
+            self.dialect,
+            &self.options.limits,
+        );
+        let target = Call::to(version.expect("it can be sent"), self.first_server());
+        let refused = self.cluster.submit(target, self.now + ms(10), self.now);
+        assert!(refused.is_err_and(|error| error.had_no_effect()), "it is over");
+        self.look_back();
+    }
+
+    fn first_server(&self) -> ServerId {
+        let sockets = self.sockets.values().map(|socket| socket.server);
+        let mut all = self.cluster.servers().map(|(id, _)| id).chain(sockets);
+        // Without any there is nothing to be asked of: any call would do.
+        all.next().unwrap_or_else(|| {
+            let options = ClusterOptions::default();
+            let other = Cluster::new(&[Server::new("a")], options, 0, self.now).expect("one");
+            other.servers().next().expect("one").0
+        })
+    }
+
+    /// Nothing was sent that was called not sent, to nobody whose key it was not, and not more often
+    /// than was allowed.
+    fn look_back(&self) {
+        let mut sent: BTreeMap<&[u8], Vec<ServerId>> = BTreeMap::new();
+        for socket in self.sockets.values() {
+            for wire in answers::requests(&socket.sent, self.dialect) {
+                sent.entry(wire).or_default().push(socket.server);
+            }
+        }
+        let alone = |record: &&Record| self.times.get(&record.asked.wire) == Some(&1);
+        for record in self.without_effect.iter().filter(alone) {
+            // A second server's miss says nothing, and has changed nothing.
+            let missed = |it: &Answered| record.call.hedged && it.is_miss(self.dialect);
+            let sent = self.replies(&record.asked);
+            assert!(sent.iter().all(missed), "{record:?} was called not sent");
+        }
+        for record in self.over.iter().filter(alone) {
+            let servers = sent.get(&record.asked.wire[..]).map(Vec::as_slice).unwrap_or_default();
+            let attempts = self.options.attempts.max(1) as usize;
+            assert!(servers.len() <= attempts, "{record:?} was sent {} times", servers.len());
+            let call = &record.call;
+            let elsewhere = call.failover || call.hedged;
+            if call.target == Target::Key && !elsewhere && record.servers == self.changes {
+                let own = |server: &ServerId| Some(*server) == record.owner;
+                assert!(servers.iter().all(own), "{record:?} was sent to another server");
+            }
+            if call.repeat != Repeat::AtLeastOnce && !call.hedged {
+                let replies = self.replies(&record.asked);
+                let done = replies.iter().filter(|it| !it.had_no_effect(self.dialect)).count();
+                assert!(done <= 1, "{record:?} may have been done {done} times");
+            }
+        }
+    }
+}
+
+/// What a new connection is asked first where there are credentials.
+pub(super) const GREETING: &[u8] = b"set auth 0 0 11\r\nuser secret\r\n";
