@@ -34,11 +34,12 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.text())?;
+        let kind = self.kind.text();
         if self.words.is_empty() {
-            return Ok(());
+            f.write_str(kind)
+        } else {
+            write!(f, "{kind} {}", self.words.escape_ascii())
         }
-        write!(f, " {}", self.words.escape_ascii())
     }
 }
 

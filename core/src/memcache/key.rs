@@ -11,7 +11,7 @@ pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
 #[inline]
 pub(crate) fn first_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = line.iter().position(|&byte| byte != b' ')?;
-    let from_start = line.get(start..)?;
+    let from_start = line.get(start..).unwrap_or_default();
     // A key is too short for a vectorised search to pay.
     let end = from_start.iter().position(|&byte| byte == b' ').unwrap_or(from_start.len());
     from_start.split_at_checked(end)

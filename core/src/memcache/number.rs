@@ -15,13 +15,14 @@ const fn is_c_space(byte: u8) -> bool {
 /// A sign and digits as `strtol` takes them: `+1` and `01` are numbers, `0x1` and `1.5` are not.
 fn signed(word: &[u8]) -> Option<(bool, u64)> {
     let start = word.iter().position(|&byte| !is_c_space(byte))?;
-    let word = word.get(start..)?;
+    let word = word.get(start..).unwrap_or_default();
     let (negative, digits) = match word {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] | digits => (false, digits),
     };
     let end = digits.iter().position(|&byte| is_c_space(byte)).unwrap_or(digits.len());
-    Some((negative, decimal(digits.get(..end)?)?))
+    let digits = digits.get(..end).unwrap_or_default();
+    decimal(digits).map(|number| (negative, number))
 }
 
 /// Digits alone, as servers write them: no sign, at least one digit, at most 2^64 - 1.

@@ -41,7 +41,8 @@ impl PutBuilder {
     /// [`BadName`] when a queue cannot have that name.
     pub fn new(queue: &[u8], now: UnixTime) -> Result<Self, BadName> {
         check_name(queue)?;
-        let name_len = u8::try_from(queue.len()).map_err(|_| BadName::TooLong(queue.len()))?;
+        // A name that is longer was refused.
+        let name_len = u8::try_from(queue.len()).unwrap_or(u8::MAX);
         let mut record = Vec::with_capacity(512);
         record.resize(HEADER, 0);
         record.extend_from_slice(queue);

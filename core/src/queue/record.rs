@@ -111,11 +111,13 @@ pub enum Broken {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+    let chunk = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    chunk.map(|chunk| u32::from_le_bytes(*chunk))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+    let chunk = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    chunk.map(|chunk| u64::from_le_bytes(*chunk))
 }
 
 /// Reads the record at the start of `bytes`.

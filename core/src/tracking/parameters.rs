@@ -58,7 +58,7 @@ impl Parameter {
             *text.get_mut(length)? = byte;
             length += 1;
         }
-        Self::of(text.get(..length)?)
+        text.get(..length).and_then(Self::of)
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) struct Active {
     ///
     /// [`ClusterOptions::attempts`]: crate::client::ClusterOptions::attempts
     pub(super) counted: u32,
-    slots: [Option<Attempt>; 2],
+    pub(super) slots: [Option<Attempt>; 2],
     /// Servers that were tried.
     pub(super) tried: Vec<ServerId>,
     /// What is known from attempts that failed.

@@ -12,8 +12,8 @@ use crate::client::servers::{Entry, ServerId};
 
 pub(super) enum Chosen {
     Server(ServerId),
-    /// The leased connection, by its place.
-    Lease(usize),
+    /// The leased connection, by its place, and its server.
+    Lease(usize, ServerId),
 }
 
 /// Whether a server is in use, and has a connection or may be connected to.
@@ -40,8 +40,8 @@ impl Cluster {
         let untried = |entry: &Entry| usable(entry) && !tried.contains(&entry.id);
         let found = match call.target {
             Target::Lease(lease) => {
-                let at = self.leased_link(lease).ok_or((None, NotSent::LeaseLost))?;
-                return Ok(Chosen::Lease(at));
+                let leased = self.leased_link(lease).ok_or((None, NotSent::LeaseLost))?;
+                return Ok(Chosen::Lease(leased.0, leased.1));
             }
             Target::Server(server) => Some(server),
             Target::Key if call.failover || slot == Slot::Hedge => {

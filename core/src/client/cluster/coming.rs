@@ -76,28 +76,21 @@ impl Cluster {
     }
 
     pub(super) fn link_connected(&mut self, at: usize, now: Instant) {
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        let State::Connecting { until } = link.state else {
+        let coming = self.links.get_mut(at).and_then(|link| match link.state {
+            State::Connecting { until } => Some((link, until)),
+            State::Open(_) => None,
+        });
+        let Some((link, until)) = coming else {
             return;
         };
         let options = &self.options;
         let mut open =
             ClientConnection::new(options.dialect, &options.limits, &options.timeouts, now);
-        let greeted = match &self.greeting {
-            None => true,
-            Some(greeting) => match open.send(greeting, until) {
-                Ok(ticket) => {
-                    link.tickets.push_back((ticket, Purpose::Greeting));
-                    false
-                }
-                Err(_) => true,
-            },
-        };
+        let greeting = self.greeting.as_ref().and_then(|it| open.send(it, until).ok());
+        link.tickets.extend(greeting.map(|ticket| (ticket, Purpose::Greeting)));
         link.state = State::Open(open);
         self.mark(at);
-        if greeted {
+        if greeting.is_none() {
             self.link_ready(at, now);
         }
     }
@@ -130,7 +123,7 @@ impl Cluster {
         }
         match role {
             Role::Shared => self.serve_waiting(server, now),
-            Role::Exclusive(attempt) => self.send_exclusive(at, attempt, now),
+            Role::Exclusive(attempt) => self.send(at, attempt, now),
             Role::Probe => self.send_probe(at, now),
             Role::Leased(_) | Role::Spare => {}
         }
@@ -168,9 +161,7 @@ impl Cluster {
         if let Some(old) = link.replaces.and_then(|connection| self.link_at(connection))
             && let Some(age) = self.options.max_age
         {
-            if let Some(old) = self.links.get_mut(old) {
-                old.retires_at = Some(now + age);
-            }
+            self.change(old, |old| old.retires_at = Some(now + age));
             self.arm(old, now + age);
         }
         let why = NotSent::Connect(why);
@@ -179,7 +170,7 @@ impl Cluster {
             _ => self.fault(server, why, now),
         }
         if let Role::Exclusive(attempt) = link.role {
-            self.not_sent(attempt, server, why, now);
+            self.not_sent(attempt, why, now);
         }
         if self.shared_links(server) == 0 {
             self.fail_waiting(server, why, now);

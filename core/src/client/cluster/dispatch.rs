@@ -3,71 +3,69 @@
 use super::Cluster;
 use super::attempt::{Active, Again, Attempt, AttemptId, CallId, On, Slot};
 use super::choice::{Chosen, is_usable};
-use super::link::{Purpose, Role, State};
+use super::link::{ConnectionId, Link, Purpose, Role, State};
 use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Collector;
-use crate::client::call::{Repeat, Target};
+use crate::client::call::{Call, Repeat, Target};
 use crate::client::error::{CallError, NotSent};
 use crate::client::servers::ServerId;
-use crate::memcache::{End, SendError};
+use crate::memcache::{End, SendError, Ticket};
 
 impl Cluster {
     pub(super) fn call(&mut self, id: CallId) -> Option<&mut Active> {
         self.calls.get_mut(id.at()).filter(|active| active.sequence == id.sequence())
     }
 
-    /// Begins the first attempt at a call.
-    pub(super) fn begin(&mut self, id: CallId, now: Instant) {
-        let Some(active) = self.call(id) else {
-            return;
-        };
-        if active.deadline <= now {
-            let error = CallError::NotSent { server: None, why: NotSent::Deadline };
-            return self.complete(id, Err(error), None);
-        }
+    /// Takes a call, and begins the first attempt at it.
+    pub(super) fn begin(&mut self, call: Call, deadline: Instant, now: Instant) -> CallId {
+        self.sequence += 1;
+        let id = CallId::new(self.calls.vacant_key(), self.sequence);
         // What is bound to one server cannot be asked of another.
-        let hedged = active.call.hedged && matches!(active.call.target, Target::Key | Target::Any);
-        if let (true, Some(hedge)) = (hedged, self.options.hedge) {
+        let hedged = call.hedged && matches!(call.target, Target::Key | Target::Any);
+        let mut active = Active::new(self.sequence, call, deadline);
+        if let (true, Some(hedge)) = (hedged && deadline > now, self.options.hedge) {
             let at = now + hedge;
             self.timers.set(at, Timer::Hedge(id));
-            if let Some(active) = self.call(id) {
-                active.hedge_at = Some(at);
-            }
+            active.hedge_at = Some(at);
         }
-        self.try_next(id, Again::Yes, now);
+        self.calls.insert(active);
+        if deadline <= now {
+            let error = CallError::NotSent { server: None, why: NotSent::Deadline };
+            self.complete(id, Err(error), None);
+        } else {
+            self.try_next(id, Again::Yes, now);
+        }
+        id
     }
 
     /// Begins an attempt with the next server that the call may go to; ends the call where there is
-    /// none and nothing else is under way.
+    /// none. Nothing of it is under way.
     pub(super) fn try_next(&mut self, id: CallId, again: Again, now: Instant) {
         match self.choose(id, Slot::First, again, now) {
             Ok(Chosen::Server(server)) => self.place(id, Slot::First, server, now),
-            Ok(Chosen::Lease(at)) => self.place_on_lease(id, at, now),
+            Ok(Chosen::Lease(at, server)) => {
+                let attempt = self.new_attempt(id, Slot::First, server, now);
+                self.send(at, attempt, now);
+            }
             Err((server, why)) => {
-                let Some(active) = self.call(id) else {
-                    return;
-                };
                 // What an attempt was told says more than that there is no other server.
-                if active.error.is_none() {
+                if let Some(active) = self.call(id)
+                    && active.error.is_none()
+                {
                     active.note(CallError::NotSent { server, why });
                 }
-                if !active.is_under_way() {
-                    self.give_up(id);
-                }
+                self.give_up(id);
             }
         }
     }
 
-    /// Notes a new attempt at a call.
-    fn new_attempt(
-        &mut self,
-        id: CallId,
-        slot: Slot,
-        server: ServerId,
-        now: Instant,
-    ) -> Option<AttemptId> {
-        let active = self.calls.get_mut(id.at()).filter(|it| it.sequence == id.sequence())?;
+    /// Notes a new attempt at a call. (At one that is over, it is nobody's.)
+    fn new_attempt(&mut self, id: CallId, slot: Slot, server: ServerId, now: Instant) -> AttemptId {
+        let active = self.calls.get_mut(id.at()).filter(|it| it.sequence == id.sequence());
+        let Some(active) = active else {
+            return AttemptId { call: id, slot, number: 0 };
+        };
         active.begun += 1;
         active.counted += 1;
         if !active.tried.contains(&server) {
@@ -105,13 +103,11 @@ impl Cluster {
             entry.counters.hedges += u64::from(slot == Slot::Hedge);
             entry.counters.retries += u64::from(slot == Slot::First && number > 1);
         }
-        Some(AttemptId { call: id, slot, number })
+        AttemptId { call: id, slot, number }
     }
 
     fn place(&mut self, id: CallId, slot: Slot, server: ServerId, now: Instant) {
-        let Some(attempt) = self.new_attempt(id, slot, server, now) else {
-            return;
-        };
+        let attempt = self.new_attempt(id, slot, server, now);
         // An item that is set aside belongs to a connection: it cannot be shared.
         let alone =
             self.call(id).is_some_and(|it| it.call.exclusive || it.call.prepared.expected().opens);
@@ -148,13 +144,9 @@ impl Cluster {
     }
 
     fn place_exclusive(&mut self, attempt: AttemptId, server: ServerId, now: Instant) {
-        let links = self.servers.get(server).map_or(&[][..], |entry| &entry.links);
         let mut in_use = 0;
         let (mut spare, mut coming) = (None, None);
-        for &at in links {
-            let Some(link) = self.links.get(at) else {
-                continue;
-            };
+        for (at, link) in self.links_to(server) {
             in_use += usize::from(link.role.is_exclusive());
             if link.role == Role::Spare && link.takes_calls() {
                 spare = Some(at);
@@ -163,9 +155,7 @@ impl Cluster {
             }
         }
         if let Some(at) = spare {
-            if let Some(link) = self.links.get_mut(at) {
-                link.role = Role::Exclusive(attempt);
-            }
+            self.change(at, |link| link.role = Role::Exclusive(attempt));
             return self.send(at, attempt, now);
         }
         // One that a call has asked for that is over meanwhile.
@@ -177,59 +167,37 @@ impl Cluster {
             return self.wait_on(attempt, On::Connecting(connection));
         }
         if in_use >= self.options.exclusive {
-            return self.not_sent(attempt, server, NotSent::Overloaded, now);
+            return self.not_sent(attempt, NotSent::Overloaded, now);
         }
         let connection = self.open_link(server, Role::Exclusive(attempt), now);
         self.wait_on(attempt, On::Connecting(connection));
     }
 
-    fn place_on_lease(&mut self, id: CallId, at: usize, now: Instant) {
-        let Some(server) = self.links.get(at).map(|link| link.server) else {
-            return;
-        };
-        if let Some(attempt) = self.new_attempt(id, Slot::First, server, now) {
-            self.send(at, attempt, now);
-        }
-    }
-
-    /// The exclusive connection of an attempt is there.
-    pub(super) fn send_exclusive(&mut self, at: usize, attempt: AttemptId, now: Instant) {
-        if self.attempt_mut(attempt).is_some() {
-            self.send(at, attempt, now);
-        } else if let Some(link) = self.links.get_mut(at) {
-            link.role = Role::Spare;
-        }
-    }
-
     /// The shared connection with the fewest requests under way.
     fn best_link(&self, server: ServerId) -> Option<(usize, usize)> {
-        let links = &self.servers.get(server)?.links;
-        links
-            .iter()
-            .filter_map(|&at| Some((at, self.links.get(at)?)))
+        self.links_to(server)
             .filter(|(_, link)| link.role == Role::Shared && link.takes_calls())
             .map(|(at, link)| (at, link.in_flight()))
             .min_by_key(|&(_, in_flight)| in_flight)
     }
 
-    fn send(&mut self, at: usize, attempt: AttemptId, now: Instant) {
+    pub(super) fn send(&mut self, at: usize, attempt: AttemptId, now: Instant) {
         let connection = self.connection_id(at);
         let call = attempt.call;
         let active = self.calls.get_mut(call.at()).filter(|it| it.sequence == call.sequence());
-        let Some(active) = active else {
-            return;
-        };
-        let Some((server, deadline)) =
-            active.attempt(attempt.slot).as_ref().map(|placed| (placed.server, placed.deadline))
+        let placed = active.and_then(|active| {
+            let Active { call, slots: [first, hedge], .. } = active;
+            let placed = if attempt.slot == Slot::First { first } else { hedge };
+            placed.as_mut().map(|placed| (call, placed))
+        });
+        let (Some((call, placed)), Some(connection), Some(link)) =
+            (placed, connection, self.links.get_mut(at))
         else {
-            return;
-        };
-        let (Some(connection), Some(link)) = (connection, self.links.get_mut(at)) else {
             return;
         };
         let sent = match &mut link.state {
             State::Open(open) => {
-                let sent = open.send(&active.call.prepared, deadline);
+                let sent = open.send(&call.prepared, placed.deadline);
                 sent.map_err(|error| match error {
                     SendError::Full => NotSent::Overloaded,
                     SendError::OtherDialect => NotSent::OtherDialect,
@@ -241,14 +209,9 @@ impl Cluster {
         match sent {
             Ok(ticket) => {
                 link.tickets.push_back((ticket, Purpose::Attempt(attempt)));
-                if let Some(placed) = active.attempt(attempt.slot) {
-                    let waited =
-                        core::mem::replace(&mut placed.on, On::Sent(connection, ticket, now));
-                    if !matches!(waited, On::Sent(..)) {
-                        self.timers.unset(placed.patience, Timer::Attempt(attempt));
-                    }
-                }
-                if let Some(entry) = self.servers.get_mut(server) {
+                placed.on = On::Sent(connection, ticket, now);
+                self.timers.unset(placed.patience, Timer::Attempt(attempt));
+                if let Some(entry) = self.servers.get_mut(placed.server) {
                     entry.counters.sent += 1;
                 }
                 self.mark(at);
@@ -257,7 +220,7 @@ impl Cluster {
                 if self.links.get(at).is_some_and(|it| it.role == Role::Exclusive(attempt)) {
                     self.return_link(at, now);
                 }
-                self.not_sent(attempt, server, why, now);
+                self.not_sent(attempt, why, now);
             }
         }
     }
@@ -281,13 +244,13 @@ impl Cluster {
     }
 
     pub(super) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
-        let placed = self.call(id.call)?.attempt(id.slot).as_mut()?;
-        (placed.number == id.number).then_some(placed)
+        let placed = self.call(id.call).and_then(|active| active.attempt(id.slot).as_mut());
+        placed.filter(|placed| placed.number == id.number)
     }
 
     pub(super) fn take_attempt(&mut self, id: AttemptId) -> Option<Attempt> {
-        self.attempt_mut(id)?;
-        self.call(id.call)?.attempt(id.slot).take()
+        let is_it = |placed: &mut Attempt| placed.number == id.number;
+        self.call(id.call).and_then(|active| active.attempt(id.slot).take_if(is_it))
     }
 
     /// The first server of a hedged call is slow: asks a second one.
@@ -319,25 +282,24 @@ impl Cluster {
             };
             let on = attempt.on;
             self.stop_waiting(AttemptId { call: id, slot, number: attempt.number }, &attempt);
-            let On::Sent(connection, ticket, _) = on else {
-                continue;
-            };
-            let Some(at) = self.link_at(connection) else {
-                continue;
-            };
-            let Some(link) = self.links.get_mut(at) else {
-                continue;
-            };
-            link.tickets.retain(|&(other, _)| other != ticket);
-            if link.role.is_exclusive() {
+            if let On::Sent(connection, ticket, _) = on {
+                self.forget(connection, ticket);
+            }
+        }
+    }
+
+    /// Nobody waits for the answer to a request any more.
+    fn forget(&mut self, connection: ConnectionId, ticket: Ticket) {
+        let link = self.link_mut(connection);
+        if let Some(Link { state: State::Open(open), tickets, role, .. }) = link {
+            tickets.retain(|&(other, _)| other != ticket);
+            if role.is_exclusive() {
                 // Its answer might be an item: the server keeps it when nobody listens.
-                self.close_link(at);
-                continue;
-            }
-            if let State::Open(open) = &mut link.state {
+                self.close_link(connection.at);
+            } else {
                 open.cancel(ticket);
+                self.mark(connection.at);
             }
-            self.mark(at);
         }
     }
 
@@ -351,10 +313,8 @@ impl Cluster {
                 }
             }
             On::Connecting(connection) => {
-                if let Some(at) = self.link_at(connection)
-                    && let Some(link) = self.links.get_mut(at)
-                {
-                    link.role = Role::Spare;
+                if let Some(at) = self.link_at(connection) {
+                    self.change(at, |link| link.role = Role::Spare);
                 }
             }
         }

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Cluster;
 use super::attempt::{Again, AttemptId, CallId, Next, On, Slot};
-use super::link::{LeaseId, Role, State};
+use super::link::{ConnectionId, LeaseId, Role, State};
 use super::output::{ClusterEvent, ClusterOutput};
 use super::timers::Timer;
 use crate::Instant;
@@ -69,11 +69,7 @@ impl Cluster {
                             self.fault(server, NotSent::Ejected, now);
                         }
                     }
-                    Reason::End(_) => {
-                        if let Some(link) = self.links.get_mut(at) {
-                            link.killed = true;
-                        }
-                    }
+                    Reason::End(_) => self.change(at, |link| link.killed = true),
                 }
                 let found = attempt.collector.found();
                 self.attempt_failed(id, CallError::unanswered(server, unanswered, found), now);
@@ -88,10 +84,8 @@ impl Cluster {
 
     /// Whether no byte has come on a connection since then.
     fn is_silent_since(&self, at: usize, since: Instant) -> bool {
-        match self.links.get(at).map(|link| &link.state) {
-            Some(State::Open(open)) => open.heard() <= since,
-            _ => true,
-        }
+        let state = self.links.get(at).map(|link| &link.state);
+        !matches!(state, Some(State::Open(open)) if open.heard() > since)
     }
 
     /// After a failure nobody knows what an exclusive connection still brings.
@@ -134,9 +128,7 @@ impl Cluster {
             }
             return;
         }
-        if let Some(link) = self.links.get_mut(at) {
-            link.holds = opens || (link.holds && !closes);
-        }
+        self.change(at, |link| link.holds = opens || (link.holds && !closes));
         let lease = match target {
             Target::Lease(lease) => Some(lease),
             _ if opens => self.new_lease(at),
@@ -162,12 +154,12 @@ impl Cluster {
 
     /// The connection holds an item that was opened.
     fn new_lease(&mut self, at: usize) -> Option<LeaseId> {
-        let connection = self.connection_id(at)?;
         self.sequence += 1;
-        let lease = LeaseId::new(connection, self.sequence);
-        let link = self.links.get_mut(at)?;
-        link.role = Role::Leased(lease.number());
-        Some(lease)
+        let number = self.sequence;
+        self.links.get_mut(at).map(|link| {
+            link.role = Role::Leased(number);
+            LeaseId::new(ConnectionId { at, sequence: link.sequence }, number)
+        })
     }
 
     /// The attempt that had a connection for itself does not need it any more.
@@ -178,10 +170,11 @@ impl Cluster {
     }
 
     /// An attempt that was not given to a connection is over.
-    pub(super) fn not_sent(&mut self, id: AttemptId, server: ServerId, why: NotSent, now: Instant) {
+    pub(super) fn not_sent(&mut self, id: AttemptId, why: NotSent, now: Instant) {
         let Some(attempt) = self.take_attempt(id) else {
             return;
         };
+        let server = attempt.server;
         self.stop_waiting(id, &attempt);
         if let Some(entry) = self.servers.get_mut(server) {
             entry.counters.not_sent += 1;
@@ -194,15 +187,7 @@ impl Cluster {
             return;
         };
         for attempt in core::mem::take(&mut entry.waiting).into_values() {
-            self.not_sent(attempt, server, why, now);
-        }
-    }
-
-    /// An attempt has waited long enough for its connection.
-    pub(super) fn attempt_timed_out(&mut self, id: AttemptId, now: Instant) {
-        if let Some(attempt) = self.attempt_mut(id) {
-            let server = attempt.server;
-            self.not_sent(id, server, NotSent::Deadline, now);
+            self.not_sent(attempt, why, now);
         }
     }
 
@@ -239,13 +224,12 @@ impl Cluster {
     /// Tries the next server, where there is one and the call may be sent once more.
     fn go_on(&mut self, id: CallId, now: Instant) {
         let attempts = self.options.attempts;
-        let Some(active) = self.call(id) else {
-            return;
-        };
-        let next = active.next.take().filter(|next| next.allowed);
-        let more = active.counted < attempts && active.deadline > now;
+        let next = self.call(id).and_then(|active| {
+            let more = active.counted < attempts && active.deadline > now;
+            active.next.take().filter(|next| next.allowed && more)
+        });
         match next {
-            Some(next) if more && (!next.costs || self.budget.take(now)) => {
+            Some(next) if !next.costs || self.budget.take(now) => {
                 self.try_next(id, next.again, now);
             }
             _ => self.give_up(id),
@@ -254,15 +238,16 @@ impl Cluster {
 
     /// Completes a call with what its attempts have told.
     pub(super) fn give_up(&mut self, id: CallId) {
+        let why = NotSent::NoServer;
         let Some(active) = self.call(id) else {
             return;
         };
         let outcome = match (active.error.take(), active.fallback.take()) {
             // Only a call that another server may answer has kept its miss.
             (_, Some(answer)) if answer.is_miss() => Ok(answer),
-            (Some(error @ CallError::Unknown { .. }), _) | (Some(error), None) => Err(error),
+            (Some(error @ CallError::Unknown { .. }), _) => Err(error),
             (_, Some(answer)) => Ok(answer),
-            (None, None) => Err(CallError::NotSent { server: None, why: NotSent::NoServer }),
+            (error, None) => Err(error.unwrap_or(CallError::NotSent { server: None, why })),
         };
         self.complete(id, outcome, None);
     }

@@ -10,22 +10,17 @@ use crate::memcache::End;
 
 impl Cluster {
     pub(super) fn link_timer(&mut self, connection: ConnectionId, now: Instant) {
-        let Some(at) = self.link_at(connection) else {
-            return;
-        };
-        let Some(link) = self.links.get_mut(at) else {
+        let at = connection.at;
+        let Some(link) = self.link_mut(connection) else {
             return;
         };
         link.armed = None;
         let retires = link.retires_at.is_some_and(|retires_at| retires_at <= now);
         match &link.state {
-            State::Connecting { until } if *until <= now => {
+            // Its only timer.
+            State::Connecting { .. } => {
                 self.tell_close(at);
                 self.link_refused(at, ConnectFailure::TimedOut, now);
-            }
-            State::Connecting { until } => {
-                let until = *until;
-                self.arm(at, until);
             }
             State::Open(_) => {
                 if retires {
@@ -50,10 +45,7 @@ impl Cluster {
                 if used && in_use && !self.shutting_down {
                     // It goes on until the new one is there.
                     let new = self.open_link(server, Role::Shared, now);
-                    if let Some(link) = self.links.get_mut(new.at) {
-                        link.replaces = connection;
-                    }
-                    return;
+                    return self.change(new.at, |link| link.replaces = connection);
                 }
                 self.retire_link(at, now);
                 self.warm(server, now);
@@ -71,7 +63,6 @@ impl Cluster {
             return;
         };
         link.is_retiring = true;
-        let server = link.server;
         match (&mut link.state, link.role) {
             // Closed once it is given back.
             (State::Open(_), Role::Exclusive(_) | Role::Leased(_)) => {}
@@ -81,7 +72,7 @@ impl Cluster {
             }
             (State::Connecting { .. }, Role::Exclusive(attempt)) => {
                 self.close_link(at);
-                self.not_sent(attempt, server, NotSent::NoServer, now);
+                self.not_sent(attempt, NotSent::NoServer, now);
             }
             (State::Connecting { .. }, _) => self.close_link(at),
         }
@@ -129,16 +120,17 @@ impl Cluster {
 
     /// An exclusive connection is not needed any more.
     pub(super) fn return_link(&mut self, at: usize, now: Instant) {
-        let Some(link) = self.links.get_mut(at) else {
-            return;
-        };
-        let old = link.retires_at.is_some_and(|retires_at| retires_at <= now);
-        let gone = self.servers.get(link.server).is_none();
-        // Only the end of the connection puts an item back that is still open.
-        if old || gone || link.holds || link.in_flight() > 0 || !link.takes_calls() {
-            return self.close_link(at);
+        let over = self.links.get(at).is_none_or(|link| {
+            let old = link.retires_at.is_some_and(|retires_at| retires_at <= now);
+            let gone = self.servers.get(link.server).is_none();
+            // Only the end of the connection puts an item back that is still open.
+            old || gone || link.holds || link.in_flight() > 0 || !link.takes_calls()
+        });
+        if over {
+            self.close_link(at);
+        } else {
+            self.change(at, |link| link.role = Role::Spare);
         }
-        link.role = Role::Spare;
     }
 
     /// The connection has come to its end; every request on it was told so before.

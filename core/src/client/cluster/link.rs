@@ -36,10 +36,6 @@ impl LeaseId {
     pub(super) const fn new(connection: ConnectionId, number: u64) -> Self {
         Self { connection, number }
     }
-
-    pub(super) const fn number(self) -> u64 {
-        self.number
-    }
 }
 
 /// What a connection is for.
@@ -142,14 +138,21 @@ impl Cluster {
         (link.sequence == connection.sequence).then_some(connection.at)
     }
 
-    /// The connection of a lease that has not ended.
-    pub(super) fn leased_link(&self, lease: LeaseId) -> Option<usize> {
-        let at = self.link_at(lease.connection)?;
-        (self.links.get(at)?.role == Role::Leased(lease.number)).then_some(at)
+    pub(super) fn link_mut(&mut self, connection: ConnectionId) -> Option<&mut Link> {
+        let link = self.links.get_mut(connection.at);
+        link.filter(|link| link.sequence == connection.sequence)
+    }
+
+    /// The connection of a lease that has not ended, and its server.
+    pub(super) fn leased_link(&self, lease: LeaseId) -> Option<(usize, ServerId)> {
+        let ConnectionId { at, sequence } = lease.connection;
+        let role = Role::Leased(lease.number);
+        let leased = |link: &&Link| link.sequence == sequence && link.role == role;
+        self.links.get(at).filter(leased).map(|link| (at, link.server))
     }
 
     pub(super) fn connection_id(&self, at: usize) -> Option<ConnectionId> {
-        Some(ConnectionId { at, sequence: self.links.get(at)?.sequence })
+        self.links.get(at).map(|link| ConnectionId { at, sequence: link.sequence })
     }
 
     /// Something happened to a connection: it is to be looked at.
@@ -167,21 +170,31 @@ impl Cluster {
         connection: ConnectionId,
         change: impl FnOnce(&mut ClientConnection),
     ) {
-        let Some(at) = self.link_at(connection) else {
-            return;
-        };
-        if let Some(Link { state: State::Open(open), .. }) = self.links.get_mut(at) {
+        if let Some(at) = self.link_at(connection)
+            && let Some(Link { state: State::Open(open), .. }) = self.links.get_mut(at)
+        {
             change(open);
             self.mark(at);
         }
     }
+
+    /// Changes a connection, where it is still there.
+    pub(super) fn change(&mut self, at: usize, change: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.links.get_mut(at) {
+            change(link);
+        }
+    }
+
+    /// The connections to a server, with their places.
+    pub(super) fn links_to(&self, server: ServerId) -> impl Iterator<Item = (usize, &Link)> {
+        let links = self.servers.get(server).map_or(&[][..], |entry| &entry.links);
+        links.iter().filter_map(|&at| self.links.get(at).map(|link| (at, link)))
+    }
+
     /// How many shared connections a server has, those being made among them.
     pub(super) fn shared_links(&self, server: ServerId) -> usize {
-        let links = self.servers.get(server).map_or(&[][..], |entry| &entry.links);
-        let shared = |at: &&usize| {
-            self.links.get(**at).is_some_and(|link| link.role == Role::Shared && !link.is_retiring)
-        };
-        links.iter().filter(shared).count()
+        let shared = |link: &Link| link.role == Role::Shared && !link.is_retiring;
+        self.links_to(server).filter(|(_, link)| shared(link)).count()
     }
 
     /// A timer of the connection is set to that instant, or to an earlier one already.

@@ -141,7 +141,7 @@ impl Cluster {
                 self.retire_link(at, now);
             }
             for attempt in entry.waiting.into_values() {
-                self.not_sent(attempt, entry.id, NotSent::NoServer, now);
+                self.not_sent(attempt, NotSent::NoServer, now);
             }
             if let Some(probe_at) = entry.health.probe_at() {
                 self.timers.unset(probe_at, Timer::Probe(entry.id));
@@ -193,11 +193,7 @@ impl Cluster {
             return refused(NotSent::Overloaded);
         }
         self.budget.call();
-        self.sequence += 1;
-        let at = self.calls.insert(Active::new(self.sequence, call, deadline));
-        let id = CallId::new(at, self.sequence);
-        self.begin(id, now);
-        Ok(id)
+        Ok(self.begin(call, deadline, now))
     }
 
     /// Gives a call up: nothing is told of it afterwards. What it asked for may still be done. An
@@ -223,7 +219,7 @@ impl Cluster {
     /// connection is closed, and so it is where the item is open still.) A lease that has ended
     /// changes nothing.
     pub fn release_lease(&mut self, lease: LeaseId, now: Instant) {
-        if let Some(at) = self.leased_link(lease) {
+        if let Some((at, _)) = self.leased_link(lease) {
             self.return_link(at, now);
         }
     }
@@ -231,7 +227,7 @@ impl Cluster {
     /// Closes the connection of a lease: the server puts the item back. A lease that has ended
     /// changes nothing.
     pub fn abandon_lease(&mut self, lease: LeaseId) {
-        if let Some(at) = self.leased_link(lease) {
+        if let Some((at, _)) = self.leased_link(lease) {
             self.close_link(at);
         }
     }
@@ -251,18 +247,14 @@ impl Cluster {
         for server in servers {
             self.fail_waiting(server, NotSent::ShuttingDown, now);
         }
-        let links: Vec<usize> = self.links.iter().map(|(at, _)| at).collect();
-        for at in links {
-            let Some(connection) = self.connection_id(at) else {
-                continue;
-            };
-            match self.links.get(at).map(|link| &link.state) {
-                Some(State::Open(_)) => self.broke(connection),
-                Some(State::Connecting { .. }) => {
-                    self.tell_close(at);
-                    self.link_refused(at, ConnectFailure::Other, now);
-                }
-                None => {}
+        let id = |(at, link): (usize, &Link)| ConnectionId { at, sequence: link.sequence };
+        let links: Vec<ConnectionId> = self.links.iter().map(id).collect();
+        for connection in links {
+            if let Some(Link { state: State::Connecting { .. }, .. }) = self.link_mut(connection) {
+                self.tell_close(connection.at);
+                self.link_refused(connection.at, ConnectFailure::Other, now);
+            } else {
+                self.broke(connection);
             }
         }
     }
@@ -276,11 +268,10 @@ impl Cluster {
 
     /// Tells that a connection could not be made.
     pub fn connect_failed(&mut self, connection: ConnectionId, why: ConnectFailure, now: Instant) {
-        let Some(at) = self.link_at(connection) else {
-            return;
-        };
-        match self.links.get(at).map(|link| &link.state) {
-            Some(State::Connecting { .. }) => self.link_refused(at, why, now),
+        match self.link_mut(connection) {
+            Some(Link { state: State::Connecting { .. }, .. }) => {
+                self.link_refused(connection.at, why, now);
+            }
             _ => self.broke(connection),
         }
     }
@@ -289,9 +280,9 @@ impl Cluster {
     pub fn read_buffer(&mut self, connection: ConnectionId) -> Option<&mut BytesMut> {
         let at = self.link_at(connection)?;
         self.mark(at);
-        match &mut self.links.get_mut(at)?.state {
-            State::Open(open) => Some(open.read_buffer()),
-            State::Connecting { .. } => None,
+        match self.links.get_mut(at).map(|link| &mut link.state) {
+            Some(State::Open(open)) => Some(open.read_buffer()),
+            _ => None,
         }
     }
 

@@ -6,7 +6,7 @@ use super::link::{ConnectionId, LeaseId, Purpose, State};
 use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Answer;
-use crate::client::error::CallError;
+use crate::client::error::{CallError, NotSent};
 use crate::client::servers::ServerId;
 use crate::memcache::ClientOutput;
 
@@ -107,7 +107,7 @@ impl Cluster {
     fn fire_timers(&mut self, now: Instant) {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
-                Timer::Attempt(attempt) => self.attempt_timed_out(attempt, now),
+                Timer::Attempt(attempt) => self.not_sent(attempt, NotSent::Deadline, now),
                 Timer::Hedge(call) => self.hedge(call, now),
                 Timer::Link(connection) => self.link_timer(connection, now),
                 Timer::Probe(server) => self.probe(server, now),
@@ -147,11 +147,10 @@ impl Cluster {
                                 attempt.collector.frame(&frame);
                             }
                         }
-                        Some(_) => {
+                        _ => {
                             let kind = frame.response.kind();
                             link.hear(kind);
                         }
-                        None => {}
                     }
                 }
                 ClientOutput::Done { ticket, outcome } => {
@@ -167,7 +166,7 @@ impl Cluster {
                     self.serve_waiting(server, now);
                 }
                 ClientOutput::Write => {
-                    let connection = self.connection_id(at)?;
+                    let connection = ConnectionId { at, sequence };
                     return Some(ClusterOutput::Write { connection });
                 }
                 ClientOutput::Idle(until) => {
@@ -179,7 +178,7 @@ impl Cluster {
                     return None;
                 }
                 ClientOutput::Close(end) => {
-                    let connection = self.connection_id(at)?;
+                    let connection = ConnectionId { at, sequence };
                     self.link_ended(at, end, now);
                     return Some(ClusterOutput::Close { connection });
                 }

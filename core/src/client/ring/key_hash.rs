@@ -55,7 +55,7 @@ impl HashTag {
     /// The part of `key` that is hashed.
     pub(super) fn of(self, key: &[u8]) -> &[u8] {
         let tagged = key.iter().position(|&byte| byte == self.open).and_then(|open| {
-            let rest = key.get(open + 1..)?;
+            let rest = key.get(open + 1..).unwrap_or_default();
             let end = rest.iter().position(|&byte| byte == self.close)?;
             rest.get(..end)
         });

@@ -63,8 +63,8 @@ impl Naming {
         let name = name.strip_suffix(DEFAULT_PORT).unwrap_or(name);
         // Neither keeps the brackets of an IPv6 address.
         let bracketed = name.strip_prefix(b"[").and_then(|rest| {
-            let end = rest.iter().position(|&byte| byte == b']')?;
-            Some([rest.get(..end)?, rest.get(end + 1..)?])
+            let mut parts = rest.splitn(2, |&byte| byte == b']');
+            Some([parts.next()?, parts.next()?])
         });
         bracketed.unwrap_or([name, b""])
     }

@@ -96,10 +96,8 @@ impl Iterator for Ranked<'_> {
 
     fn next(&mut self) -> Option<usize> {
         let lots = self.seats.iter().map(|seat| Lot::draw(self.key, seat));
-        let nearest = match self.last {
-            None => lots.min(),
-            Some(last) => lots.filter(|&lot| lot > last).min(),
-        };
+        let is_left = |lot: &Lot| self.last.is_none_or(|last| lot.compare(&last).is_gt());
+        let nearest = lots.filter(is_left).min_by(Lot::compare);
         self.last = nearest.or(self.last);
         self.left -= usize::from(nearest.is_some());
         nearest.map(|lot| lot.server)
@@ -129,10 +127,8 @@ impl Lot {
         let drawn = mix(key.wrapping_add(seat.seed));
         Self { distance: distance(drawn), weight: seat.weight, drawn, server: seat.server }
     }
-}
 
-impl Ord for Lot {
-    fn cmp(&self, other: &Self) -> Ordering {
+    fn compare(&self, other: &Self) -> Ordering {
         let own = u128::from(self.distance) * u128::from(other.weight);
         let others = u128::from(other.distance) * u128::from(self.weight);
         own.cmp(&others)
@@ -140,20 +136,6 @@ impl Ord for Lot {
             .then_with(|| self.server.cmp(&other.server))
     }
 }
-
-impl PartialOrd for Lot {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Lot {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Lot {}
 
 /// FNV-1a of 64 bits: quick for keys, which are short. Its weak bits are [mixed](mix) before use.
 fn hash(bytes: &[u8]) -> u64 {

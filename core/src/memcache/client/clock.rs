@@ -86,7 +86,7 @@ impl ClientConnection {
             // Also where no byte has left: those that wait to be written still will.
             return Some((ticket, Unanswered::Unknown(Reason::Deadline)));
         }
-        let waiting = self.waiting.remove(at?)?;
+        let waiting = at.and_then(|at| self.waiting.remove(at))?;
         Some((waiting.ticket, Unanswered::NotSent(Reason::Deadline)))
     }
 

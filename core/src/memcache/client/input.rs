@@ -9,7 +9,7 @@ use super::{ClientConnection, End, Frame, Ticket};
 use crate::buffer::Incoming;
 use crate::memcache::Data;
 use crate::memcache::request::BLOCK_END;
-use crate::memcache::response::{self, Response, ResponseError};
+use crate::memcache::response::{self, ResponseError};
 use crate::memcache::states::{self, ClientEvent, ClientState};
 
 /// The longest value that is handed on as one slice.
@@ -118,10 +118,11 @@ impl ClientConnection {
         if self.incoming.is_empty() {
             return Step::Starved;
         }
-        if self.owed.front().is_none_or(|place| place.starts >= self.written) {
+        let written = self.written;
+        let Some(place) = self.owed.front_mut().filter(|place| place.starts < written) else {
             self.spend(ClientEvent::Unasked, End::Unasked);
             return Step::Again;
-        }
+        };
         let Some(newline) = self.incoming.find_newline() else {
             if self.incoming.len() > self.limits.line {
                 return self.malformed(ResponseError::LineTooLong);
@@ -133,9 +134,6 @@ impl ClientConnection {
         let parsed = match response::parse_line(line, self.dialect, &self.limits) {
             Ok(parsed) => parsed,
             Err(error) => return self.malformed(error),
-        };
-        let Some(place) = self.owed.front_mut() else {
-            return Step::Starved;
         };
         let judged = match place.judge(&parsed.response) {
             Ok(judged) => judged,
@@ -243,16 +241,17 @@ impl ClientConnection {
     pub(super) fn taken_frame(&self) -> Option<Frame<'_>> {
         let (line, data, target) = match self.taken.as_ref()? {
             Taken::InPlace { line, data, target, .. } => {
-                let (line, rest) = self.incoming.bytes().split_at_checked(*line)?;
-                (line, Data::new(rest.get(..*data)?), target)
+                let bytes = self.incoming.bytes();
+                let data = bytes.get(*line..line + data).unwrap_or_default();
+                (bytes.get(..*line).unwrap_or_default(), Data::new(data), target)
             }
             Taken::Large(large) => {
                 let data = Data::of_segments(&large.segments, large.length);
                 (&large.line[..], data, &large.target)
             }
         };
-        let response: Response<'_> =
-            response::parse_line(line, self.dialect, &self.limits).ok()?.response;
-        Some(Frame { ticket: target.ticket, index: target.index, response, data })
+        let parsed = response::parse_line(line, self.dialect, &self.limits).ok();
+        let Target { ticket, index, .. } = *target;
+        parsed.map(|parsed| Frame { ticket, index, response: parsed.response, data })
     }
 }

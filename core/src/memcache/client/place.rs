@@ -1,6 +1,6 @@
 //! Replies that are owed, in the order of the requests, and what may be in them.
 
-use alloc::vec::Vec;
+use alloc::collections::BTreeSet;
 
 use bytes::Bytes;
 
@@ -30,8 +30,8 @@ pub(super) struct Place {
     values: usize,
     /// The key behind the one that was answered last: its place in the text and its index.
     next: (usize, usize),
-    /// Which keys were answered, by bits in their order; not kept before the second value.
-    answered: Vec<u64>,
+    /// The indices of the keys that were answered; not kept before the second value.
+    answered: BTreeSet<usize>,
 }
 
 /// What a legal frame is to its request.
@@ -61,7 +61,7 @@ impl Place {
             is_several: false,
             values: 0,
             next: (0, 0),
-            answered: Vec::new(),
+            answered: BTreeSet::new(),
         }
     }
 
@@ -139,11 +139,8 @@ impl Place {
             .or_else(|| self.group_of_queue(name))
             .ok_or(End::Mismatched)?;
         self.values += 1;
-        if self.values == 2 {
-            self.note_answered(self.next.1 - 1);
-        }
         if self.values > 1 {
-            self.note_answered(index);
+            self.answered.extend([self.next.1 - 1, index]);
         }
         self.next = (behind, index + 1);
         Ok(index)
@@ -153,23 +150,13 @@ impl Place {
         match self.values {
             0 => false,
             1 => index + 1 == self.next.1,
-            _ => self.answered.get(index / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1),
-        }
-    }
-
-    fn note_answered(&mut self, index: usize) {
-        let at = index / 64;
-        if self.answered.len() <= at {
-            self.answered.resize(at + 1, 0);
-        }
-        if let Some(bits) = self.answered.get_mut(at) {
-            *bits |= 1 << (index % 64);
+            _ => self.answered.contains(&index),
         }
     }
 
     /// A value read for a consumer group may be named after both.
     fn group_of_queue(&self, name: &[u8]) -> Option<(usize, usize)> {
-        let queue = key::words(&self.expected.keys).next()?;
+        let queue = key::words(&self.expected.keys).next().unwrap_or_default();
         let group = name.strip_prefix(queue)?;
         let is_first = self.values == 0;
         (self.expected.group && is_first && group.len() > 1)

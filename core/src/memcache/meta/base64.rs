@@ -85,17 +85,16 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 pub fn encode_key<'b>(key: &[u8], into: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut used = 0;
     for bytes in key.chunks(3) {
-        let [a, b, c] = match *bytes {
-            [a, b, c] => [a, b, c],
-            [a, b] => [a, b, 0],
-            [a] => [a, 0, 0],
-            _ => return None,
-        };
-        let group = u32::from_be_bytes([0, a, b, c]);
+        let mut group = [0; 4];
+        for (place, byte) in group.iter_mut().skip(1).zip(bytes) {
+            *place = *byte;
+        }
+        let group = u32::from_be_bytes(group);
         let room = into.get_mut(used..used + 4)?;
         for (place, byte) in room.iter_mut().enumerate() {
-            let at = usize::try_from((group >> (18 - 6 * place)) & 63).ok()?;
-            *byte = if place <= bytes.len() { *DIGITS.get(at)? } else { b'=' };
+            let [.., at] = (group >> (18 - 6 * place)).to_be_bytes();
+            let digit = DIGITS.get(usize::from(at & 63)).filter(|_| place <= bytes.len());
+            *byte = digit.copied().unwrap_or(b'=');
         }
         used += 4;
     }

@@ -138,8 +138,7 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<MetaFlag<'a>> {
         let (word, rest) = key::first_word(self.0)?;
         self.0 = rest;
-        let (&letter, token) = word.split_first()?;
-        Some(MetaFlag { letter, token })
+        word.split_first().map(|(&letter, token)| MetaFlag { letter, token })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::prepared::Expected;
+use super::prepared::{Expected, row_of};
 use super::{BLOCK_END, EncodeError, Prepared, Request, encode_line};
 use crate::Limits;
 use crate::buffer::Outgoing;
@@ -123,10 +123,11 @@ impl Batch {
             Barrier::MetaNoop => Request::MetaNoop,
             Barrier::Version => Request::Version,
         };
+        let row = row_of(&request, self.dialect)?;
         let mut line = BytesMut::new();
         encode_line(&request, 0, self.dialect, &self.limits, &mut line)?;
         let line = line.freeze();
-        let mut expected = Expected::of(&request, &line, self.dialect)?;
+        let mut expected = Expected::of(&request, row, &line, self.dialect);
         expected.batch = Some(self.count);
         expected.keys = self.first_key.unwrap_or_default();
         self.out.put(&line);

@@ -88,16 +88,17 @@ impl Prepared {
         if request.noreply() || request.quiet() {
             return Err(EncodeError::NeedsBarrier);
         }
+        let row = row_of(request, dialect)?;
         let mut line = BytesMut::new();
         if matches!(request, Request::Authenticate { .. }) {
             encode(request, &data, dialect, limits, &mut line)?;
             let line = line.freeze();
-            let expected = Expected::of(request, &line, dialect)?;
+            let expected = Expected::of(request, row, &line, dialect);
             return Ok(Self { wire: Wire::Line(line), expected });
         }
         let takes_data = encode_line(request, data.len(), dialect, limits, &mut line)?;
         let line = line.freeze();
-        let expected = Expected::of(request, &line, dialect)?;
+        let expected = Expected::of(request, row, &line, dialect);
         let wire = if takes_data { Wire::Store { line, data } } else { Wire::Line(line) };
         Ok(Self { wire, expected })
     }
@@ -159,21 +160,24 @@ impl Prepared {
     }
 }
 
+/// The row of a request, where the dialect has it.
+pub(super) fn row_of(request: &Request<'_>, dialect: Dialect) -> Result<&'static Row, EncodeError> {
+    let command = request.command();
+    command::row(command, dialect).ok_or(EncodeError::NotInDialect { command })
+}
+
 impl Expected {
+    /// `line` is the request's, of that row.
     pub(super) fn of(
         request: &Request<'_>,
+        row: &'static Row,
         line: &Bytes,
         dialect: Dialect,
-    ) -> Result<Self, EncodeError> {
-        let command = request.command();
-        let row = command::row(command, dialect).ok_or(EncodeError::NotInDialect { command })?;
+    ) -> Self {
         let arguments = row.verb.len()..line.len().saturating_sub(BLOCK_END.len());
         let part = |range: Range<usize>| {
-            if range.start <= range.end && range.end <= line.len() {
-                line.slice(range)
-            } else {
-                Bytes::new()
-            }
+            let part = line.get(range).unwrap_or_default();
+            line.slice_ref(part)
         };
         // A word and the space before it.
         let word = |word: &[u8]| arguments.start..arguments.start + 1 + word.len();
@@ -223,7 +227,7 @@ impl Expected {
             Request::Monitor { .. } => (true, false, false),
             _ => (false, false, false),
         };
-        Ok(Self {
+        Self {
             reply: Reply::to(request, dialect),
             row,
             keys: part(keys),
@@ -233,7 +237,7 @@ impl Expected {
             closes,
             group,
             batch: None,
-        })
+        }
     }
 }
 

@@ -284,7 +284,7 @@ fn number_behind_space(text: &[u8]) -> Option<(u64, &[u8])> {
     if used == 0 {
         return None;
     }
-    Some((number, text.get(used..)?))
+    text.get(used..).map(|rest| (number, rest))
 }
 
 /// The frame of a line of `line` bytes with a block of `data` bytes behind it.

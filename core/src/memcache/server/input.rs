@@ -297,8 +297,9 @@ impl ServerConnection {
     pub(super) fn taken_request(&self) -> Option<(Request<'_>, Data<'_>)> {
         let (line, data) = match self.taken.as_ref()? {
             Taken::InPlace { line, data, .. } => {
-                let (line, rest) = self.incoming.bytes().split_at_checked(*line)?;
-                (line, Data::new(rest.get(..*data)?))
+                let bytes = self.incoming.bytes();
+                let data = bytes.get(*line..line + data).unwrap_or_default();
+                (bytes.get(..*line).unwrap_or_default(), Data::new(data))
             }
             Taken::Large(large) => {
                 (&large.line[..], Data::of_segments(&large.segments, large.length))
@@ -306,19 +307,21 @@ impl ServerConnection {
         };
         if self.access == ServerState::Verifying {
             let block = data.chunks().next().unwrap_or_default();
-            let (user, password) = request::split_credentials(block)?;
-            return Some((Request::Authenticate { user, password }, Data::new(&[])));
+            let credentials = request::split_credentials(block);
+            let authenticate = |(user, password)| Request::Authenticate { user, password };
+            return credentials.map(authenticate).map(|request| (request, Data::new(&[])));
         }
-        let parsed = request::parse_line(line, self.dialect, &self.limits).ok()?;
-        Some((parsed.request, data))
+        let parsed = request::parse_line(line, self.dialect, &self.limits).ok();
+        parsed.map(|parsed| (parsed.request, data))
     }
 
     /// The request that was refused for the length of its value alone, read again from its line.
     pub(super) fn refused_request(&self, line: usize) -> Option<Request<'_>> {
         let mut limits = self.limits.clone();
         limits.value = usize::MAX;
-        let text = self.incoming.bytes().get(..line)?;
-        Some(request::parse_line(text, self.dialect, &limits).ok()?.request)
+        let text = self.incoming.bytes().get(..line).unwrap_or_default();
+        let parsed = request::parse_line(text, self.dialect, &limits).ok();
+        parsed.map(|parsed| parsed.request)
     }
 
     /// Which dialect the peer speaks.
