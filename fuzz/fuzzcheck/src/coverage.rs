@@ -11,11 +11,14 @@ use crate::regions::{self, reached};
 /// A line and a column.
 type Point = (usize, usize);
 
+/// What is not reached, by file and function.
+type Unreached = BTreeMap<(String, String), usize>;
+
 /// Replays every corpus and prints, by file, how many regions of the core were reached and which
 /// were not.
 ///
 /// # Errors
-/// Less than `percent` was reached.
+/// Less than `percent` was reached, or more is not reached than `fuzz/unreached.txt` explains.
 pub(crate) fn report(percent: f64) -> Result<(), String> {
     let mut sensor = regions::sensor()?;
     let mut seen = vec![false; sensor.count_instrumented];
@@ -50,9 +53,12 @@ pub(crate) fn report(percent: f64) -> Result<(), String> {
     for (file, (reached, all)) in &files {
         println!("{reached:>5} of {all:>5}  {file}");
     }
+    let mut unreached = Unreached::new();
     println!("\nnot reached:");
     for ((file, start, _), (_, function)) in places.iter().filter(|(_, (reached, _))| !reached) {
+        let function = short(function);
         println!("core/src/{file}:{}:{}  {function}", start.0, start.1);
+        *unreached.entry((file.clone(), function.to_owned())).or_default() += 1;
     }
     let all = places.len();
     let covered = places.values().filter(|(reached, _)| *reached).count();
@@ -62,7 +68,57 @@ pub(crate) fn report(percent: f64) -> Result<(), String> {
     if share < percent {
         return Err(format!("{share:.2} % is below {percent} %"));
     }
-    Ok(())
+    is_explained(&unreached)
+}
+
+/// The name of a function without its path, its closures and what it is generic over.
+fn short(name: &str) -> &str {
+    let (mut depth, mut from, mut found) = (0_usize, 0, name);
+    for (at, byte) in name.bytes().chain(*b"::").enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' => depth = depth.saturating_sub(1),
+            b':' if depth == 0 => {
+                let part = name.get(from..at).unwrap_or_default();
+                if !part.is_empty() && !part.starts_with(['<', '{']) {
+                    found = part;
+                }
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether `fuzz/unreached.txt` has a reason for everything that is not reached.
+fn is_explained(unreached: &Unreached) -> Result<(), String> {
+    let list = corpus::corpora().with_file_name("unreached.txt");
+    let text = fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
+    let mut explained = Unreached::new();
+    for line in text.lines() {
+        if let [count, file, function] = line.split(' ').collect::<Vec<_>>()[..]
+            && let Ok(count) = count.parse::<usize>()
+        {
+            *explained.entry((file.to_owned(), function.to_owned())).or_default() += count;
+        }
+    }
+    let reason = |place| explained.get(place).copied().unwrap_or(0);
+    for (place, count) in &explained {
+        let left = unreached.get(place).copied().unwrap_or(0);
+        if left < *count {
+            println!("unreached.txt has {count} of {} {}, and {left} are left", place.0, place.1);
+        }
+    }
+    let new: Vec<String> = unreached
+        .iter()
+        .filter(|(place, count)| **count > reason(place))
+        .map(|(place, count)| format!("{count} {} {}", place.0, place.1))
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    Err(format!("not reached, and unreached.txt does not say why:\n{}", new.join("\n")))
 }
 
 /// Adds those inputs below `folder` to the target's corpus that reach a region, or a region more

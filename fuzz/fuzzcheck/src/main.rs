@@ -15,7 +15,7 @@ const USAGE: &str = "usage:
   windhover-fuzzcheck list
   windhover-fuzzcheck fuzz TARGET SECONDS FOLDER   finds and new inputs go to FOLDER
   windhover-fuzzcheck keep TARGET FOLDER           adds to the corpus what reaches more
-  windhover-fuzzcheck coverage [PERCENT]           by the corpora; fails below PERCENT";
+  windhover-fuzzcheck coverage PERCENT             by the corpora; fails below PERCENT";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +34,6 @@ fn main() -> ExitCode {
         }),
         ["keep", target, folder] => windhover_fuzz::target(target)
             .and_then(|target| coverage::keep(target, Path::new(folder))),
-        ["coverage"] => coverage::report(0.0),
         ["coverage", percent] => percent
             .parse()
             .map_err(|_| format!("{percent} is no percentage"))

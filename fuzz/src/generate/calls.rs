@@ -4,8 +4,8 @@ use bytes::Bytes;
 use windhover_core::Limits;
 use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::{self, ReplyForm, Row, TABLE};
-use windhover_core::memcache::meta::MetaCode;
-use windhover_core::memcache::request::{Barrier, Batch, EncodeError, Prepared};
+use windhover_core::memcache::meta::{MetaCode, MetaFlags, MetaRequest};
+use windhover_core::memcache::request::{Barrier, Batch, EncodeError, Prepared, Request};
 use windhover_core::memcache::response::Kind;
 
 use super::command::Command;
@@ -40,6 +40,14 @@ pub fn of_row(
 ) -> Option<(Prepared, Asked)> {
     let mut command = Command::of_row(row, dialect, source);
     command.noreply &= source.chance(1, 4);
+    if dialect.is_queue() {
+        // Queues answer all the same, so that it cannot be sent.
+        command.noreply = source.chance(1, 16);
+    }
+    if row.data && source.chance(1, 16) {
+        // It leaves without a copy.
+        command.data = vec![b'v'; 5000];
+    }
     prepare(&command, limits)
 }
 
@@ -49,6 +57,11 @@ pub fn prepare(command: &Command, limits: &Limits) -> Option<(Prepared, Asked)> 
     let data = Bytes::copy_from_slice(&command.data);
     match Prepared::new(&command.request(&keys), data, command.dialect, limits) {
         Ok(prepared) => {
+            let mut command = command.clone();
+            if command.dialect.is_queue() {
+                // Few have a place for it.
+                command.noreply = false;
+            }
             assert!(!command.noreply && !command.is_quiet(), "{command:?} is not answered");
             let asked = command.asked();
             holds(&prepared, &asked);
@@ -76,6 +89,27 @@ pub fn batch(source: &mut Source<'_>, limits: &Limits) -> Option<(Prepared, Aske
     use command::Command as C;
     let commands =
         [C::MetaGet, C::MetaSet, C::MetaDelete, C::MetaArithmetic, C::Set, C::Delete, C::Incr];
+    if source.chance(1, 16) {
+        let mut queue = Batch::new(Dialect::Kestrel, limits);
+        let delete = Request::Delete { key: b"k", noreply: true };
+        assert_eq!(queue.push(&delete, Bytes::new()), Err(EncodeError::NoreplyNotKnown));
+        // What goes in without its mark may be too long with it.
+        let mut narrow = limits.clone();
+        (narrow.line, narrow.key) = (7, 4);
+        let mut none = Batch::new(Dialect::Memcached, &narrow);
+        let get = Request::MetaGet(MetaRequest::new(b"key", MetaFlags::default()));
+        let is_long = |error| matches!(error, EncodeError::LineTooLong { .. });
+        assert!(none.push(&get, Bytes::new()).is_err_and(is_long));
+        narrow.line = 2;
+        let refused = Batch::new(Dialect::Memcached, &narrow).close(Barrier::MetaNoop).err();
+        assert!(refused.is_some_and(is_long));
+        let command = C::Reload;
+        let refused = Prepared::new(&Request::Reload, Bytes::new(), Dialect::Memcached, limits);
+        assert_eq!(refused.err(), Some(EncodeError::NotInDialect { command }));
+        let command = C::MetaNoop;
+        let refused = queue.close(Barrier::MetaNoop).err();
+        assert_eq!(refused, Some(EncodeError::NotInDialect { command }));
+    }
     let mut batch = Batch::new(Dialect::Memcached, limits);
     let mut wire = Vec::new();
     let mut first_key = None;

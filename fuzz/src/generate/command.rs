@@ -485,7 +485,8 @@ fn draw_flags(row: &Row, source: &mut Source<'_>, meta: &mut FlagBuffer) -> bool
         match flag.token {
             TokenRule::Opaque => {
                 let len = source.below(32);
-                meta.push(flag.letter, &vec![b'o'; len]);
+                let byte = b'a' + source.clone().byte() % 26;
+                meta.push(flag.letter, &vec![byte; len]);
             }
             TokenRule::Seconds => drop(meta.push_signed(flag.letter, edgy_signed(source))),
             TokenRule::Unsigned32 => {

@@ -5,6 +5,8 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use windhover_core::memcache::command::{self, Command};
+use windhover_core::memcache::request::Prepared;
 use windhover_core::memcache::response::parse_line;
 use windhover_core::memcache::{
     Cancelled, ClientConnection, ClientOutput, Dialect, End, Frame, Reason, SendError, Ticket,
@@ -15,6 +17,7 @@ use windhover_core::{ClientTimeouts, Instant, Limits};
 use super::splits;
 use crate::generate::{calls, replies};
 use crate::reference::client::{Client, Told, Waiting};
+use crate::reference::replies::Asked;
 use crate::{Script, Source};
 
 /// Every request ends once, at its deadline at the latest; what is told of it is what the server
@@ -128,7 +131,8 @@ impl Driver {
                 self.drive();
             }
             13 => {
-                match source.below(4) {
+                match source.below(5) {
+                    4 => self.said = vec![b'x'; self.limits.line + source.below(3)],
                     0 => self.said = replies::text(source),
                     1 => self.said.extend_from_slice(source.pick_of(replies::DICTIONARY)),
                     2 => self.said = source.rest().to_vec(),
@@ -153,7 +157,12 @@ impl Driver {
 
     fn send(&mut self, source: &mut Source<'_>) {
         let dialect = if source.chance(1, 16) { source.pick(&Dialect::ALL) } else { self.dialect };
-        let Some((prepared, asked)) = calls::request(source, dialect, &self.limits) else {
+        let drawn = calls::request(source, dialect, &self.limits);
+        self.send_some(drawn, source);
+    }
+
+    fn send_some(&mut self, drawn: Option<(Prepared, Asked)>, source: &mut Source<'_>) {
+        let Some((prepared, asked)) = drawn else {
             return;
         };
         let patience = match source.below(4) {
@@ -273,7 +282,20 @@ impl Driver {
     }
 
     fn end(&mut self, source: &mut Source<'_>) {
-        match source.below(3) {
+        match source.below(5) {
+            // What is answered by the end, which may come before it was sent.
+            3 | 4 => {
+                self.write = source.pick(&[0, usize::MAX, 3]);
+                self.unblock();
+                let command = source.pick(&[Command::Quit, Command::Shutdown]);
+                if let Some(row) = command::row(command, self.dialect) {
+                    let drawn = calls::of_row(row, self.dialect, &self.limits, source);
+                    self.send_some(drawn, source);
+                    self.drive();
+                }
+                self.connection.end_of_stream();
+                self.model.ended = true;
+            }
             0 => {
                 self.connection.end_of_stream();
                 self.model.ended = true;

@@ -38,7 +38,7 @@ pub fn cluster(input: &[u8]) {
 }
 
 fn step(world: &mut World, source: &mut Source<'_>) {
-    match source.below(20) {
+    match source.below(24) {
         0..=3 => {
             for _ in 0..source.between(1, 3) {
                 draw::submit(world, source);
@@ -80,7 +80,21 @@ fn step(world: &mut World, source: &mut Source<'_>) {
             }
         }
         10..=12 => world.wait(source),
-        13 => world.cancel(source.below(8)),
+        13 => {
+            let at = source.below(8);
+            if source.chance(1, 3)
+                && let Some(id) = open(world, source)
+            {
+                world.answer(id, 1, source);
+                world.deliver(id, usize::MAX);
+                world.end(id, false);
+            }
+            // It may be over, with nobody told so yet.
+            for _ in 0..source.below(4) {
+                let _ = world.output();
+            }
+            world.cancel(at);
+        }
         14 => {
             world.write = source.pick(&[usize::MAX, 0, 3, 70]);
             world.unblock();
@@ -91,7 +105,7 @@ fn step(world: &mut World, source: &mut Source<'_>) {
                 world.end(id, broken);
             }
         }
-        16 => lease(world, source),
+        16 | 22 => lease(world, source),
         17 => draw::change(world, source),
         18 => {
             if let Some(id) = open(world, source) {
@@ -103,6 +117,9 @@ fn step(world: &mut World, source: &mut Source<'_>) {
                 world.say(id, &said);
             }
         }
+        19 => stale(world, source),
+        20 => draw::refused(world, source),
+        21 => draw::given_up(world, source),
         _ if source.chance(1, 8) => world.cluster.shut_down(),
         _ => world.prompt = source.chance(1, 2),
     }
@@ -111,6 +128,33 @@ fn step(world: &mut World, source: &mut Source<'_>) {
 fn open(world: &World, source: &mut Source<'_>) -> Option<windhover_core::client::ConnectionId> {
     let open = world.some(|socket| socket.is_connected);
     (!open.is_empty()).then(|| source.pick_of(&open))
+}
+
+/// What an adapter may tell of a connection when it has not heard yet what became of it.
+fn stale(world: &mut World, source: &mut Source<'_>) {
+    let all: Vec<_> = world.sockets.keys().copied().collect();
+    if all.is_empty() {
+        return;
+    }
+    let id = source.pick_of(&all);
+    let open = world.some(|socket| socket.is_connected).contains(&id);
+    let coming = world.some(|socket| !socket.is_connected).contains(&id);
+    match source.below(4) {
+        0 if !open => world.cluster.receive(id, b"END\r\n"),
+        1 if !coming => world.cluster.connected(id, world.now),
+        2 if open => {
+            world.end(id, true);
+            world.cluster.connect_failed(id, ConnectFailure::Other, world.now);
+        }
+        3 if open => world.break_late(id),
+        _ if !open => {
+            world.cluster.wrote(id, 1);
+            world.cluster.end_of_stream(id);
+            world.cluster.broke(id);
+            assert_eq!(world.cluster.unsent(id, &mut [b""]), 0);
+        }
+        _ => {}
+    }
 }
 
 /// What a caller does with an item that is open, or was.
@@ -122,6 +166,15 @@ fn lease(world: &mut World, source: &mut Source<'_>) {
         0 => world.cluster.release_lease(lease, world.now),
         1 => world.cluster.abandon_lease(lease),
         _ if world.dialect == Dialect::Memcached => {}
+        2 if source.chance(1, 3) => {
+            let limits = Limits::default();
+            let quit = Prepared::new(&Request::Quit, bytes::Bytes::new(), world.dialect, &limits);
+            let row = windhover_core::memcache::command::find(b"quit", world.dialect);
+            if let (Ok(quit), Some(row)) = (quit, row) {
+                let asked = Asked::new(row, b"quit\r\n".to_vec());
+                world.submit(Call::on_lease(quit, lease), asked, world::ms(100));
+            }
+        }
         _ => {
             let mode = source.pick(&[ReadMode::Close, ReadMode::Abort, ReadMode::CloseOpen]);
             let words = match mode {

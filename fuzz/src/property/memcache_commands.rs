@@ -304,6 +304,7 @@ fn keys_in_base64(command: &Command) {
         return;
     };
     let mut room = [0; 512];
+    assert!(key.is_empty() || meta::encode_key(key, &mut room[..3]).is_none(), "no room");
     let encoded = meta::encode_key(key, &mut room).expect("there is room").to_vec();
     assert_eq!(encoded, base64::encode(key, b""));
     let mut room = vec![0; key.len()];

@@ -129,7 +129,10 @@ impl Driver {
             }
             5 => self.receive(source.rest(), 1),
             6 => {
-                let length = source.between(60_000, 100_001);
+                let length = match source.between(60_000, 100_001) {
+                    98_000.. => self.limits.value + 1,
+                    length => length,
+                };
                 let noreply = if source.chance(1, 3) { " noreply" } else { "" };
                 let mut request = format!("set large 1 0 {length}{noreply}\r\n").into_bytes();
                 request.resize(request.len() + length, b'L');

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use windhover_core::Limits;
-use windhover_core::client::{Answer, BatchAnswer, Item, MetaAnswer, Refusal};
+use windhover_core::client::{Answer, BatchAnswer, Item, MetaAnswer, Payload, Refusal};
 use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::request;
 use windhover_core::memcache::response::{Kind, Response, parse_line};
@@ -182,8 +183,10 @@ impl Answered {
             let Response::Value(value) = response else {
                 return false;
             };
+            let data = Payload::from(Bytes::copy_from_slice(&frame.data));
+            assert_eq!(data.is_empty(), data.len() == Payload::default().len());
             let same = (item.flags, item.cas) == (value.flags, value.cas);
-            let whole = item.value.len() == frame.data.len();
+            let whole = item.value.len() == data.len();
             same && whole
                 && item.value.clone().into_bytes() == frame.data
                 && self.asked.is_index(&frame.line, response, Some(item.index))

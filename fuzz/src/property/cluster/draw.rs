@@ -1,7 +1,9 @@
 //! Clusters, servers and calls of any kind.
 
+use windhover_core::client::ring::{HashTag, KeyHash, Naming, Ring};
 use windhover_core::client::{
-    Backoff, Call, Choice, ClusterOptions, Credentials, Repeat, RetryLimit, Rotation, Server,
+    Backoff, Call, Choice, Cluster, ClusterError, ClusterOptions, Credentials, Repeat, RetryLimit,
+    Rotation, Server,
 };
 use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::{self, Command as C, Row};
@@ -39,7 +41,12 @@ fn options(dialect: Dialect, source: &mut Source<'_>) -> ClusterOptions {
     options.connect_timeout = ms(source.pick(&[100, 20, 500]));
     options.attempt_timeout = ms(source.pick(&[50, 10, 250]));
     options.slow = ms(source.pick(&[20, 5, 100]));
-    options.choice = source.pick(&[Choice::Rendezvous, Choice::default()]);
+    let tag = Some(HashTag { open: b'k', close: b'.' });
+    options.choice = source.pick(&[
+        Choice::Rendezvous,
+        Choice::default(),
+        Choice::Ketama { naming: Naming::AsIs, hash: KeyHash::Fnv1a64, tag },
+    ]);
     options.rotation = source.pick(&[Rotation::InTurn, Rotation::Random]);
     options.health.failures = source.pick(&[3, 1, 0, 2, 10]);
     options.health.backoff = Backoff::new(ms(source.pick(&[20, 1, 100])), ms(400));
@@ -64,6 +71,58 @@ fn options(dialect: Dialect, source: &mut Source<'_>) -> ClusterOptions {
         assert!(shown.contains("user") && !shown.contains("secret"), "{shown}");
     }
     options
+}
+
+/// Clusters that cannot be are refused, each for its reason.
+pub(crate) fn refused(world: &mut World, source: &mut Source<'_>) {
+    let now = world.now;
+    let bad = |user: &'static str, line| {
+        let mut options = ClusterOptions::default();
+        options.limits.line = line;
+        let password = "secret".into();
+        options.credentials = Some(Credentials { user: user.into(), password });
+        if line < 10 {
+            options.credentials = None;
+        }
+        let error = Cluster::new(&[], options, 1, now).expect_err("it cannot be sent");
+        assert!(matches!(error, ClusterError::Credentials(_)), "{error}");
+        assert!(error.to_string().contains("cannot be sent"));
+    };
+    match source.below(4) {
+        0 => bad("us er", 2048),
+        1 => bad("user", 3),
+        _ if source.chance(1, 8) => {
+            let many = vec![Server::new("a").weight(0); Ring::MEMBERS_MOST + 1];
+            let choice = world.cluster.options().choice;
+            let before: Vec<_> = world.cluster.servers().map(|(id, _)| id).collect();
+            if choice != Choice::Rendezvous {
+                let error = world.cluster.set_servers(&many, now).expect_err("too many");
+                assert!(error.to_string().contains("65537"), "{error}");
+                assert!(world.cluster.servers().map(|(id, _)| id).eq(before));
+            }
+            let error = Cluster::new(&many, ClusterOptions::default(), 1, now).err();
+            assert!(matches!(error, Some(ClusterError::TooManyServers(_))));
+        }
+        _ => {}
+    }
+}
+
+/// A connection of its own is asked for, given up, and wanted again while it comes.
+pub(crate) fn given_up(world: &mut World, source: &mut Source<'_>) {
+    let servers: Vec<_> = world.cluster.servers().map(|(id, _)| id).collect();
+    let row = command::row(C::Version, world.dialect);
+    let limits = world.cluster.options().limits.clone();
+    let drawn = row.and_then(|row| calls::of_row(row, world.dialect, &limits, source));
+    let Some((prepared, asked)) = drawn.filter(|_| !servers.is_empty()) else {
+        return;
+    };
+    world.prompt = false;
+    let mut call = Call::to(prepared, source.pick_of(&servers));
+    call.exclusive = true;
+    world.submit(call.clone(), asked.clone(), ms(300));
+    world.settle();
+    world.cancel(source.below(8));
+    world.submit(call, asked, ms(300));
 }
 
 fn server(number: usize, source: &mut Source<'_>) -> Server {
@@ -91,7 +150,12 @@ pub(crate) fn submit(world: &mut World, source: &mut Source<'_>) {
     let limits = world.cluster.options().limits.clone();
     let serial = world.serial();
     let dialect = world.dialect;
-    let drawn = match source.below(12) {
+    let drawn = match source.below(14) {
+        12 if source.chance(1, 2) => {
+            // It was made for servers of another kind.
+            let other = if dialect.is_queue() { Dialect::Memcached } else { Dialect::Kestrel };
+            calls::request(source, other, &limits)
+        }
         10 => calls::request(source, dialect, &limits),
         11 if !dialect.is_queue() => calls::batch(source, &limits),
         _ => {
@@ -137,7 +201,8 @@ pub(crate) fn submit(world: &mut World, source: &mut Source<'_>) {
     call.failover ^= source.chance(1, 4);
     call.hedged = is_read && source.chance(1, 2);
     call.refusal_moves_on ^= source.chance(1, 10);
-    call.exclusive |= source.chance(1, 10);
+    let locked = world.cluster.options().credentials.is_some();
+    call.exclusive |= source.chance(1, if locked { 3 } else { 10 });
     let patience = match source.below(6) {
         0 => source.between(0, 3),
         1 => 1000,

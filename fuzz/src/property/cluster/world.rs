@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use windhover_core::Instant;
 use windhover_core::client::{
-    Answer, Call, CallError, CallId, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
+    Answer, Call, CallError, CallId, Choice, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
     Completed, ConnectFailure, ConnectionId, LeaseId, NotSent, Repeat, Server, ServerId,
     ServerState, Target,
 };
@@ -92,6 +92,8 @@ impl World {
         let now = Instant::from_epoch(Duration::from_secs(1));
         let dialect = options.dialect;
         let cluster = Cluster::new(servers, options.clone(), seed, now).expect("few servers");
+        let choice = if options.choice == Choice::Rendezvous { "Rendezvous" } else { "Ketama" };
+        assert!(format!("{cluster:?}").contains(choice));
         let mut known = BTreeMap::new();
         let mut know = |command: Command, wire: &[u8]| {
             let row = command::row(command, dialect).expect("its dialect has it");
@@ -248,6 +250,12 @@ impl World {
         }
     }
 
+    /// A connection that was made could not be used after all.
+    pub(crate) fn break_late(&mut self, id: ConnectionId) {
+        self.sockets.get_mut(&id).expect("it is there").is_ended = true;
+        self.cluster.connect_failed(id, ConnectFailure::Other, self.now);
+    }
+
     /// Sockets take bytes again.
     pub(crate) fn unblock(&mut self) {
         for id in self.some(|socket| socket.is_connected) {
@@ -288,7 +296,8 @@ impl World {
             }
             _ => self.now + ms(source.between(1, 1000) as u64),
         };
-        self.wait_until(until);
+        // Connections that are warm and soon too old would be made again for as long as it takes.
+        self.wait_until(until.min(self.now + ms(6000)));
     }
 
     pub(crate) fn wait_until(&mut self, until: Instant) {
@@ -307,60 +316,70 @@ impl World {
     /// Does what the cluster asks for, until it has nothing to do.
     pub(crate) fn settle(&mut self) {
         for _ in 0..20_000 {
-            match self.cluster.poll_output(self.now) {
-                ClusterOutput::Connect { connection, server } => {
-                    assert!(self.cluster.server(server).is_some(), "a server that is gone");
-                    let socket = Socket {
-                        server,
-                        is_connected: false,
-                        is_closed: false,
-                        is_ended: false,
-                        sent: Vec::new(),
-                        said: Vec::new(),
-                        queued: Vec::new(),
-                        answered: 0,
-                    };
-                    let before = self.sockets.insert(connection, socket);
-                    assert!(before.is_none(), "a connection was asked for twice");
-                    if self.prompt {
-                        self.connect(connection, None);
-                    }
-                }
-                ClusterOutput::Write { connection } => {
-                    let socket = self.sockets.get(&connection).expect("it is there");
-                    assert!(socket.is_connected && !socket.is_closed, "it is not to be written to");
-                    self.write(connection);
-                }
-                ClusterOutput::Close { connection } => {
-                    let socket = self.sockets.get_mut(&connection).expect("it is there");
-                    let before = core::mem::replace(&mut socket.is_closed, true);
-                    // It may not have known yet that the connection could not be made.
-                    assert!(!before || !socket.is_connected, "closed twice");
-                }
-                ClusterOutput::Completed(completed) => self.completed(&completed),
-                ClusterOutput::Event(ClusterEvent::Ejected { server }) => {
-                    let gone = self.cluster.server(server).is_none();
-                    assert!(self.out_of_use.insert(server) || gone, "it was out of use already");
-                }
-                ClusterOutput::Event(ClusterEvent::Restored { server }) => {
-                    let gone = self.cluster.server(server).is_none();
-                    assert!(self.out_of_use.remove(&server) || gone, "it was in use already");
-                }
-                ClusterOutput::Idle(until) => {
-                    assert!(until > self.now, "waits for an instant that has come");
-                    self.idle_until = Some(until);
-                    return self.rest(until);
-                }
-                ClusterOutput::Closed => {
-                    self.idle_until = None;
-                    assert!(self.calls.is_empty(), "closed, and calls are under way");
-                    assert!(self.some(|_| true).is_empty(), "closed, and connections are open");
-                    return;
-                }
-                other => panic!("{other:?}"),
+            if self.output() {
+                return;
             }
         }
         panic!("the cluster does not come to rest");
+    }
+
+    /// Does one thing that the cluster asks for; whether there is nothing to do.
+    pub(crate) fn output(&mut self) -> bool {
+        match self.cluster.poll_output(self.now) {
+            ClusterOutput::Connect { connection, server } => {
+                assert!(self.cluster.server(server).is_some(), "a server that is gone");
+                let socket = Socket {
+                    server,
+                    is_connected: false,
+                    is_closed: false,
+                    is_ended: false,
+                    sent: Vec::new(),
+                    said: Vec::new(),
+                    queued: Vec::new(),
+                    answered: 0,
+                };
+                let same = |id: &ConnectionId| id.number() == connection.number();
+                assert!(!self.sockets.keys().any(same), "a connection was asked for twice");
+                self.sockets.insert(connection, socket);
+                if self.prompt {
+                    self.connect(connection, None);
+                }
+            }
+            ClusterOutput::Write { connection } => {
+                let socket = self.sockets.get(&connection).expect("it is there");
+                assert!(socket.is_connected && !socket.is_closed, "it is not to be written to");
+                self.write(connection);
+            }
+            ClusterOutput::Close { connection } => {
+                let socket = self.sockets.get_mut(&connection).expect("it is there");
+                let before = core::mem::replace(&mut socket.is_closed, true);
+                // It may not have known yet that the connection could not be made.
+                assert!(!before || !socket.is_connected, "closed twice");
+            }
+            ClusterOutput::Completed(completed) => self.completed(&completed),
+            ClusterOutput::Event(ClusterEvent::Ejected { server }) => {
+                let gone = self.cluster.server(server).is_none();
+                assert!(self.out_of_use.insert(server) || gone, "it was out of use already");
+            }
+            ClusterOutput::Event(ClusterEvent::Restored { server }) => {
+                let gone = self.cluster.server(server).is_none();
+                assert!(self.out_of_use.remove(&server) || gone, "it was in use already");
+            }
+            ClusterOutput::Idle(until) => {
+                assert!(until > self.now, "waits for an instant that has come");
+                self.idle_until = Some(until);
+                self.rest(until);
+                return true;
+            }
+            ClusterOutput::Closed => {
+                self.idle_until = None;
+                assert!(self.calls.is_empty(), "closed, and calls are under way");
+                assert!(self.some(|_| true).is_empty(), "closed, and connections are open");
+                return true;
+            }
+            other => panic!("{other:?}"),
+        }
+        false
     }
 
     /// What holds while nothing is to be done.
@@ -382,6 +401,8 @@ impl World {
             let ends = counted.answered + counted.refused + counted.timed_out + counted.broken;
             assert!(ends <= counted.sent, "more ended than were sent: {counted:?}");
             assert_eq!(counted.latency.count(), counted.answered + counted.refused);
+            let buckets: u64 = counted.latency.buckets().map(|(_, count)| count).sum();
+            assert_eq!(buckets, counted.latency.count());
             assert_eq!(it.state, self.cluster.state(it.server).expect("it is there"));
             let out = it.state != ServerState::Healthy;
             assert_eq!(out, self.out_of_use.contains(&it.server), "nobody was told: {it:?}");
@@ -417,6 +438,7 @@ impl World {
                 assert!(!error.to_string().is_empty());
                 let certain = !matches!(error, CallError::Unknown { .. });
                 assert_eq!(error.had_no_effect(), certain);
+                assert!(error.server().is_some() || matches!(error, CallError::NotSent { .. }));
                 match error {
                     CallError::Refused { server, refusal } => {
                         let told = |it: &Answered| it.is_refusal(refusal, self.dialect);
