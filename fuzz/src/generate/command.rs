@@ -234,6 +234,14 @@ impl Command {
         asked
     }
 
+    /// Gives a meta command that has none an opaque, which its answer sends back.
+    pub fn mark(&mut self, opaque: &[u8]) {
+        let takes = matches!(self.row.arguments, Arguments::Meta | Arguments::MetaStore);
+        if takes && self.asked().opaque.is_none() {
+            self.meta.push(b'O', opaque);
+        }
+    }
+
     /// Whether its answer is hidden where it is the expected one.
     pub fn is_quiet(&self) -> bool {
         self.meta.flags().text().split(|&byte| byte == b' ').any(|word| word == b"q")

@@ -1,6 +1,8 @@
 //! The client's side of a memcache connection, under any interleaving of requests, bytes, time,
 //! cancels, writes and ends.
 
+mod holds;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -9,8 +11,7 @@ use windhover_core::memcache::command::{self, Command};
 use windhover_core::memcache::request::Prepared;
 use windhover_core::memcache::response::parse_line;
 use windhover_core::memcache::{
-    Cancelled, ClientConnection, ClientOutput, Dialect, End, Frame, Reason, SendError, Ticket,
-    Unanswered, states,
+    Cancelled, ClientConnection, ClientOutput, Dialect, End, Frame, SendError, Ticket, states,
 };
 use windhover_core::{ClientTimeouts, Instant, Limits};
 
@@ -378,141 +379,6 @@ impl Driver {
             self.look();
             self.write();
         }
-    }
-
-    /// A request has ended without its answer, or with a part of it.
-    fn failed(&mut self, ticket: Ticket, outcome: Unanswered) {
-        assert!(!outcome.to_string().is_empty() && !outcome.reason().to_string().is_empty());
-        let owed = self.model.owed.iter().position(|place| place.ticket == ticket);
-        let waiting = self.model.waiting.iter().position(|waiting| waiting.ticket == ticket);
-        match outcome.reason() {
-            Reason::Deadline => {
-                assert_eq!(self.model.end, None, "a deadline behind the end");
-                let sent = matches!(outcome, Unanswered::Unknown(_));
-                let deadline = if let Some(at) = owed {
-                    assert!(sent, "its bytes are on their way");
-                    let place = &mut self.model.owed[at];
-                    assert!(core::mem::take(&mut place.open), "it has ended before");
-                    let (deadline, ties_up) = (place.deadline, place.ties_up());
-                    if ties_up {
-                        self.model.spend(End::Abandoned);
-                    }
-                    deadline
-                } else {
-                    assert!(!sent, "not a byte has left");
-                    let at = waiting.expect("it has ended before");
-                    self.model.waiting.remove(at).expect("it is there").deadline
-                };
-                assert!(deadline <= self.now, "its deadline has not passed");
-            }
-            Reason::End(end) => {
-                self.ended(end);
-                let sent = if let Some(at) = owed {
-                    let place = self.model.owed.remove(at).expect("it is there");
-                    assert!(place.open, "it has ended before");
-                    place.starts < self.model.written
-                } else {
-                    let at = waiting.expect("it has ended before");
-                    self.model.waiting.remove(at);
-                    false
-                };
-                assert_eq!(sent, matches!(outcome, Unanswered::Unknown(_)), "{outcome:?}");
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The connection says that it has ended: it must have had to.
-    fn ended(&mut self, end: End) {
-        assert_eq!(self.connection.end(), Some(end));
-        let Some(expected) = self.model.end else {
-            let none = self.model.in_flight() == 0;
-            let written = self.model.put == self.model.written;
-            match end {
-                End::Stalled => {
-                    let at = self.stalls_at().expect("nothing is owed");
-                    assert!(at <= self.now, "it had longer");
-                }
-                End::WriteStalled => {
-                    let at = self.stuck_since.unwrap_or(self.now) + self.timeouts.write;
-                    assert!(at <= self.now, "it had longer");
-                }
-                End::Idle => {
-                    assert!(none && written && !self.model.leaving);
-                    assert!(self.model.active + self.timeouts.idle <= self.now, "too early");
-                }
-                End::Closed => assert!(none && written && self.model.leaving),
-                other => panic!("it has ended: {other:?}"),
-            }
-            assert!(!end.to_string().is_empty());
-            self.model.spend(end);
-            return;
-        };
-        assert_eq!(end, expected);
-    }
-
-    fn stalls_at(&self) -> Option<Instant> {
-        let due = self.model.owed.front().filter(|place| place.starts < self.model.written)?;
-        Some(self.model.heard.max(due.since) + due.asked.wait + self.timeouts.stall)
-    }
-
-    fn idle(&mut self, wrote: bool) {
-        assert_eq!(self.model.end, None, "it goes on behind its end");
-        self.look();
-        let deadline = self.deadline;
-        assert!(deadline > self.now, "the deadline has passed, and nothing is done");
-        let owed = self.model.owed.iter().filter(|place| place.open).map(|it| it.deadline);
-        let waiting = self.model.waiting.iter().map(|it| it.deadline);
-        if let Some(first) = owed.chain(waiting).min() {
-            assert!(self.now < first, "a request has outlived its deadline");
-            assert!(deadline <= first, "it would outlive its deadline");
-        }
-        if let Some(at) = self.stalls_at() {
-            assert!(self.now < at && deadline <= at, "a silent server has no end");
-        }
-        if self.model.put > self.model.written {
-            assert!(self.write == 0, "bytes wait, and nobody is told to write them");
-            let stuck = self.stuck_since.filter(|_| !wrote).unwrap_or(self.now);
-            self.stuck_since = Some(stuck);
-            let at = stuck + self.timeouts.write;
-            assert!(self.now < at && deadline <= at, "a server that takes nothing has no end");
-        } else {
-            self.stuck_since = None;
-            assert!(self.model.waiting.is_empty(), "a request is not sent");
-            if self.model.owed.is_empty() {
-                assert!(!self.model.leaving, "it was to end");
-                let at = self.model.active + self.timeouts.idle;
-                assert!(self.now < at && deadline <= at, "an idle connection has no end");
-            }
-        }
-        assert_eq!(self.connection.in_flight(), self.model.in_flight());
-        assert!(self.model.in_flight() <= self.limits.pipeline.max(1), "more than may be");
-        let swallowing = self.model.owed.iter().filter(|place| !place.open).count();
-        assert_eq!(self.connection.swallowing(), swallowing);
-        assert_eq!(self.connection.heard(), self.model.heard);
-        assert_eq!((self.connection.end(), self.connection.wants_read()), (None, true));
-        let buffer = self.connection.read_buffer();
-        let held = buffer.len();
-        assert!(held <= self.model.buffer.len());
-        let most = 64 * 1024 + self.limits.line + 2 + self.piece;
-        assert!(held <= most, "{held} bytes are held");
-        assert!(buffer.capacity() <= 2 * most + 64 * 1024, "{} bytes", buffer.capacity());
-    }
-
-    fn close(&mut self, end: End) {
-        self.ended(end);
-        let mut open = self.model.owed.iter().filter(|place| place.open);
-        assert!(open.next().is_none() && self.model.waiting.is_empty(), "a request has no end");
-        assert!(!self.connection.wants_read() && !self.connection.takes_requests());
-        self.closed = true;
-        let faults = !matches!(end, End::Closed | End::Idle | End::Abandoned);
-        assert_eq!(end.is_fault(), faults);
-        // Whatever comes now changes nothing.
-        self.connection.receive(b"STORED\r\n");
-        self.connection.end_of_stream();
-        self.connection.broke();
-        let after = self.connection.poll_output(self.now);
-        assert!(matches!(after, ClientOutput::Close(again) if again == end), "{after:?}");
     }
 
     /// Everybody is patient until the last deadline: then nothing is left under way.

@@ -2,6 +2,7 @@
 
 use super::cluster::{draw, world::World};
 use crate::generate::{calls, replies};
+use crate::reference::replies::Asked;
 use crate::{Script, Source};
 
 /// Whatever servers say, and when: what is delivered as a success is what was answered to that very
@@ -79,7 +80,17 @@ fn say(world: &mut World, source: &mut Source<'_>) {
                 said = answer[..source.below(answer.len().min(60_000))].to_vec();
             }
         }
-        // Nearly right.
+        // Nearly right: the answer to a request that is like it, or to it with one byte changed.
+        8 if source.chance(1, 2) => {
+            if let Some(asked) = due.first() {
+                let mut other = Asked::clone(asked);
+                match &mut other.opaque {
+                    Some(opaque) => opaque.iter_mut().for_each(|byte| *byte = byte.wrapping_add(1)),
+                    None => other.keys.iter_mut().for_each(|key| *key = b"other".to_vec()),
+                }
+                said = calls::answer(&other, source);
+            }
+        }
         8 => {
             if let Some(asked) = due.first() {
                 said = calls::answer(asked, source);

@@ -167,6 +167,7 @@ pub(crate) fn submit(world: &mut World, source: &mut Source<'_>) {
                 let number = if source.chance(1, 4) { 0 } else { serial };
                 *key = format!("k{number}.{index}").into_bytes();
             }
+            command.mark(format!("{serial:04}").as_bytes());
             if dialect.is_queue() {
                 command.keys = vec![source.pick(&[&b"jobs"[..], b"mail"]).to_vec()];
             }
