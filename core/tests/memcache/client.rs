@@ -323,6 +323,24 @@ fn a_key_is_answered_once() {
 }
 
 #[test]
+fn each_of_many_keys_is_answered_once_in_whatever_order() {
+    let keys: Vec<Vec<u8>> = (0..200).map(|at| format!("k{at}").into_bytes()).collect();
+    let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let value = |at: usize| format!("VALUE k{at} 0 1\r\nx\r\n").into_bytes();
+    let order = [3, 199, 64, 63, 0, 127, 128, 65];
+    for again in order {
+        let mut peer = Peer::new(Dialect::Memcached);
+        let many = peer.send(&Request::Get(Keys::new(&keys)), b"", SECOND);
+        peer.poll();
+        for at in order {
+            let expected = frame(many, Some(at), Kind::Value, b"x");
+            assert_eq!(peer.reply(&value(at)), [expected]);
+        }
+        assert_eq!(peer.reply(&value(again)).last(), Some(&Told::Close(End::Mismatched)));
+    }
+}
+
+#[test]
 fn what_began_as_several_frames_does_not_end_in_another_reply() {
     let mut peer = Peer::new(Dialect::Memcached);
     peer.send(&Request::Stats { arguments: b"" }, b"", SECOND);

@@ -1,6 +1,6 @@
 //! Replies that are owed, in the order of the requests, and what may be in them.
 
-use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -30,8 +30,8 @@ pub(super) struct Place {
     values: usize,
     /// The key behind the one that was answered last: its place in the text and its index.
     next: (usize, usize),
-    /// The indices of the keys that were answered; not kept before the second value.
-    answered: BTreeSet<usize>,
+    /// Which of the keys were answered, a bit for each; not kept before the second value.
+    answered: Vec<u64>,
 }
 
 /// What a legal frame is to its request.
@@ -61,7 +61,7 @@ impl Place {
             is_several: false,
             values: 0,
             next: (0, 0),
-            answered: BTreeSet::new(),
+            answered: Vec::new(),
         }
     }
 
@@ -139,8 +139,11 @@ impl Place {
             .or_else(|| self.group_of_queue(name))
             .ok_or(End::Mismatched)?;
         self.values += 1;
+        if self.values == 2 {
+            self.note_answered(self.next.1 - 1);
+        }
         if self.values > 1 {
-            self.answered.extend([self.next.1 - 1, index]);
+            self.note_answered(index);
         }
         self.next = (behind, index + 1);
         Ok(index)
@@ -150,7 +153,15 @@ impl Place {
         match self.values {
             0 => false,
             1 => index + 1 == self.next.1,
-            _ => self.answered.contains(&index),
+            _ => self.answered.get(index / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1),
+        }
+    }
+
+    fn note_answered(&mut self, index: usize) {
+        let words = self.answered.len().max(index / 64 + 1);
+        self.answered.resize(words, 0);
+        if let Some(bits) = self.answered.get_mut(index / 64) {
+            *bits |= 1 << (index % 64);
         }
     }
 
