@@ -4,7 +4,7 @@ use core::fmt;
 
 /// Longest queue name in bytes: a memcache key without room for options would be of no use, but
 /// it must fit the journal's one byte of length.
-const LONGEST: usize = 250;
+const LONGEST: u8 = 250;
 
 /// Why a queue cannot have a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +42,19 @@ impl core::error::Error for BadName {}
 /// # Errors
 /// [`BadName`] says which rule the name breaks.
 pub fn check_name(name: &[u8]) -> Result<(), BadName> {
+    length_of_name(name).map(|_| ())
+}
+
+/// The same, and how long it is.
+pub(super) fn length_of_name(name: &[u8]) -> Result<u8, BadName> {
     if name.is_empty() {
         return Err(BadName::Empty);
     }
-    if name.len() > LONGEST {
-        return Err(BadName::TooLong(name.len()));
-    }
+    let length = u8::try_from(name.len()).ok().filter(|&length| length <= LONGEST);
+    let length = length.ok_or(BadName::TooLong(name.len()))?;
     match name.iter().find(|&&b| b <= b' ' || b == 0x7f || b"/~+.".contains(&b)) {
         Some(&byte) => Err(BadName::Byte(byte)),
-        None => Ok(()),
+        None => Ok(length),
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::name::{BadName, check_name};
+use super::name::{BadName, length_of_name};
 use super::record::{self, HEADER, ITEM_HEADER, Kind};
 use crate::UnixTime;
 
@@ -40,9 +40,7 @@ impl PutBuilder {
     /// # Errors
     /// [`BadName`] when a queue cannot have that name.
     pub fn new(queue: &[u8], now: UnixTime) -> Result<Self, BadName> {
-        check_name(queue)?;
-        // A name that is longer was refused.
-        let name_len = u8::try_from(queue.len()).unwrap_or(u8::MAX);
+        let name_len = length_of_name(queue)?;
         let mut record = Vec::with_capacity(512);
         record.resize(HEADER, 0);
         record.extend_from_slice(queue);

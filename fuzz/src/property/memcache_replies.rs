@@ -100,14 +100,15 @@ fn holds(bytes: &[u8], frame: &Response<'_>, dialect: Dialect, limits: &Limits) 
     assert_eq!(frame.ends_reply(), !goes_on);
     let mut out = BytesMut::new();
     encode(frame, &mut out);
-    // A carriage return inside of a line is not sent again, which makes it another line.
+    // A carriage return inside of a line is not sent again, which makes it another line, or one with
+    // a block behind it.
     let as_it_was = !bytes[..line - 1].contains(&b'\r');
     match parse(&out, dialect, &Limits::default()) {
         Ok(Parsed::Complete { message, consumed }) => {
             assert_eq!(consumed, out.len(), "{frame:?} became more than one frame");
             assert!(!as_it_was || message == *frame, "{message:?}, before {frame:?}");
         }
-        Err(_) if !as_it_was => {}
+        Ok(Parsed::Incomplete { .. }) | Err(_) if !as_it_was => {}
         other => panic!("{frame:?} is written as {}: {other:?}", out.escape_ascii()),
     }
 }

@@ -299,10 +299,11 @@ impl Driver {
                 other => panic!("{other:?} while what comes is dropped"),
             }
         }
+        let deadline = self.deadline.take();
         if self.write.is_multiple_of(2) {
             self.connection.end_of_stream();
-        } else if let Some(deadline) = self.deadline.take() {
-            self.now = deadline;
+        } else {
+            self.now = deadline.unwrap_or(self.now);
         }
     }
 

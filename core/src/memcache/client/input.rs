@@ -241,9 +241,9 @@ impl ClientConnection {
     pub(super) fn taken_frame(&self) -> Option<Frame<'_>> {
         let (line, data, target) = match self.taken.as_ref()? {
             Taken::InPlace { line, data, target, .. } => {
-                let bytes = self.incoming.bytes();
-                let data = bytes.get(*line..line + data).unwrap_or_default();
-                (bytes.get(..*line).unwrap_or_default(), Data::new(data), target)
+                let whole = self.incoming.bytes().get(..line + data)?;
+                let (line, data) = whole.split_at_checked(*line).unwrap_or_default();
+                (line, Data::new(data), target)
             }
             Taken::Large(large) => {
                 let data = Data::of_segments(&large.segments, large.length);

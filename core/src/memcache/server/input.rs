@@ -297,9 +297,9 @@ impl ServerConnection {
     pub(super) fn taken_request(&self) -> Option<(Request<'_>, Data<'_>)> {
         let (line, data) = match self.taken.as_ref()? {
             Taken::InPlace { line, data, .. } => {
-                let bytes = self.incoming.bytes();
-                let data = bytes.get(*line..line + data).unwrap_or_default();
-                (bytes.get(..*line).unwrap_or_default(), Data::new(data))
+                let whole = self.incoming.bytes().get(..line + data)?;
+                let (line, data) = whole.split_at_checked(*line).unwrap_or_default();
+                (line, Data::new(data))
             }
             Taken::Large(large) => {
                 (&large.line[..], Data::of_segments(&large.segments, large.length))
@@ -319,7 +319,7 @@ impl ServerConnection {
     pub(super) fn refused_request(&self, line: usize) -> Option<Request<'_>> {
         let mut limits = self.limits.clone();
         limits.value = usize::MAX;
-        let text = self.incoming.bytes().get(..line).unwrap_or_default();
+        let text = self.incoming.bytes().get(..line)?;
         let parsed = request::parse_line(text, self.dialect, &limits).ok();
         parsed.map(|parsed| parsed.request)
     }
