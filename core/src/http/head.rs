@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
+use super::encode::is_token_byte;
 use super::error::HttpError;
 use super::request::{Field, Method, Span};
 use super::target;
@@ -243,7 +244,10 @@ impl Meaning {
             }
             10 if is("connection") => {
                 for option in list(value) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    // What is no option means nothing that two servers agree on: behind it, one may
+                    // go on where the other closes.
+                    let is_option = option.iter().copied().all(is_token_byte);
+                    self.close |= !is_option || option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }

@@ -77,7 +77,7 @@ fn an_answer_keeps_an_http_1_1_connection_open() {
 
 #[test]
 fn close_ends_the_connection_whatever_comes_behind() {
-    for connection in ["close", "CLOSE", "keep-alive, Close", "x,close ,y"] {
+    for connection in ["close", "CLOSE", "keep-alive, Close", "x,close ,y", "\u{c6},keep-alive"] {
         let outcome = taken(&format!(
             "GET / HTTP/1.1\r\nHost: h\r\nConnection: {connection}\r\n\r\n\
              GET /2 HTTP/1.1\r\nHost: h\r\n\r\n"
