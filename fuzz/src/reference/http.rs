@@ -129,7 +129,8 @@ fn request<'a>(input: &'a [u8], limits: &Limits) -> Option<(Request, bool, &'a [
     }
     let connection = list("connection");
     let says = |option: &[u8]| connection.iter().any(|element| element == option);
-    let close = says(b"close") || (http10 && !says(b"keep-alive"));
+    let odd = connection.iter().any(|element| !is_token(element));
+    let close = odd || says(b"close") || (http10 && !says(b"keep-alive"));
     let (body, rest) = match (&all("content-length")[..], &all("transfer-encoding")[..]) {
         ([], []) if method == "POST" => return None,
         ([], []) => (Vec::new(), rest),
