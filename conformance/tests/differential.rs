@@ -13,22 +13,32 @@ fn the_same_requests_get_the_same_replies(runtime: Runtime) {
     let commands = env::var("WINDHOVER_DIFFERENTIAL").map_or(COMMANDS, |text| {
         text.parse().expect("WINDHOVER_DIFFERENTIAL is a number of requests")
     });
-    // Enough memory that nothing is evicted.
-    // Its background threads hold items for a moment, and what is held is not counted in place.
-    let alone = "no_lru_maintainer,no_lru_crawler,slab_automove=0";
-    let memcached = CacheServer::memcached(&["-m", "256", "-o", alone]);
-    let windhover = CacheServer::windhover(runtime, &["--memory", "256", "--threads", "1"]);
-    let seed = Random::seed_from_environment();
+    let first_seed = Random::seed_from_environment();
     let started = Instant::now();
-    match compare(memcached.address(), windhover.address(), seed, commands) {
-        Ok(done) => {
-            let seconds = started.elapsed().as_secs_f64();
-            report(&format!(
-                "{runtime:?}: {done} requests in {seconds:.1} s, no difference, seed {seed}"
-            ));
+    let (mut seed, mut done, mut moments) = (first_seed, 0, 0);
+    while done < commands {
+        // Enough memory that nothing is evicted.
+        // Its background threads hold items for a moment, and what is held is not counted in place.
+        let alone = "no_lru_maintainer,no_lru_crawler,slab_automove=0";
+        let memcached = CacheServer::memcached(&["-m", "256", "-o", alone]);
+        let windhover = CacheServer::windhover(runtime, &["--memory", "256", "--threads", "1"]);
+        match compare(memcached.address(), windhover.address(), seed, commands - done) {
+            Ok(compared) => done += compared,
+            // It reads what earlier items have left behind a value (`differences.md`, "minus"): the
+            // stream once more, on servers that have seen nothing before it, and then the rest.
+            Err(difference) if !difference.lasts && moments < 1 + commands / 500_000 => {
+                moments += 1;
+                done += difference.done;
+                seed = difference.seed;
+                report(&format!("{runtime:?}: a difference that does not last, seed {seed}"));
+            }
+            Err(difference) => panic!("{difference}"),
         }
-        Err(difference) => panic!("{difference}"),
     }
+    let seconds = started.elapsed().as_secs_f64();
+    report(&format!(
+        "{runtime:?}: {done} requests in {seconds:.1} s, no difference that lasts, seed {first_seed}"
+    ));
 }
 
 #[test]

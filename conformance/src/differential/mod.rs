@@ -27,11 +27,15 @@ pub struct Difference {
     pub left: String,
     /// What the second server answered.
     pub right: String,
+    /// Whether it is there every time.
+    pub lasts: bool,
+    /// How many requests were answered alike before the stream.
+    pub done: usize,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, form, stream, left, right } = self;
+        let Self { seed, form, stream, left, right, .. } = self;
         let mut pairs = left.lines().zip(right.lines());
         let first =
             pairs.find(|(left, right)| !talk::same_line(left, right)).unwrap_or(("(end)", "(end)"));
@@ -71,14 +75,14 @@ pub fn compare(
         let stream = Stream::random(&mut Random::new(seed), form);
         let (left, right) = replies(&stream);
         if !talk::same(&left, &right) {
-            let whole = Difference { seed, form, stream, left, right };
-            let lasts = (0..3).all(|_| differs(&whole.stream));
+            let lasts = (0..3).all(|_| differs(&stream));
+            let whole = Difference { seed, form, stream, left, right, lasts, done };
             if !lasts {
                 return Err(Box::new(whole));
             }
             let least = shrink(whole.stream.clone(), differs);
             let (left, right) = replies(&least);
-            let shrunk = Difference { seed, form, stream: least, left, right };
+            let shrunk = Difference { seed, form, stream: least, left, right, lasts, done };
             return Err(Box::new(if talk::same(&shrunk.left, &shrunk.right) {
                 whole
             } else {
