@@ -9,18 +9,17 @@
 
 mod exchange;
 mod load;
-mod observed;
+mod memory;
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use windhover_conformance::{processor_time, raise_open_files};
 
 use crate::exchange::Exchange;
 use crate::load::{Crowd, Pace};
-use crate::observed::Process;
 
 /// What the requests are.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -62,29 +61,25 @@ const WARM_UP: Duration = Duration::from_secs(1);
 #[allow(clippy::cast_precision_loss)]
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    raise_open_files(arguments.connections as u64 + 64)?;
+    raise_open_files(arguments.connections as u64 + 64);
     let exchange = match arguments.protocol {
         Protocol::Cache => Exchange::cache(),
         Protocol::Tracker => Exchange::tracker(),
     };
-    let server = arguments.process.map(Process::new);
-    let own = Process::new(std::process::id());
+    let server = arguments.process;
 
-    let memory_before = server.map(Process::memory).transpose()?;
+    let memory_before = server.map(memory::resident).transpose()?;
     let mut crowd = Crowd::connect(arguments.address, arguments.connections, &exchange)?;
     crowd.each_once()?;
     std::thread::sleep(SETTLE);
-    let memory = server.map(Process::memory).transpose()?;
+    let memory = server.map(memory::resident).transpose()?;
 
     let pace = arguments.rate.map_or(Pace::Closed, Pace::PerSecond);
     crowd.run(pace, WARM_UP)?;
-    let times = || -> Result<_, Box<dyn Error>> {
-        let server = server.map(Process::processor_time).transpose()?;
-        Ok((server.unwrap_or_default(), own.processor_time()?))
-    };
-    let (server_before, own_before) = times()?;
+    let times = || (server.map(processor_time), processor_time(std::process::id()));
+    let (server_before, own_before) = times();
     let measured = crowd.run(pace, Duration::from_secs(arguments.seconds))?;
-    let (server_after, own_after) = times()?;
+    let (server_after, own_after) = times();
 
     let latency = |quantile| measured.latencies.value_at_quantile(quantile);
     let seconds = measured.took.as_secs_f64();
@@ -95,24 +90,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let busy = own_after.saturating_sub(own_before).as_secs_f64() / seconds * 100.0;
     print!(" generator_percent={busy:.0}");
-    if let (Some(before), Some(memory)) = (memory_before, memory) {
-        let spent = server_after.saturating_sub(server_before).as_secs_f64();
+    if let (Some(before), Some(after)) = (server_before, server_after) {
+        let spent = after.saturating_sub(before).as_secs_f64();
         print!(" server_us_each={:.2}", spent * 1e6 / measured.answers.max(1) as f64);
+    }
+    if let (Some(before), Some(memory)) = (memory_before, memory) {
         print!(" memory_before_kib={before} memory_kib={memory}");
     }
     println!();
-    Ok(())
-}
-
-/// Lets this process open that many files, if the system does.
-fn raise_open_files(wanted: u64) -> Result<(), Box<dyn Error>> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
-        let most = limit.maximum.unwrap_or_default();
-        return Err(format!("{wanted} open files are wanted, the system allows {most}").into());
-    }
-    if limit.current.is_some_and(|current| current < wanted) {
-        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })?;
-    }
     Ok(())
 }

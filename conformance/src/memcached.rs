@@ -59,6 +59,14 @@ impl CacheServer {
         Self { child, name: "memcached", address, _files: files }
     }
 
+    /// Starts the real memcached as [`memcached`](Self::memcached) does, without its background
+    /// threads: they hold items for a moment, and what is held is not counted in place.
+    #[track_caller]
+    pub fn memcached_alone(arguments: &[&str]) -> Self {
+        let alone = ["-o", "no_lru_maintainer,no_lru_crawler,slab_automove=0"];
+        Self::memcached(&[arguments, &alone].concat())
+    }
+
     /// Starts a memcached that lets in only `name` with the password `secret`.
     #[track_caller]
     pub fn memcached_with_authentication() -> Self {

@@ -164,3 +164,18 @@ pub fn target_dir() -> PathBuf {
         PathBuf::from,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_spends_time() {
+        let own = std::process::id();
+        let before = processor_time(own);
+        let begun = Instant::now();
+        while processor_time(own) == before {
+            assert!(begun.elapsed() < Duration::from_secs(20), "no time was spent");
+        }
+    }
+}

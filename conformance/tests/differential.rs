@@ -18,9 +18,7 @@ fn the_same_requests_get_the_same_replies(runtime: Runtime) {
     let (mut seed, mut done, mut moments) = (first_seed, 0, 0);
     while done < commands {
         // Enough memory that nothing is evicted.
-        // Its background threads hold items for a moment, and what is held is not counted in place.
-        let alone = "no_lru_maintainer,no_lru_crawler,slab_automove=0";
-        let memcached = CacheServer::memcached(&["-m", "256", "-o", alone]);
+        let memcached = CacheServer::memcached_alone(&["-m", "256"]);
         let windhover = CacheServer::windhover(runtime, &["--memory", "256", "--threads", "1"]);
         match compare(memcached.address(), windhover.address(), seed, commands - done) {
             Ok(compared) => done += compared,

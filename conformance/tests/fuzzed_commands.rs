@@ -14,9 +14,7 @@ fn generated_commands_are_answered_as_memcached_answers(runtime: Runtime) {
     let seconds = env::var("WINDHOVER_FUZZED_COMMANDS").map_or(SECONDS, |text| {
         text.parse().expect("WINDHOVER_FUZZED_COMMANDS is a number of seconds")
     });
-    // Its background threads hold items for a moment, and what is held is not counted in place.
-    let alone = "no_lru_maintainer,no_lru_crawler,slab_automove=0";
-    let memcached = CacheServer::memcached(&["-m", "256", "-o", alone]);
+    let memcached = CacheServer::memcached_alone(&["-m", "256"]);
     let windhover = CacheServer::windhover(runtime, &["--memory", "256"]);
     let seed = Random::seed_from_environment();
     match peer::fuzz(&[memcached.address(), windhover.address()], seconds, seed) {

@@ -160,16 +160,17 @@ impl State {
         loop {
             match self.cluster.poll_output(now) {
                 ClusterOutput::Connect { connection, server } => {
+                    let server = self.cluster.server(server).cloned();
                     let link = Link {
                         #[cfg(feature = "tls")]
-                        server: self.cluster.server(server).cloned(),
+                        server: server.clone(),
                         ..Link::default()
                     };
                     self.links.insert(connection, link);
                     // A server that was removed meanwhile is connected to by nobody: the cluster
                     // gives the connection up at its deadline.
-                    if let Some(server) = self.cluster.server(server) {
-                        self.to_connect.push_back((connection, server.clone()));
+                    if let Some(server) = server {
+                        self.to_connect.push_back((connection, server));
                         self.wake_driver();
                     }
                 }

@@ -18,11 +18,9 @@ use super::head::{Head, Scan};
 use super::request::{Field, Headers, Request};
 use super::response::Response;
 use crate::buffer::Incoming;
+use crate::limits::LINGER;
 use crate::{Instant, Limits, Now, Timeouts, UnixTime};
 
-/// How long a connection that has said its last word goes on reading, so that closing it does not
-/// take the answer away from a peer that is still sending (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(2);
 /// More header places than this are given back when the connection waits.
 const KEPT_FIELDS: usize = 32;
 /// A deadline that never comes.

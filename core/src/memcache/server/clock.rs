@@ -6,11 +6,9 @@ use super::input::State;
 use super::{Linger, Output, ServerConnection};
 use crate::Instant;
 use crate::buffer::Outgoing;
+use crate::limits::LINGER;
 use crate::memcache::states::ServerEvent;
 use crate::memcache::writing::WriteClock;
-
-/// How long a peer that was told of the end may go on sending.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// What the peer owes, and since when.
 #[derive(Debug)]
