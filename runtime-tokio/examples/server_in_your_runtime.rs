@@ -5,7 +5,7 @@
 //! ```text
 //! cargo run -p windhover-tokio --example server_in_your_runtime -- 127.0.0.1:11212 127.0.0.1:11213
 //! echo -n x | nc -u -w 1 127.0.0.1 11212
-//! printf 'get datagrams\r\nquit\r\n' | nc 127.0.0.1 11213
+//! printf 'get datagrams\r\nquit\r\n' | curl -s telnet://127.0.0.1:11213
 //! ```
 
 use std::error::Error;

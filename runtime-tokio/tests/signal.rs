@@ -2,18 +2,17 @@
 //! whole process's.
 #![cfg(unix)]
 
-use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::{Signal, getpid, kill_process};
 use windhover_tokio::{Shutdown, shut_down_on_signal};
 
 #[tokio::test]
 async fn termination_and_interrupt_trigger_the_shutdown() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let shutdown = Shutdown::new();
         shut_down_on_signal(&shutdown).unwrap();
-        let pid = std::process::id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        kill_process(getpid(), signal).unwrap();
         tokio::time::timeout(Duration::from_secs(10), shutdown.wait()).await.unwrap();
     }
 }

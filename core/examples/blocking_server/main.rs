@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run -p windhover-core --example blocking_server -- 127.0.0.1:11213
-//! printf 'get localhost\r\nquit\r\n' | nc 127.0.0.1 11213
+//! printf 'get localhost\r\nquit\r\n' | curl -s telnet://127.0.0.1:11213
 //! ```
 //!
 //! [`adapter`] is built up step by step in `docs/adapter.md`.
