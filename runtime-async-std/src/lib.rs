@@ -133,8 +133,12 @@
 //! For a stream that is no TCP socket, or is wrapped in another, [`drive`] is the loop alone.
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
-#![cfg_attr(not(feature = "async-std"), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(
+    not(all(feature = "async-std", feature = "client")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
+#[cfg(feature = "client")]
 mod client;
 mod clock;
 mod connection;
@@ -145,13 +149,17 @@ mod runtime;
 mod shutdown;
 mod socket;
 
+#[cfg(feature = "client")]
 pub use client::{Connector, Plain, Stream, connect_on, connect_on_with};
 pub use clock::Clock;
 pub use connection::{End, drive};
 pub use listener::{AcceptErrorHook, ConnectionTask, ServeOptions, ServeReport, serve_on};
+#[cfg(all(feature = "async-std", feature = "client"))]
+pub use runtime::{connect, connect_with};
 #[cfg(feature = "async-std")]
-pub use runtime::{connect, connect_with, serve, shut_down_on_signal, start_threads};
+pub use runtime::{serve, shut_down_on_signal, start_threads};
 pub use shutdown::Shutdown;
+#[cfg(feature = "client")]
 pub use windhover_client::{Client, Error as ClientError};
 #[cfg(feature = "tls")]
 pub use windhover_client::{Tls, TlsError};

@@ -8,13 +8,14 @@ use async_signal::{Signal, Signals};
 use async_std::net::TcpListener;
 use async_std::stream::StreamExt;
 use async_std::task;
+#[cfg(feature = "client")]
 use windhover_client::{Builder, Client, Error};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
-use crate::{
-    Connector, ServeOptions, ServeReport, Shutdown, connect_on, connect_on_with, serve_on,
-};
+#[cfg(feature = "client")]
+use crate::{Connector, connect_on, connect_on_with};
+use crate::{ServeOptions, ServeReport, Shutdown, serve_on};
 
 /// [`serve_on`] with async-std's tasks and its listener.
 ///
@@ -53,6 +54,7 @@ where
 /// # Errors
 ///
 /// As [`Builder::build`](windhover_client::Builder::build).
+#[cfg(feature = "client")]
 pub fn connect(builder: Builder) -> Result<Client, Error> {
     connect_on(|connection| drop(task::spawn(connection)), builder)
 }
@@ -62,6 +64,7 @@ pub fn connect(builder: Builder) -> Result<Client, Error> {
 /// # Errors
 ///
 /// As [`Builder::build`](windhover_client::Builder::build).
+#[cfg(feature = "client")]
 pub fn connect_with<C: Connector>(builder: Builder, connector: C) -> Result<Client, Error> {
     connect_on_with(|connection| drop(task::spawn(connection)), builder, connector)
 }

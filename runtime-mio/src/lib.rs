@@ -87,8 +87,10 @@
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
 //! [mio]: https://docs.rs/mio
+#![cfg_attr(not(feature = "client"), allow(rustdoc::broken_intra_doc_links))]
 
 mod caller;
+#[cfg(feature = "client")]
 mod client;
 mod clock;
 mod input;
@@ -98,12 +100,14 @@ mod shutdown;
 mod signal;
 mod timers;
 
+#[cfg(feature = "client")]
 pub use client::{ClientThread, Clients, Resolver, StartError, connect};
 pub use clock::Clock;
 pub use mio;
 pub use server::{AcceptErrorHook, Room, ServeOptions, ServeReport, Server, listen, serve};
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
+#[cfg(feature = "client")]
 pub use windhover_client::{Client, Error as ClientError, block_on};
 #[cfg(feature = "tls")]
 pub use windhover_client::{Tls, TlsError};

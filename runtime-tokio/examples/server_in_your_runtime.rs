@@ -122,7 +122,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "client"))]
 mod tests {
     use std::time::{Duration, Instant};
 

@@ -81,7 +81,9 @@
 //! ```
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
+#![cfg_attr(not(feature = "client"), allow(rustdoc::broken_intra_doc_links))]
 
+#[cfg(feature = "client")]
 mod client;
 mod clock;
 mod connection;
@@ -89,11 +91,13 @@ mod listener;
 mod shutdown;
 mod signal;
 
+#[cfg(feature = "client")]
 pub use client::{Connector, Plain, Stream, connect, connect_with, drive};
 pub use clock::Clock;
 pub use listener::{AcceptErrorHook, ServeOptions, ServeReport, serve};
 pub use shutdown::Shutdown;
 pub use signal::shut_down_on_signal;
+#[cfg(feature = "client")]
 pub use windhover_client::{Client, Error as ClientError};
 #[cfg(feature = "tls")]
 pub use windhover_client::{Tls, TlsError};
