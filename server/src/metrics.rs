@@ -27,6 +27,8 @@ pub struct Metrics {
     pub requests_not_durable: Counter,
     /// Requests for a redirect that the policy does not allow.
     pub redirects_refused: Counter,
+    /// Characters of events that became U+FFFD.
+    pub characters_replaced: Counter,
     /// Events that a queue server elsewhere has stored.
     pub forwarded: Counter,
     /// Deliveries to queue servers that failed; the events stay and are sent again.
@@ -82,6 +84,7 @@ impl Metrics {
                     "windhover_track_requests_total", "result" => "not_durable"
                 ),
                 redirects_refused: counter!("windhover_redirects_refused_total"),
+                characters_replaced: counter!("windhover_characters_replaced_total"),
                 forwarded: counter!("windhover_events_forwarded_total"),
                 forward_failures: counter!("windhover_forward_failures_total"),
                 track_seconds: histogram!("windhover_track_seconds"),
@@ -158,6 +161,10 @@ fn describe() {
     describe_counter!(
         "windhover_redirects_refused_total",
         "Redirects to hosts that are not allowed."
+    );
+    describe_counter!(
+        "windhover_characters_replaced_total",
+        "Characters of events that became U+FFFD: half a surrogate pair, or not UTF-8."
     );
     describe_counter!(
         "windhover_events_forwarded_total",

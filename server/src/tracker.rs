@@ -11,7 +11,7 @@ use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
 use windhover_core::queue::{Outcome, PutBuilder};
 use windhover_core::tracking::{
-    self, Decoder, EventSink, IdSource, Rejection, Reply, Route, client_address,
+    self, Batch, Decoder, EventSink, IdSource, Rejection, Reply, Route, client_address,
 };
 use windhover_core::{Instant, Now};
 
@@ -120,11 +120,13 @@ impl Handler<'_> {
             ));
         };
         let mut events = Events(put);
-        let (reply, decoded) = self.decoder.decode(request, &context, self.ids, &mut events);
+        let Batch { reply, result, repairs, .. } =
+            self.decoder.decode(request, &context, self.ids, &mut events);
         if reply.redirect_refused() {
             metrics.redirects_refused.increment(1);
         }
-        let count = match decoded {
+        metrics.characters_replaced.increment(repairs.characters);
+        let count = match result {
             Ok(count) => count as u64,
             Err(rejection) => {
                 metrics.requests_rejected.increment(1);

@@ -74,9 +74,9 @@ fn tracking() -> Option<()> {
         redirects: &RedirectPolicy::deny(),
     };
     let mut events = Events::new();
-    let (_, decoded) =
+    let batch =
         Decoder::new().decode(&request, &context, &mut IdSource::new(1, 1), &mut events);
-    given(decoded == Ok(1))?;
+    given(batch.result == Ok(1))?;
     let line = events.as_slice().first()?;
     given(line.starts_with(br#"{"event":"e","properties":{"token":"t","time":"#))
 }

@@ -5,6 +5,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::mend::Repairs;
 use super::rejection::EventFault;
 use crate::Limits;
 
@@ -28,9 +29,10 @@ pub(super) fn value<'a>(
     text: &'a str,
     limits: &Limits,
     levels: &mut Vec<Level>,
+    repairs: &mut Repairs,
 ) -> Result<Cow<'a, str>, EventFault> {
     match text.as_bytes() {
-        [b'"', ..] => return Ok(string(text)),
+        [b'"', ..] => return Ok(string(text, repairs)),
         [b'{' | b'[', ..] => {}
         _ => return Ok(Cow::Borrowed(text)),
     }
@@ -67,7 +69,7 @@ pub(super) fn value<'a>(
             _ => copy.keep(1),
         }
     }
-    Ok(copy.finish())
+    Ok(copy.finish(repairs))
 }
 
 impl Level {
@@ -87,13 +89,13 @@ impl Level {
 /// A string, given with its quotes, in which every escape is as it came, but for a surrogate
 /// without its other half, which senders make when they cut a string in the middle of an emoji: it
 /// becomes U+FFFD, because strict parsers refuse the whole text for it.
-pub(super) fn string(text: &str) -> Cow<'_, str> {
+pub(super) fn string<'a>(text: &'a str, repairs: &mut Repairs) -> Cow<'a, str> {
     if memchr::memchr(b'\\', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
     let mut copy = Copy::of(text);
     copy.string();
-    copy.finish()
+    copy.finish(repairs)
 }
 
 /// A copy of a text that is made when something in it is replaced, and not before.
@@ -104,11 +106,12 @@ struct Copy<'a> {
     /// How far it was copied.
     copied: usize,
     made: String,
+    repairs: Repairs,
 }
 
 impl<'a> Copy<'a> {
     fn of(text: &'a str) -> Self {
-        Self { text, at: 0, copied: 0, made: String::new() }
+        Self { text, at: 0, copied: 0, made: String::new(), repairs: Repairs::default() }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -126,10 +129,11 @@ impl<'a> Copy<'a> {
         self.copied = self.at;
     }
 
-    fn finish(mut self) -> Cow<'a, str> {
+    fn finish(mut self, repairs: &mut Repairs) -> Cow<'a, str> {
         if self.copied == 0 {
             return Cow::Borrowed(self.text);
         }
+        repairs.characters += self.repairs.characters;
         self.made.push_str(self.text.get(self.copied..).unwrap_or_default());
         Cow::Owned(self.made)
     }
@@ -149,7 +153,10 @@ impl<'a> Copy<'a> {
             match (self.code_unit(0), self.code_unit(6)) {
                 (None, _) => self.keep(2),
                 (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => self.keep(12),
-                (Some(0xd800..=0xdfff), _) => self.replace(6, REPLACEMENT),
+                (Some(0xd800..=0xdfff), _) => {
+                    self.replace(6, REPLACEMENT);
+                    self.repairs.characters += 1;
+                }
                 (Some(_), _) => self.keep(6),
             }
         }
@@ -165,6 +172,10 @@ impl<'a> Copy<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn value<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>, EventFault> {
+        super::value(text, limits, &mut Vec::new(), &mut Repairs::default())
+    }
 
     #[test]
     fn of_a_string_only_a_lone_surrogate_is_changed() {
@@ -184,20 +195,21 @@ mod tests {
             (r#""é\u00e9\\""#, r#""é\u00e9\\""#),
         ];
         for (text, expected) in cases {
-            assert_eq!(string(text), expected);
-            assert_eq!(value(text, &Limits::default(), &mut Vec::new()).as_deref(), Ok(expected));
+            let mut repairs = Repairs::default();
+            assert_eq!(string(text, &mut repairs), expected);
+            let replaced = expected.matches(REPLACEMENT).count() as u64;
+            assert_eq!(repairs.characters, replaced, "{text}");
+            assert_eq!(value(text, &Limits::default()).as_deref(), Ok(expected));
         }
     }
 
     #[test]
     fn only_what_changes_is_copied() {
-        let mut levels = Vec::new();
         for text in ["1.0", r#""a \n""#, r#"{"a":[1,{"b":"c , d"}],"e":{}}"#] {
-            let compact = value(text, &Limits::default(), &mut levels);
+            let compact = value(text, &Limits::default());
             assert!(matches!(compact, Ok(Cow::Borrowed(it)) if it == text), "{text}");
         }
-        let compact =
-            value("{ \"a b\" :\t[ 1 ,\r\n\"\\ud83d \" ] }", &Limits::default(), &mut levels);
+        let compact = value("{ \"a b\" :\t[ 1 ,\r\n\"\\ud83d \" ] }", &Limits::default());
         assert_eq!(compact.as_deref(), Ok(r#"{"a b":[1,"\ufffd "]}"#));
     }
 
@@ -205,7 +217,7 @@ mod tests {
     fn items_are_counted_whatever_is_between_them() {
         let mut limits = Limits::default();
         (limits.array, limits.properties, limits.depth) = (1, 1, 2);
-        let fault = |text| value(text, &limits, &mut Vec::new()).err();
+        let fault = |text| value(text, &limits).err();
         for good in ["[[ ]]", "[{}]", "[ 1 ]", "{ \"a\" : [ \",\" ] }"] {
             assert_eq!(fault(good), None, "{good}");
         }
@@ -214,10 +226,7 @@ mod tests {
         assert_eq!(fault(r#"{"a":[],"b":1}"#), Some(EventFault::ObjectTooLarge { limit: 1 }));
         assert_eq!(fault("[[[]]]"), Some(EventFault::TooDeep { limit: 2 }));
         limits.array = 0;
-        assert_eq!(value("[ ]", &limits, &mut Vec::new()).as_deref(), Ok("[]"));
-        assert_eq!(
-            value("[ 1 ]", &limits, &mut Vec::new()),
-            Err(EventFault::ArrayTooLong { limit: 0 })
-        );
+        assert_eq!(value("[ ]", &limits).as_deref(), Ok("[]"));
+        assert_eq!(value("[ 1 ]", &limits), Err(EventFault::ArrayTooLong { limit: 0 }));
     }
 }

@@ -3,15 +3,16 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::event::{Event, EventReader, Stamps};
+use super::event::Stamps;
 use super::id::IdSource;
-use super::json::Unreadable;
+use super::mend::Repairs;
 use super::parameters::{Parameters, Switch};
+use super::reading::Reading;
 use super::redirect::RedirectPolicy;
-use super::rejection::{EventFault, Rejection};
+use super::rejection::Rejection;
 use super::reply::Reply;
 use super::sink::EventSink;
-use super::{base64, form, json};
+use super::{base64, form};
 use crate::http::{Headers, Method, Request};
 use crate::{Limits, UnixTime};
 
@@ -28,6 +29,18 @@ pub struct Context<'a> {
     pub limits: &'a Limits,
     /// Where `redirect=` may lead.
     pub redirects: &'a RedirectPolicy,
+}
+
+/// What became of a request: see [`Decoder::decode`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// How to answer, when it is known what became of the events.
+    pub reply: Reply,
+    /// How many events the sink was given, or why it has none.
+    pub result: Result<usize, Rejection>,
+    /// What was mended on the way.
+    pub repairs: Repairs,
 }
 
 /// Decodes tracking requests. It holds nothing of a request but memory that serves for the next,
@@ -51,10 +64,9 @@ pub struct Context<'a> {
 ///     redirects: &RedirectPolicy::deny(),
 /// };
 /// let mut events = Events::new();
-/// let (reply, result) =
-///     Decoder::new().decode(&request, &context, &mut IdSource::new(1, 1), &mut events);
+/// let batch = Decoder::new().decode(&request, &context, &mut IdSource::new(1, 1), &mut events);
 ///
-/// assert_eq!(result, Ok(1));
+/// assert_eq!(batch.result, Ok(1));
 /// assert_eq!(
 ///     events.as_slice()[0],
 ///     concat!(
@@ -64,7 +76,7 @@ pub struct Context<'a> {
 ///     )
 ///     .as_bytes()
 /// );
-/// assert_eq!(&*reply.accepted().body, b"1");
+/// assert_eq!(&*batch.reply.accepted().body, b"1");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
@@ -91,24 +103,19 @@ impl Decoder {
         Self::default()
     }
 
-    /// Decodes the events of a request into `sink`: how many there were, or why none is recorded,
-    /// in which case the sink is told to discard what it was given. Either way comes the reply, to
-    /// be given when it is known what became of the events.
+    /// Decodes the events of a request into `sink`. When a [`Rejection`] says why none is recorded
+    /// (one bad event of a batch means that none is), the sink is told to discard what it was
+    /// given.
     ///
     /// The request is one that [`route`](super::route) found to be [`Track`](super::Route::Track);
     /// its path is not looked at.
-    ///
-    /// # Errors
-    ///
-    /// A [`Rejection`] when anything in the request is wrong: one bad event of a batch means that
-    /// none is recorded.
     pub fn decode<S: EventSink + ?Sized>(
         &mut self,
         request: &Request<'_>,
         context: &Context<'_>,
         ids: &mut IdSource,
         sink: &mut S,
-    ) -> (Reply, Result<usize, Rejection>) {
+    ) -> Batch {
         let mut parameters = Parameters::default();
         parameters.read(request.query.as_bytes());
         let body = read_body(request, &mut parameters);
@@ -117,18 +124,21 @@ impl Decoder {
             allowed?;
             choose_source(&parameters, body)
         });
+        let mut repairs = Repairs::default();
         let result = source.and_then(|source| {
             let stamps = Stamps {
                 now: context.now,
                 ip: parameters.is_on(Switch::Ip).then_some(context.client),
                 test: parameters.is_on(Switch::Test),
             };
-            self.decode_source(&source, context.limits, &stamps, ids, sink)
+            let bytes = self.undo_encoding(&source)?;
+            let mut reading = Reading::new(context.limits, &stamps, ids, &mut *sink, &mut repairs);
+            reading.read(bytes)
         });
         if self.decoded.capacity().max(self.symbols.capacity()) > KEPT {
             self.release();
         }
-        (reply, result)
+        Batch { reply, result, repairs }
     }
 
     /// Gives back the memory that it keeps for the next request.
@@ -136,16 +146,10 @@ impl Decoder {
         *self = Self::default();
     }
 
-    fn decode_source<S: EventSink + ?Sized>(
-        &mut self,
-        source: &Source<'_>,
-        limits: &Limits,
-        stamps: &Stamps,
-        ids: &mut IdSource,
-        sink: &mut S,
-    ) -> Result<usize, Rejection> {
-        let bytes = match *source {
-            Source::Plain(bytes) => bytes,
+    /// The bytes that JSON text is in.
+    fn undo_encoding<'a>(&'a mut self, source: &Source<'a>) -> Result<&'a [u8], Rejection> {
+        match *source {
+            Source::Plain(bytes) => Ok(bytes),
             Source::Data(encoded) => {
                 if begins_json(form::decoded(encoded)) {
                     form::decode_into(encoded, &mut self.decoded);
@@ -153,79 +157,9 @@ impl Decoder {
                     base64::decode_into(encoded, &mut self.symbols, &mut self.decoded)
                         .map_err(|error| Rejection::Base64 { at: error.at })?;
                 }
-                &self.decoded
-            }
-        };
-        let text = core::str::from_utf8(bytes)
-            .map_err(|error| Rejection::Utf8 { at: error.valid_up_to() })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let reader = EventReader::default();
-        let mut batch = Batch { reader, limits, stamps, ids, sink, events: 0 };
-        let result = batch.read(text);
-        let events = batch.events;
-        match result {
-            Ok(()) => Ok(events),
-            Err(rejection) => {
-                sink.discard(events);
-                Err(rejection)
+                Ok(&self.decoded)
             }
         }
-    }
-}
-
-/// The events of one request, while they are read.
-struct Batch<'a, 't, S: ?Sized> {
-    reader: EventReader<'t>,
-    limits: &'a Limits,
-    stamps: &'a Stamps,
-    ids: &'a mut IdSource,
-    sink: &'a mut S,
-    /// How many were given to the sink.
-    events: usize,
-}
-
-impl<'t, S: EventSink + ?Sized> Batch<'_, 't, S> {
-    /// Takes a whole document: one event, or an array of them.
-    fn read(&mut self, text: &'t str) -> Result<(), Rejection> {
-        let is_array = text.trim_ascii_start().starts_with('[');
-        let taken = if is_array {
-            json::elements(text, |element| {
-                // The element is JSON: the array was read around it.
-                self.event(element).unwrap_or_else(|_| Err(self.refused(EventFault::NotAnObject)))
-            })
-        } else {
-            self.event(text)
-        };
-        taken.unwrap_or_else(|_| Err(json::rejection(text)))?;
-        if self.events == 0 {
-            return Err(Rejection::BatchEmpty);
-        }
-        Ok(())
-    }
-
-    fn event(&mut self, text: &'t str) -> Result<Result<(), Rejection>, Unreadable> {
-        if self.events >= self.limits.batch {
-            return Ok(Err(Rejection::BatchTooLarge { limit: self.limits.batch }));
-        }
-        let event = self.reader.read(text, self.limits, self.stamps.now)?;
-        Ok(event.and_then(|event| self.write(&event)).map_err(|fault| self.refused(fault)))
-    }
-
-    fn write(&mut self, event: &Event<'_>) -> Result<(), EventFault> {
-        let out = self.sink.begin_event();
-        let before = out.len();
-        self.reader.write(event, self.stamps, self.ids, out);
-        let limit = self.limits.event.min(self.limits.value);
-        if out.len() - before > limit {
-            return Err(EventFault::TooLarge { limit });
-        }
-        self.sink.end_event();
-        self.events += 1;
-        Ok(())
-    }
-
-    fn refused(&self, fault: EventFault) -> Rejection {
-        Rejection::Event { index: self.events, fault }
     }
 }
 

@@ -8,6 +8,7 @@ use super::compact::Level;
 use super::id::IdSource;
 use super::json::Unreadable;
 use super::members::{Member, Members, Name};
+use super::mend::Repairs;
 use super::rejection::EventFault;
 use super::{client, compact, decimal, json, time};
 use crate::{Limits, UnixTime};
@@ -99,18 +100,19 @@ impl<'a> EventReader<'a> {
         text: &'a str,
         limits: &Limits,
         now: UnixTime,
+        repairs: &mut Repairs,
     ) -> Result<Result<Event<'a>, EventFault>, Unreadable> {
         self.properties.clear();
         self.others.clear();
         let mut name = None;
         let mut properties = Properties::Missing;
         let taken = json::members(text, |key, value| {
-            let key = Name::new(key);
+            let key = Name::new(key, repairs);
             match key.as_str() {
-                "event" => name = Some(compact::value(value, limits, &mut self.levels)?),
-                "properties" => properties = self.read_properties(value, limits)?,
+                "event" => name = Some(compact::value(value, limits, &mut self.levels, repairs)?),
+                "properties" => properties = self.read_properties(value, limits, repairs)?,
                 _ => {
-                    let value = compact::value(value, limits, &mut self.levels)?;
+                    let value = compact::value(value, limits, &mut self.levels, repairs)?;
                     self.others
                         .insert(key, value, limits.properties, |_| ())
                         .map_err(|_| too_many(limits))?;
@@ -128,12 +130,13 @@ impl<'a> EventReader<'a> {
         &mut self,
         text: &'a str,
         limits: &Limits,
+        repairs: &mut Repairs,
     ) -> Result<Properties, EventFault> {
         self.properties.clear();
         let taken = json::members(text, |key, value| {
-            let value = compact::value(value, limits, &mut self.levels)?;
+            let value = compact::value(value, limits, &mut self.levels, repairs)?;
             self.properties
-                .insert(Name::new(key), value, limits.properties, Property::of)
+                .insert(Name::new(key, repairs), value, limits.properties, Property::of)
                 .map_err(|_| too_many(limits))
         });
         match taken {

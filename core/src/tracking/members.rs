@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::compact;
+use super::mend::Repairs;
 
 /// The name of a member.
 #[derive(Clone, Debug)]
@@ -18,8 +19,8 @@ pub(super) struct Name<'a> {
 
 impl<'a> Name<'a> {
     /// A name as it was received, with its quotes.
-    pub(super) fn new(received: &'a str) -> Self {
-        let text = compact::string(received);
+    pub(super) fn new(received: &'a str, repairs: &mut Repairs) -> Self {
+        let text = compact::string(received, repairs);
         let has_escapes = memchr::memchr(b'\\', text.as_bytes()).is_some();
         // No string without lone surrogates is refused.
         let unescaped = has_escapes.then(|| serde_json::from_str(&text).ok()).flatten();
@@ -136,7 +137,7 @@ mod tests {
     fn collect(object: &str, limit: usize) -> Result<Vec<(String, String)>, TooMany> {
         let mut members = Members::default();
         json::members(object, |name, value| {
-            members.insert(Name::new(name), value.into(), limit, |_| ())
+            members.insert(Name::new(name, &mut Repairs::default()), value.into(), limit, |_| ())
         })
         .unwrap()?;
         Ok(members
@@ -182,7 +183,7 @@ mod tests {
             (r#""\u0000""#, "\0"),
         ];
         for (received, expected) in cases {
-            assert_eq!(Name::new(received).as_str(), expected);
+            assert_eq!(Name::new(received, &mut Repairs::default()).as_str(), expected);
         }
     }
 

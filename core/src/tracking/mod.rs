@@ -13,7 +13,9 @@
 //! | `data=` in the query, or in a body of `application/x-www-form-urlencoded`, `text/plain` (which browsers' `sendBeacon` says of a form) or no type | base64, standard or URL-safe, padded or not, with `+` that arrived as a space, with line breaks; or plain JSON |
 //! | a body of `application/json`, or one of the types above that begins with `{` or `[` | JSON |
 //!
-//! It is one event or an array of them, in UTF-8, with or without a byte order mark. Events in two
+//! It is one event or an array of them, in UTF-8, with or without a byte order mark. Two surrogates
+//! that were encoded as if each were a character become the character; whatever else is not UTF-8
+//! in a string becomes U+FFFD and is counted ([`Repairs`]). Events in two
 //! places are refused, because one of them would be lost in silence; so is the body of a `GET`. A
 //! body with a `Content-Encoding` is refused: compressed bodies are not supported yet.
 //!
@@ -59,7 +61,9 @@ mod form;
 mod id;
 mod json;
 mod members;
+mod mend;
 mod parameters;
+mod reading;
 mod redirect;
 mod rejection;
 mod reply;
@@ -69,8 +73,9 @@ mod time;
 
 pub use client::client_address;
 pub use cors::preflight;
-pub use decoder::{Context, Decoder};
+pub use decoder::{Batch, Context, Decoder};
 pub use id::IdSource;
+pub use mend::Repairs;
 pub use redirect::RedirectPolicy;
 pub use rejection::{EventFault, Rejection};
 pub use reply::Reply;

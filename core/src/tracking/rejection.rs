@@ -30,9 +30,9 @@ pub enum Rejection {
         /// The byte of the encoded value that is not part of base64.
         at: usize,
     },
-    /// The events are not UTF-8.
+    /// The events are not UTF-8 where it cannot be mended: outside of strings.
     Utf8 {
-        /// The first byte of the decoded data that is not.
+        /// The first such byte of the decoded data.
         at: usize,
     },
     /// The events are not JSON.
@@ -150,6 +150,18 @@ impl Rejection {
     }
 }
 
+impl Rejection {
+    /// The same, with each place in the decoded data put through `place`.
+    pub(super) fn moved(self, place: impl FnOnce(usize) -> usize) -> Self {
+        match self {
+            Self::Json { at } => Self::Json { at: place(at) },
+            Self::JsonCut { length } => Self::JsonCut { length: place(length) },
+            Self::JsonTrailing { at } => Self::JsonTrailing { at: place(at) },
+            other => other,
+        }
+    }
+}
+
 impl EventFault {
     /// A short name of the reason in lower case, for the label of a metric.
     pub const fn reason(self) -> &'static str {
@@ -201,7 +213,7 @@ impl fmt::Display for Rejection {
             Self::Base64 { at } => {
                 write!(f, "data is neither JSON nor base64: see byte {at} of its value")
             }
-            Self::Utf8 { at } => write!(f, "data is not UTF-8: see byte {at}"),
+            Self::Utf8 { at } => write!(f, "data is not JSON in UTF-8: see byte {at}"),
             Self::Json { at } => write!(f, "data is not valid JSON: see byte {at}"),
             Self::JsonCut { length } => {
                 write!(f, "data is cut off: its JSON is not complete after {length} bytes")

@@ -10,8 +10,8 @@ const EVENT: &str = r#"{"event":"e","properties":{"token":"t","time":1334859600,
 const LINE: &str = r#"{"event":"e","properties":{"token":"t","time":1334859600000,"$insert_id":"i","n":"<<???>>~~","mp_processing_time_ms":1334859601234}}"#;
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn percent(text: &str) -> String {
-    let encoded = text.bytes().flat_map(|byte| format!("%{byte:02X}").into_bytes());
+fn percent(text: impl AsRef<[u8]>) -> String {
+    let encoded = text.as_ref().iter().flat_map(|byte| format!("%{byte:02X}").into_bytes());
     encoded.map(char::from).collect()
 }
 
@@ -36,7 +36,7 @@ fn data_comes_in_many_encodings() {
         EVENT.to_owned(),
         percent(EVENT),
         format!("+%0a{EVENT}+"),
-        percent(&format!("\u{feff}{EVENT}")),
+        percent(format!("\u{feff}{EVENT}")),
         STANDARD.encode(format!("\u{feff} {EVENT} ")),
     ];
     for data in &encodings {
@@ -145,6 +145,76 @@ fn compressed_bodies_are_refused_for_now() {
     }
 }
 
+/// The forms that a text in bytes comes in.
+fn forms_of(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("application/json", text.to_vec()),
+        (FORM, format!("data={}", STANDARD.encode(text)).into_bytes()),
+        (FORM, format!("data={}", percent(text)).into_bytes()),
+    ]
+}
+
+fn with_name(name: &[u8]) -> Vec<u8> {
+    [br#"{"event":""#, name, br#"","properties":{"token":"t","time":1334859600,"$insert_id":"i"}}"#]
+        .concat()
+}
+
+#[test]
+fn a_character_in_two_surrogates_of_three_bytes_is_the_character() {
+    let cases: &[(&[u8], &str, u64)] = &[
+        (b"\xed\xa0\xbd\xed\xb8\x80", "\u{1f600}", 0),
+        (b"a\xed\xa0\xbd\xed\xb8\x80b\xf0\x9f\x98\x80", "a\u{1f600}b\u{1f600}", 0),
+        (b"\xed\xa0\xbd", "\u{fffd}", 1),
+        (b"\xed\xb8\x80\xed\xa0\xbd", "\u{fffd}\u{fffd}", 2),
+        (b"\xed\xa0\xbd\\ud83d", "\u{fffd}\\ufffd", 2),
+        (b"caf\xe9 \xff\xfe", "caf\u{fffd} \u{fffd}\u{fffd}", 3),
+        (b"cut \xf0\x9f\x98", "cut \u{fffd}", 1),
+    ];
+    for (name, expected, replaced) in cases {
+        for (content_type, body) in forms_of(&with_name(name)) {
+            let outcome = Tracker::default().post("", content_type, &body);
+            assert_eq!(outcome.result, Ok(1), "{name:x?} as {content_type}");
+            assert!(
+                outcome.events[0].starts_with(&format!(r#"{{"event":"{expected}","#)),
+                "{name:x?}: {}",
+                outcome.events[0]
+            );
+            assert_eq!(outcome.repairs.characters, *replaced, "{name:x?} as {content_type}");
+        }
+    }
+}
+
+#[test]
+fn a_name_of_bytes_that_are_not_utf8_is_the_name_that_it_becomes() {
+    let body = b"{\"event\":\"e\",\"properties\":{\"\xff\":1,\"token\":\"t\",\"\xef\xbf\xbd\":2}}";
+    let outcome = Tracker::default().post("", "application/json", body);
+    let start = "{\"event\":\"e\",\"properties\":{\"\u{fffd}\":2,\"token\":\"t\",";
+    assert!(outcome.events[0].starts_with(start), "{}", outcome.events[0]);
+}
+
+#[test]
+fn a_batch_with_characters_that_are_not_utf8_is_recorded_whole() {
+    let good = with_name(b"good");
+    let bad = with_name(b"\xed\xa0\xbd\xed\xb8\x80");
+    let body = [b"[", &good[..], b",", &bad, b",", &good, b"]"].concat();
+    let outcome = Tracker::default().post("", "application/json", &body);
+    assert_eq!(outcome.result, Ok(3));
+    assert!(outcome.events[1].starts_with("{\"event\":\"\u{1f600}\","));
+}
+
+#[test]
+fn every_cut_of_text_that_needs_mending_is_refused_where_it_was_cut() {
+    let body = with_name(b"\xed\xa0\xbd\xed\xb8\x80 caf\xe9 \xed\xa0\xbd");
+    for cut in 1..body.len() {
+        let outcome = Tracker::default().post("", "application/json", &body[..cut]);
+        assert_eq!(outcome.result, Err(Rejection::JsonCut { length: cut }), "{cut}");
+        assert_eq!(outcome.events, [""; 0]);
+    }
+    let behind = [&b"\xef\xbb\xbf"[..], &body, b"!"].concat();
+    let outcome = Tracker::default().post("", "application/json", &behind);
+    assert_eq!(outcome.result, Err(Rejection::JsonTrailing { at: body.len() + 3 }));
+}
+
 #[test]
 fn undecodable_data_is_refused_where_it_fails() {
     let json_at = |at| Err(Rejection::Json { at });
@@ -163,8 +233,8 @@ fn undecodable_data_is_refused_where_it_fails() {
         assert_eq!(get(query).result, expected, "{query}");
     }
     let mut tracker = Tracker::default();
-    let body = b"{\"event\":\"\xc3(\"}";
-    assert_eq!(tracker.post("", "application/json", body).result, Err(Rejection::Utf8 { at: 10 }));
+    let body = b"{\"event\":\"\xc3(\",\xc3(}";
+    assert_eq!(tracker.post("", "application/json", body).result, Err(Rejection::Utf8 { at: 14 }));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Reply,
+    Batch, Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Repairs, Reply,
 };
 use windhover_core::{Limits, UnixTime};
 
@@ -22,6 +22,7 @@ pub(crate) struct Outcome {
     pub(crate) reply: Reply,
     pub(crate) result: Result<usize, Rejection>,
     pub(crate) events: Vec<String>,
+    pub(crate) repairs: Repairs,
 }
 
 impl Outcome {
@@ -66,11 +67,12 @@ impl Tracker {
         };
         let mut events = Events::new();
         let mut ids = IdSource::new(10, 11);
-        let (reply, result) = self.decoder.decode(request, &context, &mut ids, &mut events);
+        let Batch { reply, result, repairs, .. } =
+            self.decoder.decode(request, &context, &mut ids, &mut events);
         let events: Vec<_> =
             events.take().into_iter().map(|event| String::from_utf8(event).unwrap()).collect();
         assert_eq!(result.clone().unwrap_or(0), events.len());
-        Outcome { reply, result, events }
+        Outcome { reply, result, events, repairs }
     }
 
     pub(crate) fn get(&mut self, query: &str) -> Outcome {

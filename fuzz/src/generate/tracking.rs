@@ -65,6 +65,9 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"\"$test\":0",
     b"\\u0065vent",
     b"\\ud83d\\ude00",
+    b"\xed\xa0\xbd\xed\xb8\x80",
+    b"\xed\xa0\xbd",
+    b"\xff",
     b"\\ud83d",
     b"\\ude00",
     b"\\\"",
@@ -94,7 +97,13 @@ pub const DICTIONARY: &[&[u8]] = &[
 
 /// A request.
 pub fn request(source: &mut Source<'_>) -> Vec<u8> {
-    let text = batch(source);
+    let mut text = batch(source);
+    if source.chance(1, 8) {
+        let bytes: &[u8] =
+            source.pick(&[&b"\xed\xa0\xbd\xed\xb8\x80"[..], b"\xed\xb8\x80", b"\xed\xa0", b"\xe9"]);
+        let at = source.below(text.len() + 1);
+        text.splice(at..at, bytes.iter().copied());
+    }
     let query = source.pick(&[
         "",
         "ip=1&",

@@ -83,7 +83,8 @@ fn decode(request: &Request<'_>, plain: &reference::Request<'_>, client: IpAddr,
     for connection in [11, 12] {
         let mut ids = IdSource::new(10, connection);
         let mut sink = Events::new();
-        let (reply, result) = decoder.decode(request, &context, &mut ids, &mut sink);
+        let batch = decoder.decode(request, &context, &mut ids, &mut sink);
+        let (reply, result) = (batch.reply, batch.result);
         assert_eq!(sink.as_slice().len(), result.clone().unwrap_or(0));
         let lines: Vec<String> = sink
             .take()

@@ -102,12 +102,48 @@ pub fn decode(
     let body = plain_body(request, &mut parameters);
     let text = body.and_then(|body| source(&parameters, body));
     let events = text.and_then(|text| {
-        let start = usize::from(text.starts_with(b"\xef\xbb\xbf")) * 3;
-        let text = std::str::from_utf8(&text).map_err(|_| Refusal::Reason("utf8"))?;
+        let text = mended(&text).ok_or(Refusal::Reason("utf8"))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let stamps = Stamps { now, ip: parameters.ip.then_some(client), test: parameters.test };
-        events(&text[start..], limits, &stamps, &mut id)
+        events(text, limits, &stamps, &mut id)
     });
     (events, parameters)
+}
+
+/// Text of bytes that may be UTF-8 but for what is in strings; `None` where it is not.
+fn mended(bytes: &[u8]) -> Option<String> {
+    let surrogate = |at: usize| match bytes.get(at..at + 3) {
+        Some([0xed, b @ 0xa0..=0xbf, c @ 0x80..=0xbf]) => {
+            Some(0xd000 + (u32::from(*b) % 64) * 64 + u32::from(*c) % 64)
+        }
+        _ => None,
+    };
+    let (mut text, mut in_string, mut escaped) = (String::new(), false, false);
+    let mut at = 0;
+    while at < bytes.len() {
+        let whole = (1..=4).find_map(|len| {
+            let character = std::str::from_utf8(bytes.get(at..at + len)?).ok()?;
+            Some((character.chars().next()?, len))
+        });
+        let (character, len) = match (whole, surrogate(at), surrogate(at + 3)) {
+            (Some(whole), _, _) => whole,
+            _ if !in_string => return None,
+            (None, Some(high @ ..0xdc00), Some(low @ 0xdc00..)) => {
+                let code = 0x10000 + (high - 0xd800) * 0x400 + low - 0xdc00;
+                (char::from_u32(code).expect("it is a pair"), 6)
+            }
+            (None, Some(_), _) => ('\u{fffd}', 3),
+            (None, None, _) => {
+                let error = std::str::from_utf8(&bytes[at..]).expect_err("it is no character");
+                ('\u{fffd}', error.error_len().unwrap_or(bytes.len() - at))
+            }
+        };
+        in_string ^= character == '"' && !escaped;
+        escaped = in_string && character == '\\' && !escaped;
+        text.push(character);
+        at += len;
+    }
+    Some(text)
 }
 
 /// The body, where it is JSON.
