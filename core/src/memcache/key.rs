@@ -12,9 +12,31 @@ pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
 pub(crate) fn first_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = line.iter().position(|&byte| byte != b' ')?;
     let from_start = line.get(start..).unwrap_or_default();
-    // A key is too short for a vectorised search to pay.
-    let end = from_start.iter().position(|&byte| byte == b' ').unwrap_or(from_start.len());
-    from_start.split_at_checked(end)
+    from_start.split_at_checked(word_length(from_start))
+}
+
+/// How many bytes stand before the first space of `text`, or before its end.
+///
+/// Eight bytes at a time: a key is too short for a vectorised search to pay, and too long for one
+/// byte at a time.
+#[inline]
+pub(crate) fn word_length(text: &[u8]) -> usize {
+    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
+    let mut length = 0;
+    while let Some(eight) = text.get(length..).and_then(<[u8]>::first_chunk) {
+        // A space is now a byte of zeros. Subtracting 1 from each byte borrows into the highest bit
+        // of the first one that is zero; bytes above it may be marked wrongly, those below are not.
+        let differs = u64::from_le_bytes(*eight) ^ SPACES;
+        let marked = differs.wrapping_sub(LOW) & !differs & HIGH;
+        if marked != 0 {
+            return length + marked.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let tail = text.get(length..).unwrap_or_default();
+    length + tail.iter().position(|&byte| byte == b' ').unwrap_or(tail.len())
 }
 
 /// Whether `byte` may stand in a key that a client sends (protocol.txt, "Keys": no white space, no
@@ -53,14 +75,6 @@ impl<'a> Keys<'a> {
 
     pub(crate) const fn of_line(rest: &'a [u8]) -> Self {
         Self(Source::Line(rest))
-    }
-
-    /// What is left of the line; nothing where the keys are a list.
-    pub(crate) const fn remainder(&self) -> &'a [u8] {
-        match self.0 {
-            Source::Line(rest) => rest,
-            Source::List(_) => &[],
-        }
     }
 }
 
@@ -119,6 +133,18 @@ mod tests {
     fn spaces_separate_and_tabs_do_not() {
         let keys: Vec<_> = Keys::of_line(b"  a  b\tc d ").collect();
         assert_eq!(keys, [&b"a"[..], b"b\tc", b"d"]);
+    }
+
+    #[test]
+    fn a_word_of_any_length_ends_at_the_first_space() {
+        for length in 0..40 {
+            for filling in [b'!', b'\x1f', b'\xa0', b'\xff', 0] {
+                let mut text = std::vec![filling; length];
+                assert_eq!(word_length(&text), length);
+                text.extend_from_slice(b" ! b                ");
+                assert_eq!(word_length(&text), length, "{filling:#x}");
+            }
+        }
     }
 
     #[test]

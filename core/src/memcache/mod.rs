@@ -42,6 +42,7 @@ mod parsed;
 pub mod request;
 pub mod response;
 mod server;
+mod span;
 pub mod states;
 mod writing;
 

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 /// The largest data block that can be declared: memcached keeps the length and the two bytes of
 /// its line end in a signed 32-bit integer.
-pub(crate) const LENGTH_MOST: u64 = i32::MAX as u64 - 2;
+pub(crate) const MAX_LENGTH: u64 = i32::MAX as u64 - 2;
 
 /// What C calls white space: memcached's `strtol` skips it before a number, and takes it as the
 /// end of one. A space cannot be here, it separates the words of a line.
@@ -13,7 +13,16 @@ const fn is_c_space(byte: u8) -> bool {
 }
 
 /// A sign and digits as `strtol` takes them: `+1` and `01` are numbers, `0x1` and `1.5` are not.
+#[inline]
 fn signed(word: &[u8]) -> Option<(bool, u64)> {
+    // Digits alone are the rule.
+    match decimal(word) {
+        Some(number) => Some((false, number)),
+        None => signed_between_spaces(word),
+    }
+}
+
+fn signed_between_spaces(word: &[u8]) -> Option<(bool, u64)> {
     let start = word.iter().position(|&byte| !is_c_space(byte))?;
     let word = word.get(start..).unwrap_or_default();
     let (negative, digits) = match word {
@@ -26,6 +35,7 @@ fn signed(word: &[u8]) -> Option<(bool, u64)> {
 }
 
 /// Digits alone, as servers write them: no sign, at least one digit, at most 2^64 - 1.
+#[inline]
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -54,6 +64,7 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
 
 /// An unsigned 64-bit number of a request (a delta, a cas unique). As in memcached, a minus is
 /// refused only where what `strtoull` makes of it (the number below 2^64) has its highest bit set.
+#[inline]
 pub(crate) fn unsigned_64(word: &[u8]) -> Option<u64> {
     let (negative, magnitude) = signed(word)?;
     if !negative {
@@ -64,11 +75,13 @@ pub(crate) fn unsigned_64(word: &[u8]) -> Option<u64> {
 
 /// An unsigned 32-bit number of a request (flags, a verbosity level). A larger one of up to 64
 /// bits loses its upper half, as in memcached.
+#[inline]
 pub(crate) fn unsigned_32(word: &[u8]) -> Option<u32> {
     u32::try_from(unsigned_64(word)? & u64::from(u32::MAX)).ok()
 }
 
 /// A signed 64-bit number of a request (an exptime).
+#[inline]
 pub(crate) fn signed_64(word: &[u8]) -> Option<i64> {
     let (negative, magnitude) = signed(word)?;
     if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
@@ -77,12 +90,13 @@ pub(crate) fn signed_64(word: &[u8]) -> Option<i64> {
 /// The length of a data block. memcached cuts a length of over 32 bits down to its lower half and
 /// reads a block of *that* length; here it is refused, because a peer that counts otherwise would
 /// take data for commands.
-pub(crate) fn length(word: &[u8]) -> Option<usize> {
+#[inline]
+pub(crate) fn length(word: &[u8]) -> Option<u32> {
     let (negative, magnitude) = signed(word)?;
-    if (negative && magnitude != 0) || magnitude > LENGTH_MOST {
+    if (negative && magnitude != 0) || magnitude > MAX_LENGTH {
         return None;
     }
-    usize::try_from(magnitude).ok()
+    u32::try_from(magnitude).ok()
 }
 
 /// Writes `number` in decimal at the end of `room`.

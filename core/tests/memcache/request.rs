@@ -18,6 +18,7 @@ use windhover_core::memcache::kestrel::{QueueNameError, QueueRead, ReadError, Re
 use windhover_core::memcache::request::{
     self, EncodeError, Fault, Message, Recovery, Request, RequestError, ShutdownMode, Store,
 };
+use windhover_core::memcache::response::Reply;
 use windhover_core::memcache::{Dialect, Keys, Parsed};
 
 use Dialect::{Darner, Kestrel, Memcached, Siberite};
@@ -53,6 +54,28 @@ fn encode(request: &Request<'_>, data: &[u8], dialect: Dialect) -> Result<Vec<u8
 fn every_form_means_what_it_says() {
     for (input, dialect, request, data) in examples() {
         assert_eq!(complete(input, dialect), (request, data), "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn spans_give_the_request_of_their_line_wherever_it_lies() {
+    let limits = Limits::default();
+    for (input, dialect, request, _) in examples() {
+        let end = input.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        let line = &input[..end];
+        let spans = request::parse_spans(line, dialect, &limits).unwrap();
+        let moved = line.to_vec();
+        assert_eq!(spans.resolve(&moved), request, "{}", input.escape_ascii());
+        assert_eq!((spans.noreply(), spans.quiet()), (request.noreply(), request.quiet()));
+        // A queue's `gets` is a `get`.
+        if !(dialect.is_queue() && spans.command() == Command::Gets) {
+            assert_eq!(spans.command(), request.command());
+            assert_eq!(spans.reply(), Reply::to(&request, dialect));
+        }
+        let data = request::parse_line(line, dialect, &limits).unwrap().data;
+        assert_eq!(spans.data(), data);
+        // Another line has other words, and may have none.
+        spans.resolve(b"");
     }
 }
 

@@ -1,14 +1,16 @@
 //! The one table of commands: verb, dialects, arguments, data block, legal replies.
 //!
-//! Parsing dispatches from it, encoding takes its verbs from it, and `docs/commands.md` is drawn
-//! from it. A new command is a row of [`TABLE`], a variant of
-//! [`Request`](super::request::Request) and, where its arguments have a shape that no other command
-//! has, one of [`Arguments`] with a line in the parser and one in the encoder.
+//! Parsing dispatches from it and makes requests by it, encoding takes its verbs from it, and
+//! `docs/commands.md` is drawn from it. A new command is a row of [`TABLE`] with the way from its
+//! parsed line to its request, a [`Command`] and a variant of [`Request`]; and, where its arguments
+//! have a shape that no other command has, one of [`Arguments`] with a parser. The compiler names
+//! every match that wants an arm.
 
 mod table;
 
 use super::Dialect;
 use super::meta::MetaCode;
+use super::request::{Request, RequestSpans};
 use super::response::Kind;
 
 pub use table::TABLE;
@@ -172,7 +174,7 @@ pub enum ReplyForm {
 }
 
 /// One row of the table: what there is to know about a command in a dialect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Row {
     /// The command.
@@ -181,8 +183,10 @@ pub struct Row {
     pub verb: &'static str,
     /// The dialects that have it in this form.
     pub dialects: &'static [Dialect],
-    /// What follows the verb.
+    /// What follows the verb: how it is parsed and encoded.
     pub arguments: Arguments,
+    /// Makes the request from what was parsed of its line, and that line.
+    pub(crate) resolve: Resolve,
     /// Whether a data block follows the line.
     pub data: bool,
     /// How its reply is built.
@@ -197,6 +201,18 @@ pub struct Row {
     pub source: &'static str,
 }
 
+/// Makes a request from what was parsed of its line, and that line.
+pub(crate) type Resolve = for<'a> fn(&RequestSpans, &'a [u8]) -> Request<'a>;
+
+/// A row is the only one of its command in each of its dialects.
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        self.command == other.command && self.dialects == other.dialects
+    }
+}
+
+impl Eq for Row {}
+
 impl Row {
     /// Whether a frame of that kind may be (part of) the answer.
     pub fn allows(&self, reply: Kind) -> bool {
@@ -210,16 +226,57 @@ pub fn row(command: Command, dialect: Dialect) -> Option<&'static Row> {
 }
 
 /// The row of a verb as it stands on the line: lower case in memcached's dialect, any in a queue's.
+#[inline]
 pub fn find(verb: &[u8], dialect: Dialect) -> Option<&'static Row> {
-    TABLE.iter().find(|row| {
-        let found = if dialect.is_queue() {
-            row.verb.as_bytes().eq_ignore_ascii_case(verb)
-        } else {
-            row.verb.as_bytes() == verb
-        };
-        found && row.dialects.contains(&dialect)
-    })
+    let places = INDEX.get(dialect as usize)?;
+    let row = TABLE.get(usize::from(*places.get(place(verb))?))?;
+    let found = if dialect.is_queue() {
+        row.verb.as_bytes().eq_ignore_ascii_case(verb)
+    } else {
+        // Byte by byte: most verbs are too short for a call to pay.
+        row.verb.len() == verb.len() && row.verb.bytes().eq(verb.iter().copied())
+    };
+    found.then_some(row)
 }
+
+/// So many that no two verbs of a dialect meet in one place.
+const PLACES: usize = 128;
+
+/// Where in the index a verb stands; its case does not matter.
+const fn place(verb: &[u8]) -> usize {
+    match verb {
+        [first, second, .., last] | [first, second @ last] => {
+            let letters = lower(*first) * 11 + lower(*second) * 3 + lower(*last) * 7;
+            (letters + verb.len() * 9) % PLACES
+        }
+        _ => 0,
+    }
+}
+
+const fn lower(letter: u8) -> usize {
+    letter.to_ascii_lowercase() as usize
+}
+
+/// For each dialect where in [`TABLE`] the verb of a place is; beyond the table's end for none.
+static INDEX: [[u8; PLACES]; Dialect::ALL.len()] = {
+    let mut index = [[u8::MAX; PLACES]; Dialect::ALL.len()];
+    let mut at: u8 = 0;
+    while (at as usize) < TABLE.len() {
+        let row = &TABLE[at as usize];
+        let mut dialect = 0;
+        while dialect < row.dialects.len() {
+            let here = &mut index[row.dialects[dialect] as usize][place(row.verb.as_bytes())];
+            // Not a verb's, but the first `set`'s on a connection that asks for it.
+            if !matches!(row.command, Command::Authenticate) {
+                assert!(*here == u8::MAX, "two verbs meet: choose other factors in `place`");
+                *here = at;
+            }
+            dialect += 1;
+        }
+        at += 1;
+    }
+    index
+};
 
 #[cfg(test)]
 mod tests {

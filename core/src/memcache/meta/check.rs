@@ -7,7 +7,9 @@ use crate::memcache::command::Command;
 use crate::memcache::number;
 
 /// The longest token of the flag `O`.
-const OPAQUE_MOST: usize = 31;
+const MAX_OPAQUE: usize = 31;
+/// The bit of `q` in the set of letters.
+const QUIET: u128 = 1 << b'q';
 
 /// What is wrong with a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,9 +52,24 @@ pub(crate) struct Refusal {
     pub(crate) fault: FlagFault,
 }
 
+/// Flags that are all right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// How many there are.
+    pub(crate) count: usize,
+    /// Whether `q` is among them.
+    pub(crate) quiet: bool,
+}
+
 /// Checks every flag; a fault that memcached would report over another is reported over it.
-pub(crate) fn check(key: &[u8], flags: MetaFlags<'_>, command: Command) -> Result<(), Refusal> {
+#[inline]
+pub(crate) fn check(
+    key: &[u8],
+    flags: MetaFlags<'_>,
+    command: Command,
+) -> Result<Checked, Refusal> {
     let mut seen = 0u128;
+    let mut count = 0;
     let mut wrong = None;
     let mut late = None;
     for flag in flags {
@@ -63,45 +80,59 @@ pub(crate) fn check(key: &[u8], flags: MetaFlags<'_>, command: Command) -> Resul
             return Err(refusal(FlagFault::Duplicate));
         }
         seen |= bit;
+        count += 1;
         let Some(row) = flag_row(letter) else {
             return Err(refusal(FlagFault::Unknown));
         };
-        let legal = match row.token {
-            TokenRule::None if letter == b'b' => decodes(key),
-            TokenRule::None | TokenRule::Text => true,
+        match row.token {
+            TokenRule::None if letter == b'b' && !decodes(key) => {
+                wrong = Some(refusal(FlagFault::KeyNotBase64));
+            }
+            TokenRule::None | TokenRule::Text => {}
             TokenRule::Opaque => {
-                if flag.token.len() > OPAQUE_MOST && late.is_none() {
+                if flag.token.len() > MAX_OPAQUE && late.is_none() {
                     late = Some(refusal(FlagFault::OpaqueTooLong));
                 }
-                true
             }
-            TokenRule::Seconds => flag.signed().is_some(),
-            TokenRule::Unsigned32 => number::unsigned_32(flag.token).is_some(),
-            TokenRule::Unsigned64 => flag.unsigned().is_some(),
+            TokenRule::Seconds => {
+                if flag.signed().is_none() {
+                    wrong = Some(refusal(FlagFault::BadNumber));
+                }
+            }
+            TokenRule::Unsigned32 => {
+                // memcached keeps the message of an earlier fault.
+                if wrong.is_none() && number::unsigned_32(flag.token).is_none() {
+                    wrong = Some(refusal(FlagFault::BadNumber));
+                }
+            }
+            TokenRule::Unsigned64 => {
+                if flag.unsigned().is_none() {
+                    wrong = Some(refusal(FlagFault::BadNumber));
+                }
+            }
             TokenRule::Mode => {
-                let known = match command {
-                    Command::MetaSet => SetMode::of_token(flag.token).is_some(),
-                    Command::MetaArithmetic => ArithmeticMode::of_token(flag.token).is_some(),
-                    _ => true,
-                };
-                if !known {
+                if !command_has_mode(command, flag.token) {
                     late = Some(refusal(FlagFault::UnknownMode));
                 }
-                flag.token.len() == 1
+                if flag.token.len() != 1 {
+                    wrong = Some(refusal(FlagFault::ModeLength));
+                }
             }
-        };
-        if legal {
-            continue;
-        }
-        match row.token {
-            // memcached keeps the message of an earlier fault.
-            TokenRule::Unsigned32 => wrong = wrong.or(Some(refusal(FlagFault::BadNumber))),
-            TokenRule::None => wrong = Some(refusal(FlagFault::KeyNotBase64)),
-            TokenRule::Mode => wrong = Some(refusal(FlagFault::ModeLength)),
-            _ => wrong = Some(refusal(FlagFault::BadNumber)),
         }
     }
-    wrong.or(late).map_or(Ok(()), Err)
+    match wrong.or(late) {
+        None => Ok(Checked { count, quiet: seen & QUIET != 0 }),
+        Some(refusal) => Err(refusal),
+    }
+}
+
+/// Whether the command knows the mode that an `M` token names; one without modes takes any.
+fn command_has_mode(command: Command, token: &[u8]) -> bool {
+    match command {
+        Command::MetaSet => SetMode::of_token(token).is_some(),
+        Command::MetaArithmetic => ArithmeticMode::of_token(token).is_some(),
+        _ => true,
+    }
 }
 
 #[cfg(test)]

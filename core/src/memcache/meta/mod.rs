@@ -15,7 +15,7 @@ pub(crate) use base64::decodes;
 pub use base64::{decode_key, encode_key};
 pub use buffer::FlagBuffer;
 pub use check::FlagFault;
-pub(crate) use check::{Refusal, check};
+pub(crate) use check::{Checked, Refusal, check};
 pub use flags::{Iter, MetaFlag, MetaFlags};
 pub use reply::{MetaCode, MetaReply};
 pub use table::{FLAGS, FlagRow, TokenRule, flag_row};

@@ -42,9 +42,25 @@ pub struct FlagRow {
 }
 
 /// The row of a letter that may stand in a request.
+#[inline]
 pub fn flag_row(letter: u8) -> Option<&'static FlagRow> {
-    FLAGS.iter().find(|row| row.letter == letter && !row.commands.is_empty())
+    let at = BY_LETTER.get(usize::from(letter))?;
+    FLAGS.get(usize::from(*at))
 }
+
+/// Where in [`FLAGS`] a letter stands that may stand in a request; beyond its end for any other.
+static BY_LETTER: [u8; 128] = {
+    let mut places = [u8::MAX; 128];
+    let mut at: u8 = 0;
+    while (at as usize) < FLAGS.len() {
+        let row = &FLAGS[at as usize];
+        if !row.commands.is_empty() {
+            places[row.letter as usize] = at;
+        }
+        at += 1;
+    }
+    places
+};
 
 const fn flag(
     letter: u8,

@@ -2,10 +2,11 @@
 
 use super::Fault;
 use crate::Limits;
-use crate::memcache::Keys;
+use crate::memcache::span::{Scanner, Span};
 
 /// A fault on a line, whether the client asked for no answer, and how many bytes behind the line
 /// are to be dropped with it.
+#[derive(Clone, Copy)]
 pub(super) struct Refused {
     pub(super) fault: Fault,
     pub(super) noreply: bool,
@@ -13,41 +14,61 @@ pub(super) struct Refused {
 }
 
 /// Of a line whose form rules out `noreply`.
+#[cold]
 pub(super) fn refused(fault: Fault) -> Refused {
     Refused { fault, noreply: false, block: 0 }
 }
 
 /// Of a line on which `noreply` may have been.
+#[cold]
 pub(super) fn refused_quietly(fault: Fault, noreply: bool) -> Refused {
     Refused { fault, noreply, block: 0 }
 }
 
+/// No command whose arguments are numbered takes more.
+const MAX_WORDS: usize = 6;
+
 /// The first arguments of a line, and how many there are.
 pub(super) struct Words<'a> {
-    pub(super) first: [&'a [u8]; 6],
-    pub(super) count: usize,
+    text: &'a [u8],
+    spans: [Span; MAX_WORDS],
+    count: usize,
 }
 
 impl<'a> Words<'a> {
-    /// No command that is read by this counts more than the places and one.
-    pub(super) fn of(words: Keys<'a>) -> Self {
-        let mut first: [&[u8]; 6] = [&[]; 6];
+    /// The words that are left on the line; those above one too many are not counted.
+    #[inline]
+    pub(super) fn of(mut scanner: Scanner<'a>) -> Self {
+        let mut spans = [Span::EMPTY; MAX_WORDS];
         let mut count = 0;
-        for word in words.take(first.len() + 1) {
-            if let Some(place) = first.get_mut(count) {
-                *place = word;
-            }
+        while let Some(word) = scanner.word() {
             count += 1;
+            match spans.get_mut(count - 1) {
+                Some(place) => *place = word,
+                None => break,
+            }
         }
-        Self { first, count }
+        Self { text: scanner.text(), spans, count }
+    }
+
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Where the word of that number stands; empty where there is none.
+    pub(super) fn span(&self, at: usize) -> Span {
+        self.spans.get(at).copied().unwrap_or(Span::EMPTY)
+    }
+
+    /// The word of that number; empty where there is none.
+    #[inline]
+    pub(super) fn word(&self, at: usize) -> &'a [u8] {
+        self.span(at).of(self.text)
     }
 
     /// memcached looks at the last word, whatever its place, before it looks at the others.
     pub(super) fn noreply(&self) -> bool {
-        self.count
-            .checked_sub(1)
-            .and_then(|last| self.first.get(last))
-            .is_some_and(|&last| last == b"noreply")
+        self.count.checked_sub(1).is_some_and(|last| self.word(last) == b"noreply")
     }
 
     /// Refuses the line unless it has so many words.
@@ -60,7 +81,7 @@ impl<'a> Words<'a> {
     }
 }
 
-pub(super) fn check_key(key: &[u8], limits: &Limits) -> Result<(), Fault> {
+pub(super) fn check_key(key: Span, limits: &Limits) -> Result<(), Fault> {
     if key.len() > limits.key {
         return Err(Fault::KeyTooLong { length: key.len() });
     }

@@ -1,95 +1,110 @@
 //! Lines of meta commands.
 
 use super::arguments::{Refused, check_key, refused};
-use super::store::with_block;
-use super::{BLOCK_END, Fault, Line, Request};
+use super::{BLOCK_END, Fault, RequestSpans};
 use crate::Limits;
 use crate::memcache::command::Command;
-use crate::memcache::meta::{self, FlagFault, MetaFlags, MetaRequest, Refusal};
-use crate::memcache::{Keys, number};
+use crate::memcache::meta::{self, Checked, FlagFault, MetaRequest, Refusal};
+use crate::memcache::number;
+use crate::memcache::span::{Scanner, Span};
 
 /// memcached takes so many words on the line of a meta command, its verb among them.
-const WORDS_MOST: usize = 19;
+const MAX_WORDS: usize = 19;
 
 /// `<key> <flag>*`
-pub(super) fn flags<'a>(
-    command: Command,
-    rest: Keys<'a>,
+pub(super) fn flags(
+    mut scanner: Scanner<'_>,
     limits: &Limits,
-) -> Result<Request<'a>, Refused> {
-    let request = key_and_flags(command, rest, 2, limits)?;
-    check(command, request).map_err(refused)?;
-    Ok(match command {
-        Command::MetaDelete => Request::MetaDelete(request),
-        Command::MetaArithmetic => Request::MetaArithmetic(request),
-        _ => Request::MetaGet(request),
-    })
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    spans.key = key(&mut scanner, limits, Fault::ArgumentCount)?;
+    spans.rest = scanner.rest();
+    let request = spans.meta(scanner.text());
+    let checked = check_all(spans.command(), request, 2).map_err(refused)?;
+    spans.quiet = checked.quiet;
+    Ok(())
 }
 
-/// `<key> <datalen> <flag>*`: once the length is known, what is wrong with the flags swallows the
-/// block.
-pub(super) fn store<'a>(mut rest: Keys<'a>, limits: &Limits) -> Result<Line<'a>, Refused> {
-    let key = rest.next().ok_or_else(|| refused(Fault::ArgumentCount))?;
-    check_key(key, limits).map_err(refused)?;
-    let length = rest.next().ok_or_else(|| refused(Fault::BadNumber))?;
-    count(Command::MetaSet, rest.clone(), 3)?;
-    let length = number::length(length).ok_or_else(|| refused(Fault::BadNumber))?;
-    let request = MetaRequest::new(key, MetaFlags::new(rest.remainder()));
-    check(Command::MetaSet, request).map_err(|fault| Refused {
-        fault,
-        noreply: false,
-        block: length + BLOCK_END.len(),
-    })?;
-    with_block(Request::MetaSet(request), length, limits)
+/// `<key> <datalen> <flag>*`: once the length is known, what is wrong with the flags takes the block
+/// with it.
+pub(super) fn store(
+    mut scanner: Scanner<'_>,
+    limits: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    spans.key = key(&mut scanner, limits, Fault::ArgumentCount)?;
+    let length = scanner.word().ok_or_else(|| refused(Fault::BadNumber))?;
+    let length = number::length(length.of(scanner.text()));
+    spans.rest = scanner.rest();
+    let request = spans.meta(scanner.text());
+    match (check_all(Command::MetaSet, request, 3), length) {
+        (Ok(checked), Some(length)) => {
+            (spans.quiet, spans.length) = (checked.quiet, length);
+            Ok(())
+        }
+        (Err(fault @ Fault::TooManyFlags { .. }), _) => Err(refused(fault)),
+        (_, None) => Err(refused(Fault::BadNumber)),
+        (Err(fault), Some(length)) => {
+            let block = length as usize + BLOCK_END.len();
+            Err(Refused { fault, noreply: false, block })
+        }
+    }
 }
 
 /// `<key> [b]`: a flag in another place is ignored, and so is every other flag.
-pub(super) fn debug<'a>(mut rest: Keys<'a>, limits: &Limits) -> Result<Request<'a>, Refused> {
-    let key = rest.next().ok_or_else(|| refused(Fault::NoKey))?;
-    check_key(key, limits).map_err(refused)?;
-    let base64 = rest.next() == Some(b"b");
-    if base64 && !meta::decodes(key) {
+pub(super) fn debug(
+    mut scanner: Scanner<'_>,
+    limits: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    let text = scanner.text();
+    spans.key = key(&mut scanner, limits, Fault::NoKey)?;
+    spans.option = scanner.word().is_some_and(|flag| flag.of(text) == b"b");
+    if spans.option && !meta::decodes(spans.key.of(text)) {
         return Err(refused(Fault::Flag {
             command: Command::MetaDebug,
             letter: b'b',
             fault: FlagFault::KeyNotBase64,
         }));
     }
-    Ok(Request::MetaDebug { key, base64 })
-}
-
-fn key_and_flags<'a>(
-    command: Command,
-    mut rest: Keys<'a>,
-    before: usize,
-    limits: &Limits,
-) -> Result<MetaRequest<'a>, Refused> {
-    let key = rest.next().ok_or_else(|| refused(Fault::ArgumentCount))?;
-    check_key(key, limits).map_err(refused)?;
-    count(command, rest.clone(), before)?;
-    Ok(MetaRequest::new(key, MetaFlags::new(rest.remainder())))
-}
-
-/// Refuses too many flags; `before` words stand before them.
-fn count(command: Command, flags: Keys<'_>, before: usize) -> Result<(), Refused> {
-    if flags.take(WORDS_MOST).count() + before > WORDS_MOST {
-        return Err(refused(Fault::TooManyFlags { command }));
-    }
     Ok(())
 }
 
-/// Everything that is checked of the flags of a request; `before` words stand before them.
+/// The key, which is to be there.
+#[inline]
+fn key(scanner: &mut Scanner<'_>, limits: &Limits, missing: Fault) -> Result<Span, Refused> {
+    let key = scanner.word().ok_or_else(|| refused(missing))?;
+    check_key(key, limits).map_err(refused)?;
+    Ok(key)
+}
+
+/// Checks the flags of a request, their number first; `before` words stand before them.
+#[inline]
 pub(super) fn check_all(
     command: Command,
     request: MetaRequest<'_>,
     before: usize,
-) -> Result<(), Fault> {
-    count(command, Keys::of_line(request.flags.text()), before)
-        .map_err(|refused| refused.fault)
-        .and_then(|()| check(command, request))
+) -> Result<Checked, Fault> {
+    match meta::check(request.key, request.flags, command) {
+        Ok(checked) if checked.count + before <= MAX_WORDS => Ok(checked),
+        checked => Err(fault(command, request, before, checked.err())),
+    }
 }
 
-fn check(command: Command, request: MetaRequest<'_>) -> Result<(), Fault> {
-    meta::check(request.key, request.flags, command)
-        .map_err(|Refusal { letter, fault }| Fault::Flag { command, letter, fault })
+/// What is wrong with flags that are not all right: too many of them are refused whatever they are.
+#[cold]
+fn fault(
+    command: Command,
+    request: MetaRequest<'_>,
+    before: usize,
+    refusal: Option<Refusal>,
+) -> Fault {
+    match refusal {
+        Some(Refusal { letter, fault })
+            if request.flags.iter().take(MAX_WORDS).count() + before <= MAX_WORDS =>
+        {
+            Fault::Flag { command, letter, fault }
+        }
+        _ => Fault::TooManyFlags { command },
+    }
 }

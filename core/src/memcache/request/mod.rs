@@ -2,8 +2,11 @@
 //!
 //! Parsing has three steps, so that a connection can wait between them and data is never taken
 //! for commands: [`find_line`] finds the line, [`parse_line`] reads it and says how long a data
-//! block follows, [`split_block`] checks the block's end. [`parse`] does all three on a slice.
+//! block follows, [`split_block`] checks the block's end. [`parse`] does all three on a slice. Who
+//! keeps the line while it waits for the block calls [`parse_spans`] in place of [`parse_line`]: the
+//! request is [resolved](RequestSpans::resolve) from its spans later, and no line is parsed twice.
 
+mod admin;
 mod arguments;
 mod batch;
 mod encode;
@@ -12,15 +15,18 @@ mod meta;
 mod parse;
 mod prepared;
 mod queue;
+mod spans;
 mod store;
 
+pub(crate) use admin::{is_without_end, shutdown_mode};
 pub use batch::{Barrier, Batch};
 pub use encode::{EncodeError, encode, encode_line};
 pub use error::{Fault, Recovery, RequestError};
 pub(crate) use parse::{BLOCK_END, bad_block};
-pub use parse::{Line, Message, find_line, parse, parse_line, split_block};
+pub use parse::{Line, Message, find_line, parse, parse_line, parse_spans, split_block};
 pub(crate) use prepared::Expected;
 pub use prepared::Prepared;
+pub use spans::RequestSpans;
 pub(crate) use store::{parse_credentials_line, split_credentials};
 
 use super::command::Command;

@@ -1,10 +1,11 @@
 //! Parsing, step by step and at once.
 
-use super::arguments::{Refused, Words, check_key, refused, refused_quietly};
-use super::{Fault, Request, RequestError, ShutdownMode, meta, queue, store};
+use super::arguments::{Refused, Words, check_key, refused};
+use super::{Fault, Request, RequestError, RequestSpans, admin, meta, queue, store};
 use crate::Limits;
-use crate::memcache::command::{self, Arguments, Command, Row};
-use crate::memcache::{Dialect, Keys, Parsed, key, line, number};
+use crate::memcache::command::{self, Arguments};
+use crate::memcache::span::{Scanner, Span};
+use crate::memcache::{Dialect, Parsed, key, line, number};
 
 /// The two bytes behind a data block.
 pub(crate) const BLOCK_END: &[u8] = b"\r\n";
@@ -60,9 +61,10 @@ pub fn parse<'a>(
         return Ok(Parsed::Incomplete { needed: 1 });
     };
     let (line, rest) = input.split_at_checked(length).unwrap_or((input, &[]));
-    let Line { request, data } = parse_line(line, dialect, limits)?;
-    let Some(declared) = data else {
-        return Ok(Parsed::Complete { message: Message { request, data: &[] }, consumed: length });
+    let spans = parse_spans(line, dialect, limits)?;
+    let Some(declared) = spans.data() else {
+        let message = Message { request: spans.resolve(line), data: &[] };
+        return Ok(Parsed::Complete { message, consumed: length });
     };
     let whole = declared + BLOCK_END.len();
     let Some(block) = rest.get(..whole) else {
@@ -70,9 +72,10 @@ pub fn parse<'a>(
     };
     match split_block(block) {
         Some(data) => {
-            Ok(Parsed::Complete { message: Message { request, data }, consumed: length + whole })
+            let message = Message { request: spans.resolve(line), data };
+            Ok(Parsed::Complete { message, consumed: length + whole })
         }
-        None => Err(bad_block(request.noreply(), dialect, length + whole)),
+        None => Err(bad_block(spans.noreply(), dialect, length + whole)),
     }
 }
 
@@ -100,27 +103,68 @@ pub fn find_line(
 /// # Errors
 /// Every fault but the two of [`find_line`] and [`Fault::BadDataBlock`]. [`Recovery::Skip`](super::Recovery::Skip)
 /// counts from the start of the line.
+#[inline]
 pub fn parse_line<'a>(
     line: &'a [u8],
     dialect: Dialect,
     limits: &Limits,
 ) -> Result<Line<'a>, RequestError> {
+    let spans = parse_spans(line, dialect, limits)?;
+    Ok(Line { request: spans.resolve(line), data: spans.data() })
+}
+
+/// Step 2 for who has to wait before the request is used: parses a line, given with its newline, to
+/// spans that borrow nothing of it.
+///
+/// # Errors
+/// As [`parse_line`].
+#[inline]
+pub fn parse_spans(
+    line: &[u8],
+    dialect: Dialect,
+    limits: &Limits,
+) -> Result<RequestSpans, RequestError> {
+    let spans = parse_unbounded(line, dialect, limits)?;
+    spans.check_length(line.len(), dialect, limits)?;
+    Ok(spans)
+}
+
+/// The same with a data block of any length; [`RequestSpans::check_length`] is for the caller.
+#[inline]
+fn parse_unbounded(
+    line: &[u8],
+    dialect: Dialect,
+    limits: &Limits,
+) -> Result<RequestSpans, RequestError> {
+    if line.len() > Span::MAX_LINE {
+        return Err(RequestError::new(Fault::LineTooLong, dialect, false, 0));
+    }
     let text = line::text(line);
-    let mut rest = Keys::of_line(text);
-    let verb = rest.next().unwrap_or_default();
+    let mut scanner = Scanner::new(text);
+    let verb = scanner.word().map(|verb| verb.of(text)).unwrap_or_default();
     let Some(row) = command::find(verb, dialect) else {
-        return Err(RequestError::new(
-            fault_or_http(Fault::UnknownCommand, text),
-            dialect,
-            false,
-            line.len(),
-        ));
+        return Err(refuse(refused(Fault::UnknownCommand), line, dialect));
     };
-    parse_arguments(row, rest, dialect, limits).map_err(|Refused { fault, noreply, block }| {
-        // In a queue's dialect `GET / HTTP/1.1` is a known verb.
-        let fault = if dialect.is_queue() { fault_or_http(fault, text) } else { fault };
-        RequestError::new(fault, dialect, noreply, line.len() + block)
-    })
+    let mut spans = RequestSpans::new(row);
+    match parse_arguments(scanner, dialect, limits, &mut spans) {
+        Ok(()) => Ok(spans),
+        Err(refused) => Err(refuse(refused, line, dialect)),
+    }
+}
+
+#[cold]
+fn refuse(refused: Refused, line: &[u8], dialect: Dialect) -> RequestError {
+    let Refused { fault, noreply, block } = refused;
+    if line.len() > Span::MAX_LINE {
+        return RequestError::new(Fault::LineTooLong, dialect, false, 0);
+    }
+    // In a queue's dialect `GET / HTTP/1.1` is a known verb.
+    let fault = match fault {
+        Fault::UnknownCommand => fault_or_http(fault, line::text(line)),
+        fault if dialect.is_queue() => fault_or_http(fault, line::text(line)),
+        fault => fault,
+    };
+    RequestError::new(fault, dialect, noreply, line.len() + block)
 }
 
 /// Step 3: the data of a block, given with the two bytes behind it; `None` where these are not
@@ -134,161 +178,83 @@ pub(crate) fn bad_block(noreply: bool, dialect: Dialect, skip: usize) -> Request
     RequestError::new(Fault::BadDataBlock, dialect, noreply, skip)
 }
 
-fn parse_arguments<'a>(
-    row: &Row,
-    rest: Keys<'a>,
+/// Parses what follows the verb, in the form that the row gives.
+#[inline]
+fn parse_arguments(
+    scanner: Scanner<'_>,
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Line<'a>, Refused> {
-    let command = row.command;
-    let words = |rest| Words::of(rest);
-    let request = match row.arguments {
-        Arguments::Keys => {
-            let keys = check_keys(rest, 1, limits)?;
-            match command {
-                Command::Gets => Request::Gets(keys),
-                _ => Request::Get(keys),
-            }
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    let words = |scanner| Words::of(scanner);
+    match spans.row().arguments {
+        Arguments::Keys => keys(scanner, 1, limits, spans),
+        Arguments::TouchKeys => touch_keys(scanner, limits, spans),
+        Arguments::Store => store::store(&words(scanner), limits, spans),
+        Arguments::Cas => store::cas(&words(scanner), limits, spans),
+        Arguments::Delete => store::delete(&words(scanner), limits, spans),
+        Arguments::Delta => store::delta(&words(scanner), limits, spans),
+        Arguments::Touch => store::touch(&words(scanner), limits, spans),
+        Arguments::Meta => meta::flags(scanner, limits, spans),
+        Arguments::MetaStore => meta::store(scanner, limits, spans),
+        Arguments::MetaDebug => meta::debug(scanner, limits, spans),
+        Arguments::Verbosity => admin::number_of_32_bits(&words(scanner), Fault::BadNumber, spans),
+        Arguments::Megabytes => {
+            admin::number_of_32_bits(&words(scanner), Fault::BadMegabytes, spans)
         }
-        Arguments::TouchKeys => touch_keys(command, rest, limits)?,
-        Arguments::Store => return store::store(command, &words(rest), limits),
-        Arguments::Cas => return store::cas(&words(rest), limits),
-        Arguments::MetaStore => return meta::store(rest, limits),
-        Arguments::QueueStore => return queue::store(&words(rest), dialect, limits),
-        Arguments::Delete => store::delete(&words(rest), limits)?,
-        Arguments::Delta => store::delta(command, &words(rest), limits)?,
-        Arguments::Touch => store::touch(&words(rest), limits)?,
-        Arguments::Meta => meta::flags(command, rest, limits)?,
-        Arguments::MetaDebug => meta::debug(rest, limits)?,
-        Arguments::Verbosity => verbosity(&words(rest))?,
-        Arguments::Delay => delay(&words(rest))?,
-        Arguments::Megabytes => megabytes(&words(rest))?,
-        Arguments::Words => Request::Stats { arguments: trim(rest.remainder()) },
-        Arguments::Admin => admin(command, &rest)?,
-        Arguments::ShutdownMode => Request::Shutdown { mode: shutdown_mode(&rest) },
-        Arguments::QueueRead => queue::read(&words(rest), dialect, limits)?,
-        Arguments::Queue => queue::queue(command, &words(rest), dialect, limits)?,
-        Arguments::Queues => queue::queues(command, rest, dialect, limits)?,
-        Arguments::Monitor => queue::monitor(&words(rest), dialect, limits)?,
-        Arguments::Confirm => queue::confirm(&words(rest), dialect, limits)?,
-        Arguments::OptionalWord => Request::Status { new: rest.clone().next() },
+        Arguments::Delay => admin::delay(&words(scanner), spans),
+        Arguments::Admin => admin::admin(&scanner, spans),
+        Arguments::Words => {
+            admin::words(&scanner, dialect, spans);
+            Ok(())
+        }
+        Arguments::ShutdownMode => {
+            spans.rest = scanner.trimmed();
+            Ok(())
+        }
+        Arguments::QueueRead => queue::read(&words(scanner), dialect, limits, spans),
+        Arguments::QueueStore => queue::store(&words(scanner), dialect, limits, spans),
+        Arguments::Queue => queue::queue(&words(scanner), dialect, limits, spans),
+        Arguments::Queues => queue::queues(scanner, dialect, limits, spans),
+        Arguments::Monitor => queue::monitor(&words(scanner), dialect, limits, spans),
+        Arguments::Confirm => queue::confirm(&words(scanner), dialect, limits, spans),
+        Arguments::OptionalWord => {
+            spans.key = words(scanner).span(0);
+            Ok(())
+        }
         // No verb leads there: `parse_credentials_line` reads it.
-        Arguments::Credentials => return Err(refused(Fault::UnknownCommand)),
-        Arguments::None => match command {
-            Command::Version => Request::Version,
-            Command::MetaNoop => Request::MetaNoop,
-            Command::FlushAll => Request::FlushAll { delay: None, noreply: false },
-            Command::FlushAllExpired => Request::FlushAllExpired,
-            Command::Shutdown => Request::Shutdown { mode: ShutdownMode::Now },
-            Command::Reload => Request::Reload,
-            _ => Request::Quit,
-        },
-    };
-    Ok(Line { request, data: None })
+        Arguments::Credentials => Err(refused(Fault::UnknownCommand)),
+        Arguments::None => Ok(()),
+    }
 }
 
 /// The keys that are left on the line, which are to be so many at least.
-fn check_keys<'a>(keys: Keys<'a>, least: usize, limits: &Limits) -> Result<Keys<'a>, Refused> {
+#[inline]
+fn keys(
+    mut scanner: Scanner<'_>,
+    least: usize,
+    limits: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    spans.rest = scanner.rest();
     let mut count = 0;
-    for key in keys.clone() {
+    while let Some(key) = scanner.word() {
         check_key(key, limits).map_err(refused)?;
         count += 1;
     }
-    if count < least { Err(refused(Fault::ArgumentCount)) } else { Ok(keys) }
+    if count < least { Err(refused(Fault::ArgumentCount)) } else { Ok(()) }
 }
 
 /// `<exptime> <key>*`: memcached takes it without keys, too.
-fn touch_keys<'a>(
-    command: Command,
-    mut rest: Keys<'a>,
+fn touch_keys(
+    mut scanner: Scanner<'_>,
     limits: &Limits,
-) -> Result<Request<'a>, Refused> {
-    let exptime = rest.next().ok_or_else(|| refused(Fault::ArgumentCount))?;
-    let exptime = number::signed_64(exptime).ok_or_else(|| refused(Fault::BadExptime))?;
-    let keys = check_keys(rest, 0, limits)?;
-    Ok(match command {
-        Command::Gats => Request::Gats { exptime, keys },
-        _ => Request::Gat { exptime, keys },
-    })
-}
-
-fn verbosity<'a>(words: &Words<'a>) -> Result<Request<'a>, Refused> {
-    words.want(1, 2)?;
-    let noreply = words.noreply();
-    let [level, ..] = words.first;
-    match number::unsigned_32(level) {
-        Some(level) => Ok(Request::Verbosity { level, noreply }),
-        None => Err(refused_quietly(Fault::BadNumber, noreply)),
-    }
-}
-
-fn delay<'a>(words: &Words<'a>) -> Result<Request<'a>, Refused> {
-    words.want(0, 2)?;
-    let noreply = words.noreply();
-    if words.count == usize::from(noreply) {
-        return Ok(Request::FlushAll { delay: None, noreply });
-    }
-    let [delay, ..] = words.first;
-    match number::signed_64(delay) {
-        Some(delay) => Ok(Request::FlushAll { delay: Some(delay), noreply }),
-        None => Err(refused_quietly(Fault::BadExptime, noreply)),
-    }
-}
-
-fn megabytes<'a>(words: &Words<'a>) -> Result<Request<'a>, Refused> {
-    words.want(1, 2)?;
-    let noreply = words.noreply();
-    let [megabytes, ..] = words.first;
-    match number::unsigned_32(megabytes) {
-        Some(megabytes) => Ok(Request::CacheMemlimit { megabytes, noreply }),
-        None => Err(refused_quietly(Fault::BadMegabytes, noreply)),
-    }
-}
-
-/// Which administrative commands look for `noreply`, and which want an argument, is memcached's.
-fn admin<'a>(command: Command, rest: &Keys<'a>) -> Result<Request<'a>, Refused> {
-    let arguments = trim(rest.remainder());
-    let wanting = matches!(command, Command::Lru | Command::Extstore);
-    if wanting && arguments.is_empty() {
-        return Err(refused(Fault::ArgumentCount));
-    }
-    match without_noreply(arguments) {
-        Some(arguments) if looks_for_noreply(command, arguments) => {
-            Ok(Request::Admin { command, arguments, noreply: true })
-        }
-        _ => Ok(Request::Admin { command, arguments, noreply: false }),
-    }
-}
-
-/// What stands before a last word `noreply`.
-/// Whether memcached looks for a `noreply` at the end of these arguments; else it answers.
-pub(super) fn looks_for_noreply(command: Command, arguments: &[u8]) -> bool {
-    match command {
-        Command::Slabs => key::words(arguments).next() == Some(b"automove"),
-        Command::LruCrawler => false,
-        _ => true,
-    }
-}
-
-fn without_noreply(arguments: &[u8]) -> Option<&[u8]> {
-    let before = arguments.strip_suffix(b"noreply")?;
-    (before.is_empty() || before.ends_with(b" ")).then(|| trim(before))
-}
-
-fn shutdown_mode<'a>(rest: &Keys<'a>) -> ShutdownMode<'a> {
-    match trim(rest.remainder()) {
-        b"" => ShutdownMode::Now,
-        b"graceful" => ShutdownMode::Graceful,
-        mode => ShutdownMode::Unknown(mode),
-    }
-}
-
-/// Without the spaces around it.
-fn trim(mut text: &[u8]) -> &[u8] {
-    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
-        text = rest;
-    }
-    text
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    let exptime = scanner.word().ok_or_else(|| refused(Fault::ArgumentCount))?;
+    let exptime = number::signed_64(exptime.of(scanner.text()));
+    spans.signed = exptime.ok_or_else(|| refused(Fault::BadExptime))?;
+    keys(scanner, 0, limits, spans)
 }
 
 /// [`Fault::Http`] where the line is the first of a HTTP request, else the fault itself.

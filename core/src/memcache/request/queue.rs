@@ -1,115 +1,131 @@
 //! Lines of the queue dialects.
 
 use super::arguments::{Refused, Words, check_key, refused};
-use super::store::{item, with_block};
-use super::{Fault, Line, Request};
+use super::store::item;
+use super::{Fault, RequestSpans};
 use crate::Limits;
-use crate::memcache::command::Command;
 use crate::memcache::kestrel::{self, QueueRead};
-use crate::memcache::{Dialect, Keys, number};
+use crate::memcache::span::{Scanner, Span};
+use crate::memcache::{Dialect, number};
 
-pub(super) fn read<'a>(
-    words: &Words<'a>,
+/// `<queue>[/option…]`
+pub(super) fn read(
+    words: &Words<'_>,
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Request<'a>, Refused> {
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
     words.want(1, 1)?;
-    let [key, ..] = words.first;
-    let read = QueueRead::parse_in(key, dialect).map_err(|error| refused(Fault::Read(error)))?;
-    check_key(read.queue, limits).map_err(refused)?;
-    Ok(Request::QueueRead(read))
+    let read =
+        QueueRead::parse_in(words.word(0), dialect).map_err(|error| refused(Fault::Read(error)))?;
+    let start = words.span(0).start();
+    // The word begins with the queue; a group stands behind one byte, the separator.
+    let end = start + read.queue.len();
+    spans.key = Span::new(start, end);
+    if let Some(group) = read.group {
+        spans.rest = Span::new(end + 1, end + 1 + group.len());
+    }
+    spans.mode = read.mode;
+    if let Some(timeout) = read.timeout {
+        // The parser takes less than 2^31 of them.
+        spans.unsigned = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        spans.option = true;
+    }
+    check_key(spans.key, limits).map_err(refused)
 }
 
 /// Kestrel wants four arguments and does not look at further ones.
-pub(super) fn store<'a>(
-    words: &Words<'a>,
+pub(super) fn store(
+    words: &Words<'_>,
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Line<'a>, Refused> {
-    let [name, flags, exptime, length, ..] = words.first;
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    if words.count() == 0 {
+        return Err(refused(Fault::ArgumentCount));
+    }
+    let name = words.word(0);
     let knows_sync = dialect.queue_rules().is_some_and(|rules| rules.sync);
-    let (name, sync) = if knows_sync { split_sync(name) } else { (name, false) };
-    if words.count == 0 {
+    let queue = if knows_sync { without_sync(name) } else { name };
+    let start = words.span(0).start();
+    let queue_span = Span::new(start, start + queue.len());
+    check_name(queue, queue_span, dialect, limits)?;
+    if words.count() < 4 {
         return Err(refused(Fault::ArgumentCount));
     }
-    check_name(name, dialect, limits)?;
-    if words.count < 4 {
-        return Err(refused(Fault::ArgumentCount));
-    }
-    let (store, length) = item(name, flags, exptime, length, false).map_err(refused)?;
-    with_block(if sync { Request::SetSync(store) } else { Request::Set(store) }, length, limits)
+    item(words, spans).map_err(refused)?;
+    spans.key = queue_span;
+    spans.option = queue.len() < name.len();
+    Ok(())
 }
 
 /// darner's `set` takes `/sync`, once or more.
-fn split_sync(mut name: &[u8]) -> (&[u8], bool) {
-    let mut sync = false;
+fn without_sync(mut name: &[u8]) -> &[u8] {
     while let Some((before, option)) =
         name.len().checked_sub(5).and_then(|at| name.split_at_checked(at))
+        && option.eq_ignore_ascii_case(b"/sync")
     {
-        if !option.eq_ignore_ascii_case(b"/sync") {
-            break;
-        }
-        (name, sync) = (before, true);
+        name = before;
     }
-    (name, sync)
+    name
 }
 
 /// The queue that is named first; kestrel does not look at what follows.
-pub(super) fn queue<'a>(
-    command: Command,
-    words: &Words<'a>,
+pub(super) fn queue(
+    words: &Words<'_>,
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Request<'a>, Refused> {
-    let queue = name(words, dialect, limits)?;
-    Ok(match command {
-        Command::Delete => Request::Delete { key: queue, noreply: false },
-        Command::FlushExpired => Request::FlushExpired { queue },
-        Command::Roll => Request::Roll { queue },
-        _ => Request::Flush { queue },
-    })
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    if words.count() == 0 {
+        return Err(refused(Fault::ArgumentCount));
+    }
+    spans.key = words.span(0);
+    check_name(words.word(0), spans.key, dialect, limits)
 }
 
 /// `<queue> <seconds> [max]`
-pub(super) fn monitor<'a>(
-    words: &Words<'a>,
+pub(super) fn monitor(
+    words: &Words<'_>,
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Request<'a>, Refused> {
-    let queue = name(words, dialect, limits)?;
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    queue(words, dialect, limits, spans)?;
     words.want(2, 3)?;
-    let [_, seconds, max, ..] = words.first;
-    let seconds = count(seconds)?;
-    let max = if words.count == 3 { Some(count(max)?) } else { None };
-    Ok(Request::Monitor { queue, seconds, max })
+    spans.unsigned = u64::from(count(words.word(1))?);
+    spans.option = words.count() == 3;
+    if spans.option {
+        spans.signed = i64::from(count(words.word(2))?);
+    }
+    Ok(())
 }
 
 /// `<queue> <count>`
-pub(super) fn confirm<'a>(
-    words: &Words<'a>,
+pub(super) fn confirm(
+    words: &Words<'_>,
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Request<'a>, Refused> {
-    let queue = name(words, dialect, limits)?;
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    queue(words, dialect, limits, spans)?;
     words.want(2, 2)?;
-    let [_, reads, ..] = words.first;
-    Ok(Request::Confirm { queue, count: count(reads)? })
+    spans.unsigned = u64::from(count(words.word(1))?);
+    Ok(())
 }
 
 /// `[queue…]`
-pub(super) fn queues<'a>(
-    command: Command,
-    rest: Keys<'a>,
+pub(super) fn queues(
+    mut scanner: Scanner<'_>,
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Request<'a>, Refused> {
-    for queue in rest.clone() {
-        check_name(queue, dialect, limits)?;
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    spans.rest = scanner.rest();
+    while let Some(queue) = scanner.word() {
+        check_name(queue.of(scanner.text()), queue, dialect, limits)?;
     }
-    Ok(match command {
-        Command::DumpConfig => Request::DumpConfig { queues: rest },
-        _ => Request::DumpStats { queues: rest },
-    })
+    Ok(())
 }
 
 /// A whole number that kestrel reads into a signed 32-bit integer; one below 0 is refused.
@@ -120,16 +136,7 @@ fn count(word: &[u8]) -> Result<u32, Refused> {
         .ok_or_else(|| refused(Fault::BadNumber))
 }
 
-fn name<'a>(words: &Words<'a>, dialect: Dialect, limits: &Limits) -> Result<&'a [u8], Refused> {
-    if words.count == 0 {
-        return Err(refused(Fault::ArgumentCount));
-    }
-    let [name, ..] = words.first;
-    check_name(name, dialect, limits)?;
-    Ok(name)
-}
-
-fn check_name(name: &[u8], dialect: Dialect, limits: &Limits) -> Result<(), Refused> {
+fn check_name(name: &[u8], span: Span, dialect: Dialect, limits: &Limits) -> Result<(), Refused> {
     kestrel::check_queue_in(name, dialect).map_err(|error| refused(Fault::QueueName(error)))?;
-    check_key(name, limits).map_err(refused)
+    check_key(span, limits).map_err(refused)
 }

@@ -1,8 +1,8 @@
 //! Where a reply ends.
 
 use super::Kind;
-use crate::memcache::command::{self, ReplyForm};
-use crate::memcache::request::Request;
+use crate::memcache::command::{self, ReplyForm, Row};
+use crate::memcache::request::{Request, is_without_end};
 use crate::memcache::{Dialect, command::Command};
 
 /// Follows one reply, frame by frame, to its end. Both roles need it: which frame is the last
@@ -33,9 +33,15 @@ impl Reply {
     pub fn to(request: &Request<'_>, dialect: Dialect) -> Self {
         let command = request.command();
         let form = command::row(command, dialect).map_or(ReplyForm::One, |row| row.form);
-        let without_end = !dialect.is_queue()
-            && matches!(request, Request::Stats { arguments: b"sizes_enable" | b"sizes_disable" });
+        let without_end = matches!(
+            request, Request::Stats { arguments } if is_without_end(arguments, dialect)
+        );
         Self { command, form, without_end, after_value: false }
+    }
+
+    /// The reply to a request of that row.
+    pub(crate) const fn of(row: &Row, without_end: bool) -> Self {
+        Self { command: row.command, form: row.form, without_end, after_value: false }
     }
 
     /// What is answered.

@@ -4,7 +4,7 @@ mod error;
 
 use bytes::BytesMut;
 
-use super::parse::looks_for_noreply;
+use super::admin::looks_for_noreply;
 use super::{BLOCK_END, Request, ShutdownMode, Store, meta};
 use crate::Limits;
 use crate::memcache::command::{self, Arguments, Command, Row};
@@ -418,7 +418,7 @@ fn put_store(
 
 fn put_length(data: usize, limits: &Limits, out: &mut BytesMut) -> Result<(), EncodeError> {
     let length = u64::try_from(data).unwrap_or(u64::MAX);
-    if data > limits.value || length > number::LENGTH_MOST {
+    if data > limits.value || length > number::MAX_LENGTH {
         return Err(EncodeError::ValueTooLarge { length: data });
     }
     put_unsigned(length, out);

@@ -1,0 +1,102 @@
+//! Lines of administrative commands.
+
+use super::arguments::{Refused, Words, refused, refused_quietly};
+use super::{Fault, RequestSpans, ShutdownMode};
+use crate::memcache::command::Command;
+use crate::memcache::span::{Scanner, Span};
+use crate::memcache::{Dialect, key, number};
+
+/// `<number> [noreply]`
+pub(super) fn number_of_32_bits(
+    words: &Words<'_>,
+    otherwise: Fault,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    words.want(1, 2)?;
+    spans.noreply = words.noreply();
+    match number::unsigned_32(words.word(0)) {
+        Some(number) => {
+            spans.unsigned = u64::from(number);
+            Ok(())
+        }
+        None => Err(refused_quietly(otherwise, spans.noreply)),
+    }
+}
+
+/// `[delay] [noreply]`
+pub(super) fn delay(words: &Words<'_>, spans: &mut RequestSpans) -> Result<(), Refused> {
+    words.want(0, 2)?;
+    spans.noreply = words.noreply();
+    if words.count() == usize::from(spans.noreply) {
+        return Ok(());
+    }
+    match number::signed_64(words.word(0)) {
+        Some(delay) => {
+            (spans.signed, spans.option) = (delay, true);
+            Ok(())
+        }
+        None => Err(refused_quietly(Fault::BadExptime, spans.noreply)),
+    }
+}
+
+/// `[word…]`, of `stats`
+pub(super) fn words(scanner: &Scanner<'_>, dialect: Dialect, spans: &mut RequestSpans) {
+    spans.rest = scanner.trimmed();
+    spans.option = is_without_end(spans.rest.of(scanner.text()), dialect);
+}
+
+/// Whether memcached sends no `END` behind these statistics: it forgets it where their sizes are
+/// switched on or off.
+pub(crate) fn is_without_end(arguments: &[u8], dialect: Dialect) -> bool {
+    !dialect.is_queue() && matches!(arguments, b"sizes_enable" | b"sizes_disable")
+}
+
+/// `[word…] [noreply]`: which administrative commands look for `noreply`, and which want an
+/// argument, is memcached's.
+pub(super) fn admin(scanner: &Scanner<'_>, spans: &mut RequestSpans) -> Result<(), Refused> {
+    let text = scanner.text();
+    spans.rest = scanner.trimmed();
+    let command = spans.command();
+    let wanting = matches!(command, Command::Lru | Command::Extstore);
+    if wanting && spans.rest.is_empty() {
+        return Err(refused(Fault::ArgumentCount));
+    }
+    if let Some(before) = without_noreply(spans.rest.of(text))
+        && looks_for_noreply(command, before)
+    {
+        let start = spans.rest.start();
+        spans.rest = Span::new(start, start + before.len());
+        spans.noreply = true;
+    }
+    Ok(())
+}
+
+/// Whether memcached looks for a `noreply` at the end of these arguments; else it answers.
+pub(super) fn looks_for_noreply(command: Command, arguments: &[u8]) -> bool {
+    match command {
+        Command::Slabs => key::words(arguments).next() == Some(b"automove"),
+        Command::LruCrawler => false,
+        _ => true,
+    }
+}
+
+/// What stands before a last word `noreply`, without the spaces between.
+fn without_noreply(arguments: &[u8]) -> Option<&[u8]> {
+    let mut before = arguments.strip_suffix(b"noreply")?;
+    if !before.is_empty() && !before.ends_with(b" ") {
+        return None;
+    }
+    while let [rest @ .., b' '] = before {
+        before = rest;
+    }
+    Some(before)
+}
+
+/// The argument of memcached's `shutdown`.
+pub(crate) fn shutdown_mode(argument: &[u8]) -> ShutdownMode<'_> {
+    match argument {
+        b"" => ShutdownMode::Now,
+        b"graceful" => ShutdownMode::Graceful,
+        mode => ShutdownMode::Unknown(mode),
+    }
+}
