@@ -27,8 +27,8 @@ pub mod buffer;
 #[cfg(target_has_atomic = "64")]
 mod counters;
 pub mod endpoint;
-mod limits;
 mod time;
+mod timeouts;
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -43,8 +43,12 @@ pub mod tracking;
 
 #[cfg(target_has_atomic = "64")]
 pub use counters::Counters;
-pub use limits::{ClientTimeouts, Limits, Timeouts};
+// The former paths of the names, until what is under way has moved.
+#[cfg(feature = "memcache")]
+#[doc(hidden)]
+pub use memcache::{ClientTimeouts, Limits};
 pub use time::{Instant, Now, UnixTime};
+pub use timeouts::Timeouts;
 
 /// The example in the README compiles and runs.
 #[cfg(all(doctest, feature = "memcache"))]

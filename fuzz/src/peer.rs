@@ -5,10 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use windhover_core::Limits;
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::{Reply, parse};
-use windhover_core::memcache::{Dialect, Parsed, command};
+use windhover_core::memcache::{Dialect, Limits, Parsed, command};
 
 use crate::Source;
 use crate::generate::command::{Command, PEER_KEYS};

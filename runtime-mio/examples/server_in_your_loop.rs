@@ -22,8 +22,8 @@ use mio::{Events, Interest, Poll, Token};
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::{Response, Value};
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Limits, Now, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Now, Timeouts};
 use windhover_mio::{Clock, ServeOptions, Server, Shutdown, mio};
 
 const WAKER: Token = Token(0);

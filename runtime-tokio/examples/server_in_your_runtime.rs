@@ -19,8 +19,8 @@ use tokio::net::{TcpListener, UdpSocket};
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::{Response, Value};
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Limits, Now, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Now, Timeouts};
 use windhover_tokio::{ServeOptions, Shutdown, serve, shut_down_on_signal};
 
 /// One client, answered from the count.

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use windhover_core::endpoint::Endpoint;
-use windhover_core::{Counters, Limits, Now};
+use windhover_core::{Counters, Now};
 
 use crate::connection::{End, drive};
 use crate::{Clock, Shutdown};
@@ -55,11 +55,11 @@ pub struct ServeOptions {
 }
 
 impl Default for ServeOptions {
-    /// As many connections as [`Limits::connections`], 60 seconds for the keepalive, 10 seconds for the shutdown, a new clock
+    /// 10,000 connections, 60 seconds for the keepalive, 10 seconds for the shutdown, a new clock
     /// and new counters.
     fn default() -> Self {
         Self {
-            connections: Limits::default().connections,
+            connections: 10_000,
             keepalive: Some(Duration::from_secs(60)),
             shutdown_timeout: Duration::from_secs(10),
             clock: Clock::new(),

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windhover_core::tracking::RedirectPolicy;
-use windhover_core::{Counters, Limits, Timeouts};
+use windhover_core::http::HttpLimits;
+use windhover_core::memcache::Limits;
+use windhover_core::tracking::{RedirectPolicy, TrackingLimits};
+use windhover_core::{Counters, Timeouts};
 
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -48,8 +50,12 @@ pub struct Settings {
     /// The queue that events go to; must be a name that
     /// [`check_name`](windhover_core::queue::check_name) takes.
     pub queue_name: Vec<u8>,
-    /// The bounds of both listeners.
-    pub limits: Limits,
+    /// The bounds of HTTP peers.
+    pub http_limits: HttpLimits,
+    /// The bounds of events.
+    pub tracking_limits: TrackingLimits,
+    /// The bounds of queue clients.
+    pub queue_limits: Limits,
     /// How long HTTP peers may take.
     pub http_timeouts: Timeouts,
     /// How long queue clients may take.
@@ -71,7 +77,9 @@ impl Default for Settings {
         queue_timeouts.idle = Duration::from_secs(3600);
         Self {
             queue_name: b"events".to_vec(),
-            limits: Limits::default(),
+            http_limits: HttpLimits::default(),
+            tracking_limits: TrackingLimits::default(),
+            queue_limits: Limits::default(),
             http_timeouts: Timeouts::default(),
             queue_timeouts,
             redirects: RedirectPolicy::deny(),

@@ -63,7 +63,7 @@ impl QueueClient {
     /// A connection that was accepted at `now`.
     pub fn new(app: Arc<App>, now: Now) -> Self {
         let settings = &app.settings;
-        let (limits, timeouts) = (&settings.limits, &settings.queue_timeouts);
+        let (limits, timeouts) = (&settings.queue_limits, &settings.queue_timeouts);
         let memcache = ServerConnection::new(Dialect::Kestrel, limits, timeouts, now.instant);
         let reader = app.store.reader();
         Self { app, memcache, reader, answers: VecDeque::new(), ending: false }

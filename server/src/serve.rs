@@ -10,9 +10,10 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use windhover_core::Counters;
+use windhover_core::http::HttpLimits;
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::RedirectPolicy;
-use windhover_core::{Counters, Limits};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
@@ -129,10 +130,9 @@ fn log_recovery(opened: &Opened<OsDirectory>) {
 }
 
 fn settings(args: &ServeArgs) -> Settings {
-    let mut limits = Limits::default();
-    limits.body = usize::try_from(args.max_body).unwrap_or(usize::MAX);
+    let body = usize::try_from(args.max_body).unwrap_or(usize::MAX);
     Settings {
-        limits,
+        http_limits: HttpLimits::default().with_body(body),
         queue_name: args.queue_name.clone().into_bytes(),
         redirects: RedirectPolicy::hosts(args.redirect_hosts.iter().cloned()),
         trusted_hops: args.forwarded_hops,

@@ -46,7 +46,8 @@ impl Tracker {
     /// The connection of that number, which is different for each.
     pub fn new(app: Arc<App>, peer: IpAddr, number: u64, now: Now) -> Self {
         let settings = &app.settings;
-        let http = ServerConnection::new(&settings.limits, &settings.http_timeouts, now.instant);
+        let http =
+            ServerConnection::new(&settings.http_limits, &settings.http_timeouts, now.instant);
         let ids = IdSource::new(app.seed, number);
         Self { app, http, peer, ids, decoder: Decoder::new(), answers: VecDeque::new() }
     }
@@ -108,7 +109,7 @@ impl Handler<'_> {
         let context = tracking::Context {
             now: now.unix,
             client: client_address(&request.headers, self.peer, settings.trusted_hops),
-            limits: &settings.limits,
+            limits: &settings.tracking_limits,
             redirects: &settings.redirects,
         };
         // The name was checked when the server started.

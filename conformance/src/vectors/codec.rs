@@ -7,8 +7,8 @@ use windhover_core::memcache::command::{self, Command};
 use windhover_core::memcache::meta::{MetaFlags, MetaReply};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::{self, Kind, Reply, Response};
-use windhover_core::memcache::{Dialect, Output, Parsed, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, Parsed, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 use super::{Captures, Protocol, ServerKind, Then, Vector};
 

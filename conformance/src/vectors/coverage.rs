@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use windhover_core::Limits;
 use windhover_core::memcache::command::{Command, TABLE};
 use windhover_core::memcache::meta::FLAGS;
 use windhover_core::memcache::request::{self, Recovery, Request};
-use windhover_core::memcache::{Dialect, Parsed};
+use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use super::{Captures, Protocol, ServerKind, Vector};
 

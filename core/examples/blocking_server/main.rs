@@ -21,8 +21,8 @@ use bytes::BytesMut;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::{Response, Value};
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Limits, Now, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Now, Timeouts};
 
 /// A key and its address.
 type Item = (Vec<u8>, String);

@@ -3,12 +3,12 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use windhover_core::{
-    Limits, Now, Timeouts,
+    Now, Timeouts,
     client::ring::{Member, Naming, Rendezvous, Ring},
-    http::{self, Method, Response, Status},
-    memcache::{self, Dialect},
+    http::{self, HttpLimits, Method, Response, Status},
+    memcache::{self, Dialect, Limits},
     queue::{Config, ConnId, Engine, OpId, Outcome, Output, PutBuilder, Read},
-    tracking::{Context, Decoder, Events, IdSource, RedirectPolicy},
+    tracking::{Context, Decoder, Events, IdSource, RedirectPolicy, TrackingLimits},
 };
 
 /// In the order of their numbers, from 1.
@@ -35,7 +35,7 @@ fn queue() -> Option<()> {
 /// A request comes in and its answer goes out.
 fn http() -> Option<()> {
     let now = Now::default();
-    let (limits, timeouts) = (Limits::default(), Timeouts::default());
+    let (limits, timeouts) = (HttpLimits::default(), Timeouts::default());
     let mut connection = http::ServerConnection::new(&limits, &timeouts, now.instant);
     connection.receive(b"GET /track?data=e30 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let http::Output::Request(request) = connection.poll_output(now) else {
@@ -70,7 +70,7 @@ fn tracking() -> Option<()> {
     let context = Context {
         now: Now::default().unix,
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        limits: &Limits::default(),
+        limits: &TrackingLimits::default(),
         redirects: &RedirectPolicy::deny(),
     };
     let mut events = Events::new();

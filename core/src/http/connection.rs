@@ -15,11 +15,12 @@ use super::chunked::Chunked;
 use super::encode::{self, Persistence};
 use super::error::HttpError;
 use super::head::{Head, Scan};
+use super::limits::HttpLimits;
 use super::request::{Field, Headers, Request};
 use super::response::Response;
 use crate::buffer::Incoming;
-use crate::limits::LINGER;
-use crate::{Instant, Limits, Now, Timeouts, UnixTime};
+use crate::timeouts::LINGER;
+use crate::{Instant, Now, Timeouts, UnixTime};
 
 /// More header places than this are given back when the connection waits.
 const KEPT_FIELDS: usize = 32;
@@ -47,7 +48,7 @@ pub enum Output<'a> {
 ///
 /// **The rule:** after every input, call [`poll_output`](Self::poll_output) until it says
 /// [`Output::Idle`] or [`Output::Close`]; answer every request that it gives exactly once, in
-/// order. At most [`Limits::pipeline`] requests wait for their answers at a time. Requests that the
+/// order. At most [`HttpLimits::pipeline`] requests wait for their answers at a time. Requests that the
 /// connection itself refuses ([`HttpError`]) are answered in their place, and end it.
 ///
 /// | phase | reads | leaves it by |
@@ -56,22 +57,22 @@ pub enum Output<'a> {
 /// | body | while there is room | end of the body → taken; error → ending |
 /// | taken: a request is with the application | while there is room | the next poll → head, or ending after `Connection: close` |
 /// | ending: no further request is begun | no | all is answered and written → lingering or closed |
-/// | lingering: what comes is dropped | yes | end of stream, 2 s, or [`Limits::body`] bytes → closed |
+/// | lingering: what comes is dropped | yes | end of stream, 2 s, or [`HttpLimits::body`] bytes → closed |
 /// | closed | no | |
 ///
-/// "Room" is fewer than [`Limits::pipeline`] unanswered requests, and at most [`Limits::unsent`]
+/// "Room" is fewer than [`HttpLimits::pipeline`] unanswered requests, and at most [`HttpLimits::unsent`]
 /// unsent bytes; [`wants_read`](Self::wants_read) tells the adapter. A peer's clock
 /// ([`Timeouts`]) stands still while too many requests are unanswered, and while only the
 /// application owes something; not while the peer takes no answers, for it could hold what it has
 /// half sent for as long as it takes them byte by byte.
 ///
 /// ```
-/// use windhover_core::http::{Output, Response, ServerConnection, Status};
-/// use windhover_core::{Limits, Now, Timeouts};
+/// use windhover_core::http::{HttpLimits, Output, Response, ServerConnection, Status};
+/// use windhover_core::{Now, Timeouts};
 ///
 /// let now = Now::default();
 /// let mut connection =
-///     ServerConnection::new(&Limits::default(), &Timeouts::default(), now.instant);
+///     ServerConnection::new(&HttpLimits::default(), &Timeouts::default(), now.instant);
 /// connection.receive(b"GET /track?data=e30 HTTP/1.1\r\nHost: localhost\r\n\r\n");
 /// match connection.poll_output(now) {
 ///     Output::Request(request) => {
@@ -91,7 +92,7 @@ pub enum Output<'a> {
 /// ```
 #[derive(Debug)]
 pub struct ServerConnection {
-    bounds: Bounds,
+    limits: HttpLimits,
     timeouts: Timeouts,
     incoming: Incoming,
     writing: Writing,
@@ -109,16 +110,6 @@ pub struct ServerConnection {
     shutting_down: bool,
     /// The peer may be sending what nobody will read.
     linger: bool,
-}
-
-/// The part of [`Limits`] that is about this protocol.
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    head: usize,
-    headers: usize,
-    body: usize,
-    pipeline: usize,
-    unsent: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,15 +157,9 @@ enum Step {
 
 impl ServerConnection {
     /// A connection that was accepted at `now`.
-    pub fn new(limits: &Limits, timeouts: &Timeouts, now: Instant) -> Self {
+    pub fn new(limits: &HttpLimits, timeouts: &Timeouts, now: Instant) -> Self {
         Self {
-            bounds: Bounds {
-                head: limits.head,
-                headers: limits.headers,
-                body: limits.body,
-                pipeline: limits.pipeline.max(1),
-                unsent: limits.unsent,
-            },
+            limits: limits.clone().with_pipeline(limits.pipeline.max(1)),
             timeouts: timeouts.clone(),
             incoming: Incoming::new(),
             writing: Writing::default(),
@@ -330,12 +315,12 @@ impl ServerConnection {
     }
 
     fn has_room(&self) -> bool {
-        self.may_begin_another() && self.writing.out.len() <= self.bounds.unsent
+        self.may_begin_another() && self.writing.out.len() <= self.limits.unsent
     }
 
     /// Whether the application has answered enough for one more request.
     fn may_begin_another(&self) -> bool {
-        self.unanswered.len() < self.bounds.pipeline
+        self.unanswered.len() < self.limits.pipeline
     }
 
     /// Drops the request that the application had at the last poll.
@@ -441,7 +426,7 @@ impl ServerConnection {
         match self.phase {
             Phase::Ending if !self.unanswered.is_empty() => Step::Idle(NEVER),
             Phase::Ending if self.linger && !self.end_of_stream => {
-                self.phase = Phase::Lingering { until: now + LINGER, left: self.bounds.body };
+                self.phase = Phase::Lingering { until: now + LINGER, left: self.limits.body };
                 Step::CloseWrite
             }
             Phase::Ending | Phase::Closed => {

@@ -36,7 +36,7 @@ pub enum HttpError {
     TransferCoding,
     /// A `POST` that says nothing of its length: 411.
     LengthRequired,
-    /// A body larger than [`Limits::body`](crate::Limits::body), which is `limit` bytes: 413.
+    /// A body larger than [`HttpLimits::body`](super::HttpLimits::body), which is `limit` bytes: 413.
     BodyTooLarge {
         /// The largest body in bytes.
         limit: usize,
@@ -44,13 +44,13 @@ pub enum HttpError {
     /// A chunk of a body breaks the grammar, or its size has too many digits: 400 (RFC 9112 §7.1).
     Chunk,
     /// Extensions and trailers of a chunked body that are together larger than
-    /// [`Limits::head`](crate::Limits::head): 431.
+    /// [`HttpLimits::head`](super::HttpLimits::head): 431.
     ChunkOverhead,
-    /// A request line that alone is longer than [`Limits::head`](crate::Limits::head): 414.
+    /// A request line that alone is longer than [`HttpLimits::head`](super::HttpLimits::head): 414.
     TargetTooLong,
-    /// A head longer than [`Limits::head`](crate::Limits::head): 431.
+    /// A head longer than [`HttpLimits::head`](super::HttpLimits::head): 431.
     HeadTooLarge,
-    /// More headers than [`Limits::headers`](crate::Limits::headers): 431.
+    /// More headers than [`HttpLimits::headers`](super::HttpLimits::headers): 431.
     TooManyHeaders,
     /// `Expect` with anything but `100-continue`: 417.
     Expectation,

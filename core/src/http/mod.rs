@@ -17,11 +17,13 @@ mod date;
 mod encode;
 mod error;
 mod head;
+mod limits;
 mod request;
 mod response;
 mod target;
 
 pub use connection::{Output, ServerConnection};
 pub use error::HttpError;
+pub use limits::HttpLimits;
 pub use request::{Headers, Method, Request};
 pub use response::{Body, Response, Status};

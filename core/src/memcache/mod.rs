@@ -10,7 +10,7 @@
 //! A server that embeds the parser:
 //!
 //! ```
-//! use windhover_core::{Limits, memcache::{Dialect, Parsed, request}};
+//! use windhover_core::memcache::{Dialect, Limits, Parsed, request};
 //!
 //! let mut input: &[u8] = b"set k 0 0 5\r\nhello\r\nget k\r\nbogus\r\n";
 //! loop {
@@ -35,6 +35,7 @@ mod dialect;
 mod exptime;
 pub mod kestrel;
 mod key;
+mod limits;
 mod line;
 pub mod meta;
 mod number;
@@ -44,6 +45,7 @@ pub mod response;
 mod server;
 mod span;
 pub mod states;
+mod timeouts;
 mod writing;
 
 pub use client::{
@@ -53,5 +55,7 @@ pub use data::Data;
 pub use dialect::{Dialect, QUEUE_RULES, QueueRules};
 pub use exptime::{Expiry, KESTREL_ABSOLUTE_FROM, MEMCACHED_RELATIVE_MOST};
 pub use key::Keys;
+pub use limits::Limits;
 pub use parsed::Parsed;
 pub use server::{Output, ServerConnection};
+pub use timeouts::ClientTimeouts;

@@ -5,9 +5,9 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::limits::TrackingLimits;
 use super::mend::Repairs;
 use super::rejection::EventFault;
-use crate::Limits;
 
 /// What stands for a character that cannot be known (U+FFFD).
 const REPLACEMENT: &str = "\\ufffd";
@@ -27,7 +27,7 @@ pub(super) struct Level {
 /// It is deeper or longer than the limits allow.
 pub(super) fn value<'a>(
     text: &'a str,
-    limits: &Limits,
+    limits: &TrackingLimits,
     levels: &mut Vec<Level>,
     repairs: &mut Repairs,
 ) -> Result<Cow<'a, str>, EventFault> {
@@ -74,7 +74,7 @@ pub(super) fn value<'a>(
 
 impl Level {
     /// Counts one more member or element.
-    fn begin_item(&mut self, limits: &Limits) -> Result<(), EventFault> {
+    fn begin_item(&mut self, limits: &TrackingLimits) -> Result<(), EventFault> {
         self.count += 1;
         if self.is_array && self.count > limits.array {
             return Err(EventFault::ArrayTooLong { limit: limits.array });
@@ -173,7 +173,7 @@ impl<'a> Copy<'a> {
 mod tests {
     use super::*;
 
-    fn value<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>, EventFault> {
+    fn value<'a>(text: &'a str, limits: &TrackingLimits) -> Result<Cow<'a, str>, EventFault> {
         super::value(text, limits, &mut Vec::new(), &mut Repairs::default())
     }
 
@@ -199,23 +199,23 @@ mod tests {
             assert_eq!(string(text, &mut repairs), expected);
             let replaced = expected.matches(REPLACEMENT).count() as u64;
             assert_eq!(repairs.characters, replaced, "{text}");
-            assert_eq!(value(text, &Limits::default()).as_deref(), Ok(expected));
+            assert_eq!(value(text, &TrackingLimits::default()).as_deref(), Ok(expected));
         }
     }
 
     #[test]
     fn only_what_changes_is_copied() {
         for text in ["1.0", r#""a \n""#, r#"{"a":[1,{"b":"c , d"}],"e":{}}"#] {
-            let compact = value(text, &Limits::default());
+            let compact = value(text, &TrackingLimits::default());
             assert!(matches!(compact, Ok(Cow::Borrowed(it)) if it == text), "{text}");
         }
-        let compact = value("{ \"a b\" :\t[ 1 ,\r\n\"\\ud83d \" ] }", &Limits::default());
+        let compact = value("{ \"a b\" :\t[ 1 ,\r\n\"\\ud83d \" ] }", &TrackingLimits::default());
         assert_eq!(compact.as_deref(), Ok(r#"{"a b":[1,"\ufffd "]}"#));
     }
 
     #[test]
     fn items_are_counted_whatever_is_between_them() {
-        let mut limits = Limits::default();
+        let mut limits = TrackingLimits::default();
         (limits.array, limits.properties, limits.depth) = (1, 1, 2);
         let fault = |text| value(text, &limits).err();
         for good in ["[[ ]]", "[{}]", "[ 1 ]", "{ \"a\" : [ \",\" ] }"] {

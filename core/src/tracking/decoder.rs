@@ -5,6 +5,7 @@ use core::net::IpAddr;
 
 use super::event::Stamps;
 use super::id::IdSource;
+use super::limits::TrackingLimits;
 use super::mend::Repairs;
 use super::parameters::{Parameters, Switch};
 use super::reading::Reading;
@@ -13,8 +14,8 @@ use super::rejection::Rejection;
 use super::reply::Reply;
 use super::sink::EventSink;
 use super::{base64, form};
+use crate::UnixTime;
 use crate::http::{Headers, Method, Request};
-use crate::{Limits, UnixTime};
 
 /// What the decoder is told beside the request.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +24,8 @@ pub struct Context<'a> {
     pub now: UnixTime,
     /// Who sent it: see [`client_address`](super::client_address).
     pub client: IpAddr,
-    /// Of these, [`event`](Limits::event), [`value`](Limits::value), [`batch`](Limits::batch),
-    /// [`properties`](Limits::properties), [`array`](Limits::array) and [`depth`](Limits::depth)
-    /// count here.
-    pub limits: &'a Limits,
+    /// How large and how many events may be.
+    pub limits: &'a TrackingLimits,
     /// Where `redirect=` may lead.
     pub redirects: &'a RedirectPolicy,
 }
@@ -49,8 +48,8 @@ pub struct Batch {
 /// ```
 /// use core::net::{IpAddr, Ipv4Addr};
 /// use windhover_core::http::{Method, Request};
-/// use windhover_core::tracking::{Context, Decoder, Events, IdSource, RedirectPolicy};
-/// use windhover_core::{Limits, UnixTime};
+/// use windhover_core::tracking::{Context, Decoder, Events, IdSource, RedirectPolicy, TrackingLimits};
+/// use windhover_core::UnixTime;
 ///
 /// let request = Request::new(
 ///     Method::Get,
@@ -60,7 +59,7 @@ pub struct Batch {
 /// let context = Context {
 ///     now: UnixTime::from_millis(1_334_859_601_234),
 ///     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-///     limits: &Limits::default(),
+///     limits: &TrackingLimits::default(),
 ///     redirects: &RedirectPolicy::deny(),
 /// };
 /// let mut events = Events::new();

@@ -7,11 +7,12 @@ use core::net::IpAddr;
 use super::compact::Level;
 use super::id::IdSource;
 use super::json::Unreadable;
+use super::limits::TrackingLimits;
 use super::members::{Member, Members, Name};
 use super::mend::Repairs;
 use super::rejection::EventFault;
 use super::{client, compact, decimal, json, time};
-use crate::{Limits, UnixTime};
+use crate::UnixTime;
 
 /// Properties that are looked at; every other one is passed on unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl<'a> EventReader<'a> {
     pub(super) fn read(
         &mut self,
         text: &'a str,
-        limits: &Limits,
+        limits: &TrackingLimits,
         now: UnixTime,
         repairs: &mut Repairs,
     ) -> Result<Result<Event<'a>, EventFault>, Unreadable> {
@@ -129,7 +130,7 @@ impl<'a> EventReader<'a> {
     fn read_properties(
         &mut self,
         text: &'a str,
-        limits: &Limits,
+        limits: &TrackingLimits,
         repairs: &mut Repairs,
     ) -> Result<Properties, EventFault> {
         self.properties.clear();
@@ -211,7 +212,7 @@ impl<'a> EventReader<'a> {
     }
 }
 
-fn too_many(limits: &Limits) -> EventFault {
+fn too_many(limits: &TrackingLimits) -> EventFault {
     EventFault::TooManyProperties { limit: limits.properties }
 }
 

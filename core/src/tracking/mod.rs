@@ -29,7 +29,7 @@
 //! from 10<sup>11</sup> on milliseconds, since 1970; it may be as old as 1971, for senders store
 //! events while they are offline; one that is more than an hour ahead is taken for the time of
 //! receipt, as the API does. Sizes are bounded by
-//! [`Limits`](crate::Limits). One bad event of a batch means that none of it is recorded. That the
+//! [`TrackingLimits`]. One bad event of a batch means that none of it is recorded. That the
 //! text is not JSON is told before anything that is wrong with an event.
 //!
 //! # What an event becomes
@@ -60,6 +60,7 @@ mod event;
 mod form;
 mod id;
 mod json;
+mod limits;
 mod members;
 mod mend;
 mod parameters;
@@ -75,6 +76,7 @@ pub use client::client_address;
 pub use cors::preflight;
 pub use decoder::{Batch, Context, Decoder};
 pub use id::IdSource;
+pub use limits::TrackingLimits;
 pub use mend::Repairs;
 pub use redirect::RedirectPolicy;
 pub use rejection::{EventFault, Rejection};

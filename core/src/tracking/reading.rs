@@ -6,17 +6,17 @@ use super::event::{Event, EventReader, Stamps};
 use super::id::IdSource;
 use super::json;
 use super::json::Unreadable;
+use super::limits::TrackingLimits;
 use super::mend::{self, Repairs};
 use super::rejection::{EventFault, Rejection};
 use super::sink::EventSink;
-use crate::Limits;
 
 /// A byte order mark in front of JSON, which RFC 8259 §8.1 lets a reader ignore.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads the events of one request.
 pub(super) struct Reading<'a, S: ?Sized> {
-    limits: &'a Limits,
+    limits: &'a TrackingLimits,
     stamps: &'a Stamps,
     ids: &'a mut IdSource,
     sink: &'a mut S,
@@ -27,7 +27,7 @@ pub(super) struct Reading<'a, S: ?Sized> {
 
 impl<'a, S: EventSink + ?Sized> Reading<'a, S> {
     pub(super) fn new(
-        limits: &'a Limits,
+        limits: &'a TrackingLimits,
         stamps: &'a Stamps,
         ids: &'a mut IdSource,
         sink: &'a mut S,
@@ -95,7 +95,7 @@ impl<'a, S: EventSink + ?Sized> Reading<'a, S> {
         let out = self.sink.begin_event();
         let before = out.len();
         reader.write(event, self.stamps, self.ids, out);
-        let limit = self.limits.event.min(self.limits.value);
+        let limit = self.limits.event;
         if out.len() - before > limit {
             return Err(EventFault::TooLarge { limit });
         }

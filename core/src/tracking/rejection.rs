@@ -55,7 +55,7 @@ pub enum Rejection {
     NotEvents,
     /// An array without events.
     BatchEmpty,
-    /// More events than [`Limits::batch`](crate::Limits::batch).
+    /// More events than [`TrackingLimits::batch`](super::TrackingLimits::batch).
     BatchTooLarge {
         /// The most that there may be.
         limit: usize,
@@ -85,7 +85,7 @@ pub enum EventFault {
     PropertiesMissing,
     /// `properties` is not an object.
     PropertiesNotAnObject,
-    /// More properties than [`Limits::properties`](crate::Limits::properties), or more members
+    /// More properties than [`TrackingLimits::properties`](super::TrackingLimits::properties), or more members
     /// beside `event` and `properties`.
     TooManyProperties {
         /// The most that there may be.
@@ -101,24 +101,23 @@ pub enum EventFault {
     TimeNotANumber,
     /// `time` is before 1971.
     TimeTooEarly,
-    /// Objects and arrays are nested deeper than [`Limits::depth`](crate::Limits::depth).
+    /// Objects and arrays are nested deeper than [`TrackingLimits::depth`](super::TrackingLimits::depth).
     TooDeep {
         /// The most levels that there may be in a property.
         limit: usize,
     },
-    /// An array is longer than [`Limits::array`](crate::Limits::array).
+    /// An array is longer than [`TrackingLimits::array`](super::TrackingLimits::array).
     ArrayTooLong {
         /// The most elements that there may be.
         limit: usize,
     },
     /// An object in a property has more members than
-    /// [`Limits::properties`](crate::Limits::properties).
+    /// [`TrackingLimits::properties`](super::TrackingLimits::properties).
     ObjectTooLarge {
         /// The most members that there may be.
         limit: usize,
     },
-    /// The cleaned-up event is larger than [`Limits::event`](crate::Limits::event) or
-    /// [`Limits::value`](crate::Limits::value).
+    /// The cleaned-up event is larger than [`TrackingLimits::event`](super::TrackingLimits::event).
     TooLarge {
         /// The most bytes that it may have.
         limit: usize,

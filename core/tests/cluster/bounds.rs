@@ -1,11 +1,10 @@
 //! What is bounded, what is counted, and what it costs to do nothing.
 
 use bytes::Bytes;
-use windhover_core::Limits;
 use windhover_core::client::{Answer, Call, CallError, ClusterOptions, NotSent};
-use windhover_core::memcache::Dialect;
 use windhover_core::memcache::meta::{MetaCode, MetaFlags, MetaRequest};
 use windhover_core::memcache::request::{Barrier, Batch, Request};
+use windhover_core::memcache::{Dialect, Limits};
 
 use crate::client::{Client, get, ms, set};
 

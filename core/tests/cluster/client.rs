@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use windhover_core::Instant;
 use windhover_core::client::{
     Answer, Call, CallError, CallId, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
     Completed, ConnectFailure, ConnectionId, LeaseId, Server, ServerId, ServerStatistics,
 };
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::{Prepared, Request, Store};
-use windhover_core::memcache::{Dialect, Keys};
-use windhover_core::{Instant, Limits};
+use windhover_core::memcache::{Dialect, Keys, Limits};
 
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -4,15 +4,15 @@ use std::task::Context;
 
 use bytes::BytesMut;
 use windhover_core::endpoint::{Endpoint, Next};
-use windhover_core::http::{Output, Response, ServerConnection, Status};
-use windhover_core::{Limits, Now, Timeouts};
+use windhover_core::http::{HttpLimits, Output, Response, ServerConnection, Status};
+use windhover_core::{Now, Timeouts};
 
 /// Answers every request with `1`.
 pub(crate) struct One(ServerConnection);
 
 impl One {
     pub(crate) fn new(now: Now) -> Self {
-        Self(ServerConnection::new(&Limits::default(), &Timeouts::default(), now.instant))
+        Self(ServerConnection::new(&HttpLimits::default(), &Timeouts::default(), now.instant))
     }
 }
 

@@ -1,14 +1,13 @@
 //! Bodies: chunked, large, and asked for with `100 Continue`.
 
-use windhover_core::Limits;
-use windhover_core::http::HttpError;
+use windhover_core::http::{HttpError, HttpLimits};
 
 use crate::exchange::{Exchange, Outcome, at_every_split};
 
 const LIMIT: usize = 64;
 
-fn limits() -> Limits {
-    let mut limits = Limits::default();
+fn limits() -> HttpLimits {
+    let mut limits = HttpLimits::default();
     limits.head = 256;
     limits.body = LIMIT;
     limits
@@ -119,7 +118,7 @@ fn a_chunked_body_needs_no_more_memory_than_its_data() {
 
 #[test]
 fn a_declared_length_reserves_at_most_64_kib() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.receive(b"POST /t HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n");
     let buffer = exchange.connection.read_buffer();
     assert!(buffer.capacity() <= 64 * 1024 + 256, "{}", buffer.capacity());
@@ -129,7 +128,7 @@ fn a_declared_length_reserves_at_most_64_kib() {
 fn a_body_of_a_declared_length_is_not_copied() {
     use windhover_core::http::Output;
 
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange
         .connection
         .read_buffer()
@@ -148,7 +147,7 @@ const EXPECTING: &str = "POST /t HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\
 
 #[test]
 fn continue_is_sent_when_the_body_has_not_begun() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.receive(EXPECTING.as_bytes());
     assert_eq!(exchange.outcome.continues, 1);
     exchange.receive(b"bo");
@@ -166,7 +165,7 @@ fn continue_is_not_sent_when_it_would_say_nothing() {
         EXPECTING.replace("Content-Length: 4", "Content-Length: 99999999"),
         "GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n".into(),
     ] {
-        let mut exchange = Exchange::new(&Limits::default());
+        let mut exchange = Exchange::new(&HttpLimits::default());
         exchange.receive(bytes.as_bytes());
         assert_eq!(exchange.outcome.continues, 0, "{bytes}");
     }
@@ -174,7 +173,7 @@ fn continue_is_not_sent_when_it_would_say_nothing() {
 
 #[test]
 fn continue_waits_for_the_answers_before_it() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     exchange.receive(format!("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n{EXPECTING}").as_bytes());
     assert_eq!(exchange.outcome.continues, 0);
     exchange.answer(b"1");

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use windhover_core::http::{HttpError, Output};
-use windhover_core::{Instant, Limits};
+use windhover_core::Instant;
+use windhover_core::http::{HttpError, HttpLimits, Output};
 
 use crate::exchange::{Exchange, at};
 
@@ -17,7 +17,7 @@ fn until(millis: u64) -> Instant {
 
 #[test]
 fn an_idle_connection_is_closed_without_a_word() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     assert_eq!(exchange.poll(), Some(until(75_000)));
     exchange.now = at(74_999);
     assert_eq!(exchange.poll(), Some(until(75_000)));
@@ -29,7 +29,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn empty_lines_do_not_keep_a_connection_open() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     for second in 1..75 {
         exchange.now = at(second * 1000);
         assert_eq!(exchange.receive(b"\r\n"), Some(until(75_000)));
@@ -40,14 +40,14 @@ fn empty_lines_do_not_keep_a_connection_open() {
 
 #[test]
 fn the_idle_time_begins_anew_with_every_answer() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.now = at(70_000);
     assert_eq!(exchange.receive(GET), Some(until(145_000)));
 }
 
 #[test]
 fn a_head_that_trickles_in_is_answered_408() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.now = at(1000);
     assert_eq!(exchange.receive(b"G"), Some(until(11_000)));
     for (byte, second) in b"ET /track".iter().zip(2..) {
@@ -63,7 +63,7 @@ fn a_head_that_trickles_in_is_answered_408() {
 
 #[test]
 fn a_body_has_its_own_time_from_the_end_of_the_head() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.receive(&POST[..10]);
     exchange.now = at(9000);
     assert_eq!(exchange.receive(&POST[10..]), Some(until(39_000)));
@@ -77,7 +77,7 @@ fn a_body_has_its_own_time_from_the_end_of_the_head() {
 
 #[test]
 fn what_is_whole_at_the_deadline_is_served() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.receive(&GET[..5]);
     exchange.now = at(10_000);
     exchange.receive(&GET[5..]);
@@ -87,7 +87,7 @@ fn what_is_whole_at_the_deadline_is_served() {
 
 #[test]
 fn the_peer_has_no_deadline_while_only_the_application_owes() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     assert_eq!(exchange.receive(GET), Some(NEVER));
     exchange.now = at(1_000_000);
     assert_eq!(exchange.poll(), Some(NEVER));
@@ -97,7 +97,7 @@ fn the_peer_has_no_deadline_while_only_the_application_owes() {
 
 #[test]
 fn a_peer_that_is_held_back_is_given_its_time_afterwards() {
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.pipeline = 1;
     let mut exchange = Exchange::new(&limits).defer_answers();
     assert_eq!(exchange.receive(&[GET, b"GET"].concat()), Some(NEVER));
@@ -108,7 +108,7 @@ fn a_peer_that_is_held_back_is_given_its_time_afterwards() {
 
 #[test]
 fn a_half_received_request_behind_an_unanswered_one_has_its_deadline() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     assert_eq!(exchange.receive(&[GET, b"GET"].concat()), Some(until(10_000)));
     exchange.now = at(10_000);
     assert_eq!(exchange.poll(), Some(NEVER));
@@ -121,7 +121,7 @@ fn a_half_received_request_behind_an_unanswered_one_has_its_deadline() {
 
 #[test]
 fn the_body_clock_waits_for_continue() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     let expecting =
         b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
     assert_eq!(exchange.receive(&[GET, expecting].concat()), Some(NEVER));
@@ -133,7 +133,7 @@ fn the_body_clock_waits_for_continue() {
 
 #[test]
 fn a_peer_that_takes_no_answer_is_cut() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     exchange.receive(GET);
     exchange.now = at(1000);
     exchange.answer(b"1");
@@ -161,7 +161,7 @@ fn a_peer_that_takes_no_answer_is_cut() {
 
 #[test]
 fn a_peer_that_takes_its_answers_byte_by_byte_has_no_longer_for_its_body() {
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.unsent = 10;
     let mut exchange = Exchange::new(&limits).defer_answers();
     exchange.receive(&[GET, POST, b"123"].concat());

@@ -1,7 +1,6 @@
 //! How a connection ends: orderly, lingering, half-closed.
 
-use windhover_core::Limits;
-use windhover_core::http::HttpError;
+use windhover_core::http::{HttpError, HttpLimits};
 
 use crate::exchange::{Exchange, at};
 
@@ -9,7 +8,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
 #[test]
 fn an_error_lingers_so_that_the_answer_is_not_lost() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     let deadline = exchange.receive(b"NONSENSE\r\n\r\n");
     assert_eq!(deadline, Some(at(2000).instant));
     assert!(exchange.outcome.half_closed);
@@ -24,14 +23,14 @@ fn an_error_lingers_so_that_the_answer_is_not_lost() {
 
 #[test]
 fn lingering_ends_with_the_stream() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.receive(b"NONSENSE\r\n\r\n");
     assert_eq!(exchange.end_of_stream(), None);
 }
 
 #[test]
 fn lingering_reads_as_much_as_the_largest_body() {
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.body = 1000;
     let mut exchange = Exchange::new(&limits);
     exchange.receive(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n");
@@ -41,7 +40,7 @@ fn lingering_reads_as_much_as_the_largest_body() {
 
 #[test]
 fn a_clean_close_does_not_linger() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     let closed = exchange.receive(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert_eq!(closed, None);
     assert!(!exchange.outcome.half_closed);
@@ -49,7 +48,7 @@ fn a_clean_close_does_not_linger() {
 
 #[test]
 fn a_half_closed_peer_still_gets_its_answers() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     exchange.receive(&[GET, GET].concat());
     assert!(exchange.end_of_stream().is_some());
     exchange.answer(b"1");
@@ -62,7 +61,7 @@ fn a_half_closed_peer_still_gets_its_answers() {
 #[test]
 fn shutting_down_closes_an_idle_connection() {
     for before in [&b""[..], b"\r\n", GET] {
-        let mut exchange = Exchange::new(&Limits::default());
+        let mut exchange = Exchange::new(&HttpLimits::default());
         exchange.receive(before);
         exchange.connection.shut_down();
         assert_eq!(exchange.poll(), None, "{}", before.escape_ascii());
@@ -71,7 +70,7 @@ fn shutting_down_closes_an_idle_connection() {
 
 #[test]
 fn shutting_down_answers_what_the_application_has() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     exchange.receive(&[GET, GET, b"GET /half"].concat());
     exchange.connection.shut_down();
     assert!(exchange.poll().is_some());
@@ -87,7 +86,7 @@ fn shutting_down_answers_what_the_application_has() {
 
 #[test]
 fn shutting_down_finishes_a_half_received_request() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.receive(&GET[..10]);
     exchange.connection.shut_down();
     assert!(exchange.poll().is_some());
@@ -98,7 +97,7 @@ fn shutting_down_finishes_a_half_received_request() {
 
 #[test]
 fn shutting_down_takes_one_request_that_has_come_and_no_more() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.connection.receive(&[GET, GET].concat());
     exchange.connection.shut_down();
     exchange.poll();
@@ -108,7 +107,7 @@ fn shutting_down_takes_one_request_that_has_come_and_no_more() {
 
 #[test]
 fn shutting_down_twice_or_after_an_error_changes_nothing() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     exchange.receive(&[GET, b"NONSENSE\r\n\r\n"].concat());
     exchange.connection.shut_down();
     exchange.connection.shut_down();
@@ -120,7 +119,7 @@ fn shutting_down_twice_or_after_an_error_changes_nothing() {
 
 #[test]
 fn an_idle_connection_holds_no_buffer() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.connection.read_buffer().extend_from_slice(GET);
     exchange.poll();
     exchange.connection.release();

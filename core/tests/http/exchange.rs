@@ -4,9 +4,9 @@
 use core::time::Duration;
 
 use windhover_core::http::{
-    HttpError, Method, Output, Request, Response, ServerConnection, Status,
+    HttpError, HttpLimits, Method, Output, Request, Response, ServerConnection, Status,
 };
-use windhover_core::{Instant, Limits, Now, Timeouts, UnixTime};
+use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
 pub(crate) const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 pub(crate) const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -63,7 +63,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &HttpLimits) -> Self {
         let now = at(0);
         Self {
             connection: ServerConnection::new(limits, &Timeouts::default(), now.instant),
@@ -138,7 +138,10 @@ impl Exchange {
 }
 
 /// Feeds `pieces` one by one, then the end of the stream.
-pub(crate) fn exchange<'a>(limits: &Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+pub(crate) fn exchange<'a>(
+    limits: &HttpLimits,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Outcome {
     let mut exchange = Exchange::new(limits);
     for piece in pieces {
         if exchange.receive(piece).is_none() {
@@ -151,7 +154,7 @@ pub(crate) fn exchange<'a>(limits: &Limits, pieces: impl IntoIterator<Item = &'a
 
 /// The outcome of `bytes` in one piece, after checking that it is the same for every split into two
 /// pieces and byte by byte.
-pub(crate) fn at_every_split(limits: &Limits, bytes: &[u8]) -> Outcome {
+pub(crate) fn at_every_split(limits: &HttpLimits, bytes: &[u8]) -> Outcome {
     let shown = bytes.escape_ascii();
     let mut whole = exchange(limits, [bytes]);
     // The end of the stream comes before the half-close could when everything comes at once.

@@ -1,7 +1,6 @@
 //! Many requests on one connection, answered now and later.
 
-use windhover_core::Limits;
-use windhover_core::http::HttpError;
+use windhover_core::http::{HttpError, HttpLimits};
 
 use crate::exchange::{Exchange, at_every_split};
 
@@ -23,7 +22,7 @@ fn requests_of_all_kinds_behind_each_other() {
         get("/4"),
     ]
     .concat();
-    let outcome = at_every_split(&Limits::default(), bytes.as_bytes());
+    let outcome = at_every_split(&HttpLimits::default(), bytes.as_bytes());
     let paths: Vec<_> = outcome.requests.iter().map(|seen| &*seen.path).collect();
     assert_eq!(paths, ["/1", "/2", "/3", "/4"]);
     assert_eq!(bodies(&outcome.sent), ["1"; 4]);
@@ -32,7 +31,7 @@ fn requests_of_all_kinds_behind_each_other() {
 #[test]
 fn an_error_takes_its_place_behind_what_was_asked_before() {
     let bytes = [get("/1"), get("/2"), "NONSENSE\r\n\r\n".into(), get("/3")].concat();
-    let outcome = at_every_split(&Limits::default(), bytes.as_bytes());
+    let outcome = at_every_split(&HttpLimits::default(), bytes.as_bytes());
     assert_eq!(outcome.requests.len(), 2);
     assert_eq!(outcome.error, Some(HttpError::RequestLine));
     assert_eq!(bodies(&outcome.sent)[..2], ["1"; 2]);
@@ -41,7 +40,7 @@ fn an_error_takes_its_place_behind_what_was_asked_before() {
 
 #[test]
 fn answers_may_come_later_and_an_error_still_waits_for_them() {
-    let mut exchange = Exchange::new(&Limits::default()).defer_answers();
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
     exchange.receive([get("/1"), get("/2"), "NONSENSE\r\n\r\n".into()].concat().as_bytes());
     assert_eq!(exchange.connection.unanswered(), 2);
     assert!(!exchange.connection.wants_read());
@@ -60,7 +59,7 @@ fn answers_may_come_later_and_an_error_still_waits_for_them() {
 
 #[test]
 fn a_full_pipeline_stops_reading_until_an_answer_leaves() {
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.pipeline = 2;
     let mut exchange = Exchange::new(&limits).defer_answers();
     exchange.receive([get("/1"), get("/2"), get("/3")].concat().as_bytes());
@@ -81,7 +80,7 @@ fn a_full_pipeline_stops_reading_until_an_answer_leaves() {
 fn answers_that_nobody_takes_stop_reading() {
     use windhover_core::http::{Output, Response, Status};
 
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.unsent = 1000;
     let mut exchange = Exchange::new(&limits).defer_answers();
     let now = exchange.now;
@@ -101,7 +100,7 @@ fn answers_that_nobody_takes_stop_reading() {
 
 #[test]
 fn an_answer_that_nobody_asked_for_is_not_sent() {
-    let mut exchange = Exchange::new(&Limits::default());
+    let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.answer(b"unasked");
     exchange.poll();
     assert_eq!(exchange.outcome.sent, "");

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use windhover_core::Limits;
+use windhover_core::http::HttpLimits;
 
 use crate::exchange::{Outcome, exchange};
 
@@ -36,8 +36,8 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn limits() -> Limits {
-    let mut limits = Limits::default();
+fn limits() -> HttpLimits {
+    let mut limits = HttpLimits::default();
     limits.head = 120;
     limits.headers = 4;
     limits.body = 24;
@@ -95,7 +95,7 @@ proptest! {
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(b"0\r\n\r\n");
-        let outcome = exchange(&Limits::default(), cut(&bytes, &lengths));
+        let outcome = exchange(&HttpLimits::default(), cut(&bytes, &lengths));
         prop_assert_eq!(outcome.error, None);
         prop_assert_eq!(&outcome.requests[0].body, &body.escape_ascii().to_string());
     }

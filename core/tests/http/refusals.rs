@@ -1,11 +1,10 @@
 //! Requests that the connection itself refuses, at every split.
 
-use windhover_core::Limits;
-use windhover_core::http::HttpError;
+use windhover_core::http::{HttpError, HttpLimits};
 
 use crate::exchange::{DATE, at_every_split};
 
-fn refused(limits: &Limits, bytes: &[u8], expected: HttpError) {
+fn refused(limits: &HttpLimits, bytes: &[u8], expected: HttpError) {
     let outcome = at_every_split(limits, bytes);
     let shown = bytes.escape_ascii();
     assert_eq!(outcome.error, Some(expected), "{shown}");
@@ -50,9 +49,13 @@ fn request_lines() {
         ("GET http://u@h/ HTTP/1.1", HttpError::Target),
     ] {
         let bytes = format!("{line}\r\nHost: h\r\n\r\n");
-        refused(&Limits::default(), bytes.as_bytes(), expected);
+        refused(&HttpLimits::default(), bytes.as_bytes(), expected);
     }
-    refused(&Limits::default(), b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n", HttpError::RequestLine);
+    refused(
+        &HttpLimits::default(),
+        b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n",
+        HttpError::RequestLine,
+    );
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn header_lines() {
         ("Host: h\r\nExpect: 100-continue, x", HttpError::Expectation),
     ] {
         let bytes = format!("GET / HTTP/1.1\r\n{lines}\r\n\r\n");
-        refused(&Limits::default(), bytes.as_bytes(), expected);
+        refused(&HttpLimits::default(), bytes.as_bytes(), expected);
     }
 }
 
@@ -95,13 +98,13 @@ fn bare_line_feeds() {
         "GET / HTTP/1.1\r\nHost: h\r\n\n",
         "GET / HTTP/1.1\n\n",
     ] {
-        refused(&Limits::default(), bytes.as_bytes(), HttpError::BareLineFeed);
+        refused(&HttpLimits::default(), bytes.as_bytes(), HttpError::BareLineFeed);
     }
 }
 
 #[test]
 fn lengths_that_two_readers_could_understand_differently() {
-    let limit = Limits::default().body;
+    let limit = HttpLimits::default().body;
     for (lines, expected) in [
         ("Content-Length: +5", HttpError::ContentLength),
         ("Content-Length: -5", HttpError::ContentLength),
@@ -136,10 +139,10 @@ fn lengths_that_two_readers_could_understand_differently() {
         ("X: y", HttpError::LengthRequired),
     ] {
         let bytes = format!("POST / HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n");
-        refused(&Limits::default(), bytes.as_bytes(), expected);
+        refused(&HttpLimits::default(), bytes.as_bytes(), expected);
     }
     refused(
-        &Limits::default(),
+        &HttpLimits::default(),
         b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         HttpError::TransferEncoding,
     );
@@ -147,7 +150,7 @@ fn lengths_that_two_readers_could_understand_differently() {
 
 #[test]
 fn heads_at_and_over_the_limits() {
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.head = 64;
     limits.headers = 2;
     let head = |len: usize| {
@@ -176,21 +179,21 @@ fn requests_that_end_too_early() {
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n1234",
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r",
     ] {
-        refused(&Limits::default(), bytes.as_bytes(), HttpError::Incomplete);
+        refused(&HttpLimits::default(), bytes.as_bytes(), HttpError::Incomplete);
     }
 }
 
 #[test]
 fn nothing_at_all_is_no_error() {
     for bytes in ["", "\r\n", "\r\n\r\n", "\r"] {
-        let outcome = at_every_split(&Limits::default(), bytes.as_bytes());
+        let outcome = at_every_split(&HttpLimits::default(), bytes.as_bytes());
         assert_eq!((outcome.error, outcome.sent.as_str()), (None, ""), "{bytes:?}");
     }
 }
 
 #[test]
 fn a_refused_head_request_is_answered_without_a_body() {
-    let outcome = at_every_split(&Limits::default(), b"HEAD / HTTP/1.1\r\n\r\n");
+    let outcome = at_every_split(&HttpLimits::default(), b"HEAD / HTTP/1.1\r\n\r\n");
     assert!(outcome.sent.starts_with("HTTP/1.1 400 "));
     assert!(outcome.sent.ends_with("\r\n\r\n"), "{}", outcome.sent);
 }

@@ -1,7 +1,6 @@
 //! Requests that are taken, and how they are understood, at every split.
 
-use windhover_core::Limits;
-use windhover_core::http::Method;
+use windhover_core::http::{HttpLimits, Method};
 
 use crate::exchange::{DATE, Outcome, Seen, at_every_split};
 
@@ -10,7 +9,7 @@ fn seen(method: Method, path: &str, query: &str, body: &str) -> Seen {
 }
 
 fn taken(bytes: &str) -> Outcome {
-    let outcome = at_every_split(&Limits::default(), bytes.as_bytes());
+    let outcome = at_every_split(&HttpLimits::default(), bytes.as_bytes());
     assert_eq!(outcome.error, None, "{bytes}");
     outcome
 }
@@ -119,7 +118,7 @@ fn head_is_answered_with_the_length_and_without_the_body() {
 
 #[test]
 fn more_headers_than_fit_on_the_stack() {
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.headers = 200;
     let headers: Vec<_> = (0..199).map(|i| format!("X: {i}\r\n")).collect();
     let bytes = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", headers.concat());

@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 use windhover_core::memcache::request::{self, EncodeError, Request};
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 use crate::cache::write_all;
 

@@ -9,8 +9,8 @@ use windhover_core::memcache::meta::{
 };
 use windhover_core::memcache::request::{Request, Store};
 use windhover_core::memcache::response::{Response, Value};
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 /// Items by key.
 #[derive(Default)]

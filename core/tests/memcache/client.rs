@@ -3,15 +3,15 @@
 use core::time::Duration;
 
 use bytes::Bytes;
+use windhover_core::Instant;
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, ShutdownMode, Store};
 use windhover_core::memcache::response::{Kind, ResponseError};
 use windhover_core::memcache::{
-    Cancelled, ClientConnection, ClientOutput, Dialect, End, Keys, Reason, SendError, Ticket,
-    Unanswered,
+    Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Keys, Limits, Reason,
+    SendError, Ticket, Unanswered,
 };
-use windhover_core::{ClientTimeouts, Instant, Limits};
 
 /// What a connection told, without its borrows.
 #[derive(Clone, Debug, PartialEq)]

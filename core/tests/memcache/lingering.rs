@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use crate::cache::write_all;
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 const START: Instant = Instant::from_epoch(Duration::from_secs(1000));
 

@@ -2,7 +2,6 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use windhover_core::Limits;
 use windhover_core::memcache::command::Command;
 use windhover_core::memcache::meta::{
     ArithmeticMode, FLAGS, FlagBuffer, FlagFault, MetaCode, MetaFlags, MetaReply, MetaRequest,
@@ -10,7 +9,7 @@ use windhover_core::memcache::meta::{
 };
 use windhover_core::memcache::request::{self, EncodeError, Fault, Recovery, Request};
 use windhover_core::memcache::response::{self, Response, ResponseError};
-use windhover_core::memcache::{Dialect, Parsed};
+use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use Dialect::Memcached;
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 use crate::cache::write_all;
 

@@ -12,14 +12,13 @@ use crate::examples::examples;
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use windhover_core::Limits;
 use windhover_core::memcache::command::{Command, TABLE};
 use windhover_core::memcache::kestrel::{QueueNameError, QueueRead, ReadError, ReadMode};
 use windhover_core::memcache::request::{
     self, EncodeError, Fault, Message, Recovery, Request, RequestError, ShutdownMode, Store,
 };
 use windhover_core::memcache::response::Reply;
-use windhover_core::memcache::{Dialect, Keys, Parsed};
+use windhover_core::memcache::{Dialect, Keys, Limits, Parsed};
 
 use Dialect::{Darner, Kestrel, Memcached, Siberite};
 

@@ -2,9 +2,8 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use windhover_core::Limits;
 use windhover_core::memcache::response::{self, Response, ResponseError, Value};
-use windhover_core::memcache::{Dialect, Parsed};
+use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use Dialect::{Kestrel, Memcached};
 

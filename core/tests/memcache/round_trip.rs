@@ -12,8 +12,8 @@ use windhover_core::memcache::meta::{
 };
 use windhover_core::memcache::request::{self, Request, ShutdownMode, Store};
 use windhover_core::memcache::response::{self, Kind, Response, Value};
-use windhover_core::memcache::{Dialect, Keys, Output, Parsed, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Keys, Limits, Output, Parsed, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 use Dialect::{Darner, Kestrel, Memcached, Siberite};
 

@@ -6,8 +6,8 @@ use crate::cache::{Cache, Served, drain, serve, write_all};
 use bytes::Bytes;
 use windhover_core::memcache::request::{Fault, Request};
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 const START: Instant = Instant::from_epoch(Duration::from_secs(1000));
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use windhover_core::Instant;
 use windhover_core::client::{Call, LeaseId, Repeat, ServerId};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, Store};
-use windhover_core::memcache::{Dialect, Keys};
-use windhover_core::{Instant, Limits};
+use windhover_core::memcache::{Dialect, Keys, Limits};
 
 use crate::dice::Dice;
 use crate::log::Uid;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use windhover_core::memcache::meta::{FlagBuffer, MetaCode, MetaFlags, MetaReply, MetaRequest};
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Dialect, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 /// What a request is answered with.
 #[derive(Debug)]

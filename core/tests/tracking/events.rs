@@ -368,8 +368,7 @@ fn an_event_is_as_large_as_the_limit() {
     // White space does not count.
     let spaced = body(limit - overhead).replace(':', &format!(":{}", " ".repeat(1000)));
     assert_eq!(tracker.json(&spaced).result, Ok(1));
-    // A queue item is no larger than the queue takes.
-    tracker.limits.value = 200;
+    tracker.limits.event = 200;
     let fault = EventFault::TooLarge { limit: 200 };
     assert_eq!(tracker.json(&body(200)).result, Err(Rejection::Event { index: 0, fault }));
 }

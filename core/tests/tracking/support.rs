@@ -3,11 +3,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
     Batch, Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Repairs, Reply,
+    TrackingLimits,
 };
-use windhover_core::{Limits, UnixTime};
 
 /// 2012-04-19 18:20:01.234 UTC.
 pub(crate) const NOW: UnixTime = UnixTime::from_millis(1_334_859_601_234);
@@ -40,7 +41,7 @@ impl Outcome {
 }
 
 pub(crate) struct Tracker {
-    pub(crate) limits: Limits,
+    pub(crate) limits: TrackingLimits,
     pub(crate) redirects: RedirectPolicy,
     pub(crate) client: IpAddr,
     pub(crate) decoder: Decoder,
@@ -49,7 +50,7 @@ pub(crate) struct Tracker {
 impl Default for Tracker {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: TrackingLimits::default(),
             redirects: RedirectPolicy::deny(),
             client: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
             decoder: Decoder::new(),

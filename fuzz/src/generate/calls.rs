@@ -1,12 +1,11 @@
 //! Requests of a client, ready to be sent, and what a server of good will answers to them.
 
 use bytes::Bytes;
-use windhover_core::Limits;
-use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::{self, ReplyForm, Row, TABLE};
 use windhover_core::memcache::meta::{MetaCode, MetaFlags, MetaRequest};
 use windhover_core::memcache::request::{Barrier, Batch, EncodeError, Prepared, Request};
 use windhover_core::memcache::response::Kind;
+use windhover_core::memcache::{Dialect, Limits};
 
 use super::command::Command;
 use crate::Source;

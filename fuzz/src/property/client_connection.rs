@@ -7,13 +7,14 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use windhover_core::Instant;
 use windhover_core::memcache::command::{self, Command};
 use windhover_core::memcache::request::Prepared;
 use windhover_core::memcache::response::parse_line;
 use windhover_core::memcache::{
-    Cancelled, ClientConnection, ClientOutput, Dialect, End, Frame, SendError, Ticket, states,
+    Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Frame, Limits,
+    SendError, Ticket, states,
 };
-use windhover_core::{ClientTimeouts, Instant, Limits};
 
 use super::splits;
 use crate::generate::{calls, replies};

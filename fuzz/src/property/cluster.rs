@@ -7,7 +7,7 @@ pub(super) mod world;
 use windhover_core::client::{Call, ConnectFailure, Target};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::{Prepared, Request};
-use windhover_core::{Limits, memcache::Dialect};
+use windhover_core::memcache::{Dialect, Limits};
 
 use self::world::World;
 use crate::generate::replies;

@@ -3,8 +3,8 @@
 
 use core::time::Duration;
 
-use windhover_core::http::{Output, Response, ServerConnection, Status};
-use windhover_core::{Instant, Limits, Now, Timeouts, UnixTime};
+use windhover_core::http::{HttpLimits, Output, Response, ServerConnection, Status};
+use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
 use super::http_requests::{owned, small_limits};
 use super::splits;
@@ -30,7 +30,7 @@ pub fn http_connection(input: &[u8]) {
 
 struct Driver {
     connection: ServerConnection,
-    limits: Limits,
+    limits: HttpLimits,
     timeouts: Timeouts,
     millis: u64,
     received: Vec<u8>,

@@ -2,8 +2,10 @@
 
 use core::time::Duration;
 
-use windhover_core::http::{HttpError, Method, Output, Response, ServerConnection, Status};
-use windhover_core::{Instant, Limits, Now, Timeouts, UnixTime};
+use windhover_core::http::{
+    HttpError, HttpLimits, Method, Output, Response, ServerConnection, Status,
+};
+use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
 use super::splits;
 use crate::reference::http::{self as reference, Request};
@@ -18,8 +20,8 @@ pub(super) struct Seen {
 }
 
 /// Limits that short inputs reach.
-pub(super) fn small_limits() -> Limits {
-    let mut limits = Limits::default();
+pub(super) fn small_limits() -> HttpLimits {
+    let mut limits = HttpLimits::default();
     (limits.head, limits.headers, limits.body) = (220, 5, 64);
     limits
 }
@@ -27,7 +29,7 @@ pub(super) fn small_limits() -> Limits {
 /// Any bytes are the same requests in every split, and the requests that a simple, slow reader
 /// finds; every one is answered, in order, and an error ends the connection.
 pub fn http_requests(input: &[u8]) {
-    let mut many = Limits::default();
+    let mut many = HttpLimits::default();
     many.headers = 100;
     for limits in [small_limits(), many] {
         let whole = read(&[input], &limits);
@@ -48,7 +50,7 @@ pub fn http_requests(input: &[u8]) {
 }
 
 /// Receives a stream in pieces, answers every request at once, and then sees its end.
-pub(super) fn read(pieces: &[&[u8]], limits: &Limits) -> Seen {
+pub(super) fn read(pieces: &[&[u8]], limits: &HttpLimits) -> Seen {
     let now = now();
     let mut connection = ServerConnection::new(limits, &Timeouts::default(), now.instant);
     let mut seen = Seen { requests: Vec::new(), error: None, written: Vec::new() };

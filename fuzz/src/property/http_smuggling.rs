@@ -12,13 +12,13 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::Service;
-use windhover_core::Limits;
+use windhover_core::http::HttpLimits;
 
 use super::http_requests::{read, small_limits};
 
 /// What we take for requests, hyper takes for the same ones.
 pub fn http_smuggling(input: &[u8]) {
-    let mut limits = Limits::default();
+    let mut limits = HttpLimits::default();
     limits.body = small_limits().body;
     let ours = read(&[input], &limits);
     let (theirs, their_error) = hyper_reads(input);

@@ -1,13 +1,13 @@
 //! Parse and encode are each other's inverse, for right commands.
 
 use bytes::BytesMut;
+use windhover_core::UnixTime;
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode, check_queue};
 use windhover_core::memcache::request::{
     EncodeError, Request, encode, encode_line, parse, parse_line,
 };
 use windhover_core::memcache::response::{Kind, Reply};
-use windhover_core::memcache::{Dialect, Expiry, Parsed, command, meta};
-use windhover_core::{Limits, UnixTime};
+use windhover_core::memcache::{Dialect, Expiry, Limits, Parsed, command, meta};
 
 use crate::generate::command::Command;
 use crate::reference::base64;

@@ -1,11 +1,10 @@
 //! Any bytes, read as replies; and replies, written.
 
 use bytes::BytesMut;
-use windhover_core::Limits;
 use windhover_core::memcache::response::{
     Kind, Response, ResponseError, encode, parse, parse_line,
 };
-use windhover_core::memcache::{Dialect, Parsed};
+use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use super::memcache_requests::small_limits;
 use super::splits;

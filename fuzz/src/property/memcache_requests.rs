@@ -1,11 +1,10 @@
 //! Any bytes, read as requests.
 
 use bytes::BytesMut;
-use windhover_core::Limits;
 use windhover_core::memcache::request::{
     EncodeError, Fault, Message, Recovery, Request, RequestError, ShutdownMode, encode, parse,
 };
-use windhover_core::memcache::{Dialect, Parsed, command, meta};
+use windhover_core::memcache::{Dialect, Limits, Parsed, command, meta};
 
 use super::splits;
 

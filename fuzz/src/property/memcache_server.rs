@@ -6,8 +6,8 @@ mod answers;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use windhover_core::memcache::{Dialect, Output, ServerConnection, states};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection, states};
+use windhover_core::{Instant, Timeouts};
 
 use self::answers::Pending;
 use super::splits;

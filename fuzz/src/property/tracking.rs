@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Reply, Route, client_address,
-    method_not_allowed, not_found, preflight, route,
+    Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Reply, Route, TrackingLimits,
+    client_address, method_not_allowed, not_found, preflight, route,
 };
-use windhover_core::{Limits, UnixTime};
 
 use crate::reference::tracking::{self as reference, Parameters, Refusal};
 
@@ -60,22 +60,27 @@ pub fn tracking(input: &[u8]) {
     let plain = reference::Request { method, query: query.as_bytes(), headers: &headers, body };
 
     let client = client(&request, &headers);
-    let mut none = Limits::default();
+    let mut none = TrackingLimits::default();
     (none.array, none.properties) = (0, 1);
-    for limits in [small_limits(), none, Limits::default()] {
+    for limits in [small_limits(), none, TrackingLimits::default()] {
         decode(&request, &plain, client, &limits);
     }
     routes(&request, method);
 }
 
-fn small_limits() -> Limits {
-    let mut limits = Limits::default();
+fn small_limits() -> TrackingLimits {
+    let mut limits = TrackingLimits::default();
     (limits.event, limits.batch, limits.properties) = (260, 3, 4);
     (limits.array, limits.depth) = (3, 2);
     limits
 }
 
-fn decode(request: &Request<'_>, plain: &reference::Request<'_>, client: IpAddr, limits: &Limits) {
+fn decode(
+    request: &Request<'_>,
+    plain: &reference::Request<'_>,
+    client: IpAddr,
+    limits: &TrackingLimits,
+) {
     let redirects = RedirectPolicy::hosts(HOSTS);
     let context = Context { now: NOW, client, limits, redirects: &redirects };
     let mut decoder = Decoder::new();

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use windhover_core::Limits;
 use windhover_core::client::{Answer, BatchAnswer, Item, MetaAnswer, Payload, Refusal};
 use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::request;
 use windhover_core::memcache::response::{Kind, Response, parse_line};
-use windhover_core::memcache::{Dialect, Parsed};
+use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use super::replies::{Asked, Reply};
 

@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use windhover_core::Instant;
 use windhover_core::memcache::response::{ResponseError, parse_line};
-use windhover_core::memcache::{Dialect, End, Ticket};
-use windhover_core::{Instant, Limits};
+use windhover_core::memcache::{Dialect, End, Limits, Ticket};
 
 use super::replies::{Asked, Reply};
 

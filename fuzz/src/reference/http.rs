@@ -1,6 +1,6 @@
 //! HTTP/1.1 requests, read simply and strictly (RFC 9112), from a whole stream that has ended.
 
-use windhover_core::Limits;
+use windhover_core::http::HttpLimits;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Stream {
 }
 
 /// Reads a stream.
-pub fn read(input: &[u8], limits: &Limits) -> Stream {
+pub fn read(input: &[u8], limits: &HttpLimits) -> Stream {
     let mut stream = Stream { requests: Vec::new(), error: false, closed: false };
     let mut rest = input;
     loop {
@@ -60,14 +60,14 @@ pub fn read(input: &[u8], limits: &Limits) -> Stream {
 }
 
 /// What stands behind the first request of a stream.
-pub fn behind<'a>(mut input: &'a [u8], limits: &Limits) -> Option<&'a [u8]> {
+pub fn behind<'a>(mut input: &'a [u8], limits: &HttpLimits) -> Option<&'a [u8]> {
     while let Some(behind) = input.strip_prefix(b"\r\n") {
         input = behind;
     }
     request(input, limits).map(|(_, _, behind)| behind)
 }
 
-fn request<'a>(input: &'a [u8], limits: &Limits) -> Option<(Request, bool, &'a [u8])> {
+fn request<'a>(input: &'a [u8], limits: &HttpLimits) -> Option<(Request, bool, &'a [u8])> {
     let mut lines = Vec::new();
     let mut rest = input;
     loop {
@@ -208,7 +208,7 @@ fn header(line: &[u8]) -> Option<(String, Vec<u8>)> {
 }
 
 /// The body, and what stands behind it.
-fn chunked<'a>(input: &'a [u8], limits: &Limits) -> Option<(Vec<u8>, &'a [u8])> {
+fn chunked<'a>(input: &'a [u8], limits: &HttpLimits) -> Option<(Vec<u8>, &'a [u8])> {
     let mut body = Vec::new();
     let mut overhead = limits.head;
     let mut rest = input;

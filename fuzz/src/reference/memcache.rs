@@ -1,8 +1,7 @@
 //! What a server connection has to do with a stream of bytes, all of which are there.
 
-use windhover_core::Limits;
 use windhover_core::memcache::request::{Recovery, Request, parse};
-use windhover_core::memcache::{Dialect, Parsed};
+use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use super::number;
 

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use windhover_core::tracking::EventFault;
-use windhover_core::{Limits, UnixTime};
+use windhover_core::UnixTime;
+use windhover_core::tracking::{EventFault, TrackingLimits};
 
 use super::base64;
 use super::json::{self, Json, unescaped, whole};
@@ -94,7 +94,7 @@ pub fn decode(
     request: &Request<'_>,
     now: UnixTime,
     client: IpAddr,
-    limits: &Limits,
+    limits: &TrackingLimits,
     mut id: impl FnMut() -> String,
 ) -> (Result<Vec<String>, Refusal>, Parameters) {
     let mut parameters = Parameters::default();
@@ -257,7 +257,7 @@ struct Stamps {
 
 fn events(
     text: &str,
-    limits: &Limits,
+    limits: &TrackingLimits,
     stamps: &Stamps,
     id: &mut impl FnMut() -> String,
 ) -> Result<Vec<String>, Refusal> {
@@ -286,7 +286,7 @@ fn insert(
     members: &mut Members,
     name: &str,
     value: &Json,
-    limits: &Limits,
+    limits: &TrackingLimits,
 ) -> Result<(), EventFault> {
     let key = unescaped(name);
     if let Some(member) = members.iter_mut().find(|(known, _, _)| *known == key) {
@@ -301,7 +301,7 @@ fn insert(
 
 fn line(
     event: &Json,
-    limits: &Limits,
+    limits: &TrackingLimits,
     stamps: &Stamps,
     id: &mut impl FnMut() -> String,
 ) -> Result<String, EventFault> {
@@ -386,7 +386,7 @@ fn line(
         line.push_str(&format!(",{name}:{value}"));
     }
     line.push('}');
-    let limit = limits.event.min(limits.value);
+    let limit = limits.event;
     if line.len() > limit {
         return Err(EventFault::TooLarge { limit });
     }
@@ -394,7 +394,7 @@ fn line(
 }
 
 /// Whether a value keeps to the bounds, in the order of its text.
-fn bounded(value: &Json, depth: usize, limits: &Limits) -> Result<(), EventFault> {
+fn bounded(value: &Json, depth: usize, limits: &TrackingLimits) -> Result<(), EventFault> {
     let inner = depth.checked_sub(1).ok_or(EventFault::TooDeep { limit: limits.depth });
     match value {
         Json::Array(items) => {

@@ -5,8 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windhover_core::Limits;
-
 use crate::{Clock, Counters};
 
 /// What is called with the error when an accept failed for want of something of this machine's; it
@@ -35,11 +33,11 @@ pub struct ServeOptions {
 }
 
 impl Default for ServeOptions {
-    /// As many connections as [`Limits::connections`], 60 seconds for the keepalive, 10 seconds for
+    /// 10,000 connections, 60 seconds for the keepalive, 10 seconds for
     /// the shutdown, a new clock and new counters.
     fn default() -> Self {
         Self {
-            connections: Limits::default().connections,
+            connections: 10_000,
             keepalive: Some(Duration::from_secs(60)),
             shutdown_timeout: Duration::from_secs(10),
             clock: Clock::new(),

@@ -21,7 +21,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use windhover_core::{Counters as ConnectionCounters, Limits, Now, Timeouts};
+use windhover_core::memcache::Limits;
+use windhover_core::{Counters as ConnectionCounters, Now, Timeouts};
 
 pub use self::args::CacheArgs;
 pub use self::client::Client;
@@ -57,13 +58,7 @@ impl Default for Settings {
         let mut timeouts = Timeouts::default();
         // Clients keep connections for as long as they live, but not for ever.
         timeouts.idle = std::time::Duration::from_secs(24 * 60 * 60);
-        Self {
-            memory: 64 << 20,
-            item: 1 << 20,
-            threads: 1,
-            connections: Limits::default().connections,
-            timeouts,
-        }
+        Self { memory: 64 << 20, item: 1 << 20, threads: 1, connections: 10_000, timeouts }
     }
 }
 
@@ -101,8 +96,7 @@ pub struct Cache {
 impl Cache {
     /// An empty cache that starts at `now`.
     pub fn new(settings: Settings, now: Now) -> Self {
-        let mut limits = Limits::default();
-        limits.value = settings.item;
+        let limits = Limits::default().with_value(settings.item);
         let count = shard_count(&settings);
         let bounds = Bounds { memory: settings.memory / count, item: settings.item };
         let of = u32::try_from(count).unwrap_or(u32::MAX);

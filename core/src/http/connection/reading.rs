@@ -28,7 +28,7 @@ impl ServerConnection {
                         self.since = now;
                     }
                     let bytes = self.incoming.bytes();
-                    let Some(end) = scan.find_end(bytes, self.bounds.head, self.bounds.headers)?
+                    let Some(end) = scan.find_end(bytes, self.limits.head, self.limits.headers)?
                     else {
                         return Ok(None);
                     };
@@ -71,14 +71,14 @@ impl ServerConnection {
 
     /// The phase behind a head of `head` bytes.
     fn body_of(&self, head: usize) -> Result<Phase, HttpError> {
-        let limit = self.bounds.body;
+        let limit = self.limits.body;
         let body = match self.head.length {
             Length::None => Body::Bytes(0),
             Length::Bytes(length) => match usize::try_from(length) {
                 Ok(length) if length <= limit => Body::Bytes(length),
                 _ => return Err(HttpError::BodyTooLarge { limit }),
             },
-            Length::Chunked => Body::Chunked(Chunked::new(limit, self.bounds.head)),
+            Length::Chunked => Body::Chunked(Chunked::new(limit, self.limits.head)),
         };
         Ok(Phase::Body {
             head,

@@ -6,9 +6,9 @@ use super::input::State;
 use super::{Linger, Output, ServerConnection};
 use crate::Instant;
 use crate::buffer::Outgoing;
-use crate::limits::LINGER;
 use crate::memcache::states::ServerEvent;
 use crate::memcache::writing::WriteClock;
+use crate::timeouts::LINGER;
 
 /// What the peer owes, and since when.
 #[derive(Debug)]

@@ -1,0 +1,64 @@
+//! How long a peer may take.
+
+use core::time::Duration;
+
+/// How long a server's connection that has said its last word goes on reading, so that closing it does
+/// not take the answer away from a peer that is still sending (RFC 9112 §9.6).
+#[cfg(any(feature = "memcache", feature = "tracking"))]
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a peer may take. None of them is "forever".
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// From the first byte of a request's head (or line) to its end.
+    pub head: Duration,
+    /// From the end of the head to the end of the body (or data block).
+    pub body: Duration,
+    /// Between requests, while nothing is owed to either side.
+    pub idle: Duration,
+    /// With answers to write, how long the peer may take none of them.
+    pub write: Duration,
+}
+
+impl Default for Timeouts {
+    /// Values for a HTTP server that faces the public; the queue's listener uses a longer idle.
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Timeouts {
+    /// With another [`head`](Self::head).
+    #[must_use]
+    pub const fn with_head(mut self, head: Duration) -> Self {
+        self.head = head;
+        self
+    }
+
+    /// With another [`body`](Self::body).
+    #[must_use]
+    pub const fn with_body(mut self, body: Duration) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// With another [`idle`](Self::idle).
+    #[must_use]
+    pub const fn with_idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// With another [`write`](Self::write).
+    #[must_use]
+    pub const fn with_write(mut self, write: Duration) -> Self {
+        self.write = write;
+        self
+    }
+}
