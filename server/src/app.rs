@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use windhover_core::http::HttpLimits;
 use windhover_core::memcache::Limits;
-use windhover_core::tracking::{RedirectPolicy, TrackingLimits};
+use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
 use windhover_core::{Counters, Timeouts};
 
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::store::Store;
 
 /// What every connection of one server shares.
@@ -19,6 +20,10 @@ pub struct App {
     pub store: Store,
     /// The counters.
     pub metrics: Metrics,
+    /// Events that were not recorded.
+    pub events_refused: Refusals,
+    /// Requests of which nothing was recorded, because of what was sent.
+    pub requests_refused: Refusals,
     /// What the operator decided.
     pub settings: Settings,
     /// The connections of the HTTP listener.
@@ -35,6 +40,8 @@ impl App {
         Self {
             store,
             metrics: Metrics::new(),
+            events_refused: Refusals::default(),
+            requests_refused: Refusals::default(),
             settings,
             http_connections: Arc::default(),
             queue_connections: Arc::default(),
@@ -62,6 +69,8 @@ pub struct Settings {
     pub queue_timeouts: Timeouts,
     /// Where `redirect=` may lead.
     pub redirects: RedirectPolicy,
+    /// What one bad event means for the rest of its batch.
+    pub batch_rule: BatchRule,
     /// How many proxies stand in front of the tracker, each of which appends to
     /// `X-Forwarded-For`.
     pub trusted_hops: usize,
@@ -83,6 +92,7 @@ impl Default for Settings {
             http_timeouts: Timeouts::default(),
             queue_timeouts,
             redirects: RedirectPolicy::deny(),
+            batch_rule: BatchRule::default(),
             trusted_hops: 0,
             answer_timeout: Duration::from_secs(5),
         }

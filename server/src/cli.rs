@@ -158,6 +158,11 @@ pub struct ServeArgs {
     )]
     pub redirect_hosts: Vec<String>,
 
+    /// Record nothing of a batch with a bad event in it, as the API of 2012 did; without this the
+    /// good events of a batch are recorded
+    #[arg(long, env = "WINDHOVER_ALL_OR_NOTHING")]
+    pub all_or_nothing: bool,
+
     /// Threads that serve connections; one per processor when not given
     #[arg(
         long,

@@ -18,6 +18,7 @@ mod kestrel_stats;
 pub mod listen;
 pub mod metrics;
 pub mod queue_client;
+pub mod refusals;
 pub mod runtime;
 pub mod serve;
 pub mod store;

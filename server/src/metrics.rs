@@ -29,6 +29,8 @@ pub struct Metrics {
     pub redirects_refused: Counter,
     /// Characters of events that became U+FFFD.
     pub characters_replaced: Counter,
+    /// Values of events that became `null`.
+    pub numbers_nulled: Counter,
     /// Events that a queue server elsewhere has stored.
     pub forwarded: Counter,
     /// Deliveries to queue servers that failed; the events stay and are sent again.
@@ -85,6 +87,7 @@ impl Metrics {
                 ),
                 redirects_refused: counter!("windhover_redirects_refused_total"),
                 characters_replaced: counter!("windhover_characters_replaced_total"),
+                numbers_nulled: counter!("windhover_numbers_nulled_total"),
                 forwarded: counter!("windhover_events_forwarded_total"),
                 forward_failures: counter!("windhover_forward_failures_total"),
                 track_seconds: histogram!("windhover_track_seconds"),
@@ -165,6 +168,10 @@ fn describe() {
     describe_counter!(
         "windhover_characters_replaced_total",
         "Characters of events that became U+FFFD: half a surrogate pair, or not UTF-8."
+    );
+    describe_counter!(
+        "windhover_numbers_nulled_total",
+        "Values of events that became null: NaN and infinity as bare words."
     );
     describe_counter!(
         "windhover_events_forwarded_total",

@@ -13,7 +13,7 @@ use std::time::Duration;
 use windhover_core::Counters;
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::{BadName, Config, check_name};
-use windhover_core::tracking::RedirectPolicy;
+use windhover_core::tracking::{BatchRule, RedirectPolicy};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
@@ -135,6 +135,11 @@ fn settings(args: &ServeArgs) -> Settings {
         http_limits: HttpLimits::default().with_body(body),
         queue_name: args.queue_name.clone().into_bytes(),
         redirects: RedirectPolicy::hosts(args.redirect_hosts.iter().cloned()),
+        batch_rule: if args.all_or_nothing {
+            BatchRule::AllOrNothing
+        } else {
+            BatchRule::EachEvent
+        },
         trusted_hops: args.forwarded_hops,
         answer_timeout: args.answer_timeout,
         ..Settings::default()

@@ -18,6 +18,9 @@ use windhover_core::{Instant, Now};
 use crate::app::App;
 use crate::store::Ticket;
 
+/// The endpoint as its refusals are counted.
+const TRACK: &str = "track";
+
 /// A connection of the HTTP listener.
 #[derive(Debug)]
 pub struct Tracker {
@@ -105,12 +108,13 @@ impl Handler<'_> {
     }
 
     fn track(&mut self, request: &Request<'_>, now: Now) -> Answer {
-        let App { settings, metrics, store, .. } = self.app;
+        let App { settings, metrics, events_refused, requests_refused, store, .. } = self.app;
         let context = tracking::Context {
             now: now.unix,
             client: client_address(&request.headers, self.peer, settings.trusted_hops),
             limits: &settings.tracking_limits,
             redirects: &settings.redirects,
+            rule: settings.batch_rule,
         };
         // The name was checked when the server started.
         let Ok(put) = PutBuilder::new(&settings.queue_name, now.unix) else {
@@ -121,16 +125,21 @@ impl Handler<'_> {
             ));
         };
         let mut events = Events(put);
-        let Batch { reply, result, repairs, .. } =
+        let Batch { reply, result, refused, repairs, .. } =
             self.decoder.decode(request, &context, self.ids, &mut events);
         if reply.redirect_refused() {
             metrics.redirects_refused.increment(1);
         }
         metrics.characters_replaced.increment(repairs.characters);
+        metrics.numbers_nulled.increment(repairs.numbers);
+        for event in &refused {
+            events_refused.count(TRACK, event.fault.reason());
+        }
         let count = match result {
             Ok(count) => count as u64,
             Err(rejection) => {
                 metrics.requests_rejected.increment(1);
+                requests_refused.count(TRACK, rejection.reason());
                 return Answer::Ready(rejected(&reply, &rejection));
             }
         };
@@ -157,8 +166,19 @@ impl Handler<'_> {
             }
             "/metrics" => {
                 let App { metrics, store, http_connections, queue_connections, .. } = self.app;
-                let page = metrics.render(store, http_connections, queue_connections).into_bytes();
-                Response::new(Status::OK, "text/plain; version=0.0.4; charset=utf-8", page)
+                let mut page = metrics.render(store, http_connections, queue_connections);
+                self.app.events_refused.render(
+                    "windhover_events_refused_total",
+                    "Events that were not recorded, whatever became of the rest of their batch.",
+                    &mut page,
+                );
+                self.app.requests_refused.render(
+                    "windhover_requests_refused_total",
+                    "Requests of which nothing was recorded, because of what was sent.",
+                    &mut page,
+                );
+                let content_type = "text/plain; version=0.0.4; charset=utf-8";
+                Response::new(Status::OK, content_type, page.into_bytes())
             }
             _ => tracking::not_found(),
         }
@@ -182,8 +202,13 @@ impl EventSink for Events {
         self.0.end_item();
     }
 
-    /// A refused request's put is dropped as a whole.
-    fn discard(&mut self, _events: usize) {}
+    fn discard(&mut self, events: usize) {
+        if events == 0 {
+            self.0.abort_item();
+        } else {
+            self.0.clear();
+        }
+    }
 }
 
 impl Endpoint for Tracker {

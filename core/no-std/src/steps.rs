@@ -8,7 +8,7 @@ use windhover_core::{
     http::{self, HttpLimits, Method, Response, Status},
     memcache::{self, Dialect, Limits},
     queue::{Config, ConnId, Engine, OpId, Outcome, Output, PutBuilder, Read},
-    tracking::{Context, Decoder, Events, IdSource, RedirectPolicy, TrackingLimits},
+    tracking::{BatchRule, Context, Decoder, Events, IdSource, RedirectPolicy, TrackingLimits},
 };
 
 /// In the order of their numbers, from 1.
@@ -72,10 +72,10 @@ fn tracking() -> Option<()> {
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         limits: &TrackingLimits::default(),
         redirects: &RedirectPolicy::deny(),
+        rule: BatchRule::default(),
     };
     let mut events = Events::new();
-    let batch =
-        Decoder::new().decode(&request, &context, &mut IdSource::new(1, 1), &mut events);
+    let batch = Decoder::new().decode(&request, &context, &mut IdSource::new(1, 1), &mut events);
     given(batch.result == Ok(1))?;
     let line = events.as_slice().first()?;
     given(line.starts_with(br#"{"event":"e","properties":{"token":"t","time":"#))

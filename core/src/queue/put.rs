@@ -76,6 +76,20 @@ impl PutBuilder {
         self.largest = self.largest.max(len);
     }
 
+    /// Forgets the item that was begun and not ended; does nothing when none was.
+    pub fn abort_item(&mut self) {
+        if let Some(start) = self.open.take() {
+            self.record.truncate(start);
+        }
+    }
+
+    /// Forgets every item, and keeps the queue's name and the time.
+    pub fn clear(&mut self) {
+        // Header, name, time: see `new`.
+        self.record.truncate(HEADER + usize::from(self.name_len) + size_of::<u64>());
+        (self.items, self.largest, self.data_len, self.open) = (0, 0, 0, None);
+    }
+
     /// Adds a whole item.
     pub fn item(&mut self, expires: Option<UnixTime>, data: &[u8]) {
         self.begin_item(expires).extend_from_slice(data);

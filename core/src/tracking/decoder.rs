@@ -8,8 +8,9 @@ use super::id::IdSource;
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
 use super::parameters::{Parameters, Switch};
-use super::reading::Reading;
+use super::reading::{BatchRule, Reading};
 use super::redirect::RedirectPolicy;
+use super::refused::{RefusedEvent, RefusedEvents};
 use super::rejection::Rejection;
 use super::reply::Reply;
 use super::sink::EventSink;
@@ -28,6 +29,8 @@ pub struct Context<'a> {
     pub limits: &'a TrackingLimits,
     /// Where `redirect=` may lead.
     pub redirects: &'a RedirectPolicy,
+    /// What one bad event means for the rest of its batch.
+    pub rule: BatchRule,
 }
 
 /// What became of a request: see [`Decoder::decode`].
@@ -38,6 +41,9 @@ pub struct Batch {
     pub reply: Reply,
     /// How many events the sink was given, or why it has none.
     pub result: Result<usize, Rejection>,
+    /// The events that the sink was not given, in their order. With
+    /// [`BatchRule::AllOrNothing`] it is the first one at which decoding ended.
+    pub refused: Vec<RefusedEvent>,
     /// What was mended on the way.
     pub repairs: Repairs,
 }
@@ -48,7 +54,7 @@ pub struct Batch {
 /// ```
 /// use core::net::{IpAddr, Ipv4Addr};
 /// use windhover_core::http::{Method, Request};
-/// use windhover_core::tracking::{Context, Decoder, Events, IdSource, RedirectPolicy, TrackingLimits};
+/// use windhover_core::tracking::{BatchRule, Context, Decoder, Events, IdSource, RedirectPolicy, TrackingLimits};
 /// use windhover_core::UnixTime;
 ///
 /// let request = Request::new(
@@ -61,6 +67,7 @@ pub struct Batch {
 ///     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
 ///     limits: &TrackingLimits::default(),
 ///     redirects: &RedirectPolicy::deny(),
+///     rule: BatchRule::default(),
 /// };
 /// let mut events = Events::new();
 /// let batch = Decoder::new().decode(&request, &context, &mut IdSource::new(1, 1), &mut events);
@@ -102,9 +109,8 @@ impl Decoder {
         Self::default()
     }
 
-    /// Decodes the events of a request into `sink`. When a [`Rejection`] says why none is recorded
-    /// (one bad event of a batch means that none is), the sink is told to discard what it was
-    /// given.
+    /// Decodes the events of a request into `sink`. When a [`Rejection`] says why none is recorded,
+    /// the sink is told to discard what it was given.
     ///
     /// The request is one that [`route`](super::route) found to be [`Track`](super::Route::Track);
     /// its path is not looked at.
@@ -118,12 +124,12 @@ impl Decoder {
         let mut parameters = Parameters::default();
         parameters.read(request.query.as_bytes());
         let body = read_body(request, &mut parameters);
-        let (reply, allowed) = Reply::new(&parameters, &request.headers, context.redirects);
+        let (mut reply, allowed) = Reply::new(&parameters, &request.headers, context.redirects);
         let source = body.and_then(|body| {
             allowed?;
             choose_source(&parameters, body)
         });
-        let mut repairs = Repairs::default();
+        let (mut repairs, mut refused) = (Repairs::default(), RefusedEvents::default());
         let result = source.and_then(|source| {
             let stamps = Stamps {
                 now: context.now,
@@ -131,13 +137,24 @@ impl Decoder {
                 test: parameters.is_on(Switch::Test),
             };
             let bytes = self.undo_encoding(&source)?;
-            let mut reading = Reading::new(context.limits, &stamps, ids, &mut *sink, &mut repairs);
-            reading.read(bytes)
+            Reading {
+                limits: context.limits,
+                rule: context.rule,
+                stamps: &stamps,
+                ids,
+                sink,
+                repairs: &mut repairs,
+                refused: &mut refused,
+            }
+            .read(bytes)
         });
         if self.decoded.capacity().max(self.symbols.capacity()) > KEPT {
             self.release();
         }
-        Batch { reply, result, repairs }
+        if context.rule == BatchRule::EachEvent {
+            reply.note(&refused);
+        }
+        Batch { reply, result, refused: refused.list, repairs }
     }
 
     /// Gives back the memory that it keeps for the next request.

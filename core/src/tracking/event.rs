@@ -127,6 +127,12 @@ impl<'a> EventReader<'a> {
         }))
     }
 
+    /// The value of `$insert_id` of what was read last.
+    pub(super) fn insert_id(&self) -> Option<&str> {
+        let id = self.properties.iter().find(|member| member.tag == Property::InsertId);
+        id.map(|member| &*member.value)
+    }
+
     fn read_properties(
         &mut self,
         text: &'a str,

@@ -12,6 +12,8 @@ pub struct Repairs {
     /// Characters that became U+FFFD: half a surrogate pair, escaped or as three bytes of its own,
     /// and other bytes in strings that are not UTF-8.
     pub characters: u64,
+    /// Values that became `null`: the bare words `NaN`, `Infinity` and `-Infinity`.
+    pub numbers: u64,
 }
 
 /// Bytes, and what is put in their place.
@@ -21,14 +23,25 @@ struct Edit {
     at: usize,
     /// How many there are.
     len: usize,
-    with: char,
+    with: Replacement,
 }
 
-impl Edit {
-    fn new_len(&self) -> usize {
-        self.with.len_utf8()
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Replacement {
+    Character(char),
+    Null,
+}
+
+impl Replacement {
+    fn len(self) -> usize {
+        match self {
+            Self::Character(character) => character.len_utf8(),
+            Self::Null => NULL.len(),
+        }
     }
 }
+
+const NULL: &str = "null";
 
 /// Makes UTF-8 of bytes that are not. Two surrogates of three bytes each, which is how a UTF-16
 /// string becomes bytes one unit at a time (CESU-8, and base64 in some browsers' libraries),
@@ -49,11 +62,13 @@ pub(super) fn utf8(bytes: &[u8], repairs: &mut Repairs) -> Result<String, usize>
             return Err(edit.at);
         }
         text.push_str(core::str::from_utf8(valid).unwrap_or_default());
-        text.push(edit.with);
+        if let Replacement::Character(character) = edit.with {
+            text.push(character);
+            repairs.characters += u64::from(character == char::REPLACEMENT_CHARACTER);
+        }
         // The character may be what a backslash escapes, which is then no JSON.
         strings.escaped = false;
         copied = edit.at + edit.len;
-        repairs.characters += u64::from(edit.with == char::REPLACEMENT_CHARACTER);
     }
     let rest = bytes.get(copied..).unwrap_or_default();
     text.push_str(core::str::from_utf8(rest).unwrap_or_default());
@@ -66,6 +81,28 @@ pub(super) fn before_utf8(bytes: &[u8], at: usize) -> usize {
     original(at, not_utf8(bytes))
 }
 
+/// Puts `null` in the place of what JSON has no number for and Python and others write as bare words
+/// all the same; `None` where there is no such word. Whether the rest is JSON is not looked at.
+#[cold]
+pub(super) fn words(text: &str, repairs: &mut Repairs) -> Option<String> {
+    let mut mended = String::new();
+    let mut copied = 0;
+    for edit in not_numbers(text) {
+        mended.push_str(text.get(copied..edit.at).unwrap_or_default());
+        mended.push_str(NULL);
+        copied = edit.at + edit.len;
+        repairs.numbers += 1;
+    }
+    mended.push_str(text.get(copied..).unwrap_or_default());
+    (copied > 0).then_some(mended)
+}
+
+/// Where in `text` that is which is at `at` in what [`words`] made of it.
+#[cold]
+pub(super) fn before_words(text: &str, at: usize) -> usize {
+    original(at, not_numbers(text))
+}
+
 fn original(at: usize, edits: impl Iterator<Item = Edit>) -> usize {
     // How far the edits up to here moved the text.
     let (mut removed, mut added) = (0, 0);
@@ -74,11 +111,11 @@ fn original(at: usize, edits: impl Iterator<Item = Edit>) -> usize {
         if at < new_at {
             break;
         }
-        if at < new_at + edit.new_len() {
+        if at < new_at + edit.with.len() {
             return edit.at;
         }
         removed += edit.len;
-        added += edit.new_len();
+        added += edit.with.len();
     }
     at + removed - added
 }
@@ -100,8 +137,53 @@ fn not_utf8(bytes: &[u8]) -> impl Iterator<Item = Edit> {
             (None, _) => (error.error_len().unwrap_or(bad.len()), None),
         };
         from = at + len;
-        Some(Edit { at, len, with: with.unwrap_or(char::REPLACEMENT_CHARACTER) })
+        let character = with.unwrap_or(char::REPLACEMENT_CHARACTER);
+        Some(Edit { at, len, with: Replacement::Character(character) })
     })
+}
+
+/// Words that stand for a number which is none.
+fn not_numbers(text: &str) -> impl Iterator<Item = Edit> {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    core::iter::from_fn(move || {
+        loop {
+            let rest = bytes.get(from..)?;
+            let at = from + memchr::memchr3(b'"', b'N', b'I', rest)?;
+            let rest = bytes.get(at..)?;
+            if rest.starts_with(b"\"") {
+                from = at + string_len(rest);
+                continue;
+            }
+            let begin = at - usize::from(bytes.get(..at)?.ends_with(b"-"));
+            let word = bytes.get(begin..)?;
+            let len = word.iter().position(|&byte| is_between_tokens(byte)).unwrap_or(word.len());
+            from = begin + len;
+            let is_word = matches!(word.get(..len)?, b"NaN" | b"Infinity" | b"-Infinity");
+            let before = begin.checked_sub(1).and_then(|at| bytes.get(at));
+            if is_word && before.is_none_or(|&byte| is_between_tokens(byte)) {
+                return Some(Edit { at: begin, len, with: Replacement::Null });
+            }
+        }
+    })
+}
+
+/// White space, and what stands beside a value.
+fn is_between_tokens(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' | b'[' | b']' | b'{' | b'}' | b'"')
+}
+
+/// How long the string is that `text` begins with, quotes included.
+fn string_len(text: &[u8]) -> usize {
+    let mut len = 1;
+    while let Some(run) = memchr::memchr2(b'"', b'\\', text.get(len..).unwrap_or_default()) {
+        len += run;
+        if text.get(len) == Some(&b'"') {
+            return len + 1;
+        }
+        len += 2;
+    }
+    text.len()
 }
 
 /// The surrogate that the first three bytes stand for.
@@ -194,10 +276,50 @@ mod tests {
     }
 
     #[test]
+    fn bare_words_become_null_where_a_value_may_be() {
+        let cases = [
+            ("NaN", "null", 1),
+            ("-Infinity", "null", 1),
+            ("[NaN,Infinity, -Infinity\n]", "[null,null, null\n]", 3),
+            (r#"{"a":NaN,"b" : -Infinity }"#, r#"{"a":null,"b" : null }"#, 2),
+            // In strings, whatever their escapes, they are text.
+            (r#"["NaN","\"NaN","\\",NaN]"#, r#"["NaN","\"NaN","\\",null]"#, 1),
+        ];
+        for (text, expected, count) in cases {
+            let mut repairs = Repairs::default();
+            assert_eq!(words(text, &mut repairs).as_deref(), Some(expected), "{text}");
+            assert_eq!(repairs.numbers, count, "{text}");
+        }
+        for text in [
+            "",
+            "nan",
+            "NaNs",
+            "xNaN",
+            "--Infinity",
+            "+Infinity",
+            "-NaN",
+            "Inf",
+            "1NaN",
+            "N",
+            "-",
+            "\"NaN",
+            "\"\\\"NaN\"",
+            "NaN-Infinity",
+            "Infinity\u{a0}",
+        ] {
+            assert_eq!(words(text, &mut Repairs::default()), None, "{text}");
+        }
+    }
+
+    #[test]
     fn places_are_told_as_they_came() {
         let bytes = b"\"\xed\xa0\xbd\xed\xb8\x80\xff-\"!";
         assert_eq!(mended(bytes).unwrap().0, "\"😀\u{fffd}-\"!");
         let places: [usize; 12] = core::array::from_fn(|at| before_utf8(bytes, at));
         assert_eq!(places, [0, 1, 1, 1, 1, 7, 7, 7, 8, 9, 10, 11]);
+
+        assert_eq!(words("[NaN,-Infinity]", &mut Repairs::default()).unwrap(), "[null,null]");
+        let places: [usize; 11] = core::array::from_fn(|at| before_words("[NaN,-Infinity]", at));
+        assert_eq!(places, [0, 1, 1, 1, 1, 4, 5, 5, 5, 5, 14]);
     }
 }

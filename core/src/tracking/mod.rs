@@ -29,8 +29,10 @@
 //! from 10<sup>11</sup> on milliseconds, since 1970; it may be as old as 1971, for senders store
 //! events while they are offline; one that is more than an hour ahead is taken for the time of
 //! receipt, as the API does. Sizes are bounded by
-//! [`TrackingLimits`]. One bad event of a batch means that none of it is recorded. That the
-//! text is not JSON is told before anything that is wrong with an event.
+//! [`TrackingLimits`]. The good events of a batch are recorded, the bad ones are told by
+//! [`Batch::refused`], and with `verbose=1` to the sender; [`BatchRule`] has the other way. Text that
+//! is not JSON is refused as a whole, but for the bare words `NaN`, `Infinity` and `-Infinity`, which
+//! become `null` and are counted.
 //!
 //! # What an event becomes
 //!
@@ -66,6 +68,7 @@ mod mend;
 mod parameters;
 mod reading;
 mod redirect;
+mod refused;
 mod rejection;
 mod reply;
 mod route;
@@ -78,7 +81,9 @@ pub use decoder::{Batch, Context, Decoder};
 pub use id::IdSource;
 pub use limits::TrackingLimits;
 pub use mend::Repairs;
+pub use reading::BatchRule;
 pub use redirect::RedirectPolicy;
+pub use refused::RefusedEvent;
 pub use rejection::{EventFault, Rejection};
 pub use reply::Reply;
 pub use route::{Route, method_not_allowed, not_found, route};

@@ -183,6 +183,23 @@ impl EventFault {
             Self::TooLarge { .. } => "event_too_large",
         }
     }
+
+    /// The member of the event that it is about, as `/import` names it; empty where it is the event
+    /// itself.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::NotAnObject | Self::TooLarge { .. } => "",
+            Self::NameMissing | Self::NameNotAString | Self::NameEmpty => "event",
+            Self::TokenMissing | Self::TokenNotAString | Self::TokenEmpty => "properties.token",
+            Self::TimeNotANumber | Self::TimeTooEarly => "properties.time",
+            Self::PropertiesMissing
+            | Self::PropertiesNotAnObject
+            | Self::TooManyProperties { .. }
+            | Self::TooDeep { .. }
+            | Self::ArrayTooLong { .. }
+            | Self::ObjectTooLarge { .. } => "properties",
+        }
+    }
 }
 
 impl fmt::Display for Rejection {

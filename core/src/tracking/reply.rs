@@ -1,6 +1,7 @@
 //! The answers of the tracking API.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -8,6 +9,7 @@ use super::cors;
 use super::form::decoded;
 use super::parameters::{Parameters, Switch};
 use super::redirect::RedirectPolicy;
+use super::refused::RefusedEvents;
 use super::rejection::Rejection;
 use crate::http::{Body, Headers, Response, Status};
 
@@ -26,25 +28,22 @@ const LONGEST_CALLBACK: usize = 256;
 /// result: `1` or `0`, or with `verbose=1` a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    form: Form,
+    pixel: bool,
     verbose: bool,
     redirect_refused: bool,
+    callback: Option<Box<str>>,
     redirect: Option<Box<str>>,
     origin: Option<Box<str>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Form {
-    Bare,
-    Pixel,
-    Callback(Box<str>),
+    /// The events that are not recorded; kept for those who are told.
+    refused: Option<Box<RefusedEvents>>,
 }
 
 /// What became of a request.
 #[derive(Clone, Copy)]
 enum Outcome<'a> {
     Accepted,
-    Failed(&'a str),
+    /// With why, and which events of the batch are to blame.
+    Failed(&'a str, Option<&'a RefusedEvents>),
 }
 
 impl Reply {
@@ -55,23 +54,22 @@ impl Reply {
         redirects: &RedirectPolicy,
     ) -> (Self, Result<(), Rejection>) {
         let mut reply = Self {
-            form: Form::Bare,
+            pixel: parameters.is_on(Switch::Img),
             verbose: parameters.is_on(Switch::Verbose),
             redirect_refused: false,
+            callback: None,
             redirect: None,
             origin: cors::origin(headers),
+            refused: None,
         };
         let mut result = Ok(());
         // An empty value asks for nothing: that is how a form sends a field left blank.
         let given = |value: Option<&&[u8]>| value.is_some_and(|value| !value.is_empty());
         if given(parameters.callback.as_ref()) {
-            match parameters.callback.and_then(callback_name) {
-                Some(name) => reply.form = Form::Callback(name),
-                None => result = Err(Rejection::Callback),
+            reply.callback = parameters.callback.and_then(callback_name);
+            if reply.callback.is_none() {
+                result = Err(Rejection::Callback);
             }
-        }
-        if parameters.is_on(Switch::Img) {
-            reply.form = Form::Pixel;
         }
         if given(parameters.redirect.as_ref()) {
             reply.redirect = parameters
@@ -83,7 +81,16 @@ impl Reply {
         (reply, result)
     }
 
-    /// Every event is recorded.
+    /// Keeps what is to be told of the events of a batch that are not recorded.
+    pub(super) fn note(&mut self, refused: &RefusedEvents) {
+        let is_told = self.verbose && !self.pixel;
+        if is_told && !refused.list.is_empty() && refused.events > 1 {
+            self.refused = Some(Box::new(refused.clone()));
+        }
+    }
+
+    /// The events that the sink was given are recorded. With `verbose=1` it is told which others of
+    /// their batch are not.
     pub fn accepted(&self) -> Response {
         let (content_type, body) = self.body(Outcome::Accepted);
         let mut response = Response::new(Status::OK, content_type, body);
@@ -98,12 +105,9 @@ impl Reply {
     /// No event is recorded, because of what was sent: there is no use in sending it again. The
     /// status is 200, as the API has it.
     pub fn rejected(&self, rejection: &Rejection) -> Response {
-        let message = if self.verbose && self.form != Form::Pixel {
-            rejection.to_string()
-        } else {
-            String::new()
-        };
-        let (content_type, body) = self.body(Outcome::Failed(&message));
+        let message =
+            if self.verbose && !self.pixel { rejection.to_string() } else { String::new() };
+        let (content_type, body) = self.body(Outcome::Failed(&message, self.refused.as_deref()));
         let mut response = Response::new(Status::OK, content_type, body);
         cors::apply(&mut response, self.origin.as_deref(), false);
         response
@@ -112,8 +116,10 @@ impl Reply {
     /// No event is known to be recorded, because it could not be made durable: 503 with
     /// `Retry-After`. Sending the request again is right.
     pub fn not_durable(&self) -> Response {
-        let (content_type, body) = self
-            .body(Outcome::Failed("the events could not be made durable: send them again later"));
+        let (content_type, body) = self.body(Outcome::Failed(
+            "the events could not be made durable: send them again later",
+            None,
+        ));
         let mut response = Response::new(Status::SERVICE_UNAVAILABLE, content_type, body);
         cors::apply(&mut response, self.origin.as_deref(), true);
         response
@@ -127,37 +133,51 @@ impl Reply {
 
     /// The content type and the body of the answer, a redirect aside.
     fn body(&self, outcome: Outcome<'_>) -> (&'static str, Body) {
-        match &self.form {
-            Form::Pixel => ("image/gif", Body::Borrowed(&PIXEL)),
-            Form::Bare if self.verbose => ("application/json", self.result(outcome)),
-            Form::Bare => ("text/plain", self.result(outcome)),
-            Form::Callback(name) => {
-                let result = self.result(outcome);
+        if self.pixel {
+            return ("image/gif", Body::Borrowed(&PIXEL));
+        }
+        let result = self.result(outcome);
+        match &self.callback {
+            Some(name) => {
                 let body = [name.as_bytes(), b"(", &result, b");"].concat();
                 ("text/javascript", Body::Owned(body))
             }
+            None if self.verbose => ("application/json", result),
+            None => ("text/plain", result),
         }
     }
 
     fn result(&self, outcome: Outcome<'_>) -> Body {
         match outcome {
-            Outcome::Accepted if self.verbose => Body::Borrowed(br#"{"status":1,"error":null}"#),
+            Outcome::Accepted if self.verbose => match self.refused.as_deref() {
+                None => Body::Borrowed(br#"{"status":1,"error":null}"#),
+                Some(refused) => {
+                    Body::Owned(verbose_error('1', &refused.to_string(), Some(refused)))
+                }
+            },
             Outcome::Accepted => Body::Borrowed(b"1"),
-            Outcome::Failed(message) if self.verbose => Body::Owned(verbose_error(message)),
-            Outcome::Failed(_) => Body::Borrowed(b"0"),
+            Outcome::Failed(message, refused) if self.verbose => {
+                Body::Owned(verbose_error('0', message, refused))
+            }
+            Outcome::Failed(..) => Body::Borrowed(b"0"),
         }
     }
 }
 
-fn verbose_error(message: &str) -> Vec<u8> {
-    let mut body = br#"{"status":0,"error":""#.to_vec();
+fn verbose_error(status: char, message: &str, refused: Option<&RefusedEvents>) -> Vec<u8> {
+    let mut body = format!(r#"{{"status":{status},"error":""#).into_bytes();
     for byte in message.bytes() {
         if matches!(byte, b'"' | b'\\') {
             body.push(b'\\');
         }
         body.push(byte);
     }
-    body.extend_from_slice(br#""}"#);
+    body.push(b'"');
+    if let Some(refused) = refused {
+        body.push(b',');
+        refused.push_failed_records(&mut body);
+    }
+    body.push(b'}');
     body
 }
 
@@ -229,6 +249,6 @@ mod tests {
 
     #[test]
     fn quotes_in_an_error_are_escaped() {
-        assert_eq!(verbose_error(r#"a "b" \"#), br#"{"status":0,"error":"a \"b\" \\"}"#);
+        assert_eq!(verbose_error('0', r#"a "b" \"#, None), br#"{"status":0,"error":"a \"b\" \\"}"#);
     }
 }

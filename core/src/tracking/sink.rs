@@ -12,8 +12,9 @@ pub trait EventSink {
     /// The event that was begun is complete.
     fn end_event(&mut self);
 
-    /// The request is refused as a whole: forget the last `events` that were ended, and the one
-    /// that was begun and not ended, if there is one.
+    /// Forget the last `events` that were ended, and the one that was begun and not ended, if there
+    /// is one. `events` is 0, when that one alone is refused, or all that the request had, when it
+    /// is refused as a whole or begun anew.
     fn discard(&mut self, events: usize);
 }
 

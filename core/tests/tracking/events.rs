@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::support::{STAMPS, Tracker, json, post, refusal};
-use windhover_core::tracking::{EventFault, Rejection};
+use windhover_core::tracking::{BatchRule, EventFault, Rejection};
 
 /// The line of an event that is sent as a JSON body and stamped with nothing that it brought.
 fn line(body: &str) -> String {
@@ -219,7 +219,6 @@ fn what_must_be_there_is_asked_for() {
         ),
         (r#"{"event":"e","properties":{"token":5}}"#, "event 0: properties.token is not a string"),
         (r#"{"event":"e","properties":{"token":""}}"#, "event 0: properties.token is empty"),
-        (r#"[{"event":"e","properties":{"token":"t"}},[]]"#, "event 1: it is not an object"),
         ("[null]", "event 0: it is not an object"),
         ("[]", "data is an empty array: it must hold an event"),
         ("7", "data is neither an object nor an array of objects"),
@@ -251,7 +250,13 @@ fn what_is_not_json_is_refused() {
         ("{'a':1}".into(), Rejection::Json { at: 1 }),
         (r#"{"a":[1}}"#.into(), Rejection::Json { at: 7 }),
         (r#"{"a":{"b":1]}"#.into(), Rejection::Json { at: 11 }),
-        (r#"{"a":NaN}"#.into(), Rejection::Json { at: 5 }),
+        (r#"{"a":nan}"#.into(), Rejection::Json { at: 6 }),
+        (r#"{"a":-NaN}"#.into(), Rejection::Json { at: 6 }),
+        (r#"{"a":NaNs}"#.into(), Rejection::Json { at: 5 }),
+        ("{NaN:1}".into(), Rejection::Json { at: 1 }),
+        (r#"{"a":NaN,"b":Infinity,}"#.into(), Rejection::Json { at: 22 }),
+        (r#"{"a":-Infinity}x"#.into(), Rejection::JsonTrailing { at: 15 }),
+        ("[NaN,".into(), Rejection::JsonCut { length: 5 }),
         (r#"{"a":tru}"#.into(), Rejection::Json { at: 8 }),
         (r#"{"a":01}"#.into(), Rejection::Json { at: 6 }),
         (r#"{"a":.5}"#.into(), Rejection::Json { at: 5 }),
@@ -385,19 +390,129 @@ fn a_batch_is_recorded_in_order_each_event_with_its_id() {
     }
 }
 
+const GOOD: &str = r#"{"event":"e","properties":{"token":"t"}}"#;
+const NO_TOKEN: &str = r#"{"event":"e","properties":{"$insert_id":"i-7","tokn":"t"}}"#;
+
 #[test]
-fn one_bad_event_means_that_none_is_recorded() {
-    let good = r#"{"event":"e","properties":{"token":"t"}}"#;
-    let bad = r#"{"event":"e","properties":{"tokn":"t"}}"#;
-    let body = format!("[{good},{good},{good},{bad},{good}]");
+fn the_good_events_of_a_batch_are_recorded() {
+    let with_time = r#"{"event":"e","properties":{"token":"t","time":"soon"}}"#;
+    let body = format!("[{GOOD},{NO_TOKEN},7,{GOOD},{with_time}]");
     let outcome = post("verbose=1", "application/json", &body);
+    assert_eq!(outcome.result, Ok(2));
+    assert_eq!(outcome.events.len(), 2);
+    // No id is lost on an event that is not recorded.
+    assert!(outcome.events[1].contains("0000000b00000001"));
+    let refused: Vec<_> = outcome.refused.iter().map(|it| (it.index, it.fault)).collect();
+    assert_eq!(
+        refused,
+        [
+            (1, EventFault::TokenMissing),
+            (2, EventFault::NotAnObject),
+            (4, EventFault::TimeNotANumber)
+        ]
+    );
+    assert_eq!(
+        outcome.body(),
+        concat!(
+            r#"{"status":1,"error":"3 of 5 events are not recorded, first event 1: "#,
+            r#"properties.token is missing","failed_records":["#,
+            r#"{"index":1,"$insert_id":"i-7","field":"properties.token","message":"properties.token is missing"},"#,
+            r#"{"index":2,"$insert_id":"","field":"","message":"it is not an object"},"#,
+            r#"{"index":4,"$insert_id":"","field":"properties.time","message":"properties.time is not a number of seconds or milliseconds since 1970"}]}"#
+        )
+    );
+    assert_eq!(post("", "application/json", &body).body(), "1");
+}
+
+#[test]
+fn every_fault_of_an_event_leaves_the_others_alone() {
+    let mut tracker = Tracker::default();
+    tracker.limits.event = 300;
+    let long = format!(r#"{{"event":"{}","properties":{{"token":"t"}}}}"#, "x".repeat(300));
+    let deep = r#"{"event":"e","properties":{"token":"t","v":[[[[]]]]}}"#;
+    for bad in
+        ["{}", "null", "[]", r#""""#, NO_TOKEN, &long, deep, r#"{"event":1,"properties":{}}"#]
+    {
+        for body in [format!("[{bad},{GOOD}]"), format!("[{GOOD},{bad}]")] {
+            let outcome = tracker.json(&body);
+            assert_eq!(outcome.result, Ok(1), "{body}");
+            assert_eq!(outcome.refused.len(), 1, "{body}");
+            assert_eq!(outcome.events.len(), 1, "{body}");
+            assert!(
+                outcome.events[0].starts_with(r#"{"event":"e","properties":{"token":"t","time""#)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_bad_events_only_is_refused() {
+    let outcome = post("verbose=1", "application/json", &format!("[{NO_TOKEN},{{}}]"));
+    let fault = EventFault::TokenMissing;
+    assert_eq!(outcome.result, Err(Rejection::Event { index: 0, fault }));
+    assert_eq!(outcome.refused.len(), 2);
+    let answer: serde_json::Value = serde_json::from_str(&outcome.body()).unwrap();
+    assert_eq!(answer["status"], 0);
+    assert_eq!(answer["error"], "event 0: properties.token is missing");
+    assert_eq!(answer["failed_records"][1]["message"], "event is missing");
+}
+
+#[test]
+fn by_the_rule_of_2012_one_bad_event_means_that_none_is_recorded() {
+    let mut tracker = Tracker { rule: BatchRule::AllOrNothing, ..Tracker::default() };
+    let body = format!("[{GOOD},{GOOD},{GOOD},{NO_TOKEN},{GOOD}]");
+    let outcome = tracker.post("verbose=1", "application/json", body.as_bytes());
     assert_eq!(outcome.events, [""; 0]);
     assert_eq!(outcome.body(), r#"{"status":0,"error":"event 3: properties.token is missing"}"#);
+    assert_eq!(tracker.json(&format!("[{GOOD},{GOOD}]")).result, Ok(2));
+}
+
+#[test]
+fn a_batch_is_as_long_as_the_limit_whatever_its_events_are() {
     let mut tracker = Tracker::default();
     tracker.limits.batch = 2;
-    assert_eq!(tracker.json(&format!("[{good},{good}]")).result, Ok(2));
-    assert_eq!(
-        tracker.json(&format!("[{good},{good},{good}]")).result,
-        Err(Rejection::BatchTooLarge { limit: 2 })
-    );
+    assert_eq!(tracker.json(&format!("[{GOOD},{GOOD}]")).result, Ok(2));
+    assert_eq!(tracker.json(&format!("[{GOOD},7]")).result, Ok(1));
+    let too_large = Err(Rejection::BatchTooLarge { limit: 2 });
+    for third in [GOOD, NO_TOKEN, "7"] {
+        let outcome = tracker.json(&format!("[{GOOD},{NO_TOKEN},{third}]"));
+        assert_eq!(outcome.result, too_large, "{third}");
+        assert_eq!(outcome.events, [""; 0]);
+    }
+}
+
+#[test]
+fn bare_words_for_what_is_no_number_become_null() {
+    for word in ["NaN", "Infinity", "-Infinity"] {
+        let body = format!(
+            r#"[{GOOD},{{"event":"e","properties":{{"token":"t","a":{word},"b":[ {word} ,"{word}"]}}}}]"#
+        );
+        let outcome = json(&body);
+        assert_eq!(outcome.result, Ok(2), "{word}");
+        let expected = format!(r#""token":"t","a":null,"b":[null,"{word}"],"#);
+        assert!(outcome.events[1].contains(&expected), "{}", outcome.events[1]);
+        assert_eq!(outcome.repairs.numbers, 2, "{word}");
+        // As if it had come so: the ids too.
+        let sent_null =
+            json(&body.replace(&format!(":{word}"), ":null").replace(&format!(" {word} "), "null"));
+        assert_eq!(outcome.events, sent_null.events);
+    }
+    let time = r#"{"event":"e","properties":{"token":"t","time":NaN}}"#;
+    assert!(line(time).contains(r#""time":1334859601234"#));
+    let token = r#"{"event":"e","properties":{"token":NaN}}"#;
+    assert_eq!(fault(token), Some(EventFault::TokenNotAString));
+}
+
+#[test]
+fn every_cut_of_an_event_with_bare_words_is_refused() {
+    let body = r#"{"event":"e","properties":{"token":"t","a":[NaN,-Infinity,"NaN"],"b":Infinity}}"#;
+    assert_eq!(json(body).result, Ok(1));
+    for cut in 1..body.len() {
+        let result = json(&body[..cut]).result;
+        assert!(
+            matches!(result, Err(Rejection::JsonCut { .. } | Rejection::Json { .. })),
+            "{}: {result:?}",
+            &body[..cut]
+        );
+    }
 }

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    Batch, Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Repairs, Reply,
-    TrackingLimits,
+    Batch, BatchRule, Context, Decoder, Events, IdSource, RedirectPolicy, RefusedEvent, Rejection,
+    Repairs, Reply, TrackingLimits,
 };
 
 /// 2012-04-19 18:20:01.234 UTC.
@@ -23,6 +23,7 @@ pub(crate) struct Outcome {
     pub(crate) reply: Reply,
     pub(crate) result: Result<usize, Rejection>,
     pub(crate) events: Vec<String>,
+    pub(crate) refused: Vec<RefusedEvent>,
     pub(crate) repairs: Repairs,
 }
 
@@ -44,6 +45,7 @@ pub(crate) struct Tracker {
     pub(crate) limits: TrackingLimits,
     pub(crate) redirects: RedirectPolicy,
     pub(crate) client: IpAddr,
+    pub(crate) rule: BatchRule,
     pub(crate) decoder: Decoder,
 }
 
@@ -53,6 +55,7 @@ impl Default for Tracker {
             limits: TrackingLimits::default(),
             redirects: RedirectPolicy::deny(),
             client: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
+            rule: BatchRule::default(),
             decoder: Decoder::new(),
         }
     }
@@ -65,15 +68,16 @@ impl Tracker {
             client: self.client,
             limits: &self.limits,
             redirects: &self.redirects,
+            rule: self.rule,
         };
         let mut events = Events::new();
         let mut ids = IdSource::new(10, 11);
-        let Batch { reply, result, repairs, .. } =
+        let Batch { reply, result, refused, repairs, .. } =
             self.decoder.decode(request, &context, &mut ids, &mut events);
         let events: Vec<_> =
             events.take().into_iter().map(|event| String::from_utf8(event).unwrap()).collect();
         assert_eq!(result.clone().unwrap_or(0), events.len());
-        Outcome { reply, result, events, repairs }
+        Outcome { reply, result, events, refused, repairs }
     }
 
     pub(crate) fn get(&mut self, query: &str) -> Outcome {

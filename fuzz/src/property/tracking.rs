@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Reply, Route, TrackingLimits,
-    client_address, method_not_allowed, not_found, preflight, route,
+    BatchRule, Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Reply, Route,
+    TrackingLimits, client_address, method_not_allowed, not_found, preflight, route,
 };
 
+use crate::reference::json;
 use crate::reference::tracking::{self as reference, Parameters, Refusal};
 
 /// 2012-04-19 18:20:01.234 UTC.
@@ -82,7 +83,8 @@ fn decode(
     limits: &TrackingLimits,
 ) {
     let redirects = RedirectPolicy::hosts(HOSTS);
-    let context = Context { now: NOW, client, limits, redirects: &redirects };
+    let rule = BatchRule::EachEvent;
+    let context = Context { now: NOW, client, limits, redirects: &redirects, rule };
     let mut decoder = Decoder::new();
     // One that was used is as good as a new one.
     for connection in [11, 12] {
@@ -103,8 +105,10 @@ fn decode(
         };
         let (expected, parameters) = reference::decode(plain, NOW, client, limits, id);
         match (&result, &expected) {
-            (Ok(count), Ok(events)) => {
+            (Ok(count), Ok((events, refused))) => {
                 assert_eq!((*count, &lines), (events.len(), events));
+                let told: Vec<_> = batch.refused.iter().map(|it| (it.index, it.fault)).collect();
+                assert_eq!(&told, refused);
             }
             (Err(rejection), Err(refusal)) => {
                 assert!(lines.is_empty(), "a refused request was recorded: {lines:?}");
@@ -113,8 +117,29 @@ fn decode(
             }
             _ => panic!("{result:?}, expected {expected:?}"),
         }
-        answers(&reply, &result, &parameters, request);
+        all_or_nothing(request, &context, &result, batch.refused.len());
+        answers(&reply, &result, &parameters, batch.refused.len(), request);
         decoder.release();
+    }
+}
+
+/// By the other rule nothing is recorded, unless all is.
+fn all_or_nothing(
+    request: &Request<'_>,
+    context: &Context<'_>,
+    result: &Result<usize, Rejection>,
+    refused: usize,
+) {
+    let context = Context { rule: BatchRule::AllOrNothing, ..*context };
+    let mut sink = Events::new();
+    let batch = Decoder::new().decode(request, &context, &mut IdSource::new(10, 0), &mut sink);
+    assert_eq!(sink.as_slice().len(), batch.result.clone().unwrap_or(0));
+    if matches!(result, Err(Rejection::BatchTooLarge { .. })) {
+        assert!(batch.result.is_err(), "{:?}", batch.result);
+    } else if refused == 0 {
+        assert_eq!(batch.result, *result);
+    } else {
+        assert!(matches!(batch.result, Err(Rejection::Event { .. })), "{:?}", batch.result);
     }
 }
 
@@ -139,6 +164,7 @@ fn answers(
     reply: &Reply,
     result: &Result<usize, Rejection>,
     parameters: &Parameters,
+    refused: usize,
     request: &Request<'_>,
 ) {
     let given = |value: &Option<Vec<u8>>| value.clone().filter(|value| !value.is_empty());
@@ -164,7 +190,9 @@ fn answers(
     } else {
         let text = if parameters.verbose { r#"{"status":1,"error":null}"# } else { "1" };
         assert_eq!(accepted.status.0, 200);
-        body_is(&accepted, wrap(text.to_owned()));
+        if !tells(&accepted, refused) {
+            body_is(&accepted, wrap(text.to_owned()));
+        }
     }
     let failed = |message: &str| {
         wrap(if parameters.verbose {
@@ -178,13 +206,29 @@ fn answers(
         let rejected = reply.rejected(rejection);
         headers_hold(&rejected, request);
         assert_eq!(rejected.status.0, 200);
-        body_is(&rejected, failed(&rejection.to_string()));
+        if !tells(&rejected, refused) {
+            body_is(&rejected, failed(&rejection.to_string()));
+        }
     }
     let unsafe_now = reply.not_durable();
     headers_hold(&unsafe_now, request);
     assert_eq!(unsafe_now.status.0, 503);
     assert!(unsafe_now.fixed_headers.contains(&("Retry-After", "2")));
     body_is(&unsafe_now, failed("the events could not be made durable: send them again later"));
+}
+
+/// Whether the answer tells of each event of a batch that is not recorded; it is JSON then, but for
+/// a callback around it.
+fn tells(answer: &Response, refused: usize) -> bool {
+    let text = String::from_utf8_lossy(&answer.body);
+    let Some((_, records)) = text.split_once(r#","failed_records":["#) else {
+        return false;
+    };
+    assert_eq!(records.matches(r#","field":""#).count(), refused, "{text}");
+    let start = text.find('{').expect("an object");
+    let end = text.rfind('}').expect("an object");
+    assert!(json::read(&text[start..=end]).is_some(), "{text}");
+    true
 }
 
 /// A policy that allows all, or nothing, by what else an address must be.

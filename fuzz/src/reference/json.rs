@@ -107,7 +107,8 @@ pub fn unescaped(text: &str) -> String {
     out
 }
 
-/// The value that is the whole text; `None` where it is not JSON.
+/// The value that is the whole text; `None` where it is not JSON, and has no bare word in it that
+/// some writers have for what is no number.
 pub fn read(text: &str) -> Option<Json> {
     let mut reader = Reader { rest: text };
     let value = reader.value()?;
@@ -173,6 +174,11 @@ impl Reader<'_> {
                 for word in ["null", "true", "false"] {
                     if self.take(word).is_some() {
                         return Some(Json::Plain(word.to_owned()));
+                    }
+                }
+                for word in ["NaN", "Infinity", "-Infinity"] {
+                    if self.take(word).is_some() {
+                        return Some(Json::Plain("null".to_owned()));
                     }
                 }
                 self.number()

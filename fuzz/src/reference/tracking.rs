@@ -21,6 +21,9 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
+/// The lines that are recorded, and what of a batch is not.
+pub type Recorded = (Vec<String>, Vec<(usize, EventFault)>);
+
 /// Why nothing is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -96,7 +99,7 @@ pub fn decode(
     client: IpAddr,
     limits: &TrackingLimits,
     mut id: impl FnMut() -> String,
-) -> (Result<Vec<String>, Refusal>, Parameters) {
+) -> (Result<Recorded, Refusal>, Parameters) {
     let mut parameters = Parameters::default();
     parameters.add(request.query);
     let body = plain_body(request, &mut parameters);
@@ -260,7 +263,7 @@ fn events(
     limits: &TrackingLimits,
     stamps: &Stamps,
     id: &mut impl FnMut() -> String,
-) -> Result<Vec<String>, Refusal> {
+) -> Result<Recorded, Refusal> {
     let events = match json::read(text).ok_or(Refusal::Json)? {
         Json::Array(events) => events,
         event @ Json::Object(_) => vec![event],
@@ -269,14 +272,20 @@ fn events(
     if events.is_empty() {
         return Err(Refusal::Reason("batch_empty"));
     }
-    let mut lines = Vec::new();
-    for (index, event) in events.iter().enumerate() {
-        if index >= limits.batch {
-            return Err(Refusal::Reason("batch_too_large"));
-        }
-        lines.push(line(event, limits, stamps, id).map_err(|fault| Refusal::Event(index, fault))?);
+    if events.len() > limits.batch {
+        return Err(Refusal::Reason("batch_too_large"));
     }
-    Ok(lines)
+    let (mut lines, mut refused) = (Vec::new(), Vec::new());
+    for (index, event) in events.iter().enumerate() {
+        match line(event, limits, stamps, id) {
+            Ok(line) => lines.push(line),
+            Err(fault) => refused.push((index, fault)),
+        }
+    }
+    match refused.first() {
+        Some((index, fault)) if lines.is_empty() => Err(Refusal::Event(*index, *fault)),
+        _ => Ok((lines, refused)),
+    }
 }
 
 type Members = Vec<(String, String, String)>;
