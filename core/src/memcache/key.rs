@@ -21,22 +21,36 @@ pub(crate) fn first_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// byte at a time.
 #[inline]
 pub(crate) fn word_length(text: &[u8]) -> usize {
-    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
     let mut length = 0;
     while let Some(eight) = text.get(length..).and_then(<[u8]>::first_chunk) {
-        // A space is now a byte of zeros. Subtracting 1 from each byte borrows into the highest bit
-        // of the first one that is zero; bytes above it may be marked wrongly, those below are not.
-        let differs = u64::from_le_bytes(*eight) ^ SPACES;
-        let marked = differs.wrapping_sub(LOW) & !differs & HIGH;
-        if marked != 0 {
-            return length + marked.trailing_zeros() as usize / 8;
+        let spaces = mark_spaces(u64::from_le_bytes(*eight));
+        if spaces != 0 {
+            return length + spaces.trailing_zeros() as usize / 8;
         }
         length += 8;
     }
-    let tail = text.get(length..).unwrap_or_default();
-    length + tail.iter().position(|&byte| byte == b' ').unwrap_or(tail.len())
+    let left = text.len() - length;
+    match text.last_chunk() {
+        // The fewer than eight that are left are the end of the last eight; behind them come zeros.
+        Some(eight) if left > 0 => {
+            let spaces = mark_spaces(u64::from_le_bytes(*eight) >> (8 * (8 - left)));
+            length + left.min(spaces.trailing_zeros() as usize / 8)
+        }
+        Some(_) => length,
+        None => text.iter().position(|&byte| byte == b' ').unwrap_or(left),
+    }
+}
+
+/// Sets the highest bit of each byte that is a space, the lowest of them for sure; those above it may
+/// be marked though they are none.
+#[inline]
+const fn mark_spaces(eight: u64) -> u64 {
+    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
+    // A space is now zero. To subtract 1 from each byte borrows into the highest bit of a zero.
+    let differs = eight ^ SPACES;
+    differs.wrapping_sub(LOW) & !differs & HIGH
 }
 
 /// Whether `byte` may stand in a key that a client sends (protocol.txt, "Keys": no white space, no

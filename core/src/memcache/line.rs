@@ -15,6 +15,7 @@ const BINARY_REQUEST: u8 = 0x80;
 ///
 /// The answer depends on the bytes alone, not on how they came in: a line that is refused when it
 /// comes whole is refused when it comes in pieces, at the latest when its newline would be too far.
+#[inline]
 pub(crate) fn judge(
     bytes: &[u8],
     newline: Option<usize>,
@@ -22,15 +23,30 @@ pub(crate) fn judge(
     long_gets: bool,
     limits: &Limits,
 ) -> Result<Option<usize>, RequestError> {
+    let length = newline.unwrap_or(bytes.len());
+    if length > limits.line || bytes.first() == Some(&BINARY_REQUEST) {
+        check_unusual(bytes, length, dialect, long_gets, limits)?;
+    }
+    Ok(newline.map(|at| at + 1))
+}
+
+/// Checks a line that is long, or whose first byte is that of another protocol.
+#[cold]
+fn check_unusual(
+    bytes: &[u8],
+    length: usize,
+    dialect: Dialect,
+    long_gets: bool,
+    limits: &Limits,
+) -> Result<(), RequestError> {
     if bytes.first() == Some(&BINARY_REQUEST) {
         return Err(RequestError::new(Fault::Binary, dialect, false, 0));
     }
-    let length = newline.unwrap_or(bytes.len());
     let gets = || long_gets && length <= limits.get_line && gets_many(bytes, limits);
     if length > limits.line && !gets() {
         return Err(RequestError::new(Fault::LineTooLong, dialect, false, 0));
     }
-    Ok(newline.map(|at| at + 1))
+    Ok(())
 }
 
 /// Whether a line of more than `limits.line` bytes is a `get` of many keys, as far as its first
@@ -41,6 +57,7 @@ fn gets_many(bytes: &[u8], limits: &Limits) -> bool {
 }
 
 /// The line without its end: `\n`, or `\r\n`.
+#[inline]
 pub(crate) fn text(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

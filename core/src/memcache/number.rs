@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 /// The largest data block that can be declared: memcached keeps the length and the two bytes of
 /// its line end in a signed 32-bit integer.
-pub(crate) const MAX_LENGTH: u64 = i32::MAX as u64 - 2;
+pub(crate) const MAX_LENGTH: u32 = i32::MAX as u32 - 2;
 
 /// What C calls white space: memcached's `strtol` skips it before a number, and takes it as the
 /// end of one. A space cannot be here, it separates the words of a line.
@@ -77,7 +77,14 @@ pub(crate) fn unsigned_64(word: &[u8]) -> Option<u64> {
 /// bits loses its upper half, as in memcached.
 #[inline]
 pub(crate) fn unsigned_32(word: &[u8]) -> Option<u32> {
-    u32::try_from(unsigned_64(word)? & u64::from(u32::MAX)).ok()
+    unsigned_64(word).map(low_32)
+}
+
+/// The lower half.
+#[inline]
+pub(crate) const fn low_32(number: u64) -> u32 {
+    let [a, b, c, d, ..] = number.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 /// A signed 64-bit number of a request (an exptime).
@@ -93,7 +100,7 @@ pub(crate) fn signed_64(word: &[u8]) -> Option<i64> {
 #[inline]
 pub(crate) fn length(word: &[u8]) -> Option<u32> {
     let (negative, magnitude) = signed(word)?;
-    if (negative && magnitude != 0) || magnitude > MAX_LENGTH {
+    if (negative && magnitude != 0) || magnitude > u64::from(MAX_LENGTH) {
         return None;
     }
     u32::try_from(magnitude).ok()

@@ -63,12 +63,37 @@ impl<'a> Scanner<'a> {
     /// The next word; `None` where only spaces are left.
     #[inline]
     pub(crate) fn word(&mut self) -> Option<Span> {
-        let rest = self.text.get(self.at..)?;
-        let skipped = rest.iter().position(|&byte| byte != b' ')?;
-        let start = self.at + skipped;
-        let end = start + key::word_length(rest.get(skipped..)?);
-        self.at = end;
-        Some(Span::new(start, end))
+        let mut start = self.at;
+        while let Some(b' ') = self.text.get(start) {
+            start += 1;
+        }
+        let word = self.text.get(start..).filter(|rest| !rest.is_empty())?;
+        self.at = start + key::word_length(word);
+        Some(Span::new(start, self.at))
+    }
+
+    /// The next word where it stands behind one space and is a number of up to 19 digits, which
+    /// cannot overflow.
+    #[inline]
+    pub(crate) fn digits(&mut self) -> Option<u64> {
+        let [b' ', word @ ..] = self.text.get(self.at..)? else {
+            return None;
+        };
+        let mut number: u64 = 0;
+        let mut length = 0;
+        for &byte in word {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                if byte == b' ' {
+                    break;
+                }
+                return None;
+            }
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            length += 1;
+        }
+        self.at += 1 + length;
+        (1..=19).contains(&length).then_some(number)
     }
 
     /// What was not read yet.

@@ -254,7 +254,7 @@ const fn place(verb: &[u8]) -> usize {
 }
 
 const fn lower(letter: u8) -> usize {
-    letter.to_ascii_lowercase() as usize
+    (letter | 0x20) as usize
 }
 
 /// For each dialect where in [`TABLE`] the verb of a place is; beyond the table's end for none.

@@ -2,14 +2,12 @@
 
 use core::fmt;
 
-use super::{ArithmeticMode, MetaFlags, SetMode, TokenRule, decodes, flag_row};
+use super::{ArithmeticMode, MetaFlags, SetMode, TokenRule, decodes, token_rule};
 use crate::memcache::command::Command;
 use crate::memcache::number;
 
 /// The longest token of the flag `O`.
 const MAX_OPAQUE: usize = 31;
-/// The bit of `q` in the set of letters.
-const QUIET: u128 = 1 << b'q';
 
 /// What is wrong with a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +59,10 @@ pub(crate) struct Checked {
     pub(crate) quiet: bool,
 }
 
+const fn letter_bit(letter: u8) -> u64 {
+    1 << (letter % 64)
+}
+
 /// Checks every flag; a fault that memcached would report over another is reported over it.
 #[inline]
 pub(crate) fn check(
@@ -68,23 +70,27 @@ pub(crate) fn check(
     flags: MetaFlags<'_>,
     command: Command,
 ) -> Result<Checked, Refusal> {
-    let mut seen = 0u128;
+    // A bit for each letter from `@` on; no flag has another letter.
+    let mut seen = 0u64;
     let mut count = 0;
     let mut wrong = None;
     let mut late = None;
     for flag in flags {
         let letter = flag.letter;
         let refusal = |fault| Refusal { letter, fault };
-        let bit = 1u128.checked_shl(u32::from(letter)).unwrap_or_default();
-        if letter >= 127 || seen & bit != 0 {
+        if letter >= 127 {
+            return Err(refusal(FlagFault::Duplicate));
+        }
+        let Some(rule) = token_rule(letter) else {
+            return Err(refusal(FlagFault::Unknown));
+        };
+        let bit = letter_bit(letter);
+        if seen & bit != 0 {
             return Err(refusal(FlagFault::Duplicate));
         }
         seen |= bit;
         count += 1;
-        let Some(row) = flag_row(letter) else {
-            return Err(refusal(FlagFault::Unknown));
-        };
-        match row.token {
+        match rule {
             TokenRule::None if letter == b'b' && !decodes(key) => {
                 wrong = Some(refusal(FlagFault::KeyNotBase64));
             }
@@ -121,7 +127,7 @@ pub(crate) fn check(
         }
     }
     match wrong.or(late) {
-        None => Ok(Checked { count, quiet: seen & QUIET != 0 }),
+        None => Ok(Checked { count, quiet: seen & letter_bit(b'q') != 0 }),
         Some(refusal) => Err(refusal),
     }
 }

@@ -18,6 +18,7 @@ pub use check::FlagFault;
 pub(crate) use check::{Checked, Refusal, check};
 pub use flags::{Iter, MetaFlag, MetaFlags};
 pub use reply::{MetaCode, MetaReply};
+pub(crate) use table::token_rule;
 pub use table::{FLAGS, FlagRow, TokenRule, flag_row};
 
 /// What `mg`, `ms`, `md` and `ma` carry: a key and flags.

@@ -42,25 +42,28 @@ pub struct FlagRow {
 }
 
 /// The row of a letter that may stand in a request.
-#[inline]
 pub fn flag_row(letter: u8) -> Option<&'static FlagRow> {
-    let at = BY_LETTER.get(usize::from(letter))?;
-    FLAGS.get(usize::from(*at))
+    FLAGS.iter().find(|row| row.letter == letter && !row.commands.is_empty())
 }
 
-/// Where in [`FLAGS`] a letter stands that may stand in a request; beyond its end for any other.
-static BY_LETTER: [u8; 128] = {
-    let mut places = [u8::MAX; 128];
-    let mut at: u8 = 0;
-    while (at as usize) < FLAGS.len() {
-        let row = &FLAGS[at as usize];
-        if !row.commands.is_empty() {
-            places[row.letter as usize] = at;
+/// What the token of a letter has to be, where the letter may stand in a request: the table turned
+/// round, for the parser.
+#[inline]
+pub(crate) fn token_rule(letter: u8) -> Option<TokenRule> {
+    static RULES: [Option<TokenRule>; 128] = {
+        let mut rules = [None; 128];
+        let mut at = 0;
+        while at < FLAGS.len() {
+            let row = &FLAGS[at];
+            if !row.commands.is_empty() {
+                rules[row.letter as usize] = Some(row.token);
+            }
+            at += 1;
         }
-        at += 1;
-    }
-    places
-};
+        rules
+    };
+    *RULES.get(usize::from(letter))?
+}
 
 const fn flag(
     letter: u8,
@@ -123,7 +126,10 @@ mod tests {
     fn a_letter_has_one_row() {
         for (at, row) in FLAGS.iter().enumerate() {
             assert!(FLAGS[at + 1..].iter().all(|other| other.letter != row.letter));
-            assert_eq!(flag_row(row.letter).is_some(), !b"WXZ".contains(&row.letter));
+            let rule = flag_row(row.letter).map(|row| row.token);
+            assert_eq!(rule.is_some(), !b"WXZ".contains(&row.letter));
+            assert_eq!(token_rule(row.letter), rule);
+            assert!((b'@'..127).contains(&row.letter), "a bit of 64 stands for it");
         }
     }
 }

@@ -81,6 +81,31 @@ impl<'a> Words<'a> {
     }
 }
 
+/// `<key> <number>{N} [noreply]` as clients write it: numbers of digits alone, one space between.
+/// `None` for anything else, which is then read word by word.
+pub(super) struct Plain<const N: usize> {
+    pub(super) key: Span,
+    pub(super) numbers: [u64; N],
+    pub(super) noreply: bool,
+}
+
+impl<const N: usize> Plain<N> {
+    #[inline]
+    pub(super) fn read(mut scanner: Scanner<'_>, limits: &Limits) -> Option<Self> {
+        let key = scanner.word().filter(|key| key.len() <= limits.key)?;
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            *number = scanner.digits()?;
+        }
+        let noreply = match scanner.rest().of(scanner.text()) {
+            b"" => false,
+            b" noreply" => true,
+            _ => return None,
+        };
+        Some(Self { key, numbers, noreply })
+    }
+}
+
 pub(super) fn check_key(key: Span, limits: &Limits) -> Result<(), Fault> {
     if key.len() > limits.key {
         return Err(Fault::KeyTooLong { length: key.len() });

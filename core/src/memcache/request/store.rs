@@ -1,6 +1,6 @@
 //! Lines with a data block: the storage commands, and the `set` that authenticates.
 
-use super::arguments::{Refused, Words, check_key, refused, refused_quietly};
+use super::arguments::{Plain, Refused, Words, check_key, refused, refused_quietly};
 use super::parse::fault_or_http;
 use super::{BLOCK_END, Fault, RequestError, RequestSpans};
 use crate::Limits;
@@ -14,10 +14,22 @@ const MAX_CREDENTIALS: usize = 2048;
 /// `noreply` means something.
 #[inline]
 pub(super) fn store(
-    words: &Words<'_>,
+    scanner: Scanner<'_>,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
+    if let Some(Plain { key, numbers: [flags, exptime, length], noreply }) =
+        Plain::read(scanner.clone(), limits)
+        && let Ok(exptime) = i64::try_from(exptime)
+        && let Ok(length) = u32::try_from(length)
+        && length <= number::MAX_LENGTH
+    {
+        (spans.key, spans.noreply) = (key, noreply);
+        spans.client_flags = number::low_32(flags);
+        (spans.signed, spans.length) = (exptime, length);
+        return Ok(());
+    }
+    let words = &Words::of(scanner);
     words.want(4, 5)?;
     let noreply = words.noreply();
     spans.noreply = noreply;
@@ -84,10 +96,15 @@ pub(crate) fn split_credentials(block: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// `<key> <delta> [noreply]`
 pub(super) fn delta(
-    words: &Words<'_>,
+    scanner: Scanner<'_>,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
+    if let Some(Plain { key, numbers: [delta], noreply }) = Plain::read(scanner.clone(), limits) {
+        (spans.key, spans.unsigned, spans.noreply) = (key, delta, noreply);
+        return Ok(());
+    }
+    let words = Words::of(scanner);
     words.want(2, 3)?;
     spans.key = words.span(0);
     spans.noreply = words.noreply();

@@ -418,7 +418,7 @@ fn put_store(
 
 fn put_length(data: usize, limits: &Limits, out: &mut BytesMut) -> Result<(), EncodeError> {
     let length = u64::try_from(data).unwrap_or(u64::MAX);
-    if data > limits.value || length > number::MAX_LENGTH {
+    if data > limits.value || length > u64::from(number::MAX_LENGTH) {
         return Err(EncodeError::ValueTooLarge { length: data });
     }
     put_unsigned(length, out);
