@@ -19,6 +19,9 @@ pub struct Timeouts {
     pub idle: Duration,
     /// With answers to write, how long the peer may take none of them.
     pub write: Duration,
+    /// From a memcache request to the end of its reply, on top of what the request itself may wait
+    /// (kestrel's `t=` and `monitor`); then the peer is answered `SERVER_ERROR`.
+    pub answer: Duration,
 }
 
 impl Default for Timeouts {
@@ -29,6 +32,7 @@ impl Default for Timeouts {
             body: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             write: Duration::from_secs(30),
+            answer: Duration::from_secs(30),
         }
     }
 }
@@ -59,6 +63,13 @@ impl Timeouts {
     #[must_use]
     pub const fn with_write(mut self, write: Duration) -> Self {
         self.write = write;
+        self
+    }
+
+    /// With another [`answer`](Self::answer).
+    #[must_use]
+    pub const fn with_answer(mut self, answer: Duration) -> Self {
+        self.answer = answer;
         self
     }
 }

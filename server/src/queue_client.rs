@@ -1,180 +1,104 @@
-//! A connection of the queue's listener: kestrel's dialect of memcache on the store's queues.
+//! What a connection of the queue's listener is answered: kestrel's dialect of memcache on the store's
+//! queues.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
-use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::memcache::handler::{Deferred, Handler, Reply, ReplyError, Session};
 use windhover_core::memcache::kestrel::{self, QueueRead, ReadMode};
 use windhover_core::memcache::request::{Request, Store as StoreRequest};
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Data, Dialect, Expiry, Output, ServerConnection};
-use windhover_core::queue::{Action, Outcome, PutBuilder, Read, Refused};
+use windhover_core::memcache::{Data, Dialect, Expiry};
+use windhover_core::queue::{Action, Engine, Outcome, PutBuilder, Read, Refused};
 use windhover_core::{Instant, Now, UnixTime};
 
 use crate::app::App;
 use crate::kestrel_stats;
 use crate::store::{Begun, Reader, Ticket};
 
-/// A connection of the queue's listener.
+/// Who answers a connection of the queue's listener.
 #[derive(Debug)]
 pub struct QueueClient {
     app: Arc<App>,
-    memcache: ServerConnection,
     reader: Reader,
-    /// The answers that are owed, in order.
-    answers: VecDeque<Answer>,
-    /// The peer or the server is about to go: nobody waits any more.
-    ending: bool,
-}
-
-#[derive(Debug)]
-enum Answer {
-    Line(Line),
-    /// Name, value.
-    Stats(Vec<(String, String)>),
-    Read {
-        queue: Box<[u8]>,
-        outcome: Outcome,
-    },
-    /// At the latest at that instant.
-    Waiting {
-        queue: Box<[u8]>,
-        ticket: Ticket,
-        until: Instant,
-    },
-    /// When the item is in the journal.
-    Journaled {
-        ticket: Ticket,
-        since: Instant,
-    },
-}
-
-/// An answer of one line.
-#[derive(Clone, Copy, Debug)]
-enum Line {
-    Response(Response<'static>),
-    /// `ERROR`, after which kestrel disconnects.
-    Fatal,
 }
 
 impl QueueClient {
     /// A connection that was accepted at `now`.
-    pub fn new(app: Arc<App>, now: Now) -> Self {
+    pub fn connect(app: Arc<App>, now: Now) -> Session<Self> {
         let settings = &app.settings;
-        let (limits, timeouts) = (&settings.queue_limits, &settings.queue_timeouts);
-        let memcache = ServerConnection::new(Dialect::Kestrel, limits, timeouts, now.instant);
+        let limits = settings.queue_limits.clone();
+        let timeouts = settings.queue_timeouts.clone().with_answer(settings.answer_timeout);
         let reader = app.store.reader();
-        Self { app, memcache, reader, answers: VecDeque::new(), ending: false }
-    }
-
-    /// Gives the answers that are ready; returns when the first that is not must be given.
-    fn answer(&mut self, now: Now, cx: &mut Context<'_>) -> Option<Instant> {
-        while let Some(answer) = self.answers.front_mut() {
-            match answer {
-                Answer::Line(Line::Response(response)) => self.memcache.respond(response),
-                Answer::Line(Line::Fatal) => {
-                    self.memcache.respond(&Response::Error(b""));
-                    self.memcache.close_after_responses();
-                }
-                Answer::Stats(stats) => {
-                    for (name, value) in stats {
-                        let (name, value) = (name.as_bytes(), value.as_bytes());
-                        self.memcache.respond(&Response::Stat { name, value });
-                    }
-                    self.memcache.respond(&Response::End);
-                }
-                Answer::Read { queue, outcome } => give(&mut self.memcache, queue, outcome),
-                Answer::Waiting { queue, ticket, until } => match ticket.poll(now, cx) {
-                    Poll::Ready(outcome) => give(&mut self.memcache, queue, &outcome),
-                    // An item that came now would be given to nobody.
-                    Poll::Pending if self.ending => self.memcache.respond(&Response::End),
-                    Poll::Pending => return Some(*until),
-                },
-                Answer::Journaled { ticket, since } => {
-                    let deadline = *since + self.app.settings.answer_timeout;
-                    let response = match ticket.poll(now, cx) {
-                        Poll::Ready(Outcome::Stored) => Response::Stored,
-                        Poll::Ready(_) => Response::ServerError(b"the journal takes no writes"),
-                        Poll::Pending if now.instant >= deadline => {
-                            Response::ServerError(b"the journal did not answer in time")
-                        }
-                        Poll::Pending => return Some(deadline),
-                    };
-                    self.memcache.respond(&response);
-                }
-            }
-            self.answers.pop_front();
-        }
-        None
+        Session::new(Self { app, reader }, Dialect::Kestrel, &limits, &timeouts, now)
     }
 }
 
-/// Answers a read.
-fn give(memcache: &mut ServerConnection, queue: &[u8], outcome: &Outcome) {
-    match outcome {
-        Outcome::Item(item) => {
-            memcache.respond_value(queue, 0, None, item.clone());
-            memcache.respond(&Response::End);
+impl Handler for QueueClient {
+    fn handle(
+        &mut self,
+        request: Request<'_>,
+        data: Data<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
+        if let Request::Set(item) = &request {
+            return self.set(item, &data, reply);
         }
-        Outcome::Error(_) => {
-            memcache.respond(&Response::Error(b""));
-            memcache.close_after_responses();
+        // A put takes effect when it is in the journal. Only other puts may go ahead meanwhile: what
+        // looks at a queue, or changes it, has to find what was put before it.
+        if !reply.is_first() {
+            reply.postpone();
+            return Ok(());
         }
-        _ => memcache.respond(&Response::End),
-    }
-}
-
-/// The parts of a connection that a request needs while it borrows the rest.
-struct Handler<'a> {
-    app: &'a App,
-    reader: &'a mut Reader,
-}
-
-impl Handler<'_> {
-    fn handle(&mut self, request: &Request<'_>, data: &Data<'_>, now: Now) -> Answer {
         let store = &self.app.store;
-        let line = |response| Answer::Line(Line::Response(response));
+        let now = reply.now();
         match request {
-            Request::QueueRead(read) => self.read(read, now),
-            Request::Set(item) => self.set(item, data, now),
+            Request::QueueRead(read) => self.read(&read, reply),
             Request::Delete { key, .. } => {
                 store.manage(now, |engine| engine.delete(key));
-                line(Response::Deleted)
+                reply.send(&Response::Deleted)
             }
             Request::Flush { queue } => {
                 store.manage(now, |engine| engine.flush(queue));
-                line(Response::End)
+                reply.end()
             }
             Request::FlushAll { .. } => {
-                store.manage(now, windhover_core::queue::Engine::flush_all);
-                line(Response::Line(kestrel::FLUSHED_ALL))
+                store.manage(now, Engine::flush_all);
+                reply.send(&Response::Line(kestrel::FLUSHED_ALL))
             }
             Request::FlushExpired { queue } => {
-                line(Response::Number(store.manage(now, |e| e.flush_expired(queue, now))))
+                let expired = store.manage(now, |engine| engine.flush_expired(queue, now));
+                reply.send(&Response::Number(expired))
             }
             Request::FlushAllExpired => {
-                line(Response::Number(store.manage(now, |e| e.flush_all_expired(now))))
+                let expired = store.manage(now, |engine| engine.flush_all_expired(now));
+                reply.send(&Response::Number(expired))
             }
-            Request::Stats { .. } => Answer::Stats(kestrel_stats::lines(self.app, now)),
-            Request::Version => line(Response::Version(env!("CARGO_PKG_VERSION").as_bytes())),
-            Request::Verbosity { .. } => line(Response::Ok),
-            Request::Status { new: None } => line(Response::Line(b"UP")),
+            Request::Stats { .. } => reply.stats(kestrel_stats::lines(&self.app, now)),
+            Request::Version => {
+                reply.send(&Response::Version(env!("CARGO_PKG_VERSION").as_bytes()))
+            }
+            Request::Verbosity { .. } => reply.send(&Response::Ok),
+            Request::Status { new: None } => reply.send(&Response::Line(b"UP")),
             Request::Status { new: Some(_) } => {
-                line(Response::ServerError(b"the status cannot be changed"))
+                reply.send(&Response::ServerError(b"the status cannot be changed"))
             }
-            Request::Reload => {
-                line(Response::ServerError(b"flags are read at the start only; restart instead"))
-            }
-            Request::Shutdown { .. } => {
-                line(Response::ServerError(b"shutdown by a client is off; send SIGTERM instead"))
-            }
-            _ => Answer::Line(Line::Fatal),
+            Request::Reload => reply
+                .send(&Response::ServerError(b"flags are read at the start only; restart instead")),
+            Request::Shutdown { .. } => reply
+                .send(&Response::ServerError(b"shutdown by a client is off; send SIGTERM instead")),
+            _ => disconnect(reply),
         }
     }
 
-    fn read(&mut self, read: &QueueRead<'_>, now: Now) -> Answer {
+    fn ended(&mut self) {
+        // What it has open goes back now, not when the peer closes too.
+        self.reader = self.app.store.reader();
+    }
+}
+
+impl QueueClient {
+    fn read(&mut self, read: &QueueRead<'_>, reply: &mut Reply<'_>) -> Result<(), ReplyError> {
         let action = match read.mode {
             ReadMode::Remove => Action::Take,
             ReadMode::Open => Action::Open,
@@ -183,19 +107,28 @@ impl Handler<'_> {
             ReadMode::Abort => Action::Abort,
             ReadMode::Peek => Action::Peek,
         };
-        let queue = read.queue.into();
+        let now = reply.now();
         match self.reader.get(read.queue, Read { action, timeout: read.timeout }, now) {
-            Begun::Done(outcome) => Answer::Read { queue, outcome },
+            Begun::Done(outcome) => give(reply, read.queue, &outcome),
             Begun::Waiting(ticket) => {
+                // What follows depends on what this read gets.
+                reply.hold();
                 let until = now.instant + read.timeout.unwrap_or_default();
-                Answer::Waiting { queue, ticket, until }
+                reply.defer(Waiting { queue: read.queue.into(), ticket, until });
+                Ok(())
             }
         }
     }
 
-    fn set(&mut self, item: &StoreRequest<'_>, data: &Data<'_>, now: Now) -> Answer {
+    fn set(
+        &self,
+        item: &StoreRequest<'_>,
+        data: &Data<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
+        let now = reply.now();
         let Ok(mut put) = PutBuilder::new(item.key, now.unix) else {
-            return Answer::Line(Line::Fatal);
+            return disconnect(reply);
         };
         let expires = match Expiry::of(item.exptime, Dialect::Kestrel, now.unix) {
             Expiry::At(at) => Some(at),
@@ -206,79 +139,76 @@ impl Handler<'_> {
         data.extend_into(put.begin_item(expires));
         put.end_item();
         match self.app.store.put(put.finish(), now) {
-            Ok(ticket) => Answer::Journaled { ticket, since: now.instant },
-            Err(refused) => Answer::Line(Line::Response(match refused {
-                Refused::Busy => Response::ServerError(b"the journal is behind"),
-                _ => Response::NotStored,
-            })),
+            Ok(ticket) => {
+                reply.defer(Journaled(ticket));
+                Ok(())
+            }
+            Err(Refused::Busy) => reply.send(&Response::ServerError(b"the journal is behind")),
+            Err(_) => reply.send(&Response::NotStored),
         }
     }
 }
 
-impl Endpoint for QueueClient {
-    fn read_buffer(&mut self) -> &mut BytesMut {
-        self.memcache.read_buffer()
-    }
+/// A read that waits for an item, until that instant.
+struct Waiting {
+    queue: Box<[u8]>,
+    ticket: Ticket,
+    until: Instant,
+}
 
-    fn wants_read(&self) -> bool {
-        self.memcache.wants_read()
-    }
-
-    fn end_of_stream(&mut self) {
-        self.ending = true;
-        self.memcache.end_of_stream();
-    }
-
-    fn shut_down(&mut self) {
-        self.ending = true;
-        self.memcache.shut_down();
-    }
-
-    fn poll_output(&mut self, now: Now, cx: &mut Context<'_>) -> Next {
-        loop {
-            let answer_by = self.answer(now, cx);
-            match self.memcache.poll_output(now.instant) {
-                Output::Request { request, data } => {
-                    let mut handler = Handler { app: &self.app, reader: &mut self.reader };
-                    let answer = handler.handle(&request, &data, now);
-                    if matches!(
-                        answer,
-                        Answer::Waiting { .. }
-                            | Answer::Line(Line::Fatal)
-                            | Answer::Read { outcome: Outcome::Error(_), .. }
-                    ) {
-                        // What follows depends on what this read gets, or will not be answered.
-                        self.memcache.hold_requests();
-                    }
-                    self.answers.push_back(answer);
-                }
-                Output::TooLarge { .. } => {}
-                Output::Write => return Next::Write,
-                Output::CloseWrite => {
-                    // What it has open goes back now, not when the peer closes too.
-                    self.reader = self.app.store.reader();
-                    return Next::CloseWrite;
-                }
-                Output::Close => return Next::Close,
-                Output::Idle(until) => {
-                    return Next::Idle(answer_by.map_or(until, |by| by.min(until)));
-                }
+impl Deferred for Waiting {
+    fn poll(
+        &mut self,
+        reply: &mut Reply<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ReplyError>> {
+        match self.ticket.poll(reply.now(), cx) {
+            Poll::Ready(outcome) => Poll::Ready(give(reply, &self.queue, &outcome)),
+            // An item that came now would be given to nobody.
+            Poll::Pending if reply.is_ending() => Poll::Ready(reply.end()),
+            Poll::Pending => {
+                reply.ask_again_at(self.until);
+                Poll::Pending
             }
         }
     }
+}
 
-    fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
-        self.memcache.unsent(into)
+/// A put that waits for the journal.
+struct Journaled(Ticket);
+
+impl Deferred for Journaled {
+    fn poll(
+        &mut self,
+        reply: &mut Reply<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ReplyError>> {
+        self.0.poll(reply.now(), cx).map(|outcome| match outcome {
+            Outcome::Stored => reply.send(&Response::Stored),
+            _ => reply.send(&Response::ServerError(b"the journal takes no writes")),
+        })
     }
 
-    fn wrote(&mut self, n: usize) {
-        self.memcache.wrote(n);
+    fn expired(&mut self, reply: &mut Reply<'_>) {
+        let _ = reply.send(&Response::ServerError(b"the journal did not answer in time"));
     }
+}
 
-    fn release(&mut self) {
-        self.memcache.release();
-        if self.answers.is_empty() {
-            self.answers = VecDeque::new();
+/// Answers a read.
+fn give(reply: &mut Reply<'_>, queue: &[u8], outcome: &Outcome) -> Result<(), ReplyError> {
+    match outcome {
+        Outcome::Item(item) => {
+            reply.value(queue, 0, None, item)?;
+            reply.end()
         }
+        Outcome::Error(_) => disconnect(reply),
+        _ => reply.end(),
     }
+}
+
+/// Answers `ERROR`, after which kestrel disconnects.
+fn disconnect(reply: &mut Reply<'_>) -> Result<(), ReplyError> {
+    let sent = reply.send(&Response::Error(b""));
+    reply.close();
+    sent
 }

@@ -160,7 +160,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
     let consumers = app.clone();
     let queue = server
         .listen(&listener(args, args.queue_listen, clock, "queue", &app.queue_connections), {
-            move |_peer, now| QueueClient::new(consumers.clone(), now)
+            move |_peer, now| QueueClient::connect(consumers.clone(), now)
         })?;
     say_ready(args, data, (http, queue));
     let forwarder = match &args.queue {

@@ -35,13 +35,11 @@ impl Server {
             match self.connection.poll_output(self.now) {
                 Output::Request { request, .. } => match request {
                     Request::Get(_) => {
-                        let item = self.item.clone();
-                        self.connection.respond_value(codec::KEY, 0, None, item);
+                        self.connection.respond_value(codec::KEY, 0, None, &self.item);
                         self.connection.respond(&Response::End);
                     }
                     Request::MetaGet(_) => {
-                        let item = self.item.clone();
-                        self.connection.respond_meta_value(MetaFlags::new(b""), item);
+                        self.connection.respond_meta_value(MetaFlags::new(b""), &self.item);
                     }
                     Request::Set(_) => self.connection.respond(&Response::Stored),
                     _ => self.connection.respond(&Response::Error(b"")),

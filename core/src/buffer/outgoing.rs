@@ -72,6 +72,23 @@ impl Outgoing {
         self.pieces.push_back(bytes);
     }
 
+    /// Appends `segment` as [`put_shared`](Self::put_shared) does, and shares it with its owner.
+    pub fn put_segment(&mut self, segment: &Bytes) {
+        if segment.len() < SHARE_FROM {
+            self.tail.extend_from_slice(segment);
+        } else {
+            self.put_shared(segment.clone());
+        }
+    }
+
+    /// Appends what waits in another buffer.
+    pub fn append(&mut self, other: Self) {
+        for piece in other.pieces {
+            self.put_shared(piece);
+        }
+        self.put(&other.tail);
+    }
+
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
             let block = self.tail.split().freeze();

@@ -2,81 +2,12 @@
 
 use alloc::vec::Vec;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Refusal;
 use crate::memcache::meta::{MetaCode, MetaFlags};
 use crate::memcache::response::{Kind, Response};
-use crate::memcache::{Data, Frame};
-
-/// A value: one piece up to 64 KiB, else the segments that it came in, which nobody has copied.
-#[derive(Clone, Debug, Default)]
-pub struct Payload(Pieces);
-
-#[derive(Clone, Debug)]
-enum Pieces {
-    One(Bytes),
-    Many(Vec<Bytes>),
-}
-
-impl Default for Pieces {
-    fn default() -> Self {
-        Self::One(Bytes::new())
-    }
-}
-
-impl Payload {
-    /// Its length in bytes.
-    pub fn len(&self) -> usize {
-        self.chunks().iter().map(Bytes::len).sum()
-    }
-
-    /// Whether it is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The pieces, in order.
-    pub fn chunks(&self) -> &[Bytes] {
-        match &self.0 {
-            Pieces::One(bytes) => core::slice::from_ref(bytes),
-            Pieces::Many(segments) => segments,
-        }
-    }
-
-    /// The value in one piece. One of more than 64 KiB is copied for that.
-    pub fn into_bytes(self) -> Bytes {
-        match self.0 {
-            Pieces::One(bytes) => bytes,
-            Pieces::Many(segments) => {
-                let mut all = BytesMut::with_capacity(segments.iter().map(Bytes::len).sum());
-                for segment in &segments {
-                    all.extend_from_slice(segment);
-                }
-                all.freeze()
-            }
-        }
-    }
-}
-
-impl From<Data<'_>> for Payload {
-    /// Copies what the connection's buffer holds, so that a small value does not keep a large
-    /// buffer; segments are shared.
-    fn from(data: Data<'_>) -> Self {
-        Self(match data.segments() {
-            Some(segments) => Pieces::Many(segments.to_vec()),
-            None => {
-                Pieces::One(data.chunks().next().map_or_else(Bytes::new, Bytes::copy_from_slice))
-            }
-        })
-    }
-}
-
-impl From<Bytes> for Payload {
-    fn from(bytes: Bytes) -> Self {
-        Self(Pieces::One(bytes))
-    }
-}
+use crate::memcache::{Frame, Payload};
 
 /// An item that a retrieval found.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ pub mod ring;
 mod servers;
 mod statistics;
 
-pub use answer::{Answer, BatchAnswer, Item, MetaAnswer, Payload};
+pub use answer::{Answer, BatchAnswer, Item, MetaAnswer};
 pub use backoff::Backoff;
 pub use budget::RetryLimit;
 pub use call::{Call, Repeat, Target};
@@ -32,3 +32,5 @@ pub use health::{HealthOptions, ServerState};
 pub use options::{Choice, ClusterOptions, Credentials, Rotation};
 pub use servers::{Server, ServerId};
 pub use statistics::{Histogram, ServerCounters, ServerStatistics};
+
+pub use crate::memcache::Payload;

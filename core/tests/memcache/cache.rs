@@ -215,7 +215,7 @@ pub(crate) fn drain(
 ) {
     loop {
         let frames = match connection.poll_output(now) {
-            Output::Request { request, data } => {
+            Output::Request { request, data, .. } => {
                 let mut value = Vec::new();
                 data.extend_into(&mut value);
                 served.requests.push(format!("{request:?} {}", value.escape_ascii()));
@@ -239,7 +239,7 @@ pub(crate) fn drain(
             match frame {
                 Frame::Fixed(response) => connection.respond(&response),
                 Frame::Value(key, item) if item.data.len() > 100 => {
-                    connection.respond_value(&key, item.flags, None, Bytes::from(item.data));
+                    connection.respond_value(&key, item.flags, None, &Bytes::from(item.data));
                 }
                 Frame::Value(key, Item { flags, data, .. }) => connection
                     .respond(&Response::Value(Value { key: &key, flags, cas: None, data: &data })),

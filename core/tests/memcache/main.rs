@@ -9,6 +9,8 @@ mod cache;
 mod client;
 mod documents;
 mod examples;
+#[cfg(feature = "ticket")]
+mod handler;
 mod lingering;
 mod meta;
 mod monitor;

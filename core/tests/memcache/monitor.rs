@@ -26,7 +26,7 @@ fn written(connection: &mut ServerConnection) -> String {
 fn the_items_of_a_monitor_are_one_reply() {
     let mut connection = connect(Dialect::Kestrel, b"monitor q 10 2\r\nconfirm q 2\r\n");
     for item in [&b"one"[..], b"two"] {
-        connection.respond_value(b"q", 0, None, Bytes::from_static(item));
+        connection.respond_value(b"q", 0, None, &Bytes::from_static(item));
         connection.respond(&Response::End);
         assert_eq!(connection.unanswered(), 2, "the time or the number is not used up");
     }

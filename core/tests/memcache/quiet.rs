@@ -99,8 +99,8 @@ fn a_shared_value_is_hidden_as_a_copied_one() {
     let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
     connection.receive(b"mg a v\r\nma b v q\r\nmn\r\n");
     while matches!(connection.poll_output(now), Output::Request { .. }) {}
-    connection.respond_meta_value(MetaFlags::new(b"t-1 c7"), Bytes::from_static(b"value"));
-    connection.respond_meta_value(MetaFlags::default(), Bytes::from_static(b"5"));
+    connection.respond_meta_value(MetaFlags::new(b"t-1 c7"), &Bytes::from_static(b"value"));
+    connection.respond_meta_value(MetaFlags::default(), &Bytes::from_static(b"5"));
     connection.respond(&Response::MetaNoop);
     let mut out = Vec::new();
     write_all(&mut connection, &mut out);

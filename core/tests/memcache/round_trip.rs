@@ -344,7 +344,7 @@ fn credentials_round_trip(request: &Request<'_>, encoded: &[u8]) {
         connection.receive(&[byte]);
     }
     match connection.poll_output(now) {
-        Output::Request { request: read, data } => {
+        Output::Request { request: read, data, .. } => {
             assert_eq!((&read, data.is_empty()), (request, true));
         }
         other => panic!("{request:?} gave {other:?}"),

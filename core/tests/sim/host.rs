@@ -182,7 +182,7 @@ impl Host {
     ) {
         while let Some(session) = self.sessions.get_mut(&number) {
             match session.connection.poll_output(now) {
-                Output::Request { request, data } => {
+                Output::Request { request, data, .. } => {
                     log.asked(self.number, now);
                     let value = || data.chunks().flatten().copied().collect::<Vec<u8>>();
                     let answer = if dice.chance(self.busy) && changes(&request) {

@@ -80,12 +80,12 @@ impl Session {
             Answer::Line(response) => connection.respond(response),
             Answer::Values(values) => {
                 for (key, cas, value) in values {
-                    connection.respond_value(key, 0, *cas, value.clone());
+                    connection.respond_value(key, 0, *cas, value);
                 }
                 connection.respond(&Response::End);
             }
             Answer::Meta { code, flags, data: Some(data) } if *code == MetaCode::Value => {
-                connection.respond_meta_value(MetaFlags::new(flags), data.clone());
+                connection.respond_meta_value(MetaFlags::new(flags), data);
             }
             Answer::Meta { code, flags, .. } => {
                 let reply = MetaReply::new(*code, MetaFlags::new(flags));

@@ -82,6 +82,7 @@ impl Driver {
         timeouts.body = Duration::from_millis(700);
         timeouts.idle = Duration::from_millis(1500);
         timeouts.write = Duration::from_millis(900);
+        timeouts.answer = Duration::from_millis(2100);
         let now = Instant::from_epoch(Duration::from_secs(5));
         let mut connection = ServerConnection::new(dialect, &limits, &timeouts, now);
         assert_eq!(connection.dialect(), dialect);
@@ -238,14 +239,19 @@ impl Driver {
         self.deadline = None;
         loop {
             match self.connection.poll_output(self.now) {
-                Output::Request { request, data } => {
+                Output::Request { request, data, .. } => {
                     assert!(!self.closed, "a request on a closed connection");
                     let mut whole = Vec::new();
                     data.extend_into(&mut whole);
                     assert_eq!((data.len(), data.is_empty()), (whole.len(), whole.is_empty()));
                     assert_eq!(data.segments().is_some(), whole.len() > 64 * 1024);
                     self.requests.push(reference::item(&request, &whole));
-                    self.pending.push_back(Pending::to(&request, self.dialect));
+                    self.pending.push_back(Pending::to(
+                        &request,
+                        self.dialect,
+                        self.now,
+                        self.timeouts.answer,
+                    ));
                     self.answers.push(Vec::new());
                     if self.holds {
                         self.connection.hold_requests();
@@ -258,16 +264,22 @@ impl Driver {
                 Output::TooLarge { .. } => {
                     assert!(!self.closed, "a request on a closed connection");
                 }
-                Output::Write => self.write(),
+                Output::Write => {
+                    self.expire();
+                    self.write();
+                }
                 Output::Idle(deadline) => {
+                    self.expire();
                     self.idle(deadline, before);
                     break;
                 }
                 Output::CloseWrite => {
+                    self.expire();
                     self.linger();
                     break;
                 }
                 Output::Close => {
+                    self.expire();
                     self.closed = true;
                     break;
                 }
@@ -278,6 +290,19 @@ impl Driver {
             assert!(matches!(self.connection.poll_output(self.now), Output::Close));
             assert!(!self.connection.wants_read());
         }
+    }
+
+    /// An answer that was not given in time was given by the connection, which then ends: a late one
+    /// could be taken for that to the next request.
+    fn expire(&mut self) {
+        let Some(pending) = self.pending.front().filter(|front| front.deadline <= self.now) else {
+            return;
+        };
+        let answering = self.requests.len() - self.pending.len();
+        self.answers[answering].extend_from_slice(pending.expired());
+        self.pending.clear();
+        self.cut_short = true;
+        assert_eq!(self.connection.unanswered(), 0, "what was not answered in time still waits");
     }
 
     /// Everything is written; what comes is dropped, until the peer ends too or its time is over.
@@ -310,6 +335,9 @@ impl Driver {
     fn idle(&mut self, deadline: Instant, before: (usize, usize, usize)) {
         let wait = deadline.saturating_since(self.now);
         assert!(!wait.is_zero(), "the deadline has passed, and nothing is done");
+        if let Some(pending) = self.pending.front() {
+            assert!(deadline <= pending.deadline, "an answer has no deadline");
+        }
         self.deadline = Some(deadline);
         self.busy |=
             before != (self.written.len(), self.requests.len(), 0) || !self.pending.is_empty();

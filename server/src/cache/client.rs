@@ -76,7 +76,7 @@ impl Client {
             if data.len() < SHARE_FROM {
                 self.memcache.respond(&Response::Value(Value { key, flags, cas, data }));
             } else {
-                self.memcache.respond_value(key, flags, cas, item.shared_value());
+                self.memcache.respond_value(key, flags, cas, &item.shared_value());
             }
             given += data.len();
         }
@@ -89,7 +89,7 @@ impl Client {
         match data {
             MetaData::None => self.memcache.respond(&Response::Meta(MetaReply::new(code, flags))),
             MetaData::Item(item) if item.value().len() >= SHARE_FROM => {
-                self.memcache.respond_meta_value(flags, item.shared_value());
+                self.memcache.respond_meta_value(flags, &item.shared_value());
             }
             MetaData::Item(item) => {
                 let reply = MetaReply::value(flags, item.value());
@@ -124,7 +124,7 @@ impl Endpoint for Client {
         let time = Time::new(now);
         loop {
             match self.memcache.poll_output(now.instant) {
-                Output::Request { request, data } => {
+                Output::Request { request, data, .. } => {
                     let answer = self.commands.answer(&request, &data, time);
                     self.give(&answer);
                 }

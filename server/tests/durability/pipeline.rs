@@ -1,6 +1,6 @@
 //! A queue client's pipeline, on the store.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,19 +10,31 @@ use windhover::journal::{self, Fsync};
 use windhover::queue_client::QueueClient;
 use windhover::store::{Begun, Store};
 use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::memcache::handler::Session;
 use windhover_core::queue::{Action, Config, Outcome};
+use windhover_core::{Now, UnixTime};
 
 use crate::disk::SimDirectory;
 use crate::journaled::{item, now};
 use crate::store::end_of;
 
+/// The time, which goes on.
+fn time() -> Now {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let passed = START.get_or_init(Instant::now).elapsed();
+    Now {
+        instant: windhover_core::Instant::from_epoch(passed),
+        unix: UnixTime::from_millis(1_000_000 + u64::try_from(passed.as_millis()).unwrap()),
+    }
+}
+
 /// What the client is answered until it is disconnected.
-fn answers(client: &mut QueueClient, input: &[u8]) -> String {
+fn answers(client: &mut Session<QueueClient>, input: &[u8]) -> String {
     client.read_buffer().extend_from_slice(input);
     let mut out = Vec::new();
     let begun = Instant::now();
     loop {
-        match client.poll_output(now(), &mut Context::from_waker(Waker::noop())) {
+        match client.poll_output(time(), &mut Context::from_waker(Waker::noop())) {
             Next::Write => {
                 let mut slices: [&[u8]; 8] = [&[]; 8];
                 let filled = client.unsent(&mut slices);
@@ -31,7 +43,7 @@ fn answers(client: &mut QueueClient, input: &[u8]) -> String {
                 client.wrote(bytes.len());
             }
             Next::CloseWrite => return String::from_utf8(out).unwrap(),
-            _ => thread::sleep(Duration::from_millis(1)),
+            _ => thread::yield_now(),
         }
         assert!(begun.elapsed() < Duration::from_secs(10), "the connection hangs: {out:?}");
     }
@@ -51,7 +63,7 @@ fn nothing_is_taken_for_an_answer_that_a_fatal_error_throws_away() {
     }
     directory.set_hang(Duration::from_millis(50));
     let app = Arc::new(App::new(store, Settings::default(), 1));
-    let mut client = QueueClient::new(app.clone(), now());
+    let mut client = QueueClient::connect(app.clone(), time());
 
     let input = b"set slow 0 0 1\r\nx\r\nget q/open\r\nget q\r\nget other\r\n";
     let expected = "STORED\r\nVALUE q 0 1\r\nx\r\nEND\r\nERROR\r\n";
@@ -63,4 +75,86 @@ fn nothing_is_taken_for_an_answer_that_a_fatal_error_throws_away() {
     }
     drop(client);
     closer.close(Duration::from_secs(10)).unwrap();
+}
+
+/// Every command that puts into a queue, reads from it or changes it.
+const COMMANDS: &[&str] = &[
+    "set q 0 0 1\r\n1\r\n",
+    "set q 0 0 1\r\n2\r\n",
+    "set r 0 0 1\r\n3\r\n",
+    "get q\r\n",
+    "get q/peek\r\n",
+    "get q/open\r\n",
+    "get q/close\r\n",
+    "get q/close/open\r\n",
+    "get q/abort\r\n",
+    "get q/t=1\r\n",
+    "get r\r\n",
+    "flush q\r\n",
+    "flush_all\r\n",
+    "flush_expired q\r\n",
+    "flush_all_expired\r\n",
+    "delete q\r\n",
+    "version\r\n",
+];
+
+/// What is answered to the commands, written together or each after the answer to the one before.
+fn exchange(app: &Arc<App>, commands: &[&str], together: bool) -> String {
+    let mut client = QueueClient::connect(app.clone(), time());
+    if together {
+        let whole = [&commands.concat(), "get end/abort/peek\r\n"].concat();
+        return answers(&mut client, whole.as_bytes());
+    }
+    let mut written = String::new();
+    for command in commands {
+        client.read_buffer().extend_from_slice(command.as_bytes());
+        let before = written.len();
+        let begun = Instant::now();
+        while written.len() == before {
+            assert!(begun.elapsed() < Duration::from_secs(10), "no answer to {command:?}");
+            match client.poll_output(time(), &mut Context::from_waker(Waker::noop())) {
+                Next::Write => {
+                    let mut slices: [&[u8]; 8] = [&[]; 8];
+                    let filled = client.unsent(&mut slices);
+                    let bytes = slices[..filled].concat();
+                    client.wrote(bytes.len());
+                    written.push_str(std::str::from_utf8(&bytes).unwrap());
+                }
+                Next::CloseWrite => return written,
+                _ => thread::yield_now(),
+            }
+        }
+    }
+    written + &answers(&mut client, b"get end/abort/peek\r\n")
+}
+
+#[test]
+fn commands_that_are_pipelined_take_effect_in_their_order() {
+    for fsync in [Fsync::Always, Fsync::Interval(Duration::from_millis(50)), Fsync::Never] {
+        let keep = |_: &str, _: &[u8]| Ok(());
+        let directory = SimDirectory::default();
+        let opened =
+            journal::open(directory, &keep, fsync, 1 << 20, Config::default(), time().unix)
+                .unwrap();
+        let (store, closer) = Store::start(opened.engine, opened.journal, time).unwrap();
+        let app = Arc::new(App::new(store, Settings::default(), 1));
+        let rest = ["get q/t=1\r\n", "get r\r\n", "get q\r\n", "get q\r\n"];
+        for first in COMMANDS {
+            for second in COMMANDS {
+                for third in ["", "set q 0 0 1\r\n4\r\n"] {
+                    let commands = [&[third, first, second][..], &rest].concat();
+                    let commands: Vec<&str> =
+                        commands.into_iter().filter(|command| !command.is_empty()).collect();
+                    let mut said = Vec::new();
+                    for together in [true, false] {
+                        exchange(&app, &["flush_all\r\n"], false);
+                        said.push(exchange(&app, &commands, together));
+                    }
+                    assert_eq!(said[0], said[1], "{commands:?} with {fsync}");
+                }
+            }
+        }
+        drop(app);
+        closer.close(Duration::from_secs(10)).unwrap();
+    }
 }

@@ -139,6 +139,23 @@ fn with_spans<T>(
     limits: &Limits,
     then: impl FnOnce(&RequestSpans) -> Result<T, RequestError>,
 ) -> Result<T, RequestError> {
+    with_spans_of_any_length(line, dialect, limits, |spans| {
+        if spans.row().data {
+            spans.check_length(line.len(), dialect, limits)?;
+        }
+        then(spans)
+    })
+}
+
+/// The same where the length of the data block is not checked: who has to know what the request was
+/// about although its value is too large does so with [`RequestSpans::check_length`].
+#[inline]
+pub(crate) fn with_spans_of_any_length<T>(
+    line: &[u8],
+    dialect: Dialect,
+    limits: &Limits,
+    then: impl FnOnce(&RequestSpans) -> Result<T, RequestError>,
+) -> Result<T, RequestError> {
     if line.len() > Span::MAX_LINE {
         return Err(RequestError::new(Fault::LineTooLong, dialect, false, 0));
     }
@@ -151,9 +168,6 @@ fn with_spans<T>(
     let mut spans = RequestSpans::new(row);
     if let Err(refused) = parse_arguments(scanner, dialect, limits, &mut spans) {
         return Err(refuse(refused, line, dialect));
-    }
-    if row.data {
-        spans.check_length(line.len(), dialect, limits)?;
     }
     then(&spans)
 }

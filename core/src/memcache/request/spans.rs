@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::{BLOCK_END, Fault, Request, RequestError, Store};
 use crate::Limits;
-use crate::memcache::command::{Command, Row};
+use crate::memcache::command::{self, Arguments, Command, Row};
 use crate::memcache::kestrel::{QueueRead, ReadMode};
 use crate::memcache::meta::{MetaFlags, MetaRequest};
 use crate::memcache::response::Reply;
@@ -70,6 +70,21 @@ impl RequestSpans {
             option: false,
             noreply: false,
             quiet: false,
+        }
+    }
+
+    /// Those of the `set` that authenticates, whose words stand in its data block of that length.
+    pub(crate) fn of_credentials(dialect: Dialect, length: usize) -> Option<Self> {
+        let row = command::row(Command::Authenticate, dialect)?;
+        Some(Self { length: u32::try_from(length).ok()?, ..Self::new(row) })
+    }
+
+    /// How long the request itself lets the server wait for something to happen.
+    pub(crate) fn wait(&self) -> Duration {
+        match self.row.arguments {
+            Arguments::QueueRead if self.option => Duration::from_millis(self.unsigned),
+            Arguments::Monitor => Duration::from_secs(self.unsigned),
+            _ => Duration::ZERO,
         }
     }
 

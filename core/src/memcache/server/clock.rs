@@ -34,7 +34,7 @@ impl PeerClock {
 impl ServerConnection {
     /// How long the peer may take for what it owes; `None` while it owes nothing.
     fn peer_timeout(&self) -> Option<Duration> {
-        if !self.has_room() || self.holds() {
+        if !self.has_room() || self.responses.holds() {
             return None;
         }
         match self.state {
@@ -42,7 +42,8 @@ impl ServerConnection {
             State::Lingering => Some(LINGER),
             State::Line if self.peer.in_line => Some(self.timeouts.head),
             State::Line => {
-                let nothing_owed = self.unanswered.is_empty() && self.outgoing.is_empty();
+                let nothing_owed =
+                    self.responses.pending.is_empty() && self.responses.outgoing.is_empty();
                 nothing_owed.then_some(self.timeouts.idle)
             }
             State::Block { .. } | State::Large(_) | State::Swallow { .. } => {
@@ -62,22 +63,26 @@ impl ServerConnection {
 
     /// What comes next when no request can be taken.
     pub(super) fn write_or_wait(&mut self, now: Instant) -> Output<'static> {
-        // Where only the application owes something: any instant that is far enough.
-        let mut deadline = now + self.timeouts.idle;
+        self.responses.expire(now);
+        self.note_close();
+        let mut deadline = self.responses.look_again_at();
         if let Some(timeout) = self.peer_timeout() {
             let peer_deadline = self.peer.since + timeout;
             if peer_deadline <= now {
                 self.linger();
                 self.enter(ServerEvent::TimedOut, State::Over, now);
             } else {
-                deadline = peer_deadline;
+                deadline = Some(deadline.map_or(peer_deadline, |other| other.min(peer_deadline)));
             }
         }
-        if !self.outgoing.is_empty() {
+        // Where nobody has to do anything: any instant that is far enough.
+        let deadline = deadline.unwrap_or_else(|| now + self.timeouts.idle);
+        if !self.responses.outgoing.is_empty() {
             let write_deadline = self.writing.since(now) + self.timeouts.write;
             if write_deadline <= now {
-                self.outgoing = Outgoing::new();
-                self.close_after_responses();
+                self.responses.outgoing = Outgoing::new();
+                self.responses.close_after_responses();
+                self.note_close();
                 self.linger = Linger::Over;
                 return Output::Close;
             }
@@ -87,7 +92,7 @@ impl ServerConnection {
             return Output::Idle(deadline.min(write_deadline));
         }
         self.writing = WriteClock::default();
-        if matches!(self.state, State::Over) && self.unanswered.is_empty() {
+        if matches!(self.state, State::Over) && self.responses.pending.is_empty() {
             let linger = core::mem::replace(&mut self.linger, Linger::Over);
             if linger == Linger::Wanted && !self.has_ended() {
                 self.enter(ServerEvent::Written, State::Lingering, now);

@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::ServerConnection;
 use super::clock::PeerClock;
-use super::owed::{Owed, Place};
-use crate::Instant;
 use crate::buffer::Incoming;
-use crate::memcache::request::{self, Fault, Recovery, Request, RequestError};
+use crate::memcache::command::Command;
+use crate::memcache::request::{self, Fault, Recovery, Request, RequestError, RequestSpans};
 use crate::memcache::states::{self, ServerEvent, ServerState};
 use crate::memcache::{Data, Dialect, line};
+use crate::{Instant, Limits};
 
 /// The longest value that is handed on as one slice.
 const SEGMENT: usize = Incoming::SEGMENT;
@@ -25,7 +25,7 @@ pub(super) enum State {
     /// A line, or nothing yet.
     Line,
     /// The block of the line at the front of the buffer, both of which stay there.
-    Block { line: usize, length: usize, owed: Owed },
+    Block { line: usize, length: usize },
     /// A block above [`SEGMENT`], which leaves the buffer piece by piece.
     Large(Box<Large>),
     /// What is left of a refused request; then it is answered.
@@ -53,18 +53,70 @@ impl State {
 /// A value that is collected without a copy.
 #[derive(Debug)]
 pub(super) struct Large {
-    pub(super) line: Bytes,
-    pub(super) segments: Vec<Bytes>,
-    pub(super) length: usize,
+    line: Bytes,
+    segments: Vec<Bytes>,
+    length: usize,
     left: usize,
-    owed: Owed,
 }
 
-/// A request that was handed out; its bytes are dropped with the next call.
+/// Where the bytes of the request are that was handed out; they are dropped with the next call.
 #[derive(Debug)]
 pub(super) enum Taken {
-    InPlace { line: usize, data: usize, whole: usize },
+    /// At the front of the buffer.
+    Buffer { line: usize, length: Option<usize> },
+    /// They have left it.
     Large(Box<Large>),
+}
+
+/// The half of a connection that reads: what requests borrow from.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) dialect: Dialect,
+    pub(super) limits: Limits,
+    pub(super) incoming: Incoming,
+    /// What was found on the last line, which is parsed once: its request is put together when its
+    /// block has come, and again when it was postponed.
+    spans: Option<RequestSpans>,
+    taken: Option<Taken>,
+}
+
+impl Input {
+    pub(super) fn new(dialect: Dialect, limits: &Limits) -> Self {
+        let (incoming, limits) = (Incoming::new(), limits.clone());
+        Self { dialect, limits, incoming, spans: None, taken: None }
+    }
+
+    /// The request that was handed out.
+    pub(super) fn request(&self, verifying: bool) -> Option<(Request<'_>, Data<'_>)> {
+        let (line, data) = match self.taken.as_ref()? {
+            Taken::Buffer { line, length } => {
+                let (line, rest) = self.incoming.bytes().split_at_checked(*line)?;
+                (line, Data::new(rest.get(..length.unwrap_or_default())?))
+            }
+            Taken::Large(large) => {
+                (&large.line[..], Data::of_segments(&large.segments, large.length))
+            }
+        };
+        if verifying {
+            let block = data.chunks().next().unwrap_or_default();
+            let credentials = request::split_credentials(block);
+            let authenticate = |(user, password)| Request::Authenticate { user, password };
+            return credentials.map(authenticate).map(|request| (request, Data::default()));
+        }
+        Some((self.spans.as_ref()?.resolve(line), data))
+    }
+
+    /// The request that was refused for the length of its value alone; its line is still there.
+    pub(super) fn refused_request(&self, line: usize) -> Option<Request<'_>> {
+        Some(self.spans.as_ref()?.resolve(self.incoming.bytes().get(..line)?))
+    }
+
+    /// Drops the bytes of the request that was handed out last.
+    fn drop_taken(&mut self) {
+        if let Some(Taken::Buffer { line, length }) = self.taken.take() {
+            self.incoming.consume(line + length.map_or(0, |length| length + BLOCK_END));
+        }
+    }
 }
 
 /// What a step came to.
@@ -82,7 +134,7 @@ pub(super) enum Step {
 impl ServerConnection {
     /// How many bytes the peer has promised, as far as that is known.
     pub(super) fn expected(&self) -> usize {
-        let have = self.incoming.len();
+        let have = self.input.incoming.len();
         match &self.state {
             State::Line | State::Over | State::Lingering => 0,
             State::Block { line, length, .. } => (line + length + BLOCK_END).saturating_sub(have),
@@ -94,15 +146,15 @@ impl ServerConnection {
     pub(super) fn step(&mut self, now: Instant) -> Step {
         match &mut self.state {
             State::Line => self.read_line(now),
-            State::Block { line, length, owed } => {
-                let (line, length, owed) = (*line, *length, *owed);
-                self.read_block(line, length, owed, now)
+            State::Block { line, length } => {
+                let (line, length) = (*line, *length);
+                self.read_block(line, length, now)
             }
             State::Large(large) => {
                 if large.left == 0 {
                     return self.end_large(now);
                 }
-                let Some(segment) = self.incoming.take_segment(large.left) else {
+                let Some(segment) = self.input.incoming.take_segment(large.left) else {
                     return Step::Starved;
                 };
                 large.left -= segment.len();
@@ -110,9 +162,9 @@ impl ServerConnection {
                 Step::Again
             }
             State::Swallow { left, reply } => {
-                let have = self.incoming.len().min(*left);
+                let have = self.input.incoming.len().min(*left);
                 *left -= have;
-                self.incoming.consume(have);
+                self.input.incoming.consume(have);
                 if *left > 0 {
                     return Step::Starved;
                 }
@@ -126,71 +178,81 @@ impl ServerConnection {
     }
 
     fn read_line(&mut self, now: Instant) -> Step {
-        if self.incoming.is_empty() {
+        if self.input.incoming.is_empty() {
             return Step::Starved;
         }
-        let newline = self.incoming.find_newline();
-        let bytes = self.incoming.bytes();
-        let long_gets = self.is_open() && !self.dialect.is_queue();
-        let length = match line::judge(bytes, newline, self.dialect, long_gets, &self.limits) {
-            Ok(Some(length)) => length,
-            Ok(None) => {
-                self.peer.begin_line(now);
-                return Step::Starved;
-            }
-            Err(error) => return self.refuse(error, now),
-        };
+        let newline = self.input.incoming.find_newline();
+        let bytes = self.input.incoming.bytes();
+        let long_gets = self.is_open() && !self.input.dialect.is_queue();
+        let length =
+            match line::judge(bytes, newline, self.input.dialect, long_gets, &self.input.limits) {
+                Ok(Some(length)) => length,
+                Ok(None) => {
+                    self.peer.begin_line(now);
+                    return Step::Starved;
+                }
+                Err(error) => return self.refuse(error, now),
+            };
         let text = bytes.get(..length).unwrap_or(bytes);
+        let dialect = self.input.dialect;
         if !self.is_open() {
             return match request::parse_credentials_line(text) {
                 Ok(data) => {
-                    let request = Request::Authenticate { user: &[], password: &[] };
-                    let owed = Owed::of(&request, self.dialect);
-                    let block = State::Block { line: length, length: data, owed };
+                    self.input.spans = RequestSpans::of_credentials(dialect, data);
+                    let block = State::Block { line: length, length: data };
                     self.enter(ServerEvent::BlockAnnounced, block, now);
                     Step::Again
                 }
                 Err(error) => self.refuse(error, now),
             };
         }
-        let parsed = match request::parse_line(text, self.dialect, &self.limits) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                let too_large = matches!(error.fault, Fault::ValueTooLarge { .. });
-                let refused = self.refuse(error, now);
-                return if too_large { Step::TooLarge { line: length } } else { refused };
-            }
-        };
-        let owed = Owed::of(&parsed.request, self.dialect);
-        let quits = parsed.request == Request::Quit;
-        match parsed.data {
+        let limits = &self.input.limits;
+        let kept = &mut self.input.spans;
+        let parsed = request::with_spans_of_any_length(text, dialect, limits, |spans| {
+            *kept = Some(*spans);
+            Ok((spans.data(), spans.command()))
+        });
+        match parsed {
+            Err(error) => self.refuse(error, now),
             // It has no answer: the connection ends behind those before it.
-            None if quits => {
+            Ok((None, Command::Quit)) => {
                 self.enter(ServerEvent::Quit, State::Over, now);
                 Step::Again
             }
-            None => {
-                let taken = Taken::InPlace { line: length, data: 0, whole: length };
-                self.take(ServerEvent::Request, taken, owed, now)
+            Ok((None, _)) => {
+                self.take(ServerEvent::Request, Taken::Buffer { line: length, length: None }, now)
             }
-            Some(data) if data <= SEGMENT => {
-                let block = State::Block { line: length, length: data, owed };
-                self.enter(ServerEvent::BlockAnnounced, block, now);
-                Step::Again
-            }
-            Some(data) => {
-                let line = self.incoming.take(length);
-                let large = Large { line, segments: Vec::new(), length: data, left: data, owed };
-                let block = State::Large(Box::new(large));
-                self.enter(ServerEvent::LargeBlockAnnounced, block, now);
-                Step::Again
-            }
+            Ok((Some(data), _)) => self.announce(length, data, now),
         }
     }
 
-    fn read_block(&mut self, line: usize, length: usize, owed: Owed, now: Instant) -> Step {
+    /// A line of `line` bytes says that `length` bytes of data follow.
+    fn announce(&mut self, line: usize, length: usize, now: Instant) -> Step {
+        let Input { spans, limits, dialect, .. } = &self.input;
+        let checked = spans.map_or(Ok(()), |spans| spans.check_length(line, *dialect, limits));
+        if let Err(error) = checked {
+            self.refuse(error, now);
+            return Step::TooLarge { line };
+        }
+        let (event, block) = if length <= SEGMENT {
+            (ServerEvent::BlockAnnounced, State::Block { line, length })
+        } else {
+            let line = self.input.incoming.take(line);
+            let large = Large { line, segments: Vec::new(), length, left: length };
+            (ServerEvent::LargeBlockAnnounced, State::Large(Box::new(large)))
+        };
+        self.enter(event, block, now);
+        Step::Again
+    }
+
+    /// Whether the last line asked for no answer at all.
+    fn noreply(&self) -> bool {
+        self.input.spans.is_some_and(|spans| spans.noreply())
+    }
+
+    fn read_block(&mut self, line: usize, length: usize, now: Instant) -> Step {
         let whole = line + length + BLOCK_END;
-        let Some(block) = self.incoming.bytes().get(line..whole) else {
+        let Some(block) = self.input.incoming.bytes().get(line..whole) else {
             return Step::Starved;
         };
         let data = request::split_block(block);
@@ -201,55 +263,64 @@ impl ServerConnection {
                 None => Some(Fault::BadCredentialsEnd),
             };
             if let Some(fault) = fault {
-                return self.refuse(RequestError::new(fault, self.dialect, false, whole), now);
+                return self
+                    .refuse(RequestError::new(fault, self.input.dialect, false, whole), now);
             }
-            self.admit(ServerEvent::Credentials);
+            self.responses.admit(ServerEvent::Credentials);
             // What follows depends on whether the peer is let in.
-            self.held = true;
+            self.responses.hold_requests();
         } else if data.is_none() {
-            return self.refuse(request::bad_block(owed.noreply(), self.dialect, whole), now);
+            return self.refuse(request::bad_block(self.noreply(), self.input.dialect, whole), now);
         }
-        let taken = Taken::InPlace { line, data: length, whole };
-        self.take(ServerEvent::BlockComplete, taken, owed, now)
+        let taken = Taken::Buffer { line, length: Some(length) };
+        self.take(ServerEvent::BlockComplete, taken, now)
     }
 
     fn end_large(&mut self, now: Instant) -> Step {
-        let Some(end) = self.incoming.bytes().get(..BLOCK_END) else {
+        let Some(end) = self.input.incoming.bytes().get(..BLOCK_END) else {
             return Step::Starved;
         };
         let legal = request::split_block(end).is_some();
-        self.incoming.consume(BLOCK_END);
+        self.input.incoming.consume(BLOCK_END);
         if !legal {
             // Line and block have left the buffer already.
-            let noreply = matches!(&self.state, State::Large(large) if large.owed.noreply());
-            return self.refuse(request::bad_block(noreply, self.dialect, 0), now);
+            return self.refuse(request::bad_block(self.noreply(), self.input.dialect, 0), now);
         }
         match self.enter(ServerEvent::BlockComplete, State::Line, now) {
-            State::Large(large) => {
-                let owed = large.owed;
-                self.hand_out(Taken::Large(large), owed)
-            }
+            State::Large(large) => self.hand_out(Taken::Large(large), now),
             _ => Step::Again,
         }
     }
 
-    fn take(&mut self, event: ServerEvent, taken: Taken, owed: Owed, now: Instant) -> Step {
+    fn take(&mut self, event: ServerEvent, taken: Taken, now: Instant) -> Step {
         self.enter(event, State::Line, now);
-        self.hand_out(taken, owed)
+        self.hand_out(taken, now)
     }
 
-    /// Hands a request out: it takes its place in the order of answers.
-    fn hand_out(&mut self, taken: Taken, owed: Owed) -> Step {
-        self.taken = Some(taken);
-        self.unanswered.push_back(Place::Request(owed));
+    /// Hands a request out: its reply takes its place in the order of replies.
+    fn hand_out(&mut self, taken: Taken, now: Instant) -> Step {
+        self.input.taken = Some(taken);
+        if let Some(spans) = &self.input.spans {
+            self.responses.push(spans, now + self.timeouts.answer + spans.wait());
+        }
         Step::Request
     }
 
-    /// Drops the bytes of the request that was handed out last.
+    /// Drops the bytes of the request that was handed out last, unless it is to be handed out again.
     pub(super) fn drop_taken(&mut self) {
-        if let Some(Taken::InPlace { whole, .. }) = self.taken.take() {
-            self.incoming.consume(whole);
+        if !self.responses.postponed {
+            self.input.drop_taken();
         }
+    }
+
+    /// Hands out again what was postponed, once every other request is answered.
+    pub(super) fn hand_out_again(&mut self, now: Instant) -> Option<Step> {
+        if !self.responses.postponed || self.responses.unanswered() > 0 {
+            return None;
+        }
+        self.responses.postponed = false;
+        let taken = self.input.taken.take()?;
+        Some(self.hand_out(taken, now))
     }
 
     fn refuse(&mut self, error: RequestError, now: Instant) -> Step {
@@ -271,8 +342,7 @@ impl ServerConnection {
     /// The answer to a refused request takes its place behind those that are still owed.
     fn refused(&mut self, reply: Option<&'static str>) {
         if let Some(reply) = reply {
-            self.unanswered.push_back(Place::Refused { reply });
-            self.answer_refused();
+            self.responses.push_refused(reply);
         }
     }
 
@@ -293,39 +363,8 @@ impl ServerConnection {
         self.change(event, state)
     }
 
-    /// The request that was handed out, read again from its bytes.
-    pub(super) fn taken_request(&self) -> Option<(Request<'_>, Data<'_>)> {
-        let (line, data) = match self.taken.as_ref()? {
-            Taken::InPlace { line, data, .. } => {
-                let whole = self.incoming.bytes().get(..line + data)?;
-                let (line, data) = whole.split_at_checked(*line).unwrap_or_default();
-                (line, Data::new(data))
-            }
-            Taken::Large(large) => {
-                (&large.line[..], Data::of_segments(&large.segments, large.length))
-            }
-        };
-        if self.access == ServerState::Verifying {
-            let block = data.chunks().next().unwrap_or_default();
-            let credentials = request::split_credentials(block);
-            let authenticate = |(user, password)| Request::Authenticate { user, password };
-            return credentials.map(authenticate).map(|request| (request, Data::new(&[])));
-        }
-        let parsed = request::parse_line(line, self.dialect, &self.limits).ok();
-        parsed.map(|parsed| (parsed.request, data))
-    }
-
-    /// The request that was refused for the length of its value alone, read again from its line.
-    pub(super) fn refused_request(&self, line: usize) -> Option<Request<'_>> {
-        let mut limits = self.limits.clone();
-        limits.value = usize::MAX;
-        let text = self.incoming.bytes().get(..line)?;
-        let parsed = request::parse_line(text, self.dialect, &limits).ok();
-        parsed.map(|parsed| parsed.request)
-    }
-
     /// Which dialect the peer speaks.
     pub fn dialect(&self) -> Dialect {
-        self.dialect
+        self.input.dialect
     }
 }

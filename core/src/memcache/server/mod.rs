@@ -4,39 +4,43 @@ mod clock;
 #[cfg(test)]
 mod faults;
 mod input;
-mod owed;
+mod pending;
+mod responses;
 
-use alloc::collections::VecDeque;
+use core::task::Context;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use self::clock::PeerClock;
-use self::input::{State, Step, Taken};
-use self::owed::Place;
+use self::input::{Input, State, Step};
+use self::responses::Closing;
 use super::Data;
 use super::Dialect;
-use super::command::Command;
-use super::meta::{MetaCode, MetaFlags};
+use super::handler::ReplyError;
+use super::meta::MetaFlags;
 use super::request::{Fault, Request};
-use super::response::{self, Kind, Response};
-use super::states::{self, ServerEvent, ServerState};
+use super::response::Response;
+use super::states::{ServerEvent, ServerState};
 use super::writing::WriteClock;
-use crate::buffer::{Incoming, Outgoing};
-use crate::{Instant, Limits, Timeouts};
+use crate::{Instant, Limits, Now, Timeouts};
 
-/// Room for the first answers of a write, so that it does not grow piece by piece.
-const GATHER: usize = 512;
+pub(super) use self::pending::Later;
+pub use self::responses::Responses;
+pub(super) use self::responses::{Given, TIMED_OUT, Turn};
 
 /// What a connection wants next; see [`ServerConnection::poll_output`].
 #[derive(Debug)]
 pub enum Output<'a> {
-    /// A request. Answer it with [`ServerConnection::respond`], now or later. Both parts borrow
-    /// the connection's buffer and are gone with the next call.
+    /// A request. Answer it with [`Responses::respond`] while it is there, or with
+    /// [`ServerConnection::respond`] later. It borrows the connection's buffer and is gone with the next
+    /// call.
     Request {
         /// The request.
         request: Request<'a>,
         /// Its data block; empty where the command has none.
         data: Data<'a>,
+        /// Where its reply goes, unless earlier requests still wait for theirs.
+        responses: &'a mut Responses,
     },
     /// A request whose value is above [`Limits::value`]. It is not to be answered: the connection
     /// refuses it and drops its data block. memcached lets go of the item that such a `set` or `ms`
@@ -104,7 +108,9 @@ enum Linger {
 /// the end of the block, `idle` while nothing is owed to either side, `write` while unsent bytes
 /// make no progress. The peer's clock stands still while [`wants_read`](Self::wants_read) says no
 /// for want of room, and while only the application owes something. After `head` and `body`, what
-/// was asked before is still answered; after `write`, nothing is.
+/// was asked before is still answered; after `write`, nothing is. A request that the application has not
+/// answered within `answer` (and what the request itself may wait: `t=`, `monitor`) is answered
+/// `SERVER_ERROR`, and the connection ends.
 ///
 /// ```
 /// use windhover_core::memcache::request::Request;
@@ -117,7 +123,7 @@ enum Linger {
 /// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
 /// connection.receive(b"set k 0 0 5\r\nhello\r\nbogus\r\n");
 /// match connection.poll_output(now) {
-///     Output::Request { request: Request::Set(item), data } => {
+///     Output::Request { request: Request::Set(item), data, .. } => {
 ///         assert_eq!((item.key, data.len()), (&b"k"[..], 5));
 ///     }
 ///     other => panic!("{other:?}"),
@@ -130,20 +136,12 @@ enum Linger {
 /// ```
 #[derive(Debug)]
 pub struct ServerConnection {
-    dialect: Dialect,
-    limits: Limits,
+    input: Input,
+    responses: Responses,
     timeouts: Timeouts,
-    incoming: Incoming,
-    outgoing: Outgoing,
     state: State,
-    taken: Option<Taken>,
-    unanswered: VecDeque<Place>,
-    /// Which requests are taken: open, locked or verifying.
-    access: ServerState,
     /// Why a request was refused last.
     fault: Option<Fault>,
-    /// No request is taken before every one is answered.
-    held: bool,
     ending: Ending,
     linger: Linger,
     peer: PeerClock,
@@ -154,17 +152,11 @@ impl ServerConnection {
     /// A connection that was accepted at `now`. It holds no memory before bytes come.
     pub fn new(dialect: Dialect, limits: &Limits, timeouts: &Timeouts, now: Instant) -> Self {
         Self {
-            dialect,
-            limits: limits.clone(),
+            responses: Responses::new(limits.unsent),
+            input: Input::new(dialect, limits),
             timeouts: timeouts.clone(),
-            incoming: Incoming::new(),
-            outgoing: Outgoing::new(),
             state: State::Line,
-            taken: None,
-            unanswered: VecDeque::new(),
-            access: ServerState::Open,
             fault: None,
-            held: false,
             ending: Ending::Open,
             linger: Linger::Unwanted,
             peer: PeerClock::start(now),
@@ -199,19 +191,12 @@ impl ServerConnection {
     /// assert!(connection.is_open());
     /// ```
     pub fn require_authentication(&mut self) {
-        self.admit(ServerEvent::AuthenticationRequired);
+        self.responses.admit(ServerEvent::AuthenticationRequired);
     }
 
     /// Whether every request is taken: no authentication was asked for, or it has succeeded.
     pub fn is_open(&self) -> bool {
-        self.access == ServerState::Open
-    }
-
-    /// Changes who is let in, by the table.
-    fn admit(&mut self, event: ServerEvent) {
-        let next = states::next(states::SERVER, self.access, &event);
-        debug_assert!(next.is_some(), "{event:?} in {:?}", self.access);
-        self.access = next.unwrap_or(self.access);
+        self.responses.access == ServerState::Open
     }
 
     /// Takes a copy of bytes that came in. An adapter that can read into a buffer uses
@@ -226,13 +211,16 @@ impl ServerConnection {
     /// length the peer has declared.
     pub fn read_buffer(&mut self) -> &mut BytesMut {
         let expected = self.expected();
-        self.incoming.read_buffer(expected)
+        self.input.incoming.read_buffer(expected)
     }
 
     /// Whether more bytes are wanted. They are not while [`Limits::pipeline`] requests are
     /// unanswered, while more than [`Limits::unsent`] bytes wait to be written, and at the end.
     pub fn wants_read(&self) -> bool {
         let more = match self.state {
+            _ if self.responses.closing != Closing::Open => {
+                matches!(self.state, State::Lingering) && !self.has_ended()
+            }
             State::Over => false,
             State::Line => self.ending == Ending::Open,
             // What was begun is finished.
@@ -240,13 +228,15 @@ impl ServerConnection {
                 !self.has_ended()
             }
         };
-        let held_enough = self.holds() && self.incoming.len() >= self.limits.line;
+        let held_enough =
+            self.responses.holds() && self.input.incoming.len() >= self.input.limits.line;
         more && self.has_room() && !held_enough
     }
 
     /// The peer will send no more bytes. What it has sent completely is still answered.
     pub fn end_of_stream(&mut self) {
         self.ending = Ending::EndOfStream;
+        self.responses.ending = true;
     }
 
     fn has_ended(&self) -> bool {
@@ -258,29 +248,56 @@ impl ServerConnection {
     pub fn shut_down(&mut self) {
         if self.ending == Ending::Open {
             self.ending = Ending::ShuttingDown;
+            self.responses.ending = true;
         }
     }
 
     /// Does what can be done at `now`, and says what comes next.
     pub fn poll_output(&mut self, now: Instant) -> Output<'_> {
         self.drop_taken();
+        self.note_close();
         self.hold_clock(now);
-        let read = match self.read(now) {
+        let step = match self.hand_out_again(now) {
+            Some(step) => step,
+            None => self.read(now),
+        };
+        let output = match step {
             Step::Request => {
-                self.taken_request().map(|(request, data)| Output::Request { request, data })
+                let verifying = self.responses.access == ServerState::Verifying;
+                let responses = &mut self.responses;
+                let request = self.input.request(verifying);
+                request.map(|(request, data)| Output::Request { request, data, responses })
             }
             Step::TooLarge { line } => {
-                self.refused_request(line).map(|request| Output::TooLarge { request })
+                self.input.refused_request(line).map(|request| Output::TooLarge { request })
             }
             Step::Again | Step::Starved => return self.write_or_wait(now),
         };
         // Its line was parsed before and has not changed since.
-        read.unwrap_or(Output::Close)
+        output.unwrap_or(Output::Close)
+    }
+
+    /// Gives the replies that were deferred, are ready and are next in order. Whether there were any to
+    /// ask for.
+    pub(super) fn poll_deferred(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
+        self.responses.poll_deferred(now, cx)
+    }
+
+    /// The application has ended the connection since the last call.
+    fn note_close(&mut self) {
+        if let Closing::Asked { active } = self.responses.closing {
+            self.responses.closing = Closing::Closed;
+            let idle = !active && self.input.incoming.is_empty();
+            if self.linger == Linger::Unwanted && !(idle && matches!(self.state, State::Line)) {
+                self.linger = Linger::Wanted;
+            }
+            self.change(ServerEvent::Closed, State::Over);
+        }
     }
 
     /// Reads up to the next request, or to the end of what has come.
     fn read(&mut self, now: Instant) -> Step {
-        while self.has_room() && !self.holds() {
+        while self.has_room() && !self.responses.holds() {
             match self.step(now) {
                 Step::Again => {}
                 Step::Starved => {
@@ -299,137 +316,65 @@ impl ServerConnection {
             }
         }
         if matches!(self.state, State::Over | State::Lingering) {
-            self.incoming.consume(self.incoming.len());
+            self.input.incoming.consume(self.input.incoming.len());
         }
         Step::Starved
     }
 
-    /// Takes no further request before every one that was taken is answered: what follows a read
-    /// that waits may depend on what it gets. The peer is still read from, until some
-    /// [`Limits::line`] bytes are held back, so that its going away is seen; its clock stands
-    /// still.
+    /// Takes no further request before every one that was taken is answered
+    /// ([`Responses::hold_requests`]).
     pub fn hold_requests(&mut self) {
-        self.held = true;
-    }
-
-    fn holds(&self) -> bool {
-        self.held && !self.unanswered.is_empty()
+        self.responses.hold_requests();
     }
 
     /// Whether another request may be taken.
     fn has_room(&self) -> bool {
-        self.unanswered.len() < self.limits.pipeline.max(1)
-            && self.outgoing.len() <= self.limits.unsent
+        self.responses.unanswered() < self.input.limits.pipeline.max(1) && !self.responses.is_full()
     }
 
-    /// Gives one frame of the answer to the oldest unanswered request. `VALUE`, `STAT` and listing
-    /// frames do not end it, any other does ([`Reply`](response::Reply) has the exceptions:
-    /// `monitor` and `watch`). Does nothing when no answer is owed.
-    ///
-    /// A value of some size is better given to [`respond_value`](Self::respond_value) or
-    /// [`respond_meta_value`](Self::respond_meta_value).
+    /// Gives one frame of the reply to the oldest unanswered request ([`Responses::respond`]).
     pub fn respond(&mut self, response: &Response<'_>) {
-        let Some(hidden) = self.frame_is_hidden(response.kind()) else {
-            return;
-        };
-        if !hidden {
-            response::encode(response, self.gather());
-        }
-        self.frame_given(response.kind());
+        self.responses.respond(response);
     }
 
-    /// Gives a `VALUE` frame of the answer to the oldest unanswered request; a large value leaves
-    /// without a copy. End the answer with [`Response::End`].
-    pub fn respond_value(&mut self, key: &[u8], flags: u32, cas: Option<u64>, data: Bytes) {
-        if self.frame_is_hidden(Kind::Value) == Some(false) {
-            response::encode_value_line(key, flags, data.len(), cas, self.gather());
-            self.outgoing.put_shared(data);
-            self.outgoing.put(b"\r\n");
-        }
-        self.frame_given(Kind::Value);
+    /// Gives a `VALUE` frame of the reply to the oldest unanswered request
+    /// ([`Responses::respond_value`]).
+    pub fn respond_value<'a>(
+        &mut self,
+        key: &[u8],
+        flags: u32,
+        cas: Option<u64>,
+        data: impl Into<Data<'a>>,
+    ) {
+        self.responses.respond_value(key, flags, cas, data);
     }
 
-    /// Answers the oldest unanswered request with `VA`, flags and a value; a large value leaves
-    /// without a copy.
-    pub fn respond_meta_value(&mut self, flags: MetaFlags<'_>, data: Bytes) {
-        if self.frame_is_hidden(Kind::Meta(MetaCode::Value)) == Some(false) {
-            response::encode_meta_value_line(flags, data.len(), self.gather());
-            self.outgoing.put_shared(data);
-            self.outgoing.put(b"\r\n");
-        }
-        self.frame_given(Kind::Meta(MetaCode::Value));
+    /// Answers the oldest unanswered request with `VA`, flags and a value
+    /// ([`Responses::respond_meta_value`]).
+    pub fn respond_meta_value<'a>(&mut self, flags: MetaFlags<'_>, data: impl Into<Data<'a>>) {
+        self.responses.respond_meta_value(flags, data);
     }
 
-    /// Whether a frame of the next answer is kept from the peer; `None` where none is owed.
-    fn frame_is_hidden(&self, frame: Kind) -> Option<bool> {
-        match self.unanswered.front() {
-            Some(Place::Request(owed)) => Some(owed.hides(frame)),
-            _ => None,
-        }
-    }
-
-    /// The application has given a frame.
-    fn frame_given(&mut self, frame: Kind) {
-        let Some(Place::Request(owed)) = self.unanswered.front_mut() else {
-            return;
-        };
-        if !owed.ends_with(frame) {
-            return;
-        }
-        if owed.reply().command() == Command::Authenticate {
-            let accepted = frame == Kind::Stored;
-            self.admit(if accepted { ServerEvent::Accepted } else { ServerEvent::Denied });
-        }
-        self.unanswered.pop_front();
-        self.held &= !self.unanswered.is_empty();
-        self.answer_refused();
-    }
-
-    /// The block that answers are gathered in.
-    fn gather(&mut self) -> &mut BytesMut {
-        let tail = self.outgoing.tail();
-        if tail.capacity() == 0 {
-            tail.reserve(GATHER);
-        }
-        tail
-    }
-
-    /// Ends the connection behind the answers given so far: they are written, then
-    /// [`Output::CloseWrite`]. Requests that are still unanswered stay so, none is taken any more.
-    ///
-    /// For an error after which a peer may not go on (kestrel's `ERROR`, then a disconnect: first
-    /// [`respond`](Self::respond), then this), and in place of an answer to
-    /// [`Request::Shutdown`].
+    /// Ends the connection behind the replies given so far ([`Responses::close_after_responses`]).
     pub fn close_after_responses(&mut self) {
-        self.linger();
-        self.unanswered.clear();
-        self.change(ServerEvent::Closed, State::Over);
+        self.responses.close_after_responses();
     }
 
     /// To be called before an end that the peer has not asked for: it may be sending, unless it has
     /// every answer and has begun nothing.
     fn linger(&mut self) {
         let is_idle = matches!(self.state, State::Line)
-            && self.incoming.is_empty()
-            && self.unanswered.is_empty()
-            && self.outgoing.is_empty();
+            && self.input.incoming.is_empty()
+            && self.responses.pending.is_empty()
+            && self.responses.outgoing.is_empty();
         if self.linger == Linger::Unwanted && !is_idle {
             self.linger = Linger::Wanted;
         }
     }
 
-    /// Writes the answers to refused requests that are next in order.
-    fn answer_refused(&mut self) {
-        while let Some(&Place::Refused { reply }) = self.unanswered.front() {
-            self.outgoing.put(reply.as_bytes());
-            self.outgoing.put(b"\r\n");
-            self.unanswered.pop_front();
-        }
-    }
-
-    /// How many answers are owed.
+    /// How many replies are owed.
     pub fn unanswered(&self) -> usize {
-        self.unanswered.len()
+        self.responses.unanswered()
     }
 
     /// Why this connection refused a request last, if it did: for logs and counters.
@@ -437,25 +382,27 @@ impl ServerConnection {
         self.fault
     }
 
+    /// Which reply of the application this connection refused last, if it did: for logs and tests.
+    pub fn reply_error(&self) -> Option<ReplyError> {
+        self.responses.error()
+    }
+
     /// Fills `into` with the slices to write, in order, and returns how many it filled.
     pub fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
-        self.outgoing.slices(into)
+        self.responses.outgoing.slices(into)
     }
 
     /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now:
     /// [`poll_output`](Self::poll_output) says [`Output::Idle`] instead of [`Output::Write`] until
     /// some more is written or the deadline for that has passed.
     pub fn wrote(&mut self, n: usize) {
-        self.outgoing.advance(n);
+        self.responses.outgoing.advance(n);
         self.writing.tried(n);
     }
 
     /// Gives back the memory that an idle connection does not need; to be called before waiting.
     pub fn release(&mut self) {
-        self.incoming.release();
-        self.outgoing.release();
-        if self.unanswered.is_empty() {
-            self.unanswered = VecDeque::new();
-        }
+        self.input.incoming.release();
+        self.responses.release();
     }
 }

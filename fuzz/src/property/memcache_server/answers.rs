@@ -1,6 +1,9 @@
 //! Answers, and what of them the client is to see.
 
+use core::time::Duration;
+
 use bytes::Bytes;
+use windhover_core::Instant;
 use windhover_core::memcache::command::{self, Command};
 use windhover_core::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 use windhover_core::memcache::request::Request;
@@ -12,6 +15,8 @@ use crate::Source;
 /// A request that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Pending {
+    /// The application has until then.
+    pub(super) deadline: Instant,
     command: Command,
     kinds: Vec<Kind>,
     noreply: bool,
@@ -20,12 +25,24 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn to(request: &Request<'_>, dialect: Dialect) -> Self {
+    /// A request that was handed out at `now`, where an answer may take so long.
+    pub(super) fn to(
+        request: &Request<'_>,
+        dialect: Dialect,
+        now: Instant,
+        answer: Duration,
+    ) -> Self {
+        let wait = match request {
+            Request::QueueRead(read) => read.timeout.unwrap_or_default(),
+            Request::Monitor { seconds, .. } => Duration::from_secs(u64::from(*seconds)),
+            _ => Duration::ZERO,
+        };
         let command = request.command();
         let kinds = command::row(command, dialect).map_or(&[][..], |row| row.replies).to_vec();
         let sizes =
             matches!(request, Request::Stats { arguments: b"sizes_enable" | b"sizes_disable" });
         Self {
+            deadline: now + answer + wait.min(Duration::from_millis(u64::from(u32::MAX))),
             command,
             kinds,
             noreply: request.noreply(),
@@ -80,11 +97,11 @@ impl Pending {
         let block = |line: &str| [line.as_bytes(), b"\r\n", data, b"\r\n"].concat();
         let text = match kind {
             Kind::Value => {
-                connection.respond_value(b"key", 7, Some(9), shared);
+                connection.respond_value(b"key", 7, Some(9), &shared);
                 block(&format!("VALUE key 7 {} 9", data.len()))
             }
             Kind::Meta(MetaCode::Value) => {
-                connection.respond_meta_value(flags, shared);
+                connection.respond_meta_value(flags, &shared);
                 block(&format!("VA {} k1 O2", data.len()))
             }
             _ => {
@@ -130,6 +147,11 @@ impl Pending {
         }
     }
 
+    /// What is sent when no answer was given in time.
+    pub(super) fn expired(&self) -> &'static [u8] {
+        if self.noreply { b"" } else { b"SERVER_ERROR the server made no reply in time\r\n" }
+    }
+
     /// What protocol.txt says that a client does not get to see.
     fn hides(&self, kind: Kind) -> bool {
         let expected = match self.command {
@@ -147,6 +169,6 @@ impl Pending {
 /// Answers where none is owed.
 pub(super) fn give_nothing(connection: &mut ServerConnection) {
     connection.respond(&Response::Stored);
-    connection.respond_value(b"key", 0, None, Bytes::from_static(b"value"));
-    connection.respond_meta_value(MetaFlags::default(), Bytes::from_static(b"value"));
+    connection.respond_value(b"key", 0, None, &Bytes::from_static(b"value"));
+    connection.respond_meta_value(MetaFlags::default(), &Bytes::from_static(b"value"));
 }
