@@ -71,6 +71,13 @@ pub static TARGETS: &[Target] = &[
         check: property::memcache_server,
     },
     Target {
+        name: "memcache_handler",
+        holds: "whenever a handler replies, and whether it does, replies leave in the order of the \
+                requests, each once",
+        shape: Shape::Script,
+        check: property::memcache_handler,
+    },
+    Target {
         name: "client_connection",
         holds: "under any interleaving of requests, bytes, time, cancels, writes and ends, every \
                 request ends once and in time, with its own answer or with what is known of it",

@@ -257,6 +257,10 @@ impl<'v> Play<'v> {
             rest = &rest[used..];
             let ends = reply.ends_with(frame.kind());
             if ends {
+                if reply.is_without_end() && frame.kind() == Kind::Stat {
+                    // An application ends these statistics as any others; the connection hides it.
+                    connection.respond(&Response::End);
+                }
                 // What is refused by the queue's state ends the connection, too.
                 let last = rest.is_empty() && self.vector.then == Then::Closed;
                 if last && frame.kind().is_error() {

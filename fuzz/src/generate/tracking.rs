@@ -72,6 +72,9 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"\\ude00",
     b"\\\"",
     b"\\u",
+    b"NaN",
+    b":-Infinity,",
+    b"[Infinity",
     b"[[[[]]]]",
     b"[1,2,3,4,5]",
     b"null",
@@ -234,6 +237,11 @@ fn value(source: &mut Source<'_>, out: &mut String, depth: usize) {
         "31536000",
         "31535999.999",
         "12345678901234567890123456789",
+        // No JSON, but what some senders write.
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "-NaN",
     ];
     match source.below(8) {
         0 => out.push_str("null"),

@@ -66,14 +66,14 @@ struct Driver {
 impl Driver {
     fn new(source: &mut Source<'_>) -> Self {
         let dialect = source.pick(&Dialect::ALL);
-        let mut limits = Limits::default();
-        limits.line = source.pick(&[2048, 2048, 300]);
-        limits.value = source.pick(&[150_000, 1024 * 1024, 4000]);
-        limits.pipeline = source.pick(&[64, 1, 2, 3, 0]);
-        let mut timeouts = ClientTimeouts::default();
-        timeouts.stall = Duration::from_millis(400);
-        timeouts.write = Duration::from_millis(700);
-        timeouts.idle = Duration::from_millis(1500);
+        let limits = Limits::default()
+            .with_line(source.pick(&[2048, 2048, 300]))
+            .with_value(source.pick(&[150_000, 1024 * 1024, 4000]))
+            .with_pipeline(source.pick(&[64, 1, 2, 3, 0]));
+        let timeouts = ClientTimeouts::default()
+            .with_stall(Duration::from_millis(400))
+            .with_write(Duration::from_millis(700))
+            .with_idle(Duration::from_millis(1500));
         let now = Instant::from_epoch(Duration::from_secs(5));
         let connection = ClientConnection::new(dialect, &limits, &timeouts, now);
         assert_eq!(connection.dialect(), dialect);

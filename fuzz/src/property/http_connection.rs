@@ -65,15 +65,16 @@ enum Waits {
 
 impl Driver {
     fn new(source: &mut Source<'_>) -> Self {
-        let mut limits = small_limits();
-        (limits.head, limits.headers) = (300, 50);
-        limits.pipeline = source.pick(&[64, 1, 2]);
-        limits.unsent = source.pick(&[256 * 1024, 200, 0]);
-        let mut timeouts = Timeouts::default();
-        timeouts.head = Duration::from_millis(400);
-        timeouts.body = Duration::from_millis(700);
-        timeouts.idle = Duration::from_millis(1500);
-        timeouts.write = Duration::from_millis(900);
+        let limits = small_limits()
+            .with_head(300)
+            .with_headers(50)
+            .with_pipeline(source.pick(&[64, 1, 2]))
+            .with_unsent(source.pick(&[256 * 1024, 200, 0]));
+        let timeouts = Timeouts::default()
+            .with_head(Duration::from_millis(400))
+            .with_body(Duration::from_millis(700))
+            .with_idle(Duration::from_millis(1500))
+            .with_write(Duration::from_millis(900));
         let now = Instant::from_epoch(Duration::from_secs(5));
         Self {
             connection: ServerConnection::new(&limits, &timeouts, now),

@@ -21,9 +21,7 @@ pub(super) struct Seen {
 
 /// Limits that short inputs reach.
 pub(super) fn small_limits() -> HttpLimits {
-    let mut limits = HttpLimits::default();
-    (limits.head, limits.headers, limits.body) = (220, 5, 64);
-    limits
+    HttpLimits::default().with_head(220).with_headers(5).with_body(64)
 }
 
 /// Any bytes are the same requests in every split, and the requests that a simple, slow reader

@@ -18,8 +18,7 @@ use super::http_requests::{read, small_limits};
 
 /// What we take for requests, hyper takes for the same ones.
 pub fn http_smuggling(input: &[u8]) {
-    let mut limits = HttpLimits::default();
-    limits.body = small_limits().body;
+    let limits = HttpLimits::default().with_body(small_limits().body);
     let ours = read(&[input], &limits);
     let (theirs, their_error) = hyper_reads(input);
     for (number, (ours, theirs)) in ours.requests.iter().zip(&theirs).enumerate() {

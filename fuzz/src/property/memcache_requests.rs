@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use windhover_core::memcache::request::{
     EncodeError, Fault, Message, Recovery, Request, RequestError, ShutdownMode, encode, parse,
+    parse_spans,
 };
 use windhover_core::memcache::{Dialect, Limits, Parsed, command, meta};
 
@@ -20,9 +21,7 @@ pub fn memcache_requests(input: &[u8]) {
 
 /// Limits that short inputs reach.
 pub(super) fn small_limits() -> Limits {
-    let mut limits = Limits::default();
-    (limits.key, limits.value, limits.line, limits.get_line) = (12, 64, 96, 160);
-    limits
+    Limits::default().with_key(12).with_value(64).with_line(96).with_get_line(160)
 }
 
 fn stream(input: &[u8], dialect: Dialect, limits: &Limits) {
@@ -101,6 +100,8 @@ fn message_holds(bytes: &[u8], message: &Message<'_>, dialect: Dialect, limits: 
     for key in keys(request) {
         assert!(!key.is_empty() && key.len() <= limits.key, "a key of {} bytes", key.len());
     }
+    let spans = parse_spans(&bytes[..=line], dialect, limits).expect("it was read before");
+    assert_eq!(spans.resolve(&bytes[..=line]), *request, "its spans say something else");
     let row = command::row(request.command(), dialect).expect("what is read has a row");
     assert_eq!(bytes.len(), line + 1 + if row.data { data.len() + 2 } else { 0 });
     if row.data {

@@ -73,16 +73,16 @@ struct Driver {
 impl Driver {
     fn new(source: &mut Source<'_>) -> Self {
         let dialect = source.pick(&Dialect::ALL);
-        let mut limits = super::memcache_requests::small_limits();
-        limits.value = 100_000;
-        limits.pipeline = source.pick(&[64, 1, 2, 3]);
-        limits.unsent = source.pick(&[256 * 1024, 20, 0]);
-        let mut timeouts = Timeouts::default();
-        timeouts.head = Duration::from_millis(400);
-        timeouts.body = Duration::from_millis(700);
-        timeouts.idle = Duration::from_millis(1500);
-        timeouts.write = Duration::from_millis(900);
-        timeouts.answer = Duration::from_millis(2100);
+        let limits = super::memcache_requests::small_limits()
+            .with_value(100_000)
+            .with_pipeline(source.pick(&[64, 1, 2, 3]))
+            .with_unsent(source.pick(&[256 * 1024, 20, 0]));
+        let timeouts = Timeouts::default()
+            .with_head(Duration::from_millis(400))
+            .with_body(Duration::from_millis(700))
+            .with_idle(Duration::from_millis(1500))
+            .with_write(Duration::from_millis(900))
+            .with_answer(Duration::from_millis(2100));
         let now = Instant::from_epoch(Duration::from_secs(5));
         let mut connection = ServerConnection::new(dialect, &limits, &timeouts, now);
         assert_eq!(connection.dialect(), dialect);

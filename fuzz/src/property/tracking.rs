@@ -61,8 +61,7 @@ pub fn tracking(input: &[u8]) {
     let plain = reference::Request { method, query: query.as_bytes(), headers: &headers, body };
 
     let client = client(&request, &headers);
-    let mut none = TrackingLimits::default();
-    (none.array, none.properties) = (0, 1);
+    let none = TrackingLimits::default().with_array(0).with_properties(1);
     for limits in [small_limits(), none, TrackingLimits::default()] {
         decode(&request, &plain, client, &limits);
     }
@@ -70,10 +69,12 @@ pub fn tracking(input: &[u8]) {
 }
 
 fn small_limits() -> TrackingLimits {
-    let mut limits = TrackingLimits::default();
-    (limits.event, limits.batch, limits.properties) = (260, 3, 4);
-    (limits.array, limits.depth) = (3, 2);
-    limits
+    TrackingLimits::default()
+        .with_event(260)
+        .with_batch(3)
+        .with_properties(4)
+        .with_array(3)
+        .with_depth(2)
 }
 
 fn decode(
