@@ -50,7 +50,8 @@ impl Tracker {
     pub fn new(app: Arc<App>, peer: IpAddr, number: u64, now: Now) -> Self {
         let settings = &app.settings;
         let http =
-            ServerConnection::new(&settings.http_limits, &settings.http_timeouts, now.instant);
+            ServerConnection::new(&settings.http_limits, &settings.http_timeouts, now.instant)
+                .with_refusals(tracking::refused);
         let ids = IdSource::new(app.seed, number);
         Self { app, http, peer, ids, decoder: Decoder::new(), answers: VecDeque::new() }
     }
@@ -102,8 +103,10 @@ impl Handler<'_> {
         match tracking::route(request.method, request.path) {
             Route::Track => self.track(request, now),
             Route::Preflight => Answer::Ready(tracking::preflight(request)),
-            Route::MethodNotAllowed => Answer::Ready(tracking::method_not_allowed()),
-            _ => Answer::Ready(self.page(request.path)),
+            Route::MethodNotAllowed => {
+                Answer::Ready(tracking::method_not_allowed(&request.headers))
+            }
+            _ => Answer::Ready(self.page(request)),
         }
     }
 
@@ -118,11 +121,9 @@ impl Handler<'_> {
         };
         // The name was checked when the server started.
         let Ok(put) = PutBuilder::new(&settings.queue_name, now.unix) else {
-            return Answer::Ready(Response::new(
-                Status::SERVICE_UNAVAILABLE,
-                "text/plain",
-                &b"0"[..],
-            ));
+            let mut response = Response::new(Status::SERVICE_UNAVAILABLE, "text/plain", &b"0"[..]);
+            tracking::share(&mut response, &request.headers);
+            return Answer::Ready(response);
         };
         let mut events = Events(put);
         let Batch { reply, result, refused, repairs, .. } =
@@ -153,9 +154,9 @@ impl Handler<'_> {
         }
     }
 
-    fn page(&self, path: &str) -> Response {
+    fn page(&self, request: &Request<'_>) -> Response {
         let text = "text/plain; charset=utf-8";
-        match path {
+        let mut response = match request.path {
             "/healthz" => Response::new(Status::OK, text, &b"ok\n"[..]),
             "/readyz" if self.app.store.stats().1.healthy => {
                 Response::new(Status::OK, text, &b"ready\n"[..])
@@ -178,10 +179,13 @@ impl Handler<'_> {
                     &mut page,
                 );
                 let content_type = "text/plain; version=0.0.4; charset=utf-8";
-                Response::new(Status::OK, content_type, page.into_bytes())
+                // Not for the pages of others, which a browser within the operator's network shows.
+                return Response::new(Status::OK, content_type, page.into_bytes());
             }
-            _ => tracking::not_found(),
-        }
+            _ => return tracking::not_found(&request.headers),
+        };
+        tracking::share(&mut response, &request.headers);
+        response
     }
 }
 

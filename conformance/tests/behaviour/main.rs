@@ -6,6 +6,7 @@ mod crowd;
 mod descriptors;
 mod half_closed;
 mod limits;
+mod origins;
 mod peer;
 mod shutdown;
 

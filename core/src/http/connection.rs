@@ -4,7 +4,6 @@ mod reading;
 mod writing;
 
 use alloc::collections::VecDeque;
-use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -16,6 +15,7 @@ use super::encode::{self, Persistence};
 use super::error::HttpError;
 use super::head::{Head, Scan};
 use super::limits::HttpLimits;
+use super::refusal::{PendingRefusal, Refusal, RestOfHead};
 use super::request::{Field, Headers, Request};
 use super::response::Response;
 use crate::buffer::Incoming;
@@ -53,7 +53,8 @@ pub enum Output<'a> {
 ///
 /// | phase | reads | leaves it by |
 /// |---|---|---|
-/// | head | while there is room | end of the head → body or taken; error → ending |
+/// | head | while there is room | end of the head → body or taken; too long → too long; other error → ending |
+/// | too long: only with [`with_refusals`](Self::with_refusals) | while there is room | end of the head, 2 s, or as many bytes as a body may have → ending |
 /// | body | while there is room | end of the body → taken; error → ending |
 /// | taken: a request is with the application | while there is room | the next poll → head, or ending after `Connection: close` |
 /// | ending: no further request is begun | no | all is answered and written → lingering or closed |
@@ -102,8 +103,10 @@ pub struct ServerConnection {
     fields: Vec<Field>,
     unanswered: VecDeque<Unanswered>,
     error: Option<HttpError>,
-    /// `error` waits for its place in the order; whether it answers a `HEAD`.
-    error_owed: Option<bool>,
+    /// The answer to `error` waits for its place in the order, or for the end of the head.
+    refusal: Option<PendingRefusal>,
+    /// What makes it, where the application has something to add.
+    answer_refusal: Option<fn(&Refusal<'_>) -> Response>,
     /// Since when the peer owes what is waited for.
     since: Instant,
     end_of_stream: bool,
@@ -115,6 +118,8 @@ pub struct ServerConnection {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Head(Scan),
+    /// The head is too long, and its end is waited for before that is answered.
+    TooLong(RestOfHead),
     Body {
         head: usize,
         body: Body,
@@ -168,12 +173,23 @@ impl ServerConnection {
             fields: Vec::new(),
             unanswered: VecDeque::new(),
             error: None,
-            error_owed: None,
+            refusal: None,
+            answer_refusal: None,
             since: now,
             end_of_stream: false,
             shutting_down: false,
             linger: false,
         }
+    }
+
+    /// Has requests that the connection itself refuses answered with what `answer` makes of each,
+    /// and not with [`Refusal::response`] alone. Where a head is too long, the answer waits for the
+    /// head's end, for up to 2 s, so that no header is missed that the answer depends on. As much as
+    /// a body may have is looked at for that (and at least four heads), and none of it is kept.
+    #[must_use]
+    pub fn with_refusals(mut self, answer: fn(&Refusal<'_>) -> Response) -> Self {
+        self.answer_refusal = Some(answer);
+        self
     }
 
     /// The peer sent `bytes`.
@@ -198,7 +214,9 @@ impl ServerConnection {
     pub fn wants_read(&self) -> bool {
         !self.end_of_stream
             && match self.phase {
-                Phase::Head(_) | Phase::Body { .. } | Phase::Taken { .. } => self.has_room(),
+                Phase::Head(_) | Phase::TooLong(..) | Phase::Body { .. } | Phase::Taken { .. } => {
+                    self.has_room()
+                }
                 Phase::Lingering { .. } => true,
                 Phase::Ending | Phase::Closed => false,
             }
@@ -215,12 +233,13 @@ impl ServerConnection {
     pub fn shut_down(&mut self) {
         self.shutting_down = true;
         self.drop_taken();
-        if !matches!(self.phase, Phase::Head(_) | Phase::Body { .. }) {
+        if !matches!(self.phase, Phase::Head(_) | Phase::TooLong(..) | Phase::Body { .. }) {
             return;
         }
         // Otherwise the next poll ends it, once it has seen what came.
         if let Some(last) = self.unanswered.back_mut() {
             last.close = true;
+            self.refusal = None;
             self.end();
         }
     }
@@ -342,8 +361,13 @@ impl ServerConnection {
     }
 
     fn refuse(&mut self, error: HttpError) {
-        self.error = Some(error);
-        self.error_owed = Some(self.incoming.bytes().starts_with(b"HEAD "));
+        self.refusal = Some(PendingRefusal::new(error, self.incoming.bytes()));
+        self.end_refused();
+    }
+
+    /// Ends with the refusal that is pending.
+    fn end_refused(&mut self) {
+        self.error = self.refusal.as_ref().map(|pending| pending.error);
         self.end();
         self.linger = true;
     }
@@ -351,6 +375,7 @@ impl ServerConnection {
     /// Ends when no further request can come, or none is wanted. Everything that came was read.
     fn end_if_over(&mut self) {
         match self.phase {
+            Phase::TooLong(_) if self.end_of_stream => self.end_refused(),
             Phase::Head(Scan { begun: true, .. }) | Phase::Body { .. } if self.end_of_stream => {
                 self.refuse(HttpError::Incomplete);
             }
@@ -365,6 +390,7 @@ impl ServerConnection {
     fn give_up(&mut self) {
         match self.phase {
             Phase::Head(Scan { begun: true, .. }) => self.refuse(HttpError::HeadTimeout),
+            Phase::TooLong(_) => self.end_refused(),
             Phase::Head(_) => self.end(),
             Phase::Body { .. } => self.refuse(HttpError::BodyTimeout),
             _ => {}
@@ -377,6 +403,7 @@ impl ServerConnection {
             Phase::Head(Scan { begun: true, .. }) => {
                 self.may_begin_another().then_some(self.timeouts.head)
             }
+            Phase::TooLong(_) => self.may_begin_another().then_some(self.timeouts.head.min(LINGER)),
             Phase::Head(_) => {
                 let nothing_owed = self.unanswered.is_empty() && self.writing.out.is_empty();
                 nothing_owed.then_some(self.timeouts.idle)
@@ -400,13 +427,17 @@ impl ServerConnection {
     }
 
     fn answer_error(&mut self, date: UnixTime) {
-        if !self.unanswered.is_empty() {
+        if !self.unanswered.is_empty() || matches!(self.phase, Phase::TooLong(_)) {
             return;
         }
-        if let (Some(error), Some(is_head)) = (self.error, self.error_owed.take()) {
-            let text = format!("{error}\n").into_bytes();
-            let response = Response::new(error.status(), "text/plain; charset=utf-8", text);
-            encode::response(&response, is_head, Persistence::Close, date, &mut self.writing.out);
+        if let Some(pending) = self.refusal.take() {
+            let refusal = pending.refusal();
+            let response = match self.answer_refusal {
+                Some(answer) => answer(&refusal),
+                None => refusal.response(),
+            };
+            let out = &mut self.writing.out;
+            encode::response(&response, pending.is_head, Persistence::Close, date, out);
         }
     }
 
@@ -418,7 +449,7 @@ impl ServerConnection {
             Progress::Overdue => {
                 self.writing = Writing::default();
                 // Behind the end not even the error that waits for its turn is answered.
-                self.error_owed = None;
+                self.refusal = None;
                 self.phase = Phase::Closed;
                 return Step::Close;
             }

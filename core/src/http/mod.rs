@@ -9,7 +9,8 @@
 //! - No space before a header's colon, no folded lines, no control characters in values.
 //! - The trailers of a chunked body are fields as headers are; anything else there is refused.
 //! - HTTP/1.1 has exactly one `Host`; a request target has no `#`.
-//! - Every error that the connection finds itself ends the connection after its answer.
+//! - Every error that the connection finds itself ends the connection after its answer, which the
+//!   application may shape ([`ServerConnection::with_refusals`]).
 
 mod chunked;
 mod connection;
@@ -18,6 +19,7 @@ mod encode;
 mod error;
 mod head;
 mod limits;
+mod refusal;
 mod request;
 mod response;
 mod target;
@@ -25,5 +27,6 @@ mod target;
 pub use connection::{Output, ServerConnection};
 pub use error::HttpError;
 pub use limits::HttpLimits;
+pub use refusal::Refusal;
 pub use request::{Headers, Method, Request};
 pub use response::{Body, Response, Status};

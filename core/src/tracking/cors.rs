@@ -4,7 +4,7 @@
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 
-use crate::http::{Headers, Request, Response, Status};
+use crate::http::{Headers, Refusal, Request, Response, Status};
 
 /// The methods of the API.
 pub(super) const METHODS: &str = "GET, POST, OPTIONS";
@@ -33,7 +33,7 @@ pub(super) const FOR_ORIGIN_RETRY: &[(&str, &str)] =
     &[CREDENTIALS, EXPOSED, VARY, NO_CACHE, NO_SNIFF, RETRY];
 
 /// Longest value of a request header that is sent back.
-const LONGEST_ECHO: usize = 1024;
+const LONGEST_ECHO: usize = Refusal::LONGEST_ORIGIN;
 
 /// The page that a browser sends the request for, if the header is fit to be sent back.
 pub(super) fn origin(headers: &Headers<'_>) -> Option<Box<str>> {
@@ -58,8 +58,36 @@ pub(super) fn apply(response: &mut Response, origin: Option<&str>, retry: bool) 
     }
 }
 
-/// Answers a browser that asks whether it may send events (`OPTIONS`): 204, with every header
-/// allowed that it asks for.
+/// Lets the page that a request came from read the answer to it, whatever that is; nobody keeps it.
+///
+/// ```
+/// use windhover_core::http::{Headers, Response, Status};
+/// use windhover_core::tracking::share;
+///
+/// let headers = Headers::new(&[("Origin", b"https://example.com")]);
+/// let mut response = Response::new(Status::OK, "text/plain", &b"ok\n"[..]);
+/// share(&mut response, &headers);
+/// assert!(response.headers.contains(&(
+///     "Access-Control-Allow-Origin",
+///     "https://example.com".into()
+/// )));
+/// ```
+pub fn share(response: &mut Response, request: &Headers<'_>) {
+    apply(response, origin(request).as_deref(), false);
+}
+
+/// The answer to a request that the connection itself refuses, such as 413: readable by the page that
+/// it came from, which is to send less, or to try again, instead of to take it for a broken network.
+/// For [`ServerConnection::with_refusals`](crate::http::ServerConnection::with_refusals).
+pub fn refused(refusal: &Refusal<'_>) -> Response {
+    let mut response = refusal.response();
+    apply(&mut response, refusal.origin, false);
+    response
+}
+
+/// Answers a browser that asks whether it may send a request (`OPTIONS`, on any path): 204, with
+/// every header allowed that it asks for. What is not served is said by the answer to the request
+/// itself, which the page can read then.
 ///
 /// ```
 /// use windhover_core::http::{Headers, Method, Request};

@@ -76,7 +76,7 @@ mod sink;
 mod time;
 
 pub use client::client_address;
-pub use cors::preflight;
+pub use cors::{preflight, refused, share};
 pub use decoder::{Batch, Context, Decoder};
 pub use id::IdSource;
 pub use limits::TrackingLimits;

@@ -1,6 +1,6 @@
 //! Which requests are tracking requests, and the answers to those that are not.
 
-use crate::http::{Method, Response, Status};
+use crate::http::{Headers, Method, Response, Status};
 
 use super::cors;
 
@@ -10,7 +10,8 @@ use super::cors;
 pub enum Route {
     /// Record events: [`Decoder::decode`](super::Decoder::decode).
     Track,
-    /// A browser asks whether it may send events: [`preflight`](super::preflight).
+    /// A browser asks whether it may send a request, to whatever path:
+    /// [`preflight`](super::preflight).
     Preflight,
     /// A path of the API, with a method that it does not have: [`method_not_allowed`].
     ///
@@ -32,36 +33,38 @@ pub enum Route {
 /// assert_eq!(route(Method::Get, "/tracks"), Route::NotFound);
 /// ```
 pub fn route(method: Method, path: &str) -> Route {
+    if method == Method::Options {
+        return Route::Preflight;
+    }
     if path.strip_suffix('/').unwrap_or(path) != "/track" {
         return Route::NotFound;
     }
     match method {
         Method::Get | Method::Post => Route::Track,
-        Method::Options => Route::Preflight,
         _ => Route::MethodNotAllowed,
     }
 }
 
-/// 404 for every path that is not served.
-pub fn not_found() -> Response {
+/// 404 for every path that is not served, to a request with these headers.
+pub fn not_found(headers: &Headers<'_>) -> Response {
     let mut response = Response::new(
         Status::NOT_FOUND,
         "text/plain",
         &b"not found: events are sent to /track\n"[..],
     );
-    response.fixed_headers = cors::FOR_ALL;
+    cors::share(&mut response, headers);
     response
 }
 
-/// 405 with the methods that there are.
-pub fn method_not_allowed() -> Response {
+/// 405 with the methods that there are, to a request with these headers.
+pub fn method_not_allowed(headers: &Headers<'_>) -> Response {
     let mut response = Response::new(
         Status::METHOD_NOT_ALLOWED,
         "text/plain",
         &b"events are sent by GET or POST\n"[..],
     )
     .with_header("Allow", cors::METHODS);
-    response.fixed_headers = cors::FOR_ALL;
+    cors::share(&mut response, headers);
     response
 }
 
@@ -83,7 +86,8 @@ mod tests {
             (Method::Get, "track", Route::NotFound),
             (Method::Get, "/", Route::NotFound),
             (Method::Get, "", Route::NotFound),
-            (Method::Options, "*", Route::NotFound),
+            (Method::Options, "*", Route::Preflight),
+            (Method::Options, "/engage", Route::Preflight),
         ];
         for (method, path, expected) in cases {
             assert_eq!(route(method, path), expected, "{method:?} {path}");
@@ -92,7 +96,7 @@ mod tests {
 
     #[test]
     fn other_methods_are_told_which_there_are() {
-        let response = method_not_allowed();
+        let response = method_not_allowed(&Headers::new(&[]));
         assert_eq!(response.status, Status(405));
         assert_eq!(response.headers, [("Allow", "GET, POST, OPTIONS".into())]);
     }

@@ -64,13 +64,11 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     pub(crate) fn new(limits: &HttpLimits) -> Self {
-        let now = at(0);
-        Self {
-            connection: ServerConnection::new(limits, &Timeouts::default(), now.instant),
-            now,
-            answers_at_once: true,
-            outcome: Outcome::default(),
-        }
+        Self::on(ServerConnection::new(limits, &Timeouts::default(), at(0).instant))
+    }
+
+    pub(crate) fn on(connection: ServerConnection) -> Self {
+        Self { connection, now: at(0), answers_at_once: true, outcome: Outcome::default() }
     }
 
     pub(crate) fn defer_answers(mut self) -> Self {

@@ -9,5 +9,6 @@ mod ending;
 mod exchange;
 mod pipelining;
 mod properties;
+mod refusal_answers;
 mod refusals;
 mod requests;

@@ -2,7 +2,7 @@
 
 use crate::support::{Tracker, get};
 use windhover_core::http::{Headers, Method, Request, Response, Status};
-use windhover_core::tracking::{RedirectPolicy, preflight};
+use windhover_core::tracking::{RedirectPolicy, method_not_allowed, not_found, preflight, share};
 
 const GOOD: &str = r#"data={"event":"e","properties":{"token":"t"}}"#;
 const BAD: &str = r#"data={"event":"e","properties":{}}"#;
@@ -148,6 +148,20 @@ fn a_browser_may_see_the_answer_even_with_credentials() {
             assert_eq!(header(&response, "Access-Control-Allow-Origin"), Some("*"));
             assert_eq!(header(&response, "Access-Control-Allow-Credentials"), None);
         });
+    }
+}
+
+#[test]
+fn every_other_answer_can_be_read_by_the_page_too() {
+    let entries: [(&str, &[u8]); 1] = [("Origin", b"https://a.test")];
+    let headers = Headers::new(&entries);
+    let mut page = Response::new(Status::OK, "text/plain", &b"ok"[..]);
+    share(&mut page, &headers);
+    for response in [page, not_found(&headers), method_not_allowed(&headers)] {
+        assert_eq!(header(&response, "Access-Control-Allow-Origin"), Some("https://a.test"));
+        assert_eq!(header(&response, "Access-Control-Allow-Credentials"), Some("true"));
+        assert_eq!(header(&response, "Access-Control-Expose-Headers"), Some("Retry-After"));
+        assert_eq!(header(&response, "Vary"), Some("Origin"));
     }
 }
 

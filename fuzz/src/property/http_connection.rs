@@ -4,6 +4,7 @@
 use core::time::Duration;
 
 use windhover_core::http::{HttpLimits, Output, Response, ServerConnection, Status};
+use windhover_core::tracking;
 use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
 use super::http_requests::{owned, small_limits};
@@ -76,8 +77,13 @@ impl Driver {
             .with_idle(Duration::from_millis(1500))
             .with_write(Duration::from_millis(900));
         let now = Instant::from_epoch(Duration::from_secs(5));
+        let mut connection = ServerConnection::new(&limits, &timeouts, now);
+        let answers_at_once = source.chance(2, 3);
+        if source.chance(1, 2) {
+            connection = connection.with_refusals(tracking::refused);
+        }
         Self {
-            connection: ServerConnection::new(&limits, &timeouts, now),
+            connection,
             limits,
             timeouts,
             millis: 5000,
@@ -87,7 +93,7 @@ impl Driver {
             answers: Vec::new(),
             written: Vec::new(),
             write: usize::MAX,
-            answers_at_once: source.chance(2, 3),
+            answers_at_once,
             closed: false,
             write_closed: false,
             cut_short: false,

@@ -302,13 +302,18 @@ fn address(entry: &str) -> Option<IpAddr> {
 fn routes(request: &Request<'_>, method: &str) {
     let ours = matches!(request.path, "/track" | "/track/");
     let expected = match (ours, method) {
+        (_, "OPTIONS") => Route::Preflight,
         (false, _) => Route::NotFound,
         (true, "GET" | "POST") => Route::Track,
-        (true, "OPTIONS") => Route::Preflight,
         (true, _) => Route::MethodNotAllowed,
     };
     assert_eq!(route(request.method, request.path), expected, "{}", request.path);
-    assert_eq!((not_found().status.0, method_not_allowed().status.0), (404, 405));
+    for (answer, status) in
+        [(not_found(&request.headers), 404), (method_not_allowed(&request.headers), 405)]
+    {
+        assert_eq!(answer.status.0, status);
+        headers_hold(&answer, request);
+    }
     let preflight = preflight(request);
     assert_eq!(preflight.status.0, 204);
     headers_hold(&preflight, request);

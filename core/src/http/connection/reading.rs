@@ -7,6 +7,7 @@ use crate::http::chunked::{Chunked, Progress};
 use crate::http::encode;
 use crate::http::error::HttpError;
 use crate::http::head::{self, Length};
+use crate::http::refusal::{PendingRefusal, RestOfHead};
 use crate::http::request::Method;
 
 impl ServerConnection {
@@ -28,14 +29,31 @@ impl ServerConnection {
                         self.since = now;
                     }
                     let bytes = self.incoming.bytes();
-                    let Some(end) = scan.find_end(bytes, self.limits.head, self.limits.headers)?
-                    else {
-                        return Ok(None);
+                    let end = match scan.find_end(bytes, self.limits.head, self.limits.headers) {
+                        Ok(Some(end)) => end,
+                        Ok(None) => return Ok(None),
+                        Err(error) if self.answer_refusal.is_some() && is_too_long(error) => {
+                            self.refusal = Some(PendingRefusal::new(error, bytes));
+                            let most = self.limits.body.max(self.limits.head.saturating_mul(4));
+                            self.phase = Phase::TooLong(RestOfHead::new(most));
+                            self.since = now;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
                     };
                     let head = bytes.get(..end).unwrap_or_default();
                     self.head = head::parse(head, scan.headers(), &mut self.fields)?;
                     self.phase = self.body_of(end)?;
                     self.since = now;
+                }
+                Phase::TooLong(rest) => {
+                    let Some(pending) = &mut self.refusal else { return Ok(None) };
+                    let (read, is_over) = rest.read(self.incoming.bytes(), pending);
+                    self.incoming.consume(read);
+                    if is_over {
+                        self.end_refused();
+                    }
+                    return Ok(None);
                 }
                 Phase::Body { head, body, continue_owed } => {
                     let head = *head;
@@ -98,6 +116,11 @@ impl ServerConnection {
         self.phase = Phase::Taken { whole };
         Step::Request { head, body }
     }
+}
+
+/// Whether the rest of the head is still to come, and is a head as any other.
+fn is_too_long(error: HttpError) -> bool {
+    matches!(error, HttpError::TargetTooLong | HttpError::HeadTooLarge | HttpError::TooManyHeaders)
 }
 
 /// Empty lines in front of a request are passed over (RFC 9112 §2.2). They begin no request, so
