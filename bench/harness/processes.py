@@ -1,0 +1,138 @@
+"""Servers and loads: each on a core of its own, each ended by its own process id, each wait bounded."""
+
+import contextlib
+import os
+import pathlib
+import resource
+import socket
+import subprocess
+import tempfile
+import time
+
+SERVER_CORE, LOAD_CORE = 0, 1
+# Seconds for a server to take connections, or to end.
+PATIENCE = 30
+
+
+class Failed(Exception):
+    """What a peer did instead of what was asked of it."""
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def raise_open_files():
+    """For 10,000 connections, here and in what is started from here."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def pinned(core):
+    return lambda: os.sched_setaffinity(0, {core})
+
+
+class Process:
+    """A server that runs, and what the system tells of it."""
+
+    def __init__(self, popen, directory, log):
+        self.popen, self.directory, self._log = popen, directory, log
+
+    def _proc(self, name):
+        return pathlib.Path(f"/proc/{self.popen.pid}/{name}").read_text(encoding="ascii")
+
+    def _field(self, file, name):
+        line = next(line for line in self._proc(file).splitlines() if line.startswith(f"{name}:"))
+        return int(line.split()[1])
+
+    def cpu(self):
+        """Seconds of processor time, of all its threads."""
+        fields = self._proc("stat").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident(self):
+        """Bytes of memory."""
+        return self._field("status", "VmRSS") * 1024
+
+    def written(self):
+        """Bytes that it has caused to be written to the disk, in whole pages."""
+        return self._field("io", "write_bytes")
+
+    def log(self):
+        self._log.flush()
+        return pathlib.Path(self._log.name).read_text(encoding="utf-8", errors="replace")[-2000:]
+
+
+def wait_for_port(process, port):
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if process.popen.poll() is not None:
+            raise Failed(f"ended with {process.popen.returncode} before it was ready: {process.log()}")
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.01)
+    raise Failed(f"takes no connections on port {port}: {process.log()}")
+
+
+@contextlib.contextmanager
+def serving(command, ports, directory, environment=None):
+    """Runs `command` on the server's core until the block ends; it has to listen on `ports`."""
+    with open(directory / "log", "w+", encoding="utf-8") as log:
+        popen = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=directory,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=pinned(SERVER_CORE),
+        )
+        process = Process(popen, directory, log)
+        try:
+            for port in ports:
+                wait_for_port(process, port)
+            yield process
+            if popen.poll() is not None:
+                raise Failed(f"{command[0]} ended under load: {process.log()}")
+        finally:
+            popen.terminate()
+            try:
+                popen.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                popen.kill()
+                popen.wait()
+
+
+@contextlib.contextmanager
+def scratch():
+    """A directory that any user can enter: servers that are started by root may become another."""
+    with tempfile.TemporaryDirectory(prefix="windhover-bench-") as name:
+        os.chmod(name, 0o777)
+        yield pathlib.Path(name)
+
+
+def load(command, timeout, environment=None):
+    """Runs `command` on the load's core to its end: what it printed, and its seconds of processor time."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        done = subprocess.run(
+            [str(word) for word in command],
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=timeout,
+            preexec_fn=pinned(LOAD_CORE),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as expired:
+        raise Failed(f"{command[0]} did not end within {timeout} seconds") from expired
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(map(str, command))} ended with {done.returncode}: {done.stderr[-2000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout, cpu

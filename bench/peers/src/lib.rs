@@ -1,0 +1,6 @@
+//! What is compared with, and what both sides of a comparison share.
+
+pub mod codec;
+pub mod ring;
+pub mod timing;
+pub mod tracking;
