@@ -1,7 +1,7 @@
 //! The commands of caches, one key at a time.
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, Item};
+use windhover_core::client::{Answer, CallError, Item};
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
@@ -161,8 +161,8 @@ impl Client {
     }
 
     async fn retrieve(&self, request: &Request<'_>) -> Result<Option<Value>, Error> {
-        let answer = self.call(request, Bytes::new(), |prepared| self.read(prepared)).await?;
-        match answer {
+        let answer = self.call(request, Bytes::new(), |prepared| self.read(prepared)).await;
+        match answer.map_err(of_only_key)? {
             Answer::Items(items) => first(items).map(|item| self.value(item)).transpose(),
             _ => Err(Error::Unexpected),
         }
@@ -198,6 +198,16 @@ impl Client {
             Answer::Word(Kind::NotFound) => Ok(None),
             _ => Err(Error::Unexpected),
         }
+    }
+}
+
+/// What became of the only key of a call.
+pub(crate) fn of_only_key(error: Error) -> Error {
+    match error {
+        Error::Call { error: CallError::Keys { failed, .. }, .. } => {
+            failed.into_iter().next().map_or(Error::Unexpected, |(_, error)| error.into())
+        }
+        other => other,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use windhover_core::client::{CallError, ClusterError, Refusal, Server};
+use windhover_core::client::{CallError, ClusterError, KeyError, Refusal, Server};
+use windhover_core::memcache::Oversized;
 use windhover_core::memcache::request::EncodeError;
 
 /// What is known of the effect of a call that failed.
@@ -32,6 +33,8 @@ pub enum ValueError {
     /// It is larger, decompressed, than [`Limits::value`](windhover_core::Limits::value) allows by
     /// far.
     TooLarge,
+    /// The server has it, and it is too large for this client. The connection goes on.
+    Oversized(Oversized),
     /// It could not be compressed.
     Compress,
     /// It is no JSON of that type, or cannot be made JSON of.
@@ -49,6 +52,7 @@ impl fmt::Display for ValueError {
                 write!(f, "the value is compressed: build with the feature `{feature}` to read it")
             }
             Self::TooLarge => f.write_str("the value is too large once it is decompressed"),
+            Self::Oversized(what) => what.fmt(f),
             Self::Compress => f.write_str("the value could not be compressed"),
             #[cfg(feature = "json")]
             Self::Json(error) => write!(f, "the value is not the JSON that was expected: {error}"),
@@ -95,6 +99,7 @@ impl Error {
             Self::Call { error, .. } => match error {
                 CallError::Refused { .. } => Outcome::Refused,
                 CallError::Unknown { .. } => Outcome::Unknown,
+                CallError::Keys { .. } => Outcome::Done,
                 _ => Outcome::NotSent,
             },
         }
@@ -126,6 +131,15 @@ impl std::error::Error for Error {
             Self::Call { error, .. } => Some(error),
             Self::Cluster(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Oversized(what) => Self::Value(ValueError::Oversized(what)),
+            _ => Self::Unexpected,
         }
     }
 }

@@ -19,6 +19,15 @@ pub type Stored = Result<bool, Error>;
 /// So many keys are asked for with one command.
 const KEYS_MOST: usize = 100;
 
+/// What became of the keys that were asked for together, by their places among them.
+#[derive(Default)]
+struct Group {
+    items: Vec<Item>,
+    failed: Vec<(usize, Error)>,
+    /// Why nothing is known of the others; without it they are misses.
+    error: Option<Error>,
+}
+
 impl Client {
     /// The values of many keys, in their order: for each its value, a miss, or an error. Servers are
     /// asked at the same time; one that fails spoils nothing but its own keys, and what it had
@@ -28,7 +37,12 @@ impl Client {
         let groups = self.by_server(keys);
         let calls: Vec<_> = groups.iter().map(|group| self.get_group(keys, group)).collect();
         for (group, outcome) in groups.iter().zip(join(calls).await) {
-            let (items, error) = outcome;
+            let Group { items, failed, error } = outcome;
+            for (index, error) in failed {
+                if let Some(place) = group.get(index).and_then(|&at| found.get_mut(at)) {
+                    *place = Some(Err(error));
+                }
+            }
             for item in items {
                 if let Some(place) = group.get(item.index).and_then(|&at| found.get_mut(at)) {
                     *place = Some(self.value(item).map(Some));
@@ -46,23 +60,23 @@ impl Client {
         found.into_iter().map(|found| found.unwrap_or(Ok(None))).collect()
     }
 
-    /// What was found of a group, and why nothing is known of the rest of it.
-    async fn get_group<K: AsRef<[u8]>>(
-        &self,
-        keys: &[K],
-        group: &[usize],
-    ) -> (Vec<Item>, Option<Error>) {
+    async fn get_group<K: AsRef<[u8]>>(&self, keys: &[K], group: &[usize]) -> Group {
         let keys: Vec<&[u8]> =
             group.iter().filter_map(|&at| keys.get(at)).map(AsRef::as_ref).collect();
         let get = Request::Get(Keys::new(&keys));
         match self.call(&get, Bytes::new(), |prepared| self.read(prepared)).await {
-            Ok(Answer::Items(items)) => (items, None),
-            Ok(_) => (Vec::new(), Some(Error::Unexpected)),
+            Ok(Answer::Items(items)) => Group { items, ..Group::default() },
+            Ok(_) => Group { error: Some(Error::Unexpected), ..Group::default() },
             Err(Error::Call { server, error: CallError::Unknown { server: id, why, found } }) => {
                 let error = CallError::Unknown { server: id, why, found: Vec::new() };
-                (found, Some(Error::Call { server, error }))
+                let error = Some(Error::Call { server, error });
+                Group { items: found, error, ..Group::default() }
             }
-            Err(error) => (Vec::new(), Some(error)),
+            Err(Error::Call { error: CallError::Keys { found, failed, .. }, .. }) => {
+                let failed = failed.into_iter().map(|(index, error)| (index, error.into()));
+                Group { items: found, failed: failed.collect(), error: None }
+            }
+            Err(error) => Group { error: Some(error), ..Group::default() },
         }
     }
 

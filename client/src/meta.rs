@@ -6,6 +6,7 @@ use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::Kind;
 
+use crate::cache::of_only_key;
 use crate::many::join;
 use crate::{Client, Error};
 
@@ -29,8 +30,8 @@ impl Client {
             .call(&get, Bytes::new(), |prepared| {
                 if changes { self.write(prepared) } else { self.read(prepared) }
             })
-            .await?;
-        meta_answer(answer)
+            .await;
+        meta_answer(answer.map_err(of_only_key)?)
     }
 
     /// `ms`: stores a value.

@@ -78,6 +78,7 @@ impl Client {
                         self.connection.receive(&self.reply);
                     }
                 }
+                ClientOutput::Oversized { .. } => {}
                 ClientOutput::Close(_) => return (answered, bytes),
             }
         }

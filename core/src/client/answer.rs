@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::Refusal;
+use super::error::{CallError, KeyError};
+use super::{Refusal, ServerId};
 use crate::memcache::meta::{MetaCode, MetaFlags};
 use crate::memcache::response::{Kind, Response};
-use crate::memcache::{Frame, Payload};
+use crate::memcache::{Frame, Oversized, Payload};
 
 /// An item that a retrieval found.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct BatchAnswer {
     /// Errors. Each belongs to one of the requests that have no reply, and nobody knows to which:
     /// where there is one, what has no reply is *unknown*.
     pub errors: Vec<Refusal>,
+    /// Replies that had a value which is too large for us, with the index of the request.
+    pub oversized: Vec<(usize, Oversized)>,
 }
 
 /// What a server answered. A miss is an answer; so is `NOT_STORED`.
@@ -94,13 +97,14 @@ impl Answer {
 pub(super) struct Collector {
     answer: Option<Answer>,
     refusal: Option<Refusal>,
+    failed: Vec<(usize, KeyError)>,
     is_batch: bool,
 }
 
 impl Collector {
     pub(super) fn new(is_batch: bool) -> Self {
         let answer = is_batch.then(|| Answer::Batch(BatchAnswer::default()));
-        Self { answer, refusal: None, is_batch }
+        Self { answer, refusal: None, failed: Vec::new(), is_batch }
     }
 
     pub(super) fn frame(&mut self, frame: &Frame<'_>) {
@@ -164,20 +168,38 @@ impl Collector {
         }
     }
 
-    /// What was answered, now that the reply has come to its end.
-    pub(super) fn finish(self) -> Result<Answer, Refusal> {
-        match self.refusal {
-            Some(refusal) => Err(refusal),
-            None => Ok(self.answer.unwrap_or(Answer::Closed)),
+    /// An item that is too large for us was dropped.
+    pub(super) fn oversized(&mut self, index: Option<usize>, what: Oversized) {
+        let index = index.unwrap_or_default();
+        match &mut self.answer {
+            Some(Answer::Batch(batch)) => batch.oversized.push((index, what)),
+            _ => self.failed.push((index, KeyError::Oversized(what))),
         }
+    }
+
+    /// What that server has answered, now that the reply has come to its end.
+    pub(super) fn finish(self, server: ServerId) -> Result<Answer, CallError> {
+        let Self { answer, refusal, failed, .. } = self;
+        if let Some(refusal) = refusal {
+            return Err(CallError::Refused { server, refusal });
+        }
+        if failed.is_empty() {
+            return Ok(answer.unwrap_or(Answer::Closed));
+        }
+        let found = items(answer);
+        Err(CallError::Keys { server, found, failed })
     }
 
     /// The items of a retrieval whose reply broke off: what has come is true.
     pub(super) fn found(self) -> Vec<Item> {
-        match self.answer {
-            Some(Answer::Items(items)) => items,
-            _ => Vec::new(),
-        }
+        items(self.answer)
+    }
+}
+
+fn items(answer: Option<Answer>) -> Vec<Item> {
+    match answer {
+        Some(Answer::Items(items)) => items,
+        _ => Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Item, ServerId};
 use crate::memcache::response::{Kind, Response};
-use crate::memcache::{End, Reason, Unanswered};
+use crate::memcache::{End, Oversized, Reason, Unanswered};
 
 /// A server's refusal, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +115,26 @@ impl fmt::Display for NotSent {
     }
 }
 
-/// Why a call has no answer. Which of the three it is says what is known of its effect.
+/// Why one key of a retrieval has neither a value nor a miss, though its server has answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The server has a value that is too large for us.
+    Oversized(Oversized),
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Oversized(what) => what.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for KeyError {}
+
+/// Why a call has no answer, or none for some of its keys. Which of the four it is says what is known
+/// of its effect.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallError {
@@ -133,6 +152,16 @@ pub enum CallError {
         /// What it said.
         refusal: Refusal,
     },
+    /// The server has answered, but not for all of its keys (of a meta command: not for its only one).
+    Keys {
+        /// Which server.
+        server: ServerId,
+        /// What was found of the other keys. What is neither here nor among those that failed is a
+        /// miss.
+        found: Vec<Item>,
+        /// The keys without an answer, counted from 0, and why.
+        failed: Vec<(usize, KeyError)>,
+    },
     /// It was sent and not answered: it may have had its effect, may still have it, or not.
     Unknown {
         /// Which server was asked last.
@@ -149,7 +178,9 @@ impl CallError {
     pub const fn server(&self) -> Option<ServerId> {
         match self {
             Self::NotSent { server, .. } => *server,
-            Self::Refused { server, .. } | Self::Unknown { server, .. } => Some(*server),
+            Self::Refused { server, .. }
+            | Self::Keys { server, .. }
+            | Self::Unknown { server, .. } => Some(*server),
         }
     }
 
@@ -177,6 +208,12 @@ impl fmt::Display for CallError {
         match self {
             Self::NotSent { why, .. } => write!(f, "the request was not sent: {why}"),
             Self::Refused { refusal, .. } => write!(f, "the server refused the request: {refusal}"),
+            Self::Keys { failed, .. } => match failed.first() {
+                Some((_, first)) => {
+                    write!(f, "{} keys have no answer, the first: {first}", failed.len())
+                }
+                None => f.write_str("some keys have no answer"),
+            },
             Self::Unknown { why, .. } => write!(
                 f,
                 "the request was sent and not answered, whether it was done is not known: {why}"

@@ -27,7 +27,7 @@ pub use call::{Call, Repeat, Target};
 pub use cluster::{
     CallId, Cluster, ClusterError, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId,
 };
-pub use error::{CallError, ConnectFailure, NotSent, Refusal};
+pub use error::{CallError, ConnectFailure, KeyError, NotSent, Refusal};
 pub use health::{HealthOptions, ServerState};
 pub use options::{Choice, ClusterOptions, Credentials, Rotation};
 pub use servers::{Server, ServerId};

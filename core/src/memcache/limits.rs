@@ -16,7 +16,9 @@
 pub struct Limits {
     /// Longest key (memcached: 250).
     pub key: usize,
-    /// Largest value, and largest queue item (memcached: 1 MiB).
+    /// Largest value, and largest queue item (memcached: 1 MiB). In the client's role: of what is
+    /// stored, and of a cache's values that are read. A queue's items are read up to
+    /// [`MAX_DISCARDED`](crate::memcache::MAX_DISCARDED).
     pub value: usize,
     /// Longest command line, except a `get` of many keys (memcached: 2,048).
     pub line: usize,

@@ -51,7 +51,8 @@ mod timeouts;
 mod writing;
 
 pub use client::{
-    Cancelled, ClientConnection, ClientOutput, End, Frame, Reason, SendError, Ticket, Unanswered,
+    Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, Oversized, Reason,
+    SendError, Ticket, Unanswered,
 };
 pub use data::Data;
 pub use dialect::{Dialect, QUEUE_RULES, QueueRules};

@@ -160,7 +160,7 @@ pub static SERVER: &[Transition<ServerState, ServerEvent>] = &[
     way(S::Verifying, E::Denied, S::Locked, "waits for other credentials"),
 ];
 
-/// A state of the client role. A connection is in two at a time: one of reading (the first four),
+/// A state of the client role. A connection is in two at a time: one of reading (the first five),
 /// one of asking (the others).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -171,6 +171,8 @@ pub enum ClientState {
     Value,
     /// In a longer value.
     LargeValue,
+    /// In a value that is too large for us.
+    Discarding,
     /// Nothing more is read, whatever comes.
     Spent,
     /// Requests are taken. The first state.
@@ -182,7 +184,7 @@ pub enum ClientState {
 impl ClientState {
     /// Whether it is one of reading; else it is one of asking.
     pub const fn is_of_reading(self) -> bool {
-        matches!(self, Self::Line | Self::Value | Self::LargeValue | Self::Spent)
+        matches!(self, Self::Line | Self::Value | Self::LargeValue | Self::Discarding | Self::Spent)
     }
 }
 
@@ -196,6 +198,9 @@ pub enum ClientEvent {
     ValueAnnounced,
     /// A line of the reply that is due, with a value of more than 64 KiB behind it.
     LargeValueAnnounced,
+    /// A line of the reply that is due, with a value behind it that is above the limit, or whose flags
+    /// are.
+    OversizedValueAnnounced,
     /// The value is complete and ends as it should.
     ValueComplete,
     /// What came is no response.
@@ -241,6 +246,7 @@ pub static CLIENT: &[Transition<ClientState, ClientEvent>] = &[
     client_way(CS::Line, CE::Frame, CS::Line, GIVE),
     client_way(CS::Line, CE::ValueAnnounced, CS::Value, "keeps line and value in one piece"),
     client_way(CS::Line, CE::LargeValueAnnounced, CS::LargeValue, "takes the value off in segments, without a copy"),
+    client_way(CS::Line, CE::OversizedValueAnnounced, CS::Discarding, "tells the request that is due, and drops the value as it comes"),
     client_way(CS::Line, CE::Malformed, CS::Spent, FAIL),
     client_way(CS::Line, CE::Unasked, CS::Spent, FAIL),
     client_way(CS::Line, CE::Mismatched, CS::Spent, FAIL),
@@ -262,6 +268,12 @@ pub static CLIENT: &[Transition<ClientState, ClientEvent>] = &[
     client_way(CS::LargeValue, CE::Ended, CS::Spent, FAIL),
     client_way(CS::LargeValue, CE::Broken, CS::Spent, FAIL),
     client_way(CS::LargeValue, CE::TimedOut, CS::Spent, FAIL),
+    client_way(CS::Discarding, CE::ValueComplete, CS::Line, "goes on with the reply; its last frame completes it"),
+    client_way(CS::Discarding, CE::Malformed, CS::Spent, FAIL),
+    client_way(CS::Discarding, CE::Abandoned, CS::Spent, FAIL),
+    client_way(CS::Discarding, CE::Ended, CS::Spent, FAIL),
+    client_way(CS::Discarding, CE::Broken, CS::Spent, FAIL),
+    client_way(CS::Discarding, CE::TimedOut, CS::Spent, FAIL),
     client_way(CS::Asking, CE::Leave, CS::Leaving, "takes no request any more"),
     client_way(CS::Leaving, CE::Leave, CS::Leaving, "nothing changes"),
 ];
@@ -290,7 +302,7 @@ mod tests {
                 assert!(row.from != other.from || row.event != other.event, "{row:?}");
             }
         }
-        for from in [CS::Line, CS::Value, CS::LargeValue] {
+        for from in [CS::Line, CS::Value, CS::LargeValue, CS::Discarding] {
             for event in [CE::Ended, CE::Broken, CE::TimedOut, CE::Malformed, CE::Abandoned] {
                 assert_eq!(next(CLIENT, from, &event), Some(CS::Spent));
             }

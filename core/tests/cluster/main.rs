@@ -11,5 +11,6 @@ mod ending;
 mod failing;
 mod health;
 mod hedging;
+mod keys;
 mod leases;
 mod servers;

@@ -9,14 +9,15 @@ use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, ShutdownMode, Store};
 use windhover_core::memcache::response::{Kind, ResponseError};
 use windhover_core::memcache::{
-    Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Keys, Limits, Reason,
-    SendError, Ticket, Unanswered,
+    Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Keys, Limits,
+    MAX_DISCARDED, Oversized, Reason, SendError, Ticket, Unanswered,
 };
 
 /// What a connection told, without its borrows.
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
     Frame { ticket: Ticket, index: Option<usize>, kind: Kind, data: Vec<u8> },
+    Oversized(Ticket, Option<usize>, Oversized),
     Done(Ticket, Result<(), Unanswered>),
     Close(End),
 }
@@ -66,6 +67,9 @@ impl Peer {
                     kind: frame.response.kind(),
                     data: frame.data.chunks().flatten().copied().collect(),
                 }),
+                ClientOutput::Oversized { ticket, index, what } => {
+                    told.push(Told::Oversized(ticket, index, what));
+                }
                 ClientOutput::Done { ticket, outcome } => told.push(Told::Done(ticket, outcome)),
                 ClientOutput::Write if self.full => self.connection.wrote(0),
                 ClientOutput::Write => {
@@ -273,8 +277,8 @@ fn what_cannot_be_the_answer_spends_the_connection() {
         (
             &get,
             b"",
-            b"VALUE k 0 9999999\r\n",
-            End::Malformed(ResponseError::ValueTooLarge { length: 9_999_999 }),
+            b"VALUE k 0 9999999999\r\n",
+            End::Malformed(ResponseError::ValueTooLarge { length: 9_999_999_999 }),
         ),
         (&set, b"v", b"VALUE k 0 1\r\nx\r\n", End::Mismatched),
         (&set, b"v", b"END\r\n", End::Mismatched),
@@ -594,4 +598,128 @@ fn the_pipeline_is_bounded() {
         Peer::new(Dialect::Memcached).connection.send(&reload, peer.now),
         Err(SendError::OtherDialect)
     );
+}
+
+/// One byte more than a client takes, unless it is told otherwise.
+const TOO_LONG: usize = (1 << 20) + 1;
+
+fn too_long(length: usize) -> Oversized {
+    Oversized::Value { length: length as u64, limit: TOO_LONG - 1 }
+}
+
+#[test]
+fn a_value_above_the_limit_is_an_error_of_its_key_alone_at_every_split() {
+    let mut reply = b"VALUE small 0 2\r\nhi\r\n".to_vec();
+    reply.extend_from_slice(format!("VALUE big 0 {TOO_LONG}\r\n").as_bytes());
+    let line = reply.len();
+    reply.extend_from_slice(&vec![b'\n'; TOO_LONG]);
+    let value = reply.len();
+    reply.extend_from_slice(
+        b"\r\nVALUE wide 4294967296 1\r\nx\r\nVALUE edge 0 1\r\ne\r\nEND\r\n8\r\n",
+    );
+    let splits = (0..line + 3).chain([70_000, 500_000]).chain(value - 3..reply.len());
+    for split in splits {
+        let mut peer = Peer::new(Dialect::Memcached);
+        let keys: [&[u8]; 4] = [b"small", b"big", b"wide", b"edge"];
+        let get = peer.send(&Request::Get(Keys::new(&keys)), b"", SECOND);
+        let next = peer.send(&Request::Incr { key: b"n", delta: 1, noreply: false }, b"", SECOND);
+        peer.poll();
+        let mut told = peer.reply(&reply[..split]);
+        told.extend(peer.reply(&reply[split..]));
+        assert_eq!(
+            told,
+            [
+                frame(get, Some(0), Kind::Value, b"hi"),
+                Told::Oversized(get, Some(1), too_long(TOO_LONG)),
+                Told::Oversized(get, Some(2), Oversized::Flags { flags: 1 << 32 }),
+                frame(get, Some(3), Kind::Value, b"e"),
+                frame(get, None, Kind::End, b""),
+                done(get),
+                frame(next, None, Kind::Number, b""),
+                done(next),
+            ],
+            "split at {split}"
+        );
+    }
+}
+
+#[test]
+fn a_meta_value_above_the_limit_ends_its_request_and_nobody_elses() {
+    let mut peer = Peer::new(Dialect::Memcached);
+    let big =
+        peer.send(&Request::MetaGet(MetaRequest::new(b"big", MetaFlags::new(b"v"))), b"", SECOND);
+    let next = peer.get(b"k");
+    peer.poll();
+    assert_eq!(
+        peer.reply(format!("VA {TOO_LONG} s{TOO_LONG}\r\n").as_bytes()),
+        [Told::Oversized(big, None, too_long(TOO_LONG))]
+    );
+    assert_eq!(peer.reply(&vec![b'x'; TOO_LONG]), []);
+    assert_eq!(
+        peer.reply(b"\r\nEND\r\n"),
+        [done(big), frame(next, None, Kind::End, b""), done(next)]
+    );
+}
+
+#[test]
+fn nothing_is_told_of_a_large_value_that_nobody_waits_for() {
+    let mut peer = Peer::new(Dialect::Memcached);
+    let (big, next) = (peer.get(b"big"), peer.get(b"k"));
+    peer.poll();
+    peer.reply(format!("VALUE big 0 {TOO_LONG}\r\nxxx").as_bytes());
+    assert_eq!(peer.connection.cancel(big), Some(Cancelled::Unknown));
+    peer.reply(&vec![b'x'; TOO_LONG - 3]);
+    assert_eq!(peer.reply(b"\r\nEND\r\nEND\r\n"), [frame(next, None, Kind::End, b""), done(next)]);
+}
+
+#[test]
+fn a_value_that_is_too_large_has_to_end_where_it_says() {
+    let mut peer = Peer::new(Dialect::Memcached);
+    let big = peer.get(b"big");
+    peer.poll();
+    peer.reply(format!("VALUE big 0 {TOO_LONG}\r\n").as_bytes());
+    peer.reply(&vec![b'x'; TOO_LONG]);
+    let end = End::Malformed(ResponseError::BadDataBlock);
+    assert_eq!(
+        peer.reply(b"xx"),
+        [failed(big, Unanswered::Unknown(Reason::End(end))), Told::Close(end)]
+    );
+}
+
+#[test]
+fn what_no_server_can_hold_is_no_response() {
+    for reply in [
+        format!("VALUE k 0 {}\r\n", MAX_DISCARDED + 1),
+        format!("VALUE k {} {}\r\n", 1_u64 << 32, MAX_DISCARDED + 1),
+    ] {
+        let mut peer = Peer::new(Dialect::Memcached);
+        let get = peer.get(b"k");
+        peer.poll();
+        let length = MAX_DISCARDED as u64 + 1;
+        let end = End::Malformed(ResponseError::ValueTooLarge { length });
+        assert_eq!(
+            peer.reply(reply.as_bytes()),
+            [failed(get, Unanswered::Unknown(Reason::End(end))), Told::Close(end)]
+        );
+    }
+}
+
+#[test]
+fn an_item_of_a_queue_is_taken_whatever_its_length() {
+    for mode in [ReadMode::Remove, ReadMode::Open] {
+        let mut peer = Peer::new(Dialect::Kestrel);
+        let read = peer.send(&Request::QueueRead(QueueRead::new(b"jobs", mode)), b"", SECOND);
+        peer.poll();
+        let item = vec![b'x'; TOO_LONG];
+        peer.reply(format!("VALUE jobs 0 {TOO_LONG}\r\n").as_bytes());
+        peer.reply(&item);
+        assert_eq!(
+            peer.reply(b"\r\nEND\r\n"),
+            [
+                frame(read, Some(0), Kind::Value, &item),
+                frame(read, None, Kind::End, b""),
+                done(read)
+            ]
+        );
+    }
 }

@@ -326,6 +326,16 @@ impl Driver {
                 ClientOutput::Frame(frame) => {
                     is_told(&frame, told.pop_front(), dialect, &limits);
                 }
+                ClientOutput::Oversized { ticket, index, what } => match told.pop_front() {
+                    Some(Told::Oversized { ticket: whose, asked, line, what: expected }) => {
+                        assert_eq!((ticket, what), (whose, expected));
+                        assert!(!what.to_string().is_empty());
+                        let limits = limits.clone().with_value(usize::MAX);
+                        let parsed = parse_line(&line, dialect, &limits).expect("it was read");
+                        assert!(asked.is_index(&line, &parsed.response, index), "{line:?}");
+                    }
+                    other => panic!("{what} is told, not {other:?}"),
+                },
                 ClientOutput::Done { ticket, outcome: Ok(()) } => match told.pop_front() {
                     Some(Told::Done(expected)) => assert_eq!(ticket, expected),
                     other => panic!("{ticket:?} is over, not {other:?}"),
@@ -403,7 +413,8 @@ fn is_told(frame: &Frame<'_>, told: Option<Told>, dialect: Dialect, limits: &Lim
         panic!("{frame:?}, not {told:?}");
     };
     assert_eq!(frame.ticket, ticket);
-    let parsed = parse_line(&line, dialect, limits).expect("it was read before");
+    let limits = limits.clone().with_value(usize::MAX);
+    let parsed = parse_line(&line, dialect, &limits).expect("it was read before");
     assert_eq!(frame.response, parsed.response);
     let mut given = Vec::new();
     frame.data.extend_into(&mut given);

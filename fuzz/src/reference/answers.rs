@@ -7,9 +7,10 @@ use bytes::Bytes;
 use windhover_core::client::{Answer, BatchAnswer, Item, MetaAnswer, Payload, Refusal};
 use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::request;
-use windhover_core::memcache::response::{Kind, Response, parse_line};
-use windhover_core::memcache::{Dialect, Limits, Parsed};
+use windhover_core::memcache::response::{Kind, Response, ResponseError, parse_line};
+use windhover_core::memcache::{Dialect, Limits, MAX_DISCARDED, Parsed};
 
+use super::client::with_other_flags;
 use super::replies::{Asked, Reply};
 
 /// A frame: its line and its data.
@@ -17,6 +18,13 @@ use super::replies::{Asked, Reply};
 pub struct Frame {
     line: Vec<u8>,
     data: Vec<u8>,
+    /// It is too large for a client.
+    oversized: bool,
+}
+
+/// What is read: more than is handed on.
+fn limits() -> Limits {
+    Limits::default().with_value(MAX_DISCARDED)
 }
 
 /// A request that was sent, and what came for it.
@@ -69,7 +77,7 @@ pub fn read(
             let Some((frame, behind)) = frame(rest, dialect) else {
                 return all;
             };
-            let parsed = parse_line(&frame.line, dialect, &Limits::default());
+            let parsed = parse_line(&frame.line, dialect, &limits());
             let response = parsed.expect("it was read").response;
             let Some(last) = reply.frame(&answered.asked, &frame.line, &response) else {
                 return all;
@@ -85,14 +93,17 @@ pub fn read(
 fn frame(rest: &[u8], dialect: Dialect) -> Option<(Frame, &[u8])> {
     let newline = rest.iter().position(|&byte| byte == b'\n')?;
     let (line, behind) = rest.split_at(newline + 1);
-    let parsed = parse_line(line, dialect, &Limits::default()).ok()?;
-    let line = line.to_vec();
+    let wide =
+        matches!(parse_line(line, dialect, &limits()), Err(ResponseError::FlagsTooLarge { .. }));
+    let line = if wide { with_other_flags(line) } else { line.to_vec() };
+    let parsed = parse_line(&line, dialect, &limits()).ok()?;
     let Some(length) = parsed.data else {
-        return Some((Frame { line, data: Vec::new() }, behind));
+        return Some((Frame { line, data: Vec::new(), oversized: false }, behind));
     };
+    let oversized = wide || (length > Limits::default().value && !dialect.is_queue());
     let (block, behind) = behind.split_at_checked(length + 2)?;
     let data = block.strip_suffix(b"\r\n")?.to_vec();
-    Some((Frame { line, data }, behind))
+    Some((Frame { line, data, oversized }, behind))
 }
 
 impl Answered {
@@ -105,7 +116,7 @@ impl Answered {
         if self.asked.batch.is_some() {
             return matches!(answer, Answer::Batch(batch) if self.is_batch(batch, dialect));
         }
-        if last.kind().is_error() {
+        if last.kind().is_error() || self.frames.iter().any(|frame| frame.oversized) {
             return false;
         }
         match answer {
@@ -142,6 +153,13 @@ impl Answered {
         last.is_some_and(|(_, frame)| is_error(&frame, refusal))
     }
 
+    /// Whether these are the items of a whole reply, others of which are too large.
+    pub fn has_oversized_beside(&self, items: &[Item], dialect: Dialect) -> bool {
+        self.whole
+            && self.frames.iter().any(|frame| frame.oversized)
+            && self.are_items(items, dialect)
+    }
+
     /// Whether these items are some of what came, in order and from the first on.
     pub fn begins_with(&self, items: &[Item], dialect: Dialect) -> bool {
         let values = self.values(dialect);
@@ -163,13 +181,16 @@ impl Answered {
 
     fn parsed(&self, dialect: Dialect) -> impl Iterator<Item = (&Frame, Response<'_>)> {
         self.frames.iter().map(move |frame| {
-            let parsed = parse_line(&frame.line, dialect, &Limits::default());
+            let parsed = parse_line(&frame.line, dialect, &limits());
             (frame, parsed.expect("it was read").response)
         })
     }
 
     fn values(&self, dialect: Dialect) -> Vec<(&Frame, Response<'_>)> {
-        self.parsed(dialect).filter(|(_, frame)| frame.kind() == Kind::Value).collect()
+        let handed_on = |(frame, response): &(&Frame, Response<'_>)| {
+            response.kind() == Kind::Value && !frame.oversized
+        };
+        self.parsed(dialect).filter(handed_on).collect()
     }
 
     fn are_items(&self, items: &[Item], dialect: Dialect) -> bool {
@@ -197,6 +218,7 @@ impl Answered {
         let mut errors = batch.errors.iter();
         let mut told = self
             .parsed(dialect)
+            .filter(|(frame, _)| !frame.oversized)
             .filter(|(_, frame)| frame.kind().is_error() || matches!(frame, Response::Meta(_)));
         let all = told.all(|(frame, response)| {
             if response.kind().is_error() {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use windhover_core::Instant;
 use windhover_core::memcache::response::{ResponseError, parse_line};
-use windhover_core::memcache::{Dialect, End, Limits, Ticket};
+use windhover_core::memcache::{Dialect, End, Limits, MAX_DISCARDED, Oversized, Ticket};
 
 use super::replies::{Asked, Reply};
 
@@ -61,6 +61,17 @@ pub enum Told {
         /// The data block.
         data: Vec<u8>,
     },
+    /// An item that is too large for the client.
+    Oversized {
+        /// Whose.
+        ticket: Ticket,
+        /// What was asked.
+        asked: Rc<Asked>,
+        /// The line.
+        line: Vec<u8>,
+        /// What is too large.
+        what: Oversized,
+    },
     /// The reply has come to its end.
     Done(Ticket),
 }
@@ -70,6 +81,10 @@ pub enum Told {
 pub struct Client {
     dialect: Dialect,
     limits: Limits,
+    /// The longest value that is handed on.
+    largest: usize,
+    /// The value in front is too large, and was told to be.
+    oversized: bool,
     /// Taken and not begun.
     pub waiting: VecDeque<Waiting>,
     /// Begun and not answered to the end.
@@ -98,9 +113,12 @@ pub struct Client {
 impl Client {
     /// A new connection.
     pub fn new(dialect: Dialect, limits: &Limits, now: Instant) -> Self {
+        let largest = if dialect.is_queue() { MAX_DISCARDED } else { limits.value };
         Self {
             dialect,
-            limits: limits.clone(),
+            limits: limits.clone().with_value(MAX_DISCARDED.max(limits.value)),
+            largest,
+            oversized: false,
             waiting: VecDeque::new(),
             owed: VecDeque::new(),
             buffer: Vec::new(),
@@ -191,9 +209,24 @@ impl Client {
             }
             return false;
         };
-        let line = &self.buffer[..=newline];
-        let parsed = match parse_line(line, self.dialect, &self.limits) {
-            Ok(parsed) => parsed,
+        let line = self.buffer[..=newline].to_vec();
+        let mut oversized = None;
+        let mut narrow = line.clone();
+        let mut parsed = parse_line(&line, self.dialect, &self.limits);
+        if let Err(ResponseError::FlagsTooLarge { flags }) = parsed {
+            oversized = Some(Oversized::Flags { flags });
+            narrow = with_other_flags(&line);
+            parsed = parse_line(&narrow, self.dialect, &self.limits);
+        }
+        let line = &line[..];
+        let parsed = match parsed {
+            Ok(parsed) => {
+                if let Some(length) = parsed.data.filter(|&length| length > self.largest) {
+                    let value = Oversized::Value { length: length as u64, limit: self.largest };
+                    oversized.get_or_insert(value);
+                }
+                parsed
+            }
             Err(error) => {
                 self.spend(End::Malformed(error));
                 return false;
@@ -209,6 +242,11 @@ impl Client {
                 return false;
             }
             self.judged = Some(last);
+            self.oversized = oversized.is_some();
+            if let (Some(what), true) = (oversized, place.open) {
+                let (ticket, asked, line) = (place.ticket, Rc::clone(&place.asked), narrow.clone());
+                told.push_back(Told::Oversized { ticket, asked, line, what });
+            }
         }
         let mut whole = line.len();
         let mut data = Vec::new();
@@ -225,8 +263,11 @@ impl Client {
         }
         let last = self.judged.take() == Some(true);
         let (ticket, asked, line) = (place.ticket, Rc::clone(&place.asked), line.to_vec());
+        let whole_frame = !core::mem::take(&mut self.oversized);
         if place.open {
-            told.push_back(Told::Frame { ticket, asked, line, data });
+            if whole_frame {
+                told.push_back(Told::Frame { ticket, asked, line, data });
+            }
             told.extend(last.then_some(Told::Done(ticket)));
         }
         if last {
@@ -235,4 +276,11 @@ impl Client {
         self.buffer.drain(..whole);
         true
     }
+}
+
+/// A `VALUE` line with flags of 0.
+pub(super) fn with_other_flags(line: &[u8]) -> Vec<u8> {
+    let mut words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    words[2] = b"0";
+    words.join(&b' ')
 }

@@ -165,7 +165,8 @@ impl Active {
         let weight = |error: &CallError| match error {
             CallError::NotSent { .. } => 0,
             CallError::Refused { .. } => 1,
-            CallError::Unknown { .. } => 2,
+            CallError::Keys { .. } => 2,
+            CallError::Unknown { .. } => 3,
         };
         if self.error.as_ref().is_none_or(|known| weight(known) <= weight(&error)) {
             self.error = Some(error);

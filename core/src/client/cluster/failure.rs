@@ -35,20 +35,20 @@ impl Cluster {
         };
         match outcome {
             Ok(()) => {
-                let finished = attempt.collector.finish();
+                let finished = attempt.collector.finish(server);
                 if let Some(entry) = self.servers.get_mut(server) {
                     entry.health.succeeded();
                     entry.counters.latency.record(took);
                     match finished {
-                        Ok(_) => entry.counters.answered += 1,
-                        Err(_) => entry.counters.refused += 1,
+                        Err(CallError::Refused { .. }) => entry.counters.refused += 1,
+                        _ => entry.counters.answered += 1,
                     }
                 }
                 match finished {
                     Ok(answer) => self.answered(at, id, answer, now),
-                    Err(refusal) => {
+                    Err(error) => {
                         self.close_exclusive(at);
-                        self.attempt_failed(id, CallError::Refused { server, refusal }, now);
+                        self.attempt_failed(id, error, now);
                     }
                 }
             }
@@ -212,6 +212,7 @@ impl Cluster {
             Some(CallError::Refused { refusal, .. }) => {
                 active.call.refusal_moves_on && refusal.kind == Kind::ServerError
             }
+            Some(CallError::Keys { .. }) => false,
             Some(CallError::Unknown { .. }) => active.call.repeat == Repeat::AtLeastOnce,
             Some(CallError::NotSent { .. }) | None => active.call.repeat != Repeat::Never,
         };
@@ -245,7 +246,7 @@ impl Cluster {
         let outcome = match (active.error.take(), active.fallback.take()) {
             // Only a call that another server may answer has kept its miss.
             (_, Some(answer)) if answer.is_miss() => Ok(answer),
-            (Some(error @ CallError::Unknown { .. }), _) => Err(error),
+            (Some(error @ (CallError::Unknown { .. } | CallError::Keys { .. })), _) => Err(error),
             (_, Some(answer)) => Ok(answer),
             (error, None) => Err(error.unwrap_or(CallError::NotSent { server: None, why })),
         };

@@ -1,14 +1,18 @@
 //! What a cluster tells its adapter.
 
+use alloc::collections::VecDeque;
+
+use slab::Slab;
+
 use super::Cluster;
-use super::attempt::CallId;
+use super::attempt::{Active, Attempt, AttemptId, CallId};
 use super::link::{ConnectionId, LeaseId, Purpose, State};
 use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Answer;
 use crate::client::error::{CallError, NotSent};
 use crate::client::servers::ServerId;
-use crate::memcache::ClientOutput;
+use crate::memcache::{ClientOutput, Ticket};
 
 /// Nothing at all is to be done before a caller does something: any instant that is far enough.
 const FAR: core::time::Duration = core::time::Duration::from_secs(60);
@@ -127,30 +131,22 @@ impl Cluster {
                 return None;
             };
             match open.poll_output(now) {
-                ClientOutput::Frame(frame) => {
-                    let tickets = &link.tickets;
-                    let purpose = tickets
-                        .binary_search_by_key(&frame.ticket, |&(ticket, _)| ticket)
-                        .ok()
-                        .and_then(|place| tickets.get(place))
-                        .map(|&(_, purpose)| purpose);
-                    match purpose {
-                        Some(Purpose::Attempt(id)) => {
-                            let active = self
-                                .calls
-                                .get_mut(id.call.at())
-                                .filter(|active| active.sequence == id.call.sequence());
-                            if let Some(attempt) =
-                                active.and_then(|active| active.attempt(id.slot).as_mut())
-                                && attempt.number == id.number
-                            {
-                                attempt.collector.frame(&frame);
-                            }
+                ClientOutput::Frame(frame) => match purpose_of(&link.tickets, frame.ticket) {
+                    Some(Purpose::Attempt(id)) => {
+                        if let Some(attempt) = attempt_at(&mut self.calls, id) {
+                            attempt.collector.frame(&frame);
                         }
-                        _ => {
-                            let kind = frame.response.kind();
-                            link.hear(kind);
-                        }
+                    }
+                    _ => {
+                        let kind = frame.response.kind();
+                        link.hear(kind);
+                    }
+                },
+                ClientOutput::Oversized { ticket, index, what } => {
+                    if let Some(Purpose::Attempt(id)) = purpose_of(&link.tickets, ticket)
+                        && let Some(attempt) = attempt_at(&mut self.calls, id)
+                    {
+                        attempt.collector.oversized(index, what);
                     }
                 }
                 ClientOutput::Done { ticket, outcome } => {
@@ -185,4 +181,15 @@ impl Cluster {
             }
         }
     }
+}
+
+/// What a request on a connection was for, where it is under way.
+fn purpose_of(tickets: &VecDeque<(Ticket, Purpose)>, ticket: Ticket) -> Option<Purpose> {
+    let place = tickets.binary_search_by_key(&ticket, |&(ticket, _)| ticket).ok()?;
+    tickets.get(place).map(|&(_, purpose)| purpose)
+}
+
+fn attempt_at(calls: &mut Slab<Active>, id: AttemptId) -> Option<&mut Attempt> {
+    let active = calls.get_mut(id.call.at()).filter(|it| it.sequence == id.call.sequence())?;
+    active.attempt(id.slot).as_mut().filter(|attempt| attempt.number == id.number)
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{ClientConnection, End, Frame, Ticket};
+use super::{ClientConnection, End, Frame, Oversized, Ticket};
 use crate::buffer::Incoming;
 use crate::memcache::Data;
 use crate::memcache::request::BLOCK_END;
@@ -24,6 +24,8 @@ pub(super) enum State {
     Value { line: usize, length: usize, target: Target },
     /// A value above [`SEGMENT`], which leaves the buffer piece by piece.
     Large(Box<Large>),
+    /// A value that is too large for us: so much of it, with its end, is still to be dropped.
+    Discarding { left: usize, target: Target },
     /// Nothing more is read.
     Spent,
 }
@@ -35,6 +37,7 @@ impl State {
             Self::Line => ClientState::Line,
             Self::Value { .. } => ClientState::Value,
             Self::Large(_) => ClientState::LargeValue,
+            Self::Discarding { .. } => ClientState::Discarding,
             Self::Spent => ClientState::Spent,
         }
     }
@@ -73,6 +76,8 @@ pub(super) enum Step {
     Again,
     /// A frame was taken.
     Frame,
+    /// An item of the reply is too large, and is dropped.
+    Oversized { ticket: Ticket, index: Option<usize>, what: Oversized },
     /// More bytes are wanted.
     Starved,
 }
@@ -87,6 +92,7 @@ impl ClientConnection {
                 (line + length + BLOCK_END.len()).saturating_sub(have)
             }
             State::Large(large) => (large.left + BLOCK_END.len()).saturating_sub(have),
+            State::Discarding { left, .. } => left.saturating_sub(have),
         }
     }
 
@@ -110,6 +116,10 @@ impl ClientConnection {
                 }
                 Step::Again
             }
+            State::Discarding { left, target } => {
+                let (left, target) = (*left, *target);
+                self.discard(left, target)
+            }
             State::Spent => Step::Starved,
         }
     }
@@ -131,7 +141,15 @@ impl ClientConnection {
         };
         let line = self.incoming.bytes().get(..=newline).unwrap_or_default();
         let length = line.len();
+        let mut oversized = None;
         let parsed = match response::parse_line(line, self.dialect, &self.limits) {
+            Err(ResponseError::FlagsTooLarge { flags }) => {
+                oversized = Some(Oversized::Flags { flags });
+                response::parse_line_with_any_flags(line, &self.limits)
+            }
+            parsed => parsed,
+        };
+        let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(error) => return self.malformed(error),
         };
@@ -149,6 +167,18 @@ impl ClientConnection {
         }
         let target = Target { ticket, open, index: judged.index, is_last: judged.is_last };
         match parsed.data {
+            Some(data) if oversized.is_some() || data > self.largest => {
+                let what = oversized.unwrap_or(Oversized::Value {
+                    length: u64::try_from(data).unwrap_or(u64::MAX),
+                    limit: self.largest,
+                });
+                self.incoming.consume(length);
+                let left = data + BLOCK_END.len();
+                let state = State::Discarding { left, target };
+                self.change(ClientEvent::OversizedValueAnnounced, state);
+                let index = target.index;
+                if open { Step::Oversized { ticket, index, what } } else { Step::Again }
+            }
             None => {
                 let taken = Taken::InPlace { line: length, data: 0, whole: length, target };
                 self.change(ClientEvent::Frame, State::Line);
@@ -178,6 +208,29 @@ impl ClientConnection {
         }
         self.change(ClientEvent::ValueComplete, State::Line);
         self.hand_out(Taken::InPlace { line, data: length, whole, target }, target)
+    }
+
+    /// Drops what has come of a value that is too large for us.
+    fn discard(&mut self, left: usize, target: Target) -> Step {
+        let data = left.saturating_sub(BLOCK_END.len()).min(self.incoming.len());
+        self.incoming.consume(data);
+        let left = left - data;
+        self.state = State::Discarding { left, target };
+        let Some(end) = self.incoming.bytes().get(..BLOCK_END.len()) else {
+            return Step::Starved;
+        };
+        if end != BLOCK_END {
+            return self.malformed(ResponseError::BadDataBlock);
+        }
+        self.incoming.consume(BLOCK_END.len());
+        self.change(ClientEvent::ValueComplete, State::Line);
+        if target.is_last
+            && let Some(place) = self.owed.pop_front()
+            && place.open
+        {
+            self.finished = Some(target.ticket);
+        }
+        Step::Again
     }
 
     fn end_large(&mut self) -> Step {

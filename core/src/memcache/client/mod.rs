@@ -20,11 +20,15 @@ use super::{Data, Dialect};
 use crate::buffer::{Incoming, Outgoing};
 use crate::{ClientTimeouts, Instant, Limits};
 
-pub use outcome::{End, Reason, SendError, Unanswered};
+pub use outcome::{End, Oversized, Reason, SendError, Unanswered};
 
 /// A request is put among the bytes to write while fewer than these wait: what has not been begun
 /// can still be taken back.
 const COMMIT: usize = 16 * 1024;
+
+/// The longest value that is read: 1 GiB, memcached's own limit on `-I`. What is longer than that is
+/// no response.
+pub const MAX_DISCARDED: usize = 1 << 30;
 
 /// Which request. Tickets of a connection are given in the order of the requests and never again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +54,15 @@ pub struct Frame<'a> {
 pub enum ClientOutput<'a> {
     /// A frame of a reply. It borrows the connection's buffer and is gone with the next call.
     Frame(Frame<'a>),
+    /// An item of the reply is too large for us. What follows of the reply is told as ever.
+    Oversized {
+        /// The request.
+        ticket: Ticket,
+        /// As in [`Frame::index`].
+        index: Option<usize>,
+        /// What is too large.
+        what: Oversized,
+    },
     /// The request is over: its reply has come to its end, or will not. Told once for each request
     /// that was not cancelled.
     Done {
@@ -89,6 +102,10 @@ struct Waiting {
 ///   was not asked for, a wrong opaque), a line that is no response, one that nobody had asked for,
 ///   and silence while replies are owed ([`ClientTimeouts::stall`]) spend the connection: nothing
 ///   more is read, and every request under way ends with an error.
+/// - A value above [`Limits::value`], or with flags above 32 bits, is an error of its own key: it is
+///   read and dropped, and the connection goes on. Of more than [`MAX_DISCARDED`] bytes it is no
+///   response that a server could send. An item that a queue has handed out has no other copy: it is
+///   taken up to the same length.
 /// - What hides its answer is sent as a [`Batch`](super::request::Batch) only, closed by a request
 ///   that is answered.
 ///
@@ -128,7 +145,10 @@ struct Waiting {
 #[derive(Debug)]
 pub struct ClientConnection {
     dialect: Dialect,
+    /// With a `value` of what is read at all.
     limits: Limits,
+    /// The longest value that is handed on.
+    largest: usize,
     timeouts: ClientTimeouts,
     incoming: Incoming,
     outgoing: Outgoing,
@@ -159,9 +179,13 @@ pub struct ClientConnection {
 impl ClientConnection {
     /// A connection that was made at `now`. It holds no memory before bytes come.
     pub fn new(dialect: Dialect, limits: &Limits, timeouts: &ClientTimeouts, now: Instant) -> Self {
+        let mut limits = limits.clone();
+        let largest = if dialect.is_queue() { MAX_DISCARDED } else { limits.value };
+        limits.value = limits.value.max(MAX_DISCARDED);
         Self {
             dialect,
-            limits: limits.clone(),
+            limits,
+            largest,
             timeouts: timeouts.clone(),
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
@@ -315,26 +339,29 @@ impl ClientConnection {
         if let Some(ticket) = self.finished.take() {
             return ClientOutput::Done { ticket, outcome: Ok(()) };
         }
-        if self.read() {
-            self.seen = self.incoming.len();
-            return match self.taken_frame() {
+        let read = self.read();
+        self.seen = self.incoming.len();
+        match read {
+            Some(Step::Oversized { ticket, index, what }) => {
+                ClientOutput::Oversized { ticket, index, what }
+            }
+            Some(_) => match self.taken_frame() {
                 Some(frame) => ClientOutput::Frame(frame),
                 // Its line was parsed before and has not changed since.
                 None => {
                     ClientOutput::Close(End::Malformed(super::response::ResponseError::UnknownLine))
                 }
-            };
+            },
+            None => self.write_or_wait(now),
         }
-        self.seen = self.incoming.len();
-        self.write_or_wait(now)
     }
 
-    /// Whether a frame was taken for a request that somebody waits for.
-    fn read(&mut self) -> bool {
+    /// Reads on to what has to be told to a request that somebody waits for.
+    fn read(&mut self) -> Option<Step> {
         while self.end.is_none() {
             match self.step() {
                 Step::Again => {}
-                Step::Frame => return true,
+                told @ (Step::Frame | Step::Oversized { .. }) => return Some(told),
                 Step::Starved if self.end_of_stream => self.ended(),
                 Step::Starved => break,
             }
@@ -342,7 +369,7 @@ impl ClientConnection {
                 break;
             }
         }
-        false
+        None
     }
 
     /// The server has closed the connection, which answers `quit` and `shutdown` once they were

@@ -111,6 +111,39 @@ impl fmt::Display for Unanswered {
 
 impl core::error::Error for Unanswered {}
 
+/// What is too large in an item that the server has sent. It was read to its end and dropped: the
+/// connection goes on, and so do the other keys of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Oversized {
+    /// The value, in bytes, is above [`Limits::value`](crate::memcache::Limits::value).
+    Value {
+        /// How long it is.
+        length: u64,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// The flags do not fit the 32 bits that the protocol has.
+    Flags {
+        /// The flags.
+        flags: u64,
+    },
+}
+
+impl fmt::Display for Oversized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value { length, limit } => write!(
+                f,
+                "the value has {length} bytes, more than the {limit} of `Limits::value`: raise it"
+            ),
+            Self::Flags { flags } => write!(f, "the value's flags {flags} do not fit 32 bits"),
+        }
+    }
+}
+
+impl core::error::Error for Oversized {}
+
 /// Why a connection did not take a request, which was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -20,6 +20,11 @@ pub enum ResponseError {
         /// The length declared.
         length: u64,
     },
+    /// The flags of a value do not fit 32 bits.
+    FlagsTooLarge {
+        /// The flags.
+        flags: u64,
+    },
     /// A value does not end in `\r\n` at its declared length.
     BadDataBlock,
     /// The line is no response of the dialect.
@@ -41,6 +46,9 @@ impl fmt::Display for ResponseError {
                 f,
                 "a value of {length} bytes is announced, above the limit: raise `Limits::value`"
             ),
+            Self::FlagsTooLarge { flags } => {
+                write!(f, "a value has the flags {flags}, which do not fit 32 bits")
+            }
             Self::BadDataBlock => {
                 f.write_str("a value does not end in CR LF at its declared length")
             }

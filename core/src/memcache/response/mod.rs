@@ -11,6 +11,7 @@ mod reply;
 
 pub use encode::{encode, encode_meta_value_line, encode_value_line};
 pub use error::ResponseError;
+pub(crate) use parse::parse_line_with_any_flags;
 pub use parse::{Line, parse, parse_line};
 pub use reply::Reply;
 

@@ -47,7 +47,8 @@ pub fn parse<'a>(
     // without fault, takes the long way.
     if let Some(header) = value_header(input) {
         let data = header.data(limits)?;
-        return with_block(input, header.line, data, |data| header.value(data));
+        let flags = header.flags()?;
+        return with_block(input, header.line, data, |data| header.value(flags, data));
     }
     if input.starts_with(b"END\r\n") {
         return Ok(Parsed::Complete { message: Response::End, consumed: 5 });
@@ -80,7 +81,8 @@ pub fn parse_line<'a>(
         return Err(ResponseError::LineTooLong);
     }
     if let Some(header) = value_header(line) {
-        return Ok(Line { response: header.value(&[]), data: Some(header.data(limits)?) });
+        let data = Some(header.data(limits)?);
+        return Ok(Line { response: header.value(header.flags()?, &[]), data });
     }
     let Some(text) = line.strip_suffix(b"\r\n") else {
         return Err(ResponseError::BareNewline);
@@ -103,6 +105,15 @@ pub fn parse_line<'a>(
         _ => other_line(text, dialect)?,
     };
     Ok(Line { response, data: None })
+}
+
+/// A `VALUE` line that [`parse_line`] refuses for its flags alone, with flags of 0 in their place.
+pub(crate) fn parse_line_with_any_flags<'a>(
+    line: &'a [u8],
+    limits: &Limits,
+) -> Result<Line<'a>, ResponseError> {
+    let header = value_header(line).ok_or(ResponseError::BadValueLine)?;
+    Ok(Line { response: header.value(0, &[]), data: Some(header.data(limits)?) })
 }
 
 /// A line that starts with one of the two-letter codes of the meta commands.
@@ -229,7 +240,7 @@ fn block_length(length: u64, limits: &Limits) -> Result<usize, ResponseError> {
 /// A `VALUE` line.
 struct Header<'a> {
     key: &'a [u8],
-    flags: u32,
+    flags: u64,
     length: u64,
     cas: Option<u64>,
     /// The length of the line, with its newline.
@@ -237,8 +248,13 @@ struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    fn value(&self, data: &'a [u8]) -> Response<'a> {
-        Response::Value(Value { key: self.key, flags: self.flags, cas: self.cas, data })
+    fn value(&self, flags: u32, data: &'a [u8]) -> Response<'a> {
+        Response::Value(Value { key: self.key, flags, cas: self.cas, data })
+    }
+
+    fn flags(&self) -> Result<u32, ResponseError> {
+        let flags = self.flags;
+        u32::try_from(flags).map_err(|_| ResponseError::FlagsTooLarge { flags })
     }
 
     fn data(&self, limits: &Limits) -> Result<usize, ResponseError> {
@@ -257,7 +273,6 @@ fn value_header(input: &[u8]) -> Option<Header<'_>> {
     let end = text.iter().position(|&byte| byte == b' ' || byte == b'\n').filter(|&end| end > 0)?;
     let (key, text) = text.split_at_checked(end)?;
     let (flags, text) = number_behind_space(text)?;
-    let flags = u32::try_from(flags).ok()?;
     let (length, text) = number_behind_space(text)?;
     let (cas, text) = match number_behind_space(text) {
         Some((cas, text)) => (Some(cas), text),

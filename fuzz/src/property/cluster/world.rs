@@ -437,7 +437,8 @@ impl World {
             }
             Err(error) => {
                 assert!(!error.to_string().is_empty());
-                let certain = !matches!(error, CallError::Unknown { .. });
+                let certain =
+                    matches!(error, CallError::NotSent { .. } | CallError::Refused { .. });
                 assert_eq!(error.had_no_effect(), certain);
                 assert!(error.server().is_some() || matches!(error, CallError::NotSent { .. }));
                 match error {
@@ -448,6 +449,11 @@ impl World {
                     CallError::Unknown { found, .. } => {
                         let told = |it: &Answered| it.begins_with(found, self.dialect);
                         assert!(found.is_empty() || replies.iter().any(told), "{found:?}");
+                    }
+                    CallError::Keys { found, failed, .. } => {
+                        assert!(!failed.is_empty());
+                        let told = |it: &Answered| it.has_oversized_beside(found, self.dialect);
+                        assert!(replies.iter().any(told), "{found:?} beside {failed:?}");
                     }
                     CallError::NotSent { .. } => self.without_effect.push(record.clone()),
                     other => panic!("{other}"),

@@ -1,0 +1,5 @@
+//! The typed client against servers whose words the test says: no socket, no thread, no runtime.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod large;
+mod script;
