@@ -204,8 +204,9 @@ impl Client {
 /// What became of the only key of a call.
 pub(crate) fn of_only_key(error: Error) -> Error {
     match error {
-        Error::Call { error: CallError::Keys { failed, .. }, .. } => {
-            failed.into_iter().next().map_or(Error::Unexpected, |(_, error)| error.into())
+        Error::Call { server, error: CallError::Keys { server: id, failed, .. } } => {
+            let first = failed.into_iter().next();
+            first.map_or(Error::Unexpected, |(_, error)| Error::of_key(server, id, error))
         }
         other => other,
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use windhover_core::client::{CallError, ClusterError, KeyError, Refusal, Server};
+use windhover_core::client::{CallError, ClusterError, KeyError, Refusal, Server, ServerId};
 use windhover_core::memcache::Oversized;
 use windhover_core::memcache::request::EncodeError;
 
@@ -89,6 +89,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// What became of a key of a call to `server`.
+    pub(crate) fn of_key(server: Option<Server>, id: ServerId, error: KeyError) -> Self {
+        match error {
+            KeyError::Refused(refusal) => {
+                Self::Call { server, error: CallError::Refused { server: id, refusal } }
+            }
+            KeyError::Oversized(what) => Self::Value(ValueError::Oversized(what)),
+            _ => Self::Unexpected,
+        }
+    }
+
     /// What is known of the call's effect.
     pub const fn outcome(&self) -> Outcome {
         match self {
@@ -99,7 +110,10 @@ impl Error {
             Self::Call { error, .. } => match error {
                 CallError::Refused { .. } => Outcome::Refused,
                 CallError::Unknown { .. } => Outcome::Unknown,
-                CallError::Keys { .. } => Outcome::Done,
+                CallError::Keys { failed, .. } => match failed.as_slice() {
+                    [(_, KeyError::Refused(_)), ..] => Outcome::Refused,
+                    _ => Outcome::Done,
+                },
                 _ => Outcome::NotSent,
             },
         }
@@ -131,15 +145,6 @@ impl std::error::Error for Error {
             Self::Call { error, .. } => Some(error),
             Self::Cluster(error) => Some(error),
             _ => None,
-        }
-    }
-}
-
-impl From<KeyError> for Error {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::Oversized(what) => Self::Value(ValueError::Oversized(what)),
-            _ => Self::Unexpected,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Many keys at a time: each is told for itself.
 
+use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
@@ -57,7 +58,10 @@ impl Client {
                 }
             }
         }
-        found.into_iter().map(|found| found.unwrap_or(Ok(None))).collect()
+        let mut found: Vec<Found> =
+            found.into_iter().map(|found| found.unwrap_or(Ok(None))).collect();
+        answer_again(keys, &mut found);
+        found
     }
 
     async fn get_group<K: AsRef<[u8]>>(&self, keys: &[K], group: &[usize]) -> Group {
@@ -72,8 +76,10 @@ impl Client {
                 let error = Some(Error::Call { server, error });
                 Group { items: found, error, ..Group::default() }
             }
-            Err(Error::Call { error: CallError::Keys { found, failed, .. }, .. }) => {
-                let failed = failed.into_iter().map(|(index, error)| (index, error.into()));
+            Err(Error::Call { server, error: CallError::Keys { server: id, found, failed } }) => {
+                let failed = failed.into_iter();
+                let failed =
+                    failed.map(|(at, error)| (at, Error::of_key(server.clone(), id, error)));
                 Group { items: found, failed: failed.collect(), error: None }
             }
             Err(error) => Group { error: Some(error), ..Group::default() },
@@ -168,6 +174,24 @@ impl Client {
             group.chunks(KEYS_MOST).map(<[usize]>::to_vec).collect::<Vec<_>>()
         });
         groups.collect()
+    }
+}
+
+/// A key that stands among the keys twice is there twice, also where its server answers it once.
+fn answer_again<K: AsRef<[u8]>>(keys: &[K], found: &mut [Found]) {
+    if found.iter().all(|found| matches!(found, Ok(Some(_)))) {
+        return;
+    }
+    let mut values = HashMap::new();
+    for (key, found) in keys.iter().zip(found.iter()) {
+        if let Ok(Some(value)) = found {
+            values.insert(key.as_ref(), value.clone());
+        }
+    }
+    for (key, found) in keys.iter().zip(found) {
+        if let Some(value) = values.get(key.as_ref()) {
+            *found = Ok(Some(value.clone()));
+        }
     }
 }
 

@@ -92,11 +92,24 @@ impl Answer {
     }
 }
 
+/// Error lines between the values of two keys: each is that of one of the keys between them.
+#[derive(Debug)]
+struct Gap {
+    after: usize,
+    before: Option<usize>,
+    errors: usize,
+    /// What the first of them says.
+    refusal: Refusal,
+}
+
 /// Collects the frames of one reply.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     answer: Option<Answer>,
     refusal: Option<Refusal>,
+    gaps: Vec<Gap>,
+    /// The key that was answered last.
+    last: Option<usize>,
     failed: Vec<(usize, KeyError)>,
     is_batch: bool,
 }
@@ -104,7 +117,7 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(is_batch: bool) -> Self {
         let answer = is_batch.then(|| Answer::Batch(BatchAnswer::default()));
-        Self { answer, refusal: None, failed: Vec::new(), is_batch }
+        Self { answer, is_batch, ..Self::default() }
     }
 
     pub(super) fn frame(&mut self, frame: &Frame<'_>) {
@@ -121,18 +134,22 @@ impl Collector {
             }
             return;
         }
-        if refusal.is_some() {
-            self.refusal = refusal;
+        if let Some(refusal) = refusal {
+            match (self.last, self.gaps.last_mut()) {
+                (None, _) => self.refusal = Some(refusal),
+                (Some(_), Some(gap @ Gap { before: None, .. })) => gap.errors += 1,
+                (Some(after), _) => {
+                    self.gaps.push(Gap { after, before: None, errors: 1, refusal });
+                }
+            }
             return;
         }
         match &frame.response {
             Response::Value(value) => {
-                let item = Item {
-                    index: frame.index.unwrap_or_default(),
-                    flags: value.flags,
-                    cas: value.cas,
-                    value: frame.data.into(),
-                };
+                let index = frame.index.unwrap_or_default();
+                self.answered(index);
+                let item =
+                    Item { index, flags: value.flags, cas: value.cas, value: frame.data.into() };
                 match &mut self.answer {
                     Some(Answer::Items(items)) => items.push(item),
                     _ => self.answer = Some(Answer::Items([item].into())),
@@ -173,12 +190,55 @@ impl Collector {
         let index = index.unwrap_or_default();
         match &mut self.answer {
             Some(Answer::Batch(batch)) => batch.oversized.push((index, what)),
-            _ => self.failed.push((index, KeyError::Oversized(what))),
+            _ => {
+                self.answered(index);
+                self.failed.push((index, KeyError::Oversized(what)));
+            }
         }
     }
 
+    fn answered(&mut self, index: usize) {
+        self.last = Some(index);
+        if let Some(Gap { before: before @ None, .. }) = self.gaps.last_mut() {
+            *before = Some(index);
+        }
+    }
+
+    /// The keys, of so many, that an error line may be of: where the values came in the order of the
+    /// keys, those between its neighbours; else every one that was not answered.
+    fn note_refused(&mut self, keys: usize) {
+        let mut open = alloc::vec![true; keys];
+        let mut close = |index: usize| open.get_mut(index).is_some_and(core::mem::take);
+        if let Some(Answer::Items(items)) = &self.answer {
+            for item in items {
+                close(item.index);
+            }
+        }
+        for (index, _) in &self.failed {
+            close(*index);
+        }
+        for Gap { after, before, errors, refusal } in core::mem::take(&mut self.gaps) {
+            let mut refused: Vec<_> =
+                (after + 1..before.unwrap_or(keys)).filter(|&index| close(index)).collect();
+            if refused.len() < errors {
+                refused.extend((0..keys).filter(|&index| close(index)));
+            }
+            let refusal = |index| (index, KeyError::Refused(refusal.clone()));
+            self.failed.extend(refused.into_iter().map(refusal));
+        }
+        self.failed.sort_by_key(|(index, _)| *index);
+    }
+
     /// What that server has answered, now that the reply has come to its end.
-    pub(super) fn finish(self, server: ServerId) -> Result<Answer, CallError> {
+    /// `keys` counts the keys that were asked for.
+    pub(super) fn finish(
+        mut self,
+        server: ServerId,
+        keys: impl FnOnce() -> usize,
+    ) -> Result<Answer, CallError> {
+        if !self.gaps.is_empty() {
+            self.note_refused(keys());
+        }
         let Self { answer, refusal, failed, .. } = self;
         if let Some(refusal) = refusal {
             return Err(CallError::Refused { server, refusal });

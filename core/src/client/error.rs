@@ -119,6 +119,9 @@ impl fmt::Display for NotSent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
+    /// The server refused it. An error line names no key: where it stands among the values tells which
+    /// keys it may be, and each of them is said to be refused.
+    Refused(Refusal),
     /// The server has a value that is too large for us.
     Oversized(Oversized),
 }
@@ -126,6 +129,7 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Refused(refusal) => write!(f, "the server refused the key: {refusal}"),
             Self::Oversized(what) => what.fmt(f),
         }
     }

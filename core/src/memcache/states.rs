@@ -209,6 +209,9 @@ pub enum ClientEvent {
     Unasked,
     /// The response cannot answer the request that was due.
     Mismatched,
+    /// An error has answered a retrieval of several keys, and whether more of the reply follows cannot
+    /// be known.
+    Ambiguous,
     /// The reply ties up the connection, and nobody waits for it any more.
     Abandoned,
     /// The server closed the connection.
@@ -250,6 +253,7 @@ pub static CLIENT: &[Transition<ClientState, ClientEvent>] = &[
     client_way(CS::Line, CE::Malformed, CS::Spent, FAIL),
     client_way(CS::Line, CE::Unasked, CS::Spent, FAIL),
     client_way(CS::Line, CE::Mismatched, CS::Spent, FAIL),
+    client_way(CS::Line, CE::Ambiguous, CS::Spent, "the request that is due is refused; every other one under way ends with an error"),
     client_way(CS::Line, CE::Abandoned, CS::Spent, FAIL),
     client_way(CS::Line, CE::Ended, CS::Spent, "`quit` and `shutdown` are answered by it; every other request under way ends with an error"),
     client_way(CS::Line, CE::Broken, CS::Spent, FAIL),

@@ -723,3 +723,78 @@ fn an_item_of_a_queue_is_taken_whatever_its_length() {
         );
     }
 }
+
+#[test]
+fn an_error_behind_a_value_is_one_keys_and_the_end_follows() {
+    let reply: &[u8] =
+        b"VALUE a 0 1\r\na\r\nSERVER_ERROR x\r\nVALUE c 0 1\r\nc\r\nERROR\r\nEND\r\nEND\r\n";
+    for split in 0..reply.len() {
+        for gat in [false, true] {
+            let mut peer = Peer::new(Dialect::Memcached);
+            let keys = Keys::new(&[b"a", b"b", b"c", b"d"]);
+            let many = if gat { Request::Gats { exptime: 9, keys } } else { Request::Get(keys) };
+            let many = peer.send(&many, b"", SECOND);
+            let next = peer.get(b"k");
+            peer.poll();
+            let mut told = peer.reply(&reply[..split]);
+            told.extend(peer.reply(&reply[split..]));
+            assert_eq!(
+                told,
+                [
+                    frame(many, Some(0), Kind::Value, b"a"),
+                    frame(many, None, Kind::ServerError, b""),
+                    frame(many, Some(2), Kind::Value, b"c"),
+                    frame(many, None, Kind::Error, b""),
+                    frame(many, None, Kind::End, b""),
+                    done(many),
+                    frame(next, None, Kind::End, b""),
+                    done(next),
+                ]
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_before_any_value_leaves_no_one_to_trust() {
+    // memcached sends no END behind it, its proxy does: the next request must not get it.
+    for behind in ["", "END\r\n", "END\r\nEND\r\n", "VALUE k 0 1\r\nk\r\nEND\r\n"] {
+        let mut peer = Peer::new(Dialect::Memcached);
+        let many = peer.send(&Request::Get(Keys::new(&[b"a", b"b"])), b"", SECOND);
+        let next = peer.get(b"k");
+        peer.poll();
+        let large = vec![b'x'; 100_000];
+        peer.full = true;
+        let set = peer.send(&Request::Set(Store::new(b"k")), &large, SECOND);
+        peer.poll();
+        let end = Reason::End(End::Ambiguous);
+        assert_eq!(
+            peer.reply(format!("SERVER_ERROR out of memory\r\n{behind}").as_bytes()),
+            [
+                frame(many, None, Kind::ServerError, b""),
+                done(many),
+                failed(next, Unanswered::Unknown(end)),
+                failed(set, Unanswered::NotSent(end)),
+                Told::Close(End::Ambiguous),
+            ],
+            "{behind:?}"
+        );
+        assert!(!End::Ambiguous.is_fault());
+    }
+}
+
+#[test]
+fn an_error_that_answers_one_key_is_all_of_the_reply() {
+    let mut peer = Peer::new(Dialect::Memcached);
+    let (first, next) = (peer.get(b"a"), peer.get(b"k"));
+    peer.poll();
+    assert_eq!(
+        peer.reply(b"SERVER_ERROR x\r\nEND\r\n"),
+        [
+            frame(first, None, Kind::ServerError, b""),
+            done(first),
+            frame(next, None, Kind::End, b""),
+            done(next),
+        ]
+    );
+}

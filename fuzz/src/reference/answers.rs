@@ -116,7 +116,7 @@ impl Answered {
         if self.asked.batch.is_some() {
             return matches!(answer, Answer::Batch(batch) if self.is_batch(batch, dialect));
         }
-        if last.kind().is_error() || self.frames.iter().any(|frame| frame.oversized) {
+        if self.is_partial(dialect) {
             return false;
         }
         match answer {
@@ -153,11 +153,13 @@ impl Answered {
         last.is_some_and(|(_, frame)| is_error(&frame, refusal))
     }
 
-    /// Whether these are the items of a whole reply, others of which are too large.
-    pub fn has_oversized_beside(&self, items: &[Item], dialect: Dialect) -> bool {
-        self.whole
-            && self.frames.iter().any(|frame| frame.oversized)
-            && self.are_items(items, dialect)
+    /// Whether these are the items of a whole reply, others of which are too large or refused.
+    pub fn has_failed_beside(&self, items: &[Item], dialect: Dialect) -> bool {
+        self.whole && self.is_partial(dialect) && self.are_items(items, dialect)
+    }
+
+    fn is_partial(&self, dialect: Dialect) -> bool {
+        self.parsed(dialect).any(|(frame, response)| frame.oversized || response.kind().is_error())
     }
 
     /// Whether these items are some of what came, in order and from the first on.

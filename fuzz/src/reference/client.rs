@@ -248,6 +248,7 @@ impl Client {
                 told.push_back(Told::Oversized { ticket, asked, line, what });
             }
         }
+        let is_error = parsed.response.kind().is_error();
         let mut whole = line.len();
         let mut data = Vec::new();
         if let Some(length) = parsed.data {
@@ -270,10 +271,14 @@ impl Client {
             }
             told.extend(last.then_some(Told::Done(ticket)));
         }
+        let ambiguous = last && is_error && place.asked.is_for_several_keys();
         if last {
             self.owed.pop_front();
         }
         self.buffer.drain(..whole);
+        if ambiguous {
+            self.spend(End::Ambiguous);
+        }
         true
     }
 }

@@ -55,6 +55,11 @@ impl Asked {
         self.row.form == ReplyForm::Nothing
     }
 
+    /// Whether the keys of several items are asked for.
+    pub fn is_for_several_keys(&self) -> bool {
+        self.row.form == ReplyForm::Many && self.keys.len() > 1
+    }
+
     /// Whether its answer never ends.
     pub fn is_endless(&self) -> bool {
         self.row.form == ReplyForm::Endless
@@ -122,6 +127,9 @@ impl Reply {
             return None;
         }
         self.is_several |= goes_on;
+        if is_error && asked.is_for_several_keys() {
+            return Some(self.values.is_empty());
+        }
         match frame {
             Response::Value(value) if asked.row.command == Command::Monitor => {
                 self.values.push(value.key.to_vec());

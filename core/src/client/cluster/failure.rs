@@ -35,7 +35,10 @@ impl Cluster {
         };
         match outcome {
             Ok(()) => {
-                let finished = attempt.collector.finish(server);
+                let finished = {
+                    let call = self.call(id.call).map(|active| &active.call.prepared);
+                    attempt.collector.finish(server, || call.map_or(0, |it| it.keys().count()))
+                };
                 if let Some(entry) = self.servers.get_mut(server) {
                     entry.health.succeeded();
                     entry.counters.latency.record(took);

@@ -182,7 +182,11 @@ impl ClientConnection {
             None => {
                 let taken = Taken::InPlace { line: length, data: 0, whole: length, target };
                 self.change(ClientEvent::Frame, State::Line);
-                self.hand_out(taken, target)
+                let step = self.hand_out(taken, target);
+                if judged.is_ambiguous {
+                    self.spend(ClientEvent::Ambiguous, End::Ambiguous);
+                }
+                step
             }
             Some(data) if data <= SEGMENT => {
                 let value = State::Value { line: length, length: data, target };

@@ -102,6 +102,9 @@ struct Waiting {
 ///   was not asked for, a wrong opaque), a line that is no response, one that nobody had asked for,
 ///   and silence while replies are owed ([`ClientTimeouts::stall`]) spend the connection: nothing
 ///   more is read, and every request under way ends with an error.
+/// - An error line in the reply to a retrieval of several keys is one key's where a value came before
+///   it, and `END` follows. As the first line it refuses the whole request, and the connection ends:
+///   memcached sends no `END` behind it, memcached's proxy does.
 /// - A value above [`Limits::value`], or with flags above 32 bits, is an error of its own key: it is
 ///   read and dropped, and the connection goes on. Of more than [`MAX_DISCARDED`] bytes it is no
 ///   response that a server could send. An item that a queue has handed out has no other copy: it is

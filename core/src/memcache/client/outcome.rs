@@ -28,6 +28,10 @@ pub enum End {
     /// The response cannot answer the request whose turn it was: another command's, or a value of
     /// a key that was not asked for.
     Mismatched,
+    /// A retrieval of several keys was answered with an error before any value: the error may be all
+    /// of the reply, or that of one key with more to come. Who reads on may take the end of one reply
+    /// for another's.
+    Ambiguous,
     /// A request that ties up the connection was given up: an item that was opened is put back by
     /// the server once the connection is closed, a `watch` has no other end.
     Abandoned,
@@ -36,7 +40,7 @@ pub enum End {
 impl End {
     /// Whether the server (or the way to it) is to blame: what counts against its health.
     pub const fn is_fault(self) -> bool {
-        !matches!(self, Self::Closed | Self::Idle | Self::Abandoned)
+        !matches!(self, Self::Closed | Self::Idle | Self::Ambiguous | Self::Abandoned)
     }
 }
 
@@ -54,6 +58,9 @@ impl fmt::Display for End {
             }
             Self::Unasked => "the server sent a response that nobody had asked for",
             Self::Mismatched => "the server's response cannot answer the request that was due",
+            Self::Ambiguous => {
+                "the server refused a retrieval of several keys, and where its reply ends is not known"
+            }
             Self::Abandoned => "a request that tied up the connection was given up",
         })
     }

@@ -41,6 +41,8 @@ pub(super) struct Judged {
     pub(super) index: Option<usize>,
     /// Nothing of this reply follows.
     pub(super) is_last: bool,
+    /// Whether more of it follows cannot be known.
+    pub(super) is_ambiguous: bool,
 }
 
 impl Place {
@@ -89,13 +91,24 @@ impl Place {
         if !self.expected.row.allows(kind) || self.breaks_off(kind) {
             return Err(End::Mismatched);
         }
+        if kind.is_error() && self.asks_for_several_keys() {
+            // Behind a value it stands in one key's place, as memcached's proxy sends it, and `END`
+            // follows. Before any value it may be that, or all of the reply, as memcached sends it.
+            let is_first = self.values == 0;
+            return Ok(Judged { index: None, is_last: is_first, is_ambiguous: is_first });
+        }
         let index = match frame {
             Response::Value(value) => Some(self.find(value.key)?),
             Response::Meta(reply) => self.check_meta(reply).map(|()| None)?,
             Response::MetaDebug { key, .. } => self.check_key(key).map(|()| None)?,
             _ => None,
         };
-        Ok(Judged { index, is_last: self.expected.reply.ends_with(kind) })
+        Ok(Judged { index, is_last: self.expected.reply.ends_with(kind), is_ambiguous: false })
+    }
+
+    fn asks_for_several_keys(&self) -> bool {
+        self.expected.row.form == ReplyForm::Many
+            && key::words(&self.expected.keys).nth(1).is_some()
     }
 
     /// Whether a reply of several frames would end in a word that is a whole reply of its own.
@@ -200,10 +213,10 @@ impl Place {
     fn judge_batch(&mut self, frame: &Response<'_>, count: usize) -> Result<Judged, End> {
         let kind = frame.kind();
         if kind.is_error() {
-            return Ok(Judged { index: None, is_last: false });
+            return Ok(Judged { index: None, is_last: false, is_ambiguous: false });
         }
         if self.expected.row.replies.contains(&kind) {
-            return Ok(Judged { index: None, is_last: true });
+            return Ok(Judged { index: None, is_last: true, is_ambiguous: false });
         }
         let Response::Meta(reply) = frame else {
             return Err(End::Mismatched);
@@ -213,7 +226,7 @@ impl Place {
             // Their order is that of the requests: a reply of one that is past is another's.
             Some(index) if index < count && index >= self.next.1 => {
                 self.next.1 = index + 1;
-                Ok(Judged { index: Some(index), is_last: false })
+                Ok(Judged { index: Some(index), is_last: false, is_ambiguous: false })
             }
             _ => Err(End::Mismatched),
         }

@@ -6,7 +6,9 @@ use crate::memcache::request::{Request, is_without_end};
 use crate::memcache::{Dialect, command::Command};
 
 /// Follows one reply, frame by frame, to its end. Both roles need it: which frame is the last
-/// depends on the request, and for `monitor` and `watch` on the frames before it.
+/// depends on the request, and for `monitor` and `watch` on the frames before it. (An error line in
+/// the reply to a retrieval of several keys may be one key's: there
+/// [`ClientConnection`](crate::memcache::ClientConnection) knows more.)
 ///
 /// ```
 /// use windhover_core::memcache::Dialect;

@@ -131,7 +131,7 @@ impl Driver {
         assert!(open.next().is_none() && self.model.waiting.is_empty(), "a request has no end");
         assert!(!self.connection.wants_read() && !self.connection.takes_requests());
         self.closed = true;
-        let faults = !matches!(end, End::Closed | End::Idle | End::Abandoned);
+        let faults = !matches!(end, End::Closed | End::Idle | End::Ambiguous | End::Abandoned);
         assert_eq!(end.is_fault(), faults);
         // Whatever comes now changes nothing.
         self.connection.receive(b"STORED\r\n");

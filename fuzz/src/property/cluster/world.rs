@@ -452,7 +452,7 @@ impl World {
                     }
                     CallError::Keys { found, failed, .. } => {
                         assert!(!failed.is_empty());
-                        let told = |it: &Answered| it.has_oversized_beside(found, self.dialect);
+                        let told = |it: &Answered| it.has_failed_beside(found, self.dialect);
                         assert!(replies.iter().any(told), "{found:?} beside {failed:?}");
                     }
                     CallError::NotSent { .. } => self.without_effect.push(record.clone()),

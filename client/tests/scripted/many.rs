@@ -1,0 +1,49 @@
+//! Many keys at a time, of which some are refused.
+
+use windhover_client::core::client::CallError;
+use windhover_client::{Error, Found, Outcome};
+
+use crate::script::{cache, script};
+
+fn told(found: &[Found]) -> Vec<String> {
+    let one = |found: &Found| match found {
+        Ok(Some(value)) => String::from_utf8(value.data.to_vec()).unwrap(),
+        Ok(None) => "miss".to_owned(),
+        Err(Error::Call { error: CallError::Refused { refusal, .. }, .. }) => refusal.to_string(),
+        Err(error) => format!("{:?}", error.outcome()),
+    };
+    found.iter().map(one).collect()
+}
+
+#[test]
+fn a_key_that_is_refused_among_others_is_told_to_be() {
+    let (client, mut server) = script(cache(), |_, heard| {
+        assert_eq!(heard, "get a b c\r\n");
+        Some(b"VALUE a 0 1\r\nA\r\nSERVER_ERROR x\r\nVALUE c 0 1\r\nC\r\nEND\r\n".to_vec())
+    });
+    let found = server.run(client.get_many(&["a", "b", "c"]));
+    assert_eq!(told(&found), ["A", "SERVER_ERROR x", "C"]);
+    assert_eq!(found[1].as_ref().unwrap_err().outcome(), Outcome::Refused);
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn keys_that_are_refused_together_are_all_refused() {
+    let (client, mut server) = script(cache(), |_, _| Some(b"SERVER_ERROR x\r\nEND\r\n".to_vec()));
+    let found = server.run(client.get_many(&["a", "b"]));
+    assert_eq!(told(&found), ["SERVER_ERROR x", "SERVER_ERROR x"]);
+    assert_eq!(server.connections(), 0, "whose END that is nobody knows");
+}
+
+#[test]
+fn a_key_that_is_asked_for_twice_is_there_twice() {
+    for (reply, expected) in [
+        ("VALUE a 0 1\r\nA\r\nVALUE b 0 1\r\nB\r\nEND\r\n", ["A", "B", "A"]),
+        ("VALUE a 0 1\r\nA\r\nEND\r\n", ["A", "miss", "A"]),
+        ("VALUE a 0 1\r\nA\r\nVALUE a 0 1\r\nA\r\nEND\r\n", ["A", "miss", "A"]),
+        ("VALUE a 0 1\r\nA\r\nERROR\r\nEND\r\n", ["A", "ERROR", "A"]),
+    ] {
+        let (client, mut server) = script(cache(), |_, _| Some(reply.as_bytes().to_vec()));
+        assert_eq!(told(&server.run(client.get_many(&["a", "b", "a"]))), expected, "{reply}");
+    }
+}
