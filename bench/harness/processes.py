@@ -107,10 +107,9 @@ def serving(command, ports, directory, environment=None):
 
 
 @contextlib.contextmanager
-def scratch():
-    """A directory that any user can enter: servers that are started by root may become another."""
-    with tempfile.TemporaryDirectory(prefix="windhover-bench-") as name:
-        os.chmod(name, 0o777)
+def scratch(tools):
+    """A directory on the disk that the project lies on: the system's own for such things may be in memory."""
+    with tempfile.TemporaryDirectory(prefix="scratch-", dir=tools.output) as name:
         yield pathlib.Path(name)
 
 

@@ -1,0 +1,121 @@
+"""Every server that is measured: how it is started, by name. Each has one thread for its connections."""
+
+import contextlib
+import dataclasses
+import os
+
+from harness.processes import free_port, scratch, serving
+
+RUNTIMES = ["tokio", "async-std", "mio"]
+CONNECTIONS = "11000"
+
+
+@dataclasses.dataclass
+class Server:
+    """One that runs."""
+
+    process: object
+    port: int
+
+
+@contextlib.contextmanager
+def _running(command, ports, directory, environment=None):
+    with serving(command, ports, directory, environment) as process:
+        yield Server(process, ports[0])
+
+
+def _as_nobody(flag):
+    """For servers that do not run as root."""
+    return [flag, "nobody"] if os.getuid() == 0 else []
+
+
+@contextlib.contextmanager
+def tracker(tools, runtime, fsync):
+    """`windhover serve`, to be tracked to."""
+    with scratch(tools) as directory, _serve(tools, runtime, fsync, directory) as (http, _):
+        yield http
+
+
+@contextlib.contextmanager
+def queue(tools, runtime, fsync):
+    """`windhover serve`, to be queued to."""
+    with scratch(tools) as directory, _serve(tools, runtime, fsync, directory) as (_, queue_):
+        yield queue_
+
+
+@contextlib.contextmanager
+def _serve(tools, runtime, fsync, directory):
+    http, listen = free_port(), free_port()
+    command = [tools.windhover, "serve", "--runtime", runtime, "--threads", "1"]
+    command += ["--http", f"127.0.0.1:{http}", "--queue-listen", f"127.0.0.1:{listen}"]
+    command += ["--data", directory / "data", "--fsync", fsync, "--max-connections", CONNECTIONS]
+    command += ["--max-queue-items", "1000000000", "--max-queue-bytes", "100000000000"]
+    with serving(command, [http, listen], directory) as process:
+        yield Server(process, http), Server(process, listen)
+
+
+@contextlib.contextmanager
+def cache(tools, runtime):
+    """`windhover cache`."""
+    port = free_port()
+    command = [tools.windhover, "cache", "--runtime", runtime, "--threads", "1", "--memory", "1024"]
+    command += ["--listen", f"127.0.0.1:{port}", "--max-connections", CONNECTIONS]
+    # As memcached has it below: an item of 1 MiB, and what belongs to it.
+    command += ["--max-item-size", str(2 * 1024 * 1024)]
+    with scratch(tools) as directory, _running(command, [port], directory) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def memcached(tools):
+    port = free_port()
+    command = ["memcached", *_as_nobody("-u"), "-l", "127.0.0.1", "-p", port, "-U", "0", "-t", "1"]
+    command += ["-c", CONNECTIONS, "-m", "1024", "-I", "2m"]
+    with scratch(tools) as directory, _running(command, [port], directory) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def peer_tracker(tools, kind):
+    """axum or hyper: bench/peers/src/bin/tracker.rs."""
+    port = free_port()
+    with scratch(tools) as directory:
+        command = [tools.peer("tracker"), kind, port, directory / "events"]
+        with _running(command, [port], directory) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def eventlet(tools):
+    """The shape of the original: bench/peers/python/tracker.py."""
+    port = free_port()
+    with scratch(tools) as directory:
+        command = [tools.python, tools.script("tracker.py"), port]
+        with _running(command, [port], directory) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def nginx(tools):
+    """It answers `1` to whatever comes."""
+    port = free_port()
+    with scratch(tools) as directory:
+        (directory / "conf").write_text(
+            f"""
+            daemon off; master_process off; worker_processes 1; pid {directory}/pid;
+            error_log {directory}/errors;
+            events {{ worker_connections 20000; }}
+            http {{
+              access_log off; keepalive_requests 1000000000; client_body_buffer_size 64k;
+              client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+              fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
+              scgi_temp_path {directory}/scgi;
+              server {{ listen 127.0.0.1:{port} backlog=1024; return 200 "1"; }}
+            }}
+            """,
+            encoding="utf-8",
+        )
+        # Debian has it where only root's PATH leads.
+        command = ["/usr/sbin/nginx", "-e", directory / "errors", "-p", directory, "-c", "conf"]
+        with _running(command, [port], directory) as server:
+            yield server
