@@ -118,11 +118,11 @@ impl Journal {
     #[track_caller]
     fn assert_starts_without(&self, missing: &BTreeSet<u64>) -> String {
         let server = self.setup.start();
-        let log = server.log();
         assert_eq!(
             drain(&server),
             (0..EVENTS).filter(|n| !missing.contains(n)).collect::<Vec<_>>()
         );
+        let log = server.log();
         let event = format!(r#"{{"event":"new","properties":{{"token":"t","n":{EVENTS}}}}}"#);
         assert!(server.http_client().track(&event).expect("an answer").accepted());
         server.stop();
@@ -189,15 +189,51 @@ fn name(path: &Path) -> &str {
 fn a_torn_tail_is_cut_and_told() {
     let journal = Journal::killed();
     let last = journal.last();
-    let bytes = fs::read(&last).expect("a segment");
-    let torn = records(&bytes).pop().expect("a record");
-    cut(&last, torn.end - 3);
-    let missing = numbers(&bytes[torn.clone()]).into_iter().collect();
+    let mut bytes = fs::read(&last).expect("a segment");
+    let torn_from = bytes.len();
+    let event = puts(&bytes).pop().expect("an event");
+    bytes.extend_from_within(event.start..event.end - 3);
+    fs::write(&last, bytes).expect("a segment can be written");
 
-    let log = journal.assert_starts_without(&missing);
+    let log = journal.assert_starts_without(&BTreeSet::new());
 
     assert!(log.contains(name(&last)), "the log names the file:\n{log}");
-    assert!(log.contains(&torn.start.to_string()), "the log names the offset:\n{log}");
+    assert!(log.contains(&torn_from.to_string()), "the log names the offset:\n{log}");
+}
+
+#[test]
+fn an_end_that_was_acknowledged_is_missed_also_after_a_kill() {
+    for left in ["all but a few bytes", "all but a record", "the header", "no byte", "no file"] {
+        let journal = Journal::killed();
+        let last = journal.last();
+        let bytes = fs::read(&last).expect("a segment");
+        let record = records(&bytes).pop().expect("a record");
+        let length = match left {
+            "all but a few bytes" => record.end - 3,
+            "all but a record" => record.start,
+            "the header" => 64,
+            _ => 0,
+        };
+        match left {
+            "no file" => fs::remove_file(&last).expect("a file can be removed"),
+            _ => cut(&last, length),
+        }
+        let lost = records(&bytes).into_iter().filter(|record| record.end > length);
+        let missing = lost.flat_map(|record| numbers(&bytes[record])).collect();
+
+        journal.assert_refused(&[name(&last)]);
+        journal.assert_repaired(&missing, last.exists().then_some(&*last));
+    }
+}
+
+#[test]
+fn where_the_end_is_not_known_it_is_said() {
+    let journal = Journal::killed();
+    fs::remove_file(journal.data().join("journal/synced")).expect("a file can be removed");
+
+    let log = journal.assert_starts_without(&BTreeSet::new());
+
+    assert!(log.contains("whether events are missing"), "{log}");
 }
 
 #[test]
@@ -349,6 +385,73 @@ fn a_foreign_file_beside_the_segments_is_left_alone() {
     journal.assert_starts_without(&BTreeSet::new());
 
     assert_eq!(fs::read(&notes).expect("still there"), b"mine");
+}
+
+#[test]
+fn a_file_that_is_named_as_a_segment_far_away_is_foreign() {
+    for stray in
+        ["18446744073709551615.log", "09223372036854775807.log", "00000000000000001000.log"]
+    {
+        for copied in [true, false] {
+            let journal = Journal::killed();
+            let path = journal.data().join("journal").join(stray);
+            let content = if copied {
+                fs::read(journal.last()).expect("a segment")
+            } else {
+                b"a letter".to_vec()
+            };
+            fs::write(&path, &content).expect("a file");
+
+            let repaired = journal.setup.repair();
+            repaired.expect_code(0);
+            assert!(repaired.stdout.contains(stray), "{}", repaired.stdout);
+            let log = journal.assert_starts_without(&BTreeSet::new());
+            assert!(log.contains(stray), "the log names it:\n{log}");
+            assert_eq!(fs::read(&path).expect("still there"), content);
+            assert!(journal.segments().len() < 20, "{:?}", journal.segments());
+        }
+    }
+}
+
+#[test]
+fn what_is_no_file_is_foreign() {
+    let journal = Journal::stopped();
+    let last = journal.segments().len() as u64;
+    let at = |number: u64| journal.data().join(format!("journal/{number:020}.log"));
+    fs::create_dir(at(last + 1)).expect("a folder");
+    std::os::unix::fs::symlink("nowhere", at(last + 2)).expect("a link");
+
+    let log = journal.assert_starts_without(&BTreeSet::new());
+
+    assert!(log.contains(name(&at(last + 1))) && log.contains(name(&at(last + 2))), "{log}");
+}
+
+#[test]
+fn segments_that_changed_places_are_put_back_by_one_repair() {
+    for journal in [Journal::stopped(), Journal::killed()] {
+        let segments = journal.segments();
+        let (one, two) = (&segments[1], &segments[2]);
+        let (first, second) =
+            (fs::read(one).expect("a segment"), fs::read(two).expect("a segment"));
+        fs::write(one, second).expect("a segment can be written");
+        fs::write(two, first).expect("a segment can be written");
+
+        journal.assert_refused(&[name(one), name(two)]);
+        journal.assert_repaired(&BTreeSet::new(), Some(one));
+    }
+}
+
+#[test]
+fn a_segment_of_which_nothing_is_left_takes_one_repair() {
+    for length in [0, 1, 10, 63, 64] {
+        let journal = Journal::stopped();
+        let segment = journal.segments().swap_remove(1);
+        let missing = numbers(&fs::read(&segment).expect("a segment")).into_iter().collect();
+        cut(&segment, length);
+
+        journal.assert_refused(&[name(&segment)]);
+        journal.assert_repaired(&missing, Some(&segment));
+    }
 }
 
 #[test]

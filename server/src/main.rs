@@ -71,6 +71,9 @@ fn repair(args: &RepairArgs) -> Result<(), DataError> {
     for kept in &report.kept {
         println!("kept    {}", data.path().join("damaged").join(kept).display());
     }
+    for foreign in &report.foreign {
+        println!("foreign {foreign}: not the journal's; left alone");
+    }
     println!("{} items are in the queues", report.items);
     Ok(())
 }

@@ -117,6 +117,12 @@ fn log_recovery(opened: &Opened<OsDirectory>) {
         clean_stop = opened.clean,
         "the journal was read"
     );
+    if opened.end_unknown {
+        tracing::warn!(
+            "the journal's file `synced` is missing or damaged, and the last stop was not a clean one: \
+             whether events are missing at the journal's end cannot be told"
+        );
+    }
     for torn in &opened.torn {
         tracing::warn!(
             "{torn}: an unfinished write at the journal's end was cut; its bytes are in `damaged`"

@@ -9,8 +9,7 @@ use super::config::Config;
 use super::engine::Engine;
 use super::items::Item;
 use super::record::{self, Kind, Record};
-use super::segment::{self, Damage, HEADER};
-use super::state::CleanEnd;
+use super::segment::{self, Damage, End, HEADER};
 use crate::UnixTime;
 
 /// Where a segment stands in the chain, and so what is known of its end.
@@ -27,17 +26,10 @@ pub enum Place {
         end: u64,
     },
     /// The last segment of a journal that was not: its tail may be torn.
-    LastOpen,
-}
-
-impl Place {
-    /// The place of the last segment, by what the state file says.
-    pub fn last(number: u64, clean: Option<CleanEnd>) -> Self {
-        match clean {
-            Some(clean) if clean.segment == number => Self::LastClean { end: clean.end },
-            _ => Self::LastOpen,
-        }
-    }
+    LastOpen {
+        /// Up to here it is known to have been on the disk; 0 when nothing is known.
+        synced: u64,
+    },
 }
 
 /// What was found in one segment.
@@ -87,15 +79,19 @@ impl Recovery {
     /// Reads one segment's bytes.
     pub fn segment(&mut self, number: u64, bytes: &[u8], place: Place) -> SegmentReport {
         let end = match place {
-            Place::Closed { end } | Place::LastClean { end } => Some(end),
-            Place::LastOpen => None,
+            Place::Closed { end } | Place::LastClean { end } => End::At(end),
+            Place::LastOpen { synced } => End::AtLeast(synced),
         };
         let scan = segment::scan(bytes, end, |record| self.apply(number, &record));
         self.records += scan.records;
-        // What the segment itself says was on the disk is damage wherever it fails; behind that,
-        // in a segment that was being written, it is an unfinished write.
-        let may_be_torn = |damage: &Damage| {
-            place == Place::LastOpen && damage.range.start >= scan.synced.max(HEADER as u64)
+        // What is known to have been on the disk, also by what the segment says of itself, is damage
+        // wherever it fails; behind that, in a segment that was being written, it is an unfinished
+        // write.
+        let may_be_torn = |damage: &Damage| match place {
+            Place::LastOpen { synced } => {
+                damage.range.start >= synced.max(scan.synced).max(HEADER as u64)
+            }
+            Place::Closed { .. } | Place::LastClean { .. } => false,
         };
         let (torn, damage) = scan.damage.into_iter().partition(may_be_torn);
         SegmentReport {

@@ -2,9 +2,10 @@
 //!
 //! A segment begins with 64 bytes, all numbers little-endian: magic (8), the segment's number (8),
 //! where the valid bytes of the segment before end (8), the oldest segment needed when it was made
-//! (8), when it was made in milliseconds since 1970 (8), zeros (20), CRC-32 of the 60 bytes before
-//! (4). Since each segment says where the one before ends, a missing or shortened segment is seen,
-//! and bytes that a failed write left behind that end are never taken for records.
+//! (8), when it was made in milliseconds since 1970 (8), the number of the segment before (8), zeros
+//! (12), CRC-32 of the 60 bytes before (4). Since each segment names the one before and says where it
+//! ends, a missing or shortened segment is seen, and bytes that a failed write left behind that end are
+//! never taken for records.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -15,14 +16,17 @@ use crate::UnixTime;
 
 /// Bytes of a segment's header.
 pub const HEADER: usize = 64;
-/// The last byte is the format's version.
-const MAGIC: [u8; 8] = *b"WHJRNL\0\x01";
+/// What a segment begins with. The last byte is the format's version.
+pub const MAGIC: [u8; 8] = *b"WHJRNL\0\x02";
 
 /// What stands at the start of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The segment's number; the first is 1.
     pub number: u64,
+    /// The number of the segment before: smaller by one, or by more where segments were lost and the
+    /// journal was repaired; 0 when there is none.
+    pub previous: u64,
     /// Where the valid bytes of the segment before end; 0 when there is none.
     pub previous_end: u64,
     /// The oldest segment needed when this one was made.
@@ -73,6 +77,7 @@ impl Header {
         bytes[16..24].copy_from_slice(&self.previous_end.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.oldest.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.created.as_millis().to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.previous.to_le_bytes());
         let sum = crc32fast::hash(&bytes[..60]);
         bytes[60..64].copy_from_slice(&sum.to_le_bytes());
         bytes
@@ -100,6 +105,7 @@ impl Header {
         }
         Ok(Self {
             number: number(8),
+            previous: number(40),
             previous_end: number(16),
             oldest: number(24),
             created: UnixTime::from_millis(number(32)),
@@ -173,18 +179,30 @@ pub struct Scan {
     pub damage: Vec<Damage>,
 }
 
+/// What is known of where a segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// There: bytes behind it are ignored, and a file that ends before is damaged.
+    At(u64),
+    /// Where the file does, but a file that ends before this is damaged; 0 when nothing is known.
+    AtLeast(u64),
+}
+
 /// Goes through the records of a segment and hands each whole one to `visit`, also those behind
-/// damage. With `end`, the segment is known to end there: bytes behind it are ignored, and a file
-/// that ends before is damaged; without, it ends where the file does.
-pub fn scan(bytes: &[u8], end: Option<u64>, mut visit: impl FnMut(Record<'_>)) -> Scan {
+/// damage.
+pub fn scan(bytes: &[u8], end: End, mut visit: impl FnMut(Record<'_>)) -> Scan {
     let mut found = Scan::default();
-    let end = end.unwrap_or(bytes.len() as u64);
-    let bytes = bytes.get(..usize::try_from(end).unwrap_or(usize::MAX)).unwrap_or(bytes);
+    let (bytes, end) = match end {
+        End::At(end) => {
+            (bytes.get(..usize::try_from(end).unwrap_or(usize::MAX)).unwrap_or(bytes), end)
+        }
+        End::AtLeast(end) => (bytes, end.max(bytes.len() as u64)),
+    };
     if let Err(bad) = Header::decode(bytes) {
         let range = 0..HEADER as u64;
         found.damage.push(Damage { range, what: What::SegmentHeader(bad) });
     }
-    let mut at = HEADER.min(bytes.len());
+    let mut at = HEADER;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let (what, len) = match record::decode(rest) {
             Ok(record) => {
@@ -235,8 +253,13 @@ mod tests {
     use super::*;
 
     fn segment() -> (Vec<u8>, Vec<u64>) {
-        let header =
-            Header { number: 1, previous_end: 0, oldest: 1, created: UnixTime::from_secs(9) };
+        let header = Header {
+            number: 1,
+            previous: 0,
+            previous_end: 0,
+            oldest: 1,
+            created: UnixTime::from_secs(9),
+        };
         let mut bytes = header.encode().to_vec();
         let mut starts = vec![];
         for id in 0..5 {
@@ -247,7 +270,7 @@ mod tests {
         (bytes, starts)
     }
 
-    fn ids(bytes: &[u8], end: Option<u64>) -> (Vec<u64>, Scan) {
+    fn ids(bytes: &[u8], end: End) -> (Vec<u64>, Scan) {
         let mut ids = vec![];
         let found = scan(bytes, end, |record| ids.push(record.id));
         (ids, found)
@@ -256,7 +279,7 @@ mod tests {
     #[test]
     fn a_whole_segment_has_no_damage() {
         let (bytes, _) = segment();
-        let (ids, found) = ids(&bytes, None);
+        let (ids, found) = ids(&bytes, End::AtLeast(0));
         assert_eq!(ids, [0, 1, 2, 3, 4]);
         assert_eq!(found.damage, []);
     }
@@ -265,7 +288,7 @@ mod tests {
     fn a_cut_at_any_place_is_a_cut_record_or_none() {
         let (bytes, starts) = segment();
         for cut in HEADER..bytes.len() {
-            let (ids, found) = ids(&bytes[..cut], None);
+            let (ids, found) = ids(&bytes[..cut], End::AtLeast(0));
             let whole = starts[1..].iter().filter(|&&end| end <= cut as u64).count();
             assert_eq!(ids.len(), whole, "cut at {cut}");
             let damage: Vec<_> = found.damage.iter().map(|d| (d.range.clone(), d.what)).collect();
@@ -281,9 +304,24 @@ mod tests {
     fn a_cut_is_seen_when_the_end_is_known() {
         let (bytes, starts) = segment();
         let end = bytes.len() as u64;
-        let (ids, found) = ids(&bytes[..usize::try_from(starts[3]).unwrap()], Some(end));
+        let (ids, found) = ids(&bytes[..usize::try_from(starts[3]).unwrap()], End::At(end));
         assert_eq!(ids, [0, 1, 2]);
         assert_eq!(found.damage, [Damage { range: starts[3]..end, what: What::Cut }]);
+    }
+
+    #[test]
+    fn a_cut_before_what_is_known_to_be_there_is_damage_wherever_it_is() {
+        let (bytes, starts) = segment();
+        let end = bytes.len() as u64;
+        for cut in 0..bytes.len() {
+            let (ids, found) = ids(&bytes[..cut], End::AtLeast(end));
+            let whole = starts[1..].iter().filter(|&&end| end <= cut as u64).count();
+            assert_eq!(ids.len(), whole, "cut at {cut}");
+            let last = found.damage.last().unwrap();
+            assert_eq!(*last, Damage::new(starts[whole]..end, What::Cut), "cut at {cut}");
+            assert_eq!(found.damage.len(), if cut < HEADER { 2 } else { 1 }, "cut at {cut}");
+        }
+        assert_eq!(ids(&bytes, End::AtLeast(end)).1.damage, []);
     }
 
     #[test]
@@ -292,7 +330,7 @@ mod tests {
         let (last, end) = (starts[4], starts[5]);
         bytes[usize::try_from(last).unwrap()] ^= 1;
         bytes.truncate(usize::try_from(end).unwrap() - 3);
-        let (ids, found) = ids(&bytes, Some(end));
+        let (ids, found) = ids(&bytes, End::At(end));
         assert_eq!(ids, [0, 1, 2, 3]);
         assert_eq!(found.damage, [Damage { range: last..end, what: What::RecordHeader }]);
     }
@@ -304,7 +342,7 @@ mod tests {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             let hit = starts.iter().rposition(|&start| start <= bit as u64 / 8).unwrap();
-            let (ids, found) = ids(&bad, Some(bytes.len() as u64));
+            let (ids, found) = ids(&bad, End::At(bytes.len() as u64));
             let expected: Vec<u64> = (0..5).filter(|&id| id != hit as u64).collect();
             assert_eq!(ids, expected, "bit {bit}");
             assert_eq!(found.damage.len(), 1, "bit {bit}");
@@ -318,7 +356,7 @@ mod tests {
         for bit in 0..HEADER * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            let (ids, found) = ids(&bad, None);
+            let (ids, found) = ids(&bad, End::AtLeast(0));
             assert_eq!(ids.len(), 5);
             assert!(matches!(found.damage[..], [Damage { what: What::SegmentHeader(_), .. }]));
         }
@@ -329,7 +367,7 @@ mod tests {
         let (mut bytes, _) = segment();
         let end = bytes.len() as u64;
         bytes.extend_from_slice(b"left by a failed write");
-        let (ids, found) = ids(&bytes, Some(end));
+        let (ids, found) = ids(&bytes, End::At(end));
         assert_eq!(ids.len(), 5);
         assert_eq!(found.damage, []);
     }

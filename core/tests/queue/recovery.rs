@@ -67,7 +67,8 @@ impl Journaled {
 
     fn rotate(&mut self) {
         let number = self.segments.len() as u64 + 1;
-        let header = Header { number, previous_end: 0, oldest: 1, created: now().unix };
+        let header =
+            Header { number, previous: 0, previous_end: 0, oldest: 1, created: now().unix };
         self.segments.push(header.encode().to_vec());
     }
 
@@ -127,7 +128,7 @@ fn drain(engine: &mut Engine) -> Vec<Vec<String>> {
 fn recover(segments: &[Vec<u8>]) -> Engine {
     let mut recovery = Recovery::new();
     for (number, bytes) in (1..).zip(segments) {
-        let report = recovery.segment(number, bytes, Place::LastOpen);
+        let report = recovery.segment(number, bytes, Place::LastOpen { synced: 0 });
         assert!(report.damage.is_empty() && report.torn.is_empty(), "{report:?}");
     }
     recovery.finish(Config::default(), now().unix).0

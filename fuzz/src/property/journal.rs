@@ -3,8 +3,8 @@
 use windhover_core::Now;
 use windhover_core::UnixTime;
 use windhover_core::queue::record::{self, Broken, Kind, decode};
-use windhover_core::queue::segment::{BadHeader, Damage, HEADER, Header, What, scan};
-use windhover_core::queue::state::{CleanEnd, State};
+use windhover_core::queue::segment::{BadHeader, Damage, End, HEADER, Header, What, scan};
+use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{
     Action, BadName, Config, ConnId, Engine, OpId, Outcome, Place, PutBuilder, Read, ReadError,
     Recovery, check_name,
@@ -18,9 +18,9 @@ use crate::{Script, Source};
 /// in none is told as damage; and what is found is what a byte-by-byte reader finds.
 pub fn journal(input: &[u8]) {
     let script = Script::read(input);
-    let mut bytes = Header { number: 1, previous_end: 0, oldest: 1, created: UnixTime::default() }
-        .encode()
-        .to_vec();
+    let created = UnixTime::default();
+    let header = Header { number: 1, previous: 0, previous_end: 0, oldest: 1, created };
+    let mut bytes = header.encode().to_vec();
     for step in &script.steps {
         append(&mut Source::new(step), &mut bytes);
     }
@@ -103,7 +103,7 @@ fn damage(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
 fn segment(bytes: &[u8]) {
     let parts = reference::parts(bytes);
     let mut visited = Vec::new();
-    let found = scan(bytes, None, |record| {
+    let found = scan(bytes, End::AtLeast(0), |record| {
         let kind = match record.kind {
             Kind::Put => 1,
             Kind::Remove => 2,
@@ -172,15 +172,18 @@ fn header_holds(bytes: &[u8], header: Result<Header, BadHeader>) {
 /// A segment that is known to end elsewhere.
 fn ends(bytes: &[u8]) {
     for end in [bytes.len() / 2, bytes.len() + 5] {
-        let found = scan(bytes, Some(end as u64), |_| {});
-        let within = scan(&bytes[..end.min(bytes.len())], None, |_| {});
+        let found = scan(bytes, End::At(end as u64), |_| {});
+        let within = scan(&bytes[..end.min(bytes.len())], End::AtLeast(0), |_| {});
+        let at_least = scan(bytes, End::AtLeast(end as u64), |_| {});
         assert_eq!(found.records, within.records);
         assert_eq!(found.synced, within.synced);
         if end > bytes.len() {
             let last = found.damage.last().expect("a segment that is too short is damaged");
-            assert_eq!(last.range.end, end as u64);
+            assert_eq!(last.range.end, end.max(HEADER) as u64);
+            assert_eq!(at_least, found);
         } else {
             assert_eq!(found.damage, within.damage);
+            assert_eq!(at_least, scan(bytes, End::AtLeast(0), |_| {}));
         }
     }
     for at in splits::places(bytes.len(), splits::seed(&bytes[..bytes.len().min(16)])) {
@@ -205,12 +208,15 @@ fn recovery(bytes: &[u8], parts: &[Part]) {
     });
     let safe = synced.max().unwrap_or(0).max(HEADER as u64);
     let mut recovery = Recovery::new();
-    let report = recovery.segment(1, bytes, Place::LastOpen);
+    let report = recovery.segment(1, bytes, Place::LastOpen { synced: 0 });
     assert!(report.torn.iter().all(|damage| damage.range.start >= safe));
     assert!(report.damage.iter().all(|damage| damage.range.start < safe));
     let (mut engine, found) = recovery.finish(Config::default(), UnixTime::default());
     assert_eq!(found.records, report.records);
     assert_eq!(engine.stats().items, found.items);
+    let synced = bytes.len() as u64 + 1;
+    let known = Recovery::new().segment(1, bytes, Place::LastOpen { synced });
+    assert!(known.torn.is_empty() && !known.damage.is_empty());
     let closed = Recovery::new().segment(1, bytes, Place::Closed { end: bytes.len() as u64 });
     assert!(closed.torn.is_empty());
     assert_eq!(closed.damage.len(), report.torn.len() + report.damage.len());
@@ -233,7 +239,7 @@ fn written_elsewhere(input: &[u8]) {
         line.truncate(at);
     }
     let text = format!("{line} crc={:08x}\n", reference::crc32(line.as_bytes()));
-    let clean = (segment != 0).then_some(CleanEnd { segment, end });
+    let clean = (segment != 0).then_some(Position { segment, end });
     let read = State::decode(text.as_bytes());
     if whole {
         assert_eq!(read, Some(State { oldest, clean }));
@@ -241,13 +247,13 @@ fn written_elsewhere(input: &[u8]) {
         // The last number may be cut and still be one.
         assert!(read.is_none_or(|state| state.oldest == oldest), "{text}");
     }
-    let header =
-        Header { number: oldest, previous_end: end, oldest, created: UnixTime::from_millis(end) };
+    let created = UnixTime::from_millis(end);
+    let header = Header { number: oldest, previous: segment, previous_end: end, oldest, created };
     let mut bytes = header.encode();
-    bytes[7] = source.byte();
+    bytes[7] = source.byte().wrapping_add(1);
     let sum = reference::crc32(&bytes[..60]);
     bytes[60..].copy_from_slice(&sum.to_le_bytes());
-    let expected = if bytes[7] == 1 { Ok(header) } else { Err(BadHeader::Version(bytes[7])) };
+    let expected = if bytes[7] == 2 { Ok(header) } else { Err(BadHeader::Version(bytes[7])) };
     assert_eq!(Header::decode(&bytes), expected);
     if let Err(bad) = expected {
         assert!(!bad.to_string().is_empty());
@@ -262,6 +268,12 @@ fn state(bytes: &[u8], input: &[u8]) {
     let mut text = State::default().encode().into_bytes();
     let at = splits::seed(bytes).to_le_bytes()[0] as usize % text.len();
     text[at] ^= 1 << (bytes.len() % 8);
+    assert_eq!(Position::decode(&text), None);
+    let line = format!("windhover synced 1 segment=1 end={}", input.escape_ascii());
+    let other = format!("{line} crc={:08x}\n", reference::crc32(line.as_bytes()));
+    let end = input.escape_ascii().to_string().parse().ok();
+    let position = end.map(|end| Position { segment: 1, end });
+    assert_eq!(Position::decode(other.as_bytes()), position);
     // The sum's digits may be in any case; else nothing of it may change.
     let read = State::decode(&text);
     assert!(read.is_none_or(|state| state == State::default()), "{}", text.escape_ascii());

@@ -2,22 +2,31 @@
 //! what was not synced.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+/// What is in a directory under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name.
+    pub name: String,
+    /// Whether it is a file, or leads to one: not a folder, a pipe, a link to nowhere.
+    pub is_file: bool,
+}
 
 /// The directory that holds a journal.
 pub trait Directory: std::fmt::Debug + Send + 'static {
-    /// A file that is appended to.
+    /// A file that is appended to, or rewritten.
     type File: SegmentFile;
 
     /// For messages: where the directory is.
     fn path(&self) -> &Path;
 
-    /// The names of the files in it.
+    /// What is in it.
     ///
     /// # Errors
     /// Those of the file system.
-    fn list(&self) -> io::Result<Vec<String>>;
+    fn list(&self) -> io::Result<Vec<Entry>>;
 
     /// The whole content of a file.
     ///
@@ -25,11 +34,23 @@ pub trait Directory: std::fmt::Debug + Send + 'static {
     /// Those of the file system.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
 
+    /// The first `len` bytes of a file, fewer when it is shorter.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn read_start(&self, name: &str, len: usize) -> io::Result<Vec<u8>>;
+
     /// Makes a new, empty file.
     ///
     /// # Errors
     /// Those of the file system; also when there is such a file.
     fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens a file for [`SegmentFile::rewrite`]; it is made when it is not there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn rewritable(&self, name: &str) -> io::Result<Self::File>;
 
     /// Makes a file's content this, in place: a file of the same length takes no more room than
     /// before. Synced.
@@ -57,7 +78,7 @@ pub trait Directory: std::fmt::Debug + Send + 'static {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A file that is appended to.
+/// A file that is appended to, or rewritten.
 pub trait SegmentFile: std::fmt::Debug + Send {
     /// Appends the start of the slices; returns how many bytes.
     ///
@@ -65,7 +86,13 @@ pub trait SegmentFile: std::fmt::Debug + Send {
     /// Those of the file system.
     fn append(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Makes sure that everything appended is on the disk.
+    /// Writes over the start of a file that [`Directory::rewritable`] opened, in place. Not synced.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn rewrite(&mut self, content: &[u8]) -> io::Result<()>;
+
+    /// Makes sure that everything appended or rewritten is on the disk.
     ///
     /// # Errors
     /// Those of the file system. After an error it is unknown what is on the disk.
@@ -105,14 +132,28 @@ impl Directory for OsDirectory {
         &self.path
     }
 
-    fn list(&self) -> io::Result<Vec<String>> {
-        fs::read_dir(&self.path)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+    fn list(&self) -> io::Result<Vec<Entry>> {
+        let entry = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Ok(Entry { name, is_file: entry.path().is_file() })
+        };
+        fs::read_dir(&self.path)?.map(entry).collect()
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.path.join(name))
+    }
+
+    fn read_start(&self, name: &str, len: usize) -> io::Result<Vec<u8>> {
+        let mut start = Vec::with_capacity(len);
+        File::open(self.path.join(name))?.take(len as u64).read_to_end(&mut start)?;
+        Ok(start)
+    }
+
+    fn rewritable(&self, name: &str) -> io::Result<File> {
+        let path = self.path.join(name);
+        OpenOptions::new().write(true).create(true).truncate(false).open(path)
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
@@ -146,6 +187,11 @@ impl Directory for OsDirectory {
 impl SegmentFile for File {
     fn append(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.write_vectored(slices)
+    }
+
+    fn rewrite(&mut self, content: &[u8]) -> io::Result<()> {
+        self.seek(SeekFrom::Start(0))?;
+        self.write_all(content)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use windhover_core::queue::segment::Damage;
+use windhover_core::queue::segment::{Damage, What};
 
 use super::file_name;
 
@@ -14,11 +14,13 @@ use super::file_name;
 pub enum Fault {
     /// The state file cannot be read.
     State,
-    /// A segment is not there.
+    /// Segments are not there.
     Missing {
-        /// Its number.
-        number: u64,
-        /// How long it was, when that is known.
+        /// The number of the first.
+        first: u64,
+        /// The number of the last.
+        last: u64,
+        /// How long the last was, when that is known.
         end: Option<u64>,
     },
     /// The file is another segment than its name says.
@@ -43,11 +45,15 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::State => f.write_str("state: the file is missing or damaged"),
-            Self::Missing { number, end } => {
-                write!(f, "{}: the segment is missing", file_name(*number))?;
-                match end {
-                    Some(end) => write!(f, "; it had {end} bytes"),
-                    None => Ok(()),
+            Self::Missing { first, last, end } => {
+                write!(f, "{}: the segment is missing", file_name(*last))?;
+                if let Some(end) = end {
+                    write!(f, "; it had {end} bytes")?;
+                }
+                match last - first {
+                    0 => Ok(()),
+                    1 => write!(f, "; so is the one before"),
+                    before => write!(f, "; so are the {before} before, from {}", file_name(*first)),
                 }
             }
             Self::Misnamed { number, is } => {
@@ -73,11 +79,13 @@ pub enum OpenError {
         /// How.
         source: io::Error,
     },
-    /// A segment was written by a later version of this program. Nothing was changed, and a repair
+    /// A segment was written by another version of this program. Nothing was changed, and a repair
     /// would be wrong: run that version.
-    LaterVersion {
+    OtherVersion {
         /// The segment's file.
         path: PathBuf,
+        /// What of it this version does not know.
+        what: What,
     },
     /// The journal is damaged. Nothing was changed.
     Damaged {
@@ -94,9 +102,10 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::LaterVersion { path } => write!(
+            Self::OtherVersion { path, what } => write!(
                 f,
-                "{}: written by a later version of windhover; run that version, nothing was changed",
+                "{}: {what}: written by another version of windhover; run that version, nothing was \
+                 changed",
                 path.display()
             ),
             Self::Damaged { path, faults, items } => {
@@ -114,7 +123,7 @@ impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::LaterVersion { .. } | Self::Damaged { .. } => None,
+            Self::OtherVersion { .. } | Self::Damaged { .. } => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every server writes its journal with this code on one thread of its own, whatever runtime its
 //! sockets use. The format is the core's ([`windhover_core::queue::segment`]).
 
+mod chain;
 mod directory;
 mod fault;
 mod fsync;
@@ -10,23 +11,26 @@ mod lock;
 mod open;
 mod repair;
 mod survey;
+mod synced;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use windhover_core::UnixTime;
 use windhover_core::queue::record::{self, Kind};
 use windhover_core::queue::segment::{HEADER, Header};
-use windhover_core::queue::state::{CleanEnd, State};
+use windhover_core::queue::state::{Position, State};
 
-pub use directory::{Directory, OsDirectory, SegmentFile};
+pub use directory::{Directory, Entry, OsDirectory, SegmentFile};
 pub use fault::{Fault, OpenError};
 pub use fsync::{Fsync, FsyncError};
 pub use lock::DirectoryLock;
 pub use open::{Opened, open};
 pub use repair::{RepairReport, repair};
+use synced::{SYNCED, SyncedFile};
 
 /// The name of the state file.
 const STATE: &str = "state";
@@ -38,11 +42,15 @@ fn file_name(number: u64) -> String {
     format!("{number:020}.log")
 }
 
+/// What may be a segment's number: never so large that others could not follow.
+const NUMBERS: Range<u64> = 1..1 << 63;
+
 /// The number of the segment whose file has that name.
 fn file_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".log")?;
-    (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| digits.parse().ok())?
+    let number = (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| digits.parse().ok())??;
+    NUMBERS.contains(&number).then_some(number)
 }
 
 /// The segment that is being written.
@@ -56,6 +64,15 @@ struct Active<F> {
     synced: u64,
     /// The last offset that the segment says of itself to be on the disk.
     marked: u64,
+    /// The file `synced` is known to name it. Before that nothing may be written to it, or its loss
+    /// would not be noticed.
+    named: bool,
+}
+
+impl<F> Active<F> {
+    fn synced(&self) -> Position {
+        Position { segment: self.number, end: self.synced }
+    }
 }
 
 /// A journal that is open for appending.
@@ -70,7 +87,10 @@ pub struct Journal<D: Directory> {
     /// A segment that has reached this size is closed.
     segment_bytes: u64,
     state: State,
+    synced: SyncedFile<D::File>,
     active: Option<Active<D::File>>,
+    /// The number of a file that was made for a segment, could not be begun, and not be deleted.
+    left_over: Option<u64>,
     /// Number and length of every segment before the active one, oldest first.
     closed: VecDeque<(u64, u64)>,
     /// When the written bytes must be synced, under [`Fsync::Interval`].
@@ -112,6 +132,7 @@ impl<D: Directory> Journal<D> {
                 active.marked = active.synced;
                 active.len += len;
                 active.synced = active.len;
+                self.synced.note(active.synced());
             }
             Fsync::Interval(every) => {
                 active.marked = active.synced;
@@ -131,44 +152,56 @@ impl<D: Directory> Journal<D> {
     pub fn begin_segment(&mut self, now: UnixTime) -> io::Result<()> {
         if let Some(active) = &self.active {
             if active.len < self.segment_bytes {
-                return Ok(());
+                return self.name_active();
             }
             self.sync_active()?;
             self.close_active();
         }
-        let number = self.last_number() + 1;
-        let name = file_name(number);
-        let mut file = match self.directory.create(&name) {
-            Ok(file) => file,
-            // Left by an attempt that could not be undone; nothing was ever acknowledged by it.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.directory.remove(&name)?;
-                self.directory.create(&name)?
-            }
-            Err(error) => return Err(error),
-        };
+        let (number, mut file) = self.create_file()?;
         match self.write_header(&mut file, number, now) {
             Ok(()) => {
                 let (len, marked) = (HEADER as u64, HEADER as u64);
-                self.active = Some(Active { file, number, len, synced: len, marked });
-                Ok(())
+                let named = false;
+                self.active = Some(Active { file, number, len, synced: len, marked, named });
+                self.name_active()
             }
             Err(error) => {
                 drop(file);
                 // When this fails too, the next attempt meets the file and removes it.
-                let _ = self.directory.remove(&name);
+                let removed = self.directory.remove(&file_name(number));
+                self.left_over = removed.is_err().then_some(number);
                 Err(error)
             }
         }
     }
 
+    /// Makes the file of the next segment. A number whose name somebody else's file has is passed
+    /// over: the segment's header says which one is before it.
+    fn create_file(&mut self) -> io::Result<(u64, D::File)> {
+        let mut number = self.last_number() + 1;
+        loop {
+            let name = file_name(number);
+            match self.directory.create(&name) {
+                Ok(file) => return Ok((number, file)),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                // Nothing was ever acknowledged by it.
+                Err(_) if self.left_over == Some(number) => self.directory.remove(&name)?,
+                Err(_) => number += 1,
+            }
+        }
+    }
+
+    fn name_active(&mut self) -> io::Result<()> {
+        if let Some(active) = self.active.as_mut().filter(|active| !active.named) {
+            self.synced.note_safely(active.synced())?;
+            active.named = true;
+        }
+        Ok(())
+    }
+
     fn write_header(&mut self, file: &mut D::File, number: u64, now: UnixTime) -> io::Result<()> {
-        let header = Header {
-            number,
-            previous_end: self.closed.back().map_or(0, |(_, len)| *len),
-            oldest: self.oldest(),
-            created: now,
-        };
+        let (previous, previous_end) = self.closed.back().copied().unwrap_or_default();
+        let header = Header { number, previous, previous_end, oldest: self.oldest(), created: now };
         append_all(file, &[Bytes::copy_from_slice(&header.encode())])?;
         file.sync()?;
         self.directory.sync()
@@ -185,16 +218,24 @@ impl<D: Directory> Journal<D> {
         }
         // When this fails, the next segment's header says all the same where this one ends.
         let _ = active.file.truncate(active.len);
-        if active.len == HEADER as u64 && self.directory.remove(&file_name(active.number)).is_ok() {
-            self.active = None;
-            self.sync_due = None;
-            return;
-        }
         if active.synced < active.len {
             // Acknowledged, and never synced again once the segment is closed.
             let _ = active.file.sync();
         }
+        if active.len == HEADER as u64 && self.take_back().is_ok() {
+            self.active = None;
+            self.sync_due = None;
+            return;
+        }
         self.close_active();
+    }
+
+    /// Deletes the file of an active segment that holds nothing: a full disk must not gather them.
+    fn take_back(&mut self) -> io::Result<()> {
+        let (segment, end) = self.closed.back().copied().unwrap_or_default();
+        // First: a segment that is missing without a word here counts as lost.
+        self.synced.note_safely(Position { segment, end })?;
+        self.directory.remove(&file_name(self.active_number()))
     }
 
     fn close_active(&mut self) {
@@ -204,9 +245,10 @@ impl<D: Directory> Journal<D> {
         self.sync_due = None;
     }
 
-    /// When [`sync`](Self::sync) is due, under [`Fsync::Interval`].
+    /// When [`sync`](Self::sync) is due: under [`Fsync::Interval`] for what was appended, and a second
+    /// after each sync for the note of it.
     pub fn sync_due(&self) -> Option<Instant> {
-        self.sync_due
+        self.sync_due.into_iter().chain(self.synced.due()).min()
     }
 
     /// Makes sure that everything appended is on the disk, unless the operator wants no syncs.
@@ -214,6 +256,7 @@ impl<D: Directory> Journal<D> {
     /// # Errors
     /// Those of the file system; the segment takes no more batches then.
     pub fn sync(&mut self) -> io::Result<()> {
+        self.synced.sync_if_due();
         if self.fsync == Fsync::Never {
             return Ok(());
         }
@@ -231,6 +274,9 @@ impl<D: Directory> Journal<D> {
         match active.file.sync() {
             Ok(()) => {
                 active.synced = active.len;
+                if active.named {
+                    self.synced.note(active.synced());
+                }
                 Ok(())
             }
             Err(error) => {
@@ -279,7 +325,7 @@ impl<D: Directory> Journal<D> {
     pub fn close(mut self) -> io::Result<()> {
         self.sync_active()?;
         self.close_active();
-        let clean = self.closed.back().map(|&(segment, end)| CleanEnd { segment, end });
+        let clean = self.closed.back().map(|&(segment, end)| Position { segment, end });
         let state = State { oldest: self.oldest(), clean };
         self.directory.overwrite(STATE, state.encode().as_bytes())
     }
@@ -357,6 +403,9 @@ mod tests {
     fn segment_files_are_named_by_number() {
         assert_eq!(file_name(7), "00000000000000000007.log");
         assert_eq!(file_number("00000000000000000007.log"), Some(7));
+        assert_eq!(file_number("18446744073709551615.log"), None);
+        assert_eq!(file_number("00000000000000000000.log"), None);
+        assert_eq!(file_number("99999999999999999999.log"), None);
         assert_eq!(file_number("7.log"), None);
         assert_eq!(file_number("0000000000000000000a.log"), None);
         assert_eq!(file_number("00000000000000000007.log~"), None);

@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::io;
 
 use windhover_core::UnixTime;
-use windhover_core::queue::segment::Damage;
-use windhover_core::queue::state::State;
+use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{Config, Engine, Recovered};
 
 use super::survey::{Survey, in_file};
-use super::{Directory, Fsync, Journal, OpenError, STATE, file_name};
+use super::{Directory, Fsync, Journal, OpenError, STATE, SYNCED, SyncedFile, file_name};
 
 /// A journal that was opened, with the queues that it held.
 #[derive(Debug)]
@@ -25,6 +24,9 @@ pub struct Opened<D: Directory> {
     pub segments: usize,
     /// Whether the last stop was clean.
     pub clean: bool,
+    /// The last stop was not clean, and the file that says how far the journal went is missing or
+    /// damaged: whether segments are missing at its end cannot be told.
+    pub end_unknown: bool,
     /// The unfinished write at the end that was cut, as lines for the log.
     pub torn: Vec<String>,
     /// Files in the directory that are not the journal's; left alone.
@@ -57,16 +59,33 @@ pub fn open<D: Directory>(
             items: recovered.items,
         });
     }
-    // Cuts what a failed write left behind a clean end, and syncs what a killed process had not.
-    if let Some((&number, &(len, _))) = survey.segments.last_key_value() {
-        let clean_end = survey.state.and_then(|state| state.clean);
-        let end = clean_end.filter(|clean| clean.segment == number).map_or(len, |clean| clean.end);
-        let name = file_name(number);
-        directory.truncate(&name, end).map_err(fail(&name))?;
+    let mut closed: VecDeque<(u64, u64)> = survey
+        .segments
+        .iter()
+        .map(|segment| (segment.link.number, segment.end.unwrap_or(segment.len)))
+        .collect();
+    // Only the last segment can be torn, or be longer than is known.
+    let torn: Vec<String> = survey
+        .segments
+        .iter()
+        .flat_map(|segment| segment.torn.iter().map(|damage| (segment.link.file, damage)))
+        .map(|(number, damage)| format!("{}: {damage}", file_name(number)))
+        .collect();
+    if let Some((segment, (number, end))) = survey.segments.last().zip(closed.back_mut()) {
+        let name = file_name(*number);
+        // Cuts what a failed write left behind a clean end, and syncs what a killed process had not.
+        directory.truncate(&name, *end).map_err(fail(&name))?;
+        if !segment.torn.is_empty() {
+            *end = super::repair::mend(&directory, segment, keep_damaged).map_err(fail(&name))?;
+        }
     }
+    let (segment, end) = closed.back().copied().unwrap_or_default();
+    if let Some(content) = &survey.unreadable_synced {
+        keep_damaged(SYNCED, content).map_err(fail(SYNCED))?;
+    }
+    let synced = SyncedFile::open(&directory, Position { segment, end }).map_err(fail(SYNCED))?;
     let clean = survey.state.is_none_or(|state| state.clean.is_some());
-    let oldest = survey.state.map_or(1, |state| state.oldest);
-    let state = State { oldest, clean: None };
+    let state = State { oldest: survey.oldest, clean: None };
     directory.overwrite(STATE, state.encode().as_bytes()).map_err(fail(STATE))?;
     directory.sync().map_err(in_file(directory.path().to_owned()))?;
     for number in survey.stale.into_iter().chain(survey.unbegun) {
@@ -74,38 +93,19 @@ pub fn open<D: Directory>(
         directory.remove(&name).map_err(fail(&name))?;
     }
 
-    let mut closed = VecDeque::new();
-    for (&number, &(len, _)) in &survey.segments {
-        closed.push_back((number, len));
-    }
-    // A clean stop may have followed a failed write that left bytes behind the end.
-    if let Some((last, clean)) = closed.back_mut().zip(survey.state.and_then(|state| state.clean))
-        && last.0 == clean.segment
-    {
-        last.1 = clean.end;
-    }
-    // Only the last segment can be torn.
-    let torn: Vec<String> = survey
-        .torn
-        .iter()
-        .map(|(number, damage)| format!("{}: {damage}", file_name(*number)))
-        .collect();
-    if let Some((number, len)) = closed.back_mut().filter(|_| !torn.is_empty()) {
-        let name = file_name(*number);
-        let damage: Vec<&Damage> = survey.torn.iter().map(|(_, damage)| damage).collect();
-        *len =
-            super::repair::mend(&directory, &name, &damage, keep_damaged).map_err(fail(&name))?;
-    }
-    // Closed segments end where the next one says, whatever a failed write left behind that.
-    let mut headers = survey.segments.values().filter_map(|(_, header)| *header);
-    headers.next();
-    for ((_, len), header) in closed.iter_mut().zip(headers) {
-        *len = header.previous_end;
-    }
-
     let segments = closed.len();
     let (engine, recovered) = survey.recovery.finish(config, now);
-    let journal =
-        Journal { directory, fsync, segment_bytes, state, active: None, closed, sync_due: None };
-    Ok(Opened { journal, engine, recovered, segments, clean, torn, foreign: survey.foreign })
+    let journal = Journal {
+        directory,
+        fsync,
+        segment_bytes,
+        state,
+        synced,
+        active: None,
+        left_over: None,
+        closed,
+        sync_due: None,
+    };
+    let (end_unknown, foreign) = (survey.end_unknown, survey.foreign);
+    Ok(Opened { journal, engine, recovered, segments, clean, end_unknown, torn, foreign })
 }

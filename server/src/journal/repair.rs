@@ -1,17 +1,19 @@
-//! Mending: damaged bytes are put aside, and a filler record takes their place, so that everything
-//! behind them keeps its offset.
+//! Mending: damaged bytes are put aside, and filler records take their place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use windhover_core::UnixTime;
 use windhover_core::queue::Config;
 use windhover_core::queue::record;
 use windhover_core::queue::segment::{Damage, HEADER, Header, What};
-use windhover_core::queue::state::State;
+use windhover_core::queue::state::{Position, State};
 
-use super::survey::{Survey, in_file};
-use super::{Directory, Fault, OpenError, STATE, file_name};
+use super::survey::{Segment, Survey, in_file};
+use super::{Directory, OpenError, STATE, SYNCED, file_name};
+
+/// Most bytes that one filler stands for.
+const FILLER: usize = 1 << 20;
 
 /// What a repair did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,66 +23,61 @@ pub struct RepairReport {
     pub faults: Vec<String>,
     /// Files whose content was put aside before they were mended.
     pub kept: Vec<String>,
+    /// Files in the journal's directory that are not the journal's; left alone.
+    pub foreign: Vec<String>,
     /// Items that are in the queues after the repair.
     pub items: u64,
 }
 
-/// Puts a filler where the damage is. A damage that reaches the end of the file, when no end is
-/// known, is cut instead.
-fn patch(
-    content: &mut Vec<u8>,
-    damage: &Damage,
-    file_len: usize,
-    cut_tail: bool,
-) -> io::Result<()> {
-    let too_large = |_| io::Error::other("a segment is larger than memory");
-    let start = usize::try_from(damage.range.start).map_err(too_large)?;
-    let end = usize::try_from(damage.range.end).map_err(too_large)?;
-    if cut_tail && end >= file_len {
+/// Covers damaged bytes of a segment with fillers, or cuts them where nothing whole stands behind
+/// them: the header of the next segment says then where this one ends.
+fn patch(content: &mut Vec<u8>, damage: &Damage) {
+    let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+    let (mut start, end) = (within(damage.range.start), within(damage.range.end));
+    if end >= content.len() {
         content.truncate(start);
-        return Ok(());
+        return;
     }
-    let no_filler = || io::Error::other(format!("no filler covers the bytes {start} to {end}"));
-    let filler = record::filler(end.saturating_sub(start)).ok_or_else(no_filler)?;
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    if let Some(place) = content.get_mut(start..end) {
+    while start < end {
+        // What is left over must have room for a filler's own header.
+        let len = if end - start < 2 * FILLER { end - start } else { FILLER };
+        let place = content.get_mut(start..start + len).unwrap_or_default();
         place.fill(0);
-        if let Some(header) = place.first_chunk_mut() {
+        if let Some((header, filler)) = place.first_chunk_mut().zip(record::filler(len)) {
             *header = filler;
         }
+        start += len;
     }
-    Ok(())
 }
 
 /// Mends the unfinished writes at the end of a segment: the bytes are put aside, then cut or
 /// covered. Returns where the segment ends now.
 pub(super) fn mend<D: Directory>(
     directory: &D,
-    name: &str,
-    torn: &[&Damage],
+    segment: &Segment,
     keep: &dyn Fn(&str, &[u8]) -> io::Result<()>,
 ) -> io::Result<u64> {
-    let bytes = directory.read(name)?;
-    let mut content = bytes.clone();
-    for damage in torn {
+    let name = file_name(segment.link.file);
+    let bytes = directory.read(&name)?;
+    for damage in &segment.torn {
         let start = usize::try_from(damage.range.start).unwrap_or(usize::MAX).min(bytes.len());
         let end = usize::try_from(damage.range.end).unwrap_or(usize::MAX).min(bytes.len());
         keep(&format!("{name}.{start}"), bytes.get(start..end).unwrap_or_default())?;
-        patch(&mut content, damage, bytes.len(), true)?;
     }
+    let mut content = bytes.clone();
+    segment.torn.iter().rev().for_each(|damage| patch(&mut content, damage));
     let kept_whole = bytes.starts_with(&content);
     if kept_whole {
-        directory.truncate(name, content.len() as u64)?;
+        directory.truncate(&name, content.len() as u64)?;
     } else {
-        directory.overwrite(name, &content)?;
+        directory.overwrite(&name, &content)?;
     }
     Ok(content.len() as u64)
 }
 
 /// Mends every damage of the journal in that directory: the files concerned are handed to `keep`
-/// as they are, then what is damaged in them is covered. Everything whole stays.
+/// as they are, then what is damaged in them is covered, what is under another's name is moved to
+/// its place, and the segments around what is missing are linked. Everything whole stays.
 ///
 /// # Errors
 /// [`OpenError::Io`] when the file system fails; a repair can be run again.
@@ -90,84 +87,126 @@ pub fn repair<D: Directory>(
     now: UnixTime,
 ) -> Result<RepairReport, OpenError> {
     let survey = Survey::read(directory)?;
-    let faults = survey.faults.iter().map(ToString::to_string).collect();
+    let faults: Vec<String> = survey.faults.iter().map(ToString::to_string).collect();
     let mut kept = Vec::new();
-    let fail = |name: &str| in_file(directory.path().join(name));
-    let mut put_aside = |name: &str| {
-        if let Ok(bytes) = directory.read(name) {
-            keep(name, &bytes).map_err(fail(name))?;
-            kept.push(name.to_owned());
+    if !faults.is_empty() {
+        let rewritten = rewritten(directory, &survey, now)?;
+        for name in concerned(&survey, &rewritten) {
+            if let Ok(bytes) = directory.read(&name) {
+                keep(&name, &bytes).map_err(in_file(directory.path().join(&name)))?;
+                kept.push(name);
+            }
         }
-        Ok::<(), OpenError>(())
-    };
-
-    let mut by_segment: BTreeMap<u64, Vec<&Fault>> = BTreeMap::new();
-    for fault in &survey.faults {
-        match fault {
-            Fault::State => put_aside(STATE)?,
-            Fault::Missing { number, .. }
-            | Fault::Misnamed { number, .. }
-            | Fault::Damaged { number, .. } => by_segment.entry(*number).or_default().push(fault),
-        }
+        write(directory, &survey, &rewritten)?;
     }
-    let first = survey.segments.keys().chain(by_segment.keys()).min().copied().unwrap_or(1);
-    let oldest = survey.state.map_or(first, |state| state.oldest);
-    for (&number, faults) in &by_segment {
-        let name = file_name(number);
-        put_aside(&name)?;
-        let before = number.checked_sub(1).map(file_name);
-        let previous_end =
-            before.and_then(|name| directory.read(&name).ok()).map_or(0, |b| b.len() as u64);
-        let header = Header { number, previous_end, oldest, created: now };
-        let bytes = match survey.segments.get(&number) {
-            Some(_) => Some(directory.read(&name).map_err(fail(&name))?),
-            None => None,
-        };
-        let content = mended(bytes.as_deref(), &header, faults).map_err(fail(&name))?;
-        directory.overwrite(&name, &content).map_err(fail(&name))?;
-    }
-    if !survey.faults.is_empty() {
-        let state = State { oldest, clean: None };
-        directory.overwrite(STATE, state.encode().as_bytes()).map_err(fail(STATE))?;
-        directory.sync().map_err(fail("."))?;
-    }
-    let (_, recovered) = Survey::read(directory)?.recovery.finish(Config::default(), now);
-    Ok(RepairReport { faults, kept, items: recovered.items })
+    let Survey { recovery, foreign, .. } = Survey::read(directory)?;
+    let (_, recovered) = recovery.finish(Config::default(), now);
+    Ok(RepairReport { faults, kept, foreign, items: recovered.items })
 }
 
-/// The content of a segment after its faults were mended.
-fn mended(bytes: Option<&[u8]>, header: &Header, faults: &[&Fault]) -> io::Result<Vec<u8>> {
-    let empty = |end: Option<u64>| {
-        let mut content = header.encode().to_vec();
-        if let Some(end) = end.filter(|end| *end >= (HEADER + record::HEADER) as u64) {
-            let all = Damage::new(HEADER as u64..end, What::Cut);
-            patch(&mut content, &all, 0, false)?;
+/// The segments whose files have to be written, by number, and where the last one ends.
+#[derive(Debug)]
+struct Rewritten {
+    content: BTreeMap<u64, Vec<u8>>,
+    end: Position,
+}
+
+fn rewritten<D: Directory>(
+    directory: &D,
+    survey: &Survey,
+    now: UnixTime,
+) -> Result<Rewritten, OpenError> {
+    let mut content = BTreeMap::new();
+    let mut before = Position { segment: 0, end: 0 };
+    for segment in &survey.segments {
+        let number = segment.link.number;
+        let name = file_name(segment.link.file);
+        let bytes = directory.read(&name).map_err(in_file(directory.path().join(&name)))?;
+        let mended = mended(&bytes, segment, before, survey.oldest, now);
+        before = Position { segment: number, end: mended.len() as u64 };
+        if mended != bytes || segment.link.file != number {
+            content.insert(number, mended);
         }
-        Ok(content)
-    };
-    let Some(bytes) = bytes else {
-        let end = faults.iter().find_map(|fault| match fault {
-            Fault::Missing { end, .. } => *end,
-            _ => None,
-        });
-        return empty(end);
-    };
-    if faults.iter().any(|fault| matches!(fault, Fault::Misnamed { .. })) {
-        return empty(Some(bytes.len() as u64));
     }
+    Ok(Rewritten { content, end: before })
+}
+
+/// The content of a segment without its faults, behind one that ends there.
+fn mended(
+    bytes: &[u8],
+    segment: &Segment,
+    before: Position,
+    oldest: u64,
+    now: UnixTime,
+) -> Vec<u8> {
     let mut content = bytes.to_vec();
-    for fault in faults {
-        let Fault::Damaged { damage, .. } = fault else {
-            continue;
-        };
-        if let What::SegmentHeader(_) = damage.what {
-            content.resize(content.len().max(HEADER), 0);
-            if let Some(place) = content.first_chunk_mut::<HEADER>() {
-                *place = header.encode();
-            }
-        } else {
-            patch(&mut content, damage, bytes.len(), false)?;
+    // What a failed write left behind the end is nobody's.
+    content.truncate(segment.end.and_then(|end| usize::try_from(end).ok()).unwrap_or(usize::MAX));
+    content.resize(content.len().max(HEADER), 0);
+    // From the end, so that what is cut is behind what is covered.
+    let mut damage: Vec<&Damage> = segment.damage.iter().chain(&segment.torn).collect();
+    damage.retain(|damage| !matches!(damage.what, What::SegmentHeader(_)));
+    damage.sort_unstable_by_key(|damage| std::cmp::Reverse(damage.range.start));
+    for damage in damage {
+        patch(&mut content, damage);
+    }
+    let whole = segment.link.header;
+    let header = Header {
+        number: segment.link.number,
+        previous: before.segment,
+        previous_end: before.end,
+        oldest: whole.map_or(oldest, |header| header.oldest),
+        created: whole.map_or(now, |header| header.created),
+    };
+    // The first one may name a segment that is not needed any more.
+    if (before.segment != 0 || whole.is_none_or(|header| header.previous >= oldest))
+        && let Some(place) = content.first_chunk_mut::<HEADER>()
+    {
+        *place = header.encode();
+    }
+    content
+}
+
+/// The files that are damaged, and those that a repair changes or deletes.
+fn concerned(survey: &Survey, rewritten: &Rewritten) -> BTreeSet<String> {
+    let is_concerned =
+        |segment: &&Segment| segment.link.file != segment.link.number || !segment.damage.is_empty();
+    let concerned = survey.segments.iter().filter(is_concerned);
+    let numbers =
+        concerned.map(|segment| segment.link.file).chain(survey.intruders.iter().copied());
+    let mut names: BTreeSet<String> =
+        numbers.chain(rewritten.content.keys().copied()).map(file_name).collect();
+    if survey.state.is_none() {
+        names.insert(STATE.to_owned());
+    }
+    if survey.unreadable_synced.is_some() {
+        names.insert(SYNCED.to_owned());
+    }
+    names
+}
+
+fn write<D: Directory>(
+    directory: &D,
+    survey: &Survey,
+    rewritten: &Rewritten,
+) -> Result<(), OpenError> {
+    let fail = |name: &str| in_file(directory.path().join(name));
+    for (&number, content) in &rewritten.content {
+        let name = file_name(number);
+        directory.overwrite(&name, content).map_err(fail(&name))?;
+    }
+    let moved = survey.segments.iter().map(|segment| segment.link.file);
+    let in_place: BTreeSet<u64> =
+        survey.segments.iter().map(|segment| segment.link.number).collect();
+    for number in moved.chain(survey.intruders.iter().copied()) {
+        if !in_place.contains(&number) {
+            let name = file_name(number);
+            directory.remove(&name).map_err(fail(&name))?;
         }
     }
-    Ok(content)
+    let position = rewritten.end.encode();
+    directory.overwrite(SYNCED, position.as_bytes()).map_err(fail(SYNCED))?;
+    let state = State { oldest: survey.oldest, clean: None };
+    directory.overwrite(STATE, state.encode().as_bytes()).map_err(fail(STATE))?;
+    directory.sync().map_err(fail("."))
 }

@@ -1,29 +1,47 @@
 //! What is in a journal's directory: read, judged, not changed.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use windhover_core::queue::segment::{BadHeader, Damage, HEADER, Header, What};
-use windhover_core::queue::state::State;
+use windhover_core::queue::segment::{BadHeader, Damage, HEADER, Header, MAGIC, What};
+use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{Place, Recovery};
 
-use super::{Directory, Fault, OpenError, STATE, file_name, file_number};
+use super::chain::{Chain, Found, Known, Link};
+use super::{Directory, Entry, Fault, OpenError, STATE, SYNCED, file_name, file_number};
+
+/// A segment that was read.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) link: Link,
+    /// Bytes of the file.
+    pub(super) len: u64,
+    /// Where its valid bytes end, when that is known; else they end where the file does.
+    pub(super) end: Option<u64>,
+    /// What was once whole.
+    pub(super) damage: Vec<Damage>,
+    /// Unfinished writes at the journal's end.
+    pub(super) torn: Vec<Damage>,
+}
 
 /// What is in a journal's directory, read but not changed.
 pub(super) struct Survey {
     pub(super) state: Option<State>,
-    /// The segments that are there and needed, by number: their length in bytes and their header.
-    pub(super) segments: BTreeMap<u64, (u64, Option<Header>)>,
-    /// Segments that were no longer needed, but not yet deleted.
+    /// Nothing says how far the journal went, so that a missing end would not be noticed.
+    pub(super) end_unknown: bool,
+    /// The content of the file `synced`, when nobody can read it.
+    pub(super) unreadable_synced: Option<Vec<u8>>,
+    /// The segments that are there and needed, oldest first.
+    pub(super) segments: Vec<Segment>,
+    pub(super) oldest: u64,
+    /// See [`Chain::stale`].
     pub(super) stale: Vec<u64>,
-    /// Files of segments that a crash kept from being begun: nothing was ever acknowledged by
-    /// them, since a segment's header is synced before anything else is written.
+    /// See [`Chain::unbegun`].
     pub(super) unbegun: Vec<u64>,
+    /// See [`Chain::intruders`].
+    pub(super) intruders: Vec<u64>,
     pub(super) foreign: Vec<String>,
     pub(super) faults: Vec<Fault>,
-    /// Unfinished writes at the end of the last segment.
-    pub(super) torn: Vec<(u64, Damage)>,
     pub(super) recovery: Recovery,
 }
 
@@ -32,140 +50,163 @@ pub(super) fn in_file(path: PathBuf) -> impl FnOnce(io::Error) -> OpenError {
     move |source| OpenError::Io { path, source }
 }
 
+/// Whether a file that starts so is what a crash leaves of a segment that was being begun: no more
+/// than the header, of which any part may be missing or zero.
+fn is_unbegun(start: &[u8]) -> bool {
+    let parts = start.iter().zip(MAGIC);
+    start.len() <= HEADER && parts.into_iter().all(|(&byte, magic)| byte == 0 || byte == magic)
+}
+
+/// The files of a journal's directory, by kind.
+#[derive(Debug, Default)]
+struct Listing {
+    /// The content of the state file.
+    state: Option<Vec<u8>>,
+    /// What the file `synced` says, and its content when it says nothing.
+    synced: Option<Position>,
+    unreadable_synced: Option<Vec<u8>>,
+    /// By rising number.
+    found: Vec<Found>,
+    foreign: Vec<String>,
+}
+
+impl Listing {
+    fn read<D: Directory>(directory: &D) -> Result<Self, OpenError> {
+        let mut listing = Self::default();
+        for Entry { name, is_file } in
+            directory.list().map_err(in_file(directory.path().to_owned()))?
+        {
+            let fail = || in_file(directory.path().join(&name));
+            match file_number(&name).filter(|_| is_file) {
+                Some(number) => {
+                    let start = directory.read_start(&name, HEADER + 1).map_err(fail())?;
+                    let header = Header::decode(&start);
+                    if let Err(bad @ BadHeader::Version(_)) = header {
+                        let path = directory.path().join(&name);
+                        return Err(OpenError::OtherVersion {
+                            path,
+                            what: What::SegmentHeader(bad),
+                        });
+                    }
+                    let unbegun = header.is_err() && is_unbegun(&start);
+                    listing.found.push(Found { number, header, unbegun });
+                }
+                None if !is_file => listing.foreign.push(name),
+                None if name == STATE => {
+                    listing.state = Some(directory.read(&name).map_err(fail())?);
+                }
+                None if name == SYNCED => {
+                    let content = directory.read(&name).map_err(fail())?;
+                    listing.synced = Position::decode(&content);
+                    listing.unreadable_synced = listing.synced.is_none().then_some(content);
+                }
+                None => listing.foreign.push(name),
+            }
+        }
+        listing.found.sort_unstable_by_key(|file| file.number);
+        Ok(listing)
+    }
+
+    /// The oldest segment that is needed, when the state file does not say: what the segments
+    /// themselves say, or else the first one that is there.
+    fn oldest(&self) -> u64 {
+        let headers = self.found.iter().filter_map(|file| file.header.ok());
+        let said = headers.map(|header| header.oldest).max();
+        said.or_else(|| self.found.first().map(|file| file.number)).unwrap_or(1).max(1)
+    }
+}
+
 impl Survey {
     pub(super) fn read<D: Directory>(directory: &D) -> Result<Self, OpenError> {
-        let mut state_bytes = None;
-        let mut numbers = Vec::new();
-        let mut foreign = Vec::new();
-        for name in directory.list().map_err(in_file(directory.path().to_owned()))? {
-            let read = || directory.read(&name).map_err(in_file(directory.path().join(&name)));
-            match file_number(&name) {
-                Some(number) => numbers.push(number),
-                None if name == STATE => state_bytes = Some(read()?),
-                None => foreign.push(name),
-            }
-        }
-        numbers.sort_unstable();
-        foreign.sort_unstable();
-        let state = state_bytes.as_deref().and_then(State::decode);
+        let listing = Listing::read(directory)?;
+        let state = listing.state.as_deref().and_then(State::decode);
         let mut faults = Vec::new();
         // An empty one is what a first start leaves behind that found the disk full.
-        let has_state = state_bytes.is_some_and(|bytes| !bytes.is_empty());
-        if state.is_none() && (has_state || !numbers.is_empty()) {
+        let has_state = listing.state.as_ref().is_some_and(|bytes| !bytes.is_empty());
+        if state.is_none() && (has_state || !listing.found.is_empty()) {
             faults.push(Fault::State);
         }
-        let first = numbers.first().copied().unwrap_or(1);
-        let oldest = state.map_or(first, |state| state.oldest);
-        let (stale, mut numbers): (Vec<u64>, Vec<u64>) =
-            numbers.into_iter().partition(|&number| number < oldest);
-        let clean_segment = state.and_then(|state| state.clean).map(|clean| clean.segment);
-        let mut unbegun = Vec::new();
-        while let Some(last) = numbers.pop_if(|last| clean_segment != Some(*last)) {
-            let bytes = read_segment(directory, last, &[last])?.unwrap_or_default();
-            if bytes.len() > HEADER || Header::decode(&bytes).is_ok() {
-                numbers.push(last);
-                break;
-            }
-            unbegun.push(last);
-        }
-
+        let oldest = state.map_or_else(|| listing.oldest(), |state| state.oldest.max(1));
+        // A word of a clean stop that is older than the file `synced` comes from an old copy of it.
+        let clean = state.and_then(|state| state.clean).filter(|end| Some(*end) >= listing.synced);
+        let end_unknown = state.is_some() && clean.is_none() && listing.synced.is_none();
+        let end = clean.or(listing.synced).filter(|end| end.segment >= oldest);
+        let known = Known { oldest, last: end.map(|end| (end.segment, end.end)) };
+        let mut chain = Chain::of(&listing.found, known);
+        faults.append(&mut chain.faults);
+        let mut foreign = listing.foreign;
+        foreign.append(&mut chain.foreign);
+        foreign.sort_unstable();
         let mut survey = Self {
             state,
-            segments: BTreeMap::new(),
-            stale,
-            unbegun,
+            end_unknown,
+            unreadable_synced: listing.unreadable_synced,
+            segments: Vec::new(),
+            oldest,
+            stale: std::mem::take(&mut chain.stale),
+            unbegun: std::mem::take(&mut chain.unbegun),
+            intruders: std::mem::take(&mut chain.intruders),
             foreign,
             faults,
-            torn: Vec::new(),
             recovery: Recovery::new(),
         };
-        survey.read_segments(directory, oldest, &numbers)?;
-        survey.refuse_later_versions(directory)?;
+        survey.read_segments(directory, &chain, end, clean.is_some())?;
+        survey.refuse_other_versions(directory)?;
         Ok(survey)
     }
 
-    /// What a later version wrote is not damage, and must not be mended as if it were.
-    fn refuse_later_versions<D: Directory>(&self, directory: &D) -> Result<(), OpenError> {
-        let later = self.faults.iter().find_map(|fault| match fault {
-            Fault::Damaged { number, damage, .. } => match damage.what {
-                What::Unknown | What::SegmentHeader(BadHeader::Version(_)) => Some(*number),
-                _ => None,
-            },
-            _ => None,
-        });
-        match later {
-            Some(number) => {
-                Err(OpenError::LaterVersion { path: directory.path().join(file_name(number)) })
+    /// What another version wrote is not damage, and must not be mended as if it were.
+    fn refuse_other_versions<D: Directory>(&self, directory: &D) -> Result<(), OpenError> {
+        for segment in &self.segments {
+            if let Some(damage) = segment.damage.iter().find(|damage| damage.what == What::Unknown)
+            {
+                let path = directory.path().join(file_name(segment.link.file));
+                return Err(OpenError::OtherVersion { path, what: damage.what });
             }
-            None => Ok(()),
-        }
-    }
-
-    /// Reads the segments one after the other, with a look at the next one's header: it says where
-    /// this one ends.
-    fn read_segments<D: Directory>(
-        &mut self,
-        directory: &D,
-        oldest: u64,
-        numbers: &[u64],
-    ) -> Result<(), OpenError> {
-        let clean = self.state.and_then(|state| state.clean);
-        let last = numbers.last().copied();
-        let must_have = clean.map_or(last, |clean| last.max(Some(clean.segment)));
-        let Some(must_have) = must_have else {
-            return Ok(());
-        };
-        let mut next: Option<(u64, Vec<u8>)> = None;
-        for number in oldest..=must_have {
-            let bytes = match next.take() {
-                Some((next, bytes)) if next == number => Some(bytes),
-                _ => read_segment(directory, number, numbers)?,
-            };
-            let after = match number.checked_add(1).filter(|after| *after <= must_have) {
-                Some(after) => read_segment(directory, after, numbers)?.map(|b| (after, b)),
-                None => None,
-            };
-            let known_end =
-                after.as_ref().and_then(|(_, b)| Header::decode(b).ok()).map(|h| h.previous_end);
-            next = after;
-            let Some(bytes) = bytes else {
-                let end = known_end.or(clean.filter(|c| c.segment == number).map(|c| c.end));
-                self.faults.push(Fault::Missing { number, end });
-                continue;
-            };
-            let place = if number < must_have {
-                Place::Closed { end: known_end.unwrap_or(bytes.len() as u64) }
-            } else {
-                Place::last(number, clean)
-            };
-            self.recover(number, &bytes, place);
-            self.segments.insert(number, (bytes.len() as u64, Header::decode(&bytes).ok()));
         }
         Ok(())
     }
 
-    fn recover(&mut self, number: u64, bytes: &[u8], place: Place) {
-        if let Ok(Header { number: is, .. }) = Header::decode(bytes)
-            && is != number
-        {
-            self.faults.push(Fault::Misnamed { number, is });
+    fn read_segments<D: Directory>(
+        &mut self,
+        directory: &D,
+        chain: &Chain,
+        end: Option<Position>,
+        clean: bool,
+    ) -> Result<(), OpenError> {
+        let ends = chain.ends();
+        for (at, &link) in chain.links.iter().enumerate() {
+            let name = file_name(link.file);
+            let bytes = directory.read(&name).map_err(in_file(directory.path().join(&name)))?;
+            let len = bytes.len() as u64;
+            let known_end = end.filter(|end| end.segment == link.number).map(|end| end.end);
+            let is_last =
+                at + 1 == chain.links.len() && end.is_none_or(|end| end.segment <= link.number);
+            let place = if !is_last {
+                let end = ends.get(&link.number).copied();
+                Place::Closed { end: end.unwrap_or_else(|| len.max(known_end.unwrap_or(0))) }
+            } else if let Some(end) = known_end.filter(|_| clean) {
+                Place::LastClean { end }
+            } else {
+                Place::LastOpen { synced: known_end.unwrap_or(0) }
+            };
+            let report = self.recovery.segment(link.number, &bytes, place);
+            self.faults.extend(report.damage.iter().map(|damage| Fault::Damaged {
+                number: link.file,
+                damage: damage.clone(),
+                intact_behind: report.records_after_damage,
+            }));
+            self.segments.push(Segment {
+                link,
+                len,
+                end: match place {
+                    Place::Closed { end } | Place::LastClean { end } => Some(end),
+                    Place::LastOpen { .. } => None,
+                },
+                damage: report.damage,
+                torn: report.torn,
+            });
         }
-        let report = self.recovery.segment(number, bytes, place);
-        let intact_behind = report.records_after_damage;
-        let damaged = |damage| Fault::Damaged { number, damage, intact_behind };
-        self.faults.extend(report.damage.into_iter().map(damaged));
-        self.torn.extend(report.torn.into_iter().map(|damage| (number, damage)));
+        Ok(())
     }
-}
-
-fn read_segment<D: Directory>(
-    directory: &D,
-    number: u64,
-    numbers: &[u64],
-) -> Result<Option<Vec<u8>>, OpenError> {
-    if numbers.binary_search(&number).is_err() {
-        return Ok(None);
-    }
-    let name = file_name(number);
-    directory.read(&name).map(Some).map_err(in_file(directory.path().join(name)))
 }

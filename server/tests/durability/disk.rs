@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use windhover::journal::{Directory, SegmentFile};
+use windhover::journal::{Directory, Entry, SegmentFile};
 
 thread_local! {
     static SEED: RefCell<u64> = const { RefCell::new(1) };
@@ -28,7 +28,7 @@ pub(crate) fn random(bound: u64) -> u64 {
     })
 }
 
-fn random_index(bound: usize) -> usize {
+pub(crate) fn random_index(bound: usize) -> usize {
     usize::try_from(random(bound as u64)).unwrap()
 }
 
@@ -53,6 +53,8 @@ struct Content {
     lost_from: Option<usize>,
     /// Whether the file's name survives a crash.
     named: bool,
+    /// What was there before it was rewritten, which may come back in a crash.
+    rewritten: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -94,11 +96,21 @@ impl SimDirectory {
         self.disk.lock().unwrap()
     }
 
+    /// Another directory with the same files.
+    pub(crate) fn copy(&self) -> Self {
+        let disk = Disk { files: self.lock().files.clone(), ..Disk::default() };
+        Self { disk: Arc::new(Mutex::new(disk)) }
+    }
+
     /// The power fails: of what was not synced, a random part stays, in a random state.
     pub(crate) fn crash(&self) {
         let mut disk = self.lock();
         disk.files.retain(|_, content| content.named || random(2) == 0);
         for content in disk.files.values_mut() {
+            if let Some(before) = content.rewritten.take().filter(|_| random(2) == 0) {
+                content.seen = before;
+                content.safe = content.seen.len();
+            }
             let unsafe_len = content.seen.len() - content.safe;
             let kept = content.safe + random_index(unsafe_len + 1);
             content.seen.truncate(kept.min(content.lost_from.unwrap_or(usize::MAX)));
@@ -129,12 +141,24 @@ impl Directory for SimDirectory {
         Path::new("simulated")
     }
 
-    fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.lock().files.keys().cloned().collect())
+    fn list(&self) -> io::Result<Vec<Entry>> {
+        let entry = |name: &String| Entry { name: name.clone(), is_file: true };
+        Ok(self.lock().files.keys().map(entry).collect())
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         self.lock().files.get(name).map(|content| content.seen.clone()).ok_or_else(missing)
+    }
+
+    fn read_start(&self, name: &str, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = self.read(name)?;
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
+    fn rewritable(&self, name: &str) -> io::Result<SimFile> {
+        self.lock().files.entry(name.to_owned()).or_default();
+        Ok(SimFile { directory: self.clone(), name: name.to_owned() })
     }
 
     fn create(&self, name: &str) -> io::Result<SimFile> {
@@ -203,11 +227,30 @@ impl SegmentFile for SimFile {
         Ok(n)
     }
 
+    fn rewrite(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.directory.lock();
+        let content = disk.files.get_mut(&self.name).ok_or_else(missing)?;
+        content.rewritten.get_or_insert(content.seen.clone());
+        content.seen.resize(content.seen.len().max(bytes.len()), 0);
+        content.seen[..bytes.len()].copy_from_slice(bytes);
+        content.safe = content.seen.len();
+        Ok(())
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         let mut disk = self.directory.lock();
         disk.syncs += 1;
         let Faults { sync, sync_lies, .. } = disk.faults;
         let content = disk.files.get_mut(&self.name).ok_or_else(missing)?;
+        if content.rewritten.is_some() {
+            if happens(sync) {
+                return Err(io::Error::other("input/output error"));
+            }
+            if !sync_lies {
+                content.rewritten = None;
+            }
+            return Ok(());
+        }
         if happens(sync) {
             content.lost_from.get_or_insert(content.safe);
             return Err(io::Error::other("input/output error"));

@@ -7,6 +7,7 @@ mod damage;
 mod disk;
 mod journaled;
 mod pipeline;
+mod random_damage;
 mod restart;
 mod store;
 mod thread;

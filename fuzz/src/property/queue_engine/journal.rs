@@ -2,7 +2,7 @@
 
 use windhover_core::UnixTime;
 use windhover_core::queue::segment::{HEADER, Header};
-use windhover_core::queue::state::{CleanEnd, State};
+use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{Place, Recovery};
 
 #[derive(Debug)]
@@ -36,11 +36,12 @@ impl Journal {
 
     /// Begins another segment.
     pub(super) fn rotate(&mut self, created: u64) {
-        let (number, previous_end) =
-            self.segments.last().map_or((1, 0), |last| (last.number + 1, last.end as u64));
+        let (previous, previous_end) =
+            self.segments.last().map_or((0, 0), |last| (last.number, last.end as u64));
+        let number = previous + 1;
         let oldest = self.segments.first().map_or(1, |first| first.number);
-        let header =
-            Header { number, previous_end, oldest, created: UnixTime::from_millis(created) };
+        let created = UnixTime::from_millis(created);
+        let header = Header { number, previous, previous_end, oldest, created };
         let bytes = header.encode().to_vec();
         assert_eq!(Header::decode(&bytes), Ok(header));
         self.segments.push(Segment { number, end: bytes.len(), bytes });
@@ -77,12 +78,16 @@ impl Journal {
                     (segment.bytes.clone(), Place::Closed { end: header.previous_end })
                 }
                 None => {
-                    let end = CleanEnd { segment: segment.number, end: segment.end as u64 };
+                    let end = Position { segment: segment.number, end: segment.end as u64 };
                     let state = State { oldest: 1, clean: clean.then_some(end) };
                     let read = State::decode(state.encode().as_bytes()).expect("it was written so");
                     assert_eq!(read, state);
                     let bytes = [&segment.bytes[..segment.end], torn].concat();
-                    (bytes, Place::last(segment.number, read.clean))
+                    // All of it was acknowledged, and so synced.
+                    let synced = Position::decode(end.encode().as_bytes());
+                    assert_eq!(synced, Some(end));
+                    let open = Place::LastOpen { synced: end.end };
+                    (bytes, read.clean.map_or(open, |clean| Place::LastClean { end: clean.end }))
                 }
             };
             let report = recovery.segment(segment.number, &bytes, place);
