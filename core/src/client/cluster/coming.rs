@@ -157,12 +157,8 @@ impl Cluster {
             let kept = failures >= self.options.health.failures.max(1);
             entry.connect_at = kept.then(|| now + wait);
         }
-        // The old one stays for as long again.
-        if let Some(old) = link.replaces.and_then(|connection| self.link_at(connection))
-            && let Some(age) = self.options.max_age
-        {
-            self.change(old, |old| old.retires_at = Some(now + age));
-            self.arm(old, now + age);
+        if let Some(old) = link.replaces.and_then(|connection| self.link_at(connection)) {
+            self.stay_for_another_age(old, now);
         }
         let why = NotSent::Connect(why);
         match link.role {

@@ -42,7 +42,15 @@ impl Cluster {
             Role::Shared => {
                 let connection = self.connection_id(at);
                 let in_use = self.servers.get(server).is_some_and(|it| it.health.is_healthy());
-                if used && in_use && !self.shutting_down {
+                let most = self.options.connections.max(1);
+                let all = self.links_to(server).filter(|(_, it)| it.role == Role::Shared);
+                if all.count() >= 2 * most {
+                    // Those that went before it still wait for answers.
+                    return self.stay_for_another_age(at, now);
+                }
+                // A probe that found the server well again stays as a shared connection.
+                let surplus = self.settled_links(server) > most;
+                if used && in_use && !surplus && !self.shutting_down {
                     // It goes on until the new one is there.
                     let new = self.open_link(server, Role::Shared, now);
                     return self.change(new.at, |link| link.replaces = connection);
@@ -54,6 +62,14 @@ impl Cluster {
             Role::Spare | Role::Probe => self.retire_link(at, now),
             // In use: closed once it is given back.
             Role::Exclusive(_) | Role::Leased(_) => link.is_retiring = true,
+        }
+    }
+
+    /// A connection that cannot be replaced now is not too old for as long again.
+    pub(super) fn stay_for_another_age(&mut self, at: usize, now: Instant) {
+        if let Some(age) = self.options.max_age {
+            self.change(at, |link| link.retires_at = Some(now + age));
+            self.arm(at, now + age);
         }
     }
 

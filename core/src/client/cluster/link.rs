@@ -197,6 +197,14 @@ impl Cluster {
         self.links_to(server).filter(|(_, link)| shared(link)).count()
     }
 
+    /// How many shared connections a server has without those that are to take the place of another.
+    pub(super) fn settled_links(&self, server: ServerId) -> usize {
+        let settled = |link: &Link| {
+            link.role == Role::Shared && !link.is_retiring && link.replaces.is_none()
+        };
+        self.links_to(server).filter(|(_, link)| settled(link)).count()
+    }
+
     /// A timer of the connection is set to that instant, or to an earlier one already.
     pub(super) fn arm(&mut self, at: usize, until: Instant) {
         let Some(link) = self.links.get_mut(at) else {
