@@ -132,6 +132,19 @@ impl Client {
         call
     }
 
+    /// A read of a cache where the request changes nothing, a write otherwise.
+    pub(crate) fn read_or_write(&self, request: &Request<'_>, prepared: Prepared) -> Call {
+        let reads = match request {
+            Request::Get(_) | Request::Gets(_) | Request::MetaDebug { .. } => true,
+            // Flags may change the item.
+            Request::MetaGet(meta) => {
+                !meta.flags.iter().any(|flag| matches!(flag.letter, b'E' | b'N' | b'R' | b'T'))
+            }
+            _ => false,
+        };
+        if reads { self.read(prepared) } else { self.write(prepared) }
+    }
+
     pub(crate) fn prepare(
         &self,
         request: &Request<'_>,

@@ -27,6 +27,7 @@ mod cache;
 mod client;
 mod compression;
 mod error;
+mod forward;
 mod hub;
 #[cfg(feature = "json")]
 mod json;
@@ -43,6 +44,7 @@ pub use builder::{Builder, Event, EventHook};
 pub use client::Client;
 pub use compression::{Compression, FLAG_ZLIB, FLAG_ZSTD};
 pub use error::{Error, Outcome, ValueError};
+pub use forward::Forwarded;
 pub use hub::{Driver, PollStream, Step, Turn, connect_failure};
 pub use many::{Found, Stored};
 pub use queue::Queue;

@@ -160,7 +160,7 @@ impl Client {
     }
 
     /// The places of the keys, those of one server together, in groups of bounded size.
-    fn by_server<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Vec<usize>> {
+    pub(crate) fn by_server<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Vec<usize>> {
         let state = self.hub.lock();
         let mut owners: Vec<(Option<_>, Vec<usize>)> = Vec::new();
         for (at, key) in keys.iter().enumerate() {

@@ -23,15 +23,9 @@ impl Client {
         flags: impl AsRef<[u8]>,
     ) -> Result<MetaAnswer, Error> {
         let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
-        // Flags may change the item: `N`, `R`, `T`.
-        let changes = meta.flags.iter().any(|flag| matches!(flag.letter, b'N' | b'R' | b'T'));
         let get = Request::MetaGet(meta);
-        let answer = self
-            .call(&get, Bytes::new(), |prepared| {
-                if changes { self.write(prepared) } else { self.read(prepared) }
-            })
-            .await;
-        meta_answer(answer.map_err(of_only_key)?)
+        let answer = self.call(&get, Bytes::new(), |prepared| self.read_or_write(&get, prepared));
+        meta_answer(answer.await.map_err(of_only_key)?)
     }
 
     /// `ms`: stores a value.

@@ -230,3 +230,19 @@ pub fn memcached_version() -> Vec<u32> {
 pub fn version_numbers(version: &str) -> Vec<u32> {
     version.trim().split('.').map_while(|number| number.parse().ok()).collect()
 }
+
+/// Runs the ASCII tests of `memccapable`: the names of those that passed and of those that did not.
+#[track_caller]
+pub fn memccapable(address: SocketAddr) -> (Vec<String>, Vec<String>) {
+    const BOUND: Duration = Duration::from_secs(120);
+    let mut command = Command::new("memccapable");
+    command.args(["-a", "-h", &address.ip().to_string(), "-p", &address.port().to_string()]);
+    let outcome = run(&mut command, BOUND);
+    let named = |result: &str| -> Vec<String> {
+        let lines = outcome.stdout.lines().filter_map(|line| line.strip_suffix(result));
+        lines.map(|name| name.trim().to_owned()).collect()
+    };
+    let (passed, failed) = (named("[pass]"), named("[FAIL]"));
+    assert_eq!(failed.is_empty(), outcome.status.success(), "{outcome:#?}");
+    (passed, failed)
+}

@@ -2,9 +2,9 @@
 //! memcached too, so that a driver cannot expect what only ours does.
 #![allow(clippy::panic, clippy::expect_used)]
 
-use std::{net::SocketAddr, process::Command, time::Duration};
+use std::time::Duration;
 
-use windhover_conformance::{CacheServer, Proxy, Runtime, python, report, run};
+use windhover_conformance::{CacheServer, Proxy, Runtime, memccapable, python, report, run};
 
 const BOUND: Duration = Duration::from_secs(120);
 
@@ -39,20 +39,6 @@ fn pylibmc_does_all_it_can() {
 #[test]
 fn meta_memcache_does_all_it_can() {
     drive("meta-memcache", "cache_meta_memcache.py");
-}
-
-/// The names of the tests that passed and of those that did not.
-fn memccapable(address: SocketAddr) -> (Vec<String>, Vec<String>) {
-    let mut command = Command::new("memccapable");
-    command.args(["-a", "-h", &address.ip().to_string(), "-p", &address.port().to_string()]);
-    let outcome = run(&mut command, BOUND);
-    let named = |result: &str| -> Vec<String> {
-        let lines = outcome.stdout.lines().filter_map(|line| line.strip_suffix(result));
-        lines.map(|name| name.trim().to_owned()).collect()
-    };
-    let (passed, failed) = (named("[pass]"), named("[FAIL]"));
-    assert_eq!(failed.is_empty(), outcome.status.success(), "{outcome:#?}");
-    (passed, failed)
 }
 
 #[test]

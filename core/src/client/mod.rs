@@ -13,6 +13,7 @@ mod budget;
 mod call;
 mod cluster;
 mod error;
+mod give;
 mod health;
 mod options;
 mod random;

@@ -109,6 +109,12 @@ fn message_holds(bytes: &[u8], message: &Message<'_>, dialect: Dialect, limits: 
     }
     assert!(!(request.noreply() && dialect.is_queue()), "queue servers know no noreply");
     meta_holds(request);
+    let mut flags = meta::FlagBuffer::new();
+    let answered = request.answered(&mut flags);
+    assert!(!answered.noreply() && !answered.quiet(), "it hides its answer still: {answered:?}");
+    assert_eq!((keys(&answered), answered.command()), (keys(request), request.command()));
+    let hides = request.noreply() || request.quiet();
+    assert!(hides || answered == *request, "it is another: {answered:?}");
     again(message, dialect, limits);
 }
 

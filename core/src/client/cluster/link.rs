@@ -199,9 +199,8 @@ impl Cluster {
 
     /// How many shared connections a server has without those that are to take the place of another.
     pub(super) fn settled_links(&self, server: ServerId) -> usize {
-        let settled = |link: &Link| {
-            link.role == Role::Shared && !link.is_retiring && link.replaces.is_none()
-        };
+        let settled =
+            |link: &Link| link.role == Role::Shared && !link.is_retiring && link.replaces.is_none();
         self.links_to(server).filter(|(_, link)| settled(link)).count()
     }
 

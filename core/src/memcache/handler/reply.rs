@@ -239,7 +239,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Whether it has not ended, and was not left to somebody else.
-    pub(in crate::memcache) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.state == State::Open
     }
 

@@ -7,6 +7,7 @@
 //! request is [resolved](RequestSpans::resolve) from its spans later, and no line is parsed twice.
 
 mod admin;
+mod answered;
 mod arguments;
 mod batch;
 mod encode;

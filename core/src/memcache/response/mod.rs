@@ -124,6 +124,33 @@ impl Kind {
         matches!(self, Self::Error | Self::ClientError | Self::ServerError)
     }
 
+    /// The frame of that kind, where it is one word and nothing else.
+    pub const fn word(self) -> Option<Response<'static>> {
+        Some(match self {
+            Self::End => Response::End,
+            Self::Stored => Response::Stored,
+            Self::NotStored => Response::NotStored,
+            Self::Exists => Response::Exists,
+            Self::Deleted => Response::Deleted,
+            Self::NotFound => Response::NotFound,
+            Self::Touched => Response::Touched,
+            Self::Ok => Response::Ok,
+            Self::Reset => Response::Reset,
+            Self::MetaNoop => Response::MetaNoop,
+            Self::Value
+            | Self::Stat
+            | Self::Listing
+            | Self::Version
+            | Self::Number
+            | Self::Meta(_)
+            | Self::MetaDebug
+            | Self::Line
+            | Self::Error
+            | Self::ClientError
+            | Self::ServerError => return None,
+        })
+    }
+
     /// How the frame begins on the wire.
     pub const fn text(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 //! must hold behind every step.
 
 mod ending;
+mod given;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -460,6 +461,8 @@ impl World {
                 }
             }
         }
+        let prepared = &record.call.prepared;
+        given::reads_the_same(prepared, &completed.outcome, asked, self.dialect);
         self.leased(completed, &record);
         self.over.push(record);
     }

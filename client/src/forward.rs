@@ -1,0 +1,221 @@
+//! Requests of others, sent on as they are: what a proxy is made of.
+
+use bytes::Bytes;
+use windhover_core::client::{Answer, Call};
+use windhover_core::memcache::command::Command;
+use windhover_core::memcache::handler::{Reply, ReplyError};
+use windhover_core::memcache::meta::FlagBuffer;
+use windhover_core::memcache::request::{Prepared, Request};
+use windhover_core::memcache::response::Response;
+use windhover_core::memcache::{Dialect, Keys};
+
+use crate::many::join;
+use crate::{Client, Error};
+
+/// What became of a request that was [forwarded](Client::forward).
+#[derive(Debug)]
+pub struct Forwarded(Became);
+
+#[derive(Debug)]
+enum Became {
+    Answered {
+        request: Prepared,
+        answer: Answer,
+    },
+    /// The client answers for itself.
+    Own(Response<'static>),
+    Failed(Error),
+}
+
+impl Forwarded {
+    /// Why there is no answer, for logs and counters.
+    pub const fn error(&self) -> Option<&Error> {
+        match &self.0 {
+            Became::Failed(error) => Some(error),
+            Became::Answered { .. } | Became::Own(_) => None,
+        }
+    }
+
+    /// Gives it as the reply to the request that was forwarded. A failure is an error line, never a
+    /// miss: a server's own words where it has refused, `SERVER_ERROR` otherwise.
+    ///
+    /// # Errors
+    /// Those of `reply`.
+    pub fn give(self, reply: &mut Reply<'_>) -> Result<(), ReplyError> {
+        match self.0 {
+            Became::Answered { request, answer } => answer.give(&request, reply),
+            Became::Own(response) => reply.send(&response),
+            Became::Failed(Error::Call { error, .. }) => error.give(reply),
+            Became::Failed(error) => {
+                reply.send(&Response::ServerError(error.to_string().as_bytes()))
+            }
+        }
+    }
+}
+
+/// Where a request goes.
+enum Route {
+    /// The client answers.
+    Own(Response<'static>),
+    /// The owner of its key.
+    Key(Call),
+    /// The owners of its keys, each with the places of those that it is asked for.
+    Keys(Vec<(Vec<usize>, Call)>),
+    /// Every server.
+    All(Vec<Call>),
+}
+
+impl Client {
+    /// Sends on a request of somebody else, with its data block, and waits for the answer, whether or not
+    /// its sender wants one. Each key goes to the server that owns it: a retrieval of many keys is split
+    /// and put together again, in the order of its keys, and fails as a whole where one server fails. What
+    /// has no key goes to every server, and fails where one fails; the statistics of several
+    /// carry the server's name before their own.
+    ///
+    /// Not sent on, but answered as memcached does where it is not allowed, are `shutdown` and `watch`;
+    /// `mn` is answered at once, since what came before it was. A value stays as it is, compressed or not.
+    ///
+    /// For [`Reply::defer_until`], which polls it in its turn, so that the requests of a connection take
+    /// effect in their order:
+    ///
+    /// ```
+    /// use windhover_client::Client;
+    /// use windhover_client::core::memcache::Data;
+    /// use windhover_client::core::memcache::handler::{Handler, Reply, ReplyError};
+    /// use windhover_client::core::memcache::request::Request;
+    ///
+    /// struct Proxy(Client);
+    ///
+    /// impl Handler for Proxy {
+    ///     fn handle(
+    ///         &mut self,
+    ///         request: Request<'_>,
+    ///         data: Data<'_>,
+    ///         reply: &mut Reply<'_>,
+    ///     ) -> Result<(), ReplyError> {
+    ///         let forwarded = self.0.forward(&request, data.to_bytes());
+    ///         reply.defer_until(async {
+    ///             let forwarded = forwarded.await;
+    ///             move |reply: &mut Reply<'_>| forwarded.give(reply)
+    ///         });
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    pub fn forward(
+        &self,
+        request: &Request<'_>,
+        data: Bytes,
+    ) -> impl Future<Output = Forwarded> + Send + use<> {
+        let mut flags = FlagBuffer::new();
+        let request = request.answered(&mut flags);
+        let prepared = self.prepare(&request, data).map_err(Error::from);
+        let routed = prepared.and_then(|prepared| Ok((self.route(&request, &prepared)?, prepared)));
+        let client = self.clone();
+        async move {
+            let (route, request) = match routed {
+                Ok(routed) => routed,
+                Err(error) => return Forwarded(Became::Failed(error)),
+            };
+            let outcome = match route {
+                Route::Own(response) => return Forwarded(Became::Own(response)),
+                Route::Key(call) => client.submit(call, client.timeout).await.0,
+                Route::Keys(parts) => client.items(parts).await,
+                Route::All(calls) => client.all(calls).await,
+            };
+            Forwarded(match outcome {
+                Ok(answer) => Became::Answered { request, answer },
+                Err(error) => Became::Failed(error),
+            })
+        }
+    }
+
+    fn route(&self, request: &Request<'_>, prepared: &Prepared) -> Result<Route, Error> {
+        if self.hub.dialect != Dialect::Memcached {
+            let why = b"queues are not forwarded: an item that is open belongs to its connection";
+            return Ok(Route::Own(Response::ServerError(why)));
+        }
+        Ok(match request {
+            Request::MetaNoop => Route::Own(Response::MetaNoop),
+            Request::Shutdown { .. } => Route::Own(Response::Line(b"ERROR: shutdown not enabled")),
+            Request::Authenticate { .. } => {
+                Route::Own(Response::ClientError(b"authentication failure"))
+            }
+            Request::Admin { command: Command::Watch, .. } => {
+                Route::Own(Response::ClientError(b"watch commands not allowed"))
+            }
+            Request::Get(_) | Request::Gets(_) | Request::Gat { .. } | Request::Gats { .. } => {
+                self.split(request, prepared)?
+            }
+            _ if prepared.key().is_empty() => {
+                let servers = self.servers();
+                Route::All(servers.iter().map(|(id, _)| Call::to(prepared.clone(), *id)).collect())
+            }
+            _ => Route::Key(self.read_or_write(request, prepared.clone())),
+        })
+    }
+
+    /// A retrieval for each server that owns some of the keys.
+    fn split(&self, whole: &Request<'_>, prepared: &Prepared) -> Result<Route, Error> {
+        let keys: Vec<&[u8]> = prepared.keys().collect();
+        let groups = self.by_server(&keys);
+        if groups.len() == 1 {
+            return Ok(Route::Key(self.read_or_write(whole, prepared.clone())));
+        }
+        let mut parts = Vec::new();
+        for group in groups {
+            let keys: Vec<&[u8]> = group.iter().filter_map(|&at| keys.get(at).copied()).collect();
+            let keys = Keys::new(&keys);
+            let request = match whole {
+                Request::Gets(_) => Request::Gets(keys),
+                &Request::Gat { exptime, .. } => Request::Gat { exptime, keys },
+                &Request::Gats { exptime, .. } => Request::Gats { exptime, keys },
+                _ => Request::Get(keys),
+            };
+            let prepared = self.prepare(&request, Bytes::new())?;
+            parts.push((group, self.read_or_write(&request, prepared)));
+        }
+        Ok(Route::Keys(parts))
+    }
+
+    /// What several servers found, in the order in which it was asked for.
+    async fn items(&self, parts: Vec<(Vec<usize>, Call)>) -> Result<Answer, Error> {
+        let (groups, calls): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let calls = calls.into_iter().map(|call| self.submit(call, self.timeout)).collect();
+        let mut found = Vec::new();
+        for (group, (outcome, _)) in groups.iter().zip(join(calls).await) {
+            let Answer::Items(items) = outcome? else {
+                return Err(Error::Unexpected);
+            };
+            for mut item in items {
+                item.index = *group.get(item.index).ok_or(Error::Unexpected)?;
+                found.push(item);
+            }
+        }
+        found.sort_by_key(|item| item.index);
+        Ok(Answer::Items(found))
+    }
+
+    /// What every server answers, as one answer.
+    async fn all(&self, calls: Vec<Call>) -> Result<Answer, Error> {
+        let names: Vec<_> = self.servers().into_iter().map(|(_, server)| server.name).collect();
+        let calls: Vec<_> = calls.into_iter().map(|call| self.submit(call, self.timeout)).collect();
+        let several = calls.len() > 1;
+        let mut whole: Option<Answer> = None;
+        for (name, (outcome, _)) in names.iter().zip(join(calls).await) {
+            let mut answer = outcome?;
+            if let (true, Answer::Statistics(pairs)) = (several, &mut answer) {
+                for (statistic, _) in pairs {
+                    *statistic = [name.as_bytes(), b":", &statistic[..]].concat().into();
+                }
+            }
+            match (&mut whole, answer) {
+                (Some(Answer::Statistics(all)), Answer::Statistics(more)) => all.extend(more),
+                (Some(Answer::Lines(all)), Answer::Lines(more)) => all.extend(more),
+                (Some(_), _) => {}
+                (None, first) => whole = Some(first),
+            }
+        }
+        whole.ok_or(Error::Unexpected)
+    }
+}
