@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use windhover_core::client::{Cluster, ClusterError, ClusterOptions, Server};
 
-use crate::compression::Compression;
+use crate::compression::{Compression, CompressionFlags, Packing};
 use crate::hub::{Driver, Handle, Hub};
 use crate::{Client, Error};
 
@@ -54,7 +54,7 @@ pub struct Builder {
     servers: Vec<Server>,
     options: ClusterOptions,
     timeout: Duration,
-    compression: Compression,
+    packing: Packing,
     on_event: Option<EventHook>,
     #[cfg(feature = "tls")]
     tls: Option<crate::Tls>,
@@ -66,7 +66,7 @@ impl Builder {
             servers: Vec::new(),
             options,
             timeout: Duration::from_secs(1),
-            compression: Compression::default(),
+            packing: Packing::default(),
             on_event: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -109,10 +109,25 @@ impl Builder {
         self
     }
 
-    /// How large values are compressed; they are not, unless said otherwise. What is read is
-    /// decompressed whatever is said here.
+    /// How large values are compressed, and whether flags mean that a value that is read is. Neither,
+    /// unless said otherwise: flags are the application's. ([`Client::raw`] does neither for some
+    /// calls.)
     pub fn compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
+        self.packing.compression = compression;
+        self
+    }
+
+    /// Which flags mean compression, where that is asked for.
+    pub fn compression_flags(mut self, flags: CompressionFlags) -> Self {
+        self.packing.flags = flags;
+        self
+    }
+
+    /// How many bytes a value may have before it is compressed and once it is decompressed: 256 MiB,
+    /// unless said otherwise. A small value can stand for a huge one; and what could not be read again
+    /// is not stored.
+    pub fn largest_decompressed(mut self, bytes: usize) -> Self {
+        self.packing.largest = bytes;
         self
     }
 
@@ -149,7 +164,7 @@ impl Builder {
             #[cfg(feature = "tls")]
             self.tls,
         );
-        let client = Client::new(Handle::new(Arc::clone(&hub)), self.timeout, self.compression);
+        let client = Client::new(Handle::new(Arc::clone(&hub)), self.timeout, self.packing);
         Ok((client, Driver::new(hub)))
     }
 }

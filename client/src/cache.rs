@@ -72,7 +72,8 @@ impl Client {
         stored(self.store(key.as_ref(), store.into(), Request::Replace).await?)
     }
 
-    /// Puts data behind the value that is there; whether one is. Never compressed.
+    /// Puts data behind the value that is there; whether one is. Never compressed: a value that is
+    /// compressed becomes one that is read as [`ValueError::DataBehind`](crate::ValueError::DataBehind).
     ///
     /// # Errors
     /// [`Error`].
@@ -84,7 +85,8 @@ impl Client {
         self.attach(Request::Append(request::Store::new(key.as_ref())), data.into()).await
     }
 
-    /// Puts data before the value that is there; whether one is. Never compressed.
+    /// Puts data before the value that is there; whether one is. Never compressed: a value that is
+    /// compressed becomes one that is read as [`ValueError::Decompress`](crate::ValueError::Decompress).
     ///
     /// # Errors
     /// [`Error`].
@@ -174,7 +176,7 @@ impl Client {
         store: Store,
         request: impl FnOnce(request::Store<'a>) -> Request<'a>,
     ) -> Result<Kind, Error> {
-        let (data, flags) = self.compression.compress(store.data, store.flags)?;
+        let (data, flags) = self.packing.pack(store.data, store.flags)?;
         let mut line = request::Store::new(key);
         line.flags = flags;
         line.exptime = store.exptime;

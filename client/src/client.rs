@@ -11,7 +11,7 @@ use windhover_core::client::{
 };
 use windhover_core::memcache::request::{EncodeError, Prepared, Request};
 
-use crate::compression::Compression;
+use crate::compression::{Compression, Packing};
 use crate::hub::{CallFuture, Handle, Hub};
 use crate::{Builder, Error, Queue};
 
@@ -29,7 +29,7 @@ use crate::{Builder, Error, Queue};
 pub struct Client {
     pub(crate) hub: Handle,
     pub(crate) timeout: Duration,
-    pub(crate) compression: Compression,
+    pub(crate) packing: Packing,
     /// Whether another server may answer where a key's own cannot.
     failover: bool,
     hedged: bool,
@@ -46,8 +46,8 @@ impl Client {
         Builder::new(ClusterOptions::queues())
     }
 
-    pub(crate) fn new(hub: Handle, timeout: Duration, compression: Compression) -> Self {
-        Self { hub, timeout, compression, failover: false, hedged: false }
+    pub(crate) fn new(hub: Handle, timeout: Duration, packing: Packing) -> Self {
+        Self { hub, timeout, packing, failover: false, hedged: false }
     }
 
     /// The same client for calls that may take so long, all attempts together.
@@ -69,6 +69,14 @@ impl Client {
     #[must_use]
     pub fn hedged(&self) -> Self {
         Self { hedged: true, ..self.clone() }
+    }
+
+    /// The same client for values as they are stored: nothing is compressed or decompressed, and all
+    /// flags are the caller's.
+    #[must_use]
+    pub fn raw(&self) -> Self {
+        let packing = Packing { compression: Compression::None, ..self.packing };
+        Self { packing, ..self.clone() }
     }
 
     /// A queue of that name.

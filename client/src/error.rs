@@ -30,16 +30,55 @@ pub enum ValueError {
         /// The cargo feature that knows it.
         feature: &'static str,
     },
-    /// It is larger, decompressed, than [`Limits::value`](windhover_core::Limits::value) allows by
-    /// far.
-    TooLarge,
+    /// It is larger, decompressed, than
+    /// [`Builder::largest_decompressed`](crate::Builder::largest_decompressed) allows.
+    TooLarge {
+        /// How many bytes it may have.
+        limit: usize,
+    },
+    /// It is compressed, and something stands behind it, as `append` puts it there. Nothing is dropped
+    /// in silence; [`Client::raw`](crate::Client::raw) reads all of it.
+    DataBehind {
+        /// How many bytes.
+        length: usize,
+    },
+    /// It was not stored: it is larger than
+    /// [`Builder::largest_decompressed`](crate::Builder::largest_decompressed), so that it could not be
+    /// read again.
+    TooLargeToCompress {
+        /// How many bytes it has.
+        length: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// It was not stored: its flags have bits that say how a value is compressed, so that it would be
+    /// read as another one ([`Builder::compression_flags`](crate::Builder::compression_flags)).
+    FlagsReserved {
+        /// These bits.
+        bits: u32,
+    },
     /// The server has it, and it is too large for this client. The connection goes on.
     Oversized(Oversized),
-    /// It could not be compressed.
+    /// It was not stored: it could not be compressed.
     Compress,
-    /// It is no JSON of that type, or cannot be made JSON of.
+    /// It is no JSON of that type.
     #[cfg(feature = "json")]
     Json(serde_json::Error),
+    /// It was not stored: it cannot be made JSON of.
+    #[cfg(feature = "json")]
+    ToJson(serde_json::Error),
+}
+
+impl ValueError {
+    /// Whether a value was not stored, for which nothing was sent.
+    const fn is_of_storing(&self) -> bool {
+        match self {
+            Self::Compress | Self::TooLargeToCompress { .. } | Self::FlagsReserved { .. } => true,
+            #[cfg(feature = "json")]
+            Self::ToJson(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for ValueError {
@@ -51,11 +90,32 @@ impl fmt::Display for ValueError {
             Self::NotBuiltIn { feature } => {
                 write!(f, "the value is compressed: build with the feature `{feature}` to read it")
             }
-            Self::TooLarge => f.write_str("the value is too large once it is decompressed"),
+            Self::TooLarge { limit } => write!(
+                f,
+                "the value is larger than {limit} bytes once it is decompressed: raise \
+                 `largest_decompressed`"
+            ),
+            Self::DataBehind { length } => write!(
+                f,
+                "the value is compressed, and {length} bytes stand behind it (was something \
+                 appended?): read it with `Client::raw`"
+            ),
+            Self::TooLargeToCompress { length, limit } => write!(
+                f,
+                "the value has {length} bytes, of which no more than {limit} are decompressed \
+                 again: raise `largest_decompressed`"
+            ),
+            Self::FlagsReserved { bits } => write!(
+                f,
+                "the flags {bits:#x} say how a value is compressed: choose others, or other bits \
+                 with `compression_flags`"
+            ),
             Self::Oversized(what) => what.fmt(f),
             Self::Compress => f.write_str("the value could not be compressed"),
             #[cfg(feature = "json")]
             Self::Json(error) => write!(f, "the value is not the JSON that was expected: {error}"),
+            #[cfg(feature = "json")]
+            Self::ToJson(error) => write!(f, "the value cannot be made JSON of: {error}"),
         }
     }
 }
@@ -106,6 +166,7 @@ impl Error {
             Self::Request(_) | Self::Cluster(_) | Self::Random => Outcome::NotSent,
             Self::QueueFull => Outcome::Refused,
             Self::InBatch(_) => Outcome::Unknown,
+            Self::Value(error) if error.is_of_storing() => Outcome::NotSent,
             Self::Value(_) | Self::Unexpected => Outcome::Done,
             Self::Call { error, .. } => match error {
                 CallError::Refused { .. } => Outcome::Refused,

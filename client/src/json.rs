@@ -9,9 +9,9 @@ impl Store {
     /// A value as JSON.
     ///
     /// # Errors
-    /// [`ValueError::Json`] for one that JSON cannot say.
+    /// [`ValueError::ToJson`] for one that JSON cannot say.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
-        let json = serde_json::to_vec(value).map_err(ValueError::Json)?;
+        let json = serde_json::to_vec(value).map_err(ValueError::ToJson)?;
         Ok(Self::from(json))
     }
 }

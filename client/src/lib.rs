@@ -42,7 +42,7 @@ mod value;
 pub use block_on::{block_on, block_on_ticking};
 pub use builder::{Builder, Event, EventHook};
 pub use client::Client;
-pub use compression::{Compression, FLAG_ZLIB, FLAG_ZSTD};
+pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
 pub use error::{Error, Outcome, ValueError};
 pub use forward::Forwarded;
 pub use hub::{Driver, PollStream, Step, Turn, connect_failure};

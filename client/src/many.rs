@@ -93,7 +93,7 @@ impl Client {
             let Some((_, store)) = items.get(at) else {
                 return Ok(());
             };
-            let (data, flags) = self.compression.compress(store.data.clone(), store.flags)?;
+            let (data, flags) = self.packing.pack(store.data.clone(), store.flags)?;
             let mut line = FlagBuffer::new();
             line.push_unsigned(b'F', u64::from(flags)).push_signed(b'T', store.exptime);
             let set = Request::MetaSet(MetaRequest::new(key, line.flags()));

@@ -3,20 +3,15 @@
 use bytes::Bytes;
 use windhover_core::client::Item;
 
-use crate::compression::decompress;
 use crate::{Client, Error};
-
-/// How much larger than [`Limits::value`](windhover_core::Limits::value) a value may be once it is
-/// decompressed.
-const EXPANSION: usize = 64;
 
 /// A value that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Value {
-    /// The value, decompressed.
+    /// The value; decompressed where the client knows [compression](crate::Compression).
     pub data: Bytes,
-    /// The flags that it was stored with, less those of compression.
+    /// The flags that it was stored with; less those of compression, where the client knows it.
     pub flags: u32,
     /// Its cas unique, where that was asked for.
     pub cas: Option<u64>,
@@ -88,8 +83,7 @@ impl Client {
         flags: u32,
         cas: Option<u64>,
     ) -> Result<Value, Error> {
-        let most = self.hub.limits.value.saturating_mul(EXPANSION);
-        let (data, flags) = decompress(data, flags, most)?;
+        let (data, flags) = self.packing.unpack(data, flags)?;
         Ok(Value { data, flags, cas })
     }
 }

@@ -4,3 +4,4 @@
 mod large;
 mod many;
 mod script;
+mod values;

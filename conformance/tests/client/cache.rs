@@ -156,9 +156,19 @@ async fn compressed_and_json_values(runtime: Runtime) {
         packing.set("packed", Store::from(text.clone()).flags(16)).await.unwrap();
         let stored = plain.meta_get("packed", "s f").await.unwrap();
         assert!(stored.flags().unsigned(b's').unwrap() < 200);
-        // Whoever reads it gets the text, whatever it was told about storing.
-        let value = plain.get("packed").await.unwrap().unwrap();
-        assert_eq!((&value.data[..], value.flags), (text.as_bytes(), 16));
+        // Whoever knows compression gets the text, whatever it was told about storing.
+        let reading = runtime.connect(builder().compression(Compression::ReadOnly));
+        for client in [&packing, &reading] {
+            let value = client.get("packed").await.unwrap().unwrap();
+            assert_eq!((&value.data[..], value.flags), (text.as_bytes(), 16));
+            assert_eq!(
+                client.raw().get("packed").await.unwrap(),
+                plain.get("packed").await.unwrap()
+            );
+        }
+        packing.append("packed", ", and more").await.unwrap();
+        let behind = packing.get("packed").await.unwrap_err();
+        assert!(matches!(behind, Error::Value(ValueError::DataBehind { length: 10 })), "{behind}");
     }
     plain.set("json", Store::json(&vec![1, 2, 3]).unwrap()).await.unwrap();
     assert_eq!(plain.get_json::<Vec<u8>>("json").await.unwrap(), Some(vec![1, 2, 3]));

@@ -1,0 +1,79 @@
+//! What a value becomes on its way into a cache and back.
+
+use std::cell::RefCell;
+
+use windhover_client::{Client, Compression, Error, Outcome, Store, ValueError};
+
+use crate::script::{Script, cache, script};
+
+/// A cache of one item.
+fn one_item(compression: Compression, flags: u32, data: &[u8]) -> (Client, Script<'static>) {
+    let line = format!("VALUE k {flags} {}\r\n", data.len());
+    let item = [line.as_bytes(), data, b"\r\nEND\r\n"].concat();
+    script(cache().compression(compression), move |_, heard| {
+        Some(if heard.starts_with("get") { item.clone() } else { b"STORED\r\n".to_vec() })
+    })
+}
+
+#[test]
+fn flags_are_the_callers_where_nothing_is_compressed() {
+    for flags in [8, 1 << 20, u32::MAX] {
+        let heard = RefCell::new(String::new());
+        let (client, mut server) = script(cache(), |_, bytes| {
+            heard.borrow_mut().push_str(bytes);
+            Some(b"STORED\r\n".to_vec())
+        });
+        server.run(client.set("k", Store::from("12").flags(flags))).unwrap();
+        assert_eq!(*heard.borrow(), format!("set k {flags} 0 2\r\n12\r\n"));
+        let (client, mut server) = one_item(Compression::None, flags, b"12");
+        let value = server.run(client.get("k")).unwrap().unwrap();
+        assert_eq!((&value.data[..], value.flags), (&b"12"[..], flags));
+    }
+}
+
+#[test]
+fn a_value_with_a_flag_of_compression_is_not_stored_to_be_unreadable() {
+    let (client, mut server) = script(cache().compression(Compression::ReadOnly), |_, _| {
+        panic!("nothing is sent");
+    });
+    let error = server.run(client.set("k", Store::from("12").flags(9))).unwrap_err();
+    assert!(matches!(error, Error::Value(ValueError::FlagsReserved { bits: 8 })), "{error:?}");
+    assert_eq!(error.outcome(), Outcome::NotSent);
+}
+
+#[test]
+fn a_raw_read_gives_what_is_stored() {
+    let (client, mut server) = one_item(Compression::ReadOnly, 8, b"no zlib");
+    let error = server.run(client.get("k")).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Done);
+    let value = server.run(client.raw().get("k")).unwrap().unwrap();
+    assert_eq!((&value.data[..], value.flags), (&b"no zlib"[..], 8));
+    server.run(client.raw().set("k", Store::from("12").flags(8))).unwrap();
+}
+
+#[cfg(feature = "zlib")]
+#[test]
+fn what_was_appended_to_a_compressed_value_is_not_dropped_in_silence() {
+    use std::io::Write as _;
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(&[b'x'; 1000]).unwrap();
+    let mut data = packed.finish().unwrap();
+    let (client, mut server) = one_item(Compression::ReadOnly, 8, &data);
+    assert_eq!(server.run(client.get("k")).unwrap().unwrap().data.len(), 1000);
+    data.extend_from_slice(b", more");
+    let (client, mut server) = one_item(Compression::ReadOnly, 8, &data);
+    let error = server.run(client.get("k")).unwrap_err();
+    assert!(matches!(error, Error::Value(ValueError::DataBehind { length: 6 })), "{error:?}");
+    assert_eq!(server.run(client.raw().get("k")).unwrap().unwrap().data, data);
+}
+
+#[cfg(feature = "zlib")]
+#[test]
+fn what_could_not_be_read_again_is_not_stored() {
+    let builder = cache().compression(Compression::Zlib { from: 100 });
+    let (client, mut server) = script(builder.largest_decompressed(2_000_000), |_, _| None);
+    let large = vec![b'x'; 2_000_001];
+    let error = server.run(client.set("k", large)).unwrap_err();
+    assert!(matches!(error, Error::Value(ValueError::TooLargeToCompress { .. })), "{error:?}");
+    assert_eq!((error.outcome(), server.connections()), (Outcome::NotSent, 0));
+}
