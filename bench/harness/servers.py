@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 
+from harness import machine
 from harness.processes import free_port, scratch, serving
 
 RUNTIMES = ["tokio", "async-std", "mio"]
@@ -64,6 +65,10 @@ def cache(tools, runtime):
     command += ["--max-item-size", str(2 * 1024 * 1024)]
     with scratch(tools) as directory, _running(command, [port], directory) as server:
         yield server
+
+
+def memcached_version():
+    return machine.output("memcached", "-V").strip()
 
 
 @contextlib.contextmanager

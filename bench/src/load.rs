@@ -236,9 +236,10 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error.into()),
             };
+            let checked = self.came.len();
             self.came.extend_from_slice(block.get(..n).unwrap_or_default());
             let step = steps.get(self.step).ok_or("there is nothing to ask")?;
-            match step.progress(&self.came) {
+            match step.progress(&self.came, checked) {
                 Progress::Partial => {}
                 Progress::Whole if self.written == step.request.len() => {
                     self.came.clear();
@@ -258,10 +259,10 @@ fn prepare(stream: &mut std::net::TcpStream, steps: &[Step]) -> Result<(), Box<d
     for step in steps {
         stream.write_all(&step.request)?;
         let (mut came, mut block) = (Vec::new(), [0; 1024]);
-        while step.progress(&came) == Progress::Partial {
+        while step.progress(&came, 0) == Progress::Partial {
             let n = stream.read(&mut block)?;
             came.extend_from_slice(block.get(..n).unwrap_or_default());
-            if n == 0 || step.progress(&came) == Progress::Wrong {
+            if n == 0 || step.progress(&came, 0) == Progress::Wrong {
                 return Err(wrong(step, &came));
             }
         }
@@ -270,7 +271,9 @@ fn prepare(stream: &mut std::net::TcpStream, steps: &[Step]) -> Result<(), Box<d
 }
 
 fn wrong(step: &Step, came: &[u8]) -> Box<dyn Error> {
-    let (request, came) = (step.request.escape_ascii(), came.escape_ascii());
+    // The beginning says which it is; a value may be long.
+    let brief = |bytes: &[u8]| bytes.get(..200).unwrap_or(bytes).escape_ascii().to_string();
+    let (request, came) = (brief(&step.request), brief(came));
     format!("not the answer to `{request}`: `{came}`").into()
 }
 
@@ -289,6 +292,9 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::exchange::Items;
+
+    const ITEMS: Items = Items { size: 100, pipelined: 1, keys: 1 };
 
     /// A cache that has every item, after `delay`, and answers with `data`.
     fn cache(delay: Duration, data: &str) -> SocketAddr {
@@ -333,7 +339,7 @@ mod tests {
 
     #[test]
     fn every_connection_is_answered() {
-        let exchange = Exchange::cache();
+        let exchange = Exchange::cache(ITEMS);
         let mut crowd = Crowd::connect(cache(Duration::ZERO, &data()), 20, &exchange).unwrap();
         crowd.each_once().unwrap();
         let measured = crowd.run(Pace::Closed, Duration::from_millis(200)).unwrap();
@@ -343,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_sent_late_counts_from_when_it_was_due() {
-        let exchange = Exchange::cache();
+        let exchange = Exchange::cache(ITEMS);
         let slow = cache(Duration::from_millis(40), &data());
         let mut crowd = Crowd::connect(slow, 1, &exchange).unwrap();
         // One connection can do 25 reads a second; 50 are due.
@@ -355,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_wrong_answer_ends_the_run() {
-        let exchange = Exchange::cache();
+        let exchange = Exchange::cache(ITEMS);
         let mut crowd = Crowd::connect(cache(Duration::ZERO, "other"), 5, &exchange).unwrap();
         let error = crowd.each_once().unwrap_err().to_string();
         assert!(error.contains("not the answer to `get "), "{error}");
@@ -366,6 +372,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || drop(listener.accept()));
-        assert!(Crowd::connect(address, 1, &Exchange::cache()).is_err());
+        assert!(Crowd::connect(address, 1, &Exchange::cache(ITEMS)).is_err());
     }
 }
