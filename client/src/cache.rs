@@ -8,6 +8,17 @@ use windhover_core::memcache::response::Kind;
 
 use crate::{Client, Error, Store, Value};
 
+/// What came of a [`cas`](Client::cas).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cas {
+    /// The value was stored.
+    Stored,
+    /// The item has changed since it was read: it is as somebody else has left it.
+    Changed,
+    /// There is no item any more.
+    Gone,
+}
+
 impl Client {
     /// The value of a key; `None` where the server has none.
     ///
@@ -44,11 +55,12 @@ impl Client {
     /// Stores a value, whatever was there.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`]; [`Error::NotDone`] where the server has not stored it, and does not say why (as
+    /// memcached's proxy does).
     pub async fn set(&self, key: impl AsRef<[u8]>, store: impl Into<Store>) -> Result<(), Error> {
         match self.store(key.as_ref(), store.into(), Request::Set).await? {
             Kind::Stored => Ok(()),
-            _ => Err(Error::Unexpected),
+            reply => Err(Error::NotDone { reply }),
         }
     }
 
@@ -99,22 +111,21 @@ impl Client {
     }
 
     /// Stores a value only where the item has not changed since it was read with that cas unique.
-    /// `None` where there is no item any more.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`]; [`Error::NotDone`] where the server does not say why it did not.
     pub async fn cas(
         &self,
         key: impl AsRef<[u8]>,
         store: impl Into<Store>,
         unique: u64,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Cas, Error> {
         let cas = |store| Request::Cas { store, unique };
         match self.store(key.as_ref(), store.into(), cas).await? {
-            Kind::Stored => Ok(Some(true)),
-            Kind::Exists => Ok(Some(false)),
-            Kind::NotFound => Ok(None),
-            _ => Err(Error::Unexpected),
+            Kind::Stored => Ok(Cas::Stored),
+            Kind::Exists => Ok(Cas::Changed),
+            Kind::NotFound => Ok(Cas::Gone),
+            reply => Err(Error::NotDone { reply }),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use windhover_core::client::{CallError, ClusterError, KeyError, Refusal, Server, ServerId};
 use windhover_core::memcache::Oversized;
 use windhover_core::memcache::request::EncodeError;
+use windhover_core::memcache::response::Kind;
 
 /// What is known of the effect of a call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,6 +134,12 @@ pub enum Error {
         /// What happened.
         error: CallError,
     },
+    /// The server has answered that it did not do it, where that is no result of the call:
+    /// `NOT_STORED` to a `set`.
+    NotDone {
+        /// The reply.
+        reply: Kind,
+    },
     /// The queue takes no more items: it is full, on every server that was asked.
     QueueFull,
     /// An error came to one of the requests of a batch, and nobody knows to which: this one may
@@ -140,7 +147,8 @@ pub enum Error {
     InBatch(Refusal),
     /// A value cannot be used.
     Value(ValueError),
-    /// The server's answer is legal, and not one that this call can have.
+    /// The server's answer is legal, and not one that this call can have: whether it was done is not
+    /// known.
     Unexpected,
     /// The client cannot be made as asked.
     Cluster(ClusterError),
@@ -164,10 +172,10 @@ impl Error {
     pub const fn outcome(&self) -> Outcome {
         match self {
             Self::Request(_) | Self::Cluster(_) | Self::Random => Outcome::NotSent,
-            Self::QueueFull => Outcome::Refused,
-            Self::InBatch(_) => Outcome::Unknown,
+            Self::NotDone { .. } | Self::QueueFull => Outcome::Refused,
+            Self::InBatch(_) | Self::Unexpected => Outcome::Unknown,
             Self::Value(error) if error.is_of_storing() => Outcome::NotSent,
-            Self::Value(_) | Self::Unexpected => Outcome::Done,
+            Self::Value(_) => Outcome::Done,
             Self::Call { error, .. } => match error {
                 CallError::Refused { .. } => Outcome::Refused,
                 CallError::Unknown { .. } => Outcome::Unknown,
@@ -187,6 +195,9 @@ impl fmt::Display for Error {
             Self::Request(error) => error.fmt(f),
             Self::Call { server: Some(server), error } => write!(f, "{}: {error}", server.name),
             Self::Call { server: None, error } => error.fmt(f),
+            Self::NotDone { reply } => {
+                write!(f, "the server has not done it, and says {}", reply.text())
+            }
             Self::QueueFull => f.write_str("the queue takes no more items"),
             Self::InBatch(refusal) => {
                 write!(f, "a request of the batch, maybe this one, was refused: {refusal}")

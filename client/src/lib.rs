@@ -41,12 +41,13 @@ mod value;
 
 pub use block_on::{block_on, block_on_ticking};
 pub use builder::{Builder, Event, EventHook};
+pub use cache::Cas;
 pub use client::Client;
 pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
 pub use error::{Error, Outcome, ValueError};
 pub use forward::Forwarded;
 pub use hub::{Driver, PollStream, Step, Turn, connect_failure};
-pub use many::{Found, Stored};
+pub use many::{Deleted, Found, Stored};
 pub use queue::Queue;
 pub use reservation::Reservation;
 #[cfg(feature = "tls")]

@@ -9,13 +9,18 @@ use windhover_core::client::{Answer, Call, CallError, Item, Target};
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::meta::{FlagBuffer, MetaCode, MetaRequest};
 use windhover_core::memcache::request::{Barrier, Batch, Request};
+use windhover_core::memcache::response::Kind;
 
 use crate::{Client, Error, Store, Value};
 
 /// What became of one key: its value, a miss, or an error of its server.
 pub type Found = Result<Option<Value>, Error>;
-/// What became of one key: whether it was stored (or deleted), or an error.
-pub type Stored = Result<bool, Error>;
+/// What became of one key: it was stored, or an error.
+pub type Stored = Result<(), Error>;
+/// What became of one key: whether there was something to delete, or an error.
+pub type Deleted = Result<bool, Error>;
+/// What became of one request of a batch: whether it found something to do, or an error.
+type Quiet = Result<bool, Error>;
 
 /// So many keys are asked for with one command.
 const KEYS_MOST: usize = 100;
@@ -86,7 +91,7 @@ impl Client {
         }
     }
 
-    /// Stores many values, in quiet mode (memcached from 1.6 on): for each whether it was stored.
+    /// Stores many values, in quiet mode (memcached from 1.6 on).
     pub async fn set_many<K: AsRef<[u8]>>(&self, items: &[(K, Store)]) -> Vec<Stored> {
         let keys: Vec<&[u8]> = items.iter().map(|(key, _)| key.as_ref()).collect();
         self.quietly(&keys, |batch, at, key| {
@@ -100,10 +105,17 @@ impl Client {
             Ok(batch.push(&set, data)?)
         })
         .await
+        .into_iter()
+        .map(|done| match done {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::NotDone { reply: Kind::Meta(MetaCode::NotFound) }),
+            Err(error) => Err(error),
+        })
+        .collect()
     }
 
     /// Deletes many items, in quiet mode (memcached from 1.6 on): for each whether there was one.
-    pub async fn delete_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Stored> {
+    pub async fn delete_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Deleted> {
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         self.quietly(&keys, |batch, _, key| {
             let line = FlagBuffer::new();
@@ -118,8 +130,8 @@ impl Client {
         &self,
         keys: &[&[u8]],
         push: impl Fn(&mut Batch, usize, &[u8]) -> Result<(), Error>,
-    ) -> Vec<Stored> {
-        let mut done: Vec<Option<Stored>> = keys.iter().map(|_| None).collect();
+    ) -> Vec<Quiet> {
+        let mut done: Vec<Option<Quiet>> = keys.iter().map(|_| None).collect();
         let mut sent = Vec::new();
         let mut calls = Vec::new();
         for group in self.by_server(keys) {
@@ -195,14 +207,14 @@ fn answer_again<K: AsRef<[u8]>>(keys: &[K], found: &mut [Found]) {
     }
 }
 
-fn set(done: &mut [Option<Stored>], at: usize, what: Stored) {
+fn set(done: &mut [Option<Quiet>], at: usize, what: Quiet) {
     if let Some(place) = done.get_mut(at) {
         *place = Some(what);
     }
 }
 
 /// What the answer to a batch says of each of its requests.
-fn told(done: &mut [Option<Stored>], members: &[usize], outcome: Result<Answer, Error>) {
+fn told(done: &mut [Option<Quiet>], members: &[usize], outcome: Result<Answer, Error>) {
     let batch = match outcome {
         Ok(Answer::Batch(batch)) => batch,
         other => {
@@ -217,7 +229,10 @@ fn told(done: &mut [Option<Stored>], members: &[usize], outcome: Result<Answer, 
         if let Some(&at) = members.get(*index) {
             let what = match answer.code {
                 MetaCode::Done => Ok(true),
-                MetaCode::NotStored | MetaCode::NotFound | MetaCode::Exists => Ok(false),
+                MetaCode::NotFound => Ok(false),
+                code @ (MetaCode::NotStored | MetaCode::Exists) => {
+                    Err(Error::NotDone { reply: Kind::Meta(code) })
+                }
                 _ => Err(Error::Unexpected),
             };
             set(done, at, what);

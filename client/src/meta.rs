@@ -83,7 +83,8 @@ impl Client {
         servers.into_iter().map(|(_, server)| server).zip(answers).collect()
     }
 
-    /// A server's statistics, by `arguments` such as `items`; empty for the general ones.
+    /// A server's statistics, by `arguments` such as `items`; empty for the general ones. A line that
+    /// is no name and value (`cachedump`) is a name without a value.
     ///
     /// # Errors
     /// [`Error`].
@@ -96,6 +97,12 @@ impl Client {
         match self.to_server(server, &stats).await? {
             Answer::Statistics(pairs) => Ok(pairs),
             Answer::Items(none) if none.is_empty() => Ok(Vec::new()),
+            // `reset`, `detail on`.
+            Answer::Word(Kind::Reset | Kind::Ok) => Ok(Vec::new()),
+            // `cachedump`, `detail dump`.
+            Answer::Lines(lines) => {
+                Ok(lines.into_iter().map(|line| (line, Bytes::new())).collect())
+            }
             _ => Err(Error::Unexpected),
         }
     }

@@ -73,11 +73,11 @@ impl Reservation {
     }
 
     async fn finish(&mut self, mode: ReadMode) -> Result<(), Error> {
-        let (_, lease) = self.send(mode).await?;
+        let (answer, lease) = self.send(mode).await?;
         if let Some(lease) = lease {
             self.client.release(lease);
         }
-        Ok(())
+        if answer.is_miss() { Ok(()) } else { Err(Error::Unexpected) }
     }
 
     /// Sends a read on the leased connection. While it is under way, or when it fails, dropping it

@@ -3,5 +3,6 @@
 
 mod large;
 mod many;
+mod replies;
 mod script;
 mod values;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windhover_client::{Client, Compression, Error, Outcome, Store, ValueError};
+use windhover_client::{Cas, Client, Compression, Error, Outcome, Store, ValueError};
 use windhover_conformance::{CacheServer, Runtime, on_each_runtime};
 use windhover_core::client::CallError;
 use windhover_core::memcache::meta::MetaCode;
@@ -31,9 +31,9 @@ async fn one_key_at_a_time(runtime: Runtime) {
         assert!(client.prepend("k", ">").await.unwrap());
         assert!(!client.append("none", "!").await.unwrap());
         let unique = client.gets("k").await.unwrap().unwrap().cas.unwrap();
-        assert_eq!(client.cas("k", "swapped", unique).await.unwrap(), Some(true));
-        assert_eq!(client.cas("k", "late", unique).await.unwrap(), Some(false));
-        assert_eq!(client.cas("none", "late", unique).await.unwrap(), None);
+        assert_eq!(client.cas("k", "swapped", unique).await.unwrap(), Cas::Stored);
+        assert_eq!(client.cas("k", "late", unique).await.unwrap(), Cas::Changed);
+        assert_eq!(client.cas("none", "late", unique).await.unwrap(), Cas::Gone);
         assert_eq!(&client.gat("k", 60).await.unwrap().unwrap().data[..], b"swapped");
         assert!(client.gats("k", 0).await.unwrap().unwrap().cas.is_some());
         assert!(client.touch("k", 60).await.unwrap());
@@ -62,7 +62,7 @@ async fn many_keys_at_a_time_each_told_for_itself(runtime: Runtime) {
         let items: Vec<(String, Store)> =
             (0..500).map(|n| (format!("key-{n}"), Store::from(format!("value {n}")))).collect();
         let stored = client.set_many(&items).await;
-        assert!(stored.iter().all(|stored| matches!(stored, Ok(true))), "{stored:?}");
+        assert!(stored.iter().all(Result::is_ok), "{stored:?}");
         let keys: Vec<String> = (0..510).map(|n| format!("key-{n}")).collect();
         for (n, found) in client.get_many(&keys).await.into_iter().enumerate() {
             let found = found.unwrap().map(|value| value.data);
@@ -74,7 +74,7 @@ async fn many_keys_at_a_time_each_told_for_itself(runtime: Runtime) {
         let mut bad = vec![("good".to_owned(), Store::from("v")), ("b ad".to_owned(), "v".into())];
         bad.push(("last".to_owned(), "v".into()));
         let stored = client.set_many(&bad).await;
-        assert!(matches!(stored[..], [Ok(true), Err(Error::Request(_)), Ok(true)]), "{stored:?}");
+        assert!(matches!(stored[..], [Ok(()), Err(Error::Request(_)), Ok(())]), "{stored:?}");
     })
     .await;
 }
@@ -87,7 +87,7 @@ async fn a_dead_server_spoils_only_its_own_keys(runtime: Runtime) {
     let keys: Vec<String> = (0..100).map(|n| format!("key-{n}")).collect();
     let items: Vec<(String, Store)> =
         keys.iter().map(|key| (key.clone(), Store::from(key.clone()))).collect();
-    assert!(client.set_many(&items).await.iter().all(|stored| matches!(stored, Ok(true))));
+    assert!(client.set_many(&items).await.iter().all(Result::is_ok));
     let dead_address = dead.address().to_string();
     drop(dead);
     let mut failed = 0;
