@@ -28,7 +28,7 @@ BUILDS = {
     ],
 }
 # What only the tracking API, the journal, or values as JSON need; no list can make them accepted.
-FOREIGN = {"base64", "crc32fast", "httparse", "serde_json"}
+FOREIGN = {"base64", "crc32fast", "httparse", "miniz_oxide", "serde_json"}
 
 
 def crates(arguments):

@@ -6,6 +6,7 @@ pub mod base64;
 pub mod client;
 pub mod health;
 pub mod http;
+pub mod inflate;
 pub mod journal;
 pub mod json;
 pub mod md5;

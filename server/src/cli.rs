@@ -115,7 +115,8 @@ pub struct ServeArgs {
     )]
     pub max_connections: u64,
 
-    /// Largest body of a request; events in it have bounds of their own
+    /// Largest body of a request, as it came and without its compression; events in it have bounds
+    /// of their own
     #[arg(
         long,
         env = "WINDHOVER_MAX_BODY",

@@ -13,7 +13,7 @@ use std::time::Duration;
 use windhover_core::Counters;
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::{BadName, Config, check_name};
-use windhover_core::tracking::{BatchRule, RedirectPolicy};
+use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
@@ -139,6 +139,7 @@ fn settings(args: &ServeArgs) -> Settings {
     let body = usize::try_from(args.max_body).unwrap_or(usize::MAX);
     Settings {
         http_limits: HttpLimits::default().with_body(body),
+        tracking_limits: TrackingLimits::default().with_inflated(body),
         queue_name: args.queue_name.clone().into_bytes(),
         redirects: RedirectPolicy::hosts(args.redirect_hosts.iter().cloned()),
         batch_rule: if args.all_or_nothing {

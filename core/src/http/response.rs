@@ -22,6 +22,8 @@ impl Status {
     pub const METHOD_NOT_ALLOWED: Self = Self(405);
     /// 413
     pub const CONTENT_TOO_LARGE: Self = Self(413);
+    /// 415
+    pub const UNSUPPORTED_MEDIA_TYPE: Self = Self(415);
     /// 500
     pub const INTERNAL_SERVER_ERROR: Self = Self(500);
     /// 503

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use super::body::{Body, begins_json};
 use super::event::Stamps;
 use super::id::IdSource;
 use super::limits::TrackingLimits;
@@ -16,7 +17,7 @@ use super::reply::Reply;
 use super::sink::EventSink;
 use super::{base64, form};
 use crate::UnixTime;
-use crate::http::{Headers, Method, Request};
+use crate::http::Request;
 
 /// What the decoder is told beside the request.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,8 @@ pub struct Decoder {
     decoded: Vec<u8>,
     /// Scratch space of the base64 decoder.
     symbols: Vec<u8>,
+    /// The body without its compression.
+    inflated: Vec<u8>,
 }
 
 /// Memory beyond this is given back after the request that needed it.
@@ -123,7 +126,12 @@ impl Decoder {
     ) -> Batch {
         let mut parameters = Parameters::default();
         parameters.read(request.query.as_bytes());
-        let body = read_body(request, &mut parameters);
+        // The parameters borrow from it, while the rest of the decoder changes.
+        let mut inflated = core::mem::take(&mut self.inflated);
+        let body = Body::of(request, context.limits, &mut inflated);
+        if let Ok(Body::Form(form)) = body {
+            parameters.read(form);
+        }
         let (mut reply, allowed) = Reply::new(&parameters, &request.headers, context.redirects);
         let source = body.and_then(|body| {
             allowed?;
@@ -148,7 +156,9 @@ impl Decoder {
             }
             .read(bytes)
         });
-        if self.decoded.capacity().max(self.symbols.capacity()) > KEPT {
+        self.inflated = inflated;
+        let capacities = [&self.decoded, &self.symbols, &self.inflated].map(Vec::capacity);
+        if capacities.into_iter().any(|capacity| capacity > KEPT) {
             self.release();
         }
         if context.rule == BatchRule::EachEvent {
@@ -179,83 +189,13 @@ impl Decoder {
     }
 }
 
-/// Reads the parameters of a form body; returns a JSON body.
-fn read_body<'a>(
-    request: &Request<'a>,
-    parameters: &mut Parameters<'a>,
-) -> Result<Option<&'a [u8]>, Rejection> {
-    match request.method {
-        Method::Get if request.body.is_empty() => return Ok(None),
-        Method::Get => return Err(Rejection::BodyOfGet),
-        Method::Post => {}
-        _ => return Err(Rejection::Method),
-    }
-    if request.body.is_empty() {
-        return Ok(None);
-    }
-    if is_compressed(&request.headers) {
-        return Err(Rejection::ContentEncoding);
-    }
-    let is_json = match ContentType::of(&request.headers) {
-        ContentType::Json => true,
-        // What `curl -d '{…}'` sends calls itself a form; no form begins like that.
-        ContentType::FormOrText => begins_json(request.body.iter().copied()),
-        ContentType::Other => return Err(Rejection::ContentType),
-    };
-    if is_json {
-        return Ok(Some(request.body));
-    }
-    parameters.read(request.body);
-    Ok(None)
-}
-
-fn choose_source<'a>(
-    parameters: &Parameters<'a>,
-    body: Option<&'a [u8]>,
-) -> Result<Source<'a>, Rejection> {
+fn choose_source<'a>(parameters: &Parameters<'a>, body: Body<'a>) -> Result<Source<'a>, Rejection> {
     match (parameters.data, body) {
         _ if parameters.data_twice => Err(Rejection::DataTwice),
-        (Some(_), Some(_)) => Err(Rejection::DataTwice),
-        (None, Some(body)) => Ok(Source::Plain(body)),
-        (Some([]), None) => Err(Rejection::DataEmpty),
-        (Some(data), None) => Ok(Source::Data(data)),
-        (None, None) => Err(Rejection::DataMissing),
-    }
-}
-
-/// Whether text begins as an object or array, perhaps behind white space or a byte order mark.
-/// Base64 never does.
-fn begins_json(bytes: impl Iterator<Item = u8>) -> bool {
-    let mut bytes = bytes.skip_while(u8::is_ascii_whitespace);
-    matches!(bytes.next(), Some(b'{' | b'[' | 0xef))
-}
-
-fn is_compressed(headers: &Headers<'_>) -> bool {
-    headers
-        .all("content-encoding")
-        .any(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
-}
-
-/// What the body says it is; parameters such as `charset` are not looked at, the bytes are.
-enum ContentType {
-    Json,
-    /// A form, plain text (which `sendBeacon` says of a form), or nothing.
-    FormOrText,
-    Other,
-}
-
-impl ContentType {
-    fn of(headers: &Headers<'_>) -> Self {
-        let value = headers.get("content-type").unwrap_or_default();
-        let media_type = value.split(|&byte| byte == b';').next().unwrap_or_default();
-        let media_type = media_type.trim_ascii();
-        let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
-        if is("application/json") {
-            Self::Json
-        } else if is("application/x-www-form-urlencoded") || is("text/plain") || is("") {
-            Self::FormOrText
-        } else {
-            Self::Other
-        }
+        (Some(_), Body::Json(_)) => Err(Rejection::DataTwice),
+        (None, Body::Json(json)) => Ok(Source::Plain(json)),
+        (Some([]), _) => Err(Rejection::DataEmpty),
+        (Some(data), _) => Ok(Source::Data(data)),
+        (None, _) => Err(Rejection::DataMissing),
     }
 }

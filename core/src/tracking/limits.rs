@@ -24,11 +24,25 @@ pub struct TrackingLimits {
     pub array: usize,
     /// Deepest nesting of objects and arrays inside one property (tracking API: 3).
     pub depth: usize,
+    /// Largest body without its compression (tracking API: 10 MB).
+    pub inflated: usize,
+    /// How many times as large as before a body may be without its compression, from the size of
+    /// one [`event`](Self::event) on. Events that differ in nothing but their times and ids come to
+    /// less than 300.
+    pub ratio: usize,
 }
 
 impl Default for TrackingLimits {
     fn default() -> Self {
-        Self { event: 1024 * 1024, batch: 2000, properties: 254, array: 254, depth: 3 }
+        Self {
+            event: 1024 * 1024,
+            batch: 2000,
+            properties: 254,
+            array: 254,
+            depth: 3,
+            inflated: 10 * 1024 * 1024,
+            ratio: 500,
+        }
     }
 }
 
@@ -65,6 +79,20 @@ impl TrackingLimits {
     #[must_use]
     pub const fn with_depth(mut self, depth: usize) -> Self {
         self.depth = depth;
+        self
+    }
+
+    /// With another [`inflated`](Self::inflated).
+    #[must_use]
+    pub const fn with_inflated(mut self, inflated: usize) -> Self {
+        self.inflated = inflated;
+        self
+    }
+
+    /// With another [`ratio`](Self::ratio).
+    #[must_use]
+    pub const fn with_ratio(mut self, ratio: usize) -> Self {
+        self.ratio = ratio;
         self
     }
 }

@@ -16,8 +16,9 @@
 //! It is one event or an array of them, in UTF-8, with or without a byte order mark. Two surrogates
 //! that were encoded as if each were a character become the character; whatever else is not UTF-8
 //! in a string becomes U+FFFD and is counted ([`Repairs`]). Events in two
-//! places are refused, because one of them would be lost in silence; so is the body of a `GET`. A
-//! body with a `Content-Encoding` is refused: compressed bodies are not supported yet.
+//! places are refused, because one of them would be lost in silence; so is the body of a `GET`. With the
+//! feature `gzip` a body may be compressed, as gzip or deflate. What cannot be read is never answered
+//! 200 ([`Rejection::status`]): senders delete what that answers.
 //!
 //! The parameters `ip`, `verbose`, `redirect`, `img`, `callback` and `test` are taken from the
 //! query and from a form body.
@@ -53,6 +54,7 @@
 //! | `$test` | with `test=1`, `true` |
 
 mod base64;
+mod body;
 mod client;
 mod compact;
 mod cors;
@@ -61,6 +63,8 @@ mod decoder;
 mod event;
 mod form;
 mod id;
+#[cfg(feature = "gzip")]
+mod inflate;
 mod json;
 mod limits;
 mod members;
@@ -84,7 +88,7 @@ pub use mend::Repairs;
 pub use reading::BatchRule;
 pub use redirect::RedirectPolicy;
 pub use refused::RefusedEvent;
-pub use rejection::{EventFault, Rejection};
+pub use rejection::{EventFault, InflateFault, Rejection};
 pub use reply::Reply;
 pub use route::{Route, method_not_allowed, not_found, route};
 pub use sink::{EventSink, Events};

@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use super::body::ACCEPTED_CODINGS;
+use crate::http::Status;
+
 /// Why a request is not recorded; none of its events is. Its [`Display`](fmt::Display) is one
 /// sentence for the sender, given as `error` with `verbose=1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +22,14 @@ pub enum Rejection {
     BodyOfGet,
     /// A method that records nothing.
     Method,
-    /// The body is compressed, which is not supported yet.
+    /// The body has a `Content-Encoding` other than `gzip` and `deflate`, or several; without the
+    /// feature `gzip`, any at all.
     ContentEncoding,
+    /// The body cannot be made plain.
+    Inflate {
+        /// Why.
+        fault: InflateFault,
+    },
     /// The body is neither a form nor JSON nor plain text.
     ContentType,
     /// `callback` is not an identifier path such as `lib.queue_1.$done`.
@@ -67,6 +76,29 @@ pub enum Rejection {
         /// What is wrong with it.
         fault: EventFault,
     },
+}
+
+/// Why a compressed body cannot be made plain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InflateFault {
+    /// It is not what its `Content-Encoding` says, or its checksum is another one, or something
+    /// follows it.
+    Damaged,
+    /// It ends too early.
+    Cut,
+    /// It is larger than [`TrackingLimits::inflated`](super::TrackingLimits::inflated).
+    TooLarge {
+        /// The most bytes that it may have.
+        limit: usize,
+    },
+    /// It is more times as large as before than [`TrackingLimits::ratio`](super::TrackingLimits::ratio).
+    Ratio {
+        /// How many times as large it may be.
+        limit: usize,
+    },
+    /// It is made of so many small blocks that making it plain takes longer than its text is worth.
+    Blocks,
 }
 
 /// What is wrong with one event.
@@ -134,6 +166,7 @@ impl Rejection {
             Self::BodyOfGet => "body_of_get",
             Self::Method => "method",
             Self::ContentEncoding => "content_encoding",
+            Self::Inflate { fault } => fault.reason(),
             Self::ContentType => "content_type",
             Self::Callback => "callback",
             Self::Base64 { .. } => "base64",
@@ -150,6 +183,18 @@ impl Rejection {
 }
 
 impl Rejection {
+    /// The status of the answer. It is 200 for what is wrong with the events, as the API has it;
+    /// what cannot be read is answered otherwise, for senders delete what a 200 answers.
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::ContentEncoding | Self::ContentType => Status::UNSUPPORTED_MEDIA_TYPE,
+            Self::Inflate { fault } => fault.status(),
+            // Its sender is to halve it.
+            Self::BatchTooLarge { .. } => Status::CONTENT_TOO_LARGE,
+            _ => Status::OK,
+        }
+    }
+
     /// The same, with each place in the decoded data put through `place`.
     pub(super) fn moved(self, place: impl FnOnce(usize) -> usize) -> Self {
         match self {
@@ -157,6 +202,26 @@ impl Rejection {
             Self::JsonCut { length } => Self::JsonCut { length: place(length) },
             Self::JsonTrailing { at } => Self::JsonTrailing { at: place(at) },
             other => other,
+        }
+    }
+}
+
+impl InflateFault {
+    const fn status(self) -> Status {
+        match self {
+            Self::Damaged | Self::Cut | Self::Blocks => Status::BAD_REQUEST,
+            Self::TooLarge { .. } | Self::Ratio { .. } => Status::CONTENT_TOO_LARGE,
+        }
+    }
+
+    /// A short name of the reason in lower case, for the label of a metric.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Damaged => "compression_damaged",
+            Self::Cut => "compression_cut",
+            Self::TooLarge { .. } => "inflated_too_large",
+            Self::Ratio { .. } => "inflated_ratio",
+            Self::Blocks => "inflated_blocks",
         }
     }
 }
@@ -216,9 +281,12 @@ impl fmt::Display for Rejection {
                 f.write_str("a GET request has a body: put data in the query, or use POST")
             }
             Self::Method => f.write_str("events are sent by GET or POST"),
-            Self::ContentEncoding => f.write_str(
-                "the body has a Content-Encoding, which is not supported yet: send it uncompressed",
+            Self::ContentEncoding => write!(
+                f,
+                "the Content-Encoding of the body is not read here: use one of {ACCEPTED_CODINGS}, \
+                 or none"
             ),
+            Self::Inflate { fault } => write!(f, "the body cannot be decompressed: {fault}"),
             Self::ContentType => f.write_str(
                 "the Content-Type of the body is not one of application/x-www-form-urlencoded, \
                  application/json and text/plain",
@@ -244,6 +312,22 @@ impl fmt::Display for Rejection {
                 write!(f, "data has more than {limit} events: send them in several requests")
             }
             Self::Event { index, fault } => write!(f, "event {index}: {fault}"),
+        }
+    }
+}
+
+impl fmt::Display for InflateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged => f.write_str("it is not what its Content-Encoding says, or is damaged"),
+            Self::Cut => f.write_str("it is cut off"),
+            Self::TooLarge { limit } => {
+                write!(f, "it is larger than {limit} bytes: send less at a time")
+            }
+            Self::Ratio { limit } => {
+                write!(f, "it is more than {limit} times as large as before: send less at a time")
+            }
+            Self::Blocks => f.write_str("it has too many blocks: do not flush so often"),
         }
     }
 }
@@ -282,6 +366,16 @@ impl fmt::Display for EventFault {
     }
 }
 
-impl core::error::Error for Rejection {}
+impl core::error::Error for Rejection {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Inflate { fault } => Some(fault),
+            Self::Event { fault, .. } => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+impl core::error::Error for InflateFault {}
 
 impl core::error::Error for EventFault {}

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::body::ACCEPTED_CODINGS;
 use super::cors;
 use super::form::decoded;
 use super::parameters::{Parameters, Switch};
@@ -102,13 +103,16 @@ impl Reply {
         response
     }
 
-    /// No event is recorded, because of what was sent: there is no use in sending it again. The
-    /// status is 200, as the API has it.
+    /// No event is recorded, because of what was sent: there is no use in sending it again as it
+    /// is. The status is [`Rejection::status`].
     pub fn rejected(&self, rejection: &Rejection) -> Response {
         let message =
             if self.verbose && !self.pixel { rejection.to_string() } else { String::new() };
         let (content_type, body) = self.body(Outcome::Failed(&message, self.refused.as_deref()));
-        let mut response = Response::new(Status::OK, content_type, body);
+        let mut response = Response::new(rejection.status(), content_type, body);
+        if *rejection == Rejection::ContentEncoding {
+            response = response.with_header("Accept-Encoding", ACCEPTED_CODINGS);
+        }
         cors::apply(&mut response, self.origin.as_deref(), false);
         response
     }

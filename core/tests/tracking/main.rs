@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+#[cfg(feature = "gzip")]
+mod compressed;
 mod events;
 mod properties;
 mod requests;

@@ -1,5 +1,10 @@
 //! Tracking requests: a line with method and target, headers, an empty line, a body.
 
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
 use crate::Source;
 use crate::reference::base64;
 
@@ -90,6 +95,9 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"Content-Type: image/gif\r\n",
     b"Content-Encoding: gzip\r\n",
     b"Content-Encoding: identity\r\n",
+    b"Content-Encoding: deflate\r\n",
+    b"\x1f\x8b\x08\0\0\0\0\0\0\x03",
+    b"\x1f\x8b\x08\x1c\0\0\0\0\0\x03\x01\0xname\0comment\0",
     b"Origin: http://o\r\n",
     b"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n",
     b"X-Forwarded-For: \"[2001:db8::1]:80\"\r\n",
@@ -126,7 +134,18 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
             .collect(),
         _ => base64::encode(&text, b"{"),
     };
-    match source.below(4) {
+    match source.below(5) {
+        4 => {
+            let (encoding, body) = compressed(source, &text);
+            out.extend_from_slice(
+                format!(
+                    "POST /track?{query}\r\nContent-Type: application/json\r\n\
+                     Content-Encoding: {encoding}\r\n{headers}\r\n"
+                )
+                .as_bytes(),
+            );
+            out.extend_from_slice(&body);
+        }
         0 | 1 => {
             out.extend_from_slice(format!("GET /track?{query}data=").as_bytes());
             out.extend_from_slice(&value);
@@ -145,6 +164,37 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
         }
     }
     out
+}
+
+/// A compressed body, now and then a damaged one.
+fn compressed(source: &mut Source<'_>, text: &[u8]) -> (&'static str, Vec<u8>) {
+    fn written<W: Write>(mut encoder: W, text: &[u8], flush: bool) -> W {
+        for piece in text.chunks(40) {
+            encoder.write_all(piece).expect("memory takes everything");
+            if flush {
+                encoder.flush().expect("memory takes everything");
+            }
+        }
+        encoder
+    }
+    let level = Compression::new(source.pick(&[6, 0, 1, 9]));
+    let flush = source.chance(1, 4);
+    let (encoding, body) = match source.below(4) {
+        0 | 1 => ("gzip", written(GzEncoder::new(Vec::new(), level), text, flush).finish()),
+        2 => ("deflate", written(ZlibEncoder::new(Vec::new(), level), text, flush).finish()),
+        _ => ("deflate", written(DeflateEncoder::new(Vec::new(), level), text, flush).finish()),
+    };
+    let mut body = body.expect("memory takes everything");
+    if source.chance(1, 6) {
+        body.extend_from_slice(&body.clone());
+    }
+    if source.chance(1, 6) {
+        body.extend_from_slice(source.pick(&[&b"\0\0"[..], b"x"]));
+    }
+    if source.chance(1, 6) {
+        body.truncate(source.below(body.len() + 1));
+    }
+    (encoding, body)
 }
 
 fn encoded(text: &[u8]) -> Vec<u8> {

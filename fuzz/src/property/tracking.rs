@@ -75,6 +75,8 @@ fn small_limits() -> TrackingLimits {
         .with_properties(4)
         .with_array(3)
         .with_depth(2)
+        .with_inflated(400)
+        .with_ratio(3)
 }
 
 fn decode(
@@ -115,6 +117,9 @@ fn decode(
                 assert!(lines.is_empty(), "a refused request was recorded: {lines:?}");
                 assert!(same(rejection, refusal), "{rejection:?}, expected {refusal:?}");
                 assert!(!rejection.to_string().is_empty() && !rejection.reason().is_empty());
+                let has_source =
+                    matches!(rejection, Rejection::Event { .. } | Rejection::Inflate { .. });
+                assert_eq!(std::error::Error::source(rejection).is_some(), has_source);
             }
             _ => panic!("{result:?}, expected {expected:?}"),
         }
@@ -156,6 +161,7 @@ fn same(rejection: &Rejection, refusal: &Refusal) -> bool {
             | Rejection::NotEvents,
             Refusal::Json,
         ) => true,
+        (Rejection::Inflate { fault }, Refusal::Compressed) => !fault.to_string().is_empty(),
         (_, Refusal::Reason(reason)) => rejection.reason() == *reason,
         _ => false,
     }
@@ -206,7 +212,12 @@ fn answers(
     if let Err(rejection) = result {
         let rejected = reply.rejected(rejection);
         headers_hold(&rejected, request);
-        assert_eq!(rejected.status.0, 200);
+        assert_eq!(rejected.status, rejection.status());
+        let is_read = !matches!(
+            rejection,
+            Rejection::ContentEncoding | Rejection::ContentType | Rejection::Inflate { .. }
+        );
+        assert!(is_read || rejected.status.0 >= 400, "{rejection:?}");
         if !tells(&rejected, refused) {
             body_is(&rejected, failed(&rejection.to_string()));
         }

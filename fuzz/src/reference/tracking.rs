@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use windhover_core::UnixTime;
 use windhover_core::tracking::{EventFault, TrackingLimits};
 
-use super::base64;
 use super::json::{self, Json, unescaped, whole};
+use super::{base64, inflate};
 
 /// What a request is made of.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,8 @@ pub type Recorded = (Vec<String>, Vec<(usize, EventFault)>);
 pub enum Refusal {
     /// Told by its reason alone ([`Rejection::reason`](windhover_core::tracking::Rejection::reason)).
     Reason(&'static str),
+    /// The body cannot be made plain, or comes to too much.
+    Compressed,
     /// The text is not JSON, or goes on behind it.
     Json,
     /// This event is not as it must be.
@@ -102,7 +104,7 @@ pub fn decode(
 ) -> (Result<Recorded, Refusal>, Parameters) {
     let mut parameters = Parameters::default();
     parameters.add(request.query);
-    let body = plain_body(request, &mut parameters);
+    let body = plain_body(request, &mut parameters, limits);
     let text = body.and_then(|body| source(&parameters, body));
     let events = text.and_then(|text| {
         let text = mended(&text).ok_or(Refusal::Reason("utf8"))?;
@@ -153,6 +155,7 @@ fn mended(bytes: &[u8]) -> Option<String> {
 fn plain_body(
     request: &Request<'_>,
     parameters: &mut Parameters,
+    limits: &TrackingLimits,
 ) -> Result<Option<Vec<u8>>, Refusal> {
     let header = |wanted: &str| -> Vec<&[u8]> {
         let is = |name: &str| name.eq_ignore_ascii_case(wanted);
@@ -167,12 +170,7 @@ fn plain_body(
     if request.body.is_empty() {
         return Ok(None);
     }
-    if header("content-encoding")
-        .iter()
-        .any(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(Refusal::Reason("content_encoding"));
-    }
+    let body = inflated(request.body, &header("content-encoding"), limits)?;
     let value = header("content-type").first().copied().unwrap_or_default();
     let kind = value
         .split(|&byte| byte == b';')
@@ -182,14 +180,33 @@ fn plain_body(
         .to_ascii_lowercase();
     let json = match &kind[..] {
         b"application/json" => true,
-        b"application/x-www-form-urlencoded" | b"text/plain" | b"" => begins_json(request.body),
+        b"application/x-www-form-urlencoded" | b"text/plain" | b"" => begins_json(&body),
         _ => return Err(Refusal::Reason("content_type")),
     };
     if json {
-        return Ok(Some(request.body.to_vec()));
+        return Ok(Some(body));
     }
-    parameters.add(request.body);
+    parameters.add(&body);
     Ok(None)
+}
+
+/// The body without its compression.
+fn inflated(body: &[u8], headers: &[&[u8]], limits: &TrackingLimits) -> Result<Vec<u8>, Refusal> {
+    let all = headers.join(&b',').to_ascii_lowercase();
+    let codings: Vec<&[u8]> = all
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !matches!(*coding, b"" | b"identity"))
+        .collect();
+    let ratio = (body.len() * limits.ratio).max(limits.event);
+    let bounds = inflate::Bounds { most: ratio.min(limits.inflated), blocks: (64, 128) };
+    let text = match codings[..] {
+        [] if !body.starts_with(b"\x1f\x8b") => return Ok(body.to_vec()),
+        [] | [b"gzip" | b"x-gzip"] => inflate::gzip(body, bounds),
+        [b"deflate"] => inflate::deflate(body, bounds),
+        _ => return Err(Refusal::Reason("content_encoding")),
+    };
+    text.ok_or(Refusal::Compressed)
 }
 
 fn begins_json(text: &[u8]) -> bool {
