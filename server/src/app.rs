@@ -39,7 +39,7 @@ impl App {
     pub fn new(store: Store, settings: Settings, seed: u64) -> Self {
         Self {
             store,
-            metrics: Metrics::new(),
+            metrics: Metrics::new(settings.max_queues),
             events_refused: Refusals::default(),
             requests_refused: Refusals::default(),
             settings,
@@ -57,6 +57,8 @@ pub struct Settings {
     /// The queue that events go to; must be a name that
     /// [`check_name`](windhover_core::queue::check_name) takes.
     pub queue_name: Vec<u8>,
+    /// Most queues beside that one: [`Config::max_queues`](windhover_core::queue::Config::max_queues).
+    pub max_queues: u32,
     /// The bounds of HTTP peers.
     pub http_limits: HttpLimits,
     /// The bounds of events.
@@ -86,6 +88,7 @@ impl Default for Settings {
         queue_timeouts.idle = Duration::from_secs(3600);
         Self {
             queue_name: b"events".to_vec(),
+            max_queues: 10_000,
             http_limits: HttpLimits::default(),
             tracking_limits: TrackingLimits::default(),
             queue_limits: Limits::default(),

@@ -95,6 +95,16 @@ pub struct ServeArgs {
     )]
     pub max_queue_bytes: u64,
 
+    /// Most queues beside the one that events go to; empty ones make room for a further one
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_QUEUES",
+        default_value_t = 10_000,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub max_queues: u32,
+
     /// The size at which a segment of the journal is closed
     #[arg(
         long,

@@ -23,3 +23,4 @@ pub mod runtime;
 pub mod serve;
 pub mod store;
 pub mod tracker;
+pub mod upkeep;

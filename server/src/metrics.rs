@@ -49,6 +49,9 @@ struct Pulled {
     queue_total: Counter,
     queue_items: Gauge,
     queue_bytes: Gauge,
+    queues: Gauge,
+    /// By reason.
+    refused: [Counter; 4],
     items_put: Counter,
     get_hits: Counter,
     get_misses: Counter,
@@ -63,11 +66,11 @@ struct Pulled {
 }
 
 impl Metrics {
-    /// Counters at zero.
+    /// Counters at zero, of a server that allows so many queues.
     ///
     /// # Panics
     /// Never: the bounds of the buckets are there.
-    pub fn new() -> Self {
+    pub fn new(max_queues: u32) -> Self {
         let matcher = Matcher::Suffix("_seconds".to_owned());
         // Only an empty list of buckets is refused; without buckets it is a summary.
         let builder = PrometheusBuilder::new();
@@ -78,6 +81,7 @@ impl Metrics {
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
             describe();
+            gauge!("windhover_queues_limit").set(f64::from(max_queues));
             Self {
                 handle,
                 events_accepted: counter!("windhover_events_accepted_total"),
@@ -98,6 +102,9 @@ impl Metrics {
                     queue_total: counter!("windhover_connections_total", "listener" => "queue"),
                     queue_items: gauge!("windhover_queue_items"),
                     queue_bytes: gauge!("windhover_queue_bytes"),
+                    queues: gauge!("windhover_queues"),
+                    refused: ["full", "too_many_queues", "item_too_large", "journal_behind"]
+                        .map(|why| counter!("windhover_queue_refused_total", "reason" => why)),
                     items_put: counter!("windhover_queue_items_total"),
                     get_hits: counter!("windhover_queue_reads_total", "result" => "hit"),
                     get_misses: counter!("windhover_queue_reads_total", "result" => "miss"),
@@ -124,6 +131,16 @@ impl Metrics {
         pulled.queue_total.absolute(queue.accepted.load(Ordering::Relaxed));
         pulled.queue_items.set(float(engine.items));
         pulled.queue_bytes.set(float(engine.bytes));
+        pulled.queues.set(float(engine.queues));
+        let counts = [
+            engine.refused_full,
+            engine.refused_too_many_queues,
+            engine.refused_item_too_large,
+            engine.refused_busy,
+        ];
+        for (counter, count) in pulled.refused.iter().zip(counts) {
+            counter.absolute(count);
+        }
         pulled.items_put.absolute(engine.total_items);
         pulled.get_hits.absolute(engine.get_hits);
         pulled.get_misses.absolute(engine.get_misses);
@@ -141,12 +158,6 @@ impl Metrics {
     /// Keeps the histograms small when nobody looks; to be called every few seconds.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -190,6 +201,15 @@ fn describe() {
     describe_counter!("windhover_connections_total", "Connections accepted.");
     describe_gauge!("windhover_queue_items", "Items that can be read, in all queues.");
     describe_gauge!("windhover_queue_bytes", "Bytes of those items.");
+    describe_gauge!("windhover_queues", "Queues.");
+    describe_gauge!(
+        "windhover_queues_limit",
+        "Most queues beside the one that events go to: --max-queues."
+    );
+    describe_counter!(
+        "windhover_queue_refused_total",
+        "Puts that were refused before anything was written, by reason."
+    );
     describe_counter!("windhover_queue_items_total", "Items put into queues.");
     describe_counter!("windhover_queue_reads_total", "Reads of queues, by what they got.");
     describe_gauge!("windhover_journal_backlog_bytes", "Bytes that wait for the journal.");

@@ -6,8 +6,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use windhover_core::Counters;
@@ -26,11 +24,10 @@ use crate::queue_client::QueueClient;
 use crate::runtime::{self, Listener, Server};
 use crate::store::{Store, StoreCloser};
 use crate::tracker::Tracker;
+use crate::upkeep::Upkeep;
 
 /// Even a server that is stopped in a hurry syncs its journal.
 const CLOSE_AT_LEAST: Duration = Duration::from_secs(5);
-/// How often histograms are kept small.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Why the server cannot run.
 #[derive(Debug)]
@@ -103,6 +100,8 @@ fn open(
     let mut config = Config::default();
     config.max_items = args.max_queue_items.unwrap_or(u64::MAX);
     config.max_bytes = args.max_queue_bytes;
+    config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
+    config.own_queues = vec![args.queue_name.clone().into()];
     config.compact_from = args.segment_bytes.saturating_mul(4);
     data.open(args.fsync, args.segment_bytes, config, clock.now().unix).map_err(ServeError::Data)
 }
@@ -141,6 +140,7 @@ fn settings(args: &ServeArgs) -> Settings {
         http_limits: HttpLimits::default().with_body(body),
         tracking_limits: TrackingLimits::default().with_inflated(body),
         queue_name: args.queue_name.clone().into_bytes(),
+        max_queues: args.max_queues,
         redirects: RedirectPolicy::hosts(args.redirect_hosts.iter().cloned()),
         batch_rule: if args.all_or_nothing {
             BatchRule::AllOrNothing
@@ -178,7 +178,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
             Some(started.map_err(system("start the thread that forwards events"))?)
         }
     };
-    let upkeep = Upkeep::start(app.clone())?;
+    let upkeep = Upkeep::start(app.clone()).map_err(system("start threads"))?;
     // What is on its way to the queue servers still needs the runtime.
     let served = server.run(move || forwarder.map_or((), Forwarder::stop));
     upkeep.end();
@@ -199,34 +199,6 @@ fn listener(
         shutdown_timeout: args.shutdown_timeout,
         clock,
         counters: Arc::clone(counters),
-    }
-}
-
-/// A thread that keeps histograms small, whatever the runtime.
-struct Upkeep {
-    end: Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl Upkeep {
-    fn start(app: Arc<App>) -> Result<Self, ServeError> {
-        let (end, ended) = mpsc::channel();
-        let keep = move || {
-            while ended.recv_timeout(UPKEEP) == Err(RecvTimeoutError::Timeout) {
-                app.metrics.upkeep();
-            }
-        };
-        let thread = thread::Builder::new()
-            .name("upkeep".to_owned())
-            .spawn(keep)
-            .map_err(system("start threads"))?;
-        Ok(Self { end, thread })
-    }
-
-    fn end(self) {
-        drop(self.end);
-        // Even if it panicked, there is nothing left to keep up.
-        let _ = self.thread.join();
     }
 }
 

@@ -2,6 +2,7 @@
 //! the journal.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -158,12 +159,24 @@ impl Handler<'_> {
         let text = "text/plain; charset=utf-8";
         let mut response = match request.path {
             "/healthz" => Response::new(Status::OK, text, &b"ok\n"[..]),
-            "/readyz" if self.app.store.stats().1.healthy => {
-                Response::new(Status::OK, text, &b"ready\n"[..])
-            }
             "/readyz" => {
-                let why = &b"the journal does not take writes\n"[..];
-                Response::new(Status::SERVICE_UNAVAILABLE, text, why)
+                let (engine, journal) = self.app.store.stats();
+                if !journal.healthy {
+                    let why = &b"the journal does not take writes\n"[..];
+                    return Response::new(Status::SERVICE_UNAVAILABLE, text, why);
+                }
+                let limit = self.app.settings.max_queues;
+                let mut ready = "ready\n".to_owned();
+                // Events have their queue all the same.
+                if engine.queues >= u64::from(limit) {
+                    let _ = writeln!(
+                        ready,
+                        "there are {} queues; --max-queues {limit} allows no further one, unless one of \
+                         them is empty",
+                        engine.queues
+                    );
+                }
+                Response::new(Status::OK, text, ready.into_bytes())
             }
             "/metrics" => {
                 let App { metrics, store, http_connections, queue_connections, .. } = self.app;

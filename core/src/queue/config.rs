@@ -1,6 +1,9 @@
 //! The bounds of an engine's queues.
 
+use alloc::vec::Vec;
 use core::time::Duration;
+
+use bytes::Bytes;
 
 /// The bounds of an engine and of each of its queues (kestrel's guide, "Configuration").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +19,12 @@ pub struct Config {
     pub max_age: Option<Duration>,
     /// Most reads that one connection may hold open on one queue.
     pub max_open_reads: usize,
-    /// Most queues.
+    /// Most queues beside [`own_queues`](Self::own_queues). A read or a wait makes none, and where
+    /// there are as many as allowed, those that hold nothing make room for a further one.
     pub max_queues: usize,
+    /// Names of queues that the application needs itself: they do not count, can always be made, and
+    /// are kept while they are empty.
+    pub own_queues: Vec<Bytes>,
     /// Most bytes that wait for the journal; beyond it a put is refused as
     /// [`Busy`](super::Refused::Busy).
     pub max_backlog: u64,
@@ -36,6 +43,7 @@ impl Default for Config {
             max_age: None,
             max_open_reads: 1,
             max_queues: 10_000,
+            own_queues: Vec::new(),
             max_backlog: 64 * 1024 * 1024,
             compact_ratio: 4,
             compact_from: 64 * 1024 * 1024,

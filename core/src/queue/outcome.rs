@@ -39,8 +39,6 @@ pub enum ReadError {
     Name(BadName),
     /// The connection has as many reads open on this queue as it may.
     AlreadyOpen,
-    /// There are as many queues as allowed, so that none can be made to wait on.
-    TooManyQueues,
 }
 
 impl fmt::Display for ReadError {
@@ -50,7 +48,6 @@ impl fmt::Display for ReadError {
             Self::AlreadyOpen => f.write_str(
                 "this connection has a read open on the queue; close or abort it before the next",
             ),
-            Self::TooManyQueues => f.write_str("there are as many queues as allowed"),
         }
     }
 }

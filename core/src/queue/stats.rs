@@ -1,5 +1,7 @@
 //! Counters, under kestrel's names.
 
+use super::outcome::Refused;
+
 /// Counters of one queue (kestrel's guide, "Stats"); counts begin with the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,6 +52,16 @@ pub struct EngineStats {
     pub get_hits: u64,
     /// Reads that got none.
     pub get_misses: u64,
+    /// Puts refused because a queue was full.
+    pub refused_full: u64,
+    /// Puts refused because an item was too large.
+    pub refused_item_too_large: u64,
+    /// Puts refused because the journal was behind.
+    pub refused_busy: u64,
+    /// Puts refused because there were as many queues as allowed, and none of them empty.
+    pub refused_too_many_queues: u64,
+    /// Queues that there are.
+    pub queues: u64,
     /// Queues made.
     pub queue_creates: u64,
     /// Queues deleted.
@@ -58,4 +70,16 @@ pub struct EngineStats {
     pub backlog_bytes: u64,
     /// Puts that the journal could not take.
     pub journal_refused: u64,
+}
+
+impl EngineStats {
+    pub(super) fn count(&mut self, refused: Refused) {
+        let counter = match refused {
+            Refused::Full => &mut self.refused_full,
+            Refused::ItemTooLarge { .. } => &mut self.refused_item_too_large,
+            Refused::Busy => &mut self.refused_busy,
+            Refused::TooManyQueues => &mut self.refused_too_many_queues,
+        };
+        *counter += 1;
+    }
 }

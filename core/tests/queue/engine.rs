@@ -276,3 +276,91 @@ fn compaction_moves_a_lone_item_out_of_an_old_segment() {
     assert_eq!(engine.oldest_needed(9), 9);
     assert_eq!(get(&mut engine, 2, A, Action::Take), Some(item("lone")));
 }
+
+fn put_to(engine: &mut Engine, op: u64, queue: &str) -> Result<(), Refused> {
+    let mut put = PutBuilder::new(queue.as_bytes(), at(0).unix).unwrap();
+    put.item(None, b"x");
+    engine.put(OpId(op), put.finish(), at(0))?;
+    commit(engine, Ok(1));
+    Ok(())
+}
+
+fn names(engine: &Engine) -> Vec<String> {
+    let names = engine.queue_stats().map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+    names.collect()
+}
+
+fn few_queues() -> Engine {
+    let mut config = Config::default();
+    (config.max_queues, config.own_queues) = (2, vec![b"own".to_vec().into()]);
+    Engine::new(config)
+}
+
+#[test]
+fn a_read_makes_no_queue_also_when_it_waits() {
+    let mut engine = engine();
+    let mut op = 0;
+    for action in [Action::Take, Action::Peek, Action::Open, Action::CloseOpen] {
+        for timeout in [None, Some(Duration::from_millis(1))] {
+            op += 1;
+            engine.get(OpId(op), A, b"q", Read { action, timeout }, at(0));
+        }
+    }
+    assert!(names(&engine).is_empty());
+    assert_eq!(outputs(&mut engine, at(1)).len(), 4, "the waits end all the same");
+}
+
+#[test]
+fn who_waits_for_a_queue_that_is_not_there_gets_its_first_item() {
+    let mut engine = engine();
+    assert_eq!(wait(&mut engine, 1, A, Action::Take), None);
+    put(&mut engine, 2, "first");
+    assert_eq!(outputs(&mut engine, at(1)), [(2, Outcome::Stored), (1, item("first"))]);
+}
+
+#[test]
+fn empty_queues_make_room_for_others_and_those_with_items_do_not() {
+    let mut engine = few_queues();
+    assert_eq!(put_to(&mut engine, 1, "a"), Ok(()));
+    assert_eq!(put_to(&mut engine, 2, "b"), Ok(()));
+    assert_eq!(put_to(&mut engine, 3, "c"), Err(Refused::TooManyQueues));
+    assert_eq!(engine.stats().refused_too_many_queues, 1);
+    assert_eq!(engine.get(OpId(4), A, b"a", Action::Open.into(), at(0)), Some(item("x")));
+    assert_eq!(put_to(&mut engine, 5, "c"), Err(Refused::TooManyQueues), "an open item is one");
+    engine.get(OpId(6), A, b"a", Action::Close.into(), at(0));
+    assert_eq!(put_to(&mut engine, 7, "c"), Ok(()));
+    assert_eq!(names(&engine), ["b", "c"]);
+    engine.flush(b"b");
+    assert_eq!(put_to(&mut engine, 8, "d"), Ok(()));
+    assert_eq!(names(&engine), ["c", "d"]);
+}
+
+#[test]
+fn a_queue_that_a_refused_put_had_made_makes_room_as_well() {
+    let mut engine = few_queues();
+    for queue in [b"a", b"b"] {
+        let mut put = PutBuilder::new(queue, at(0).unix).unwrap();
+        put.item(None, b"x");
+        engine.put(OpId(1), put.finish(), at(0)).unwrap();
+        commit(&mut engine, Err(NotAppended));
+    }
+    assert_eq!(put_to(&mut engine, 2, "c"), Ok(()));
+    assert_eq!(put_to(&mut engine, 3, "d"), Ok(()));
+    assert_eq!(names(&engine), ["c", "d"]);
+}
+
+#[test]
+fn the_applications_own_queues_are_not_counted_and_stay() {
+    let mut engine = few_queues();
+    for queue in ["a", "b"] {
+        assert_eq!(put_to(&mut engine, 1, queue), Ok(()));
+    }
+    assert_eq!(put_to(&mut engine, 2, "own"), Ok(()));
+    assert_eq!(put_to(&mut engine, 3, "c"), Err(Refused::TooManyQueues));
+    for queue in ["a", "own"] {
+        engine.flush(queue.as_bytes());
+    }
+    assert_eq!(put_to(&mut engine, 4, "c"), Ok(()));
+    assert_eq!(names(&engine), ["b", "c", "own"]);
+    assert_eq!(put_to(&mut engine, 5, "own"), Ok(()));
+}

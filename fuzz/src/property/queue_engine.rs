@@ -57,6 +57,9 @@ impl Driver {
         config.max_age = source.pick(&[None, Some(Duration::from_millis(300))]);
         config.max_open_reads = source.pick(&[1, 2, 0]);
         config.max_queues = source.pick(&[10, 2]);
+        if config.max_queues == 2 {
+            config.own_queues.push(NAMES[0].as_bytes().into());
+        }
         config.max_backlog = source.pick(&[u64::MAX, 200]);
         config.compact_from = source.pick(&[0, 500]);
         config.compact_ratio = source.pick(&[1, 2]);

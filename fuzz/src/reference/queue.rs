@@ -96,11 +96,28 @@ impl Model {
     }
 
     fn make(&mut self, queue: &'static str) -> bool {
-        if !self.queues.contains_key(queue) && self.queues.len() >= self.config.max_queues {
-            return false;
+        if !self.queues.contains_key(queue) && !self.is_own(queue) {
+            let counted =
+                |model: &Self| model.queues.keys().filter(|name| !model.is_own(name)).count();
+            if counted(self) >= self.config.max_queues {
+                let empty: Vec<&str> = self
+                    .queues
+                    .keys()
+                    .copied()
+                    .filter(|name| !self.is_own(name) && self.held(name).next().is_none())
+                    .collect();
+                self.queues.retain(|name, _| !empty.contains(name));
+            }
+            if counted(self) >= self.config.max_queues {
+                return false;
+            }
         }
         self.queues.entry(queue).or_default();
         true
+    }
+
+    fn is_own(&self, queue: &str) -> bool {
+        self.config.own_queues.iter().any(|own| own == queue.as_bytes())
     }
 
     /// A put of items with when they expire.
@@ -303,9 +320,6 @@ impl Model {
         let Some(wait) = wait.filter(|wait| *wait > 0) else {
             return Some(Outcome::Empty);
         };
-        if !self.make(queue) {
-            return Some(Outcome::Error(ReadError::TooManyQueues));
-        }
         self.waiters.insert(op, Waiter { conn, queue, action, deadline: instant + wait });
         None
     }

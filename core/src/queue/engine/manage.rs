@@ -20,6 +20,7 @@ impl Engine {
         let Some(below) = line.clear(&mut self.usage) else {
             return;
         };
+        self.may_be_empty = true;
         // Items that are open have ids below as well, and stay.
         let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
         let handed = self.handed.values().map(|h| (&h.queue, &h.item));
@@ -76,7 +77,8 @@ impl Engine {
             items += queue.ready.len() as u64;
             bytes += queue.stats.bytes;
         }
-        EngineStats { items, bytes, backlog_bytes: self.backlog, ..self.stats }
+        let queues = self.queues.len() as u64;
+        EngineStats { items, bytes, queues, backlog_bytes: self.backlog, ..self.stats }
     }
 
     /// The counters of each queue, by name.

@@ -72,6 +72,8 @@ struct Pending {
 pub struct Engine {
     config: Config,
     queues: BTreeMap<Bytes, Queue>,
+    /// A queue may have become empty since empty ones were last looked for.
+    may_be_empty: bool,
     /// Ids are unique over all queues and never used again, so that a removal that reaches the
     /// journal late can never meet another item.
     next_id: u64,
@@ -100,6 +102,7 @@ impl Engine {
         Self {
             config,
             queues: BTreeMap::new(),
+            may_be_empty: false,
             next_id: 1,
             pending: VecDeque::new(),
             append: Outgoing::new(),
@@ -145,6 +148,10 @@ impl Engine {
     /// # Errors
     /// [`Refused`] says which bound the put would break; nothing was taken.
     pub fn put(&mut self, op: OpId, put: Put, now: Now) -> Result<(), Refused> {
+        self.take_up(op, put, now).inspect_err(|refused| self.stats.count(*refused))
+    }
+
+    fn take_up(&mut self, op: OpId, put: Put, now: Now) -> Result<(), Refused> {
         let (items, data_len, record_len) =
             (u64::from(put.items()), put.data_len(), put.record_len());
         self.stats.cmd_set += 1;
@@ -165,6 +172,7 @@ impl Engine {
             || queue.held_bytes().saturating_add(data_len) > max_bytes
         {
             queue.stats.refused += 1;
+            self.may_be_empty = true;
             return Err(Refused::Full);
         }
         queue.pending += items;
@@ -191,7 +199,7 @@ impl Engine {
 
     fn queue_or_new(&mut self, name: &[u8], now: Now) -> Option<&mut Queue> {
         if !self.queues.contains_key(name) {
-            if self.queues.len() >= self.config.max_queues {
+            if !self.has_room_for(name) {
                 return None;
             }
             self.stats.queue_creates += 1;
@@ -199,6 +207,30 @@ impl Engine {
             self.queues.insert(name.clone(), Queue::new(name, now.unix));
         }
         self.queues.get_mut(name)
+    }
+
+    /// Whether a queue of that name may be made; those that hold nothing make room for it.
+    fn has_room_for(&mut self, name: &[u8]) -> bool {
+        if self.is_own(name) || self.counted_queues() < self.config.max_queues {
+            return true;
+        }
+        if core::mem::take(&mut self.may_be_empty) {
+            let before = self.queues.len();
+            let own = &self.config.own_queues;
+            self.queues.retain(|name, queue| queue.held() != 0 || own.contains(name));
+            self.stats.queue_deletes += (before - self.queues.len()) as u64;
+        }
+        self.counted_queues() < self.config.max_queues
+    }
+
+    fn is_own(&self, name: &[u8]) -> bool {
+        self.config.own_queues.iter().any(|own| own == name)
+    }
+
+    /// How many queues there are beside the application's own.
+    fn counted_queues(&self) -> usize {
+        let own = self.config.own_queues.iter().filter(|own| self.queues.contains_key(*own));
+        self.queues.len() - own.count()
     }
 
     /// Takes the bytes to append to the journal next, or `None` when there are none or a batch is
@@ -247,6 +279,7 @@ impl Engine {
         queue.pending = queue.pending.saturating_sub(put.items);
         queue.pending_bytes = queue.pending_bytes.saturating_sub(put.data_len);
         let Ok(segment) = result else {
+            self.may_be_empty = true;
             self.stats.journal_refused += 1;
             self.done.push_back((put.op, Outcome::NotJournaled));
             return;
@@ -266,6 +299,7 @@ impl Engine {
 
     /// Writes down that an item is gone.
     fn remove(&mut self, queue: &[u8], item: &Item) {
+        self.may_be_empty = true;
         self.usage.remove(item.segment, item.journal_len(queue));
         let (append, removals) = (&mut self.append, &mut self.removals);
         record::encode(Kind::Remove, item.id, queue, |piece| {

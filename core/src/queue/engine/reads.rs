@@ -82,10 +82,9 @@ impl Engine {
             self.stats.get_misses += 1;
             return Some(Outcome::Empty);
         };
-        let Some(queue) = self.queue_or_new(queue, now) else {
-            return Some(Outcome::Error(ReadError::TooManyQueues));
-        };
-        let name = queue.name.clone();
+        // What was never put to is waited for without being made.
+        let name = self.queues.get(queue).map(|queue| queue.name.clone());
+        let name = name.unwrap_or_else(|| Bytes::copy_from_slice(queue));
         let deadline = now.instant + timeout;
         self.waiters.insert(op, Waiter::new(conn, name, take, deadline));
         None

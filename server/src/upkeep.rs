@@ -1,0 +1,92 @@
+//! What has to be done now and then, whatever the runtime: a thread of its own.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use windhover_core::queue::EngineStats;
+
+use crate::app::App;
+
+/// How often there is a turn.
+const TURN: Duration = Duration::from_secs(1);
+/// How often the histograms are kept small, and refused puts are told at most.
+const TURNS: u32 = 5;
+
+/// The thread.
+#[derive(Debug)]
+pub struct Upkeep {
+    end: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Upkeep {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the operating system gives none.
+    pub fn start(app: Arc<App>) -> io::Result<Self> {
+        let (end, ended) = mpsc::channel();
+        let mut refused = RefusedLog { told: EngineStats::default(), quiet: TURNS };
+        let keep = move || {
+            for turn in 0_u32.. {
+                if ended.recv_timeout(TURN) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                refused.turn(app.store.stats().0, app.settings.max_queues);
+                if turn.is_multiple_of(TURNS) {
+                    app.metrics.upkeep();
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(keep)?;
+        Ok(Self { end, thread })
+    }
+
+    /// Ends the thread.
+    pub fn end(self) {
+        drop(self.end);
+        // Even if it panicked, there is nothing left to keep up.
+        let _ = self.thread.join();
+    }
+}
+
+/// Tells in the log how many puts were refused: soon when it begins, now and then when it goes on.
+struct RefusedLog {
+    told: EngineStats,
+    /// Turns since it was told.
+    quiet: u32,
+}
+
+impl RefusedLog {
+    fn turn(&mut self, stats: EngineStats, max_queues: u32) {
+        self.quiet = self.quiet.saturating_add(1);
+        let full = stats.refused_full - self.told.refused_full;
+        let too_many_queues = stats.refused_too_many_queues - self.told.refused_too_many_queues;
+        let too_large = stats.refused_item_too_large - self.told.refused_item_too_large;
+        let behind = stats.refused_busy - self.told.refused_busy;
+        if self.quiet < TURNS || full + too_many_queues + too_large + behind == 0 {
+            return;
+        }
+        (self.told, self.quiet) = (stats, 0);
+        if too_many_queues > 0 {
+            tracing::warn!(
+                "{too_many_queues} items for new queues were refused: there are {max_queues} queues with \
+                 items in them, as many as --max-queues allows"
+            );
+        }
+        if full > 0 {
+            tracing::warn!(
+                "{full} puts were refused: their queue is full (--max-queue-items, --max-queue-bytes)"
+            );
+        }
+        if too_large > 0 {
+            tracing::warn!("{too_large} puts were refused: an item is too large");
+        }
+        if behind > 0 {
+            tracing::warn!("{behind} puts were refused: the journal is behind");
+        }
+    }
+}
