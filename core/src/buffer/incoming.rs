@@ -106,9 +106,14 @@ impl Incoming {
 
     /// Drops the first `n` bytes (or all, when there are fewer).
     pub fn consume(&mut self, n: usize) {
-        let n = n.min(self.bytes.len());
-        self.bytes.advance(n);
         self.searched = 0;
+        if n >= self.bytes.len() {
+            // In place: what is advanced over could not be read into again without an allocation.
+            self.bytes.clear();
+            self.consumed = 0;
+            return;
+        }
+        self.bytes.advance(n);
         self.consumed = self.consumed.saturating_add(n);
         // Never more is copied than was consumed before, so that it costs a byte once.
         if self.consumed > RESERVE_MOST && self.bytes.len() <= self.consumed {

@@ -132,8 +132,12 @@ impl Outgoing {
             self.pieces_len -= first.len();
             self.pieces.pop_front();
         }
-        let n = n.min(self.tail.len());
-        self.tail.advance(n);
+        if n >= self.tail.len() {
+            // In place: what is advanced over could not be written again without an allocation.
+            self.tail.clear();
+        } else {
+            self.tail.advance(n);
+        }
     }
 
     /// Gives the memory back when nothing waits: to be called before waiting for a peer.

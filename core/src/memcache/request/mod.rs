@@ -12,6 +12,7 @@ mod arguments;
 mod batch;
 mod encode;
 mod error;
+mod keys;
 mod meta;
 mod parse;
 mod prepared;

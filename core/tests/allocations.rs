@@ -1,0 +1,128 @@
+//! The hot path allocates nothing: parsing either way, and a server's turn that answers a small value.
+//! Allocations are counted, in steady state: what a buffer needs at first it keeps.
+
+use core::task::{Context, Waker};
+use std::collections::HashMap;
+
+use allocation_counter::measure;
+use bytes::{Bytes, BytesMut};
+use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::memcache::handler::{Handler, Reply, ReplyError, Session};
+use windhover_core::memcache::request::{self, Request};
+use windhover_core::memcache::response::{self, Response};
+use windhover_core::memcache::{Data, Dialect, Limits};
+use windhover_core::{Now, Timeouts};
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    measure(work).count_total
+}
+
+const REQUESTS: [&[u8]; 8] = [
+    b"get key\r\n",
+    b"gets a b c d e f g h\r\n",
+    b"set key 1 2 5\r\nhello\r\n",
+    b"cas key 1 2 5 7\r\nhello\r\n",
+    b"mg key v t c O7\r\n",
+    b"ms key 5 T60 F1\r\nhello\r\n",
+    b"incr key 5\r\n",
+    b"delete key noreply\r\n",
+];
+
+const RESPONSES: [&[u8]; 6] = [
+    b"VALUE key 1 5 7\r\nhello\r\n",
+    b"VA 5 t60 c7\r\nhello\r\n",
+    b"STORED\r\n",
+    b"END\r\n",
+    b"12345\r\n",
+    b"SERVER_ERROR out of memory\r\n",
+];
+
+#[test]
+fn counting_counts() {
+    assert_eq!(allocations(|| drop(Box::new(1))), 1);
+}
+
+#[test]
+fn parsing_allocates_nothing() {
+    let limits = Limits::default();
+    for bytes in REQUESTS {
+        let parsed = allocations(|| {
+            let parsed = request::parse(bytes, Dialect::Memcached, &limits);
+            assert!(parsed.is_ok());
+        });
+        assert_eq!(parsed, 0, "{}", bytes.escape_ascii());
+    }
+    for bytes in RESPONSES {
+        let parsed = allocations(|| {
+            let parsed = response::parse(bytes, Dialect::Memcached, &limits);
+            assert!(parsed.is_ok());
+        });
+        assert_eq!(parsed, 0, "{}", bytes.escape_ascii());
+    }
+}
+
+/// Answers hits of values that it shares.
+struct Map(HashMap<&'static [u8], Bytes>);
+
+impl Handler for Map {
+    fn handle(
+        &mut self,
+        request: Request<'_>,
+        _: Data<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
+        let (Request::Get(keys) | Request::Gets(keys)) = request else {
+            return reply.send(&Response::Stored);
+        };
+        for key in keys {
+            if let Some(value) = self.0.get(key) {
+                reply.value(key, 0, None, value)?;
+            }
+        }
+        reply.end()
+    }
+}
+
+/// Reads, answers and writes, as an adapter does.
+fn turn(session: &mut Session<Map>, input: &[u8], output: &mut BytesMut) {
+    let now = Now::default();
+    session.read_buffer().extend_from_slice(input);
+    while session.poll_output(now, &mut Context::from_waker(Waker::noop())) == Next::Write {
+        let mut slices = [&b""[..]; 8];
+        let filled = session.unsent(&mut slices);
+        slices[..filled].iter().for_each(|slice| output.extend_from_slice(slice));
+        let written = slices[..filled].iter().map(|slice| slice.len()).sum();
+        session.wrote(written);
+    }
+}
+
+/// What a hundred turns allocate, once the buffers have their sizes.
+fn allocations_of_turns(input: &[u8]) -> u64 {
+    let map = Map(HashMap::from([(&b"key"[..], Bytes::from_static(b"hello"))]));
+    let (limits, timeouts) = (Limits::default(), Timeouts::default());
+    let mut session = Session::new(map, Dialect::Memcached, &limits, &timeouts, Now::default());
+    let mut output = BytesMut::with_capacity(1 << 20);
+    for _ in 0..100 {
+        turn(&mut session, input, &mut output);
+    }
+    assert!(output.starts_with(b"VALUE key 0 5\r\nhello\r\n"));
+    output.clear();
+    allocations(|| {
+        for _ in 0..100 {
+            turn(&mut session, input, &mut output);
+        }
+    })
+}
+
+#[test]
+fn a_turn_of_a_server_that_answers_a_small_value_allocates_nothing() {
+    assert_eq!(allocations_of_turns(b"get key\r\n"), 0);
+    assert_eq!(allocations_of_turns(b"get key none key\r\n"), 0);
+    assert_eq!(allocations_of_turns(b"get key\r\nget none\r\n"), 0);
+}
+
+#[test]
+fn no_request_of_a_full_pipeline_allocates() {
+    let requests = b"get key\r\nset key 0 0 5\r\nhello\r\nget none key\r\n".repeat(16);
+    assert_eq!(allocations_of_turns(&requests), 0);
+}
