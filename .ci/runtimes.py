@@ -1,4 +1,5 @@
-"""A build of the server with one runtime, for this machine, pulls in the crates of no other.
+"""What is below the adapters knows no runtime, and a build of the server with one runtime, for this
+machine, pulls in the crates of no other.
 
 usage: runtimes.py
 """
@@ -13,23 +14,34 @@ CRATES = {
     "mio": {"mio", "windhover-mio"},
 }
 BUILT_ON = {"tokio": {"mio"}, "async-std": set(), "mio": set()}
+# Below the adapters; with all their features, so that none is behind one either.
+BELOW = ["windhover-core", "windhover-runtime", "windhover-client"]
 
-failed = False
-for runtime, own in CRATES.items():
+
+def crates(arguments):
     tree = subprocess.run(
-        ["cargo", "tree", "--locked", "-p", "windhover", "--no-default-features"]
-        + ["--features", runtime, "-e", "normal", "--prefix", "none"],
+        ["cargo", "tree", "--locked", "-e", "normal", "--prefix", "none", *arguments],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     ).stdout
-    crates = {line.split()[0] for line in tree.splitlines() if line.strip()}
+    return {line.split()[0] for line in tree.splitlines() if line.strip()}
+
+
+failed = False
+for package in BELOW:
+    found = crates(["-p", package, "--all-features"])
+    runtimes = found & set().union(*CRATES.values())
+    failed |= bool(runtimes)
+    print(f"{package}: {sorted(runtimes) or 'no runtime'}")
+for runtime, own in CRATES.items():
+    found = crates(["-p", "windhover", "--no-default-features", "--features", runtime])
     others = set().union(*(CRATES[other] for other in CRATES if other != runtime))
-    foreign = (crates & others) - BUILT_ON[runtime]
-    missing = own - crates
+    foreign = (found & others) - BUILT_ON[runtime]
+    missing = own - found
     if foreign or missing:
         failed = True
         print(f"{runtime} alone: has {sorted(foreign)}, lacks {sorted(missing)}")
     else:
-        print(f"{runtime} alone: {len(crates)} crates, none of another runtime")
+        print(f"{runtime} alone: {len(found)} crates, none of another runtime")
 sys.exit(failed)

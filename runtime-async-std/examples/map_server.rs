@@ -6,9 +6,9 @@
 //! ```
 
 use std::collections::HashMap;
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_std::net::TcpListener;
 use bytes::Bytes;
 use windhover_async_std::{ServeOptions, Shutdown, serve};
 use windhover_core::memcache::handler::{Handler, Reply, ReplyError, Session};
@@ -60,9 +60,8 @@ async fn run(listener: TcpListener, shutdown: Shutdown) -> std::io::Result<()> {
 }
 
 fn main() -> std::io::Result<()> {
-    async_std::task::block_on(async {
-        run(TcpListener::bind("127.0.0.1:11211").await?, Shutdown::new()).await
-    })
+    let listener = TcpListener::bind("127.0.0.1:11211")?;
+    async_std::task::block_on(run(listener, Shutdown::new()))
 }
 
 #[cfg(test)]
@@ -73,12 +72,12 @@ mod tests {
 
     #[test]
     fn what_was_set_is_got_until_the_shutdown() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let asked = shutdown.clone();
         let server = std::thread::spawn(move || {
-            async_std::task::block_on(run(listener.into(), asked)).unwrap();
+            async_std::task::block_on(run(listener, asked)).unwrap();
         });
 
         let mut stream = std::net::TcpStream::connect(address).unwrap();

@@ -6,7 +6,7 @@
 //!
 //! [`connect`] makes a [`Client`] and drives it on async-std's tasks ([`connect_on`] on any executor's),
 //! over TCP, Unix sockets, or what a [`Connector`] makes; over TLS with the feature `tls`, when its
-//! builder says so.
+//! builder says so. Without the default feature `client` there is none of it.
 //!
 //! ```
 //! use std::task::Context;
@@ -61,7 +61,7 @@
 //! async fn main() -> std::io::Result<()> {
 //!     use async_std::io::{ReadExt, WriteExt};
 //!
-//!     let listener = async_std::net::TcpListener::bind("127.0.0.1:0").await?;
+//!     let listener = windhover_async_std::listen("127.0.0.1:0".parse().unwrap())?;
 //!     let address = listener.local_addr()?;
 //!     let shutdown = Shutdown::new();
 //!     let server = async_std::task::spawn(serve(
@@ -138,29 +138,29 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
+#[cfg(feature = "async-std")]
+mod async_std;
 #[cfg(feature = "client")]
 mod client;
-mod clock;
-mod connection;
-mod listener;
-mod room;
-#[cfg(feature = "async-std")]
 mod runtime;
-mod shutdown;
-mod socket;
+mod server;
+mod stream;
 
-#[cfg(feature = "client")]
-pub use client::{Connector, Plain, Stream, connect_on, connect_on_with};
-pub use clock::Clock;
-pub use connection::{End, drive};
-pub use listener::{AcceptErrorHook, ConnectionTask, ServeOptions, ServeReport, serve_on};
 #[cfg(all(feature = "async-std", feature = "client"))]
-pub use runtime::{connect, connect_with};
+pub use self::async_std::{connect, connect_with};
 #[cfg(feature = "async-std")]
-pub use runtime::{serve, shut_down_on_signal, start_threads};
-pub use shutdown::Shutdown;
+pub use self::async_std::{serve, start_threads};
 #[cfg(feature = "client")]
-pub use windhover_client::{Client, Error as ClientError};
+pub use client::{Plain, connect_on, connect_on_with, drive_client};
+pub use server::{drive, serve_on};
+pub use stream::{Socket, Stream};
+#[cfg(feature = "client")]
+pub use windhover_client::{Client, Connector, Error as ClientError};
 #[cfg(feature = "tls")]
 pub use windhover_client::{Tls, TlsError};
-pub use windhover_core::Counters;
+#[cfg(feature = "async-std")]
+pub use windhover_runtime::shut_down_on_signal;
+pub use windhover_runtime::{
+    AcceptErrorHook, Clock, Counters, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
+    Task, listen,
+};

@@ -84,7 +84,7 @@ fn answers_leave_a_stream_that_holds_them_back() {
         let (mut peer, stream) = pair().await;
         let echo = Echo::new(&Arc::default());
         let (drain, cut) = (Shutdown::new(), Shutdown::new());
-        let driven = smol::spawn(drive(stream, echo, Clock::new(), drain, cut));
+        let driven = smol::spawn(drive(stream, echo, Clock::new(), &drain, &cut));
         for message in [&b"a"[..], b"hello", &vec![b'x'; 40_000]] {
             peer.write_all(message).await.unwrap();
             let mut answer = vec![0; message.len()];
@@ -107,7 +107,7 @@ fn a_drain_ends_it_and_a_cut_ends_it_at_once() {
             let (peer, stream) = pair().await;
             let echo = Echo::new(&Arc::default());
             let (drain, cut) = (Shutdown::new(), Shutdown::new());
-            let driven = smol::spawn(drive(stream, echo, Clock::new(), drain.clone(), cut.clone()));
+            let driven = smol::spawn(drive(stream, echo, Clock::new(), &drain, &cut));
             let signal = if is_cut { cut } else { drain };
             signal.trigger();
             assert_eq!(driven.await, if is_cut { End::Cut } else { End::Closed });

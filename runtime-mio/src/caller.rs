@@ -7,23 +7,18 @@ use std::task::Wake;
 use crate::mailbox::Mailbox;
 
 /// What a slot's waker calls. It may outlive what is in the slot.
-pub(crate) struct Caller<T> {
-    slot: usize,
-    /// The message that the slot was called, or an earlier one of that number.
-    message: fn(usize) -> T,
+pub(crate) struct Caller<T, K> {
+    /// What is told: that the slot of this key was called, or an earlier one of that key.
+    key: K,
     /// A message is on its way: further calls add nothing.
     is_called: AtomicBool,
     mailbox: Arc<Mailbox<T>>,
 }
 
-impl<T> Caller<T> {
-    pub(crate) fn new(
-        slot: usize,
-        message: fn(usize) -> T,
-        mailbox: &Arc<Mailbox<T>>,
-    ) -> Arc<Self> {
+impl<T, K> Caller<T, K> {
+    pub(crate) fn new(key: K, mailbox: &Arc<Mailbox<T>>) -> Arc<Self> {
         let mailbox = Arc::clone(mailbox);
-        Arc::new(Self { slot, message, is_called: AtomicBool::new(false), mailbox })
+        Arc::new(Self { key, is_called: AtomicBool::new(false), mailbox })
     }
 
     /// Whether it was called. From now on, another call is a new one.
@@ -35,7 +30,7 @@ impl<T> Caller<T> {
     }
 }
 
-impl<T: Send> Wake for Caller<T> {
+impl<T: From<K> + Send, K: Copy + Send + Sync> Wake for Caller<T, K> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -43,7 +38,7 @@ impl<T: Send> Wake for Caller<T> {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_called.swap(true, Ordering::AcqRel) {
             // A loop that is gone has nothing to drive.
-            let _ = self.mailbox.send((self.message)(self.slot));
+            let _ = self.mailbox.send(self.key.into());
         }
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! [`connect`] makes a [`Client`] and drives it on a thread of its own; a [`ClientThread`] drives
 //! many, and an application that owns an event loop puts [`Clients`] into it instead. With the feature
-//! `tls` they speak TLS, when their builder says so.
+//! `tls` they speak TLS, when their builder says so. Without the default feature `client` there is none
+//! of it.
 //!
 //! A connection stays on the loop that accepted it. Its endpoint's waker may be called from any
 //! thread: it reaches the loop through a queue, and wakes it only when it waits.
@@ -92,23 +93,21 @@
 mod caller;
 #[cfg(feature = "client")]
 mod client;
-mod clock;
-mod input;
 mod mailbox;
 mod server;
-mod shutdown;
-mod signal;
+mod socket;
 mod timers;
 
 #[cfg(feature = "client")]
-pub use client::{ClientThread, Clients, Resolver, StartError, connect};
-pub use clock::Clock;
+pub use client::{ClientThread, Clients, Resolver, StartError, connect, drive_client};
 pub use mio;
-pub use server::{AcceptErrorHook, Room, ServeOptions, ServeReport, Server, listen, serve};
-pub use shutdown::Shutdown;
-pub use signal::shut_down_on_signal;
+pub use server::{Server, drive, serve};
+pub use socket::Stream;
 #[cfg(feature = "client")]
 pub use windhover_client::{Client, Error as ClientError, block_on};
 #[cfg(feature = "tls")]
 pub use windhover_client::{Tls, TlsError};
-pub use windhover_core::Counters;
+pub use windhover_runtime::{
+    AcceptErrorHook, Clock, ConnectionLimit, Counters, End, Peer, ServeOptions, ServeReport,
+    Shutdown, StdListener, listen_shared as listen, shut_down_on_signal,
+};

@@ -3,8 +3,11 @@
 //! [`serve`] accepts connections and drives an [`Endpoint`] for each of them until a [`Shutdown`]
 //! is triggered. Nothing here knows a protocol: the same loop serves HTTP and memcache.
 //!
+//! [`drive`] drives one over a stream that is given.
+//!
 //! [`connect`] makes a [`Client`] and drives it on the runtime's tasks, over TCP, Unix sockets, or what a
-//! [`Connector`] makes; over TLS with the feature `tls`, when its builder says so.
+//! [`Connector`] makes; over TLS with the feature `tls`, when its builder says so. Without the default
+//! feature `client` there is none of it.
 //!
 //! ```
 //! use std::task::Context;
@@ -85,20 +88,20 @@
 
 #[cfg(feature = "client")]
 mod client;
-mod clock;
-mod connection;
-mod listener;
-mod shutdown;
-mod signal;
+mod runtime;
+mod server;
+mod stream;
 
 #[cfg(feature = "client")]
-pub use client::{Connector, Plain, Stream, connect, connect_with, drive};
-pub use clock::Clock;
-pub use listener::{AcceptErrorHook, ServeOptions, ServeReport, serve};
-pub use shutdown::Shutdown;
-pub use signal::shut_down_on_signal;
+pub use client::{Plain, connect, connect_with, drive_client};
+pub use runtime::Tokio;
+pub use server::{Listening, drive, serve};
+pub use stream::{Socket, Stream};
 #[cfg(feature = "client")]
-pub use windhover_client::{Client, Error as ClientError};
+pub use windhover_client::{Client, Connector, Error as ClientError};
 #[cfg(feature = "tls")]
 pub use windhover_client::{Tls, TlsError};
-pub use windhover_core::Counters;
+pub use windhover_runtime::{
+    AcceptErrorHook, Clock, Counters, End, Peer, ServeOptions, ServeReport, Shutdown, listen,
+    shut_down_on_signal,
+};

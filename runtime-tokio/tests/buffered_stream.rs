@@ -11,9 +11,11 @@ use windhover_tokio::{Client, Connector, Stream, connect_with};
 struct Pipe(Arc<Mutex<Option<DuplexStream>>>);
 
 impl Connector for Pipe {
-    async fn connect(&self, _: &Server) -> Result<Box<dyn Stream>, ConnectFailure> {
+    type Stream = Stream<BufStream<DuplexStream>>;
+
+    async fn connect(&self, _: &Server) -> Result<Self::Stream, ConnectFailure> {
         let end = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Ok(Box::new(BufStream::new(end.ok_or(ConnectFailure::Refused)?)))
+        Ok(Stream::new(BufStream::new(end.ok_or(ConnectFailure::Refused)?)))
     }
 }
 

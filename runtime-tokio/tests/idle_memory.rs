@@ -1,58 +1,11 @@
 //! What an idle connection costs; a process of its own, for its memory is measured.
-//!
-//! `IDLE_CONNECTIONS` sets how many there are; each needs two file descriptors.
 #![cfg(target_os = "linux")]
 // Clippy's leave for tests covers test functions, not what they call.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
-use windhover_tokio::{ServeOptions, Shutdown, serve};
-
+#[expect(dead_code, reason = "other tests use all of it")]
+mod adapter;
+#[path = "../../runtime/tests/serve/idle_memory.rs"]
+mod idle_memory;
 #[path = "../../core/tests/endpoints/one.rs"]
 mod one;
-
-use one::One;
-
-/// What the server may hold for a connection that waits for its next request, everything counted.
-const MOST: usize = 4096;
-
-/// Resident memory in bytes.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: usize = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
-    kib * 1024
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn an_idle_connection_costs_at_most_4_kib() {
-    let connections: usize =
-        std::env::var("IDLE_CONNECTIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut options = ServeOptions::default();
-    options.connections = connections;
-    tokio::spawn(serve(listener, |_, now| One::new(now), options, Shutdown::new()));
-
-    // Each one was served a request before it waits.
-    let connect = move || {
-        let mut peer = TcpStream::connect(address).unwrap();
-        peer.write_all(b"GET /track?data=e30 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        let mut answer = [0; 512];
-        assert!(peer.read(&mut answer).unwrap() > 0);
-        peer
-    };
-    let each = tokio::task::spawn_blocking(move || {
-        let mut peers = Vec::with_capacity(connections);
-        peers.extend((0..connections / 4).map(|_| connect()));
-        let (first, before) = (peers.len(), resident());
-        peers.extend((first..connections).map(|_| connect()));
-        resident().saturating_sub(before) / (peers.len() - first)
-    })
-    .await
-    .unwrap();
-    println!("{connections} idle connections: {each} bytes each");
-    assert!(each <= MOST, "{each}");
-}

@@ -10,7 +10,6 @@
 pub mod app;
 pub mod cache;
 pub mod cli;
-mod clock;
 pub mod data;
 pub mod forward;
 pub mod journal;

@@ -51,22 +51,7 @@ impl std::error::Error for ListenError {
 /// Listens on an address, for the runtimes that take one listener.
 #[cfg(any(feature = "tokio", feature = "async-std"))]
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    use socket2::{Domain, Protocol, Socket, Type};
-
-    /// Connections that wait to be accepted.
-    const BACKLOG: i32 = 1024;
-
-    let socket = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // On Windows the option means something else: to take a port from another process.
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
-    };
-    socket().map_err(|source| ListenError::Address { address, source })
+    windhover_runtime::listen(address).map_err(|source| ListenError::Address { address, source })
 }
 
 /// Where a listener listens, with the port that was free.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use windhover_core::Counters;
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
+use windhover_runtime::Clock;
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
-use crate::clock::Clock;
 use crate::data::{DataDirectory, DataError};
 use crate::forward::{self, Forwarder};
 use crate::journal::{Opened, OsDirectory};
@@ -26,6 +26,8 @@ use crate::store::{Store, StoreCloser};
 use crate::tracker::Tracker;
 use crate::upkeep::Upkeep;
 
+/// Who is behind a Unix socket.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Even a server that is stopped in a hurry syncs its journal.
 const CLOSE_AT_LEAST: Duration = Duration::from_secs(5);
 
@@ -161,7 +163,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
         &listener(args, args.http, clock, "http", &app.http_connections),
         move |peer, now| {
             let number = number.fetch_add(1, Ordering::Relaxed);
-            Tracker::new(tracker.clone(), peer.ip(), number, now)
+            Tracker::new(tracker.clone(), peer.ip().unwrap_or(LOCAL), number, now)
         },
     )?;
     let consumers = app.clone();

@@ -20,7 +20,7 @@ use crate::builder::{Event, EventHook};
 
 pub(crate) use call::CallFuture;
 pub use driver::{Driver, Step, Turn, connect_failure};
-pub use stream::PollStream;
+pub use stream::Connection;
 
 /// What clients and driver share.
 pub(crate) struct Hub {

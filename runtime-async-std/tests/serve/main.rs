@@ -1,13 +1,13 @@
-//! Endpoints served over real sockets.
+//! Endpoints served over real sockets: what every adapter has to do.
+#![cfg(unix)]
 // Clippy's leave for tests covers test functions, not what they call.
 #![allow(clippy::unwrap_used)]
 
-mod bounds;
+#[path = "../adapter/mod.rs"]
+mod adapter;
 #[path = "../../../core/tests/endpoints/echo.rs"]
 mod echo;
-mod ending;
-mod exchange;
-mod http;
 #[path = "../../../core/tests/endpoints/one.rs"]
 mod one;
-mod server;
+#[path = "../../../runtime/tests/serve/mod.rs"]
+mod shared;

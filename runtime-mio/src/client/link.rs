@@ -1,20 +1,18 @@
 //! One connection of a client, from the search for its address to its end.
 
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use mio::event::Event;
 use mio::{Registry, Token};
-use windhover_client::Driver;
 use windhover_client::core::client::ConnectionId;
+use windhover_client::{Connection, Driver};
 
-use super::Message;
 use super::resolver::{Found, Lookup};
-use super::wire::{Address, Attempts, Wire};
+use super::wire::{Address, Attempts};
+use super::{Called, Message};
 use crate::caller::Caller;
-
-/// Most reads and writes before other connections have their turn.
-const TURNS: usize = 32;
+use crate::socket::Registered;
 
 pub(super) struct Link {
     /// The slot of the client whose it is, and its name there.
@@ -23,7 +21,7 @@ pub(super) struct Link {
     stage: Stage,
     /// It is among those with something to do.
     pub(super) is_queued: bool,
-    caller: Arc<Caller<Message>>,
+    caller: Arc<Caller<Message, Called>>,
     waker: Waker,
 }
 
@@ -31,7 +29,7 @@ pub(super) enum Stage {
     /// The server's name is looked up.
     Resolving(Lookup),
     Connecting(Attempts),
-    Open(Wire),
+    Open(Connection<Registered>),
 }
 
 /// What came of a turn.
@@ -50,7 +48,7 @@ impl Link {
         client: usize,
         connection: ConnectionId,
         stage: Stage,
-        caller: Arc<Caller<Message>>,
+        caller: Arc<Caller<Message, Called>>,
     ) -> Self {
         let waker = Waker::from(Arc::clone(&caller));
         Self { client, connection, stage, is_queued: false, caller, waker }
@@ -66,7 +64,7 @@ impl Link {
         match &mut self.stage {
             Stage::Resolving(_) => {}
             Stage::Connecting(attempts) => attempts.note(event),
-            Stage::Open(wire) => wire.note(event),
+            Stage::Open(open) => drop(open.stream_mut().note(event)),
         }
     }
 
@@ -89,58 +87,46 @@ impl Link {
         }
     }
 
-    /// Does what there is to do, for a bounded number of rounds. `scratch` is what the socket is
-    /// read into, as with a server's connections.
-    pub(super) fn turn(
-        &mut self,
-        driver: &Driver,
-        registry: &Registry,
-        token: Token,
-        scratch: &mut [u8],
-    ) -> Step {
-        for _ in 0..TURNS {
-            let turn = driver.turn(self.connection, &self.waker);
-            if turn.is_closed {
-                return Step::End;
-            }
+    /// Does what there is to do, for a bounded number of reads and writes: when there is more, its
+    /// waker was called.
+    pub(super) fn turn(&mut self, driver: &Driver, registry: &Registry, token: Token) -> Step {
+        let mut cx = Context::from_waker(&self.waker);
+        loop {
             match &mut self.stage {
+                Stage::Open(open) => match open.poll(driver, &mut cx) {
+                    Poll::Pending => return Step::Wait,
+                    Poll::Ready(()) => return Step::End,
+                },
+                _ if driver.turn(self.connection, &self.waker).is_closed => return Step::End,
                 Stage::Resolving(_) => return Step::Wait,
                 Stage::Connecting(attempts) => match attempts.turn(registry, token) {
                     Poll::Pending => return Step::Wait,
-                    Poll::Ready(Ok(wire)) => {
-                        self.stage = Stage::Open(wire);
+                    Poll::Ready(Ok(socket)) => {
                         driver.connected(self.connection);
+                        self.stage = Stage::Open(Connection::new(self.connection, socket));
                     }
                     Poll::Ready(Err(why)) => {
                         driver.connect_failed(self.connection, why);
                         return Step::End;
                     }
                 },
-                Stage::Open(wire) => {
-                    if !wire.exchange(driver, self.connection, turn.wants_write, scratch) {
-                        return Step::Wait;
-                    }
-                }
             }
         }
-        Step::Again
     }
 
     pub(super) fn close(self, registry: &Registry) {
         match self.stage {
             Stage::Resolving(_) => {}
             Stage::Connecting(attempts) => attempts.close(registry),
-            Stage::Open(wire) => wire.close(registry),
+            Stage::Open(mut open) => open.stream_mut().deregister(registry),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::task::Context;
-
     use mio::{Poll, Token};
+    use std::sync::Arc;
     use windhover_client::{Client, Step as Wanted};
 
     use super::*;
@@ -164,7 +150,7 @@ mod tests {
         let earlier = lookups.begin("name:1", 0).number;
         let lookup = lookups.begin("name:1", 0);
         let number = lookup.number;
-        let caller = Caller::new(0, Message::Connection, &mailbox);
+        let caller = Caller::new(Called::Connection(0), &mailbox);
         let mut link = Link::new(0, connection, Stage::Resolving(lookup), caller);
         let found = Ok(vec!["127.0.0.1:1".parse().unwrap()]);
         assert_eq!(link.found(earlier, found.clone(), &driver), None);

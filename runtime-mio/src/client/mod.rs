@@ -9,7 +9,6 @@ mod wire;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::Waker;
@@ -24,21 +23,35 @@ use windhover_core::{Instant, Now};
 use self::link::{Link, Stage, Step};
 pub use self::resolver::Resolver;
 use self::resolver::{Found, Lookups};
-pub use self::thread::{ClientThread, StartError, connect};
+pub use self::thread::{ClientThread, StartError, connect, drive_client};
 use self::wire::{Address, Attempts};
 use crate::caller::Caller;
 use crate::mailbox::Mailbox;
+use crate::socket::Stream;
 use crate::timers::Timers;
 
-/// What sockets are read into.
-const SCRATCH: usize = 64 * 1024;
+/// Gives the stream of a connection to a server, connected or under way. It must not block.
+type Connector = Box<dyn FnMut(&Server) -> Result<Stream, ConnectFailure> + Send>;
 
-/// What other threads tell.
-enum Message {
-    /// The waker of the slot's client was called, or of an earlier one's: it has something new.
+/// Whose waker was called.
+#[derive(Clone, Copy)]
+enum Called {
+    /// That of the slot's client, or of an earlier one's: it has something new.
     Client(usize),
     /// The same, of a connection.
     Connection(usize),
+}
+
+impl From<Called> for Message {
+    fn from(called: Called) -> Self {
+        Self::Called(called)
+    }
+}
+
+/// What other threads tell.
+enum Message {
+    /// A waker was called.
+    Called(Called),
     /// What the lookup of that number found, which was begun for the connection in the slot.
     Found { slot: usize, number: u64, found: Found },
     /// Another client.
@@ -116,12 +129,13 @@ pub struct Clients {
     /// Connections with something to do, each once.
     runnable: VecDeque<usize>,
     lookups: Lookups,
+    /// What gives the streams, if they are not connected here.
+    connector: Option<Connector>,
     mailbox: Arc<Mailbox<Message>>,
     messages: Vec<Message>,
     /// Nothing came from other threads, and what comes next wakes the loop.
     is_parked: bool,
     is_released: bool,
-    scratch: Box<[u8]>,
 }
 
 /// A client's half that needs sockets and timers.
@@ -129,7 +143,7 @@ struct Driven {
     driver: Driver,
     /// When its timer fires.
     armed: Option<Instant>,
-    caller: Arc<Caller<Message>>,
+    caller: Arc<Caller<Message, Called>>,
     waker: Waker,
 }
 
@@ -162,11 +176,11 @@ impl Clients {
             links: Slab::new(),
             runnable: VecDeque::new(),
             lookups: Lookups::new(resolver::system(), Arc::clone(&mailbox)),
+            connector: None,
             mailbox,
             messages: Vec::new(),
             is_parked: true,
             is_released: false,
-            scratch: vec![0; SCRATCH].into_boxed_slice(),
         })
     }
 
@@ -175,6 +189,17 @@ impl Clients {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Resolver) -> Self {
         self.lookups = Lookups::new(resolver, Arc::clone(&self.mailbox));
+        self
+    }
+
+    /// Drives the clients over the streams that `connector` gives, instead of connecting itself: those
+    /// that encrypt, those of a test. To be called before the first turn.
+    #[must_use]
+    pub fn with_connector(
+        mut self,
+        connector: impl FnMut(&Server) -> Result<Stream, ConnectFailure> + Send + 'static,
+    ) -> Self {
+        self.connector = Some(Box::new(connector));
         self
     }
 
@@ -192,7 +217,7 @@ impl Clients {
     /// Drives a client that was made elsewhere, until its last handle is gone.
     pub fn add(&mut self, driver: Driver) {
         let slot = self.driven.vacant_key();
-        let caller = Caller::new(slot, Message::Client, &self.mailbox);
+        let caller = Caller::new(Called::Client(slot), &self.mailbox);
         let waker = Waker::from(Arc::clone(&caller));
         self.driven.insert(Driven { driver, armed: None, caller, waker });
         self.due.push(slot);
@@ -264,12 +289,12 @@ impl Clients {
         self.mailbox.receive(&mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::Client(slot) => {
+                Message::Called(Called::Client(slot)) => {
                     if self.driven.get(slot).is_some_and(|client| client.caller.take_call()) {
                         self.due.push(slot);
                     }
                 }
-                Message::Connection(slot) => {
+                Message::Called(Called::Connection(slot)) => {
                     if self.links.get(slot).is_some_and(|link| link.take_call()) {
                         self.enqueue(slot);
                     }
@@ -305,11 +330,19 @@ impl Clients {
             return;
         }
         let slot = self.links.vacant_key();
-        let stage = match known_address(&server.address) {
-            Some(address) => Stage::Connecting(Attempts::new(vec![address])),
-            None => Stage::Resolving(self.lookups.begin(&server.address, slot)),
+        let known = match &mut self.connector {
+            Some(connector) => connector(server).map(|stream| Some(Address::Given(stream))),
+            None => Ok(known_address(&server.address)),
         };
-        let caller = Caller::new(slot, Message::Connection, &self.mailbox);
+        let stage = match known {
+            Ok(Some(address)) => Stage::Connecting(Attempts::new(vec![address])),
+            Ok(None) => Stage::Resolving(self.lookups.begin(&server.address, slot)),
+            Err(why) => {
+                driven.driver.connect_failed(connection, why);
+                return;
+            }
+        };
+        let caller = Caller::new(Called::Connection(slot), &self.mailbox);
         self.links.insert(Box::new(Link::new(client, connection, stage, caller)));
         self.enqueue(slot);
     }
@@ -338,7 +371,7 @@ impl Clients {
         let Some(link) = self.links.get_mut(slot) else { return };
         link.is_queued = false;
         let Some(client) = self.driven.get(link.client) else { return };
-        match link.turn(&client.driver, &self.registry, token, &mut self.scratch) {
+        match link.turn(&client.driver, &self.registry, token) {
             Step::Again => self.enqueue(slot),
             Step::Wait => {}
             Step::End => self.close(slot),
@@ -365,11 +398,12 @@ impl Clients {
 
 /// An address that need not be looked up: numbers, or the path of a Unix socket.
 fn known_address(address: &str) -> Option<Address> {
-    #[cfg(unix)]
-    if address.contains('/') {
-        return Some(Address::Unix(address.into()));
+    match windhover_client::Address::of(address) {
+        #[cfg(unix)]
+        windhover_client::Address::Unix(path) => Some(Address::Unix(path.into())),
+        windhover_client::Address::Tcp(address) => Some(Address::Tcp(address)),
+        _ => None,
     }
-    address.parse::<SocketAddr>().ok().map(Address::Tcp)
 }
 
 impl fmt::Debug for Clients {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::thread;
 
 use mio::{Events, Poll, Token};
-use windhover_client::{Builder, Client, Error};
+use windhover_client::core::client::{ConnectFailure, Server};
+use windhover_client::{Builder, Client, Driver, Error};
 
 use super::{Clients, Message, Resolver};
 use crate::Clock;
 use crate::mailbox::Mailbox;
+use crate::socket::Stream;
 
 /// The loop's waker; all tokens behind it are the clients'.
 const WAKER: usize = 0;
@@ -99,7 +101,7 @@ impl ClientThread {
         let clients = clients.with_resolver(resolver);
         let hold = Hold(Arc::clone(&clients.mailbox));
         let thread = thread::Builder::new().name("windhover-client".into());
-        thread.spawn(move || run(poll, clients))?;
+        thread.spawn(move || drop(run(poll, clients)))?;
         Ok(Self(Arc::new(hold)))
     }
 
@@ -131,14 +133,33 @@ impl Drop for Hold {
     }
 }
 
-fn run(mut poll: Poll, mut clients: Clients) {
+/// Does what one client wants done, on the thread that calls it, until its last handle is gone: over the
+/// streams that `connector` gives; those that encrypt, those of a test.
+///
+/// # Errors
+///
+/// When the operating system refuses the loop, or it fails; every call ends with an error then.
+pub fn drive_client(
+    driver: Driver,
+    connector: impl FnMut(&Server) -> Result<Stream, ConnectFailure> + Send + 'static,
+) -> io::Result<()> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(mio::Waker::new(poll.registry(), Token(WAKER))?);
+    let clients = Clients::new(poll.registry(), WAKER + 1..usize::MAX, waker)?;
+    let mut clients = clients.with_connector(connector);
+    clients.add(driver);
+    clients.is_released = true;
+    run(poll, clients)
+}
+
+fn run(mut poll: Poll, mut clients: Clients) -> io::Result<()> {
     let clock = Clock::new();
     let mut events = Events::with_capacity(EVENTS);
     while !clients.is_over() {
         let now = clock.now().instant;
         let timeout = clients.next_deadline().map(|until| until.saturating_since(now));
         match poll.poll(&mut events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
         for event in &events {
@@ -146,4 +167,5 @@ fn run(mut poll: Poll, mut clients: Clients) {
         }
         clients.turn(clock.now());
     }
+    Ok(())
 }

@@ -1,26 +1,69 @@
 //! Accepting connections, and waiting when something is wanting.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
-use socket2::{SockRef, TcpKeepalive};
+use mio::event::Source;
+use mio::net::TcpListener;
+#[cfg(unix)]
+use mio::net::UnixListener;
 use windhover_core::Instant;
+use windhover_runtime::{Peer, ServeOptions, StdListener};
 
-use super::ServeOptions;
+use crate::socket::Socket;
 
-/// How long to wait after an accept that failed for want of something: connections that end give
-/// it back.
-const PAUSE: Duration = Duration::from_millis(50);
-/// Between the questions to a peer that does not answer, and how many there are.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_RETRIES: u32 = 3;
+/// A listening socket that a loop waits for.
+pub(super) enum Listening {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl TryFrom<StdListener> for Listening {
+    type Error = io::Error;
+
+    fn try_from(listener: StdListener) -> io::Result<Self> {
+        Ok(match listener {
+            StdListener::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Tcp(TcpListener::from_std(listener))
+            }
+            #[cfg(unix)]
+            StdListener::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Unix(UnixListener::from_std(listener))
+            }
+        })
+    }
+}
+
+impl Listening {
+    pub(super) fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(listener) => listener,
+            #[cfg(unix)]
+            Self::Unix(listener) => listener,
+        }
+    }
+
+    fn accept(&self, options: &ServeOptions) -> io::Result<(Socket, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                options.tcp().apply(&stream);
+                Ok((Socket::Tcp(stream), peer.into()))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                Ok((Socket::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+}
 
 /// A listener, and whether it is worth asking.
 pub(super) struct Acceptor {
-    pub(super) listener: TcpListener,
+    pub(super) listener: Listening,
     /// Connections may wait. Told once by the operating system: true until an accept finds none.
     pub(super) is_ready: bool,
     /// Not before this instant: something was wanting.
@@ -28,7 +71,7 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: TcpListener) -> Self {
+    pub(super) fn new(listener: Listening) -> Self {
         Self { listener, is_ready: false, paused_until: None }
     }
 
@@ -47,57 +90,32 @@ impl Acceptor {
         &mut self,
         now: Instant,
         options: &ServeOptions,
-    ) -> Option<(TcpStream, SocketAddr)> {
+    ) -> Option<(Socket, Peer)> {
         self.paused_until = None;
         loop {
-            match self.listener.accept() {
-                Ok((stream, peer)) => {
-                    set_options(&stream, options);
-                    return Some((stream, peer));
-                }
+            match self.listener.accept(options) {
+                Ok(accepted) => return Some(accepted),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_ready = false;
                     return None;
                 }
-                Err(error) if is_about_the_peer(&error) => {}
                 Err(error) => {
-                    self.pause(now, &error, options);
-                    return None;
+                    if self.failed(now, &error, options) {
+                        return None;
+                    }
                 }
             }
         }
     }
 
-    /// Notes that accepting failed for want of something.
-    pub(super) fn pause(&mut self, now: Instant, error: &io::Error, options: &ServeOptions) {
-        self.paused_until = Some(now + PAUSE);
-        options.counters.accept_errors.fetch_add(1, Ordering::Relaxed);
-        if let Some(hook) = &options.on_accept_error {
-            hook(error);
-        }
+    /// Notes that accepting failed; whether there is a pause now, for want of something.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        error: &io::Error,
+        options: &ServeOptions,
+    ) -> bool {
+        self.paused_until = options.accept_failed(error).map(|pause| now + pause);
+        self.paused_until.is_some()
     }
-}
-
-fn set_options(stream: &TcpStream, options: &ServeOptions) {
-    // Answers are written whole, so that waiting to fill a packet only delays them. A failure means
-    // that the peer is gone, which the first read will tell.
-    let _ = stream.set_nodelay(true);
-    if let Some(after) = options.keepalive {
-        let keepalive = TcpKeepalive::new()
-            .with_time(after)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_RETRIES);
-        let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
-    }
-}
-
-/// Whether an accept failed because that one peer is gone; the next one may succeed at once.
-fn is_about_the_peer(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
 }

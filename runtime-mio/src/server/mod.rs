@@ -1,51 +1,38 @@
 //! Connections that come in: a server that a loop drives, and the loops that drive it.
 
 mod accept;
-mod connection;
-mod listen;
-mod options;
-mod room;
+mod drive;
 mod serve;
 mod slots;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use windhover_core::endpoint::Endpoint;
 use windhover_core::{Instant, Now};
+use windhover_runtime::{
+    Acquire, Connection, ConnectionLimit, Peer, Permit, ServeOptions, ServeReport, StdListener,
+    Step,
+};
 
-use self::accept::Acceptor;
-use self::connection::{Connection, Step};
-pub use self::listen::listen;
-pub use self::options::{AcceptErrorHook, ServeOptions, ServeReport};
-use self::room::Place;
-pub use self::room::Room;
+use self::accept::{Acceptor, Listening};
+pub use self::drive::drive;
 pub use self::serve::serve;
-use self::slots::{Counted, Slots};
+use self::slots::Slots;
 use crate::mailbox::Mailbox;
+use crate::socket::{Registered, Socket, Stream};
 
 /// Most connections accepted before those that are open have their turn.
 const ACCEPTS: usize = 64;
-/// What sockets are read into.
-const SCRATCH: usize = 64 * 1024;
 
-/// What other threads tell a server.
-enum Message {
-    /// The waker of the slot's connection was called, or of an earlier one's.
-    Called(usize),
-    /// Room for a connection, which the server had asked for.
-    Place(Place),
-}
-
-/// Connections of one listener, inside an event loop that the application owns.
+/// Connections of one listener, TCP or Unix, inside an event loop that the application owns.
 ///
 /// It registers its sockets with the loop's [`Registry`], under a range of tokens that is its own.
 /// The loop then does four things, again and again:
@@ -63,15 +50,15 @@ enum Message {
 /// its connections.
 ///
 /// ```no_run
-/// use std::net::{SocketAddr, TcpListener};
+/// use std::net::TcpListener;
 /// use std::sync::Arc;
 ///
 /// use windhover_core::Now;
 /// use windhover_core::endpoint::Endpoint;
 /// use windhover_mio::mio::{Events, Poll, Token, Waker};
-/// use windhover_mio::{Clock, ServeOptions, Server};
+/// use windhover_mio::{Clock, Peer, ServeOptions, Server};
 ///
-/// fn run<E: Endpoint>(accept: impl FnMut(SocketAddr, Now) -> E) -> std::io::Result<()> {
+/// fn run<E: Endpoint>(accept: impl FnMut(Peer, Now) -> E) -> std::io::Result<()> {
 ///     let mut poll = Poll::new()?;
 ///     let waker = Arc::new(Waker::new(poll.registry(), Token(0))?);
 ///     let listener = TcpListener::bind("127.0.0.1:11211")?;
@@ -104,26 +91,26 @@ pub struct Server<E, F> {
     options: ServeOptions,
     /// Gone once no more connections are accepted.
     acceptor: Option<Acceptor>,
-    room: Room,
-    /// A place will come by mail.
-    waits_for_place: bool,
+    limit: ConnectionLimit,
+    /// All permits were out when it asked for one.
+    acquire: Option<Acquire>,
     slots: Slots<E>,
     /// Connections with something to do, each once.
     runnable: VecDeque<usize>,
-    mailbox: Arc<Mailbox<Message>>,
-    messages: Vec<Message>,
+    /// The slots whose connection's waker was called, or an earlier one's.
+    mailbox: Arc<Mailbox<usize>>,
+    messages: Vec<usize>,
     /// Nothing came from other threads, and what comes next wakes the loop.
     is_parked: bool,
     /// When connections that are still at work are cut.
     cut_at: Option<Instant>,
-    report: ServeReport,
-    scratch: Box<[u8]>,
+    cut_count: usize,
 }
 
 impl<E, F> Server<E, F>
 where
     E: Endpoint,
-    F: FnMut(SocketAddr, Now) -> E,
+    F: FnMut(Peer, Now) -> E,
 {
     /// Serves the connections of `listener` with the endpoints that `accept` makes for the peer's
     /// address and the time.
@@ -139,7 +126,7 @@ where
         registry: &Registry,
         tokens: Range<usize>,
         waker: Arc<mio::Waker>,
-        listener: std::net::TcpListener,
+        listener: impl Into<StdListener>,
         accept: F,
         options: ServeOptions,
     ) -> io::Result<Self> {
@@ -147,35 +134,53 @@ where
             let fault = format!("{} tokens given, a server needs two at least", tokens.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, fault));
         }
-        listener.set_nonblocking(true)?;
-        let mut listener = mio::net::TcpListener::from_std(listener);
+        let mut listener = Listening::try_from(listener.into())?;
         let registry = registry.try_clone()?;
-        registry.register(&mut listener, Token(tokens.start), Interest::READABLE)?;
+        registry.register(listener.source(), Token(tokens.start), Interest::READABLE)?;
         Ok(Self {
             registry,
             tokens,
             accept,
-            room: Room::new(options.connections),
+            limit: ConnectionLimit::new(options.connections),
             options,
             acceptor: Some(Acceptor::new(listener)),
-            waits_for_place: false,
+            acquire: None,
             slots: Slots::default(),
             runnable: VecDeque::new(),
             mailbox: Arc::new(Mailbox::new(waker)),
             messages: Vec::new(),
             is_parked: true,
             cut_at: None,
-            report: ServeReport::default(),
-            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            cut_count: 0,
         })
     }
 
-    /// Shares `room` with other servers, in place of [`ServeOptions::connections`] for this one
+    /// Shares `limit` with other servers, in place of [`ServeOptions::connections`] for this one
     /// alone. To be called before the first turn.
     #[must_use]
-    pub fn with_room(mut self, room: Room) -> Self {
-        self.room = room;
+    pub fn with_limit(mut self, limit: ConnectionLimit) -> Self {
+        self.limit = limit;
         self
+    }
+
+    /// Drives `endpoint` over a stream that is given, beside the connections that are accepted: one
+    /// that encrypts, one of an accept loop of your own. It is not counted among those, nor bounded by
+    /// [`ServeOptions::connections`]; the shutdown ends it with them.
+    ///
+    /// # Errors
+    ///
+    /// When no token is left, or the stream cannot be registered.
+    pub fn add(&mut self, stream: impl Into<Stream>, endpoint: E) -> io::Result<()> {
+        if self.slots.len() >= self.tokens.len() - 1 {
+            let fault = format!("all {} tokens are in use", self.tokens.len());
+            return Err(io::Error::new(io::ErrorKind::OutOfMemory, fault));
+        }
+        let token = Token(self.tokens.start + 1 + self.slots.next());
+        let socket = Socket::given(stream);
+        let stream = Registered::new(socket, true, &self.registry, token)?;
+        let slot = self.slots.insert(Connection::new(stream, endpoint), None, &self.mailbox);
+        self.enqueue(slot);
+        Ok(())
     }
 
     /// A waker that ends the loop's wait, for what the application wants to look at itself; see
@@ -192,7 +197,7 @@ where
         }
         match (token - self.tokens.start).checked_sub(1) {
             Some(slot) => {
-                if self.slots.get_mut(slot).is_some_and(|open| open.connection.note(event)) {
+                if self.slots.get_mut(slot).is_some_and(|open| open.note(event)) {
                     self.enqueue(slot);
                 }
             }
@@ -217,11 +222,11 @@ where
 
     /// Does what is to be done at `now`, which holds for the whole turn.
     pub fn turn(&mut self, now: Now) {
-        let place = self.read_mail();
+        self.read_mail();
         while let Some(slot) = self.slots.pop_due(now.instant) {
             self.enqueue(slot);
         }
-        self.accept(place, now);
+        self.accept(now);
         for _ in 0..self.runnable.len() {
             if let Some(slot) = self.runnable.pop_front() {
                 self.run(slot, now);
@@ -229,10 +234,6 @@ where
         }
         if self.cut_at.is_some_and(|cut_at| cut_at <= now.instant) {
             self.cut();
-        }
-        if self.is_finished() {
-            // A place that still comes is for others.
-            drop(self.mailbox.close());
         }
         // While there is more to do, whoever sends a message need not wake the loop.
         self.is_parked = self.runnable.is_empty() && self.mailbox.park();
@@ -246,8 +247,10 @@ where
         }
         self.cut_at = Some(now.instant + self.options.shutdown_timeout);
         if let Some(mut acceptor) = self.acceptor.take() {
-            let _ = self.registry.deregister(&mut acceptor.listener);
+            let _ = self.registry.deregister(acceptor.listener.source());
         }
+        // A permit that still comes is for others.
+        self.acquire = None;
         for slot in self.slots.numbers() {
             self.enqueue(slot);
         }
@@ -260,7 +263,7 @@ where
 
     /// How it came to its end.
     pub fn report(&self) -> ServeReport {
-        self.report
+        ServeReport::new(self.cut_count)
     }
 
     fn enqueue(&mut self, slot: usize) {
@@ -272,71 +275,75 @@ where
         }
     }
 
-    /// Returns the place that came, if one did.
-    fn read_mail(&mut self) -> Option<Place> {
-        let mut given = None;
+    fn read_mail(&mut self) {
         let mut messages = std::mem::take(&mut self.messages);
         self.mailbox.receive(&mut messages);
-        for message in messages.drain(..) {
-            match message {
-                Message::Called(slot) => {
-                    if self.slots.take_call(slot) {
-                        self.enqueue(slot);
-                    }
-                }
-                Message::Place(place) => {
-                    self.waits_for_place = false;
-                    given = Some(place);
-                }
+        for slot in messages.drain(..) {
+            if self.slots.take_call(slot) {
+                self.enqueue(slot);
             }
         }
         self.messages = messages;
-        given
+    }
+
+    /// A permit for a connection; when there is none, one is asked for, and the loop is called once
+    /// there is.
+    fn acquire(&mut self) -> Option<Permit> {
+        let mut acquire = self.acquire.take().unwrap_or_else(|| self.limit.acquire());
+        let waker = self.waker();
+        match Pin::new(&mut acquire).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(permit) => Some(permit),
+            Poll::Pending => {
+                self.acquire = Some(acquire);
+                None
+            }
+        }
     }
 
     fn may_accept(&self) -> bool {
-        !self.waits_for_place && self.slots.len() < self.tokens.len() - 1
+        self.acquire.is_none() && self.slots.len() < self.tokens.len() - 1
     }
 
-    /// Accepts what waits, first into the place that was `given`; unused, it goes to others.
-    fn accept(&mut self, mut given: Option<Place>, now: Now) {
+    /// Accepts what waits, first with the permit that was asked for; unused, it goes to others.
+    fn accept(&mut self, now: Now) {
+        let mut granted = None;
+        if self.acquire.is_some() {
+            granted = self.acquire();
+        }
         for _ in 0..ACCEPTS {
-            if !self.may_accept() {
+            if !self.may_accept() || !self.acceptor.as_ref().is_some_and(|a| a.is_due(now.instant))
+            {
                 return;
             }
-            let Some(acceptor) = self.acceptor.as_mut().filter(|a| a.is_due(now.instant)) else {
+            let Some(permit) = granted.take().or_else(|| self.acquire()) else { return };
+            let Some(acceptor) = &mut self.acceptor else { return };
+            let Some((socket, peer)) = acceptor.accept(now.instant, &self.options) else {
                 return;
             };
-            let Some(place) = given.take().or_else(|| self.room.take(&self.mailbox)) else {
-                self.waits_for_place = true;
-                return;
-            };
-            let Some((stream, peer)) = acceptor.accept(now.instant, &self.options) else {
-                return;
-            };
-            self.open(stream, peer, place, now);
+            self.open(socket, peer, permit, now);
         }
     }
 
-    fn open(&mut self, mut stream: TcpStream, peer: SocketAddr, place: Place, now: Now) {
-        let slot = self.slots.next();
-        let token = Token(self.tokens.start + 1 + slot);
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.registry.register(&mut stream, token, both) {
-            if let Some(acceptor) = &mut self.acceptor {
-                acceptor.pause(now.instant, &error, &self.options);
+    fn open(&mut self, socket: Socket, peer: Peer, permit: Permit, now: Now) {
+        let token = Token(self.tokens.start + 1 + self.slots.next());
+        let mut stream = match Registered::new(socket, true, &self.registry, token) {
+            Ok(stream) => stream,
+            Err(error) => {
+                if let Some(acceptor) = &mut self.acceptor {
+                    acceptor.failed(now.instant, &error, &self.options);
+                }
+                return;
             }
-            return;
-        }
-        let counted = Counted::new(Arc::clone(&self.options.counters), place);
+        };
+        let counted = permit.count(Arc::clone(&self.options.counters));
         // A panic drops the connection, and was told by the panic's own hook.
         let made = catch_unwind(AssertUnwindSafe(|| (self.accept)(peer, now)));
         if let Ok(endpoint) = made {
             let connection = Connection::new(stream, endpoint);
-            let slot = self.slots.insert(connection, counted, &self.mailbox);
+            let slot = self.slots.insert(connection, Some(counted), &self.mailbox);
             self.enqueue(slot);
         } else {
-            let _ = self.registry.deregister(&mut stream);
+            stream.deregister(&self.registry);
         }
     }
 
@@ -344,26 +351,25 @@ where
         let drain = self.cut_at.is_some();
         let Some(open) = self.slots.get_mut(slot) else { return };
         open.is_queued = false;
-        let scratch = &mut self.scratch;
-        match catch_unwind(AssertUnwindSafe(|| open.turn(now, drain, scratch))) {
+        match catch_unwind(AssertUnwindSafe(|| open.turn(now, drain))) {
             Ok(Step::Again) => self.enqueue(slot),
             Ok(Step::Wait(Some(until))) => self.slots.arm(slot, until),
             Ok(Step::Wait(None)) => {}
-            Ok(Step::End) | Err(_) => self.close(slot),
+            Ok(Step::End(_)) | Err(_) => self.close(slot),
         }
     }
 
     fn cut(&mut self) {
         self.runnable.clear();
         for slot in self.slots.numbers() {
-            self.report.cut += 1;
+            self.cut_count += 1;
             self.close(slot);
         }
     }
 
     fn close(&mut self, slot: usize) {
         if let Some(mut open) = self.slots.remove(slot) {
-            let _ = self.registry.deregister(&mut open.connection.stream);
+            open.connection.stream_mut().deregister(&self.registry);
             // An endpoint may panic here too.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
         }

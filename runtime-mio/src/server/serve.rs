@@ -1,7 +1,6 @@
 //! Event loops on threads of their own, each around a server.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,21 +11,19 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
+use windhover_runtime::{ConnectionLimit, Peer, ServeOptions, ServeReport, Shutdown, StdListener};
 
-use super::{Room, ServeOptions, ServeReport, Server};
-use crate::Shutdown;
+use super::Server;
 
 /// The loop's waker; all tokens behind it are the server's.
 const WAKER: usize = 0;
 /// Most events taken at a time.
 const EVENTS: usize = 1024;
-/// How long loops have to end once their connections were cut; only one that an endpoint blocks
-/// takes longer.
-const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves the connections of `listeners`, each on a thread with an event loop of its own, with the
 /// endpoints that `accept` makes for the peer's address and the time, until `shutdown` is triggered.
-/// Blocks the thread that calls it; [`listen`](crate::listen) makes the listeners.
+/// Blocks the thread that calls it; [`listen`](crate::listen) makes the listeners. Those of Unix
+/// sockets are served, too.
 ///
 /// Then it accepts nothing more, asks every endpoint for an orderly end, waits for them for at most
 /// [`ServeOptions::shutdown_timeout`], and drops those that are left. A loop whose thread is blocked
@@ -40,23 +37,23 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// When a loop or a thread cannot be had, or a loop fails. If others run by then, `shutdown` is
 /// triggered, and they come to their end first.
 pub fn serve<E, F>(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<impl Into<StdListener>>,
     accept: F,
     options: ServeOptions,
     shutdown: &Shutdown,
 ) -> io::Result<ServeReport>
 where
     E: Endpoint + Send + 'static,
-    F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+    F: Fn(Peer, Now) -> E + Send + Sync + 'static,
 {
-    let patience = options.shutdown_timeout.saturating_add(CUT_TIMEOUT);
-    let room = Room::new(options.connections);
+    let end_timeout = options.end_timeout();
+    let limit = ConnectionLimit::new(options.connections);
     let accept = Arc::new(accept);
     let mut loops = Vec::with_capacity(listeners.len());
     for listener in listeners {
         let accept = Arc::clone(&accept);
         let accept = move |peer, now| accept(peer, now);
-        loops.push(EventLoop::new(listener, accept, options.clone(), &room)?);
+        loops.push(EventLoop::new(listener, accept, options.clone(), &limit)?);
     }
     drop((accept, options));
 
@@ -81,7 +78,7 @@ where
             }
         }
     }
-    wait(&receiver, running, failure, patience, shutdown)
+    wait(&receiver, running, failure, end_timeout, shutdown)
 }
 
 /// What the thread that called [`serve`] waits for.
@@ -101,26 +98,26 @@ impl Wake for Asked {
     }
 }
 
-/// Gathers the ends of `running` loops, which after the shutdown may take `patience` at most.
+/// Gathers the ends of `running` loops, which after the shutdown may take `end_timeout` at most.
 fn wait(
     news: &Receiver<News>,
     mut running: usize,
     mut failure: Option<io::Error>,
-    patience: Duration,
+    end_timeout: Duration,
     shutdown: &Shutdown,
 ) -> io::Result<ServeReport> {
-    let mut report = ServeReport::default();
+    let mut cut = 0;
     let mut asked: Option<Instant> = None;
     while running > 0 {
         let next = match asked {
             None => news.recv().ok(),
-            Some(asked) => news.recv_timeout(patience.saturating_sub(asked.elapsed())).ok(),
+            Some(asked) => news.recv_timeout(end_timeout.saturating_sub(asked.elapsed())).ok(),
         };
         match next {
             Some(News::Asked) => asked = Some(Instant::now()),
             Some(News::Ended(Ok(ended))) => {
                 running -= 1;
-                report.cut += ended.cut;
+                cut += ended.cut;
             }
             Some(News::Ended(Err(error))) => {
                 running -= 1;
@@ -130,7 +127,7 @@ fn wait(
             None => break,
         }
     }
-    failure.map_or(Ok(report), Err)
+    failure.map_or(Ok(ServeReport::new(cut)), Err)
 }
 
 struct EventLoop<E, F> {
@@ -142,20 +139,20 @@ struct EventLoop<E, F> {
 impl<E, F> EventLoop<E, F>
 where
     E: Endpoint,
-    F: FnMut(SocketAddr, Now) -> E,
+    F: FnMut(Peer, Now) -> E,
 {
     fn new(
-        listener: TcpListener,
+        listener: impl Into<StdListener>,
         accept: F,
         options: ServeOptions,
-        room: &Room,
+        limit: &ConnectionLimit,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), Token(WAKER))?);
         let tokens = WAKER + 1..usize::MAX;
         let server =
             Server::new(poll.registry(), tokens, waker, listener, accept, options.clone())?
-                .with_room(room.clone());
+                .with_limit(limit.clone());
         Ok(Self { poll, server, options })
     }
 

@@ -1,19 +1,17 @@
 //! The open connections of a server, each in its slot.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 
+use mio::event::Event;
 use slab::Slab;
 use windhover_core::endpoint::Endpoint;
 use windhover_core::{Instant, Now};
+use windhover_runtime::{Connection, OpenConnection, Step};
 
-use super::Message;
-use super::connection::{Connection, Step};
-use super::room::Place;
-use crate::Counters;
 use crate::caller::Caller;
 use crate::mailbox::Mailbox;
+use crate::socket::Registered;
 use crate::timers::Timers;
 
 /// Open connections and their timers.
@@ -27,21 +25,31 @@ pub(super) struct Slots<E> {
 
 /// An open connection.
 pub(super) struct Open<E> {
-    pub(super) connection: Connection<E>,
+    pub(super) connection: Connection<Registered, E>,
     /// It is among those with something to do.
     pub(super) is_queued: bool,
     /// When its timer fires.
     armed: Option<Instant>,
-    caller: Arc<Caller<Message>>,
+    caller: Arc<Caller<usize, usize>>,
     waker: Waker,
-    _counted: Counted,
+    /// Of those that were accepted.
+    _counted: Option<OpenConnection>,
 }
 
 impl<E: Endpoint> Open<E> {
     /// Drives the connection until it waits, within bounds.
-    pub(super) fn turn(&mut self, now: Now, drain: bool, scratch: &mut [u8]) -> Step {
-        let mut cx = Context::from_waker(&self.waker);
-        self.connection.turn(now, drain, &mut cx, scratch)
+    pub(super) fn turn(&mut self, now: Now, drain: bool) -> Step {
+        if drain {
+            self.connection.shut_down();
+        }
+        self.connection.turn(now, &mut Context::from_waker(&self.waker))
+    }
+}
+
+impl<E> Open<E> {
+    /// Notes what an event tells; whether there is something to do now that there was not before.
+    pub(super) fn note(&mut self, event: &Event) -> bool {
+        self.connection.stream_mut().note(event)
     }
 }
 
@@ -54,11 +62,11 @@ impl<E> Slots<E> {
     /// Puts a connection into the next slot.
     pub(super) fn insert(
         &mut self,
-        connection: Connection<E>,
-        counted: Counted,
-        mailbox: &Arc<Mailbox<Message>>,
+        connection: Connection<Registered, E>,
+        counted: Option<OpenConnection>,
+        mailbox: &Arc<Mailbox<usize>>,
     ) -> usize {
-        let caller = Caller::new(self.next(), Message::Called, mailbox);
+        let caller = Caller::new(self.next(), mailbox);
         self.slab.insert(Box::new(Open {
             connection,
             is_queued: false,
@@ -117,24 +125,5 @@ impl<E> Slots<E> {
 impl<E> Default for Slots<E> {
     fn default() -> Self {
         Self { slab: Slab::new(), timers: Timers::default() }
-    }
-}
-
-/// One of the open connections, counted for as long as it lives: also when it panics.
-pub(super) struct Counted {
-    counters: Arc<Counters>,
-    _place: Place,
-}
-
-impl Counted {
-    pub(super) fn new(counters: Arc<Counters>, place: Place) -> Self {
-        counters.accepted.fetch_add(1, Ordering::Release);
-        Self { counters, _place: place }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.counters.closed.fetch_add(1, Ordering::Release);
     }
 }

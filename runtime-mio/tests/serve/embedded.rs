@@ -9,12 +9,22 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 use windhover_core::{Instant, Now, UnixTime};
-use windhover_mio::{Room, ServeOptions, Server, mio};
+use windhover_mio::{ConnectionLimit, ServeOptions, Server, mio};
 
 use crate::echo::{Echo, Gate, Watched};
-use crate::server::{Peer, eventually};
+use crate::shared::server::{Peer, eventually};
 
 const WAKER: Token = Token(0);
+
+impl Peer {
+    /// Whether something has come.
+    pub(crate) fn has_some(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let peeked = self.0.peek(&mut [0]);
+        self.0.set_nonblocking(false).unwrap();
+        peeked.is_ok_and(|n| n > 0)
+    }
+}
 
 /// The application's event loop.
 struct Application {
@@ -23,7 +33,7 @@ struct Application {
     now: Now,
 }
 
-type EchoServer = Server<Echo, Box<dyn FnMut(SocketAddr, Now) -> Echo>>;
+type EchoServer = Server<Echo, Box<dyn FnMut(windhover_mio::Peer, Now) -> Echo>>;
 
 impl Application {
     fn new() -> Self {
@@ -42,7 +52,8 @@ impl Application {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let waker = Arc::clone(&self.waker);
-        let accept: Box<dyn FnMut(SocketAddr, Now) -> Echo> = Box::new(move |_, _| accept());
+        let accept: Box<dyn FnMut(windhover_mio::Peer, Now) -> Echo> =
+            Box::new(move |_, _| accept());
         let server = Server::new(self.poll.registry(), tokens, waker, listener, accept, options);
         (server.unwrap(), address)
     }
@@ -239,14 +250,14 @@ fn many_calls_of_wakers_are_one_wake_up() {
 }
 
 #[test]
-fn servers_may_share_a_room() {
+fn servers_may_share_a_limit() {
     let mut app = Application::new();
-    let room = Room::new(1);
+    let limit = ConnectionLimit::new(1);
     let options = ServeOptions::default();
     let counters = Arc::clone(&options.counters);
     let (one, first) = app.serve(10..20, options.clone(), echo);
     let (two, second) = app.serve(20..30, options, echo);
-    let (mut one, mut two) = (one.with_room(room.clone()), two.with_room(room));
+    let (mut one, mut two) = (one.with_limit(limit.clone()), two.with_limit(limit));
     let peer = Peer::connect(first);
     app.until(&mut [&mut one, &mut two], "the first", || counters.active() == 1);
     let mut waiting = Peer::connect(second);
@@ -260,7 +271,7 @@ fn servers_may_share_a_room() {
     app.until(&mut [&mut one, &mut two], "the second", || waiting.has_some());
     assert_eq!(counters.active(), 1);
 
-    // The place of a server that is gone is free again.
+    // The permit of a server that is gone is free again.
     drop(two);
     assert_eq!(waiting.receive_to_end(), b"x");
     let mut peer = Peer::connect(first);
@@ -268,17 +279,17 @@ fn servers_may_share_a_room() {
 }
 
 #[test]
-fn a_server_that_ends_keeps_no_place_from_others() {
+fn a_server_that_ends_keeps_no_permit_from_others() {
     for is_dropped in [true, false] {
         let mut app = Application::new();
-        let room = Room::new(1);
+        let limit = ConnectionLimit::new(1);
         let options = ServeOptions::default();
         let counters = Arc::clone(&options.counters);
         let (one, first) = app.serve(10..20, options.clone(), echo);
         let (two, second) = app.serve(20..30, options.clone(), echo);
         let (three, third) = app.serve(30..40, options, echo);
-        let (mut one, mut two) = (one.with_room(room.clone()), two.with_room(room.clone()));
-        let mut three = three.with_room(room);
+        let (mut one, mut two) = (one.with_limit(limit.clone()), two.with_limit(limit.clone()));
+        let mut three = three.with_limit(limit);
         let peer = Peer::connect(first);
         app.until(&mut [&mut one, &mut two, &mut three], "one", || counters.active() == 1);
         let _second = Peer::connect(second);
@@ -287,7 +298,7 @@ fn a_server_that_ends_keeps_no_place_from_others() {
         waiting.send(b"x");
         app.step(&mut [&mut one, &mut two, &mut three]);
 
-        // The second server is given the place when it is about to go, or has ended and is kept.
+        // The second server is given the permit when it is about to go, or has ended and is kept.
         let waker = two.waker();
         if !is_dropped {
             two.shut_down(app.now);

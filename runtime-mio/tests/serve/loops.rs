@@ -6,12 +6,12 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use windhover_mio::{ServeOptions, listen};
+use windhover_mio::{ServeOptions, Shutdown, listen, serve};
 
 use crate::echo::{Echo, Gate};
-use crate::server::{Server, eventually};
+use crate::shared::server::{Peer, Server, eventually};
 
 #[test]
 fn connections_are_dealt_out() {
@@ -83,9 +83,46 @@ fn the_bound_on_connections_is_one_for_all() {
     // Whoever was served goes, and a place goes to each of the others, whichever loop they wait for.
     while !waiting.is_empty() {
         assert!(server.counters.active() <= BOUND);
-        eventually("served", || waiting.iter().any(crate::server::Peer::has_some));
+        eventually("served", || waiting.iter().any(Peer::has_some));
         waiting.retain(|peer| !peer.has_some());
     }
     server.until_active(0);
     assert_eq!(server.counters.accepted.load(Ordering::SeqCst), 24);
+}
+
+#[test]
+fn a_loop_that_an_endpoint_blocks_does_not_hold_up_the_end() {
+    let mut options = ServeOptions::default();
+    options.shutdown_timeout = Duration::from_millis(100);
+    let server = Server::with(options, 2, || {
+        thread::sleep(Duration::from_secs(30));
+        Echo::new(&Arc::default())
+    });
+    let _peer = server.connect();
+    server.until_active(1);
+    let start = Instant::now();
+    server.shut_down();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_listener_that_is_no_socket_of_its_own_serves_too() -> io::Result<()> {
+    // What `listen` hands out where ports are not dealt out: one listener, twice.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let listeners = vec![listener.try_clone()?, listener];
+    let shutdown = Shutdown::new();
+    let asked = shutdown.clone();
+    let server = thread::spawn(move || {
+        let accept = |_, _| Echo::new(&Arc::default());
+        serve(listeners, accept, ServeOptions::default(), &asked)
+    });
+    for _ in 0..20 {
+        let mut peer = Peer::connect(address);
+        peer.send(b"x");
+        assert_eq!(peer.receive(1), b"x");
+    }
+    shutdown.trigger();
+    assert_eq!(server.join().unwrap()?.cut, 0);
+    Ok(())
 }

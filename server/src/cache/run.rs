@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use windhover_runtime::Clock;
+
 use super::{Cache, CacheArgs, Client, Settings};
-use crate::clock::Clock;
 use crate::listen::{self, ListenError};
 use crate::runtime::{self, Listener, Server};
 

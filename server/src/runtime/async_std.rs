@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use async_std::task;
 use windhover_async_std::{
-    ServeReport, Shutdown, connect, serve_on, shut_down_on_signal, start_threads,
+    Peer, ServeReport, Shutdown, connect, serve_on, shut_down_on_signal, start_threads,
 };
 use windhover_client::{Builder, Client};
 use windhover_core::Now;
@@ -37,11 +37,11 @@ impl Server {
     ) -> Result<SocketAddr, ListenError>
     where
         E: Endpoint + Send + 'static,
-        F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+        F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
         let socket = bind(listener.address)?;
         let address = address(&socket)?;
-        let options = serve_options!(windhover_async_std, listener);
+        let options = listener.options();
         let spawn = |connection| drop(task::spawn(connection));
         let serve = serve_on(spawn, socket, accept, options, self.shutdown.clone());
         self.serving.push(Box::pin(serve));

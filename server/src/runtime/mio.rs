@@ -9,7 +9,7 @@ use std::thread;
 use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_mio::{ServeReport, Shutdown, connect, listen, serve, shut_down_on_signal};
+use windhover_mio::{Peer, ServeReport, Shutdown, connect, listen, serve, shut_down_on_signal};
 
 use super::{Listener, log_asked};
 use crate::listen::{ListenError, address};
@@ -36,13 +36,13 @@ impl Server {
     ) -> Result<SocketAddr, ListenError>
     where
         E: Endpoint + Send + 'static,
-        F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+        F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
         let address_error = |source| ListenError::Address { address: listener.address, source };
         let sockets = listen(listener.address, self.threads).map_err(address_error)?;
         let found = sockets.first().ok_or_else(|| address_error(io::ErrorKind::NotFound.into()))?;
         let found = address(found)?;
-        let options = serve_options!(windhover_mio, listener);
+        let options = listener.options();
         self.serving.push(Box::new(move |shutdown| serve(sockets, accept, options, shutdown)));
         Ok(found)
     }

@@ -4,7 +4,6 @@
 //! those that were built in.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -15,26 +14,12 @@ use clap::ValueEnum;
 use windhover_client::{Builder, Client};
 use windhover_core::endpoint::Endpoint;
 use windhover_core::{Counters, Now};
+use windhover_runtime::{Clock, Peer, ServeOptions};
 
-use crate::clock::Clock;
 use crate::listen::ListenError;
 
 #[cfg(not(any(feature = "tokio", feature = "async-std", feature = "mio")))]
 compile_error!("windhover needs one of the features `tokio`, `async-std` and `mio` to serve with");
-
-/// The options of an adapter's `serve`; they are named and mean the same in each.
-macro_rules! serve_options {
-    ($adapter:ident, $listener:expr) => {{
-        let listener: &crate::runtime::Listener = $listener;
-        let mut options = $adapter::ServeOptions::default();
-        options.connections = listener.connections;
-        options.shutdown_timeout = listener.shutdown_timeout;
-        options.clock = $adapter::Clock::since(listener.clock.epoch());
-        options.counters = std::sync::Arc::clone(&listener.counters);
-        options.on_accept_error = Some(crate::runtime::log_accept_error(listener.name));
-        options
-    }};
-}
 
 #[cfg(feature = "async-std")]
 mod async_std;
@@ -85,6 +70,22 @@ pub(crate) struct Listener {
     pub(crate) counters: Arc<Counters>,
 }
 
+impl Listener {
+    /// How its connections are served.
+    fn options(&self) -> ServeOptions {
+        let mut options = ServeOptions::default();
+        options.connections = self.connections;
+        options.shutdown_timeout = self.shutdown_timeout;
+        options.clock = self.clock;
+        options.counters = Arc::clone(&self.counters);
+        let listener = self.name;
+        options.on_accept_error = Some(Arc::new(move |error| {
+            tracing::warn!(%error, listener, "a connection could not be accepted; trying again");
+        }));
+        options
+    }
+}
+
 /// A runtime with listeners on it.
 pub(crate) enum Server {
     #[cfg(feature = "tokio")]
@@ -132,7 +133,7 @@ impl Server {
     ) -> Result<SocketAddr, ListenError>
     where
         E: Endpoint + Send + 'static,
-        F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+        F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
         whichever!(self, server => server.listen(listener, accept))
     }
@@ -157,12 +158,6 @@ impl Server {
 /// So many threads, or one per processor.
 pub(crate) fn threads(given: Option<u16>) -> usize {
     given.map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from)
-}
-
-fn log_accept_error(listener: &'static str) -> Arc<dyn Fn(&io::Error) + Send + Sync> {
-    Arc::new(move |error| {
-        tracing::warn!(%error, listener, "a connection could not be accepted; trying again");
-    })
 }
 
 fn log_asked() {

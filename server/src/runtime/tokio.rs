@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use windhover_client::{Builder as ClientBuilder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_tokio::{ServeReport, Shutdown, connect, serve, shut_down_on_signal};
+use windhover_tokio::{Peer, ServeReport, Shutdown, connect, serve, shut_down_on_signal};
 
 use super::{Listener, log_asked};
 use crate::listen::{ListenError, address, bind};
@@ -50,14 +50,14 @@ impl Server {
     ) -> Result<SocketAddr, ListenError>
     where
         E: Endpoint + Send + 'static,
-        F: Fn(SocketAddr, Now) -> E + Send + Sync + 'static,
+        F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
         let socket = bind(listener.address)?;
         let address = address(&socket)?;
         let _entered = self.runtime.enter();
         let socket =
             TcpListener::from_std(socket).map_err(ListenError::system("wait for connections"))?;
-        let options = serve_options!(windhover_tokio, listener);
+        let options = listener.options();
         self.serving.push(Box::pin(serve(socket, accept, options, self.shutdown.clone())));
         Ok(address)
     }

@@ -1,0 +1,164 @@
+//! The loop that does what a driver asks for, with the sockets and timers of a runtime.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use windhover_core::client::{ConnectFailure, Server};
+use windhover_runtime::{PollStream, Runtime, Timers};
+
+use crate::{Builder, Client, Driver, Error, Step, connect_failure};
+
+/// Makes a client's connections.
+pub trait Connector: Clone + Send + Sync + 'static {
+    /// What it connects with.
+    type Stream: PollStream + Send + 'static;
+
+    /// Connects to a server. How long that may take is the client's business: what is returned is
+    /// dropped when it has waited for long enough.
+    fn connect(
+        &self,
+        server: &Server,
+    ) -> impl Future<Output = Result<Self::Stream, ConnectFailure>> + Send;
+}
+
+impl Driver {
+    /// Does what the client wants done, until its last handle is gone: makes connections with
+    /// `connector`, each in a task of `runtime`'s. To be a task of its own.
+    pub async fn drive<C: Connector>(self, runtime: impl Runtime, connector: C) {
+        let timers = runtime.timers();
+        let mut sleep = pin!(None);
+        loop {
+            let step = poll_fn(|cx| Poll::Ready(self.next(cx.waker()))).await;
+            match step {
+                Step::Connect { connection, server } => {
+                    let (driver, connector) = (self.for_connection(), connector.clone());
+                    runtime.spawn(async move {
+                        let connecting = connector.connect(&server);
+                        if let Some(stream) = driver.make(connection, connecting).await {
+                            driver.run(connection, stream).await;
+                        }
+                    });
+                }
+                Step::Wait(time) => {
+                    if let Some(at) = Instant::now().checked_add(time) {
+                        match sleep.as_mut().as_pin_mut() {
+                            Some(sleep) => timers.reset(sleep, at),
+                            None => sleep.set(Some(timers.sleep_until(at))),
+                        }
+                    }
+                    // The driver's waker is this task's: woken by whichever comes first.
+                    let mut is_first = true;
+                    poll_fn(|cx| {
+                        let is_over = match sleep.as_mut().as_pin_mut() {
+                            Some(sleep) => sleep.poll(cx).is_ready(),
+                            None => false,
+                        };
+                        if std::mem::take(&mut is_first) && !is_over {
+                            Poll::Pending
+                        } else {
+                            Poll::Ready(())
+                        }
+                    })
+                    .await;
+                }
+                Step::Closed => return,
+            }
+        }
+    }
+}
+
+impl Builder {
+    /// Makes a client and drives it on `runtime`, in tasks of its own, until its last handle is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn connect_on<R>(self, runtime: R, connector: impl Connector) -> Result<Client, Error>
+    where
+        R: Runtime + Clone + Send + 'static,
+    {
+        let (client, driver) = self.build()?;
+        runtime.clone().spawn(driver.drive(runtime, connector));
+        Ok(client)
+    }
+}
+
+/// How a runtime connects and looks up names: what has it is a [`Connector`], over TCP, and over Unix
+/// sockets for addresses with a `/` in them.
+pub trait Connect: Clone + Send + Sync + 'static {
+    /// A socket.
+    type Stream: PollStream + Send + 'static;
+
+    /// Makes a TCP connection, and sets it up: [`TcpOptions::apply`](windhover_runtime::TcpOptions).
+    fn tcp(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Connects to the Unix socket at a path.
+    #[cfg(unix)]
+    fn unix(&self, path: &Path) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Looks up the addresses of a name and port, such as `cache.example:11211`, without blocking
+    /// what else the thread does: a name server may take its time.
+    fn resolve(&self, name: &str) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+}
+
+impl<C: Connect> Connector for C {
+    type Stream = C::Stream;
+
+    async fn connect(&self, server: &Server) -> Result<Self::Stream, ConnectFailure> {
+        let addresses = match Address::of(&server.address) {
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                return self.unix(path).await.map_err(|error| connect_failure(&error));
+            }
+            Address::Tcp(address) => vec![address],
+            Address::Name(name) => {
+                self.resolve(name).await.map_err(|_| ConnectFailure::NoAddress)?
+            }
+        };
+        let mut failure = ConnectFailure::NoAddress;
+        for address in addresses {
+            match self.tcp(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = connect_failure(&error),
+            }
+        }
+        Err(failure)
+    }
+}
+
+/// What a server's address says, before any name is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Address<'a> {
+    /// The path of a Unix socket: an address with a `/` in it.
+    #[cfg(unix)]
+    Unix(&'a Path),
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// A name and a port, to be looked up.
+    Name(&'a str),
+}
+
+impl<'a> Address<'a> {
+    /// The address of `server`.
+    ///
+    /// ```
+    /// use windhover_client::Address;
+    ///
+    /// assert_eq!(Address::of("cache.example:11211"), Address::Name("cache.example:11211"));
+    /// assert_eq!(Address::of("[::1]:11211"), Address::Tcp("[::1]:11211".parse().unwrap()));
+    /// ```
+    pub fn of(address: &'a str) -> Self {
+        #[cfg(unix)]
+        if address.contains('/') {
+            return Self::Unix(Path::new(address));
+        }
+        address.parse().map_or(Self::Name(address), Self::Tcp)
+    }
+}

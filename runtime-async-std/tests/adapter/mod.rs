@@ -1,0 +1,44 @@
+//! async-std, as the tests that all adapters share ask for it.
+
+use std::io;
+
+use async_std::task::block_on;
+use smol::Async;
+use windhover_async_std::{Clock, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener};
+use windhover_core::Now;
+use windhover_core::endpoint::Endpoint;
+use windhover_runtime::StdSocket;
+
+/// Listeners that one server takes.
+pub(crate) const LISTENERS: usize = 1;
+
+pub(crate) fn serve<E: Endpoint + Send + 'static>(
+    mut listeners: Vec<StdListener>,
+    accept: impl Fn(Peer, Now) -> E + Send + Sync + 'static,
+    options: ServeOptions,
+    shutdown: &Shutdown,
+) -> io::Result<ServeReport> {
+    assert_eq!(listeners.len(), LISTENERS);
+    let listener = listeners.remove(0);
+    block_on(windhover_async_std::serve(listener, accept, options, shutdown.clone()))
+}
+
+/// Over smol's streams: `poll_close` of async-std's does not end what the peer reads.
+pub(crate) fn drive(
+    stream: StdSocket,
+    endpoint: impl Endpoint,
+    drain: &Shutdown,
+    cut: &Shutdown,
+) -> io::Result<End> {
+    let clock = Clock::new();
+    Ok(match stream {
+        StdSocket::Tcp(stream) => {
+            let stream = smol::net::TcpStream::from(Async::new(stream)?);
+            block_on(windhover_async_std::drive(stream, endpoint, clock, drain, cut))
+        }
+        StdSocket::Unix(stream) => {
+            let stream = smol::net::unix::UnixStream::from(Async::new(stream)?);
+            block_on(windhover_async_std::drive(stream, endpoint, clock, drain, cut))
+        }
+    })
+}

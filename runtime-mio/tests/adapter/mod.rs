@@ -1,0 +1,42 @@
+//! mio, as the tests that all adapters share ask for it.
+
+use std::io;
+
+use windhover_core::Now;
+use windhover_core::endpoint::Endpoint;
+use windhover_mio::mio::net::{TcpStream, UnixStream};
+use windhover_mio::{Clock, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener};
+use windhover_runtime::StdSocket;
+
+/// Listeners that one server takes, and more.
+pub(crate) const LISTENERS: usize = 2;
+
+pub(crate) fn serve<E: Endpoint + Send + 'static>(
+    listeners: Vec<StdListener>,
+    accept: impl Fn(Peer, Now) -> E + Send + Sync + 'static,
+    options: ServeOptions,
+    shutdown: &Shutdown,
+) -> io::Result<ServeReport> {
+    windhover_mio::serve(listeners, accept, options, shutdown)
+}
+
+pub(crate) fn drive(
+    stream: StdSocket,
+    endpoint: impl Endpoint,
+    drain: &Shutdown,
+    cut: &Shutdown,
+) -> io::Result<End> {
+    let clock = Clock::new();
+    match stream {
+        StdSocket::Tcp(stream) => {
+            stream.set_nonblocking(true)?;
+            let stream = TcpStream::from_std(stream);
+            windhover_mio::drive(stream, endpoint, clock, drain, cut)
+        }
+        StdSocket::Unix(stream) => {
+            stream.set_nonblocking(true)?;
+            let stream = UnixStream::from_std(stream);
+            windhover_mio::drive(stream, endpoint, clock, drain, cut)
+        }
+    }
+}

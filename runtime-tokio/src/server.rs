@@ -1,0 +1,97 @@
+//! Connections that come in.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
+use windhover_core::Now;
+use windhover_core::endpoint::Endpoint;
+use windhover_runtime::{
+    Clock, End, Listener, Peer, ServeOptions, ServeReport, Shutdown, TcpOptions,
+};
+
+use crate::{Socket, Stream, Tokio};
+
+/// A listening socket of tokio's.
+#[derive(Debug)]
+pub enum Listening {
+    /// At an address.
+    Tcp(TcpListener),
+    /// At a path.
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for Listening {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixListener> for Listening {
+    fn from(listener: UnixListener) -> Self {
+        Self::Unix(listener)
+    }
+}
+
+impl Listener for Listening {
+    type Stream = Socket;
+
+    async fn accept(&mut self, tcp: &TcpOptions) -> io::Result<(Socket, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                tcp.apply(&stream);
+                Ok((Socket::Tcp(stream), peer.into()))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Socket::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+/// Serves the connections that `listener` accepts, TCP or Unix, each with the endpoint that `accept`
+/// makes for the peer and the time, until `shutdown` is triggered.
+///
+/// Then it accepts nothing more, asks every endpoint for an orderly end, waits for them for at most
+/// [`ServeOptions::shutdown_timeout`], and drops those that are left.
+///
+/// An endpoint that panics takes its own connection with it and no other.
+pub async fn serve<E, F>(
+    listener: impl Into<Listening>,
+    accept: F,
+    options: ServeOptions,
+    shutdown: Shutdown,
+) -> ServeReport
+where
+    E: Endpoint + Send + 'static,
+    F: Fn(Peer, Now) -> E + Send + Sync + 'static,
+{
+    windhover_runtime::serve(Tokio, listener.into(), accept, options, shutdown).await
+}
+
+/// Drives `endpoint` over one `stream`: one that encrypts, one of an accept loop of your own, one in
+/// memory. It goes on until the endpoint closes, the stream breaks, or `cut` is triggered; `drain`
+/// asks the endpoint for an orderly end.
+///
+/// What the stream holds back is flushed when the endpoint has nothing more to write; its
+/// `poll_shutdown` has to end what the peer reads and leave the other direction open.
+pub fn drive<S, E>(
+    stream: S,
+    endpoint: E,
+    clock: Clock,
+    drain: &Shutdown,
+    cut: &Shutdown,
+) -> impl Future<Output = End> + use<S, E>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    E: Endpoint,
+{
+    windhover_runtime::drive(Tokio, Stream::new(stream), endpoint, clock, drain, cut)
+}

@@ -1,0 +1,116 @@
+//! tokio's streams, as the loops poll them.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use windhover_runtime::{PollStream, ReadBlock};
+
+/// A socket of tokio's. It is asked whether it is ready before it is lent a buffer, so that a
+/// connection that waits holds none.
+#[derive(Debug)]
+pub enum Socket {
+    /// A TCP connection.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// Does the same with whichever it is.
+macro_rules! whichever {
+    ($socket:expr, $stream:ident => $does:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $does,
+            #[cfg(unix)]
+            Socket::Unix($stream) => $does,
+        }
+    };
+}
+
+impl PollStream for Socket {
+    fn poll_read<'b>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: impl FnOnce() -> &'b mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        whichever!(self, stream => {
+            ready!(stream.poll_read_ready(cx))?;
+            pin!(stream.read_buf(buffer())).poll(cx)
+        })
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        whichever!(self, stream => poll_write(stream, cx, slices))
+    }
+
+    fn poll_close_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        whichever!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+/// Any stream of tokio's: one that encrypts, one in memory, a [`Socket`] behind something else.
+#[derive(Debug)]
+pub struct Stream<S> {
+    stream: S,
+    block: ReadBlock,
+}
+
+impl<S> Stream<S> {
+    /// What is read from and written to `stream`.
+    pub fn new(stream: S) -> Self {
+        Self { stream, block: ReadBlock::new() }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> PollStream for Stream<S> {
+    fn poll_read<'b>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: impl FnOnce() -> &'b mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        self.block.poll_read(buffer, |into| {
+            let mut into = ReadBuf::new(into);
+            ready!(stream.poll_read(cx, &mut into))?;
+            Poll::Ready(Ok(into.filled().len()))
+        })
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        poll_write(&mut self.stream, cx, slices)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+fn poll_write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    match slices {
+        [slice] => Pin::new(stream).poll_write(cx, slice),
+        slices => Pin::new(stream).poll_write_vectored(cx, slices),
+    }
+}

@@ -1,0 +1,200 @@
+//! What moves bytes between one stream and its endpoint.
+
+use std::io;
+use std::num::NonZero;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::{Instant, Now};
+
+use crate::PollStream;
+use crate::stream::write_slices;
+
+/// Most reads and writes before other connections have their turn.
+const ROUNDS: usize = 32;
+/// How long a stream may take to pass on what it holds back, once its endpoint has ended.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One endpoint over its stream: the loop that every adapter has, whatever its protocol.
+///
+/// It keeps no time and starts nothing: [`drive`](crate::drive) gives it the timers of a runtime, an
+/// event loop calls [`turn`](Self::turn) itself.
+#[derive(Debug)]
+pub struct Connection<S, E> {
+    stream: S,
+    endpoint: E,
+    /// When an endpoint that has ended is dropped, whatever the stream still holds back: in seconds, for
+    /// there may be many connections, and few that wait for this.
+    close_by: Option<NonZero<u32>>,
+    unflushed: Unflushed,
+    /// The stream took nothing at the last write.
+    is_full: bool,
+    /// The peer has ended its side.
+    is_ended: bool,
+    /// The endpoint was asked for an orderly end.
+    is_draining: bool,
+}
+
+/// What a stream may hold back.
+#[derive(Clone, Copy, Debug)]
+enum Unflushed {
+    Nothing,
+    /// Something that was written.
+    Written,
+    /// The end behind it, too.
+    End,
+}
+
+/// What comes next for a [`Connection`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There may be more to do, but others are to have their turn before.
+    Again,
+    /// Nothing to do until the waker is called, or this instant has come.
+    Wait(Option<Instant>),
+    /// It is over.
+    End(End),
+}
+
+/// How a connection came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// The endpoint closed it.
+    Closed,
+    /// The peer or the network broke it.
+    Broken,
+    /// It was told to stop at once.
+    Cut,
+}
+
+impl<S: PollStream, E: Endpoint> Connection<S, E> {
+    /// A stream that is open, and the endpoint that answers it.
+    pub fn new(stream: S, endpoint: E) -> Self {
+        Self {
+            stream,
+            endpoint,
+            close_by: None,
+            unflushed: Unflushed::Nothing,
+            is_full: false,
+            is_ended: false,
+            is_draining: false,
+        }
+    }
+
+    /// Asks the endpoint for an orderly end. The next turn begins it.
+    pub fn shut_down(&mut self) {
+        if !self.is_draining {
+            self.is_draining = true;
+            self.endpoint.shut_down();
+        }
+    }
+
+    /// Drives the endpoint until it waits, for a bounded number of rounds.
+    pub fn turn(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
+        for _ in 0..ROUNDS {
+            match self.round(now, cx) {
+                Ok(Step::Again) => {}
+                Ok(Step::Wait(until)) => {
+                    self.endpoint.release();
+                    return Step::Wait(until);
+                }
+                Ok(end) => return end,
+                Err(_) => return Step::End(End::Broken),
+            }
+        }
+        Step::Again
+    }
+
+    fn round(&mut self, now: Now, cx: &mut Context<'_>) -> io::Result<Step> {
+        let until = match self.endpoint.poll_output(now, cx) {
+            Next::Write if !self.is_full => {
+                if self.poll_write(cx)?.is_pending() {
+                    self.is_full = true;
+                    self.endpoint.wrote(0);
+                }
+                return Ok(Step::Again);
+            }
+            Next::Write => None,
+            Next::Idle(until) => Some(until),
+            Next::CloseWrite => {
+                self.unflushed = Unflushed::End;
+                return Ok(Step::Again);
+            }
+            Next::Close => {
+                if self.poll_flush(cx)?.is_ready() {
+                    return Ok(Step::End(End::Closed));
+                }
+                let by = self.close_by(now.instant);
+                if by <= now.instant {
+                    return Ok(Step::End(End::Closed));
+                }
+                return Ok(Step::Wait(Some(by)));
+            }
+        };
+        if self.is_full && self.poll_write(cx)?.is_ready() {
+            return Ok(Step::Again);
+        }
+        // Whether it waits or not, the peer may go on sending.
+        let _: Poll<()> = self.poll_flush(cx)?;
+        if !self.is_ended && self.endpoint.wants_read() && self.poll_read(cx)?.is_ready() {
+            return Ok(Step::Again);
+        }
+        Ok(Step::Wait(until))
+    }
+
+    /// Until when an endpoint that has ended is kept.
+    fn close_by(&mut self, now: Instant) -> Instant {
+        let seconds = *self.close_by.get_or_insert_with(|| {
+            let by = (now + CLOSE_TIMEOUT).since_epoch().as_secs();
+            NonZero::new(u32::try_from(by).unwrap_or(u32::MAX)).unwrap_or(NonZero::<u32>::MIN)
+        });
+        Instant::from_epoch(Duration::from_secs(seconds.get().into()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (endpoint, stream) = (&self.endpoint, &mut self.stream);
+        let n = ready!(write_slices(
+            |into| endpoint.unsent(into),
+            |slices| match slices {
+                // Nothing was asked to be written: nothing ever will be.
+                [] => Poll::Ready(Ok(0)),
+                slices => stream.poll_write(cx, slices),
+            }
+        ))?;
+        if n == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.is_full = false;
+        self.unflushed = Unflushed::Written;
+        self.endpoint.wrote(n);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.unflushed {
+            Unflushed::Nothing => {}
+            Unflushed::Written => ready!(self.stream.poll_flush(cx))?,
+            Unflushed::End => ready!(self.stream.poll_close_write(cx))?,
+        }
+        self.unflushed = Unflushed::Nothing;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (endpoint, stream) = (&mut self.endpoint, &mut self.stream);
+        if ready!(stream.poll_read(cx, || endpoint.read_buffer()))? == 0 {
+            self.is_ended = true;
+            self.endpoint.end_of_stream();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S, E> Connection<S, E> {
+    /// The stream, for what the adapter alone knows of it.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+}

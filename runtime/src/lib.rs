@@ -1,0 +1,55 @@
+//! What every adapter needs and `no_std` may not have: the loop between a stream and its
+//! [`Endpoint`], the loop of a listener, the clock, the shutdown, the bound on connections, and what
+//! to do when the operating system has no more descriptors.
+//!
+//! There is no runtime in here, and no protocol. An adapter for a runtime whose streams are polled
+//! gives four things:
+//!
+//! | trait | what it is | `windhover-tokio` gives |
+//! |---|---|---|
+//! | [`Timers`] | a future that is ready at an instant | `tokio::time::Sleep` |
+//! | [`Runtime`] | starts a task | `tokio::spawn` |
+//! | [`PollStream`] | reads, writes, flushes, ends what is written | its TCP and Unix streams |
+//! | [`Listener`] | accepts | its TCP and Unix listeners |
+//!
+//! and has [`serve`] and [`drive`] for it; with the sockets of a connect more, the client's half
+//! (`windhover_client::Driver::drive`). `docs/adapter.md` builds one step by step. An adapter that is an
+//! event loop, as `windhover-mio`, has loops of its own and takes the rest: [`Clock`], [`Shutdown`],
+//! [`ConnectionLimit`], [`ServeOptions`], [`TcpOptions`].
+//!
+//! Users of an adapter need not name this crate: adapters export what belongs to their interface.
+//!
+//! [`Endpoint`]: windhover_core::endpoint::Endpoint
+
+mod clock;
+mod connection;
+mod drive;
+mod limit;
+mod listen;
+mod options;
+mod runtime;
+mod serve;
+mod shutdown;
+#[cfg(feature = "signal")]
+mod signal;
+mod socket;
+mod stream;
+mod task;
+mod tcp;
+
+pub use clock::Clock;
+pub use connection::{Connection, End, Step};
+pub use drive::drive;
+pub use limit::{Acquire, ConnectionLimit, OpenConnection, Permit};
+pub use listen::{StdListener, StdSocket, listen, listen_shared};
+pub use options::{AcceptErrorHook, ServeOptions, ServeReport};
+pub use runtime::{Listener, Peer, Runtime, Timers};
+pub use serve::serve;
+pub use shutdown::{Shutdown, Triggered};
+#[cfg(feature = "signal")]
+pub use signal::shut_down_on_signal;
+pub use socket::Socket;
+pub use stream::{PollStream, ReadBlock, read_spare};
+pub use task::{SpawnOn, Task};
+pub use tcp::{AsSocket, TcpOptions, close_write};
+pub use windhover_core::Counters;
