@@ -9,7 +9,7 @@ use windhover_core::client::{
     Answer, Call, CallError, ClusterError, ClusterOptions, LeaseId, Server, ServerId,
     ServerStatistics,
 };
-use windhover_core::memcache::request::{EncodeError, Prepared, Request};
+use windhover_core::memcache::request::{Prepared, Request};
 
 use crate::compression::{Compression, Packing};
 use crate::hub::{CallFuture, Handle, Hub};
@@ -153,12 +153,10 @@ impl Client {
         if reads { self.read(prepared) } else { self.write(prepared) }
     }
 
-    pub(crate) fn prepare(
-        &self,
-        request: &Request<'_>,
-        data: Bytes,
-    ) -> Result<Prepared, EncodeError> {
-        Prepared::new(request, data, self.hub.dialect, &self.hub.limits)
+    pub(crate) fn prepare(&self, request: &Request<'_>, data: Bytes) -> Result<Prepared, Error> {
+        let limits = &self.hub.limits;
+        let prepared = Prepared::new(request, data, self.hub.dialect, limits);
+        prepared.map_err(|error| Error::of_request(request, error, limits))
     }
 
     pub(crate) fn submit(

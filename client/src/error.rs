@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use windhover_core::client::{CallError, ClusterError, KeyError, Refusal, Server, ServerId};
-use windhover_core::memcache::Oversized;
-use windhover_core::memcache::request::EncodeError;
+use windhover_core::memcache::request::{EncodeError, Request, check_key};
 use windhover_core::memcache::response::Kind;
+use windhover_core::memcache::{Keys, Limits, Oversized};
 
 /// What is known of the effect of a call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,7 +126,14 @@ impl fmt::Display for ValueError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The request cannot be sent to any server: its key, its size, its options.
+    /// A key cannot be sent to any server. The other keys of the call were.
+    Key {
+        /// The key.
+        key: Bytes,
+        /// What is wrong with it.
+        error: EncodeError,
+    },
+    /// The request cannot be sent to any server: its size, its options.
     Request(EncodeError),
     /// No server has answered it, or one has refused it.
     Call {
@@ -156,7 +164,50 @@ pub enum Error {
     Random,
 }
 
+/// So much of a key is shown at most.
+const SHOWN: usize = 250;
+
 impl Error {
+    /// Why a request was not made ready; with its key, where that is the reason.
+    pub(crate) fn of_request(request: &Request<'_>, error: EncodeError, limits: &Limits) -> Self {
+        let keys = match request {
+            Request::Get(keys)
+            | Request::Gets(keys)
+            | Request::Gat { keys, .. }
+            | Request::Gats { keys, .. } => keys.clone(),
+            _ => Keys::new(&[]),
+        };
+        let one = match request {
+            Request::Set(store)
+            | Request::Add(store)
+            | Request::Replace(store)
+            | Request::Append(store)
+            | Request::Prepend(store)
+            | Request::Cas { store, .. } => Some(store.key),
+            Request::Delete { key, .. }
+            | Request::Incr { key, .. }
+            | Request::Decr { key, .. }
+            | Request::Touch { key, .. } => Some(*key),
+            Request::MetaGet(meta)
+            | Request::MetaSet(meta)
+            | Request::MetaDelete(meta)
+            | Request::MetaArithmetic(meta) => Some(meta.key),
+            _ => None,
+        };
+        let mut keys = keys.chain(one);
+        match keys.find_map(|key| Self::check_key(key, limits).err()) {
+            // What is wrong with a queue's name, or with an option, is said by the error alone.
+            Some(Self::Key { key, error: its }) if its == error => Self::Key { key, error },
+            _ => Self::Request(error),
+        }
+    }
+
+    /// Whether a key can be sent.
+    pub(crate) fn check_key(key: &[u8], limits: &Limits) -> Result<(), Self> {
+        let named = |error| Self::Key { key: Bytes::copy_from_slice(key), error };
+        check_key(key, limits).map_err(named)
+    }
+
     /// What became of a key of a call to `server`.
     pub(crate) fn of_key(server: Option<Server>, id: ServerId, error: KeyError) -> Self {
         match error {
@@ -171,7 +222,9 @@ impl Error {
     /// What is known of the call's effect.
     pub const fn outcome(&self) -> Outcome {
         match self {
-            Self::Request(_) | Self::Cluster(_) | Self::Random => Outcome::NotSent,
+            Self::Key { .. } | Self::Request(_) | Self::Cluster(_) | Self::Random => {
+                Outcome::NotSent
+            }
             Self::NotDone { .. } | Self::QueueFull => Outcome::Refused,
             Self::InBatch(_) | Self::Unexpected => Outcome::Unknown,
             Self::Value(error) if error.is_of_storing() => Outcome::NotSent,
@@ -192,6 +245,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Key { key, error } => {
+                let shown = key.get(..SHOWN).unwrap_or(key);
+                let more = if key.len() > SHOWN { "…" } else { "" };
+                write!(f, "the key '{}{more}' cannot be sent: {error}", shown.escape_ascii())
+            }
             Self::Request(error) => error.fmt(f),
             Self::Call { server: Some(server), error } => write!(f, "{}: {error}", server.name),
             Self::Call { server: None, error } => error.fmt(f),

@@ -158,7 +158,7 @@ impl Client {
     /// A retrieval for each server that owns some of the keys.
     fn split(&self, whole: &Request<'_>, prepared: &Prepared) -> Result<Route, Error> {
         let keys: Vec<&[u8]> = prepared.keys().collect();
-        let groups = self.by_server(&keys);
+        let (groups, _) = self.by_server(&keys);
         if groups.len() == 1 {
             return Ok(Route::Key(self.read_or_write(whole, prepared.clone())));
         }

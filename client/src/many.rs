@@ -40,18 +40,21 @@ impl Client {
     /// answered before it failed counts.
     pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Found> {
         let mut found: Vec<Option<Found>> = keys.iter().map(|_| None).collect();
-        let groups = self.by_server(keys);
+        let (groups, refused) = self.by_server(keys);
+        for (at, error) in refused {
+            set(&mut found, at, Err(error));
+        }
         let calls: Vec<_> = groups.iter().map(|group| self.get_group(keys, group)).collect();
         for (group, outcome) in groups.iter().zip(join(calls).await) {
             let Group { items, failed, error } = outcome;
             for (index, error) in failed {
-                if let Some(place) = group.get(index).and_then(|&at| found.get_mut(at)) {
-                    *place = Some(Err(error));
+                if let Some(&at) = group.get(index) {
+                    set(&mut found, at, Err(error));
                 }
             }
             for item in items {
-                if let Some(place) = group.get(item.index).and_then(|&at| found.get_mut(at)) {
-                    *place = Some(self.value(item).map(Some));
+                if let Some(&at) = group.get(item.index) {
+                    set(&mut found, at, self.value(item).map(Some));
                 }
             }
             let Some(error) = error else {
@@ -134,7 +137,11 @@ impl Client {
         let mut done: Vec<Option<Quiet>> = keys.iter().map(|_| None).collect();
         let mut sent = Vec::new();
         let mut calls = Vec::new();
-        for group in self.by_server(keys) {
+        let (groups, refused) = self.by_server(keys);
+        for (at, error) in refused {
+            set(&mut done, at, Err(error));
+        }
+        for group in groups {
             let mut batch = Batch::new(self.hub.dialect, &self.hub.limits);
             let mut members = Vec::new();
             for at in group {
@@ -171,11 +178,20 @@ impl Client {
         done.into_iter().map(|done| done.unwrap_or(Err(Error::Unexpected))).collect()
     }
 
-    /// The places of the keys, those of one server together, in groups of bounded size.
-    pub(crate) fn by_server<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Vec<usize>> {
+    /// The places of the keys, those of one server together, in groups of bounded size; and the keys
+    /// that cannot be sent.
+    pub(crate) fn by_server<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+    ) -> (Vec<Vec<usize>>, Vec<(usize, Error)>) {
+        let mut refused = Vec::new();
         let state = self.hub.lock();
         let mut owners: Vec<(Option<_>, Vec<usize>)> = Vec::new();
         for (at, key) in keys.iter().enumerate() {
+            if let Err(error) = Error::check_key(key.as_ref(), &self.hub.limits) {
+                refused.push((at, error));
+                continue;
+            }
             let owner = state.cluster.owner(key.as_ref());
             match owners.iter_mut().find(|(known, _)| *known == owner) {
                 Some((_, group)) => group.push(at),
@@ -185,7 +201,7 @@ impl Client {
         let groups = owners.into_iter().flat_map(|(_, group)| {
             group.chunks(KEYS_MOST).map(<[usize]>::to_vec).collect::<Vec<_>>()
         });
-        groups.collect()
+        (groups.collect(), refused)
     }
 }
 
@@ -207,7 +223,7 @@ fn answer_again<K: AsRef<[u8]>>(keys: &[K], found: &mut [Found]) {
     }
 }
 
-fn set(done: &mut [Option<Quiet>], at: usize, what: Quiet) {
+fn set<T>(done: &mut [Option<T>], at: usize, what: T) {
     if let Some(place) = done.get_mut(at) {
         *place = Some(what);
     }
@@ -253,6 +269,7 @@ fn told(done: &mut [Option<Quiet>], members: &[usize], outcome: Result<Answer, E
 /// The same error for another key.
 fn again(error: &Error) -> Error {
     match error {
+        Error::Key { key, error } => Error::Key { key: key.clone(), error: *error },
         Error::Request(error) => Error::Request(*error),
         Error::Call { server, error } => {
             Error::Call { server: server.clone(), error: error.clone() }

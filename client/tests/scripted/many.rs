@@ -47,3 +47,43 @@ fn a_key_that_is_asked_for_twice_is_there_twice() {
         assert_eq!(told(&server.run(client.get_many(&["a", "b", "a"]))), expected, "{reply}");
     }
 }
+
+#[test]
+fn a_key_that_cannot_be_sent_fails_nothing_but_itself() {
+    let long = "k".repeat(251);
+    let (client, mut server) = script(cache(), |_, heard| {
+        Some(match heard {
+            "get a c\r\n" => b"VALUE a 0 1\r\nA\r\nVALUE c 0 1\r\nC\r\nEND\r\n".to_vec(),
+            heard if heard.ends_with("mn\r\n") => b"MN\r\n".to_vec(),
+            other => panic!("{other:?}"),
+        })
+    });
+    for (bad, why) in [
+        ("bad key", "the key 'bad key' cannot be sent: byte 3 of a key"),
+        ("", "the key '' cannot be sent: a key is empty"),
+        ("b\r\nflush_all", "the key 'b\\r\\nflush_all' cannot be sent"),
+        (long.as_str(), "kkk…' cannot be sent: a key is 251 bytes long"),
+    ] {
+        let keys = ["a", bad, "c"];
+        let found = server.run(client.get_many(&keys));
+        assert_eq!(told(&found), ["A", "NotSent", "C"]);
+        let named = |error: &Error| {
+            assert!(error.to_string().contains(why), "{error}");
+            match error {
+                Error::Key { key, .. } => assert_eq!(key, bad),
+                other => panic!("{other:?}"),
+            }
+        };
+        named(found[1].as_ref().unwrap_err());
+        let stored = server.run(client.set_many(&keys.map(|key| (key, "v".into()))));
+        assert!(stored[0].is_ok() && stored[2].is_ok());
+        named(stored[1].as_ref().unwrap_err());
+        let deleted = server.run(client.delete_many(&keys));
+        assert!(deleted[0].is_ok() && deleted[2].is_ok());
+        named(deleted[1].as_ref().unwrap_err());
+        named(&server.run(client.get(bad)).unwrap_err());
+        named(&server.run(client.set(bad, "v")).unwrap_err());
+        named(&server.run(client.touch(bad, 60)).unwrap_err());
+        named(&server.run(client.meta_get(bad, "v")).unwrap_err());
+    }
+}

@@ -52,7 +52,10 @@ async fn one_key_at_a_time(runtime: Runtime) {
         assert_eq!(client.get("large").await.unwrap().unwrap().data.len(), 1_000_000);
         // What would become another command is never sent.
         let bad = client.get("a key").await.unwrap_err();
-        assert!(matches!(bad, Error::Request(EncodeError::ForbiddenByte { byte: b' ', at: 1 })));
+        assert!(matches!(
+            bad,
+            Error::Key { error: EncodeError::ForbiddenByte { byte: b' ', at: 1 }, .. }
+        ));
     })
     .await;
 }
@@ -74,7 +77,7 @@ async fn many_keys_at_a_time_each_told_for_itself(runtime: Runtime) {
         let mut bad = vec![("good".to_owned(), Store::from("v")), ("b ad".to_owned(), "v".into())];
         bad.push(("last".to_owned(), "v".into()));
         let stored = client.set_many(&bad).await;
-        assert!(matches!(stored[..], [Ok(()), Err(Error::Request(_)), Ok(())]), "{stored:?}");
+        assert!(matches!(stored[..], [Ok(()), Err(Error::Key { .. }), Ok(())]), "{stored:?}");
     })
     .await;
 }

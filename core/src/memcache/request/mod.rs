@@ -22,7 +22,7 @@ mod store;
 
 pub(crate) use admin::{is_without_end, shutdown_mode};
 pub use batch::{Barrier, Batch};
-pub use encode::{EncodeError, encode, encode_line};
+pub use encode::{EncodeError, check_key, encode, encode_line};
 pub use error::{Fault, Recovery, RequestError};
 pub(crate) use parse::{BLOCK_END, bad_block, with_spans_of_any_length};
 pub use parse::{Line, Message, find_line, parse, parse_line, parse_spans, split_block};

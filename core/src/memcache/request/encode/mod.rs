@@ -313,11 +313,22 @@ fn put_word(word: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
     Ok(())
 }
 
-fn put_key(key: &[u8], limits: &Limits, out: &mut BytesMut) -> Result<(), EncodeError> {
+/// Whether a key can be sent.
+///
+/// # Errors
+/// [`EncodeError::EmptyKey`], [`EncodeError::KeyTooLong`] and [`EncodeError::ForbiddenByte`].
+pub fn check_key(key: &[u8], limits: &Limits) -> Result<(), EncodeError> {
     if key.len() > limits.key {
         return Err(EncodeError::KeyTooLong { length: key.len() });
     }
-    put_word(key, out)
+    check_word(key)
+}
+
+fn put_key(key: &[u8], limits: &Limits, out: &mut BytesMut) -> Result<(), EncodeError> {
+    check_key(key, limits)?;
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(key);
+    Ok(())
 }
 
 fn put_words(words: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
