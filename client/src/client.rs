@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use windhover_core::client::{
     Answer, Call, CallError, ClusterError, ClusterOptions, LeaseId, Server, ServerId,
-    ServerStatistics,
+    ServerStatistics, Target,
 };
 use windhover_core::memcache::request::{Prepared, Request};
 
@@ -102,12 +102,21 @@ impl Client {
         state.cluster.servers().map(|(id, server)| (id, server.clone())).collect()
     }
 
+    /// The server that owns a key, whether or not it is in use; `None` where no server has a weight.
+    pub fn owner(&self, key: impl AsRef<[u8]>) -> Option<(ServerId, Server)> {
+        let state = self.hub.lock();
+        let id = state.cluster.owner(key.as_ref())?;
+        state.cluster.server(id).map(|server| (id, server.clone()))
+    }
+
     /// What was counted, and the state of each server.
     pub fn statistics(&self) -> Vec<ServerStatistics> {
         self.hub.lock().cluster.statistics()
     }
 
-    /// Sends any request, as `call` makes a [`Call`] of it: what the typed methods are made of.
+    /// Sends any request, as `call` makes a [`Call`] of it: what the typed methods are made of. A
+    /// retrieval by [`Target::Key`] whose keys live on several servers is asked of each of them; it fails
+    /// where one of them fails, with what was found beside it.
     ///
     /// # Errors
     /// [`Error::Request`] and [`Error::Call`].
@@ -118,6 +127,11 @@ impl Client {
         call: impl FnOnce(Prepared) -> Call,
     ) -> Result<Answer, Error> {
         let call = call(self.prepare(request, data)?);
+        if call.target == Target::Key
+            && let Some(parts) = self.parts(request, &call)?
+        {
+            return self.items(parts).await;
+        }
         let (outcome, lease) = self.submit(call, self.timeout).await;
         if let Some(lease) = lease {
             self.abandon(lease);

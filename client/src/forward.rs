@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use windhover_core::client::{Answer, Call};
+use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::Command;
 use windhover_core::memcache::handler::{Reply, ReplyError};
 use windhover_core::memcache::meta::FlagBuffer;
 use windhover_core::memcache::request::{Prepared, Request};
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Dialect, Keys};
 
 use crate::many::join;
 use crate::{Client, Error};
@@ -109,7 +109,7 @@ impl Client {
     ) -> impl Future<Output = Forwarded> + Send + use<> {
         let mut flags = FlagBuffer::new();
         let request = request.answered(&mut flags);
-        let prepared = self.prepare(&request, data).map_err(Error::from);
+        let prepared = self.prepare(&request, data);
         let routed = prepared.and_then(|prepared| Ok((self.route(&request, &prepared)?, prepared)));
         let client = self.clone();
         async move {
@@ -155,45 +155,12 @@ impl Client {
         })
     }
 
-    /// A retrieval for each server that owns some of the keys.
     fn split(&self, whole: &Request<'_>, prepared: &Prepared) -> Result<Route, Error> {
-        let keys: Vec<&[u8]> = prepared.keys().collect();
-        let (groups, _) = self.by_server(&keys);
-        if groups.len() == 1 {
-            return Ok(Route::Key(self.read_or_write(whole, prepared.clone())));
-        }
-        let mut parts = Vec::new();
-        for group in groups {
-            let keys: Vec<&[u8]> = group.iter().filter_map(|&at| keys.get(at).copied()).collect();
-            let keys = Keys::new(&keys);
-            let request = match whole {
-                Request::Gets(_) => Request::Gets(keys),
-                &Request::Gat { exptime, .. } => Request::Gat { exptime, keys },
-                &Request::Gats { exptime, .. } => Request::Gats { exptime, keys },
-                _ => Request::Get(keys),
-            };
-            let prepared = self.prepare(&request, Bytes::new())?;
-            parts.push((group, self.read_or_write(&request, prepared)));
-        }
-        Ok(Route::Keys(parts))
-    }
-
-    /// What several servers found, in the order in which it was asked for.
-    async fn items(&self, parts: Vec<(Vec<usize>, Call)>) -> Result<Answer, Error> {
-        let (groups, calls): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let calls = calls.into_iter().map(|call| self.submit(call, self.timeout)).collect();
-        let mut found = Vec::new();
-        for (group, (outcome, _)) in groups.iter().zip(join(calls).await) {
-            let Answer::Items(items) = outcome? else {
-                return Err(Error::Unexpected);
-            };
-            for mut item in items {
-                item.index = *group.get(item.index).ok_or(Error::Unexpected)?;
-                found.push(item);
-            }
-        }
-        found.sort_by_key(|item| item.index);
-        Ok(Answer::Items(found))
+        let call = self.read_or_write(whole, prepared.clone());
+        Ok(match self.parts(whole, &call)? {
+            Some(parts) => Route::Keys(parts),
+            None => Route::Key(call),
+        })
     }
 
     /// What every server answers, as one answer.

@@ -34,6 +34,7 @@ mod hub;
 mod json;
 mod many;
 mod meta;
+mod parts;
 mod queue;
 mod reservation;
 #[cfg(feature = "tls")]

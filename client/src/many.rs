@@ -76,7 +76,11 @@ impl Client {
         let keys: Vec<&[u8]> =
             group.iter().filter_map(|&at| keys.get(at)).map(AsRef::as_ref).collect();
         let get = Request::Get(Keys::new(&keys));
-        match self.call(&get, Bytes::new(), |prepared| self.read(prepared)).await {
+        let prepared = match self.prepare(&get, Bytes::new()) {
+            Ok(prepared) => prepared,
+            Err(error) => return Group { error: Some(error), ..Group::default() },
+        };
+        match self.submit(self.read(prepared), self.timeout).await.0 {
             Ok(Answer::Items(items)) => Group { items, ..Group::default() },
             Ok(_) => Group { error: Some(Error::Unexpected), ..Group::default() },
             Err(Error::Call { server, error: CallError::Unknown { server: id, why, found } }) => {

@@ -1,9 +1,13 @@
 //! Many keys at a time, of which some are refused.
 
-use windhover_client::core::client::CallError;
-use windhover_client::{Error, Found, Outcome};
+use std::cell::Cell;
 
-use crate::script::{cache, script};
+use windhover_client::core::client::{Answer, Call, CallError, Target};
+use windhover_client::core::memcache::Keys;
+use windhover_client::core::memcache::request::Request;
+use windhover_client::{Client, Error, Found, Outcome};
+
+use crate::script::{Script, cache, script};
 
 fn told(found: &[Found]) -> Vec<String> {
     let one = |found: &Found| match found {
@@ -86,4 +90,52 @@ fn a_key_that_cannot_be_sent_fails_nothing_but_itself() {
         named(&server.run(client.touch(bad, 60)).unwrap_err());
         named(&server.run(client.meta_get(bad, "v")).unwrap_err());
     }
+}
+
+/// Twenty keys on two servers, each of which has its own but `k7`.
+fn two_servers<'a>(fail: &'a Cell<Option<&'static str>>) -> (Client, Script<'a>) {
+    script(cache().server("b:1"), move |server, heard| {
+        if server == "b:1"
+            && let Some(reply) = fail.get()
+        {
+            return (!reply.is_empty()).then(|| reply.into());
+        }
+        let keys = heard.trim_end().split(' ').skip(1).filter(|key| *key != "k7");
+        let found = keys.map(|key| format!("VALUE {key} 0 2\r\n{server:.2}\r\n"));
+        Some(found.chain(["END\r\n".to_owned()]).collect::<String>().into())
+    })
+}
+
+#[test]
+fn a_request_for_keys_of_two_servers_is_asked_of_both() {
+    let fail = Cell::new(None);
+    let (client, mut server) = two_servers(&fail);
+    let names: Vec<String> = (0..20).map(|n| format!("k{n}")).collect();
+    let keys: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+    let get = Request::Get(Keys::new(&keys));
+    let answer = server.run(client.call(&get, "".into(), Call::read)).unwrap();
+    let Answer::Items(items) = answer else { panic!("{answer:?}") };
+    let found: Vec<usize> = items.iter().map(|item| item.index).collect();
+    assert_eq!(found, (0..20).filter(|n| *n != 7).collect::<Vec<_>>());
+    for item in items {
+        let id = client.servers()[usize::from(&item.value.into_bytes()[..] == b"b:")].0;
+        let owner = client.owner(keys[item.index]).map(|(id, _)| id);
+        assert_eq!(owner, Some(id));
+    }
+    // One of them fails: what the other one has found is told beside it.
+    fail.set(Some(""));
+    let error = server.run(client.call(&get, "".into(), Call::write)).unwrap_err();
+    let Error::Call { error: CallError::Unknown { found, .. }, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert!(!found.is_empty() && found.len() < 19);
+    // Who names a server asks that one.
+    fail.set(None);
+    let to_a = |prepared| {
+        let mut call = Call::read(prepared);
+        call.target = Target::Server(client.servers()[0].0);
+        call
+    };
+    let answer = server.run(client.call(&get, "".into(), to_a)).unwrap();
+    assert!(matches!(answer, Answer::Items(items) if items.len() == 19));
 }
