@@ -182,7 +182,7 @@ fn describe() {
     );
     describe_counter!(
         "windhover_numbers_nulled_total",
-        "Values of events that became null: NaN and infinity as bare words."
+        "Values of events that became null: NaN and infinity as bare words, numbers above 1.8e308."
     );
     describe_counter!(
         "windhover_events_forwarded_total",

@@ -1,5 +1,5 @@
-//! JSON text without the white space between its tokens, and with every string such that any
-//! consumer can parse it. The text is known to be valid; nothing recurses, so depth costs no stack.
+//! JSON text without the white space between its tokens, and with every string and number such that
+//! any consumer can parse it. The text is known to be valid; nothing recurses, so depth costs no stack.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -19,8 +19,8 @@ pub(super) struct Level {
     count: usize,
 }
 
-/// A value's tokens as they came, without white space between them and with clean strings (see
-/// [`string`]). `levels` is scratch space.
+/// A value's tokens as they came, without white space between them, with clean strings (see
+/// [`string`]) and with `null` for numbers that nobody can hold. `levels` is scratch space.
 ///
 /// # Errors
 ///
@@ -34,6 +34,10 @@ pub(super) fn value<'a>(
     match text.as_bytes() {
         [b'"', ..] => return Ok(string(text, repairs)),
         [b'{' | b'[', ..] => {}
+        [b'-' | b'0'..=b'9', ..] if !is_readable(text) => {
+            repairs.numbers += 1;
+            return Ok(Cow::Borrowed("null"));
+        }
         _ => return Ok(Cow::Borrowed(text)),
     }
     levels.clear();
@@ -66,6 +70,7 @@ pub(super) fn value<'a>(
                 copy.keep(1);
                 levels.pop();
             }
+            b'-' | b'0'..=b'9' => copy.number(),
             _ => copy.keep(1),
         }
     }
@@ -84,6 +89,16 @@ impl Level {
         }
         Ok(())
     }
+}
+
+/// Whether the JSON readers that consumers have by default can hold a number: `serde_json` refuses the
+/// whole text for one that is too large for a double, Python for one of 4,301 digits, and what
+/// JavaScript makes of it (infinity) cannot be written again.
+fn is_readable(number: &str) -> bool {
+    // The shortest one that is too large is 2e308; without an exponent it has 309 digits.
+    let may_be_too_large = number.len() > 308
+        || number.len() >= 5 && number.bytes().any(|byte| matches!(byte, b'e' | b'E'));
+    !may_be_too_large || serde_json::from_str::<f64>(number).is_ok_and(f64::is_finite)
 }
 
 /// A string, given with its quotes, in which every escape is as it came, but for a surrogate
@@ -134,8 +149,22 @@ impl<'a> Copy<'a> {
             return Cow::Borrowed(self.text);
         }
         repairs.characters += self.repairs.characters;
+        repairs.numbers += self.repairs.numbers;
         self.made.push_str(self.text.get(self.copied..).unwrap_or_default());
         Cow::Owned(self.made)
+    }
+
+    /// Goes behind the number that comes next.
+    fn number(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+        let length = rest.bytes().take_while(is_part).count();
+        if is_readable(rest.get(..length).unwrap_or_default()) {
+            self.keep(length);
+        } else {
+            self.replace(length, "null");
+            self.repairs.numbers += 1;
+        }
     }
 
     /// Goes behind the string that comes next.
@@ -171,6 +200,8 @@ impl<'a> Copy<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::format;
+
     use super::*;
 
     fn value<'a>(text: &'a str, limits: &TrackingLimits) -> Result<Cow<'a, str>, EventFault> {
@@ -211,6 +242,59 @@ mod tests {
         }
         let compact = value("{ \"a b\" :\t[ 1 ,\r\n\"\\ud83d \" ] }", &TrackingLimits::default());
         assert_eq!(compact.as_deref(), Ok(r#"{"a b":[1,"\ufffd "]}"#));
+    }
+
+    #[test]
+    fn a_number_that_no_reader_can_hold_becomes_null() {
+        let digits = |count: usize| "1".repeat(count);
+        let kept = [
+            "0",
+            "-0",
+            "-0.0",
+            "1e5",
+            "1E+05",
+            "1e308",
+            "-1.7976931348623157e+308",
+            "1e-999",
+            "0e999",
+            "0.0e99999999999999999999",
+            "12345678901234567890123456789",
+            &digits(308),
+            &format!("-{}", digits(308)),
+            &format!("0.{}", digits(5000)),
+            &format!("{}e-4990", digits(5000)),
+        ];
+        let nulled = [
+            "1e309",
+            "-2e308",
+            "1e999",
+            "1E+0999",
+            "10e308",
+            "1e99999999999999999999",
+            "1.8e308",
+            "0.1e310",
+            &digits(310),
+            &digits(5000),
+            &format!("-{}.5", digits(5000)),
+            &format!("{}e5", digits(305)),
+        ];
+        let limits = TrackingLimits::default();
+        let compact = |text: &str| {
+            let mut repairs = Repairs::default();
+            let value = super::value(text, &limits, &mut Vec::new(), &mut repairs);
+            (value.unwrap().into_owned(), repairs.numbers)
+        };
+        for number in kept {
+            for text in [number.into(), format!("[{number}]"), format!("{{\"a\":[1,{number}]}}")] {
+                assert_eq!(compact(&text), (text.clone(), 0), "{text}");
+            }
+        }
+        for number in nulled {
+            assert_eq!(compact(number), ("null".into(), 1), "{number}");
+            let text = format!("{{\"a\" : [1,{number} ,\"{number}\",{number}]}}");
+            let expected = format!("{{\"a\":[1,null,\"{number}\",null]}}");
+            assert_eq!(compact(&text), (expected, 2), "{text}");
+        }
     }
 
     #[test]

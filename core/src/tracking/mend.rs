@@ -12,7 +12,8 @@ pub struct Repairs {
     /// Characters that became U+FFFD: half a surrogate pair, escaped or as three bytes of its own,
     /// and other bytes in strings that are not UTF-8.
     pub characters: u64,
-    /// Values that became `null`: the bare words `NaN`, `Infinity` and `-Infinity`.
+    /// Values that became `null`: the bare words `NaN`, `Infinity` and `-Infinity`, and numbers that
+    /// are too large for a double.
     pub numbers: u64,
 }
 

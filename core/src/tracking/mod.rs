@@ -33,7 +33,7 @@
 //! [`TrackingLimits`]. The good events of a batch are recorded, the bad ones are told by
 //! [`Batch::refused`], and with `verbose=1` to the sender; [`BatchRule`] has the other way. Text that
 //! is not JSON is refused as a whole, but for the bare words `NaN`, `Infinity` and `-Infinity`, which
-//! become `null` and are counted.
+//! become `null` and are counted; so do numbers that are too large for a double.
 //!
 //! # What an event becomes
 //!

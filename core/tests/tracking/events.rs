@@ -32,10 +32,23 @@ fn white_space_goes_and_order_stays() {
 
 #[test]
 fn every_digit_of_a_number_stays() {
-    let numbers = "0,-0,-0.0,1.0,1.10,1e5,1E+05,1e-7,1e999,-1e-999,9007199254740993,\
+    let numbers = "0,-0,-0.0,1.0,1.10,1e5,1E+05,1e-7,1e308,-1e-999,9007199254740993,\
                    18446744073709551617,0.1000000000000000055511151231257827";
-    let body = format!(r#"{{"event":"e","properties":{{"token":"t","n":[{numbers}],"m":1e999}}}}"#);
-    assert!(line(&body).contains(&format!(r#""n":[{numbers}],"m":1e999,"#)));
+    let body = format!(r#"{{"event":"e","properties":{{"token":"t","n":[{numbers}],"m":1e300}}}}"#);
+    assert!(line(&body).contains(&format!(r#""n":[{numbers}],"m":1e300,"#)));
+}
+
+#[test]
+fn a_number_that_consumers_cannot_read_becomes_null() {
+    let long = "1".repeat(5000);
+    let body = format!(
+        r#"{{"event":"e","properties":{{"token":"t","a":{long},"b":[-1e999],"c":"1e999","time":1e999}},"d":1e400}}"#
+    );
+    let outcome = json(&body);
+    let event = &outcome.events[0];
+    assert!(event.contains(r#""a":null,"b":[null],"c":"1e999","time":1334859601234,"#), "{event}");
+    assert!(event.ends_with(r#","d":null}"#), "{event}");
+    assert_eq!(outcome.repairs.numbers, 4);
 }
 
 #[test]

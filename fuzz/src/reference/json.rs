@@ -14,9 +14,11 @@ pub enum Json {
 }
 
 impl Json {
-    /// Without white space between its tokens, and without halves of surrogate pairs.
+    /// Without white space between its tokens, halves of surrogate pairs, and numbers that are too
+    /// large for a double.
     pub fn compact(&self) -> String {
         match self {
+            Self::Plain(text) if text.parse::<f64>().is_ok_and(f64::is_infinite) => "null".into(),
             Self::Plain(text) => text.clone(),
             Self::Text(text) => whole(text),
             Self::Array(items) => {
