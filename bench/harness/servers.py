@@ -124,3 +124,33 @@ def nginx(tools):
         command = ["/usr/sbin/nginx", "-e", directory / "errors", "-p", directory, "-c", "conf"]
         with _running(command, [port], directory) as server:
             yield server
+
+
+@contextlib.contextmanager
+def redis(tools, fsync):
+    """With an append-only file, which `fsync`, as `windhover serve` has it, says how to sync."""
+    port = free_port()
+    policy = {"never": "no", "interval=1000": "everysec", "always": "always"}[fsync]
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", port, "--save", ""]
+    command += ["--appendonly", "yes", "--appendfsync", policy, "--auto-aof-rewrite-percentage", "0"]
+    with scratch(tools) as directory, _running(command, [port], directory) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def jetstream(tools, fsync):
+    """NATS with a store on the disk."""
+    port = free_port()
+    interval = {"never": "2m", "interval=1000": "1s", "always": "always"}[fsync]
+    with scratch(tools) as directory:
+        (directory / "conf").write_text(
+            f"""
+            listen: 127.0.0.1:{port}
+            jetstream {{ store_dir: "{directory}/store", max_file: 50G, sync_interval: {interval} }}
+            """,
+            encoding="utf-8",
+        )
+        # One thread runs at a time, as with the others.
+        command, environment = [tools.nats, "-c", "conf"], {"GOMAXPROCS": "1"}
+        with _running(command, [port], directory, environment) as server:
+            yield server

@@ -26,6 +26,7 @@ class Tools:
         self.output.mkdir(parents=True, exist_ok=True)
         # The Python peers, in their virtual environment.
         self.python = self.target / "bench/venv/bin/python"
+        self.nats = self.python.with_name("nats-server")
         self.windhover = self.target / "release/windhover"
         self.loader = self.target / "release/windhover-bench"
 

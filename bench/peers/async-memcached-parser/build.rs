@@ -6,7 +6,8 @@ use std::{env, fs};
 
 fn main() {
     let metadata = Command::new(env::var_os("CARGO").unwrap())
-        .args(["metadata", "--format-version=1", "--locked", "--offline"])
+        .args(["metadata", "--format-version=1", "--locked", "--filter-platform"])
+        .arg(env::var_os("TARGET").unwrap())
         .output()
         .unwrap();
     assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
