@@ -9,7 +9,9 @@ use crate::Instant;
 #[non_exhaustive]
 pub struct HealthOptions {
     /// So many failures in a row (connects that failed, calls without an answer, connections that
-    /// broke) take a server out of use.
+    /// broke) take a server out of use. What fails together on one connection counts once: calls that
+    /// were sent before another one's failure was counted, and the end of the connection within
+    /// [`ClientTimeouts::stall`](crate::memcache::ClientTimeouts::stall) of it.
     pub failures: u32,
     /// How long it then stays out before a probe; longer each time the probe fails.
     pub backoff: Backoff,

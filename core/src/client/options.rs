@@ -80,7 +80,8 @@ pub struct ClusterOptions {
     /// deadline.
     pub attempt_timeout: Duration,
     /// A call that ran into its deadline counts against the server's health when it waited at least
-    /// this long for its answer and not a byte came meanwhile: one caller's impatience is no sign of a fault.
+    /// this long for its answer, though other bytes came meanwhile: one caller's impatience is no sign of a
+    /// fault, calls in a row that nobody answers are.
     pub slow: Duration,
     /// How a key finds its server.
     pub choice: Choice,

@@ -70,11 +70,13 @@ fn calls_from_before_neither_end_nor_pass_a_probe() {
     let mut client = Client::new(ClusterOptions::default(), &["a", "b"]);
     let key = client.key_of("a");
     let old = client.submit(Call::read(get(&key)), ms(5000));
-    let late = client.submit(Call::read(get(&key)), ms(150));
+    let late = client.submit(Call::read(get(&key)), ms(350));
     let a = client.accept("a");
-    let patient: Vec<_> = (0..3).map(|_| client.submit(Call::read(get(&key)), ms(60))).collect();
-    client.after(ms(60));
-    assert!(patient.into_iter().all(|call| client.outcome(call).is_err()));
+    for _ in 0..3 {
+        let call = client.submit(Call::read(get(&key)), ms(60));
+        client.after(ms(60));
+        client.outcome(call).unwrap_err();
+    }
     assert_eq!(state(&client, "a"), ServerState::Ejected);
     client.after(ms(80));
     if state(&client, "a") == ServerState::Ejected {
@@ -237,4 +239,85 @@ fn connects_that_fail_leave_the_connections_that_work_in_use() {
     let call = client.submit(Call::enqueue(put("y")), ms(1000));
     client.reply(shared, "STORED\r\n");
     assert!(client.outcome(call).is_ok());
+}
+
+#[test]
+fn calls_that_run_late_together_count_once() {
+    let mut options = ClusterOptions::default();
+    options.attempts = 1;
+    let mut client = Client::new(options, &["a"]);
+    let first = client.submit(Call::read(get("k")), ms(1000));
+    let a = client.accept("a");
+    client.reply(a, "END\r\n");
+    client.outcome(first).unwrap();
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            client.after(ms(5));
+            client.submit(Call::read(get("k")), ms(100))
+        })
+        .collect();
+    client.after(ms(100));
+    for call in calls {
+        assert_eq!(unknown(client.outcome(call)), Reason::Deadline);
+    }
+    assert_eq!(state(&client, "a"), ServerState::Healthy);
+    // The connection comes to its end for the same reason.
+    client.after(ms(1800));
+    assert!(!client.closed.contains(&a));
+    client.after(ms(60));
+    assert!(client.closed.contains(&a));
+    assert_eq!(state(&client, "a"), ServerState::Healthy);
+    // That was one failure: the second and the third one follow.
+    for expected in [ServerState::Healthy, ServerState::Ejected] {
+        let call = client.submit(Call::read(get("k")), ms(100));
+        if !client.pending.is_empty() {
+            client.accept("a");
+        }
+        client.after(ms(100));
+        client.outcome(call).unwrap_err();
+        assert_eq!(state(&client, "a"), expected);
+    }
+}
+
+#[test]
+fn an_answer_in_between_ends_a_row() {
+    let mut options = ClusterOptions::default();
+    options.attempts = 1;
+    let mut client = Client::new(options, &["a"]);
+    let mut a = None;
+    for n in 0..9 {
+        let late = client.submit(Call::read(get("k")), ms(100));
+        let a = *a.get_or_insert_with(|| client.accept("a"));
+        client.after(ms(100));
+        client.outcome(late).unwrap_err();
+        if n % 2 == 1 {
+            let call = client.submit(Call::read(get("k")), ms(100));
+            client.reply(a, "END\r\nEND\r\nEND\r\n");
+            client.outcome(call).unwrap();
+        }
+    }
+    assert_eq!(state(&client, "a"), ServerState::Healthy);
+}
+
+#[test]
+fn a_server_that_trickles_is_taken_out_by_calls_that_nobody_answers() {
+    let mut options = ClusterOptions::default();
+    options.attempts = 1;
+    let mut client = Client::new(options, &["a"]);
+    let mut a = None;
+    for _ in 0..3 {
+        assert_eq!(state(&client, "a"), ServerState::Healthy);
+        let call = client.submit(Call::read(get("k")), ms(1000));
+        let a = *a.get_or_insert_with(|| {
+            let a = client.accept("a");
+            client.reply(a, "VALUE k 0 1000\r\n");
+            a
+        });
+        for _ in 0..10 {
+            client.reply(a, "x");
+            client.after(ms(100));
+        }
+        assert_eq!(unknown(client.outcome(call)), Reason::Deadline);
+    }
+    assert_eq!(state(&client, "a"), ServerState::Ejected);
 }

@@ -45,6 +45,8 @@ struct Driver {
     idle_until: Instant,
     coming: Option<ConnectionId>,
     open: Option<ConnectionId>,
+    /// On which connection a call ran late that counted, since the last answer, and when.
+    late: Option<(ConnectionId, Instant)>,
     completed: Vec<Completed>,
     /// How often in a row no connection could be made, and when that was last.
     refused: (u32, Instant),
@@ -90,6 +92,7 @@ impl Driver {
             idle_until: now,
             coming: None,
             open: None,
+            late: None,
             completed: Vec::new(),
             refused: (0, now),
             wrote: false,
@@ -163,6 +166,7 @@ impl Driver {
             let completed = self.completed.pop().expect("it is answered");
             assert!(completed.outcome.is_ok_and(|answer| answer.is_miss()));
             self.health.succeeded();
+            self.late = None;
         }
     }
 
@@ -187,6 +191,7 @@ impl Driver {
             self.now = self.now + within;
             if within >= self.options.slow {
                 self.health.failed(self.now);
+                self.late = Some((open, self.now));
             }
             self.drain();
             let completed = self.completed.pop().expect("its deadline has passed");
@@ -201,7 +206,12 @@ impl Driver {
         if self.submit(ms(1000), Repeat::Never) {
             let open = self.connect();
             self.open = None;
-            self.health.failed(self.now);
+            // The end of the same silence counts once.
+            let stall = self.options.timeouts.stall;
+            let late = self.late.filter(|(its, at)| *its == open && self.now < *at + stall);
+            if late.is_none() {
+                self.health.failed(self.now);
+            }
             self.cluster.broke(open);
             self.drain();
             let completed = self.completed.pop().expect("its connection is gone");

@@ -50,6 +50,7 @@ impl Cluster {
             retires_at: None,
             is_retiring: false,
             replaces: None,
+            failed_at: None,
             answered: false,
             killed: false,
             holds: false,

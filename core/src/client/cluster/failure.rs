@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::Cluster;
 use super::attempt::{Again, AttemptId, CallId, Next, On, Slot};
-use super::link::{ConnectionId, LeaseId, Role, State};
+use super::link::{ConnectionId, LeaseId, Role};
 use super::output::{ClusterEvent, ClusterOutput};
 use super::timers::Timer;
 use crate::Instant;
@@ -35,6 +35,7 @@ impl Cluster {
         };
         match outcome {
             Ok(()) => {
+                self.change(at, |link| link.failed_at = None);
                 let finished = {
                     let call = self.call(id.call).map(|active| &active.call.prepared);
                     attempt.collector.finish(server, || call.map_or(0, |it| it.keys().count()))
@@ -66,9 +67,16 @@ impl Cluster {
                 }
                 match unanswered.reason() {
                     Reason::Deadline => {
-                        let silent = self.is_silent_since(at, sent_at);
+                        // Others that were sent before the last one ran late ran late with it.
+                        let link = self.links.get_mut(at);
+                        let anew = link.is_some_and(|link| {
+                            let anew = link.failed_at.is_none_or(|failed| sent_at >= failed);
+                            let counts = anew && now >= sent_at + self.options.slow + wait;
+                            link.failed_at = if counts { Some(now) } else { link.failed_at };
+                            counts
+                        });
                         self.close_exclusive(at);
-                        if silent && now >= sent_at + self.options.slow + wait {
+                        if anew {
                             self.fault(server, NotSent::Ejected, now);
                         }
                     }
@@ -83,12 +91,6 @@ impl Cluster {
     /// How long the server may rightly say nothing to what an attempt asks.
     fn expected_wait(&mut self, id: AttemptId) -> Duration {
         self.call(id.call).map_or(Duration::ZERO, |active| active.call.prepared.expected().wait)
-    }
-
-    /// Whether no byte has come on a connection since then.
-    fn is_silent_since(&self, at: usize, since: Instant) -> bool {
-        let state = self.links.get(at).map(|link| &link.state);
-        !matches!(state, Some(State::Open(open)) if open.heard() > since)
     }
 
     /// After a failure nobody knows what an exclusive connection still brings.

@@ -156,9 +156,12 @@ impl Cluster {
         };
         // A server may close a connection that nobody uses.
         let unused = matches!(end, End::EndOfStream | End::Broken) && !link.killed;
+        // Its calls have run late, and that was counted: this is the end of the same silence.
+        let stall = self.options.timeouts.stall;
+        let counted = link.failed_at.is_some_and(|failed| now < failed + stall);
         if link.role == Role::Probe {
             self.probe_failed(link.server, now);
-        } else if end.is_fault() && !unused {
+        } else if end.is_fault() && !unused && !counted {
             self.fault(link.server, NotSent::Connection(end), now);
         }
         // A server that closes what it has accepted would be connected to in a loop.

@@ -95,6 +95,9 @@ pub(super) struct Link {
     pub(super) is_retiring: bool,
     /// The old connection whose place it takes once it may be used.
     pub(super) replaces: Option<ConnectionId>,
+    /// When a call on it ran into its deadline and that counted against the server's health, since it
+    /// answered last: what fails together counts once.
+    pub(super) failed_at: Option<Instant>,
     /// A request on it was answered.
     pub(super) answered: bool,
     /// Calls ended with an error because it ended.
