@@ -9,7 +9,6 @@ use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
 use windhover_core::{Counters, Timeouts};
 
 use crate::metrics::Metrics;
-use crate::refusals::Refusals;
 use crate::store::Store;
 
 /// What every connection of one server shares.
@@ -20,10 +19,6 @@ pub struct App {
     pub store: Store,
     /// The counters.
     pub metrics: Metrics,
-    /// Events that were not recorded.
-    pub events_refused: Refusals,
-    /// Requests of which nothing was recorded, because of what was sent.
-    pub requests_refused: Refusals,
     /// What the operator decided.
     pub settings: Settings,
     /// The connections of the HTTP listener.
@@ -40,8 +35,6 @@ impl App {
         Self {
             store,
             metrics: Metrics::new(settings.max_queues),
-            events_refused: Refusals::default(),
-            requests_refused: Refusals::default(),
             settings,
             http_connections: Arc::default(),
             queue_connections: Arc::default(),

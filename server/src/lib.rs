@@ -17,7 +17,6 @@ mod kestrel_stats;
 pub mod listen;
 pub mod metrics;
 pub mod queue_client;
-pub mod refusals;
 pub mod runtime;
 pub mod serve;
 pub mod store;

@@ -1,30 +1,54 @@
 //! What the server counts, and its page for Prometheus.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use metrics::{Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
-use metrics::{Gauge, Unit, gauge, histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 use windhover_core::Counters;
 
 use crate::store::Store;
+
+/// The media type of the page, which is in the `OpenMetrics` text format.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Bounds of the latency buckets, in seconds.
 const SECONDS: [f64; 14] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
+type Label = (&'static str, &'static str);
+
+/// Counts by endpoint and reason, both from a small fixed set, so that there is an end to them.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(Family<[Label; 2], Counter>);
+
+impl Refusals {
+    /// Counts one.
+    pub fn count(&self, endpoint: &'static str, reason: &'static str) {
+        self.0.get_or_create(&[("endpoint", endpoint), ("reason", reason)]).inc();
+    }
+}
+
 /// The counters of one server.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Metrics {
-    handle: PrometheusHandle,
+    registry: Registry,
     /// Events that were answered "accepted".
     pub events_accepted: Counter,
     /// Requests that were answered "not accepted" because of what was sent.
     pub requests_rejected: Counter,
     /// Requests that were answered 503.
     pub requests_not_durable: Counter,
+    /// Events that were not recorded, whatever became of the rest of their batch.
+    pub events_refused: Refusals,
+    /// Requests of which nothing was recorded, because of what was sent.
+    pub requests_refused: Refusals,
     /// Requests for a redirect that the policy does not allow.
     pub redirects_refused: Counter,
     /// Characters of events that became U+FFFD.
@@ -35,8 +59,7 @@ pub struct Metrics {
     pub forwarded: Counter,
     /// Deliveries to queue servers that failed; the events stay and are sent again.
     pub forward_failures: Counter,
-    /// From a request's end to its answer.
-    pub track_seconds: Histogram,
+    track_seconds: Histogram,
     pulled: Pulled,
 }
 
@@ -65,73 +88,156 @@ struct Pulled {
     journal_busy: Counter,
 }
 
-impl Metrics {
-    /// Counters at zero, of a server that allows so many queues.
-    ///
-    /// # Panics
-    /// Never: the bounds of the buckets are there.
-    pub fn new(max_queues: u32) -> Self {
-        let matcher = Matcher::Suffix("_seconds".to_owned());
-        // Only an empty list of buckets is refused; without buckets it is a summary.
-        let builder = PrometheusBuilder::new();
-        let builder = builder
-            .set_buckets_for_metric(matcher, &SECONDS)
-            .unwrap_or_else(|_| PrometheusBuilder::new());
-        let recorder = builder.build_recorder();
-        let handle = recorder.handle();
-        metrics::with_local_recorder(&recorder, || {
-            describe();
-            gauge!("windhover_queues_limit").set(f64::from(max_queues));
-            Self {
-                handle,
-                events_accepted: counter!("windhover_events_accepted_total"),
-                requests_rejected: counter!("windhover_track_requests_total", "result" => "rejected"),
-                requests_not_durable: counter!(
-                    "windhover_track_requests_total", "result" => "not_durable"
-                ),
-                redirects_refused: counter!("windhover_redirects_refused_total"),
-                characters_replaced: counter!("windhover_characters_replaced_total"),
-                numbers_nulled: counter!("windhover_numbers_nulled_total"),
-                forwarded: counter!("windhover_events_forwarded_total"),
-                forward_failures: counter!("windhover_forward_failures_total"),
-                track_seconds: histogram!("windhover_track_seconds"),
-                pulled: Pulled {
-                    http_open: gauge!("windhover_connections", "listener" => "http"),
-                    http_total: counter!("windhover_connections_total", "listener" => "http"),
-                    queue_open: gauge!("windhover_connections", "listener" => "queue"),
-                    queue_total: counter!("windhover_connections_total", "listener" => "queue"),
-                    queue_items: gauge!("windhover_queue_items"),
-                    queue_bytes: gauge!("windhover_queue_bytes"),
-                    queues: gauge!("windhover_queues"),
-                    refused: ["full", "too_many_queues", "item_too_large", "journal_behind"]
-                        .map(|why| counter!("windhover_queue_refused_total", "reason" => why)),
-                    items_put: counter!("windhover_queue_items_total"),
-                    get_hits: counter!("windhover_queue_reads_total", "result" => "hit"),
-                    get_misses: counter!("windhover_queue_reads_total", "result" => "miss"),
-                    backlog: gauge!("windhover_journal_backlog_bytes"),
-                    journal_healthy: gauge!("windhover_journal_healthy"),
-                    journal_bytes: gauge!("windhover_journal_bytes"),
-                    journal_segments: gauge!("windhover_journal_segments"),
-                    journal_batches: counter!("windhover_journal_batches_total"),
-                    journal_written: counter!("windhover_journal_written_bytes_total"),
-                    journal_failures: counter!("windhover_journal_failures_total"),
-                    journal_busy: counter!("windhover_journal_busy_microseconds_total"),
-                },
-            }
-        })
+/// Makes metrics, and has the page show them. The names of counters end in `_total` there.
+struct Registering(Registry);
+
+impl Registering {
+    fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.0.register(name, help, counter.clone());
+        counter
     }
 
-    /// The page for Prometheus (text format).
+    fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: [&'static str; N],
+    ) -> [Counter; N] {
+        let family = Family::<[Label; 1], Counter>::default();
+        self.0.register(name, help, family.clone());
+        values.map(|value| family.get_or_create_owned(&[(label, value)]))
+    }
+
+    fn refusals(&mut self, name: &str, help: &str) -> Refusals {
+        let refusals = Refusals::default();
+        self.0.register(name, help, refusals.0.clone());
+        refusals
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> Gauge {
+        let gauge = Gauge::default();
+        self.0.register(name, help, gauge.clone());
+        gauge
+    }
+
+    fn gauges<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: [&'static str; N],
+    ) -> [Gauge; N] {
+        let family = Family::<[Label; 1], Gauge>::default();
+        self.0.register(name, help, family.clone());
+        values.map(|value| family.get_or_create_owned(&[(label, value)]))
+    }
+}
+
+impl Metrics {
+    /// Counters at zero, of a server that allows so many queues.
+    pub fn new(max_queues: u32) -> Self {
+        let mut all = Registering(Registry::with_prefix("windhover"));
+        let [requests_rejected, requests_not_durable] = all.counters(
+            "track_requests",
+            "Tracking requests that were not accepted: rejected for what was sent, or not durable (503)",
+            "result",
+            ["rejected", "not_durable"],
+        );
+        let listeners = ["http", "queue"];
+        let [http_open, queue_open] =
+            all.gauges("connections", "Connections open now", "listener", listeners);
+        let [http_total, queue_total] =
+            all.counters("connections_accepted", "Connections accepted", "listener", listeners);
+        let [get_hits, get_misses] = all.counters(
+            "queue_reads",
+            "Reads of queues, by what they got",
+            "result",
+            ["hit", "miss"],
+        );
+        all.gauge("queues_limit", "Most queues beside the one that events go to: --max-queues")
+            .set(i64::from(max_queues));
+        let track_seconds = Histogram::new(SECONDS);
+        let help = "Seconds from the end of a tracking request to its answer";
+        all.0.register("track_seconds", help, track_seconds.clone());
+        let pulled = Pulled {
+            http_open,
+            http_total,
+            queue_open,
+            queue_total,
+            queue_items: all.gauge("queue_items", "Items that can be read, in all queues"),
+            queue_bytes: all.gauge("queue_bytes", "Bytes of those items"),
+            queues: all.gauge("queues", "Queues"),
+            refused: all.counters(
+                "queue_refused",
+                "Puts that were refused before anything was written, by reason",
+                "reason",
+                ["full", "too_many_queues", "item_too_large", "journal_behind"],
+            ),
+            items_put: all.counter("queue_items_put", "Items put into queues"),
+            get_hits,
+            get_misses,
+            backlog: all.gauge("journal_backlog_bytes", "Bytes that wait for the journal"),
+            journal_healthy: all.gauge("journal_healthy", "1 while the journal takes writes"),
+            journal_bytes: all.gauge("journal_bytes", "Bytes in the journal's segments"),
+            journal_segments: all.gauge("journal_segments", "Segments of the journal"),
+            journal_batches: all.counter("journal_batches", "Batches written (and synced)"),
+            journal_written: all.counter("journal_written_bytes", "Bytes written"),
+            journal_failures: all.counter("journal_failures", "Writes and syncs that failed"),
+            journal_busy: all
+                .counter("journal_busy_microseconds", "Time spent in writing and syncing"),
+        };
+        Self {
+            events_accepted: all.counter("events_accepted", "Events answered as accepted"),
+            requests_rejected,
+            requests_not_durable,
+            events_refused: all.refusals(
+                "events_refused",
+                "Events that were not recorded, whatever became of the rest of their batch",
+            ),
+            requests_refused: all.refusals(
+                "requests_refused",
+                "Requests of which nothing was recorded, because of what was sent",
+            ),
+            redirects_refused: all
+                .counter("redirects_refused", "Redirects to hosts that are not allowed"),
+            characters_replaced: all.counter(
+                "characters_replaced",
+                "Characters of events that became U+FFFD: half a surrogate pair, or not UTF-8",
+            ),
+            numbers_nulled: all.counter(
+                "numbers_nulled",
+                "Values of events that became null: NaN and infinity as bare words, numbers above 1.8e308",
+            ),
+            forwarded: all
+                .counter("events_forwarded", "Events that a queue server of --queue has stored"),
+            forward_failures: all.counter(
+                "forward_failures",
+                "Deliveries to queue servers that failed; the events stay and are sent again",
+            ),
+            track_seconds,
+            pulled,
+            registry: all.0,
+        }
+    }
+
+    /// Takes note of how long a tracking request waited for its answer.
+    pub fn track_took(&self, time: Duration) {
+        self.track_seconds.observe(time.as_secs_f64());
+    }
+
+    /// The page for Prometheus, of the media type [`CONTENT_TYPE`].
     pub fn render(&self, store: &Store, http: &Counters, queue: &Counters) -> String {
         let (engine, journal) = store.stats();
         let pulled = &self.pulled;
-        pulled.http_open.set(float(http.active()));
-        pulled.http_total.absolute(http.accepted.load(Ordering::Relaxed));
-        pulled.queue_open.set(float(queue.active()));
-        pulled.queue_total.absolute(queue.accepted.load(Ordering::Relaxed));
-        pulled.queue_items.set(float(engine.items));
-        pulled.queue_bytes.set(float(engine.bytes));
-        pulled.queues.set(float(engine.queues));
+        set(&pulled.http_open, http.active());
+        raise(&pulled.http_total, http.accepted.load(Ordering::Relaxed));
+        set(&pulled.queue_open, queue.active());
+        raise(&pulled.queue_total, queue.accepted.load(Ordering::Relaxed));
+        set(&pulled.queue_items, engine.items);
+        set(&pulled.queue_bytes, engine.bytes);
+        set(&pulled.queues, engine.queues);
         let counts = [
             engine.refused_full,
             engine.refused_too_many_queues,
@@ -139,88 +245,68 @@ impl Metrics {
             engine.refused_busy,
         ];
         for (counter, count) in pulled.refused.iter().zip(counts) {
-            counter.absolute(count);
+            raise(counter, count);
         }
-        pulled.items_put.absolute(engine.total_items);
-        pulled.get_hits.absolute(engine.get_hits);
-        pulled.get_misses.absolute(engine.get_misses);
-        pulled.backlog.set(float(engine.backlog_bytes));
-        pulled.journal_healthy.set(f64::from(u8::from(journal.healthy)));
-        pulled.journal_bytes.set(float(journal.bytes));
-        pulled.journal_segments.set(float(journal.segments));
-        pulled.journal_batches.absolute(journal.batches);
-        pulled.journal_written.absolute(journal.written);
-        pulled.journal_failures.absolute(journal.failures);
-        pulled.journal_busy.absolute(journal.busy_micros);
-        self.handle.render()
-    }
-
-    /// Keeps the histograms small when nobody looks; to be called every few seconds.
-    pub fn upkeep(&self) {
-        self.handle.run_upkeep();
+        raise(&pulled.items_put, engine.total_items);
+        raise(&pulled.get_hits, engine.get_hits);
+        raise(&pulled.get_misses, engine.get_misses);
+        set(&pulled.backlog, engine.backlog_bytes);
+        set(&pulled.journal_healthy, u64::from(journal.healthy));
+        set(&pulled.journal_bytes, journal.bytes);
+        set(&pulled.journal_segments, journal.segments);
+        raise(&pulled.journal_batches, journal.batches);
+        raise(&pulled.journal_written, journal.written);
+        raise(&pulled.journal_failures, journal.failures);
+        raise(&pulled.journal_busy, journal.busy_micros);
+        let mut page = String::new();
+        // Writing to memory does not fail.
+        let _ = encode(&mut page, &self.registry);
+        page
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge of 2^53 and more may be off by one")]
-fn float(value: u64) -> f64 {
-    value as f64
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
-fn describe() {
-    describe_counter!("windhover_events_accepted_total", "Events answered as accepted.");
-    describe_counter!(
-        "windhover_track_requests_total",
-        "Tracking requests that were not accepted: rejected for what was sent, or not durable (503)."
-    );
-    describe_counter!(
-        "windhover_redirects_refused_total",
-        "Redirects to hosts that are not allowed."
-    );
-    describe_counter!(
-        "windhover_characters_replaced_total",
-        "Characters of events that became U+FFFD: half a surrogate pair, or not UTF-8."
-    );
-    describe_counter!(
-        "windhover_numbers_nulled_total",
-        "Values of events that became null: NaN and infinity as bare words, numbers above 1.8e308."
-    );
-    describe_counter!(
-        "windhover_events_forwarded_total",
-        "Events that a queue server of --queue has stored."
-    );
-    describe_counter!(
-        "windhover_forward_failures_total",
-        "Deliveries to queue servers that failed; the events stay and are sent again."
-    );
-    describe_histogram!(
-        "windhover_track_seconds",
-        Unit::Seconds,
-        "From the end of a tracking request to its answer."
-    );
-    describe_gauge!("windhover_connections", "Connections open now.");
-    describe_counter!("windhover_connections_total", "Connections accepted.");
-    describe_gauge!("windhover_queue_items", "Items that can be read, in all queues.");
-    describe_gauge!("windhover_queue_bytes", "Bytes of those items.");
-    describe_gauge!("windhover_queues", "Queues.");
-    describe_gauge!(
-        "windhover_queues_limit",
-        "Most queues beside the one that events go to: --max-queues."
-    );
-    describe_counter!(
-        "windhover_queue_refused_total",
-        "Puts that were refused before anything was written, by reason."
-    );
-    describe_counter!("windhover_queue_items_total", "Items put into queues.");
-    describe_counter!("windhover_queue_reads_total", "Reads of queues, by what they got.");
-    describe_gauge!("windhover_journal_backlog_bytes", "Bytes that wait for the journal.");
-    describe_gauge!("windhover_journal_healthy", "1 while the journal takes writes.");
-    describe_gauge!("windhover_journal_bytes", "Bytes in the journal's segments.");
-    describe_gauge!("windhover_journal_segments", "Segments of the journal.");
-    describe_counter!("windhover_journal_batches_total", "Batches written (and synced).");
-    describe_counter!("windhover_journal_written_bytes_total", "Bytes written.");
-    describe_counter!("windhover_journal_failures_total", "Writes and syncs that failed.");
-    describe_counter!(
-        "windhover_journal_busy_microseconds_total",
-        "Time spent in writing and syncing."
-    );
+/// Sets a counter to what was counted elsewhere.
+fn raise(counter: &Counter, count: u64) {
+    counter.inner().fetch_max(count, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_family_of_the_page_stands_there_once_with_its_help_and_type() {
+        let metrics = Metrics::new(7);
+        metrics.events_accepted.inc_by(3);
+        metrics.events_refused.count("track", "token_missing");
+        metrics.events_refused.count("track", "token_missing");
+        metrics.track_took(Duration::from_millis(3));
+        let mut page = String::new();
+        encode(&mut page, &metrics.registry).unwrap();
+
+        let named = |what: &str| -> Vec<&str> {
+            let lines = page.lines().filter_map(|line| line.strip_prefix(what));
+            lines.filter_map(|line| line.split(' ').next()).collect()
+        };
+        let mut families = named("# TYPE ");
+        assert_eq!(families, named("# HELP "));
+        families.sort_unstable();
+        families.dedup();
+        assert_eq!(families.len(), named("# TYPE ").len());
+        for line in [
+            "windhover_events_accepted_total 3",
+            "windhover_events_refused_total{endpoint=\"track\",reason=\"token_missing\"} 2",
+            "windhover_track_requests_total{result=\"rejected\"} 0",
+            "windhover_queues_limit 7",
+            "windhover_track_seconds_bucket{le=\"0.0025\"} 0",
+            "windhover_track_seconds_bucket{le=\"0.005\"} 1",
+        ] {
+            assert!(page.lines().any(|it| it == line), "{line}");
+        }
+        assert!(page.ends_with("# EOF\n"));
+    }
 }

@@ -17,6 +17,7 @@ use windhover_core::tracking::{
 use windhover_core::{Instant, Now};
 
 use crate::app::App;
+use crate::metrics::CONTENT_TYPE;
 use crate::store::Ticket;
 
 /// The endpoint as its refusals are counted.
@@ -70,12 +71,12 @@ impl Tracker {
                         Poll::Pending if now.instant >= deadline => false,
                         Poll::Pending => return Some(deadline),
                     };
-                    metrics.track_seconds.record(now.instant.saturating_since(*since));
+                    metrics.track_took(now.instant.saturating_since(*since));
                     if stored {
-                        metrics.events_accepted.increment(*events);
+                        metrics.events_accepted.inc_by(*events);
                         reply.accepted()
                     } else {
-                        metrics.requests_not_durable.increment(1);
+                        metrics.requests_not_durable.inc();
                         reply.not_durable()
                     }
                 }
@@ -112,7 +113,7 @@ impl Handler<'_> {
     }
 
     fn track(&mut self, request: &Request<'_>, now: Now) -> Answer {
-        let App { settings, metrics, events_refused, requests_refused, store, .. } = self.app;
+        let App { settings, metrics, store, .. } = self.app;
         let context = tracking::Context {
             now: now.unix,
             client: client_address(&request.headers, self.peer, settings.trusted_hops),
@@ -130,18 +131,18 @@ impl Handler<'_> {
         let Batch { reply, result, refused, repairs, .. } =
             self.decoder.decode(request, &context, self.ids, &mut events);
         if reply.redirect_refused() {
-            metrics.redirects_refused.increment(1);
+            metrics.redirects_refused.inc();
         }
-        metrics.characters_replaced.increment(repairs.characters);
-        metrics.numbers_nulled.increment(repairs.numbers);
+        metrics.characters_replaced.inc_by(repairs.characters);
+        metrics.numbers_nulled.inc_by(repairs.numbers);
         for event in &refused {
-            events_refused.count(TRACK, event.fault.reason());
+            metrics.events_refused.count(TRACK, event.fault.reason());
         }
         let count = match result {
             Ok(count) => count as u64,
             Err(rejection) => {
-                metrics.requests_rejected.increment(1);
-                requests_refused.count(TRACK, rejection.reason());
+                metrics.requests_rejected.inc();
+                metrics.requests_refused.count(TRACK, rejection.reason());
                 return Answer::Ready(rejected(&reply, &rejection));
             }
         };
@@ -149,7 +150,7 @@ impl Handler<'_> {
             Ok(ticket) => Answer::Journaled { ticket, reply, events: count, since: now.instant },
             Err(refused) => {
                 tracing::debug!(%refused, "a tracking request was not accepted");
-                metrics.requests_not_durable.increment(1);
+                metrics.requests_not_durable.inc();
                 Answer::Ready(reply.not_durable())
             }
         }
@@ -180,20 +181,9 @@ impl Handler<'_> {
             }
             "/metrics" => {
                 let App { metrics, store, http_connections, queue_connections, .. } = self.app;
-                let mut page = metrics.render(store, http_connections, queue_connections);
-                self.app.events_refused.render(
-                    "windhover_events_refused_total",
-                    "Events that were not recorded, whatever became of the rest of their batch.",
-                    &mut page,
-                );
-                self.app.requests_refused.render(
-                    "windhover_requests_refused_total",
-                    "Requests of which nothing was recorded, because of what was sent.",
-                    &mut page,
-                );
-                let content_type = "text/plain; version=0.0.4; charset=utf-8";
+                let page = metrics.render(store, http_connections, queue_connections);
                 // Not for the pages of others, which a browser within the operator's network shows.
-                return Response::new(Status::OK, content_type, page.into_bytes());
+                return Response::new(Status::OK, CONTENT_TYPE, page.into_bytes());
             }
             _ => return tracking::not_found(&request.headers),
         };

@@ -12,7 +12,7 @@ use crate::app::App;
 
 /// How often there is a turn.
 const TURN: Duration = Duration::from_secs(1);
-/// How often the histograms are kept small, and refused puts are told at most.
+/// Refused puts are told once in so many turns at most.
 const TURNS: u32 = 5;
 
 /// The thread.
@@ -31,14 +31,8 @@ impl Upkeep {
         let (end, ended) = mpsc::channel();
         let mut refused = RefusedLog { told: EngineStats::default(), quiet: TURNS };
         let keep = move || {
-            for turn in 0_u32.. {
-                if ended.recv_timeout(TURN) != Err(RecvTimeoutError::Timeout) {
-                    return;
-                }
+            while ended.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
                 refused.turn(app.store.stats().0, app.settings.max_queues);
-                if turn.is_multiple_of(TURNS) {
-                    app.metrics.upkeep();
-                }
             }
         };
         let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(keep)?;

@@ -142,8 +142,8 @@ impl<C: Fn() -> Now> Lane<C> {
                 continue;
             }
             let (arrived, failed) = self.deliver();
-            self.app.metrics.forwarded.increment(arrived);
-            self.app.metrics.forward_failures.increment(failed);
+            self.app.metrics.forwarded.inc_by(arrived);
+            self.app.metrics.forward_failures.inc_by(failed);
             if arrived == 0 && !self.stop.load(Ordering::Acquire) {
                 thread::park_timeout(PAUSE);
             }
