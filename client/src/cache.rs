@@ -1,12 +1,14 @@
 //! The commands of caches, one key at a time.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use windhover_core::client::{Answer, CallError, Item};
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
 
-use crate::{Client, Error, Store, Value};
+use crate::{Client, Error, Expires, ExpiresError, Store, Value};
 
 /// What came of a [`cas`](Client::cas).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,11 +38,16 @@ impl Client {
         self.retrieve(&Request::Gets(Keys::new(&[key.as_ref()]))).await
     }
 
-    /// The value of a key, which gets a new exptime.
+    /// The value of a key, which gets a new time to expire.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn gat(&self, key: impl AsRef<[u8]>, exptime: i64) -> Result<Option<Value>, Error> {
+    pub async fn gat(
+        &self,
+        key: impl AsRef<[u8]>,
+        expires: impl Into<Expires>,
+    ) -> Result<Option<Value>, Error> {
+        let exptime = self.exptime(expires.into())?;
         self.retrieve(&Request::Gat { exptime, keys: Keys::new(&[key.as_ref()]) }).await
     }
 
@@ -48,7 +55,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn gats(&self, key: impl AsRef<[u8]>, exptime: i64) -> Result<Option<Value>, Error> {
+    pub async fn gats(
+        &self,
+        key: impl AsRef<[u8]>,
+        expires: impl Into<Expires>,
+    ) -> Result<Option<Value>, Error> {
+        let exptime = self.exptime(expires.into())?;
         self.retrieve(&Request::Gats { exptime, keys: Keys::new(&[key.as_ref()]) }).await
     }
 
@@ -147,11 +159,16 @@ impl Client {
         self.number(&Request::Decr { key, delta, noreply: false }).await
     }
 
-    /// Gives an item a new exptime; whether there is one.
+    /// Gives an item a new time to expire; whether there is one.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn touch(&self, key: impl AsRef<[u8]>, exptime: i64) -> Result<bool, Error> {
+    pub async fn touch(
+        &self,
+        key: impl AsRef<[u8]>,
+        expires: impl Into<Expires>,
+    ) -> Result<bool, Error> {
+        let exptime = self.exptime(expires.into())?;
         let touch = Request::Touch { key: key.as_ref(), exptime, noreply: false };
         match self.call(&touch, Bytes::new(), |prepared| self.write(prepared)).await? {
             Answer::Word(Kind::Touched) => Ok(true),
@@ -173,6 +190,14 @@ impl Client {
         }
     }
 
+    /// As it stands on the wire, in a request that is sent now.
+    pub(crate) fn exptime(&self, expires: Expires) -> Result<i64, ExpiresError> {
+        match expires {
+            Expires::Never => Ok(0),
+            _ => expires.exptime(self.hub.dialect, SystemTime::now()),
+        }
+    }
+
     async fn retrieve(&self, request: &Request<'_>) -> Result<Option<Value>, Error> {
         let answer = self.call(request, Bytes::new(), |prepared| self.read(prepared)).await;
         match answer.map_err(of_only_key)? {
@@ -190,7 +215,7 @@ impl Client {
         let (data, flags) = self.packing.pack(store.data, store.flags)?;
         let mut line = request::Store::new(key);
         line.flags = flags;
-        line.exptime = store.exptime;
+        line.exptime = self.exptime(store.expires)?;
         let answer = self.call(&request(line), data, |prepared| self.write(prepared)).await?;
         match answer {
             Answer::Word(kind) => Ok(kind),

@@ -8,6 +8,8 @@ use windhover_core::memcache::request::{EncodeError, Request, check_key};
 use windhover_core::memcache::response::Kind;
 use windhover_core::memcache::{Keys, Limits, Oversized};
 
+use crate::ExpiresError;
+
 /// What is known of the effect of a call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -133,6 +135,8 @@ pub enum Error {
         /// What is wrong with it.
         error: EncodeError,
     },
+    /// The item's time to expire cannot be sent.
+    Expires(ExpiresError),
     /// The request cannot be sent to any server: its size, its options.
     Request(EncodeError),
     /// No server has answered it, or one has refused it.
@@ -222,9 +226,11 @@ impl Error {
     /// What is known of the call's effect.
     pub const fn outcome(&self) -> Outcome {
         match self {
-            Self::Key { .. } | Self::Request(_) | Self::Cluster(_) | Self::Random => {
-                Outcome::NotSent
-            }
+            Self::Key { .. }
+            | Self::Expires(_)
+            | Self::Request(_)
+            | Self::Cluster(_)
+            | Self::Random => Outcome::NotSent,
             Self::NotDone { .. } | Self::QueueFull => Outcome::Refused,
             Self::InBatch(_) | Self::Unexpected => Outcome::Unknown,
             Self::Value(error) if error.is_of_storing() => Outcome::NotSent,
@@ -250,6 +256,7 @@ impl fmt::Display for Error {
                 let more = if key.len() > SHOWN { "…" } else { "" };
                 write!(f, "the key '{}{more}' cannot be sent: {error}", shown.escape_ascii())
             }
+            Self::Expires(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
             Self::Call { server: Some(server), error } => write!(f, "{}: {error}", server.name),
             Self::Call { server: None, error } => error.fmt(f),
@@ -271,11 +278,18 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Expires(error) => Some(error),
             Self::Request(error) => Some(error),
             Self::Call { error, .. } => Some(error),
             Self::Cluster(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<ExpiresError> for Error {
+    fn from(error: ExpiresError) -> Self {
+        Self::Expires(error)
     }
 }
 

@@ -28,6 +28,7 @@ mod client;
 mod compression;
 mod drive;
 mod error;
+mod expires;
 mod forward;
 mod hub;
 #[cfg(feature = "json")]
@@ -48,6 +49,7 @@ pub use client::Client;
 pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
 pub use drive::{Address, Connect, Connector};
 pub use error::{Error, Outcome, ValueError};
+pub use expires::{Expires, ExpiresError};
 pub use forward::Forwarded;
 pub use hub::{Connection, Driver, Step, Turn, connect_failure};
 pub use many::{Deleted, Found, Stored};

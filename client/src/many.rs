@@ -107,7 +107,8 @@ impl Client {
             };
             let (data, flags) = self.packing.pack(store.data.clone(), store.flags)?;
             let mut line = FlagBuffer::new();
-            line.push_unsigned(b'F', u64::from(flags)).push_signed(b'T', store.exptime);
+            line.push_unsigned(b'F', u64::from(flags))
+                .push_signed(b'T', self.exptime(store.expires)?);
             let set = Request::MetaSet(MetaRequest::new(key, line.flags()));
             Ok(batch.push(&set, data)?)
         })

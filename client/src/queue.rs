@@ -10,7 +10,7 @@ use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
 
 use crate::many::join;
-use crate::{Client, Error, Outcome, Reservation};
+use crate::{Client, Error, Expires, Outcome, Reservation};
 
 /// How long one of many servers is waited for before the next one is asked: an item that comes to
 /// another server waits no longer than this for its reader.
@@ -24,12 +24,12 @@ pub struct Queue {
     name: Bytes,
     /// May items be there twice?
     at_least_once: bool,
-    exptime: i64,
+    expires: Expires,
 }
 
 impl Queue {
     pub(crate) fn new(client: Client, name: Bytes) -> Self {
-        Self { client, name, at_least_once: false, exptime: 0 }
+        Self { client, name, at_least_once: false, expires: Expires::Never }
     }
 
     /// The queue's name.
@@ -45,11 +45,10 @@ impl Queue {
         self
     }
 
-    /// The same queue, for items that expire: as on the wire, 0 never, below 1,000,000 seconds from
-    /// now, else a date.
+    /// The same queue, for items that expire: so long after each is sent, or at a time.
     #[must_use]
-    pub fn exptime(mut self, exptime: i64) -> Self {
-        self.exptime = exptime;
+    pub fn expires(mut self, expires: impl Into<Expires>) -> Self {
+        self.expires = expires.into();
         self
     }
 
@@ -60,7 +59,7 @@ impl Queue {
     /// it may be there all the same.
     pub async fn enqueue(&self, item: impl Into<Bytes>) -> Result<(), Error> {
         let mut store = request::Store::new(&self.name);
-        store.exptime = self.exptime;
+        store.exptime = self.client.exptime(self.expires)?;
         let at_least_once = self.at_least_once;
         let enqueue = |prepared| {
             let mut call = Call::enqueue(prepared);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use windhover_core::client::Item;
 
-use crate::{Client, Error};
+use crate::{Client, Error, Expires};
 
 /// A value that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub struct Value {
 ///
 /// ```
 /// use std::time::Duration;
-/// use windhover_client::Store;
+/// use windhover_client::{Expires, Store};
 ///
-/// let store = Store::from("hello").expires_in(Duration::from_secs(60)).flags(16);
-/// assert_eq!((store.exptime, store.flags), (60, 16));
+/// let store = Store::from("hello").expires(Duration::from_secs(60)).flags(16);
+/// assert_eq!((store.expires, store.flags), (Expires::In(Duration::from_secs(60)), 16));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,27 +33,23 @@ pub struct Store {
     pub data: Bytes,
     /// Flags, opaque to the server.
     pub flags: u32,
-    /// As on the wire: 0 never expires, up to 30 days are seconds from now, more is a date.
-    pub exptime: i64,
+    /// When it expires.
+    pub expires: Expires,
 }
 
-/// memcached takes more seconds than these for a date.
-const MOST_SECONDS: u64 = windhover_core::memcache::MEMCACHED_RELATIVE_MOST.unsigned_abs();
-
 impl Store {
-    /// The same, for so long: whole seconds, rounded up, at most 30 days.
+    /// The same, with a time to expire: a [`Duration`](std::time::Duration) from when it is sent, or a
+    /// [`SystemTime`](std::time::SystemTime).
     #[must_use]
-    pub fn expires_in(mut self, time: std::time::Duration) -> Self {
-        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        self.exptime = i64::try_from(seconds.clamp(1, MOST_SECONDS)).unwrap_or(i64::MAX);
+    pub fn expires(mut self, expires: impl Into<Expires>) -> Self {
+        self.expires = expires.into();
         self
     }
 
-    /// The same, with an exptime as on the wire.
+    /// The same, for so long: [`Expires::In`].
     #[must_use]
-    pub fn exptime(mut self, exptime: i64) -> Self {
-        self.exptime = exptime;
-        self
+    pub fn expires_in(self, time: std::time::Duration) -> Self {
+        self.expires(time)
     }
 
     /// The same, with flags.
@@ -66,7 +62,7 @@ impl Store {
 
 impl<T: Into<Bytes>> From<T> for Store {
     fn from(data: T) -> Self {
-        Self { data: data.into(), flags: 0, exptime: 0 }
+        Self { data: data.into(), flags: 0, expires: Expires::Never }
     }
 }
 

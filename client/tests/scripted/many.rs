@@ -5,7 +5,7 @@ use std::cell::Cell;
 use windhover_client::core::client::{Answer, Call, CallError, Target};
 use windhover_client::core::memcache::Keys;
 use windhover_client::core::memcache::request::Request;
-use windhover_client::{Client, Error, Found, Outcome};
+use windhover_client::{Client, Error, Expires, Found, Outcome};
 
 use crate::script::{Script, cache, script};
 
@@ -87,7 +87,7 @@ fn a_key_that_cannot_be_sent_fails_nothing_but_itself() {
         named(deleted[1].as_ref().unwrap_err());
         named(&server.run(client.get(bad)).unwrap_err());
         named(&server.run(client.set(bad, "v")).unwrap_err());
-        named(&server.run(client.touch(bad, 60)).unwrap_err());
+        named(&server.run(client.touch(bad, Expires::Never)).unwrap_err());
         named(&server.run(client.meta_get(bad, "v")).unwrap_err());
     }
 }

@@ -36,6 +36,8 @@ const REPLIES: &[&str] = &[
     "what is this\r\n",
 ];
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 const ERRORS: &[&str] =
     &["ERROR\r\n", "ERROR what\r\n", "CLIENT_ERROR what\r\n", "SERVER_ERROR what\r\n"];
 
@@ -91,8 +93,8 @@ fn what_is_found() {
     let found = [("VALUE", value), ("END", "None")];
     holds(&cache(), |it| async move { it.get("k").await }, &found);
     holds(&cache(), |it| async move { it.gets("k").await }, &found);
-    holds(&cache(), |it| async move { it.gat("k", 60).await }, &found);
-    holds(&cache(), |it| async move { it.gats("k", 60).await }, &found);
+    holds(&cache(), |it| async move { it.gat("k", MINUTE).await }, &found);
+    holds(&cache(), |it| async move { it.gats("k", MINUTE).await }, &found);
     let many = |it: Client| async move { it.get_many(&["k"]).await.remove(0) };
     holds(&cache(), many, &found);
 }
@@ -102,7 +104,7 @@ fn what_is_changed() {
     let deleted = [("DELETED", "true"), ("NOT_FOUND", "false")];
     holds(&cache(), |it| async move { it.delete("k").await }, &deleted);
     let touched = [("TOUCHED", "true"), ("NOT_FOUND", "false")];
-    holds(&cache(), |it| async move { it.touch("k", 60).await }, &touched);
+    holds(&cache(), |it| async move { it.touch("k", MINUTE).await }, &touched);
     let counted = [("7", "Some(7)"), ("NOT_FOUND", "None")];
     holds(&cache(), |it| async move { it.incr("k", 1).await }, &counted);
     holds(&cache(), |it| async move { it.decr("k", 1).await }, &counted);

@@ -1,8 +1,9 @@
 //! What a value becomes on its way into a cache and back.
 
 use std::cell::RefCell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use windhover_client::{Client, Compression, Error, Outcome, Store, ValueError};
+use windhover_client::{Client, Compression, Error, ExpiresError, Outcome, Store, ValueError};
 
 use crate::script::{Script, cache, script};
 
@@ -76,4 +77,44 @@ fn what_could_not_be_read_again_is_not_stored() {
     let error = server.run(client.set("k", large)).unwrap_err();
     assert!(matches!(error, Error::Value(ValueError::TooLargeToCompress { .. })), "{error:?}");
     assert_eq!((error.outcome(), server.connections()), (Outcome::NotSent, 0));
+}
+
+#[test]
+fn a_long_time_to_expire_is_sent_as_a_date_and_none_at_all_is_refused() {
+    let heard = RefCell::new(String::new());
+    let (client, mut server) = script(cache(), |_, bytes| {
+        *heard.borrow_mut() = bytes.to_owned();
+        let stored = if bytes.starts_with("set") { "STORED\r\n" } else { "TOUCHED\r\n" };
+        Some(if bytes.starts_with("gat") { "END\r\n" } else { stored }.into())
+    });
+    let exptime =
+        |at: usize| -> u64 { heard.borrow().split([' ', '\r']).nth(at).unwrap().parse().unwrap() };
+    let long = Duration::from_secs(60 * 24 * 3600);
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let is_meant = |at: usize, since: u64| {
+        let meant = since + long.as_secs()..=now() + long.as_secs() + 1;
+        assert!(meant.contains(&exptime(at)), "{heard:?}");
+    };
+    let since = now();
+    server.run(client.set("k", Store::from("v").expires(long))).unwrap();
+    is_meant(3, since);
+    server.run(client.touch("k", long)).unwrap();
+    is_meant(2, since);
+    server.run(client.gat("k", long)).unwrap();
+    is_meant(1, since);
+    server.run(client.gats("k", Duration::from_millis(1500))).unwrap();
+    assert_eq!(*heard.borrow(), "gats 2 k\r\n");
+    heard.borrow_mut().clear();
+    let zero = Duration::ZERO;
+    let many = [("k", Store::from("v").expires(zero))];
+    for error in [
+        server.run(client.set("k", Store::from("v").expires(zero))).unwrap_err(),
+        server.run(client.touch("k", zero)).unwrap_err(),
+        server.run(client.gat("k", zero)).unwrap_err(),
+        server.run(client.set_many(&many)).remove(0).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Expires(ExpiresError::Zero)), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::NotSent);
+    }
+    assert_eq!(*heard.borrow(), "");
 }

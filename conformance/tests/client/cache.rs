@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use windhover_client::{Cas, Client, Compression, Error, Outcome, Store, ValueError};
+use windhover_client::{Cas, Client, Compression, Error, Expires, Outcome, Store, ValueError};
 use windhover_conformance::{CacheServer, Runtime, on_each_runtime};
 use windhover_core::client::CallError;
 use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::request::EncodeError;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Runs a test against the real memcached, then against `windhover cache`.
 async fn on_both<F: Future<Output = ()>>(runtime: Runtime, test: impl Fn(Client) -> F) {
@@ -34,10 +36,10 @@ async fn one_key_at_a_time(runtime: Runtime) {
         assert_eq!(client.cas("k", "swapped", unique).await.unwrap(), Cas::Stored);
         assert_eq!(client.cas("k", "late", unique).await.unwrap(), Cas::Changed);
         assert_eq!(client.cas("none", "late", unique).await.unwrap(), Cas::Gone);
-        assert_eq!(&client.gat("k", 60).await.unwrap().unwrap().data[..], b"swapped");
-        assert!(client.gats("k", 0).await.unwrap().unwrap().cas.is_some());
-        assert!(client.touch("k", 60).await.unwrap());
-        assert!(!client.touch("none", 60).await.unwrap());
+        assert_eq!(&client.gat("k", MINUTE).await.unwrap().unwrap().data[..], b"swapped");
+        assert!(client.gats("k", Expires::Never).await.unwrap().unwrap().cas.is_some());
+        assert!(client.touch("k", MINUTE).await.unwrap());
+        assert!(!client.touch("none", MINUTE).await.unwrap());
         assert!(client.delete("k").await.unwrap());
         assert!(!client.delete("k").await.unwrap());
         client.set("n", "18446744073709551615").await.unwrap();
