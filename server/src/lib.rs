@@ -21,4 +21,4 @@ pub mod runtime;
 pub mod serve;
 pub mod store;
 pub mod tracker;
-pub mod upkeep;
+mod upkeep;

@@ -67,11 +67,11 @@ impl Handler for QueueClient {
                 reply.send(&Response::Line(kestrel::FLUSHED_ALL))
             }
             Request::FlushExpired { queue } => {
-                let expired = store.manage(now, |engine| engine.flush_expired(queue, now));
+                let expired = store.flush_expired(queue, now);
                 reply.send(&Response::Number(expired))
             }
             Request::FlushAllExpired => {
-                let expired = store.manage(now, |engine| engine.flush_all_expired(now));
+                let expired = store.flush_all_expired(now);
                 reply.send(&Response::Number(expired))
             }
             Request::Stats { .. } => reply.stats(kestrel_stats::lines(&self.app, now)),

@@ -180,7 +180,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
             Some(started.map_err(system("start the thread that forwards events"))?)
         }
     };
-    let upkeep = Upkeep::start(app.clone()).map_err(system("start threads"))?;
+    let upkeep = Upkeep::start(app.clone(), clock).map_err(system("start threads"))?;
     // What is on its way to the queue servers still needs the runtime.
     let served = server.run(move || forwarder.map_or((), Forwarder::stop));
     upkeep.end();

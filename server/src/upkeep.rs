@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use windhover_core::queue::EngineStats;
+use windhover_runtime::Clock;
 
 use crate::app::App;
 
@@ -17,7 +18,7 @@ const TURNS: u32 = 5;
 
 /// The thread.
 #[derive(Debug)]
-pub struct Upkeep {
+pub(crate) struct Upkeep {
     end: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -27,12 +28,17 @@ impl Upkeep {
     ///
     /// # Errors
     /// When the operating system gives none.
-    pub fn start(app: Arc<App>) -> io::Result<Self> {
+    pub(crate) fn start(app: Arc<App>, clock: Clock) -> io::Result<Self> {
         let (end, ended) = mpsc::channel();
         let mut refused = RefusedLog { told: EngineStats::default(), quiet: TURNS };
         let keep = move || {
             while ended.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
-                refused.turn(app.store.stats().0, app.settings.max_queues);
+                let stats = app.store.stats().0;
+                // Queues with nothing in them but what has expired take no place either.
+                if stats.refused_too_many_queues > refused.told.refused_too_many_queues {
+                    app.store.flush_all_expired(clock.now());
+                }
+                refused.turn(stats, app.settings.max_queues);
             }
         };
         let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(keep)?;
@@ -40,7 +46,7 @@ impl Upkeep {
     }
 
     /// Ends the thread.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         drop(self.end);
         // Even if it panicked, there is nothing left to keep up.
         let _ = self.thread.join();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
-    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, Put, PutBuilder, Read,
-    ReadError, Refused,
+    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, Place, Put, PutBuilder,
+    Read, ReadError, Recovery, Refused,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -205,6 +206,77 @@ fn an_expired_item_is_not_given() {
     let got = engine.get(OpId(2), A, b"q", Read::default(), at(10));
     assert_eq!(got, Some(item("long")));
     assert_eq!(engine.queue_stats().next().unwrap().1.expired_items, 1);
+}
+
+/// A queue of so many items that have expired at 10, and one that has not.
+fn expired(count: u64) -> Engine {
+    let mut engine = engine();
+    let mut put = PutBuilder::new(b"q", at(0).unix).unwrap();
+    for _ in 0..count {
+        put.item(Some(at(10).unix), b"short");
+    }
+    put.item(None, b"long");
+    engine.put(OpId(1), put.finish(), at(0)).unwrap();
+    commit(&mut engine, Ok(1));
+    engine
+}
+
+#[test]
+fn expired_items_are_dropped_step_by_step() {
+    let mut engine = expired(2 * Engine::SWEEP + 1);
+    assert_eq!(engine.sweep(b"q", at(9)), 0, "not yet");
+    let steps: Vec<u64> = (0..4).map(|_| engine.sweep(b"q", at(10))).collect();
+    assert_eq!(steps, [Engine::SWEEP, Engine::SWEEP, 1, 0]);
+    assert_eq!(engine.sweep(b"another", at(10)), 0);
+    assert_eq!(get(&mut engine, 2, A, Action::Take), Some(item("long")));
+}
+
+#[test]
+fn a_read_finds_what_stands_behind_any_number_of_expired_items() {
+    let count = 3 * Engine::SWEEP;
+    let mut engine = expired(count);
+    let got = engine.get(OpId(2), A, b"q", Read::default(), at(10));
+    assert_eq!(got, Some(item("long")));
+    assert_eq!(engine.queue_stats().next().unwrap().1.expired_items, count);
+}
+
+#[test]
+fn what_expires_takes_little_of_the_journal() {
+    let mut engine = expired(Engine::SWEEP);
+    engine.sweep(b"q", at(10));
+    let batch = engine.begin_append().unwrap();
+    assert!(batch.len < 100, "{} bytes for {} items", batch.len, Engine::SWEEP);
+}
+
+#[test]
+fn an_item_that_is_open_outlives_those_that_expire_behind_it() {
+    let mut journal =
+        Header { number: 1, previous: 0, previous_end: 0, oldest: 1, created: UnixTime::default() }
+            .encode()
+            .to_vec();
+    let mut write = |engine: &mut Engine| {
+        let batch = engine.begin_append().unwrap();
+        batch.pieces.iter().for_each(|piece| journal.extend_from_slice(piece));
+        engine.journaled(batch.commit, Ok(1), at(0));
+    };
+    let mut engine = engine();
+    let mut put = PutBuilder::new(b"q", at(0).unix).unwrap();
+    put.item(None, b"open");
+    for _ in 0..5 {
+        put.item(Some(at(10).unix), b"short");
+    }
+    put.item(None, b"long");
+    engine.put(OpId(1), put.finish(), at(0)).unwrap();
+    write(&mut engine);
+    assert_eq!(get(&mut engine, 2, A, Action::Open), Some(item("open")));
+    assert_eq!(engine.sweep(b"q", at(10)), 5);
+    write(&mut engine);
+
+    let mut recovery = Recovery::new();
+    recovery.segment(1, &journal, Place::LastOpen { synced: 0 });
+    let mut engine = recovery.finish(Config::default(), at(5).unix).0;
+    assert_eq!(get(&mut engine, 3, A, Action::Take), Some(item("open")));
+    assert_eq!(get(&mut engine, 4, A, Action::Take), Some(item("long")));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use windhover_core::Now;
 use windhover_core::queue::{
-    ConnId, Engine, EngineStats, OpId, Outcome, Output, Put, QueueStats, Read, Refused,
+    Action, ConnId, Engine, EngineStats, OpId, Outcome, Output, Put, QueueStats, Read, Refused,
 };
 
 use self::slots::Slots;
@@ -107,6 +107,18 @@ impl State {
         }
     }
 
+    /// Begins a read; `Err` when it waits.
+    fn begin(&mut self, conn: ConnId, queue: &[u8], read: Read, now: Now) -> Result<Outcome, OpId> {
+        let op = self.new_op();
+        match self.engine.get(op, conn, queue, read, now) {
+            Some(outcome) => Ok(outcome),
+            None => {
+                self.slots.open(op);
+                Err(op)
+            }
+        }
+    }
+
     fn new_op(&mut self) -> OpId {
         let op = OpId(self.next_op);
         self.next_op += 1;
@@ -178,12 +190,30 @@ impl Store {
             let op = state.new_op();
             state.engine.put(op, put, now)?;
             state.slots.open(op);
-            Ok(self.ticket(op))
+            Ok(self.ticket(Stage::Begun(op)))
         })
     }
 
-    fn ticket(&self, op: OpId) -> Ticket {
-        Ticket { shared: self.shared.clone(), op, now: Now::default(), open: true }
+    fn ticket(&self, stage: Stage) -> Ticket {
+        Ticket { shared: self.shared.clone(), now: Now::default(), stage }
+    }
+
+    /// Drops the expired items at a queue's head; returns how many. Others get at the queues meanwhile.
+    pub fn flush_expired(&self, queue: &[u8], now: Now) -> u64 {
+        let mut all = 0;
+        loop {
+            let dropped = self.manage(now, |engine| engine.sweep(queue, now));
+            all += dropped;
+            if dropped < Engine::SWEEP {
+                return all;
+            }
+        }
+    }
+
+    /// The same for every queue; returns how many in all.
+    pub fn flush_all_expired(&self, now: Now) -> u64 {
+        let names = self.manage(now, |engine| engine.names());
+        names.iter().map(|name| self.flush_expired(name, now)).sum()
     }
 
     /// A reader of this store, who may have reads open.
@@ -266,18 +296,25 @@ impl Reader {
     /// Reads from a queue.
     pub fn get(&mut self, queue: &[u8], read: Read, now: Now) -> Begun {
         self.now = now;
-        let store = &self.store;
-        store.shared.with(now, |state| {
-            let op = state.new_op();
-            match state.engine.get(op, self.conn, queue, read, now) {
-                Some(outcome) => Begun::Done(outcome),
-                None => {
-                    state.slots.open(op);
-                    Begun::Waiting(store.ticket(op))
-                }
+        let (store, conn) = (&self.store, self.conn);
+        let begun = store.shared.with(now, |state| {
+            if looks(read.action) && state.engine.sweep(queue, now) == Engine::SWEEP {
+                let until = read.timeout.map(|timeout| now.instant + timeout);
+                let queue = Box::from(queue);
+                return Err(Stage::Sweeping { conn, queue, action: read.action, until });
             }
-        })
+            state.begin(conn, queue, read, now).map_err(Stage::Begun)
+        });
+        match begun {
+            Ok(outcome) => Begun::Done(outcome),
+            Err(stage) => Begun::Waiting(store.ticket(stage)),
+        }
     }
+}
+
+/// Whether a read looks at its queue's head.
+fn looks(action: Action) -> bool {
+    !matches!(action, Action::Close | Action::Abort)
 }
 
 impl Drop for Reader {
@@ -292,36 +329,77 @@ impl Drop for Reader {
 #[derive(Debug)]
 pub struct Ticket {
     shared: Arc<Shared>,
-    op: OpId,
     now: Now,
-    open: bool,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// A read that has not begun: so many expired items stand before the first that it may get that they
+    /// are dropped step by step, each time that it is polled, and the lock is given up in between.
+    Sweeping {
+        conn: ConnId,
+        queue: Box<[u8]>,
+        action: Action,
+        until: Option<windhover_core::Instant>,
+    },
+    /// It waits.
+    Begun(OpId),
+    /// Its end was taken.
+    Over,
 }
 
 impl Ticket {
     /// The end of the operation; until it has come, `cx`'s waker will be called for it.
     pub fn poll(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.now = now;
-        if !self.open {
-            return Poll::Ready(Outcome::Empty);
+        if let Stage::Sweeping { conn, queue, action, until } = &self.stage {
+            let begun = self.shared.with(now, |state| {
+                if state.engine.sweep(queue, now) == Engine::SWEEP {
+                    return None;
+                }
+                let timeout = until.map(|until| until.saturating_since(now.instant));
+                Some(state.begin(*conn, queue, Read { action: *action, timeout }, now))
+            });
+            match begun {
+                None => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Some(Ok(outcome)) => {
+                    self.stage = Stage::Over;
+                    return Poll::Ready(outcome);
+                }
+                Some(Err(op)) => self.stage = Stage::Begun(op),
+            }
         }
-        self.shared.with(now, |state| {
-            let Some(outcome) = state.slots.take(self.op, cx.waker()) else {
-                return Poll::Pending;
-            };
-            state.engine.collect(self.op);
-            self.open = false;
-            Poll::Ready(outcome)
-        })
+        let Stage::Begun(op) = self.stage else {
+            return Poll::Ready(Outcome::Empty);
+        };
+        let outcome = self.shared.with(now, |state| {
+            let outcome = state.slots.take(op, cx.waker());
+            if outcome.is_some() {
+                state.engine.collect(op);
+            }
+            outcome
+        });
+        match outcome {
+            Some(outcome) => {
+                self.stage = Stage::Over;
+                Poll::Ready(outcome)
+            }
+            None => Poll::Pending,
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.open {
+        if let Stage::Begun(op) = self.stage {
             let now = self.now;
             self.shared.with(now, |state| {
-                state.slots.close(self.op);
-                state.engine.cancel(self.op, now);
+                state.slots.close(op);
+                state.engine.cancel(op, now);
             });
         }
     }

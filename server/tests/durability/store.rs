@@ -1,6 +1,7 @@
 //! The store with its journal's thread, on the simulated disk.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant as StdInstant};
@@ -8,8 +9,18 @@ use std::time::{Duration, Instant as StdInstant};
 use crate::disk::{Faults, SimDirectory, seed};
 use windhover::journal::{self, Fsync};
 use windhover::store::{Begun, Store, StoreCloser, Ticket};
-use windhover_core::queue::{Action, Config, Outcome, Put, PutBuilder, Read};
+use windhover_core::queue::{Action, Config, Engine, Outcome, Put, PutBuilder, Read};
 use windhover_core::{Instant, Now, UnixTime};
+
+/// Whether somebody was woken.
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Wakes the thread that waits, as a runtime's waker wakes its task.
 struct Unpark(thread::Thread);
@@ -130,5 +141,78 @@ fn segments_go_when_their_items_are_gone() {
     assert_eq!(end_of(&mut store.put(item("last"), now()).unwrap()), Outcome::Stored);
     assert_eq!(end_of(&mut store.put(item("really"), now()).unwrap()), Outcome::Stored);
     assert!(store.stats().1.segments <= 3, "{:?}", store.stats());
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn a_read_behind_many_expired_items_lets_others_in_between() {
+    let directory = SimDirectory::default();
+    let (store, closer) = start(&directory);
+    let mut put = PutBuilder::new(b"q", now().unix).unwrap();
+    for _ in 0..10 * Engine::SWEEP {
+        put.item(Some(UnixTime::from_millis(1)), b"expired");
+    }
+    put.item(None, b"live");
+    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), Outcome::Stored);
+
+    let mut reader = store.reader();
+    let Begun::Waiting(mut ticket) = reader.get(b"q", Action::Open.into(), now()) else {
+        panic!("it must be given up in between")
+    };
+    let mut turns = 0;
+    let outcome = loop {
+        turns += 1;
+        assert!(turns < 100);
+        let woken = Arc::new(Flag::default());
+        let waker = Waker::from(woken.clone());
+        match ticket.poll(now(), &mut Context::from_waker(&waker)) {
+            Poll::Ready(outcome) => break outcome,
+            Poll::Pending => assert!(woken.0.load(Ordering::Relaxed), "it goes on by itself"),
+        }
+        assert!(store.queue_stats().iter().all(|(_, stats)| stats.items > 0), "others get in");
+    };
+    assert_eq!(outcome, Outcome::Item(b"live".to_vec().into()));
+    assert!(turns >= 10, "{turns}");
+    drop(reader);
+    assert_eq!(take(&store), Some("live".to_owned()), "it was open");
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn a_wait_behind_many_expired_items_ends_in_time() {
+    let directory = SimDirectory::default();
+    let (store, closer) = start(&directory);
+    let mut put = PutBuilder::new(b"q", now().unix).unwrap();
+    for _ in 0..2 * Engine::SWEEP {
+        put.item(Some(UnixTime::from_millis(1)), b"expired");
+    }
+    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), Outcome::Stored);
+    let at = |millis| Now { instant: Instant::from_epoch(Duration::from_millis(millis)), ..now() };
+
+    let mut reader = store.reader();
+    let read = Read { action: Action::Take, timeout: Some(Duration::from_millis(100)) };
+    let Begun::Waiting(mut ticket) = reader.get(b"q", read, at(0)) else { panic!("it waits") };
+    let mut poll = |millis| ticket.poll(at(millis), &mut Context::from_waker(Waker::noop()));
+    assert_eq!([poll(40), poll(80), poll(99)], [const { Poll::Pending }; 3]);
+    assert_eq!(poll(100), Poll::Ready(Outcome::Empty));
+    drop(reader);
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn what_an_operator_flushes_as_expired_is_counted_whole() {
+    let directory = SimDirectory::default();
+    let (store, closer) = start(&directory);
+    for queue in [b"a", b"b"] {
+        let mut put = PutBuilder::new(queue, now().unix).unwrap();
+        for _ in 0..=2 * Engine::SWEEP {
+            put.item(Some(UnixTime::from_millis(1)), b"expired");
+        }
+        put.item(None, b"live");
+        assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), Outcome::Stored);
+    }
+    assert_eq!(store.flush_expired(b"a", now()), 2 * Engine::SWEEP + 1);
+    assert_eq!(store.flush_all_expired(now()), 2 * Engine::SWEEP + 1);
+    assert_eq!(store.stats().0.items, 2);
     closer.close(Duration::from_secs(10)).unwrap();
 }

@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::super::record;
 use super::super::stats::{EngineStats, QueueStats};
 use super::Engine;
 use crate::Now;
@@ -16,24 +15,10 @@ impl Engine {
             return;
         };
         line.stats.total_flushes += 1;
-        let name = line.name.clone();
-        let Some(below) = line.clear(&mut self.usage) else {
-            return;
-        };
-        self.may_be_empty = true;
         // Items that are open have ids below as well, and stay.
-        let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
-        let handed = self.handed.values().map(|h| (&h.queue, &h.item));
-        let kept: Vec<u64> = held
-            .chain(handed)
-            .filter(|(queue, item)| **queue == name && item.id < below)
-            .map(|(_, item)| item.id)
-            .collect();
-        let (append, removals) = (&mut self.append, &mut self.removals);
-        record::encode_discard(below, &name, &kept, |piece| {
-            append.put(piece);
-            removals.extend_from_slice(piece);
-        });
+        if let Some(below) = line.clear(&mut self.usage) {
+            self.write_discard(queue, below);
+        }
     }
 
     /// Flushes every queue (kestrel's `flush_all`).
@@ -58,7 +43,7 @@ impl Engine {
 
     /// Drops the expired items at a queue's head; returns how many (kestrel's `flush_expired`).
     pub fn flush_expired(&mut self, queue: &[u8], now: Now) -> u64 {
-        self.drop_expired(queue, now.unix)
+        self.drop_expired(queue, now)
     }
 
     /// [`flush_expired`](Self::flush_expired) for every queue; returns how many in all.
@@ -66,7 +51,8 @@ impl Engine {
         self.names().iter().map(|name| self.flush_expired(name, now)).sum()
     }
 
-    fn names(&self) -> Vec<Bytes> {
+    /// The names of all queues.
+    pub fn names(&self) -> Vec<Bytes> {
         self.queues.keys().cloned().collect()
     }
 

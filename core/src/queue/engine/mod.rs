@@ -1,6 +1,7 @@
 //! The queue engine: puts and the hand-over to the journal.
 
 mod compact;
+mod expire;
 mod manage;
 mod reads;
 
@@ -299,10 +300,31 @@ impl Engine {
 
     /// Writes down that an item is gone.
     fn remove(&mut self, queue: &[u8], item: &Item) {
-        self.may_be_empty = true;
         self.usage.remove(item.segment, item.journal_len(queue));
+        self.write_removal(queue, item.id);
+    }
+
+    fn write_removal(&mut self, queue: &[u8], id: u64) {
+        self.may_be_empty = true;
         let (append, removals) = (&mut self.append, &mut self.removals);
-        record::encode(Kind::Remove, item.id, queue, |piece| {
+        record::encode(Kind::Remove, id, queue, |piece| {
+            append.put(piece);
+            removals.extend_from_slice(piece);
+        });
+    }
+
+    /// Writes down that the items of a queue with smaller ids are gone, but for those that are open.
+    fn write_discard(&mut self, queue: &[u8], below: u64) {
+        self.may_be_empty = true;
+        let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
+        let handed = self.handed.values().map(|h| (&h.queue, &h.item));
+        let kept: Vec<u64> = held
+            .chain(handed)
+            .filter(|(name, item)| **name == queue && item.id < below)
+            .map(|(_, item)| item.id)
+            .collect();
+        let (append, removals) = (&mut self.append, &mut self.removals);
+        record::encode_discard(below, queue, &kept, |piece| {
             append.put(piece);
             removals.extend_from_slice(piece);
         });

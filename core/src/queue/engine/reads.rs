@@ -10,7 +10,7 @@ use super::super::outcome::{ConnId, OpId, Outcome, ReadError};
 use super::super::read::{Action, Read};
 use super::super::waiters::{Take, Waiter};
 use super::Engine;
-use crate::{Now, UnixTime};
+use crate::Now;
 
 /// An item that a connection has open.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Engine {
 
     /// The data of the item at the head, which is taken as `take` says.
     fn take_ready(&mut self, conn: ConnId, queue: &[u8], take: Take, now: Now) -> Option<Bytes> {
-        self.drop_expired(queue, now.unix);
+        self.drop_expired(queue, now);
         let line = self.queues.get_mut(queue)?;
         if take == Take::Look {
             return line.ready.front().map(|item| item.data.clone());
@@ -109,27 +109,6 @@ impl Engine {
             self.remove(queue, &item);
         }
         Some(data)
-    }
-
-    /// Drops the items at the head whose time has come.
-    pub(super) fn drop_expired(&mut self, queue: &[u8], now: UnixTime) -> u64 {
-        let max_age = self.config.max_age;
-        let mut dropped = 0;
-        while let Some(line) = self.queues.get_mut(queue) {
-            let Some(head) = line.ready.front() else {
-                break;
-            };
-            let age = now.as_millis().saturating_sub(head.added.as_millis());
-            let too_old = max_age.is_some_and(|max| u128::from(age) > max.as_millis());
-            if !head.is_expired(now) && !too_old {
-                break;
-            }
-            let Some(item) = line.pop() else { break };
-            line.stats.expired_items += 1;
-            dropped += 1;
-            self.remove(queue, &item);
-        }
-        dropped
     }
 
     /// How many reads a connection has open on a queue.
@@ -184,7 +163,7 @@ impl Engine {
     /// Hands the readable items of a queue to those who wait for them, longest wait first.
     pub(super) fn serve_waiters(&mut self, queue: &Bytes, now: Now) {
         while let Some(op) = self.waiters.first(queue) {
-            self.drop_expired(queue, now.unix);
+            self.drop_expired(queue, now);
             let Some(line) = self.queues.get_mut(queue) else {
                 return;
             };
