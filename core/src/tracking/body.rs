@@ -21,6 +21,8 @@ pub(super) enum Body<'a> {
     None,
     Json(&'a [u8]),
     Form(&'a [u8]),
+    /// Behind its `Content-Type`, which has its boundary.
+    Multipart(&'a [u8], &'a [u8]),
 }
 
 impl<'a> Body<'a> {
@@ -45,6 +47,9 @@ impl<'a> Body<'a> {
             // What `curl -d '{…}'` sends calls itself a form; no form begins like that.
             ContentType::FormOrText if begins_json(body.iter().copied()) => Self::Json(body),
             ContentType::FormOrText => Self::Form(body),
+            ContentType::Multipart => {
+                Self::Multipart(request.headers.get("content-type").unwrap_or_default(), body)
+            }
             ContentType::Other => return Err(Rejection::ContentType),
         })
     }
@@ -110,6 +115,7 @@ enum ContentType {
     Json,
     /// A form, plain text (which `sendBeacon` says of a form), or nothing.
     FormOrText,
+    Multipart,
     Other,
 }
 
@@ -123,6 +129,8 @@ impl ContentType {
             Self::Json
         } else if is("application/x-www-form-urlencoded") || is("text/plain") || is("") {
             Self::FormOrText
+        } else if is("multipart/form-data") {
+            Self::Multipart
         } else {
             Self::Other
         }

@@ -8,6 +8,7 @@ use super::event::Stamps;
 use super::id::IdSource;
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
+use super::multipart::{self, NotMultipart};
 use super::parameters::{Parameters, Switch};
 use super::reading::{BatchRule, Reading};
 use super::redirect::RedirectPolicy;
@@ -99,6 +100,7 @@ pub struct Decoder {
 const KEPT: usize = 64 * 1024;
 
 /// The bytes that JSON text of a request is in.
+#[derive(Clone, Copy)]
 enum Source<'a> {
     /// As they came.
     Plain(&'a [u8]),
@@ -128,15 +130,29 @@ impl Decoder {
         parameters.read(request.query.as_bytes());
         // The parameters borrow from it, while the rest of the decoder changes.
         let mut inflated = core::mem::take(&mut self.inflated);
+        let mut form = Vec::new();
         let body = Body::of(request, context.limits, &mut inflated);
-        if let Ok(Body::Form(form)) = body {
-            parameters.read(form);
-        }
+        let body = body.and_then(|body| {
+            match body {
+                Body::Form(form) => parameters.read(form),
+                Body::Multipart(content_type, body) => {
+                    form = multipart::to_form(content_type, body)
+                        .map_err(|NotMultipart| Rejection::Multipart)?;
+                    parameters.read(&form);
+                }
+                Body::None | Body::Json(_) => {}
+            }
+            Ok(body)
+        });
         let (mut reply, allowed) = Reply::new(&parameters, &request.headers, context.redirects);
         let source = body.and_then(|body| {
             allowed?;
             choose_source(&parameters, body)
         });
+        let encoded = match source {
+            Ok(Source::Data(encoded)) => encoded,
+            _ => &[],
+        };
         let (mut repairs, mut refused) = (Repairs::default(), RefusedEvents::default());
         let result = source.and_then(|source| {
             let stamps = Stamps {
@@ -144,7 +160,9 @@ impl Decoder {
                 ip: parameters.is_on(Switch::Ip).then_some(context.client),
                 test: parameters.is_on(Switch::Test),
             };
-            let bytes = self.undo_encoding(&source)?;
+            let bytes = self
+                .undo_encoding(&source)
+                .map_err(|rejection| said_as_it_is(rejection, encoded))?;
             Reading {
                 limits: context.limits,
                 rule: context.rule,
@@ -155,6 +173,7 @@ impl Decoder {
                 refused: &mut refused,
             }
             .read(bytes)
+            .map_err(|rejection| said_as_it_is(rejection, encoded))
         });
         self.inflated = inflated;
         let capacities = [&self.decoded, &self.symbols, &self.inflated].map(Vec::capacity);
@@ -197,5 +216,33 @@ fn choose_source<'a>(parameters: &Parameters<'a>, body: Body<'a>) -> Result<Sour
         (Some([]), _) => Err(Rejection::DataEmpty),
         (Some(data), _) => Ok(Source::Data(data)),
         (None, _) => Err(Rejection::DataMissing),
+    }
+}
+
+/// Why events are refused, where the value of `data` that they were looked for in is `encoded`, is no
+/// base64, and is something else that senders write.
+#[cold]
+fn said_as_it_is(rejection: Rejection, encoded: &[u8]) -> Rejection {
+    // What programs make of an event that they do not have.
+    const NOTHING: [&[u8]; 5] = [b"null", b"undefined", b"true", b"false", b"NaN"];
+    let is_of_text = matches!(
+        rejection,
+        Rejection::Base64 { .. }
+            | Rejection::Utf8 { .. }
+            | Rejection::Json { .. }
+            | Rejection::JsonCut { .. }
+            | Rejection::JsonTrailing { .. }
+    );
+    if encoded.is_empty() || !is_of_text {
+        return rejection;
+    }
+    let mut text = Vec::new();
+    form::decode_into(encoded, &mut text);
+    match text.trim_ascii() {
+        text if text.iter().all(|&byte| byte == b'=' || byte.is_ascii_whitespace()) => {
+            Rejection::DataEmpty
+        }
+        text if text.starts_with(b"\"") || NOTHING.contains(&text) => Rejection::NotEvents,
+        _ => rejection,
     }
 }

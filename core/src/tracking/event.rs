@@ -271,7 +271,8 @@ impl Writer<'_> {
     fn stamps_over(&self, property: Property, received: &str) -> bool {
         match property {
             Property::Time | Property::Processed => true,
-            Property::Ip => self.stamps.ip.is_some(),
+            // What the sender knows better than we do.
+            Property::Ip => self.stamps.ip.is_some() && matches!(received, "null" | "\"\""),
             Property::InsertId => matches!(received, "null" | "\"\""),
             Property::Test => self.stamps.test,
             Property::Token | Property::Other => false,

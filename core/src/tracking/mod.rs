@@ -10,7 +10,7 @@
 //!
 //! | where | as |
 //! |---|---|
-//! | `data=` in the query, or in a body of `application/x-www-form-urlencoded`, `text/plain` (which browsers' `sendBeacon` says of a form) or no type | base64, standard or URL-safe, padded or not, with `+` that arrived as a space, with line breaks; or plain JSON |
+//! | `data=` in the query, or in a body of `application/x-www-form-urlencoded`, `text/plain` (which browsers' `sendBeacon` says of a form), `multipart/form-data` or no type | base64, standard or URL-safe, padded or not, with `+` that arrived as a space, with line breaks; or plain JSON |
 //! | a body of `application/json`, or one of the types above that begins with `{` or `[` | JSON |
 //!
 //! It is one event or an array of them, in UTF-8, with or without a byte order mark. Two surrogates
@@ -48,7 +48,7 @@
 //! | property | is |
 //! |---|---|
 //! | `time` | milliseconds since 1970; the time of receipt if there was none (or `null`) |
-//! | `ip` | with `ip=1`, the client's address |
+//! | `ip` | with `ip=1`, the client's address, if there was none (or `null`, or an empty string) |
 //! | `mp_processing_time_ms` | the time of receipt in milliseconds since 1970 |
 //! | `$insert_id` | an id from [`IdSource`], if there was none (or `null`, or an empty string) |
 //! | `$test` | with `test=1`, `true` |
@@ -69,6 +69,7 @@ mod json;
 mod limits;
 mod members;
 mod mend;
+mod multipart;
 mod parameters;
 mod reading;
 mod redirect;

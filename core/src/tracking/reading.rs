@@ -59,7 +59,10 @@ impl<S: EventSink + ?Sized> Reading<'_, S> {
         }
         (*self.ids, *self.repairs) = (ids, repairs);
         let Some(mended) = mend::words(json, self.repairs) else {
-            return Err(json::rejection(json).moved(place));
+            return Err(match json.trim_ascii() {
+                "" => Rejection::DataEmpty,
+                _ => json::rejection(json).moved(place),
+            });
         };
         self.document(&mended).map_err(|unread| match unread {
             Unread::NotEvents => {

@@ -12,7 +12,7 @@ use crate::http::Status;
 pub enum Rejection {
     /// Neither the query nor the body has events.
     DataMissing,
-    /// `data` is there, but empty.
+    /// `data`, or the body, is there, but has nothing in it: it is empty, or padding and white space.
     DataEmpty,
     /// There are events in two places: `data` twice, or `data` beside a JSON body. Recording one
     /// would lose the other in silence.
@@ -32,7 +32,9 @@ pub enum Rejection {
     },
     /// The body is neither a form nor JSON nor plain text.
     ContentType,
-    /// `callback` is not an identifier path such as `lib.queue_1.$done`.
+    /// The body calls itself a multipart form, and is none, or is cut off.
+    Multipart,
+    /// `callback` is not an identifier path such as `lib.queue_1.$done`, or `lib.queue[1]`.
     Callback,
     /// `data` is neither JSON nor base64.
     Base64 {
@@ -168,6 +170,7 @@ impl Rejection {
             Self::ContentEncoding => "content_encoding",
             Self::Inflate { fault } => fault.reason(),
             Self::ContentType => "content_type",
+            Self::Multipart => "multipart",
             Self::Callback => "callback",
             Self::Base64 { .. } => "base64",
             Self::Utf8 { .. } => "utf8",
@@ -189,6 +192,7 @@ impl Rejection {
         match self {
             Self::ContentEncoding | Self::ContentType => Status::UNSUPPORTED_MEDIA_TYPE,
             Self::Inflate { fault } => fault.status(),
+            Self::Multipart => Status::BAD_REQUEST,
             // Its sender is to halve it.
             Self::BatchTooLarge { .. } => Status::CONTENT_TOO_LARGE,
             _ => Status::OK,
@@ -273,7 +277,10 @@ impl fmt::Display for Rejection {
             Self::DataMissing => f.write_str(
                 "data is missing: send it in the query, in a form body, or as an application/json body",
             ),
-            Self::DataEmpty => f.write_str("data is empty: it must hold an event as JSON or base64"),
+            Self::DataEmpty => f.write_str(
+                "there is nothing in data but padding or white space: it must hold an event as JSON \
+                 or base64",
+            ),
             Self::DataTwice => f.write_str(
                 "data is given twice: send all events in one place, several of them as an array",
             ),
@@ -289,7 +296,11 @@ impl fmt::Display for Rejection {
             Self::Inflate { fault } => write!(f, "the body cannot be decompressed: {fault}"),
             Self::ContentType => f.write_str(
                 "the Content-Type of the body is not one of application/x-www-form-urlencoded, \
-                 application/json and text/plain",
+                 multipart/form-data, application/json and text/plain",
+            ),
+            Self::Multipart => f.write_str(
+                "the body is no multipart/form-data with the boundary of its Content-Type, or is cut \
+                 off",
             ),
             Self::Callback => f.write_str(
                 "callback is not a path of JavaScript identifiers such as lib.queue_1.$done",

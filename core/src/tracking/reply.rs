@@ -186,27 +186,42 @@ fn verbose_error(status: char, message: &str, refused: Option<&RefusedEvents>) -
 }
 
 /// The name of a JSONP callback, if it is a path of JavaScript identifiers (ASCII, joined by single
-/// dots). Anything else could be a script of its own.
+/// dots) and of places in arrays (`lib.queue[12]`), as the official browser library has it. Anything
+/// else could be a script of its own.
 fn callback_name(encoded: &[u8]) -> Option<Box<str>> {
     if encoded.len() > LONGEST_CALLBACK {
         return None;
     }
     let mut name = String::new();
-    // A dot, or the start, must be followed by what an identifier begins with.
-    let mut begins = true;
+    let mut place = Place::Start;
     for byte in decoded(encoded) {
-        let fits = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' => true,
-            b'0'..=b'9' | b'.' => !begins,
-            _ => false,
+        place = match (place, byte) {
+            (Place::Start | Place::Identifier, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$') => {
+                Place::Identifier
+            }
+            (Place::Identifier, b'0'..=b'9') => Place::Identifier,
+            (Place::Identifier | Place::Closed, b'.') => Place::Start,
+            (Place::Identifier | Place::Closed, b'[') => Place::Open,
+            (Place::Open | Place::Index, b'0'..=b'9') => Place::Index,
+            (Place::Index, b']') => Place::Closed,
+            _ => return None,
         };
-        if !fits {
-            return None;
-        }
-        begins = byte == b'.';
         name.push(char::from(byte));
     }
-    (!begins).then(|| name.into_boxed_str())
+    matches!(place, Place::Identifier | Place::Closed).then(|| name.into_boxed_str())
+}
+
+/// What was read last of a callback's name.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Nothing, or a dot: an identifier must follow.
+    Start,
+    Identifier,
+    /// `[`
+    Open,
+    Index,
+    /// `]`
+    Closed,
 }
 
 #[cfg(test)]
@@ -215,10 +230,20 @@ mod tests {
 
     #[test]
     fn a_callback_is_a_path_of_identifiers() {
-        for name in ["f", "_", "$", "jQuery123_456", "a.b_1.$c", "window.cb"] {
+        for name in [
+            "f",
+            "_",
+            "$",
+            "jQuery123_456",
+            "a.b_1.$c",
+            "window.cb",
+            "mixpanel._jsc[123]",
+            "a[0][1].b[2]",
+        ] {
             assert_eq!(callback_name(name.as_bytes()).as_deref(), Some(name));
         }
         assert_eq!(callback_name(b"a%2Eb").as_deref(), Some("a.b"));
+        assert_eq!(callback_name(b"lib._jsc%5B9%5D").as_deref(), Some("lib._jsc[9]"));
         let long = "a".repeat(257);
         for name in [
             "",
@@ -232,7 +257,19 @@ mod tests {
             "a b",
             "a+b",
             "a(",
-            "a[0]",
+            "[0]",
+            "a[",
+            "a[]",
+            "a[0",
+            "a[0]b",
+            "a[0].",
+            "a[0].1",
+            "a.[0]",
+            "a[b]",
+            "a[-1]",
+            "a[0]]",
+            "a[[0]]",
+            "a['b']",
             "a;b",
             "alert(1)//",
             "a%0a",

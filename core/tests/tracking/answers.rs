@@ -31,6 +31,7 @@ fn the_answer_is_what_was_asked_for() {
         (BAD, "&img=1&verbose=1&callback=f", "image/gif", PIXEL),
         (GOOD, "&callback=a.b_1.$c", "text/javascript", b"a.b_1.$c(1);"),
         (BAD, "&callback=f", "text/javascript", b"f(0);"),
+        (GOOD, "&callback=mixpanel._jsc[123]", "text/javascript", b"mixpanel._jsc[123](1);"),
         (GOOD, "&callback=f&verbose=1", "text/javascript", br#"f({"status":1,"error":null});"#),
         (GOOD, "&callback=", "text/plain", b"1"),
     ];

@@ -136,9 +136,26 @@ fn stamps_take_the_place_of_what_came() {
     assert_eq!(
         post("ip=1&test=1", "application/json", body).events,
         [
-            r#"{"event":"e","properties":{"ip":"203.0.113.9","$test":true,"$insert_id":"abc-1","mp_processing_time_ms":1334859601234,"time":1334859600000,"token":"t","mp_lib":"js","$os":"x","distinct_id":null}}"#
+            r#"{"event":"e","properties":{"ip":"1.2.3.4","$test":true,"$insert_id":"abc-1","mp_processing_time_ms":1334859601234,"time":1334859600000,"token":"t","mp_lib":"js","$os":"x","distinct_id":null}}"#
         ]
     );
+}
+
+#[test]
+fn an_address_that_an_event_brings_stays() {
+    for (ip, becomes) in [
+        (r#""198.51.100.7""#, r#""198.51.100.7""#),
+        (r#""hidden""#, r#""hidden""#),
+        ("7", "7"),
+        ("null", r#""203.0.113.9""#),
+        (r#""""#, r#""203.0.113.9""#),
+    ] {
+        let body = format!(r#"{{"event":"e","properties":{{"token":"t","ip":{ip}}}}}"#);
+        let event = &post("ip=1", "application/json", &body).events[0];
+        assert!(event.contains(&format!(r#""token":"t","ip":{becomes},"#)), "{event}");
+        let event = &post("ip=0", "application/json", &body).events[0];
+        assert!(event.contains(&format!(r#""token":"t","ip":{ip},"#)), "{event}");
+    }
 }
 
 #[test]
@@ -285,7 +302,7 @@ fn what_is_not_json_is_refused() {
         ("{\"a\":1\u{a0}}".into(), Rejection::Json { at: 6 }),
         ("{/**/}".into(), Rejection::Json { at: 1 }),
         ("\0".into(), Rejection::Json { at: 0 }),
-        (String::from(" "), Rejection::JsonCut { length: 1 }),
+        (String::from(" "), Rejection::DataEmpty),
     ];
     for (body, expected) in cases {
         assert_eq!(json(&body).result, Err(expected), "{body}");

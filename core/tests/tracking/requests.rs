@@ -92,6 +92,47 @@ fn what_is_ambiguous_is_refused() {
 }
 
 #[test]
+fn a_multipart_form_is_a_form() {
+    let part = |name: &str, value: &str| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let content_type = "Multipart/Form-Data; boundary=x";
+    let symbols = STANDARD.encode(EVENT);
+    for data in [EVENT, &format!("[{EVENT}]"), &symbols] {
+        let body = format!("{}{}--x--\r\n", part("data", data), part("verbose", "1"));
+        let outcome = post("", content_type, &body);
+        assert_eq!(outcome.events, [LINE], "{data}");
+        assert_eq!(outcome.body(), r#"{"status":1,"error":null}"#);
+        for cut in [&body[..body.len() - 5], "--y--", ""] {
+            let outcome = post("", content_type, cut);
+            assert_eq!(outcome.events, [""; 0]);
+            let status = if cut.is_empty() { 200 } else { 400 };
+            assert_eq!(outcome.answer().status.0, status, "{cut}");
+        }
+        let twice = format!("{}{}--x--\r\n", part("data", data), part("data", data));
+        assert_eq!(post("", content_type, &twice).result, Err(Rejection::DataTwice));
+    }
+    let plus = r#"{"event":"a+b%20&c=d","properties":{"token":"t"}}"#;
+    let events = post("", content_type, &format!("{}--x--", part("data", plus))).events;
+    assert!(events[0].starts_with(r#"{"event":"a+b%20&c=d","#), "{}", events[0]);
+}
+
+#[test]
+fn a_value_that_holds_nothing_is_said_to() {
+    for data in ["====", "=", "+", "%20", "%0A%0D", "%09====", "IA==", "IAo", "%EF%BB%BF"] {
+        let result = get(&format!("data={data}")).result;
+        assert_eq!(result, Err(Rejection::DataEmpty), "{data}");
+    }
+    for body in [" ", "\r\n", "\u{feff} "] {
+        assert_eq!(post("", "application/json", body).result, Err(Rejection::DataEmpty));
+    }
+    for data in ["null", "undefined", "true", "+false", "NaN", "%22a%22", "\""] {
+        let result = get(&format!("data={data}")).result;
+        assert_eq!(result, Err(Rejection::NotEvents), "{data}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_said() {
     for query in ["", "&", "datum=x", "verbose=0"] {
         assert_eq!(get(query).result, Err(Rejection::DataMissing), "{query}");
@@ -108,7 +149,7 @@ fn what_is_missing_is_said() {
 #[test]
 fn bodies_of_other_types_are_refused() {
     for content_type in
-        ["multipart/form-data; boundary=x", "application/octet-stream", "application/jsonp", "json"]
+        ["multipart/mixed; boundary=x", "application/octet-stream", "application/jsonp", "json"]
     {
         assert_eq!(
             post("", content_type, EVENT).result,

@@ -96,6 +96,11 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"Content-Encoding: gzip\r\n",
     b"Content-Encoding: identity\r\n",
     b"Content-Encoding: deflate\r\n",
+    b"Content-Type: multipart/form-data; boundary=x\r\n",
+    b"\r\n--x\r\nContent-Disposition: form-data; name=\"verbose\"\r\n\r\n1\r\n--x",
+    b"&callback=a[0][12].b",
+    b"data=null",
+    b"====",
     b"\x1f\x8b\x08\0\0\0\0\0\0\x03",
     b"\x1f\x8b\x08\x1c\0\0\0\0\0\x03\x01\0xname\0comment\0",
     b"Origin: http://o\r\n",
@@ -134,7 +139,25 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
             .collect(),
         _ => base64::encode(&text, b"{"),
     };
-    match source.below(5) {
+    match source.below(6) {
+        5 => {
+            out.extend_from_slice(
+                format!(
+                    "POST /track?{query}\r\nContent-Type: multipart/form-data; boundary=x\r\n\
+                     {headers}\r\n"
+                )
+                .as_bytes(),
+            );
+            for (name, value) in [("data", &text[..]), ("verbose", b"1")] {
+                out.extend_from_slice(
+                    format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n")
+                        .as_bytes(),
+                );
+                out.extend_from_slice(value);
+                out.extend_from_slice(b"\r\n");
+            }
+            out.extend_from_slice(source.pick(&[&b"--x--"[..], b"--x--\r\n", b"--x", b""]));
+        }
         4 => {
             let (encoding, body) = compressed(source, &text);
             out.extend_from_slice(

@@ -181,6 +181,11 @@ fn plain_body(
     let json = match &kind[..] {
         b"application/json" => true,
         b"application/x-www-form-urlencoded" | b"text/plain" | b"" => begins_json(&body),
+        b"multipart/form-data" => {
+            let form = multipart(value, &body).ok_or(Refusal::Reason("multipart"))?;
+            parameters.add(&form);
+            return Ok(None);
+        }
         _ => return Err(Refusal::Reason("content_type")),
     };
     if json {
@@ -188,6 +193,68 @@ fn plain_body(
     }
     parameters.add(&body);
     Ok(None)
+}
+
+/// A multipart form as one of the usual kind.
+fn multipart(content_type: &[u8], body: &[u8]) -> Option<Vec<u8>> {
+    let boundary = parameter(content_type, "boundary")?;
+    if !(1..=70).contains(&boundary.len()) {
+        return None;
+    }
+    let text = [b"\r\n", body].concat();
+    let delimiter = [b"\r\n--", boundary].concat();
+    let find =
+        |from: usize, what: &[u8]| (from..text.len()).find(|at| text[*at..].starts_with(what));
+    let mut at = find(0, &delimiter)? + delimiter.len();
+    let mut form = Vec::new();
+    while !text[at..].starts_with(b"--") {
+        while matches!(text.get(at), Some(b' ' | b'\t')) {
+            at += 1;
+        }
+        // The line end behind the boundary may be the first half of the empty line.
+        let headers_end = find(at, b"\r\n\r\n").filter(|_| text[at..].starts_with(b"\r\n"))?;
+        let next = find(headers_end + 4, &delimiter)?;
+        let headers = text.get(at + 2..headers_end).unwrap_or_default();
+        if headers.windows(delimiter.len()).any(|some| some == delimiter) {
+            return None;
+        }
+        let name = headers.split(|&byte| byte == b'\n').find_map(|line| {
+            let header = b"content-disposition:";
+            let start = line.get(..header.len())?;
+            start.eq_ignore_ascii_case(header).then(|| parameter(line, "name"))?
+        });
+        if let Some(name) = name {
+            let hex = |digit: u8| char::from(b"0123456789abcdef"[usize::from(digit)]);
+            let coded = |bytes: &[u8]| -> String {
+                bytes.iter().flat_map(|byte| ['%', hex(byte >> 4), hex(byte & 15)]).collect()
+            };
+            let value = coded(&text[headers_end + 4..next]);
+            form.extend_from_slice(format!("{}={value}&", coded(name)).as_bytes());
+        }
+        at = next + delimiter.len();
+    }
+    Some(form)
+}
+
+/// What stands behind `; name=`.
+fn parameter<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut rest = header;
+    loop {
+        let at = rest.iter().position(|&byte| byte == b';')?;
+        rest = rest[at + 1..].trim_ascii_start();
+        let behind = name.len() + 1;
+        let Some(start) = rest.get(..behind) else { continue };
+        if !start.eq_ignore_ascii_case(format!("{name}=").as_bytes()) {
+            continue;
+        }
+        let value = &rest[behind..];
+        let (value, ends): (_, &[u8]) = match value.strip_prefix(b"\"") {
+            Some(quoted) if quoted.contains(&b'"') => (quoted, b"\""),
+            Some(_) => return None,
+            None => (value, b"; \t\r"),
+        };
+        return value.split(|byte| ends.contains(byte)).next();
+    }
 }
 
 /// The body without its compression.
@@ -225,7 +292,18 @@ fn source(parameters: &Parameters, body: Option<Vec<u8>>) -> Result<Vec<u8>, Ref
         ([data], None) if data.is_empty() => Err(Refusal::Reason("data_empty")),
         ([data], None) => {
             let text = decoded(data);
-            if begins_json(&text) { Ok(text) } else { from_base64(&text) }
+            let plain = text.trim_ascii();
+            if begins_json(&text) {
+                Ok(text)
+            } else if plain.iter().all(|byte| *byte == b'=' || byte.is_ascii_whitespace()) {
+                Err(Refusal::Reason("data_empty"))
+            } else if plain.starts_with(b"\"")
+                || [&b"null"[..], b"undefined", b"true", b"false", b"NaN"].contains(&plain)
+            {
+                Err(Refusal::Json)
+            } else {
+                from_base64(&text)
+            }
         }
         _ => Err(Refusal::Reason("data_twice")),
     }
@@ -261,8 +339,19 @@ pub fn callback(encoded: &[u8]) -> Option<String> {
     }
     let name = String::from_utf8(decoded(encoded)).ok()?;
     let is_identifier = |part: &str| {
+        // With places in arrays behind it.
+        let (part, places) = part.find('[').map_or((part, ""), |at| part.split_at(at));
+        let places = places.strip_suffix(']').map_or_else(
+            || places.is_empty(),
+            |places| {
+                places[1..].split("][").all(|place| {
+                    !place.is_empty() && place.bytes().all(|byte| byte.is_ascii_digit())
+                })
+            },
+        );
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_$".contains(&byte);
-        !part.is_empty()
+        places
+            && !part.is_empty()
             && part.bytes().all(legal)
             && !part.starts_with(|c: char| c.is_ascii_digit())
     };
@@ -281,6 +370,9 @@ fn events(
     stamps: &Stamps,
     id: &mut impl FnMut() -> String,
 ) -> Result<Recorded, Refusal> {
+    if text.trim_ascii().is_empty() {
+        return Err(Refusal::Reason("data_empty"));
+    }
     let events = match json::read(text).ok_or(Refusal::Json)? {
         Json::Array(events) => events,
         event @ Json::Object(_) => vec![event],
@@ -388,7 +480,9 @@ fn line(
     let stamp = |key: &str, value: Option<&str>, id: &mut dyn FnMut() -> String| match key {
         "time" => Some(time.to_string()),
         "mp_processing_time_ms" => Some(now.to_string()),
-        "ip" => stamps.ip.map(|ip| format!("\"{}\"", ip.to_canonical())),
+        "ip" if matches!(value, None | Some("null" | "\"\"")) => {
+            stamps.ip.map(|ip| format!("\"{}\"", ip.to_canonical()))
+        }
         "$insert_id" if matches!(value, None | Some("null" | "\"\"")) => {
             Some(format!("\"{}\"", id()))
         }
