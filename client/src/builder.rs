@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use windhover_core::client::{Cluster, ClusterError, ClusterOptions, Server};
 
+use crate::address::read_servers;
 use crate::compression::{Compression, CompressionFlags, Packing};
 use crate::hub::{Driver, Handle, Hub};
 use crate::{Client, Error};
@@ -73,7 +74,8 @@ impl Builder {
         }
     }
 
-    /// Adds a server: `HOST:PORT`, or the path of a Unix socket (with a `/` in it).
+    /// Adds a server: `HOST:PORT` (`[IPV6]:PORT`), without a port on the protocol's own; or the path of a
+    /// Unix socket, as `unix:PATH` or with a `/` in it ([`server_address`](crate::server_address)).
     pub fn server(mut self, address: &str) -> Self {
         self.servers.push(Server::new(address));
         self
@@ -149,13 +151,18 @@ impl Builder {
     /// Makes the client, and the driver that an adapter has to run.
     ///
     /// # Errors
+    /// [`Error::NoServer`] without any, [`Error::Address`] for an address that cannot be understood,
     /// [`Error::Cluster`] for servers or credentials that cannot be used, [`Error::Random`] where
     /// the operating system gives no seed.
     pub fn build(self) -> Result<(Client, Driver), Error> {
         let seed = getrandom::u64().map_err(|_| Error::Random)?;
         let epoch = Instant::now();
         let now = windhover_core::Instant::from_epoch(epoch.elapsed());
-        let cluster = Cluster::new(&self.servers, self.options, seed, now)
+        if self.servers.is_empty() {
+            return Err(Error::NoServer);
+        }
+        let servers = read_servers(&self.servers, self.options.dialect)?;
+        let cluster = Cluster::new(&servers, self.options, seed, now)
             .map_err(|error: ClusterError| Error::Cluster(error))?;
         let hub = Hub::new(
             cluster,

@@ -11,6 +11,7 @@ use windhover_core::client::{
 };
 use windhover_core::memcache::request::{Prepared, Request};
 
+use crate::address::read_servers;
 use crate::compression::{Compression, Packing};
 use crate::hub::{CallFuture, Handle, Hub};
 use crate::{Builder, Error, Queue};
@@ -84,14 +85,16 @@ impl Client {
         Queue::new(self.clone(), name.into())
     }
 
-    /// Changes the set of servers while calls are under way.
+    /// Changes the set of servers while calls are under way. Addresses are read as by
+    /// [`Builder::server`](crate::Builder::server); without any server every call fails.
     ///
     /// # Errors
-    /// [`Error::Cluster`]; the set is as it was.
+    /// [`Error::Address`] and [`Error::Cluster`]; the set is as it was.
     pub fn set_servers(&self, servers: &[Server]) -> Result<(), Error> {
+        let servers = read_servers(servers, self.hub.dialect)?;
         let mut state = self.hub.lock();
         let now = self.hub.now();
-        let done: Result<(), ClusterError> = state.cluster.set_servers(servers, now);
+        let done: Result<(), ClusterError> = state.cluster.set_servers(&servers, now);
         state.pump(now);
         done.map_err(Error::Cluster)
     }

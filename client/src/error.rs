@@ -8,7 +8,7 @@ use windhover_core::memcache::request::{EncodeError, Request, check_key};
 use windhover_core::memcache::response::Kind;
 use windhover_core::memcache::{Keys, Limits, Oversized};
 
-use crate::ExpiresError;
+use crate::{AddressError, ExpiresError};
 
 /// What is known of the effect of a call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +162,10 @@ pub enum Error {
     /// The server's answer is legal, and not one that this call can have: whether it was done is not
     /// known.
     Unexpected,
+    /// The address of a server cannot be understood.
+    Address(AddressError),
+    /// A client was to be made without a server.
+    NoServer,
     /// The client cannot be made as asked.
     Cluster(ClusterError),
     /// The operating system gives no random bytes.
@@ -226,7 +230,9 @@ impl Error {
     /// What is known of the call's effect.
     pub const fn outcome(&self) -> Outcome {
         match self {
-            Self::Key { .. }
+            Self::Address(_)
+            | Self::NoServer
+            | Self::Key { .. }
             | Self::Expires(_)
             | Self::Request(_)
             | Self::Cluster(_)
@@ -269,6 +275,8 @@ impl fmt::Display for Error {
             }
             Self::Value(error) => error.fmt(f),
             Self::Unexpected => f.write_str("the server's answer is none that the call can have"),
+            Self::Address(error) => error.fmt(f),
+            Self::NoServer => f.write_str("there is no server: name at least one"),
             Self::Cluster(error) => error.fmt(f),
             Self::Random => f.write_str("the operating system gives no random bytes"),
         }
@@ -281,9 +289,16 @@ impl std::error::Error for Error {
             Self::Expires(error) => Some(error),
             Self::Request(error) => Some(error),
             Self::Call { error, .. } => Some(error),
+            Self::Address(error) => Some(error),
             Self::Cluster(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<AddressError> for Error {
+    fn from(error: AddressError) -> Self {
+        Self::Address(error)
     }
 }
 

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod address;
 mod block_on;
 mod builder;
 mod cache;
@@ -42,6 +43,7 @@ mod reservation;
 mod tls;
 mod value;
 
+pub use address::{AddressError, AddressFault, server_address};
 pub use block_on::{block_on, block_on_ticking};
 pub use builder::{Builder, Event, EventHook};
 pub use cache::Cas;

@@ -5,4 +5,5 @@ mod large;
 mod many;
 mod replies;
 mod script;
+mod servers;
 mod values;

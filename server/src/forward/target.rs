@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use windhover_client::{AddressError, server_address};
+
 /// Kestrel's port.
 const DEFAULT_PORT: u16 = 22133;
 const SCHEME: &str = "kestrel://";
@@ -32,10 +34,8 @@ impl QueueServers {
 pub enum BadQueueServers {
     /// It does not begin with `kestrel://`.
     Scheme,
-    /// There is no host where one should be.
-    NoHost,
-    /// What stands behind the colon is no port.
-    Port(String),
+    /// The address of a server is not understood.
+    Address(AddressError),
     /// A server stands there twice.
     Twice(String),
     /// Something stands behind the servers, such as a path.
@@ -46,8 +46,7 @@ impl fmt::Display for BadQueueServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scheme => write!(f, "it has to begin with `{SCHEME}`"),
-            Self::NoHost => write!(f, "a host is missing: write `{SCHEME}HOST[:PORT],…`"),
-            Self::Port(port) => write!(f, "`{port}` is no port from 1 to 65535"),
+            Self::Address(error) => error.fmt(f),
             Self::Twice(server) => write!(f, "`{server}` stands there twice"),
             Self::Trailing(text) => {
                 write!(f, "`{text}` is not understood: the queue is named by --queue-name")
@@ -69,7 +68,8 @@ impl FromStr for QueueServers {
         }
         let mut addresses = Vec::new();
         for server in list.split(',') {
-            let address = address(server.trim())?;
+            let address = server_address(server.trim(), DEFAULT_PORT);
+            let address = address.map_err(BadQueueServers::Address)?;
             if addresses.contains(&address) {
                 return Err(BadQueueServers::Twice(address));
             }
@@ -79,47 +79,38 @@ impl FromStr for QueueServers {
     }
 }
 
-fn address(server: &str) -> Result<String, BadQueueServers> {
-    // The colons of an IPv6 address stand in brackets.
-    let behind_brackets = server.rfind(']').map_or(0, |at| at + 1);
-    let (host, port) = match server.get(behind_brackets..).and_then(|rest| rest.rfind(':')) {
-        None => (server, None),
-        Some(at) => {
-            let (host, port) = server.split_at(behind_brackets + at);
-            (host, port.get(1..))
-        }
-    };
-    if host.is_empty() || host == "[]" {
-        return Err(BadQueueServers::NoHost);
-    }
-    let port = match port {
-        None => DEFAULT_PORT,
-        Some(port) => port
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or_else(|| BadQueueServers::Port(port.to_owned()))?,
-    };
-    Ok(format!("{host}:{port}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use windhover_client::AddressFault;
+
     use super::*;
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for (text, error) in [
             ("queue-1", BadQueueServers::Scheme),
-            ("kestrel://", BadQueueServers::NoHost),
-            ("kestrel://a,,b", BadQueueServers::NoHost),
-            ("kestrel://:22133", BadQueueServers::NoHost),
-            ("kestrel://a:0", BadQueueServers::Port("0".to_owned())),
-            ("kestrel://a:70000", BadQueueServers::Port("70000".to_owned())),
             ("kestrel://a,a:22133", BadQueueServers::Twice("a:22133".to_owned())),
             ("kestrel://a/events", BadQueueServers::Trailing("events".to_owned())),
         ] {
             assert_eq!(text.parse::<QueueServers>(), Err(error), "{text}");
+        }
+        let port = |port: &str| AddressFault::Port(port.to_owned());
+        for (text, fault) in [
+            ("kestrel://", AddressFault::NoHost),
+            ("kestrel://a,,b", AddressFault::NoHost),
+            ("kestrel://:22133", AddressFault::NoHost),
+            ("kestrel://a:0", port("0")),
+            ("kestrel://a:70000", port("70000")),
+            ("kestrel://::1", AddressFault::NoBrackets),
+            ("kestrel://u:p@h:1", AddressFault::User),
+            ("kestrel://h:1:1", AddressFault::Colons),
+            ("kestrel://[::1", AddressFault::Brackets),
+            ("kestrel://a b", AddressFault::Space),
+        ] {
+            match text.parse::<QueueServers>() {
+                Err(BadQueueServers::Address(error)) => assert_eq!(error.fault, fault, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
         }
         assert!("kestrel://a/".parse::<QueueServers>().is_ok());
     }
