@@ -167,7 +167,10 @@ impl Deferred for Waiting {
             // An item that came now would be given to nobody.
             Poll::Pending if reply.is_ending() => Poll::Ready(reply.end()),
             Poll::Pending => {
-                reply.ask_again_at(self.until);
+                // After that it is only put off for a moment, and its waker is called.
+                if self.until > reply.now().instant {
+                    reply.ask_again_at(self.until);
+                }
                 Poll::Pending
             }
         }

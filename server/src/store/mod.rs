@@ -19,6 +19,11 @@ use windhover_core::queue::{
 use self::slots::Slots;
 use crate::journal::{Directory, Journal};
 
+/// After so many removals that the journal has not written, no item is given out until it has: each of
+/// them would come again after a crash. Some are left for those who have an item already: a thousand is
+/// what is promised.
+const UNWRITTEN: u64 = 900;
+
 /// A write or a sync that takes longer counts as failed for as long as it lasts.
 const HUNG: Duration = Duration::from_secs(1);
 
@@ -55,6 +60,16 @@ struct State {
     /// The journal's thread sleeps, and must be woken for work.
     asleep: bool,
     stopping: bool,
+    /// Reads that were put off until the journal has written the removals.
+    put_off: Vec<Waker>,
+}
+
+/// Why a read cannot begin.
+enum NotYet {
+    /// As many removals as allowed wait for the journal.
+    Journal,
+    /// Many expired items stand before the first that it may get.
+    Sweep,
 }
 
 #[derive(Debug)]
@@ -105,6 +120,21 @@ impl State {
                 _ => return false,
             }
         }
+    }
+
+    /// Why a read cannot begin now, if it cannot.
+    fn not_yet(&mut self, queue: &[u8], action: Action, now: Now) -> Option<NotYet> {
+        let (looks, gives) = match action {
+            Action::Close | Action::Abort => (false, false),
+            Action::Peek => (true, false),
+            Action::Take | Action::Open | Action::CloseOpen => (true, true),
+        };
+        // Where nothing can be written, reading on is what makes room.
+        if gives && self.journal.healthy && self.engine.unwritten_removals() >= UNWRITTEN {
+            return Some(NotYet::Journal);
+        }
+        let sweeps = looks && self.engine.sweep(queue, now) == Engine::SWEEP;
+        sweeps.then_some(NotYet::Sweep)
     }
 
     /// Begins a read; `Err` when it waits.
@@ -173,6 +203,7 @@ impl Store {
             working_since: None,
             asleep: false,
             stopping: false,
+            put_off: Vec::new(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() });
         let writer = writer::Writer { shared: shared.clone(), journal, clock };
@@ -298,10 +329,10 @@ impl Reader {
         self.now = now;
         let (store, conn) = (&self.store, self.conn);
         let begun = store.shared.with(now, |state| {
-            if looks(read.action) && state.engine.sweep(queue, now) == Engine::SWEEP {
+            if state.not_yet(queue, read.action, now).is_some() {
                 let until = read.timeout.map(|timeout| now.instant + timeout);
                 let queue = Box::from(queue);
-                return Err(Stage::Sweeping { conn, queue, action: read.action, until });
+                return Err(Stage::PutOff { conn, queue, action: read.action, until });
             }
             state.begin(conn, queue, read, now).map_err(Stage::Begun)
         });
@@ -310,11 +341,6 @@ impl Reader {
             Err(stage) => Begun::Waiting(store.ticket(stage)),
         }
     }
-}
-
-/// Whether a read looks at its queue's head.
-fn looks(action: Action) -> bool {
-    !matches!(action, Action::Close | Action::Abort)
 }
 
 impl Drop for Reader {
@@ -335,9 +361,9 @@ pub struct Ticket {
 
 #[derive(Debug)]
 enum Stage {
-    /// A read that has not begun: so many expired items stand before the first that it may get that they
-    /// are dropped step by step, each time that it is polled, and the lock is given up in between.
-    Sweeping {
+    /// A read that has not begun. Expired items are dropped step by step, each time that it is polled, and
+    /// the lock is given up in between.
+    PutOff {
         conn: ConnId,
         queue: Box<[u8]>,
         action: Action,
@@ -353,24 +379,28 @@ impl Ticket {
     /// The end of the operation; until it has come, `cx`'s waker will be called for it.
     pub fn poll(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.now = now;
-        if let Stage::Sweeping { conn, queue, action, until } = &self.stage {
+        if let Stage::PutOff { conn, queue, action, until } = &self.stage {
             let begun = self.shared.with(now, |state| {
-                if state.engine.sweep(queue, now) == Engine::SWEEP {
-                    return None;
+                if let Some(reason) = state.not_yet(queue, *action, now) {
+                    if matches!(reason, NotYet::Journal) {
+                        state.put_off.push(cx.waker().clone());
+                    }
+                    return Err(reason);
                 }
                 let timeout = until.map(|until| until.saturating_since(now.instant));
-                Some(state.begin(*conn, queue, Read { action: *action, timeout }, now))
+                Ok(state.begin(*conn, queue, Read { action: *action, timeout }, now))
             });
             match begun {
-                None => {
+                Err(NotYet::Journal) => return Poll::Pending,
+                Err(NotYet::Sweep) => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Some(Ok(outcome)) => {
+                Ok(Ok(outcome)) => {
                     self.stage = Stage::Over;
                     return Poll::Ready(outcome);
                 }
-                Some(Err(op)) => self.stage = Stage::Begun(op),
+                Ok(Err(op)) => self.stage = Stage::Begun(op),
             }
         }
         let Stage::Begun(op) = self.stage else {

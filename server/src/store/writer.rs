@@ -137,8 +137,9 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         let mut wakers: Vec<Waker> = Vec::new();
         let oldest = {
             let mut state = self.shared.lock();
-            let State { engine, journal, .. } = &mut *state;
+            let State { engine, journal, put_off, .. } = &mut *state;
             engine.journaled(batch.commit, result.map_err(|_| NotAppended), now);
+            wakers.append(put_off);
             if failed_at.is_none() {
                 journal.batches += 1;
                 journal.written += batch.len;
@@ -161,8 +162,11 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
     fn failed(&self, what: &str, error: &io::Error) -> Instant {
         let mut state = self.shared.lock();
         state.journal.failures += 1;
-        if std::mem::replace(&mut state.journal.healthy, false) {
-            drop(state);
+        let put_off = std::mem::take(&mut state.put_off);
+        let was_healthy = std::mem::replace(&mut state.journal.healthy, false);
+        drop(state);
+        put_off.into_iter().for_each(Waker::wake);
+        if was_healthy {
             tracing::error!(%error, "the journal failed to {what}; nothing is accepted until it recovers");
         }
         Instant::now()

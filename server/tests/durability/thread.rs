@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use windhover::journal::{self, Fsync};
 use windhover::store::{Begun, Store, StoreCloser};
-use windhover_core::queue::{Action, Config, Outcome};
+use windhover_core::queue::{Action, Config, Outcome, PutBuilder};
 
 use crate::disk::{Faults, SimDirectory, seed};
 use crate::journaled::{Journaled, item, now};
@@ -90,4 +90,70 @@ fn a_stop_tries_once_more_to_write_a_removal() {
     directory.set_faults(Faults::default());
     closer.close(Duration::from_secs(10)).unwrap();
     assert_eq!(left_in(&directory), ["left"]);
+}
+
+/// As many items are stored as that.
+fn stored(directory: &SimDirectory, count: u64) -> (Store, StoreCloser) {
+    let (store, closer) = start(directory, Fsync::Always);
+    let mut put = PutBuilder::new(b"q", now().unix).unwrap();
+    (0..count).for_each(|number| put.item(None, number.to_string().as_bytes()));
+    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), Outcome::Stored);
+    (store, closer)
+}
+
+#[test]
+fn no_more_is_given_out_than_may_come_again() {
+    let directory = SimDirectory::default();
+    let (store, closer) = stored(&directory, 3_000);
+    directory.set_hang(Duration::from_millis(50));
+    let mut given = 0;
+    let mut put_off = 0;
+    let mut since = 0;
+    while given < 3_000 {
+        let outcome = match take(&store) {
+            Begun::Done(outcome) => outcome,
+            Begun::Waiting(mut ticket) => {
+                assert!(since <= 1_000, "{since} items would have come again");
+                (put_off, since) = (put_off + 1, 0);
+                end_of(&mut ticket)
+            }
+        };
+        assert_eq!(outcome, Outcome::Item(given.to_string().into_bytes().into()));
+        (given, since) = (given + 1, since + 1);
+    }
+    assert!(put_off >= 2, "{put_off}");
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn a_reserved_item_can_be_closed_and_looked_at_whatever_waits_for_the_journal() {
+    let directory = SimDirectory::default();
+    let (store, closer) = stored(&directory, 1_500);
+    directory.set_hang(Duration::from_secs(1));
+    let mut reader = store.reader();
+    let open = reader.get(b"q", Action::Open.into(), now());
+    assert!(matches!(open, Begun::Done(Outcome::Item(_))));
+    while matches!(take(&store), Begun::Done(_)) {}
+    let looked = store.reader().get(b"q", Action::Peek.into(), now());
+    assert!(matches!(looked, Begun::Done(Outcome::Item(_))));
+    let closed = reader.get(b"q", Action::Close.into(), now());
+    assert!(matches!(closed, Begun::Done(Outcome::Empty)));
+    directory.set_hang(Duration::ZERO);
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn a_full_disk_does_not_keep_items_from_being_read() {
+    let directory = SimDirectory::default();
+    let (store, closer) = stored(&directory, 3_000);
+    directory.set_faults(Faults { full: 1, ..Faults::default() });
+    for _ in 0..3_000 {
+        let outcome = match take(&store) {
+            Begun::Done(outcome) => outcome,
+            Begun::Waiting(mut ticket) => end_of(&mut ticket),
+        };
+        assert!(matches!(outcome, Outcome::Item(_)));
+    }
+    directory.set_faults(Faults::default());
+    closer.close(Duration::from_secs(10)).unwrap();
 }

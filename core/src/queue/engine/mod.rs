@@ -84,6 +84,9 @@ pub struct Engine {
     /// The removals in the next batch, and in the one on its way: they must not be lost with it.
     removals: BytesMut,
     removals_in_flight: BytesMut,
+    /// How many records of removals those are.
+    unwritten: u64,
+    unwritten_in_flight: u64,
     next_commit: u64,
     in_flight: Option<u64>,
     /// Bytes of puts that wait, in `append` or on their way.
@@ -109,6 +112,8 @@ impl Engine {
             append: Outgoing::new(),
             removals: BytesMut::new(),
             removals_in_flight: BytesMut::new(),
+            unwritten: 0,
+            unwritten_in_flight: 0,
             next_commit: 1,
             in_flight: None,
             backlog: 0,
@@ -244,6 +249,7 @@ impl Engine {
         self.next_commit += 1;
         self.in_flight = Some(commit);
         self.removals_in_flight = core::mem::take(&mut self.removals);
+        self.unwritten_in_flight = core::mem::take(&mut self.unwritten);
         let len = self.append.len() as u64;
         Some(Batch { commit, pieces: self.append.take(), len })
     }
@@ -257,11 +263,13 @@ impl Engine {
         }
         self.in_flight = None;
         let removals = core::mem::take(&mut self.removals_in_flight);
+        let unwritten = core::mem::take(&mut self.unwritten_in_flight);
         if result.is_err() && !removals.is_empty() {
             // Before those that came since: the order of removals does not matter, but it is free.
             let newer = core::mem::replace(&mut self.removals, removals);
             self.append.put(&self.removals);
             self.removals.unsplit(newer);
+            self.unwritten += unwritten;
         }
         while self.pending.front().is_some_and(|put| put.commit <= commit) {
             let Some(put) = self.pending.pop_front() else {
@@ -306,6 +314,7 @@ impl Engine {
 
     fn write_removal(&mut self, queue: &[u8], id: u64) {
         self.may_be_empty = true;
+        self.unwritten += 1;
         let (append, removals) = (&mut self.append, &mut self.removals);
         record::encode(Kind::Remove, id, queue, |piece| {
             append.put(piece);
@@ -316,6 +325,7 @@ impl Engine {
     /// Writes down that the items of a queue with smaller ids are gone, but for those that are open.
     fn write_discard(&mut self, queue: &[u8], below: u64) {
         self.may_be_empty = true;
+        self.unwritten += 1;
         let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
         let handed = self.handed.values().map(|h| (&h.queue, &h.item));
         let kept: Vec<u64> = held
@@ -328,6 +338,13 @@ impl Engine {
             append.put(piece);
             removals.extend_from_slice(piece);
         });
+    }
+
+    /// How many removals are not known to be in the journal: were the server killed now, at most so many
+    /// items that were confirmed would come again. Whoever is to bound it gives out no further items
+    /// meanwhile.
+    pub fn unwritten_removals(&self) -> u64 {
+        self.unwritten + self.unwritten_in_flight
     }
 
     /// Ends the waits whose deadline has come.
