@@ -465,11 +465,16 @@ fn a_repair_of_a_whole_journal_changes_nothing() {
 fn a_second_process_on_the_same_directory_is_refused() {
     let (journal, server) = Journal::filled();
 
-    let second = journal.setup.refused();
-    second.expect_code(LOCKED);
-    let data = journal.data().display().to_string();
-    assert!(second.stderr.contains(&data), "{}", second.stderr);
-    journal.setup.repair().expect_code(LOCKED);
+    for deleted in [false, true] {
+        if deleted {
+            fs::remove_file(journal.data().join("lock")).expect("a file can be removed");
+        }
+        let second = journal.setup.refused();
+        second.expect_code(LOCKED);
+        let data = journal.data().display().to_string();
+        assert!(second.stderr.contains(&data), "{}", second.stderr);
+        journal.setup.repair().expect_code(LOCKED);
+    }
 
     assert_eq!(drain(&server).len() as u64, EVENTS, "the first is not disturbed");
     server.stop();
