@@ -50,8 +50,12 @@ class Process:
     def cpu(self):
         """Seconds of processor time, of all its threads. To the nanosecond: the figure for the whole process is
         kept in ticks of a hundredth of a second, too coarse for short rounds."""
-        tasks = pathlib.Path(f"/proc/{self.popen.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
+        total = 0
+        for task in pathlib.Path(f"/proc/{self.popen.pid}/task").iterdir():
+            # A thread may end meanwhile.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total += int((task / "schedstat").read_text(encoding="ascii").split()[0])
+        return total / 1e9
 
     def resident(self):
         """Bytes of memory."""

@@ -16,7 +16,8 @@ PATIENCE = 30
 class Connection:
     """Writes and reads; what came is counted in lines, of which an item has none within."""
 
-    def __init__(self, port):
+    def __init__(self, port, item=ITEM):
+        self._item = item
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -42,28 +43,40 @@ class Connection:
     def _of_interest(self, chunk):
         return chunk
 
-
-def items(answer, count):
-    if answer.count(ITEM) != count:
-        raise Failed(f"{count} items were asked for, and answered is {answer[:300]}")
+    def _items(self, request, lines, count):
+        """The same, where `count` items have to be in it."""
+        answer = self.ask(request, lines)
+        if answer.count(self._item) != count:
+            raise Failed(f"{count} items were asked for, and answered is {answer[:300]}")
+        return answer
 
 
 class Kestrel(Connection):
     """kestrel's dialect, as `windhover serve` speaks it."""
 
-    SET = b"set q 0 0 %d\r\n%s\r\n" % (len(ITEM), ITEM)
+    def __init__(self, port, item=ITEM):
+        super().__init__(port, item)
+        self._put = self.to(b"q")
+
+    def to(self, queue):
+        """What puts an item into `queue`."""
+        return b"set %s 0 0 %d\r\n%s\r\n" % (queue, len(self._item), self._item)
 
     def put(self, count):
-        answer = self.ask(self.SET * count, count)
+        self.send(self._put * count, count)
+
+    def send(self, puts, count):
+        """Puts by requests that were made before."""
+        answer = self.ask(puts, count)
         if answer != b"STORED\r\n" * count:
             raise Failed(f"an item is not stored: {answer[:300]}")
 
     def get(self, count):
-        items(self.ask(b"get q\r\n" * count, 3 * count), count)
+        self._items(b"get q\r\n" * count, 3 * count, count)
 
     def reserve(self, count):
         """Each read confirms the one before."""
-        items(self.ask(b"get q/close/open\r\n" * count, 3 * count), count)
+        self._items(b"get q/close/open\r\n" * count, 3 * count, count)
 
     def confirm(self):
         self.ask(b"get q/close\r\n", 1)
@@ -78,30 +91,36 @@ def resp(*words):
 class RedisList(Connection):
     """RPUSH and LPOP; to reserve, LMOVE to a second list, and LREM from it to confirm."""
 
-    PUT, GET = resp(b"RPUSH", b"q", ITEM), resp(b"LPOP", b"q")
+    GET = resp(b"LPOP", b"q")
     RESERVE = resp(b"LMOVE", b"q", b"p", b"LEFT", b"RIGHT")
-    CONFIRM = resp(b"LREM", b"p", b"1", ITEM)
 
-    def __init__(self, port):
-        super().__init__(port)
+    def __init__(self, port, item=ITEM):
+        super().__init__(port, item)
+        self._put, self._confirm = self.to(b"q"), resp(b"LREM", b"p", b"1", item)
         self._reserved = 0
 
+    def to(self, queue):
+        return resp(b"RPUSH", queue, self._item)
+
     def put(self, count):
-        answer = self.ask(self.PUT * count, count)
+        self.send(self._put * count, count)
+
+    def send(self, puts, count):
+        answer = self.ask(puts, count)
         if answer.count(b":") != count:
             raise Failed(f"an item is not stored: {answer[:300]}")
 
     def get(self, count):
-        items(self.ask(self.GET * count, 2 * count), count)
+        self._items(self.GET * count, 2 * count, count)
 
     def reserve(self, count):
         """With the next, the last are confirmed."""
         lines = self._reserved + 2 * count
-        items(self.ask(self.CONFIRM * self._reserved + self.RESERVE * count, lines), count)
+        self._items(self._confirm * self._reserved + self.RESERVE * count, lines, count)
         self._reserved = count
 
     def confirm(self):
-        answer = self.ask(self.CONFIRM * self._reserved, self._reserved)
+        answer = self.ask(self._confirm * self._reserved, self._reserved)
         if answer != b":1\r\n" * self._reserved:
             raise Failed(f"an item is not confirmed: {answer[:300]}")
         self._reserved = 0
@@ -110,15 +129,14 @@ class RedisList(Connection):
 class RedisStream(Connection):
     """XADD, XREADGROUP and XDEL, and XACK where an item is reserved."""
 
-    PUT = resp(b"XADD", b"q", b"*", b"d", ITEM)
-
-    def __init__(self, port):
-        super().__init__(port)
+    def __init__(self, port, item=ITEM):
+        super().__init__(port, item)
+        self._put = resp(b"XADD", b"q", b"*", b"d", item)
         self._read = []
         self.ask(resp(b"XGROUP", b"CREATE", b"q", b"g", b"0", b"MKSTREAM"), 1)
 
     def put(self, count):
-        answer = self.ask(self.PUT * count, 2 * count)
+        answer = self.ask(self._put * count, 2 * count)
         if answer.count(b"$") != count:
             raise Failed(f"an item is not stored: {answer[:300]}")
 
@@ -142,8 +160,7 @@ class RedisStream(Connection):
         gone, lines = self._gone()
         read = resp(b"XREADGROUP", b"GROUP", b"g", b"c", b"COUNT", b"%d" % count, *how,
                     b"STREAMS", b"q", b">")
-        answer = self.ask(gone + read, lines + 5 + 8 * count)
-        items(answer, count)
+        answer = self._items(gone + read, lines + 5 + 8 * count, count)
         self._read = re.findall(rb"\$\d+\r\n(\d+-\d+)\r\n", answer)
 
 
@@ -151,11 +168,11 @@ class JetStream(Connection):
     """A work queue in a file: a publish is acknowledged; reserved are so many from a pull consumer, and each is
     acknowledged, which removes it. It has nothing that takes an item without a confirmation."""
 
-    PUT = b"PUB q _I.p %d\r\n%s\r\n" % (len(ITEM), ITEM)
     get = None
 
-    def __init__(self, port):
-        super().__init__(port)
+    def __init__(self, port, item=ITEM):
+        super().__init__(port, item)
+        self._put = b"PUB q _I.p %d\r\n%s\r\n" % (len(item), item)
         self._receive(1)
         self._acks = []
         self.ask(b'CONNECT {"verbose":false,"pedantic":false}\r\nSUB _I.* 1\r\nPING\r\n', 1)
@@ -179,15 +196,14 @@ class JetStream(Connection):
             raise Failed(f"{subject} is answered {answer[:500]}")
 
     def put(self, count):
-        answer = self.ask(self.PUT * count, 2 * count)
+        answer = self.ask(self._put * count, 2 * count)
         if answer.count(b'"seq":') != count:
             raise Failed(f"an item is not stored: {answer[:300]}")
 
     def reserve(self, count):
         next_ = b'{"batch":%d,"expires":%d}' % (count, PATIENCE * 10**9)
         pull = b"PUB $JS.API.CONSUMER.MSG.NEXT.s.c _I.n %d\r\n%s\r\n" % (len(next_), next_)
-        answer = self.ask(self._acknowledged() + pull, 2 * count)
-        items(answer, count)
+        answer = self._items(self._acknowledged() + pull, 2 * count, count)
         self._acks = re.findall(rb"MSG q 1 (\S+) ", answer)
 
     def confirm(self):
@@ -198,5 +214,5 @@ class JetStream(Connection):
         return b"".join(b"PUB %s 4\r\n+ACK\r\n" % subject for subject in acks)
 
 
-def connect(kind, port):
-    return contextlib.closing(kind(port))
+def connect(kind, port, item=ITEM):
+    return contextlib.closing(kind(port, item))

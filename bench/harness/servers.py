@@ -115,7 +115,7 @@ def nginx(tools):
               client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
               fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
               scgi_temp_path {directory}/scgi;
-              server {{ listen 127.0.0.1:{port} backlog=1024; return 200 "1"; }}
+              server {{ listen 127.0.0.1:{port} backlog=4096; return 200 "1"; }}
             }}
             """,
             encoding="utf-8",

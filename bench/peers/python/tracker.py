@@ -36,7 +36,7 @@ def track(environ, start_response):
 
 
 def main():
-    listener = eventlet.listen(("127.0.0.1", int(sys.argv[1])), backlog=1024)
+    listener = eventlet.listen(("127.0.0.1", int(sys.argv[1])), backlog=4096)
     eventlet.wsgi.server(listener, track, log_output=False)
 
 

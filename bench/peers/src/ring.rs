@@ -17,7 +17,7 @@ pub fn cases() -> Vec<Timed> {
         let keys: Vec<String> = (0..1024).map(|n| format!("bench:item:{n:04}")).collect();
         let ring = Ring::new(&members, Naming::Libmemcached).expect("few enough");
         let rendezvous = Rendezvous::new(&members);
-        let case = format!("owner of a key, servers: {count}");
+        let case = format!("client, ns to find the server of a key: servers {count}");
         let (more, messages) = (keys.clone(), keys.len());
         let mut add = |name, call: Box<dyn FnMut() -> usize>| {
             cases.push(Timed { case: case.clone(), name, messages, call });

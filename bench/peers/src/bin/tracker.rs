@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use windhover_peers::tracking;
 
@@ -27,7 +27,10 @@ use windhover_peers::tracking;
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [kind, port, file @ ..] = &arguments[..] else { panic!("usage: tracker KIND PORT [FILE]") };
-    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await.expect("a free port");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], port.parse().expect("a PORT")).into()).expect("a free port");
+    // By default so few wait that a crowd has to come again a second later.
+    let listener = socket.listen(4096).expect("a listener");
     match kind.as_str() {
         "axum-memory" => axum_on(listener, Keep::Memory(Mutex::default())).await,
         "axum-file" => axum_on(listener, Keep::File(writer(&file[0]))).await,
