@@ -9,7 +9,7 @@ use windhover_core::client::{Cluster, ClusterError, ClusterOptions, Server};
 use crate::address::read_servers;
 use crate::compression::{Compression, CompressionFlags, Packing};
 use crate::hub::{Driver, Handle, Hub};
-use crate::{Client, Error};
+use crate::{Client, Error, MetaCommands};
 
 /// Something an operator wants to know of.
 #[derive(Clone, Debug)]
@@ -56,6 +56,7 @@ pub struct Builder {
     options: ClusterOptions,
     timeout: Duration,
     packing: Packing,
+    meta: MetaCommands,
     on_event: Option<EventHook>,
     #[cfg(feature = "tls")]
     tls: Option<crate::Tls>,
@@ -68,6 +69,7 @@ impl Builder {
             options,
             timeout: Duration::from_secs(1),
             packing: Packing::default(),
+            meta: MetaCommands::default(),
             on_event: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -133,6 +135,13 @@ impl Builder {
         self
     }
 
+    /// Whether many keys at a time are written with meta commands: to servers that know them, unless said
+    /// otherwise.
+    pub fn meta(mut self, meta: MetaCommands) -> Self {
+        self.meta = meta;
+        self
+    }
+
     /// Is told when servers go out of use and come back.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(hook));
@@ -166,6 +175,7 @@ impl Builder {
             .map_err(|error: ClusterError| Error::Cluster(error))?;
         let hub = Hub::new(
             cluster,
+            self.meta,
             epoch,
             self.on_event,
             #[cfg(feature = "tls")]

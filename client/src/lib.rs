@@ -42,6 +42,7 @@ mod reservation;
 #[cfg(feature = "tls")]
 mod tls;
 mod value;
+mod write_many;
 
 pub use address::{AddressError, AddressFault, server_address};
 pub use block_on::{block_on, block_on_ticking};
@@ -54,7 +55,7 @@ pub use error::{Error, Outcome, ValueError};
 pub use expires::{Expires, ExpiresError};
 pub use forward::Forwarded;
 pub use hub::{Connection, Driver, Step, Turn, connect_failure};
-pub use many::{Deleted, Found, Stored};
+pub use many::Found;
 pub use queue::Queue;
 pub use reservation::Reservation;
 #[cfg(feature = "tls")]
@@ -62,3 +63,4 @@ pub use tls::{Tls, TlsError};
 pub use value::{Store, Value};
 pub use windhover_core as core;
 pub use windhover_runtime::PollStream;
+pub use write_many::{Deleted, MetaCommands, Stored};

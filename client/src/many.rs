@@ -1,26 +1,18 @@
-//! Many keys at a time: each is told for itself.
+//! Many keys at a time, read: each is told for itself.
 
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, Call, CallError, Item, Target};
+use windhover_core::client::{Answer, CallError, Item};
 use windhover_core::memcache::Keys;
-use windhover_core::memcache::meta::{FlagBuffer, MetaCode, MetaRequest};
-use windhover_core::memcache::request::{Barrier, Batch, Request};
-use windhover_core::memcache::response::Kind;
+use windhover_core::memcache::request::Request;
 
-use crate::{Client, Error, Store, Value};
+use crate::{Client, Error, Value};
 
 /// What became of one key: its value, a miss, or an error of its server.
 pub type Found = Result<Option<Value>, Error>;
-/// What became of one key: it was stored, or an error.
-pub type Stored = Result<(), Error>;
-/// What became of one key: whether there was something to delete, or an error.
-pub type Deleted = Result<bool, Error>;
-/// What became of one request of a batch: whether it found something to do, or an error.
-type Quiet = Result<bool, Error>;
 
 /// So many keys are asked for with one command.
 const KEYS_MOST: usize = 100;
@@ -98,91 +90,6 @@ impl Client {
         }
     }
 
-    /// Stores many values, in quiet mode (memcached from 1.6 on).
-    pub async fn set_many<K: AsRef<[u8]>>(&self, items: &[(K, Store)]) -> Vec<Stored> {
-        let keys: Vec<&[u8]> = items.iter().map(|(key, _)| key.as_ref()).collect();
-        self.quietly(&keys, |batch, at, key| {
-            let Some((_, store)) = items.get(at) else {
-                return Ok(());
-            };
-            let (data, flags) = self.packing.pack(store.data.clone(), store.flags)?;
-            let mut line = FlagBuffer::new();
-            line.push_unsigned(b'F', u64::from(flags))
-                .push_signed(b'T', self.exptime(store.expires)?);
-            let set = Request::MetaSet(MetaRequest::new(key, line.flags()));
-            Ok(batch.push(&set, data)?)
-        })
-        .await
-        .into_iter()
-        .map(|done| match done {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::NotDone { reply: Kind::Meta(MetaCode::NotFound) }),
-            Err(error) => Err(error),
-        })
-        .collect()
-    }
-
-    /// Deletes many items, in quiet mode (memcached from 1.6 on): for each whether there was one.
-    pub async fn delete_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Deleted> {
-        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
-        self.quietly(&keys, |batch, _, key| {
-            let line = FlagBuffer::new();
-            let delete = Request::MetaDelete(MetaRequest::new(key, line.flags()));
-            Ok(batch.push(&delete, Bytes::new())?)
-        })
-        .await
-    }
-
-    /// One batch for each server, all at the same time.
-    async fn quietly(
-        &self,
-        keys: &[&[u8]],
-        push: impl Fn(&mut Batch, usize, &[u8]) -> Result<(), Error>,
-    ) -> Vec<Quiet> {
-        let mut done: Vec<Option<Quiet>> = keys.iter().map(|_| None).collect();
-        let mut sent = Vec::new();
-        let mut calls = Vec::new();
-        let (groups, refused) = self.by_server(keys);
-        for (at, error) in refused {
-            set(&mut done, at, Err(error));
-        }
-        for group in groups {
-            let mut batch = Batch::new(self.hub.dialect, &self.hub.limits);
-            let mut members = Vec::new();
-            for at in group {
-                let Some(key) = keys.get(at) else {
-                    continue;
-                };
-                match push(&mut batch, at, key) {
-                    Ok(()) => members.push(at),
-                    Err(error) => set(&mut done, at, Err(error)),
-                }
-            }
-            let target = members
-                .first()
-                .and_then(|&at| keys.get(at))
-                .and_then(|key| self.hub.lock().cluster.owner(key).map(Target::Server));
-            match batch.close(Barrier::MetaNoop) {
-                Ok(_) if members.is_empty() => {}
-                Ok(prepared) => {
-                    let mut call = Call::write(prepared);
-                    call.target = target.unwrap_or(Target::Key);
-                    calls.push(self.submit(call, self.timeout));
-                    sent.push(members);
-                }
-                Err(error) => {
-                    for at in members {
-                        set(&mut done, at, Err(error.into()));
-                    }
-                }
-            }
-        }
-        for (members, (outcome, _)) in sent.into_iter().zip(join(calls).await) {
-            told(&mut done, &members, outcome);
-        }
-        done.into_iter().map(|done| done.unwrap_or(Err(Error::Unexpected))).collect()
-    }
-
     /// The places of the keys, those of one server together, in groups of bounded size; and the keys
     /// that cannot be sent.
     pub(crate) fn by_server<K: AsRef<[u8]>>(
@@ -228,54 +135,18 @@ fn answer_again<K: AsRef<[u8]>>(keys: &[K], found: &mut [Found]) {
     }
 }
 
-fn set<T>(done: &mut [Option<T>], at: usize, what: T) {
+pub(crate) fn set<T>(done: &mut [Option<T>], at: usize, what: T) {
     if let Some(place) = done.get_mut(at) {
         *place = Some(what);
     }
 }
 
-/// What the answer to a batch says of each of its requests.
-fn told(done: &mut [Option<Quiet>], members: &[usize], outcome: Result<Answer, Error>) {
-    let batch = match outcome {
-        Ok(Answer::Batch(batch)) => batch,
-        other => {
-            let error = other.err().unwrap_or(Error::Unexpected);
-            for &at in members {
-                set(done, at, Err(again(&error)));
-            }
-            return;
-        }
-    };
-    for (index, answer) in &batch.replies {
-        if let Some(&at) = members.get(*index) {
-            let what = match answer.code {
-                MetaCode::Done => Ok(true),
-                MetaCode::NotFound => Ok(false),
-                code @ (MetaCode::NotStored | MetaCode::Exists) => {
-                    Err(Error::NotDone { reply: Kind::Meta(code) })
-                }
-                _ => Err(Error::Unexpected),
-            };
-            set(done, at, what);
-        }
-    }
-    for &at in members {
-        if let Some(None) = done.get(at) {
-            // Success is what is hidden; an error names no request, and may be this one's.
-            let what = match batch.errors.first() {
-                None => Ok(true),
-                Some(refusal) => Err(Error::InBatch(refusal.clone())),
-            };
-            set(done, at, what);
-        }
-    }
-}
-
 /// The same error for another key.
-fn again(error: &Error) -> Error {
+pub(crate) fn again(error: &Error) -> Error {
     match error {
         Error::Key { key, error } => Error::Key { key: key.clone(), error: *error },
         Error::Request(error) => Error::Request(*error),
+        Error::NotDone { reply } => Error::NotDone { reply: *reply },
         Error::Call { server, error } => {
             Error::Call { server: server.clone(), error: error.clone() }
         }

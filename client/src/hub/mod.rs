@@ -12,10 +12,12 @@ use std::task::Waker;
 
 use windhover_core::client::{
     CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId, Server,
+    ServerId,
 };
 use windhover_core::memcache::Dialect;
 use windhover_core::{Instant, Limits};
 
+use crate::MetaCommands;
 use crate::builder::{Event, EventHook};
 
 pub(crate) use call::CallFuture;
@@ -27,6 +29,7 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     pub(crate) dialect: Dialect,
     pub(crate) limits: Limits,
+    pub(crate) meta: MetaCommands,
     epoch: std::time::Instant,
     on_event: Option<EventHook>,
     /// What every connection speaks, if it does.
@@ -45,6 +48,8 @@ pub(crate) struct State {
     armed: Option<Instant>,
     /// How many clients there are; without any, the driver ends.
     clients: usize,
+    /// Which servers know meta commands, as far as that was found out.
+    pub(crate) knows_meta: HashMap<ServerId, bool>,
     /// From which server the next sweep over all of them starts.
     pub(crate) turn: usize,
     is_closed: bool,
@@ -80,6 +85,7 @@ pub(crate) struct Locked<'a> {
 impl Hub {
     pub(crate) fn new(
         cluster: Cluster,
+        meta: MetaCommands,
         epoch: std::time::Instant,
         on_event: Option<EventHook>,
         #[cfg(feature = "tls")] tls: Option<crate::Tls>,
@@ -94,6 +100,7 @@ impl Hub {
             deadline: Instant::default(),
             armed: None,
             clients: 0,
+            knows_meta: HashMap::new(),
             turn: 0,
             is_closed: false,
             wakers: Vec::new(),
@@ -103,6 +110,7 @@ impl Hub {
             state: Mutex::new(state),
             dialect,
             limits,
+            meta,
             epoch,
             on_event,
             #[cfg(feature = "tls")]

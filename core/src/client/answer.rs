@@ -54,6 +54,16 @@ pub struct BatchAnswer {
     pub errors: Vec<Refusal>,
     /// Replies that had a value which is too large for us, with the index of the request.
     pub oversized: Vec<(usize, Oversized)>,
+    /// The barrier was answered.
+    is_closed: bool,
+}
+
+impl BatchAnswer {
+    /// What a server says that knows none of the commands.
+    fn refused_as_a_whole(&self) -> Option<Refusal> {
+        let first = self.errors.first().filter(|error| error.kind == Kind::Error)?;
+        (self.replies.is_empty() && !self.is_closed).then(|| first.clone())
+    }
 }
 
 /// What a server answered. A miss is an answer; so is `NOT_STORED`.
@@ -129,7 +139,7 @@ impl Collector {
                     (None, Response::Meta(_), Some(index)) => {
                         batch.replies.extend(meta(frame).map(|answer| (index, answer)));
                     }
-                    _ => {}
+                    (None, ..) => batch.is_closed = true,
                 }
             }
             return;
@@ -241,6 +251,11 @@ impl Collector {
         }
         let Self { answer, refusal, failed, .. } = self;
         if let Some(refusal) = refusal {
+            return Err(CallError::Refused { server, refusal });
+        }
+        if let Some(Answer::Batch(batch)) = &answer
+            && let Some(refusal) = batch.refused_as_a_whole()
+        {
             return Err(CallError::Refused { server, refusal });
         }
         if failed.is_empty() {

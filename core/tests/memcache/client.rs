@@ -798,3 +798,43 @@ fn an_error_that_answers_one_key_is_all_of_the_reply() {
         ]
     );
 }
+
+#[test]
+fn a_batch_to_a_server_that_knows_none_of_it_ends_with_the_barriers_error() {
+    let mut batch = Batch::new(Dialect::Memcached, &Limits::default());
+    for key in [b"one", b"two"] {
+        let delete = Request::MetaDelete(MetaRequest::new(key, MetaFlags::default()));
+        batch.push(&delete, Bytes::new()).unwrap();
+    }
+    let batch = batch.close(Barrier::MetaNoop).unwrap();
+    let mut peer = Peer::new(Dialect::Memcached);
+    let deletes = peer.connection.send(&batch, peer.now + SECOND).unwrap();
+    let next = peer.get(b"k");
+    peer.poll();
+    let error = || frame(deletes, None, Kind::Error, b"");
+    assert_eq!(
+        peer.reply(b"ERROR\r\nERROR\r\nERROR\r\nEND\r\n"),
+        [error(), error(), error(), done(deletes), frame(next, None, Kind::End, b""), done(next)]
+    );
+}
+
+#[test]
+fn values_that_are_taken_for_commands_end_the_connection() {
+    let mut batch = Batch::new(Dialect::Memcached, &Limits::default());
+    let set = Request::MetaSet(MetaRequest::new(b"k", MetaFlags::default()));
+    batch.push(&set, Bytes::from_static(b"version")).unwrap();
+    let batch = batch.close(Barrier::MetaNoop).unwrap();
+    let mut peer = Peer::new(Dialect::Memcached);
+    let sets = peer.connection.send(&batch, peer.now + SECOND).unwrap();
+    let next = peer.get(b"k");
+    peer.poll();
+    assert_eq!(
+        peer.reply(b"ERROR\r\nVERSION 1\r\nERROR\r\nEND\r\n"),
+        [
+            frame(sets, None, Kind::Error, b""),
+            done(sets),
+            failed(next, Unanswered::Unknown(Reason::End(End::Ambiguous))),
+            Told::Close(End::Ambiguous),
+        ]
+    );
+}

@@ -112,6 +112,7 @@ pub fn batch(source: &mut Source<'_>, limits: &Limits) -> Option<(Prepared, Aske
     let mut batch = Batch::new(Dialect::Memcached, limits);
     let mut wire = Vec::new();
     let mut first_key = None;
+    let mut has_data = false;
     for _ in 0..source.below(5) {
         let row = command::row(source.pick(&commands), Dialect::Memcached)?;
         let mut command = Command::of_row(row, Dialect::Memcached, source);
@@ -123,6 +124,7 @@ pub fn batch(source: &mut Source<'_>, limits: &Limits) -> Option<(Prepared, Aske
         match batch.push(&command.request(&keys), data) {
             Ok(()) => {
                 assert!(is_meta || command.noreply, "{command:?} has an answer");
+                has_data |= row.data;
                 let whole = command.write();
                 let end = whole.iter().position(|&byte| byte == b'\n').expect("a line") - 1;
                 let quiet = if !is_meta || command.is_quiet() { "" } else { " q" };
@@ -148,6 +150,7 @@ pub fn batch(source: &mut Source<'_>, limits: &Limits) -> Option<(Prepared, Aske
     wire.extend_from_slice(end.as_bytes());
     let mut asked = Asked::new(command::row(closing, Dialect::Memcached)?, wire);
     asked.batch = Some(count);
+    asked.batch_has_data = has_data;
     asked.keys = first_key.into_iter().collect();
     let prepared = batch.close(barrier).expect("memcached knows both");
     holds(&prepared, &asked);

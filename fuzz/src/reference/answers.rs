@@ -114,7 +114,8 @@ impl Answered {
             return false;
         };
         if self.asked.batch.is_some() {
-            return matches!(answer, Answer::Batch(batch) if self.is_batch(batch, dialect));
+            return !self.is_refused_batch(dialect)
+                && matches!(answer, Answer::Batch(batch) if self.is_batch(batch, dialect));
         }
         if self.is_partial(dialect) {
             return false;
@@ -147,8 +148,19 @@ impl Answered {
         }
     }
 
+    /// Whether none of a batch's commands is known.
+    fn is_refused_batch(&self, dialect: Dialect) -> bool {
+        let mut kinds = self.parsed(dialect).map(|(_, frame)| frame.kind());
+        kinds.next() == Some(Kind::Error) && kinds.all(Kind::is_error)
+    }
+
     /// Whether the refusal is what came.
     pub fn is_refusal(&self, refusal: &Refusal, dialect: Dialect) -> bool {
+        if self.asked.batch.is_some() {
+            let first = self.parsed(dialect).next().filter(|_| self.whole);
+            return self.is_refused_batch(dialect)
+                && first.is_some_and(|(_, frame)| is_error(&frame, refusal));
+        }
         let last = self.parsed(dialect).last().filter(|_| self.whole);
         last.is_some_and(|(_, frame)| is_error(&frame, refusal))
     }

@@ -248,7 +248,7 @@ impl Client {
                 told.push_back(Told::Oversized { ticket, asked, line, what });
             }
         }
-        let is_error = parsed.response.kind().is_error();
+        let kind = parsed.response.kind();
         let mut whole = line.len();
         let mut data = Vec::new();
         if let Some(length) = parsed.data {
@@ -271,7 +271,7 @@ impl Client {
             }
             told.extend(last.then_some(Told::Done(ticket)));
         }
-        let ambiguous = last && is_error && place.asked.is_for_several_keys();
+        let ambiguous = last && kind.is_error() && place.asked.is_ambiguous(kind);
         if last {
             self.owed.pop_front();
         }

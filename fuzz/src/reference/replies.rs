@@ -31,6 +31,8 @@ pub struct Asked {
     pub without_end: bool,
     /// How many requests stand before this one, the barrier of a batch.
     pub batch: Option<usize>,
+    /// Whether one of them has a data block.
+    pub batch_has_data: bool,
 }
 
 impl Asked {
@@ -47,12 +49,18 @@ impl Asked {
             group: None,
             without_end: false,
             batch: None,
+            batch_has_data: false,
         }
     }
 
     /// Whether it is answered by the end of the connection.
     pub fn is_answered_by_the_end(&self) -> bool {
         self.row.form == ReplyForm::Nothing
+    }
+
+    /// Whether nobody knows where a reply ends that an error of that kind is the last frame of.
+    pub fn is_ambiguous(&self, kind: Kind) -> bool {
+        self.is_for_several_keys() || (self.batch_has_data && kind == Kind::Error)
     }
 
     /// Whether the keys of several items are asked for.
@@ -96,6 +104,8 @@ pub struct Reply {
     is_several: bool,
     /// The first request of a batch that may still be answered.
     next: u64,
+    /// How many answers to a batch have come.
+    answers: usize,
 }
 
 impl Reply {
@@ -110,8 +120,13 @@ impl Reply {
         let is_error = matches!(kind, Kind::Error | Kind::ClientError | Kind::ServerError);
         let allowed = asked.row.replies.contains(&kind);
         if let Some(count) = asked.batch {
-            if is_error || allowed {
-                return Some(!is_error);
+            self.answers += 1;
+            if is_error {
+                let unknown = kind == Kind::Error && asked.batch_has_data;
+                return Some(unknown || (self.answers > count && !asked.batch_has_data));
+            }
+            if allowed {
+                return Some(true);
             }
             let index = flag(line, b'O').and_then(unsigned).filter(|_| is_meta(frame))?;
             let fits = index < count as u64 && index >= self.next;

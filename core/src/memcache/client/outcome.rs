@@ -30,7 +30,8 @@ pub enum End {
     Mismatched,
     /// A retrieval of several keys was answered with an error before any value: the error may be all
     /// of the reply, or that of one key with more to come. Who reads on may take the end of one reply
-    /// for another's.
+    /// for another's. The same where a batch that stores values is answered `ERROR`: the server does not
+    /// know the command, and takes the values for commands.
     Ambiguous,
     /// A request that ties up the connection was given up: an item that was opened is put back by
     /// the server once the connection is closed, a `watch` has no other end.
@@ -59,7 +60,7 @@ impl fmt::Display for End {
             Self::Unasked => "the server sent a response that nobody had asked for",
             Self::Mismatched => "the server's response cannot answer the request that was due",
             Self::Ambiguous => {
-                "the server refused a retrieval of several keys, and where its reply ends is not known"
+                "the server refused several requests at once, and where its reply ends is not known"
             }
             Self::Abandoned => "a request that tied up the connection was given up",
         })

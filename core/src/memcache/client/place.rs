@@ -26,7 +26,7 @@ pub(super) struct Place {
     pub(super) expected: Expected,
     /// A frame has come that is not the whole reply.
     is_several: bool,
-    /// How many values have come.
+    /// How many values have come; of a batch, how many answers.
     values: usize,
     /// The key behind the one that was answered last: its place in the text and its index.
     next: (usize, usize),
@@ -212,8 +212,15 @@ impl Place {
 
     fn judge_batch(&mut self, frame: &Response<'_>, count: usize) -> Result<Judged, End> {
         let kind = frame.kind();
+        self.values += 1;
+        if kind == Kind::Error && self.expected.batch_has_data {
+            // The command is not known, and its data is taken for commands.
+            return Ok(Judged { index: None, is_last: true, is_ambiguous: true });
+        }
         if kind.is_error() {
-            return Ok(Judged { index: None, is_last: false, is_ambiguous: false });
+            // The barrier has its error as well.
+            let is_last = self.values > count && !self.expected.batch_has_data;
+            return Ok(Judged { index: None, is_last, is_ambiguous: false });
         }
         if self.expected.row.replies.contains(&kind) {
             return Ok(Judged { index: None, is_last: true, is_ambiguous: false });

@@ -26,6 +26,11 @@ pub enum Barrier {
 /// the request that it answers; others must have `noreply` set. An error line names none: it may
 /// answer any request of the batch that was not answered otherwise.
 ///
+/// A server that does not know the requests says `ERROR` to each line, the barrier's too. Where no request
+/// has a data block the lines can be counted, and the batch is refused. A data block would be taken for
+/// commands: the connection ends at the first `ERROR`. Ask a server whether it knows `mn` before it is
+/// sent such a batch.
+///
 /// ```
 /// use bytes::Bytes;
 /// use windhover_core::Limits;
@@ -49,12 +54,20 @@ pub struct Batch {
     out: Outgoing,
     first_key: Option<Bytes>,
     count: usize,
+    has_data: bool,
 }
 
 impl Batch {
     /// A batch without requests.
     pub fn new(dialect: Dialect, limits: &Limits) -> Self {
-        Self { dialect, limits: limits.clone(), out: Outgoing::new(), first_key: None, count: 0 }
+        Self {
+            dialect,
+            limits: limits.clone(),
+            out: Outgoing::new(),
+            first_key: None,
+            count: 0,
+            has_data: false,
+        }
     }
 
     /// How many requests it holds.
@@ -106,6 +119,7 @@ impl Batch {
             self.first_key = key::words(&line).nth(1).map(Bytes::copy_from_slice);
         }
         self.out.put(&line);
+        self.has_data |= takes_data;
         if takes_data {
             self.out.put_shared(data);
             self.out.put(BLOCK_END);
@@ -129,6 +143,7 @@ impl Batch {
         let line = line.freeze();
         let mut expected = Expected::of(&request, row, &line, self.dialect);
         expected.batch = Some(self.count);
+        expected.batch_has_data = self.has_data;
         expected.keys = self.first_key.unwrap_or_default();
         self.out.put(&line);
         Ok(Prepared::batch(self.out.take(), expected))

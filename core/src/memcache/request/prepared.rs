@@ -50,6 +50,7 @@ enum Wire {
 
 /// What a connection has to know of a request to judge its answer.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Expected {
     pub(crate) reply: Reply,
     pub(crate) row: &'static Row,
@@ -68,6 +69,8 @@ pub(crate) struct Expected {
     pub(crate) group: bool,
     /// How many requests stand before this one, the barrier of a batch.
     pub(crate) batch: Option<usize>,
+    /// Whether one of them has a data block.
+    pub(crate) batch_has_data: bool,
 }
 
 impl Prepared {
@@ -237,6 +240,7 @@ impl Expected {
             closes,
             group,
             batch: None,
+            batch_has_data: false,
         }
     }
 }
