@@ -104,6 +104,10 @@ impl Handler<'_> {
     fn handle(&mut self, request: &Request<'_>, now: Now) -> Answer {
         match tracking::route(request.method, request.path) {
             Route::Track => self.track(request, now),
+            Route::NotBuilt(path) => {
+                self.app.metrics.requests_refused.count(path.name(), "not_built");
+                Answer::Ready(path.response(&request.headers))
+            }
             Route::Preflight => Answer::Ready(tracking::preflight(request)),
             Route::MethodNotAllowed => {
                 Answer::Ready(tracking::method_not_allowed(&request.headers))

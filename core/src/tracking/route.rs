@@ -3,6 +3,7 @@
 use crate::http::{Headers, Method, Response, Status};
 
 use super::cors;
+use super::not_built::NotBuilt;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +14,9 @@ pub enum Route {
     /// A browser asks whether it may send a request, to whatever path:
     /// [`preflight`](super::preflight).
     Preflight,
+    /// A path of the official libraries that has nothing to do with events:
+    /// [`NotBuilt::response`].
+    NotBuilt(NotBuilt),
     /// A path of the API, with a method that it does not have: [`method_not_allowed`].
     ///
     /// `HEAD` is one of them: `GET` records here, `HEAD` must not, and an answer "recorded" for
@@ -36,11 +40,14 @@ pub fn route(method: Method, path: &str) -> Route {
     if method == Method::Options {
         return Route::Preflight;
     }
-    if path.strip_suffix('/').unwrap_or(path) != "/track" {
-        return Route::NotFound;
-    }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let found = match NotBuilt::of(path) {
+        Some(not_built) => Route::NotBuilt(not_built),
+        None if path == "/track" => Route::Track,
+        None => return Route::NotFound,
+    };
     match method {
-        Method::Get | Method::Post => Route::Track,
+        Method::Get | Method::Post => found,
         _ => Route::MethodNotAllowed,
     }
 }
@@ -88,6 +95,15 @@ mod tests {
             (Method::Get, "", Route::NotFound),
             (Method::Options, "*", Route::Preflight),
             (Method::Options, "/engage", Route::Preflight),
+            (Method::Get, "/flags/", Route::NotBuilt(NotBuilt::Flags)),
+            (Method::Get, "/flags", Route::NotBuilt(NotBuilt::Flags)),
+            (Method::Get, "/flags/definitions", Route::NotBuilt(NotBuilt::FlagDefinitions)),
+            (Method::Get, "/flags/other", Route::NotFound),
+            (Method::Get, "/settings/", Route::NotBuilt(NotBuilt::Settings)),
+            (Method::Post, "/record/", Route::NotBuilt(NotBuilt::Record)),
+            (Method::Get, "/decide", Route::NotBuilt(NotBuilt::Decide)),
+            (Method::Options, "/record/", Route::Preflight),
+            (Method::Other, "/record/", Route::MethodNotAllowed),
         ];
         for (method, path, expected) in cases {
             assert_eq!(route(method, path), expected, "{method:?} {path}");

@@ -2,7 +2,9 @@
 
 use crate::support::{Tracker, get};
 use windhover_core::http::{Headers, Method, Request, Response, Status};
-use windhover_core::tracking::{RedirectPolicy, method_not_allowed, not_found, preflight, share};
+use windhover_core::tracking::{
+    NotBuilt, RedirectPolicy, Route, method_not_allowed, not_found, preflight, route, share,
+};
 
 const GOOD: &str = r#"data={"event":"e","properties":{"token":"t"}}"#;
 const BAD: &str = r#"data={"event":"e","properties":{}}"#;
@@ -149,6 +151,34 @@ fn a_browser_may_see_the_answer_even_with_credentials() {
             assert_eq!(header(&response, "Access-Control-Allow-Origin"), Some("*"));
             assert_eq!(header(&response, "Access-Control-Allow-Credentials"), None);
         });
+    }
+}
+
+#[test]
+fn a_library_that_asks_for_more_than_events_is_told_that_there_is_nothing() {
+    let entries: [(&str, &[u8]); 1] = [("Origin", b"https://a.test")];
+    for (path, not_built, members) in [
+        ("/flags/", NotBuilt::Flags, &["flags"][..]),
+        ("/flags/definitions", NotBuilt::FlagDefinitions, &["flags"]),
+        ("/settings/", NotBuilt::Settings, &[]),
+        ("/record/", NotBuilt::Record, &["code", "status"]),
+        ("/decide", NotBuilt::Decide, &["notifications", "surveys"]),
+    ] {
+        assert_eq!(route(Method::Get, path), Route::NotBuilt(not_built));
+        let response = not_built.response(&Headers::new(&entries));
+        assert_eq!((response.status, response.content_type), (Status::OK, "application/json"));
+        assert_eq!(header(&response, "Access-Control-Allow-Origin"), Some("https://a.test"));
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        for member in members {
+            assert!(body.get(member).is_some(), "{path}: {body}");
+        }
+        // A browser's library takes each list that it was promised.
+        let is_empty = |value: &serde_json::Value| match value {
+            serde_json::Value::Array(items) => items.is_empty(),
+            serde_json::Value::Object(members) => members.is_empty(),
+            _ => true,
+        };
+        assert!(body.as_object().unwrap().values().all(is_empty), "{path}: {body}");
     }
 }
 
