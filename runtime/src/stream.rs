@@ -110,7 +110,9 @@ pub fn read_spare(
 fn with_block<T>(most: usize, to: impl FnOnce(&mut [u8]) -> T) -> T {
     // Taken, not borrowed: a stream may itself drive another from within its read.
     let mut block = BLOCK.take();
-    block.resize(LARGE_READ, 0);
+    if block.len() < LARGE_READ {
+        block.resize(LARGE_READ, 0);
+    }
     let done = to(block.get_mut(..most).unwrap_or_default());
     BLOCK.set(block);
     done
