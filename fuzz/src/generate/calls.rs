@@ -187,6 +187,9 @@ pub fn answer(asked: &Asked, source: &mut Source<'_>) -> Vec<u8> {
             for index in 0..asked.keys.len() {
                 if source.chance(2, 3) {
                     frame(Kind::Value, asked, index, source, &mut out);
+                } else if !out.is_empty() && source.chance(1, 4) {
+                    // Of one key: a proxy says so, and goes on.
+                    frame(Kind::ServerError, asked, index, source, &mut out);
                 }
             }
         }
@@ -260,7 +263,9 @@ fn frame(kind: Kind, asked: &Asked, index: usize, source: &mut Source<'_>, out: 
                 out.extend_from_slice(group);
             }
             let cas = if source.chance(1, 2) { format!(" {number}") } else { String::new() };
-            out.extend_from_slice(format!(" {number} {length}{cas}\r\n").as_bytes());
+            // Of more than 32 bits now and then.
+            let flags = if number == 255 { 1 << 32 } else { u64::from(number) };
+            out.extend_from_slice(format!(" {flags} {length}{cas}\r\n").as_bytes());
             out.resize(out.len() + length, number);
             out.extend_from_slice(b"\r\n");
         }

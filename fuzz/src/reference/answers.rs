@@ -58,11 +58,13 @@ pub fn requests(sent: &[u8], dialect: Dialect) -> Vec<&[u8]> {
     }
 }
 
-/// Gives what a server has said to the requests in their order, as far as it can be theirs.
+/// Gives what a server has said to the requests in their order, as far as it can be theirs. Values of
+/// more than `most` bytes are too large for the client.
 pub fn read(
     sent: &[u8],
     said: &[u8],
     dialect: Dialect,
+    most: usize,
     known: &BTreeMap<Vec<u8>, Rc<Asked>>,
 ) -> Vec<Answered> {
     let asked = |wire: &[u8]| Rc::clone(known.get(wire).expect("nobody has asked for that"));
@@ -74,7 +76,7 @@ pub fn read(
     for answered in &mut all {
         let mut reply = Reply::default();
         while !answered.whole {
-            let Some((frame, behind)) = frame(rest, dialect) else {
+            let Some((frame, behind)) = frame(rest, dialect, most) else {
                 return all;
             };
             let parsed = parse_line(&frame.line, dialect, &limits());
@@ -90,7 +92,7 @@ pub fn read(
     all
 }
 
-fn frame(rest: &[u8], dialect: Dialect) -> Option<(Frame, &[u8])> {
+fn frame(rest: &[u8], dialect: Dialect, most: usize) -> Option<(Frame, &[u8])> {
     let newline = rest.iter().position(|&byte| byte == b'\n')?;
     let (line, behind) = rest.split_at(newline + 1);
     let wide =
@@ -100,7 +102,7 @@ fn frame(rest: &[u8], dialect: Dialect) -> Option<(Frame, &[u8])> {
     let Some(length) = parsed.data else {
         return Some((Frame { line, data: Vec::new(), oversized: false }, behind));
     };
-    let oversized = wide || (length > Limits::default().value && !dialect.is_queue());
+    let oversized = wide || (length > most && !dialect.is_queue());
     let (block, behind) = behind.split_at_checked(length + 2)?;
     let data = block.strip_suffix(b"\r\n")?.to_vec();
     Some((Frame { line, data, oversized }, behind))

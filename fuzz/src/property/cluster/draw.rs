@@ -22,9 +22,17 @@ pub(crate) fn world(source: &mut Source<'_>) -> World {
         Dialect::Darner,
         Dialect::Siberite,
     ]);
-    let options = options(dialect, source);
+    let mut options = options(dialect, source);
     let servers: Vec<_> = (0..source.between(1, 4)).map(|number| server(number, source)).collect();
     let seed = source.number();
+    // So that values are too large now and then. It is no choice of its own: the inputs of the corpora keep
+    // their meaning.
+    options.limits.value = match seed % 4 {
+        _ if dialect.is_queue() || options.credentials.is_some() => options.limits.value,
+        1 => 100,
+        2 => 2,
+        _ => options.limits.value,
+    };
     World::new(options, &servers, seed, source.chance(2, 3))
 }
 

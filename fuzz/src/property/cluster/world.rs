@@ -419,7 +419,13 @@ impl World {
     fn replies(&self, asked: &Asked) -> Vec<Answered> {
         let mut all = Vec::new();
         for socket in self.sockets.values() {
-            let read = answers::read(&socket.sent, &socket.said, self.dialect, &self.known);
+            let read = answers::read(
+                &socket.sent,
+                &socket.said,
+                self.dialect,
+                self.options.limits.value,
+                &self.known,
+            );
             all.extend(read.into_iter().filter(|it| it.asked.wire == asked.wire));
         }
         all

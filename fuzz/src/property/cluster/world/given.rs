@@ -66,7 +66,7 @@ pub(super) fn reads_the_same(
         given.extend_from_slice(&bytes);
     }
     let known = BTreeMap::from([(asked.wire.clone(), Rc::clone(asked))]);
-    let read = answers::read(&asked.wire, &given, dialect, &known);
+    let read = answers::read(&asked.wire, &given, dialect, limits.value, &known);
     let [read] = &read[..] else { panic!("{asked:?} was answered {}", given.escape_ascii()) };
     let same = match outcome {
         Ok(answer) => read.is(answer, dialect),
