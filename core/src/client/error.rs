@@ -197,8 +197,8 @@ impl CallError {
         match outcome {
             Unanswered::NotSent(reason) => {
                 let why = match reason {
-                    Reason::Deadline => NotSent::Deadline,
                     Reason::End(end) => NotSent::Connection(end),
+                    _ => NotSent::Deadline,
                 };
                 Self::NotSent { server: Some(server), why }
             }

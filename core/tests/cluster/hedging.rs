@@ -1,9 +1,9 @@
 //! Reads that ask a second server while the first one is slow.
 
-use windhover_core::client::{Call, CallId, ClusterOptions, ConnectionId, NotSent, RetryLimit};
+use windhover_core::client::{Call, CallId, ClusterOptions, ConnectionId, RetryLimit};
 use windhover_core::memcache::Reason;
 
-use crate::client::{Client, get, ms, not_sent, unknown, values};
+use crate::client::{Client, get, ms, unknown, values};
 
 /// A hedged read that was sent to both servers, with the owner's and the other's connection.
 fn hedged(failover: bool) -> (Client, CallId, String, ConnectionId, ConnectionId) {
@@ -86,18 +86,29 @@ fn an_owner_that_has_failed_before_the_others_miss_is_asked_again() {
 }
 
 #[test]
-fn an_owner_that_cannot_be_connected_to_is_no_miss() {
-    let mut options = ClusterOptions::default();
-    options.hedge = Some(ms(20));
-    let mut client = Client::new(options, &["a", "b"]);
-    let mut call = Call::read(get(&client.key_of("a")));
-    call.hedged = true;
-    let call = client.submit(call, ms(200));
-    client.after(ms(20));
-    let other = client.accept("b");
-    client.reply(other, "END\r\n");
-    client.refuse("a");
-    assert!(matches!(not_sent(client.outcome(call)), NotSent::Connect(_)));
+fn an_owner_that_was_never_asked_is_no_miss_whoever_may_answer_for_it() {
+    for (failover, other_first) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut options = ClusterOptions::default();
+        options.hedge = Some(ms(20));
+        let mut client = Client::new(options, &["a", "b"]);
+        let mut call = Call::read(get(&client.key_of("a")));
+        call.hedged = true;
+        call.failover = failover;
+        let call = client.submit(call, ms(200));
+        client.after(ms(20));
+        let other = client.accept("b");
+        if other_first {
+            client.reply(other, "END\r\n");
+            assert!(!client.is_over(call));
+            client.refuse("a");
+        } else {
+            client.refuse("a");
+            assert!(!client.is_over(call));
+            client.reply(other, "END\r\n");
+        }
+        let told = client.outcome(call);
+        assert_eq!(unknown(told), Reason::NotTheOwner, "{failover} {other_first}");
+    }
 }
 
 #[test]

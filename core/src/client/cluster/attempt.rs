@@ -118,6 +118,8 @@ pub(super) struct Active {
     pub(super) error: Option<CallError>,
     /// The answer, unless another attempt brings a better one.
     pub(super) fallback: Option<Answer>,
+    /// A server that a slow first attempt was hedged with, which is not the key's owner and has nothing.
+    pub(super) missed: Option<ServerId>,
     /// How it goes on once nothing of it is under way.
     pub(super) next: Option<Next>,
     /// When it is sent to a second server.
@@ -136,6 +138,7 @@ impl Active {
             tried: Vec::new(),
             error: None,
             fallback: None,
+            missed: None,
             next: None,
             hedge_at: None,
         }

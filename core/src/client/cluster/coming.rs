@@ -194,7 +194,7 @@ impl Cluster {
                 let why = match outcome.map_err(Unanswered::reason) {
                     Ok(()) => ConnectFailure::Unauthenticated,
                     Err(Reason::Deadline) => ConnectFailure::TimedOut,
-                    Err(Reason::End(_)) => ConnectFailure::Other,
+                    Err(_) => ConnectFailure::Other,
                 };
                 self.tell_close(at);
                 self.link_refused(at, why, now);

@@ -1,9 +1,10 @@
 //! What becomes of attempts that ended, and of the servers that they ended with.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Cluster;
-use super::attempt::{Again, AttemptId, CallId, Next, On, Slot};
+use super::attempt::{Active, Again, AttemptId, CallId, Next, On, Slot};
 use super::link::{ConnectionId, LeaseId, Role};
 use super::output::{ClusterEvent, ClusterOutput};
 use super::timers::Timer;
@@ -49,7 +50,7 @@ impl Cluster {
                     }
                 }
                 match finished {
-                    Ok(answer) => self.answered(at, id, answer, now),
+                    Ok(answer) => self.answered(at, id, server, answer, now),
                     Err(error) => {
                         self.close_exclusive(at);
                         self.attempt_failed(id, error, now);
@@ -80,7 +81,7 @@ impl Cluster {
                             self.fault(server, NotSent::Ejected, now);
                         }
                     }
-                    Reason::End(_) => self.change(at, |link| link.killed = true),
+                    _ => self.change(at, |link| link.killed = true),
                 }
                 let found = attempt.collector.found();
                 self.attempt_failed(id, CallError::unanswered(server, unanswered, found), now);
@@ -100,8 +101,20 @@ impl Cluster {
         }
     }
 
-    fn answered(&mut self, at: usize, id: AttemptId, answer: Answer, now: Instant) {
-        let Some(active) = self.call(id.call) else {
+    fn answered(
+        &mut self,
+        at: usize,
+        id: AttemptId,
+        server: ServerId,
+        answer: Answer,
+        now: Instant,
+    ) {
+        let owns = |active: &Active| match active.call.target {
+            Target::Key => self.servers.owner(active.call.prepared.key()) == Some(server),
+            _ => true,
+        };
+        let active = self.calls.get_mut(id.call.at());
+        let Some(active) = active.filter(|active| active.sequence == id.call.sequence()) else {
             return;
         };
         let failover = active.call.failover;
@@ -111,12 +124,14 @@ impl Cluster {
         let full = matches!(answer, Answer::Word(Kind::NotStored)) && active.call.refusal_moves_on;
         if id.slot == Slot::Hedge && answer.is_miss() {
             // Another server's miss says little while the key's own may still have it, and is not
-            // the key's where the call may not be answered by another.
+            // the key's where the call may not be answered by another, or only that other was asked.
             let others = active.is_under_way();
-            if failover && !others {
-                return self.answered_by(at, id, Ok(answer), None, now);
-            }
+            active.missed = (!owns(active)).then_some(server);
             active.fallback = failover.then_some(answer);
+            if failover && !others {
+                self.give_back(at, now);
+                return self.give_up(id.call);
+            }
             self.give_back(at, now);
             if !others {
                 self.go_on(id.call, now);
@@ -248,12 +263,16 @@ impl Cluster {
         let Some(active) = self.call(id) else {
             return;
         };
-        let outcome = match (active.error.take(), active.fallback.take()) {
+        let outcome = match (active.error.take(), active.fallback.take(), active.missed) {
+            (Some(CallError::NotSent { .. }), _, Some(server)) => {
+                let why = Reason::NotTheOwner;
+                Err(CallError::Unknown { server, why, found: Vec::new() })
+            }
             // Only a call that another server may answer has kept its miss.
-            (_, Some(answer)) if answer.is_miss() => Ok(answer),
-            (Some(error @ (CallError::Unknown { .. } | CallError::Keys { .. })), _) => Err(error),
-            (_, Some(answer)) => Ok(answer),
-            (error, None) => Err(error.unwrap_or(CallError::NotSent { server: None, why })),
+            (_, Some(answer), _) if answer.is_miss() => Ok(answer),
+            (Some(error @ (CallError::Unknown { .. } | CallError::Keys { .. })), ..) => Err(error),
+            (_, Some(answer), _) => Ok(answer),
+            (error, None, _) => Err(error.unwrap_or(CallError::NotSent { server: None, why })),
         };
         self.complete(id, outcome, None);
     }

@@ -75,6 +75,9 @@ pub enum Reason {
     Deadline,
     /// The connection ended.
     End(End),
+    /// Another server was asked, which does not have it, and the owner of the key could not be: a
+    /// cluster's reason.
+    NotTheOwner,
 }
 
 impl fmt::Display for Reason {
@@ -82,6 +85,9 @@ impl fmt::Display for Reason {
         match self {
             Self::Deadline => f.write_str("its deadline has passed"),
             Self::End(end) => end.fmt(f),
+            Self::NotTheOwner => f.write_str(
+                "another server does not have it, and the owner of the key was not asked",
+            ),
         }
     }
 }
