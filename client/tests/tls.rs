@@ -58,6 +58,8 @@ struct Far {
     heard: Vec<u8>,
     /// All that has come from the client, as it was on the wire.
     wire: Vec<u8>,
+    /// The client has said that nothing more comes.
+    was_told_the_end: bool,
     /// So many more bytes reach the client, then the stream ends.
     left: usize,
 }
@@ -70,6 +72,7 @@ impl Far {
             to_client: VecDeque::new(),
             heard: Vec::new(),
             wire: Vec::new(),
+            was_told_the_end: false,
             left: usize::MAX,
         }
     }
@@ -81,7 +84,10 @@ impl Far {
             self.tls.process_new_packets()?;
             match self.tls.reader().read_to_end(&mut self.heard) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => drop(read.unwrap()),
+                read => {
+                    read.unwrap();
+                    self.was_told_the_end = true;
+                }
             }
         }
         while self.tls.wants_write() {
@@ -261,6 +267,32 @@ fn what_waits_for_a_full_socket_leaves_once_it_takes_all_at_once() {
         }
     });
     stored.unwrap();
+}
+
+#[test]
+fn a_connection_ends_as_tls_wants_it_unless_the_socket_takes_nothing() {
+    for (version, is_full) in VERSIONS.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let identity = Identity::new(version);
+        let mut near = Near::new(server().tls(identity.tls()), usize::MAX);
+        let mut far = Far::new(&identity);
+        let client = near.client.clone();
+        let miss = complete(&mut near, &mut far, pin!(client.get("key")), |far| {
+            if far.heard == b"get key\r\n" {
+                far.heard.clear();
+                far.say(b"END\r\n");
+            }
+        });
+        assert_eq!(miss.unwrap(), None);
+        assert!(!far.was_told_the_end);
+        near.most = if is_full { 0 } else { usize::MAX };
+        client.set_servers(&[]).unwrap();
+        for _ in 0..4 {
+            near.work(&mut far);
+        }
+        assert!(near.connection.is_none(), "nobody waits for a socket that takes nothing");
+        far.work().unwrap();
+        assert_eq!(far.was_told_the_end, !is_full, "{version:?}");
+    }
 }
 
 #[test]

@@ -145,6 +145,17 @@ impl Driver {
             return Turn { is_closed: true, wants_write: false };
         };
         let turn = Turn { is_closed: link.is_closed, wants_write: link.wants_write };
+        #[cfg(feature = "tls")]
+        if link.is_closed
+            && !std::mem::replace(&mut link.is_ending, true)
+            && let Some(session) = link.session.clone()
+        {
+            drop(state);
+            if super::secure::end(&session) {
+                return Turn { is_closed: false, wants_write: true };
+            }
+            return self.turn(connection, waker);
+        }
         if link.is_closed {
             state.links.remove(&connection);
         } else if link.waker.as_ref().is_none_or(|known| !known.will_wake(waker)) {

@@ -74,6 +74,9 @@ struct Link {
     server: Option<Server>,
     #[cfg(feature = "tls")]
     session: Option<secure::Shared>,
+    /// The server was told that nothing more comes, or will be by the next write.
+    #[cfg(feature = "tls")]
+    is_ending: bool,
 }
 
 /// The state, locked. What is to be woken or told is woken and told after the lock is given back.

@@ -57,6 +57,10 @@ impl Driver {
         let mut state = self.hub.lock();
         if let Some(link) = state.links.get_mut(&connection) {
             link.wants_write |= !is_all_taken || session.wants_write();
+            if link.is_ending {
+                // It is closed next, whether or not the socket took the farewell.
+                return Poll::Ready(());
+            }
         }
         written.map(|_| ())
     }
@@ -136,6 +140,12 @@ impl Driver {
         self.change(|cluster, now| cluster.connect_failed(connection, why, now));
         self.hub.lock().with_link(connection, |link| link.is_closed = true);
     }
+}
+
+/// Ends a session in the order of TLS, so that the server can tell it from an attack that cuts the
+/// connection; whether there is something to be written for it.
+pub(super) fn end(session: &Shared) -> bool {
+    lock(session).end()
 }
 
 fn lock(session: &Shared) -> MutexGuard<'_, Session> {

@@ -64,6 +64,14 @@ impl Session {
         self.tls.failed(&self.server, why)
     }
 
+    /// Says that nothing more comes (`close_notify`); whether it is to be written.
+    pub(crate) fn end(&mut self) -> bool {
+        if self.is_agreed() {
+            self.connection.send_close_notify();
+        }
+        self.is_agreed() && self.wants_write()
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed
     }
