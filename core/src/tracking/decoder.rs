@@ -160,9 +160,7 @@ impl Decoder {
                 ip: parameters.is_on(Switch::Ip).then_some(context.client),
                 test: parameters.is_on(Switch::Test),
             };
-            let bytes = self
-                .undo_encoding(&source)
-                .map_err(|rejection| said_as_it_is(rejection, encoded))?;
+            let bytes = self.undo_encoding(&source)?;
             Reading {
                 limits: context.limits,
                 rule: context.rule,
@@ -173,8 +171,8 @@ impl Decoder {
                 refused: &mut refused,
             }
             .read(bytes)
-            .map_err(|rejection| said_as_it_is(rejection, encoded))
         });
+        let result = result.map_err(|rejection| said_as_it_is(rejection, encoded));
         self.inflated = inflated;
         let capacities = [&self.decoded, &self.symbols, &self.inflated].map(Vec::capacity);
         if capacities.into_iter().any(|capacity| capacity > KEPT) {
