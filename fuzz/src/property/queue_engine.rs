@@ -288,6 +288,9 @@ impl Driver {
         let stats = self.engine.stats();
         assert_eq!(stats.items, expected.iter().map(|queue| queue.1).sum::<u64>());
         assert_eq!(stats.bytes, expected.iter().map(|queue| queue.2).sum::<u64>());
+        // Items that go together are one record.
+        let (records, items) = (self.engine.unwritten_removals(), self.model.unwritten_removals());
+        assert!(records <= items && (records == 0) == (items == 0), "{records} for {items}");
         let needed = self.engine.oldest_needed(self.journal.active());
         self.journal.forget_before(needed);
     }

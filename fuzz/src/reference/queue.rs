@@ -202,6 +202,11 @@ impl Model {
         }
     }
 
+    /// How many items are gone of which the journal does not yet say so.
+    pub fn unwritten_removals(&self) -> u64 {
+        (self.removals.len() + self.removals_in_flight.len()) as u64
+    }
+
     /// The puts of the batch that is on its way, each whole.
     pub fn on_their_way(&self) -> Vec<Vec<Item>> {
         let batch = self.in_flight.unwrap_or(0);
