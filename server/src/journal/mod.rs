@@ -132,7 +132,7 @@ impl<D: Directory> Journal<D> {
                 active.marked = active.synced;
                 active.len += len;
                 active.synced = active.len;
-                self.synced.note(active.synced());
+                self.synced.note(&self.directory, active.synced());
             }
             Fsync::Interval(every) => {
                 active.marked = active.synced;
@@ -193,7 +193,7 @@ impl<D: Directory> Journal<D> {
 
     fn name_active(&mut self) -> io::Result<()> {
         if let Some(active) = self.active.as_mut().filter(|active| !active.named) {
-            self.synced.note_safely(active.synced())?;
+            self.synced.note_safely(&self.directory, active.synced())?;
             active.named = true;
         }
         Ok(())
@@ -207,8 +207,13 @@ impl<D: Directory> Journal<D> {
         self.directory.sync()
     }
 
-    /// Ends the active segment after a failure.
+    /// Ends the active segment after a failure, and leaves no file open.
     fn seal(&mut self) {
+        self.end_active();
+        self.synced.close();
+    }
+
+    fn end_active(&mut self) {
         let Some(active) = &mut self.active else {
             return;
         };
@@ -234,7 +239,7 @@ impl<D: Directory> Journal<D> {
     fn take_back(&mut self) -> io::Result<()> {
         let (segment, end) = self.closed.back().copied().unwrap_or_default();
         // First: a segment that is missing without a word here counts as lost.
-        self.synced.note_safely(Position { segment, end })?;
+        self.synced.note_safely(&self.directory, Position { segment, end })?;
         self.directory.remove(&file_name(self.active_number()))
     }
 
@@ -275,7 +280,7 @@ impl<D: Directory> Journal<D> {
             Ok(()) => {
                 active.synced = active.len;
                 if active.named {
-                    self.synced.note(active.synced());
+                    self.synced.note(&self.directory, active.synced());
                 }
                 Ok(())
             }

@@ -83,7 +83,7 @@ pub fn open<D: Directory>(
     if let Some(content) = &survey.unreadable_synced {
         keep_damaged(SYNCED, content).map_err(fail(SYNCED))?;
     }
-    let synced = SyncedFile::open(&directory, Position { segment, end }).map_err(fail(SYNCED))?;
+    let synced = SyncedFile::begin(&directory, Position { segment, end }).map_err(fail(SYNCED))?;
     let clean = survey.state.is_none_or(|state| state.clean.is_some());
     let state = State { oldest: survey.oldest, clean: None };
     directory.overwrite(STATE, state.encode().as_bytes()).map_err(fail(STATE))?;
