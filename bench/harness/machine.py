@@ -42,5 +42,4 @@ def counting():
 def described():
     """One line for a table of timings."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    name = cpuinfo("model name") or platform.machine()
-    return f"{os.cpu_count()} cores ({name}), {memory:.0f} GiB, Linux {platform.release()}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB"
