@@ -1,7 +1,7 @@
 //! Requests of others, sent on as they are: what a proxy is made of.
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, Call};
+use windhover_core::client::{Answer, Call, Server};
 use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::Command;
 use windhover_core::memcache::handler::{Reply, ReplyError};
@@ -10,6 +10,7 @@ use windhover_core::memcache::request::{Prepared, Request};
 use windhover_core::memcache::response::Response;
 
 use crate::many::join;
+use crate::parts::Part;
 use crate::{Client, Error};
 
 /// What became of a request that was [forwarded](Client::forward).
@@ -60,9 +61,9 @@ enum Route {
     /// The owner of its key.
     Key(Call),
     /// The owners of its keys, each with the places of those that it is asked for.
-    Keys(Vec<(Vec<usize>, Call)>),
-    /// Every server.
-    All(Vec<Call>),
+    Keys(Vec<Part>),
+    /// Every server, by its name.
+    All(Vec<(Box<str>, Call)>),
 }
 
 impl Client {
@@ -144,28 +145,24 @@ impl Client {
             Request::Admin { command: Command::Watch, .. } => {
                 Route::Own(Response::ClientError(b"watch commands not allowed"))
             }
-            Request::Get(_) | Request::Gets(_) | Request::Gat { .. } | Request::Gats { .. } => {
-                self.split(request, prepared)?
-            }
             _ if prepared.key().is_empty() => {
-                let servers = self.servers();
-                Route::All(servers.iter().map(|(id, _)| Call::to(prepared.clone(), *id)).collect())
+                let call =
+                    |(id, server): (_, Server)| (server.name, Call::to(prepared.clone(), id));
+                Route::All(self.servers().into_iter().map(call).collect())
             }
-            _ => Route::Key(self.read_or_write(request, prepared.clone())),
-        })
-    }
-
-    fn split(&self, whole: &Request<'_>, prepared: &Prepared) -> Result<Route, Error> {
-        let call = self.read_or_write(whole, prepared.clone());
-        Ok(match self.parts(whole, &call)? {
-            Some(parts) => Route::Keys(parts),
-            None => Route::Key(call),
+            _ => {
+                let call = self.read_or_write(request, prepared.clone());
+                match self.parts(request, &call)? {
+                    Some(parts) => Route::Keys(parts),
+                    None => Route::Key(call),
+                }
+            }
         })
     }
 
     /// What every server answers, as one answer.
-    async fn all(&self, calls: Vec<Call>) -> Result<Answer, Error> {
-        let names: Vec<_> = self.servers().into_iter().map(|(_, server)| server.name).collect();
+    async fn all(&self, calls: Vec<(Box<str>, Call)>) -> Result<Answer, Error> {
+        let (names, calls): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
         let calls: Vec<_> = calls.into_iter().map(|call| self.submit(call, self.timeout)).collect();
         let several = calls.len() > 1;
         let mut whole: Option<Answer> = None;

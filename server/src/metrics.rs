@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use windhover_core::Counters;
 
 use crate::store::Store;
@@ -92,45 +92,25 @@ struct Pulled {
 struct Registering(Registry);
 
 impl Registering {
-    fn counter(&mut self, name: &str, help: &str) -> Counter {
-        let counter = Counter::default();
-        self.0.register(name, help, counter.clone());
-        counter
+    fn one<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.0.register(name, help, metric.clone());
+        metric
     }
 
-    fn counters<const N: usize>(
+    /// One for each value of a label.
+    fn each<M, const N: usize>(
         &mut self,
         name: &str,
         help: &str,
         label: &'static str,
         values: [&'static str; N],
-    ) -> [Counter; N] {
-        let family = Family::<[Label; 1], Counter>::default();
-        self.0.register(name, help, family.clone());
-        values.map(|value| family.get_or_create_owned(&[(label, value)]))
-    }
-
-    fn refusals(&mut self, name: &str, help: &str) -> Refusals {
-        let refusals = Refusals::default();
-        self.0.register(name, help, refusals.0.clone());
-        refusals
-    }
-
-    fn gauge(&mut self, name: &str, help: &str) -> Gauge {
-        let gauge = Gauge::default();
-        self.0.register(name, help, gauge.clone());
-        gauge
-    }
-
-    fn gauges<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &'static str,
-        values: [&'static str; N],
-    ) -> [Gauge; N] {
-        let family = Family::<[Label; 1], Gauge>::default();
-        self.0.register(name, help, family.clone());
+    ) -> [M; N]
+    where
+        M: Clone + Default,
+        Family<[Label; 1], M>: Metric,
+    {
+        let family: Family<[Label; 1], M> = self.one(name, help);
         values.map(|value| family.get_or_create_owned(&[(label, value)]))
     }
 }
@@ -139,7 +119,7 @@ impl Metrics {
     /// Counters at zero, of a server that allows so many queues.
     pub fn new(max_queues: u32) -> Self {
         let mut all = Registering(Registry::with_prefix("windhover"));
-        let [requests_rejected, requests_not_durable] = all.counters(
+        let [requests_rejected, requests_not_durable] = all.each(
             "track_requests",
             "Tracking requests that were not accepted: rejected for what was sent, or not durable (503)",
             "result",
@@ -147,17 +127,14 @@ impl Metrics {
         );
         let listeners = ["http", "queue"];
         let [http_open, queue_open] =
-            all.gauges("connections", "Connections open now", "listener", listeners);
+            all.each("connections", "Connections open now", "listener", listeners);
         let [http_total, queue_total] =
-            all.counters("connections_accepted", "Connections accepted", "listener", listeners);
-        let [get_hits, get_misses] = all.counters(
-            "queue_reads",
-            "Reads of queues, by what they got",
-            "result",
-            ["hit", "miss"],
-        );
-        all.gauge("queues_limit", "Most queues beside the one that events go to: --max-queues")
-            .set(i64::from(max_queues));
+            all.each("connections_accepted", "Connections accepted", "listener", listeners);
+        let [get_hits, get_misses] =
+            all.each("queue_reads", "Reads of queues, by what they got", "result", ["hit", "miss"]);
+        let queues_limit: Gauge =
+            all.one("queues_limit", "Most queues beside the one that events go to: --max-queues");
+        queues_limit.set(i64::from(max_queues));
         let track_seconds = Histogram::new(SECONDS);
         let help = "Seconds from the end of a tracking request to its answer";
         all.0.register("track_seconds", help, track_seconds.clone());
@@ -166,53 +143,50 @@ impl Metrics {
             http_total,
             queue_open,
             queue_total,
-            queue_items: all.gauge("queue_items", "Items that can be read, in all queues"),
-            queue_bytes: all.gauge("queue_bytes", "Bytes of those items"),
-            queues: all.gauge("queues", "Queues"),
-            refused: all.counters(
+            queue_items: all.one("queue_items", "Items that can be read, in all queues"),
+            queue_bytes: all.one("queue_bytes", "Bytes of those items"),
+            queues: all.one("queues", "Queues"),
+            refused: all.each(
                 "queue_refused",
                 "Puts that were refused before anything was written, by reason",
                 "reason",
                 ["full", "too_many_queues", "item_too_large", "journal_behind"],
             ),
-            items_put: all.counter("queue_items_put", "Items put into queues"),
+            items_put: all.one("queue_items_put", "Items put into queues"),
             get_hits,
             get_misses,
-            backlog: all.gauge("journal_backlog_bytes", "Bytes that wait for the journal"),
-            journal_healthy: all.gauge("journal_healthy", "1 while the journal takes writes"),
-            journal_bytes: all.gauge("journal_bytes", "Bytes in the journal's segments"),
-            journal_segments: all.gauge("journal_segments", "Segments of the journal"),
-            journal_batches: all.counter("journal_batches", "Batches written (and synced)"),
-            journal_written: all.counter("journal_written_bytes", "Bytes written"),
-            journal_failures: all.counter("journal_failures", "Writes and syncs that failed"),
-            journal_busy: all
-                .counter("journal_busy_microseconds", "Time spent in writing and syncing"),
+            backlog: all.one("journal_backlog_bytes", "Bytes that wait for the journal"),
+            journal_healthy: all.one("journal_healthy", "1 while the journal takes writes"),
+            journal_bytes: all.one("journal_bytes", "Bytes in the journal's segments"),
+            journal_segments: all.one("journal_segments", "Segments of the journal"),
+            journal_batches: all.one("journal_batches", "Batches written (and synced)"),
+            journal_written: all.one("journal_written_bytes", "Bytes written"),
+            journal_failures: all.one("journal_failures", "Writes and syncs that failed"),
+            journal_busy: all.one("journal_busy_microseconds", "Time spent in writing and syncing"),
         };
         Self {
-            events_accepted: all.counter("events_accepted", "Events answered as accepted"),
+            events_accepted: all.one("events_accepted", "Events answered as accepted"),
             requests_rejected,
             requests_not_durable,
-            events_refused: all.refusals(
+            events_refused: Refusals(all.one(
                 "events_refused",
                 "Events that were not recorded, whatever became of the rest of their batch",
-            ),
-            requests_refused: all.refusals(
+            )),
+            requests_refused: Refusals(all.one(
                 "requests_refused",
                 "Requests of which nothing was recorded, because of what was sent",
-            ),
-            redirects_refused: all
-                .counter("redirects_refused", "Redirects to hosts that are not allowed"),
-            characters_replaced: all.counter(
+            )),
+            redirects_refused: all.one("redirects_refused", "Redirects to hosts that are not allowed"),
+            characters_replaced: all.one(
                 "characters_replaced",
                 "Characters of events that became U+FFFD: half a surrogate pair, or not UTF-8",
             ),
-            numbers_nulled: all.counter(
+            numbers_nulled: all.one(
                 "numbers_nulled",
                 "Values of events that became null: NaN and infinity as bare words, numbers above 1.8e308",
             ),
-            forwarded: all
-                .counter("events_forwarded", "Events that a queue server of --queue has stored"),
-            forward_failures: all.counter(
+            forwarded: all.one("events_forwarded", "Events that a queue server of --queue has stored"),
+            forward_failures: all.one(
                 "forward_failures",
                 "Deliveries to queue servers that failed; the events stay and are sent again",
             ),
