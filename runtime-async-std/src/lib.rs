@@ -152,7 +152,7 @@ pub use self::async_std::{connect, connect_with};
 pub use self::async_std::{serve, start_threads};
 #[cfg(feature = "client")]
 pub use client::{Plain, connect_on, connect_on_with, drive_client};
-pub use server::{drive, serve_on};
+pub use server::{drive, serve_all_on, serve_on};
 pub use stream::{Socket, Stream};
 #[cfg(feature = "client")]
 pub use windhover_client::{Client, Connector, Error as ClientError};

@@ -7,8 +7,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{
-    Clock, End, Listener, Peer, ServeOptions, ServeReport, Shutdown, StdListener, StdSocket, Task,
-    TcpOptions,
+    Clock, End, Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
+    StdSocket, Task, TcpOptions,
 };
 
 use crate::{Socket, Stream, runtime};
@@ -53,8 +53,30 @@ where
     E: Endpoint + Send + 'static,
     F: Fn(Peer, Now) -> E + Send + Sync + 'static,
 {
-    let (runtime, listener) = (runtime::on(spawn), Listening(Async::new(listener.into())?));
-    Ok(windhover_runtime::serve(runtime, listener, accept, options, shutdown).await)
+    serve_all_on(spawn, [listener.into()], accept, options, shutdown).await
+}
+
+/// [`serve_on`] for several listeners, such as those of a host name's addresses: the bound on connections
+/// is one for all of them.
+///
+/// # Errors
+///
+/// Those of [`serve_on`].
+pub async fn serve_all_on<E, F>(
+    spawn: impl Fn(Task),
+    listeners: impl IntoIterator<Item = StdListener>,
+    accept: F,
+    options: ServeOptions,
+    shutdown: Shutdown,
+) -> io::Result<ServeReport>
+where
+    E: Endpoint + Send + 'static,
+    F: Fn(Peer, Now) -> E + Send + Sync + 'static,
+{
+    let listeners: io::Result<Vec<_>> =
+        listeners.into_iter().map(|listener| Async::new(listener).map(Listening)).collect();
+    let (runtime, listeners) = (runtime::on(spawn), Listeners::new(listeners?));
+    Ok(windhover_runtime::serve(runtime, listeners, accept, options, shutdown).await)
 }
 
 /// Drives `endpoint` over one `stream`: one that encrypts, one of an accept loop of your own, one in

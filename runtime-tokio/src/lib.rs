@@ -95,13 +95,13 @@ mod stream;
 #[cfg(feature = "client")]
 pub use client::{Plain, connect, connect_with, drive_client};
 pub use runtime::Tokio;
-pub use server::{Listening, drive, serve};
+pub use server::{Listening, drive, serve, serve_all};
 pub use stream::{Socket, Stream};
 #[cfg(feature = "client")]
 pub use windhover_client::{Client, Connector, Error as ClientError};
 #[cfg(feature = "tls")]
 pub use windhover_client::{Tls, TlsError};
 pub use windhover_runtime::{
-    AcceptErrorHook, Clock, Counters, End, Peer, ServeOptions, ServeReport, Shutdown, listen,
-    shut_down_on_signal,
+    AcceptErrorHook, Clock, Counters, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
+    listen, shut_down_on_signal,
 };

@@ -9,7 +9,8 @@ use tokio::net::UnixListener;
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{
-    Clock, End, Listener, Peer, ServeOptions, ServeReport, Shutdown, TcpOptions,
+    Clock, End, Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
+    TcpOptions,
 };
 
 use crate::{Socket, Stream, Tokio};
@@ -34,6 +35,25 @@ impl From<TcpListener> for Listening {
 impl From<UnixListener> for Listening {
     fn from(listener: UnixListener) -> Self {
         Self::Unix(listener)
+    }
+}
+
+impl Listening {
+    /// A listener of the standard library's, which must not block.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses to have it waited for.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime of tokio's.
+    pub fn from_std(listener: StdListener) -> io::Result<Self> {
+        Ok(match listener {
+            StdListener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
+            #[cfg(unix)]
+            StdListener::Unix(listener) => Self::Unix(UnixListener::from_std(listener)?),
+        })
     }
 }
 
@@ -73,7 +93,23 @@ where
     E: Endpoint + Send + 'static,
     F: Fn(Peer, Now) -> E + Send + Sync + 'static,
 {
-    windhover_runtime::serve(Tokio, listener.into(), accept, options, shutdown).await
+    serve_all([listener.into()], accept, options, shutdown).await
+}
+
+/// [`serve`] for several listeners, such as those of a host name's addresses: the bound on connections is
+/// one for all of them.
+pub async fn serve_all<E, F>(
+    listeners: impl IntoIterator<Item = Listening>,
+    accept: F,
+    options: ServeOptions,
+    shutdown: Shutdown,
+) -> ServeReport
+where
+    E: Endpoint + Send + 'static,
+    F: Fn(Peer, Now) -> E + Send + Sync + 'static,
+{
+    let listeners = Listeners::new(listeners);
+    windhover_runtime::serve(Tokio, listeners, accept, options, shutdown).await
 }
 
 /// Drives `endpoint` over one `stream`: one that encrypts, one of an accept loop of your own, one in

@@ -26,6 +26,7 @@ mod connection;
 mod drive;
 mod limit;
 mod listen;
+mod listeners;
 mod options;
 mod runtime;
 mod serve;
@@ -36,12 +37,15 @@ mod socket;
 mod stream;
 mod task;
 mod tcp;
+#[cfg(unix)]
+mod unix;
 
 pub use clock::Clock;
 pub use connection::{Connection, End, Step};
 pub use drive::drive;
 pub use limit::{Acquire, ConnectionLimit, OpenConnection, Permit};
 pub use listen::{StdListener, StdSocket, listen, listen_shared};
+pub use listeners::Listeners;
 pub use options::{AcceptErrorHook, ServeOptions, ServeReport};
 pub use runtime::{Listener, Peer, Runtime, Timers};
 pub use serve::serve;
@@ -52,4 +56,6 @@ pub use socket::Socket;
 pub use stream::{PollStream, ReadBlock, read_spare};
 pub use task::{SpawnOn, Task};
 pub use tcp::{AsSocket, TcpOptions, close_write};
+#[cfg(unix)]
+pub use unix::{SocketFile, listen_unix};
 pub use windhover_core::Counters;

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{Peer, TcpOptions};
 
 /// Connections that wait to be accepted, for each listener; the standard library takes 128.
-const BACKLOG: i32 = 1024;
+pub(crate) const BACKLOG: i32 = 1024;
 
 /// A listening socket of the standard library's, for runtimes that have none of their own.
 #[derive(Debug)]
@@ -52,6 +52,21 @@ impl StdListener {
                 Ok((StdSocket::Unix(stream), Peer::Unix))
             }
         }
+    }
+}
+
+impl StdListener {
+    /// Another handle to the same socket: event loops that have one each race for its connections.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no more descriptors.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            #[cfg(unix)]
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
     }
 }
 

@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cache::CacheArgs;
 use crate::forward::QueueServers;
 use crate::journal::Fsync;
+use crate::listen::ListenAddress;
 use crate::runtime::Runtime;
 
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
@@ -51,18 +51,28 @@ Exit codes: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 3 when the jo
 (see `windhover repair`), 4 when another process uses the data directory, 1 for anything else.")]
 #[non_exhaustive]
 pub struct ServeArgs {
-    /// Where to listen for tracking requests; port 0 takes a free one
-    #[arg(long, env = "WINDHOVER_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub http: SocketAddr,
+    /// Where to listen for tracking requests: `HOST[:PORT]` with an IP address or a name, all of whose
+    /// addresses are taken (port 0 is a free one, 8080 if there is none), or `unix:PATH[?mode=MODE]`
+    /// for a Unix socket (mode 0600 if there is none)
+    #[arg(
+        long,
+        env = "WINDHOVER_HTTP",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS",
+        value_parser = |given: &str| ListenAddress::parse(given, 8080)
+    )]
+    pub http: ListenAddress,
 
-    /// Where to listen for consumers of the queue; port 0 takes a free one
+    /// Where to listen for consumers of the queue: as `--http`, port 22133 if there is none. Whoever can
+    /// connect can read, write and delete every queue: keep it off public networks
     #[arg(
         long,
         env = "WINDHOVER_QUEUE_LISTEN",
         default_value = "127.0.0.1:22133",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        value_parser = |given: &str| ListenAddress::parse(given, 22133)
     )]
-    pub queue_listen: SocketAddr,
+    pub queue_listen: ListenAddress,
 
     /// The directory of the journal; made when it is not there
     #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
@@ -224,12 +234,23 @@ mod tests {
     fn the_defaults_are_those_of_the_readme() {
         let cli = Cli::parse_from(["windhover", "serve"]);
         let Command::Serve(args) = cli.command else { panic!("not serve") };
-        assert_eq!(args.http, "127.0.0.1:8080".parse().unwrap());
-        assert_eq!(args.queue_listen, "127.0.0.1:22133".parse().unwrap());
+        assert_eq!(args.http.to_string(), "127.0.0.1:8080");
+        assert_eq!(args.queue_listen.to_string(), "127.0.0.1:22133");
         assert_eq!(args.data, PathBuf::from("./windhover-data"));
         assert_eq!(args.fsync, Fsync::Always);
         assert_eq!(args.queue_name, "events");
         assert_eq!(args.runtime, Runtime::default());
+    }
+
+    #[test]
+    fn each_listener_has_its_default_port() {
+        let line = ["windhover", "serve", "--http", "localhost", "--queue-listen", "::1"];
+        let Command::Serve(args) = Cli::parse_from(line).command else { panic!("not serve") };
+        assert_eq!(args.http.to_string(), "localhost:8080");
+        assert_eq!(args.queue_listen.to_string(), "[::1]:22133");
+        let line = ["windhover", "cache", "--listen", "localhost"];
+        let Command::Cache(args) = Cli::parse_from(line).command else { panic!("not cache") };
+        assert_eq!(args.listen.to_string(), "localhost:11211");
     }
 
     #[test]

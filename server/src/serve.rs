@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::cli::ServeArgs;
 use crate::data::{DataDirectory, DataError};
 use crate::forward::{self, Forwarder};
 use crate::journal::{Opened, OsDirectory};
-use crate::listen::{self, ListenError};
+use crate::listen::{self, BoundAddress, ListenAddress, ListenError, Place};
 use crate::queue_client::QueueClient;
 use crate::runtime::{self, Listener, Server};
 use crate::store::{Store, StoreCloser};
@@ -160,7 +160,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
     let number = AtomicU64::new(0);
     let tracker = app.clone();
     let http = server.listen(
-        &listener(args, args.http, clock, "http", &app.http_connections),
+        &listener(args, &args.http, clock, "http", &app.http_connections),
         move |peer, now| {
             let number = number.fetch_add(1, Ordering::Relaxed);
             Tracker::new(tracker.clone(), peer.ip().unwrap_or(LOCAL), number, now)
@@ -168,10 +168,10 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
     )?;
     let consumers = app.clone();
     let queue = server
-        .listen(&listener(args, args.queue_listen, clock, "queue", &app.queue_connections), {
+        .listen(&listener(args, &args.queue_listen, clock, "queue", &app.queue_connections), {
             move |_peer, now| QueueClient::connect(consumers.clone(), now)
         })?;
-    say_ready(args, data, (http, queue));
+    say_ready(args, data, &http, &queue);
     let forwarder = match &args.queue {
         None => None,
         Some(servers) => {
@@ -189,14 +189,14 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
 
 fn listener(
     args: &ServeArgs,
-    address: SocketAddr,
+    address: &ListenAddress,
     clock: Clock,
     name: &'static str,
     counters: &Arc<Counters>,
 ) -> Listener {
     Listener {
         name,
-        address,
+        address: address.clone(),
         connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
         shutdown_timeout: args.shutdown_timeout,
         clock,
@@ -205,23 +205,33 @@ fn listener(
 }
 
 /// Tells whoever started the server what it is and how to try it.
-fn say_ready(args: &ServeArgs, data: &Path, (http, queue): (SocketAddr, SocketAddr)) {
+fn say_ready(args: &ServeArgs, data: &Path, http: &Place, queue: &Place) {
     let mut out = io::stdout().lock();
     // `{"event":"hello","properties":{"token":"demo"}}`
     let event = "eyJldmVudCI6ImhlbGxvIiwicHJvcGVydGllcyI6eyJ0b2tlbiI6ImRlbW8ifX0=";
     let name = &args.queue_name;
+    let tracker = |address: &BoundAddress| match address {
+        BoundAddress::Tcp(address) => format!("  tracker  http://{address}/track"),
+        BoundAddress::Unix(_) => format!("  tracker  {address} (HTTP: /track)"),
+    };
+    let consumers = |address: &BoundAddress| {
+        format!("  queue    {address} (kestrel and memcache protocol), events on `{name}`")
+    };
     // Whoever closed standard output does not want to read this.
     let _ = writeln!(
         out,
-        "windhover {version} is ready\n  \
-         tracker  http://{http}/track\n  \
-         queue    {queue} (kestrel and memcache protocol), events on `{name}`\n  \
+        "windhover {version} is ready\n\
+         {trackers}{queues}  \
          data     {data} (fsync: {fsync})\n\
-         try it     curl 'http://{http}/track?data={event}'\n\
-         read back  printf 'get {name}\\r\\nquit\\r\\n' | curl -s telnet://{queue}",
+         try it     {track}\n\
+         read back  printf 'get {name}\\r\\nquit\\r\\n' | {telnet}",
         version = env!("CARGO_PKG_VERSION"),
+        trackers = http.lines(tracker),
+        queues = queue.lines(consumers),
         data = data.display(),
         fsync = args.fsync,
+        track = http.http(&format!("/track?data={event}")),
+        telnet = queue.telnet(),
     );
     let _ = out.flush();
 }

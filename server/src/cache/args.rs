@@ -1,11 +1,11 @@
 //! The command line of `windhover cache`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::seconds;
+use crate::listen::ListenAddress;
 use crate::runtime::Runtime;
 
 /// Serve a cache to memcached's clients.
@@ -21,15 +21,18 @@ then, from another terminal, the line that it prints.
 Exit codes: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 1 for anything else.")]
 #[non_exhaustive]
 pub struct CacheArgs {
-    /// Where to listen; port 0 takes a free one. Whoever can connect can read, write and flush:
-    /// keep it off public networks
+    /// Where to listen: `HOST[:PORT]` with an IP address or a name, all of whose addresses are taken
+    /// (port 0 is a free one, 11211 if there is none), or `unix:PATH[?mode=MODE]` for a Unix socket
+    /// (mode 0600 if there is none). Whoever can connect can read, write and flush: keep it off
+    /// public networks
     #[arg(
         long,
         env = "WINDHOVER_CACHE_LISTEN",
         default_value = "127.0.0.1:11211",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        value_parser = |given: &str| ListenAddress::parse(given, 11211)
     )]
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
 
     /// Memory for items, in MiB. An item takes its key, its value and some 150 bytes; connections
     /// come on top

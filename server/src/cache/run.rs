@@ -1,13 +1,12 @@
 //! `windhover cache`: listens, and serves until a signal comes.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use windhover_runtime::Clock;
 
 use super::{Cache, CacheArgs, Client, Settings};
-use crate::listen::{self, ListenError};
+use crate::listen::{self, ListenError, Place};
 use crate::runtime::{self, Listener, Server};
 
 /// Serves a cache until SIGTERM or SIGINT.
@@ -23,7 +22,7 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     cache.settings.connections = connections;
     let listener = Listener {
         name: "cache",
-        address: args.listen,
+        address: args.listen.clone(),
         connections,
         shutdown_timeout: args.shutdown_timeout,
         clock,
@@ -32,8 +31,8 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     let cache = Arc::new(cache);
     let mut server = Server::start(args.runtime, threads)?;
     let accept = move |_peer, now| Client::new(Arc::clone(&cache), now);
-    let address = server.listen(&listener, accept)?;
-    say_ready(args, address);
+    let place = server.listen(&listener, accept)?;
+    say_ready(args, &place);
     server.run(|| ())
 }
 
@@ -46,19 +45,20 @@ fn settings(args: &CacheArgs, threads: usize) -> Settings {
 }
 
 /// Tells whoever started the server what it is and how to try it.
-fn say_ready(args: &CacheArgs, address: SocketAddr) {
+fn say_ready(args: &CacheArgs, place: &Place) {
     let mut out = io::stdout().lock();
     // Whoever closed standard output does not want to read this.
     let _ = writeln!(
         out,
-        "windhover {version} is ready\n  \
-         cache    {address} (memcache protocol)\n  \
+        "windhover {version} is ready\n\
+         {places}  \
          memory   {memory} MiB, items up to {item} bytes\n\
-         try it   printf 'set k 0 0 5\\r\\nhello\\r\\nget k\\r\\nquit\\r\\n' \
-         | curl -s telnet://{address}",
+         try it   printf 'set k 0 0 5\\r\\nhello\\r\\nget k\\r\\nquit\\r\\n' | {curl}",
         version = env!("CARGO_PKG_VERSION"),
+        places = place.lines(|address| format!("  cache    {address} (memcache protocol)")),
         memory = args.memory,
         item = args.max_item_size,
+        curl = place.telnet(),
     );
     let _ = out.flush();
 }

@@ -1,19 +1,18 @@
 //! Serving on async-std.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 
 use async_std::task;
 use windhover_async_std::{
-    Peer, ServeReport, Shutdown, connect, serve_on, shut_down_on_signal, start_threads,
+    Peer, ServeReport, Shutdown, connect, serve_all_on, shut_down_on_signal, start_threads,
 };
 use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
 use super::{Listener, log_asked};
-use crate::listen::{ListenError, address, bind};
+use crate::listen::{Bound, ListenError, Place, bind};
 
 type Serving = Pin<Box<dyn Future<Output = io::Result<ServeReport>> + Send>>;
 
@@ -34,18 +33,17 @@ impl Server {
         &mut self,
         listener: &Listener,
         accept: F,
-    ) -> Result<SocketAddr, ListenError>
+    ) -> Result<Place, ListenError>
     where
         E: Endpoint + Send + 'static,
         F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
-        let socket = bind(listener.address)?;
-        let address = address(&socket)?;
+        let Bound { listeners, place } = bind(&listener.address, 1)?;
         let options = listener.options();
         let spawn = |connection| drop(task::spawn(connection));
-        let serve = serve_on(spawn, socket, accept, options, self.shutdown.clone());
+        let serve = serve_all_on(spawn, listeners, accept, options, self.shutdown.clone());
         self.serving.push(Box::pin(serve));
-        Ok(address)
+        Ok(place)
     }
 
     #[expect(clippy::unused_self, reason = "the threads are the process's")]

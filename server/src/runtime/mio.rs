@@ -1,7 +1,6 @@
 //! Serving on event loops of mio.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread;
@@ -9,10 +8,10 @@ use std::thread;
 use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_mio::{Peer, ServeReport, Shutdown, connect, listen, serve, shut_down_on_signal};
+use windhover_mio::{Peer, ServeReport, Shutdown, connect, serve, shut_down_on_signal};
 
 use super::{Listener, log_asked};
-use crate::listen::{ListenError, address};
+use crate::listen::{Bound, ListenError, Place, bind};
 
 type Serving = Box<dyn FnOnce(&Shutdown) -> io::Result<ServeReport> + Send>;
 
@@ -33,18 +32,15 @@ impl Server {
         &mut self,
         listener: &Listener,
         accept: F,
-    ) -> Result<SocketAddr, ListenError>
+    ) -> Result<Place, ListenError>
     where
         E: Endpoint + Send + 'static,
         F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
-        let address_error = |source| ListenError::Address { address: listener.address, source };
-        let sockets = listen(listener.address, self.threads).map_err(address_error)?;
-        let found = sockets.first().ok_or_else(|| address_error(io::ErrorKind::NotFound.into()))?;
-        let found = address(found)?;
+        let Bound { listeners, place } = bind(&listener.address, self.threads)?;
         let options = listener.options();
-        self.serving.push(Box::new(move |shutdown| serve(sockets, accept, options, shutdown)));
-        Ok(found)
+        self.serving.push(Box::new(move |shutdown| serve(listeners, accept, options, shutdown)));
+        Ok(place)
     }
 
     #[expect(clippy::unused_self, reason = "clients have a loop and a thread of their own")]

@@ -4,7 +4,6 @@
 //! those that were built in.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -16,7 +15,7 @@ use windhover_core::endpoint::Endpoint;
 use windhover_core::{Counters, Now};
 use windhover_runtime::{Clock, Peer, ServeOptions};
 
-use crate::listen::ListenError;
+use crate::listen::{ListenAddress, ListenError, Place};
 
 #[cfg(not(any(feature = "tokio", feature = "async-std", feature = "mio")))]
 compile_error!("windhover needs one of the features `tokio`, `async-std` and `mio` to serve with");
@@ -58,8 +57,8 @@ impl fmt::Display for Runtime {
 pub(crate) struct Listener {
     /// For the log.
     pub(crate) name: &'static str,
-    /// Port 0 takes a free one.
-    pub(crate) address: SocketAddr,
+    /// Where.
+    pub(crate) address: ListenAddress,
     /// Most connections open at a time.
     pub(crate) connections: usize,
     /// How long requests in flight may take at shutdown.
@@ -125,12 +124,13 @@ impl Server {
         }
     }
 
-    /// Listens, and returns where; connections wait until [`run`](Self::run).
+    /// Listens, and returns where, to be kept until the end; connections wait until
+    /// [`run`](Self::run).
     pub(crate) fn listen<E, F>(
         &mut self,
         listener: &Listener,
         accept: F,
-    ) -> Result<SocketAddr, ListenError>
+    ) -> Result<Place, ListenError>
     where
         E: Endpoint + Send + 'static,
         F: Fn(Peer, Now) -> E + Send + Sync + 'static,

@@ -1,19 +1,19 @@
 //! Serving on tokio.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use windhover_client::{Builder as ClientBuilder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_tokio::{Peer, ServeReport, Shutdown, connect, serve, shut_down_on_signal};
+use windhover_tokio::{
+    Listening, Peer, ServeReport, Shutdown, connect, serve_all, shut_down_on_signal,
+};
 
 use super::{Listener, log_asked};
-use crate::listen::{ListenError, address, bind};
+use crate::listen::{Bound, ListenError, Place, bind};
 
 /// How long threads have to end; only one that is blocked takes longer.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
@@ -47,19 +47,18 @@ impl Server {
         &mut self,
         listener: &Listener,
         accept: F,
-    ) -> Result<SocketAddr, ListenError>
+    ) -> Result<Place, ListenError>
     where
         E: Endpoint + Send + 'static,
         F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
-        let socket = bind(listener.address)?;
-        let address = address(&socket)?;
+        let Bound { listeners, place } = bind(&listener.address, 1)?;
         let _entered = self.runtime.enter();
-        let socket =
-            TcpListener::from_std(socket).map_err(ListenError::system("wait for connections"))?;
+        let sockets: io::Result<Vec<_>> = listeners.into_iter().map(Listening::from_std).collect();
+        let sockets = sockets.map_err(ListenError::system("wait for connections"))?;
         let options = listener.options();
-        self.serving.push(Box::pin(serve(socket, accept, options, self.shutdown.clone())));
-        Ok(address)
+        self.serving.push(Box::pin(serve_all(sockets, accept, options, self.shutdown.clone())));
+        Ok(place)
     }
 
     pub(super) fn connect(&self, client: ClientBuilder) -> io::Result<Client> {

@@ -1,8 +1,14 @@
 //! What every listening command does at its start: the descriptor limit, and sockets.
 
+mod address;
+mod bind;
+mod try_it;
+
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+
+pub use self::address::{AddressError, AddressErrorKind, ListenAddress};
+pub(crate) use self::bind::{Bound, BoundAddress, Place, bind};
 
 /// Why a command cannot listen.
 #[derive(Debug)]
@@ -11,7 +17,7 @@ pub enum ListenError {
     /// An address cannot be listened on.
     Address {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why.
         source: io::Error,
     },
@@ -46,17 +52,6 @@ impl std::error::Error for ListenError {
             Self::Address { source, .. } | Self::System { source, .. } => Some(source),
         }
     }
-}
-
-/// Listens on an address, for the runtimes that take one listener.
-#[cfg(any(feature = "tokio", feature = "async-std"))]
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    windhover_runtime::listen(address).map_err(|source| ListenError::Address { address, source })
-}
-
-/// Where a listener listens, with the port that was free.
-pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
-    listener.local_addr().map_err(ListenError::system("read a listener's address"))
 }
 
 /// As many descriptors as the system allows: the usual soft limit is far below what a server with
