@@ -90,7 +90,7 @@ impl Builder {
     }
 
     /// How long a call may take, all attempts together: one second, unless said otherwise
-    /// ([`Client::within`] says it for some calls).
+    /// ([`Client::with_timeout`] says it for some calls).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -114,7 +114,7 @@ impl Builder {
     }
 
     /// How large values are compressed, and whether flags mean that a value that is read is. Neither,
-    /// unless said otherwise: flags are the application's. ([`Client::raw`] does neither for some
+    /// unless said otherwise: flags are the application's. ([`Client::with_raw_values`] does neither for some
     /// calls.)
     pub fn compression(mut self, compression: Compression) -> Self {
         self.packing.compression = compression;

@@ -8,7 +8,7 @@ use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
 
-use crate::{Client, Error, Expires, ExpiresError, Store, Value};
+use crate::{Client, Error, Expires, ExpiresError, FromValue, IntoBytes, Store, Value};
 
 /// What came of a [`cas`](Client::cas).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +30,17 @@ impl Client {
         self.retrieve(&Request::Get(Keys::new(&[key.as_ref()]))).await
     }
 
-    /// The same, with its cas unique.
+    /// The value of a key, read as text, a number, or whatever else is [`FromValue`]; `None` where the
+    /// server has none.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::Value`] where the value is there and is no such thing.
+    pub async fn get_as<T: FromValue>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>, Error> {
+        let value = self.get(key).await?;
+        Ok(value.map(T::from_value).transpose()?)
+    }
+
+    /// The value of a key, with its cas unique for [`cas`](Self::cas).
     ///
     /// # Errors
     /// [`Error`].
@@ -101,12 +111,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn append(
-        &self,
-        key: impl AsRef<[u8]>,
-        data: impl Into<Bytes>,
-    ) -> Result<bool, Error> {
-        self.attach(Request::Append(request::Store::new(key.as_ref())), data.into()).await
+    pub async fn append(&self, key: impl AsRef<[u8]>, data: impl IntoBytes) -> Result<bool, Error> {
+        self.attach(Request::Append(request::Store::new(key.as_ref())), data.into_bytes()).await
     }
 
     /// Puts data before the value that is there; whether one is. Never compressed: a value that is
@@ -117,9 +123,9 @@ impl Client {
     pub async fn prepend(
         &self,
         key: impl AsRef<[u8]>,
-        data: impl Into<Bytes>,
+        data: impl IntoBytes,
     ) -> Result<bool, Error> {
-        self.attach(Request::Prepend(request::Store::new(key.as_ref())), data.into()).await
+        self.attach(Request::Prepend(request::Store::new(key.as_ref())), data.into_bytes()).await
     }
 
     /// Stores a value only where the item has not changed since it was read with that cas unique.

@@ -53,7 +53,7 @@ impl Client {
 
     /// The same client for calls that may take so long, all attempts together.
     #[must_use]
-    pub fn within(&self, timeout: Duration) -> Self {
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
         Self { timeout, ..self.clone() }
     }
 
@@ -68,14 +68,14 @@ impl Client {
     /// The same client for reads that a second server is asked for while the first one is slow
     /// ([`ClusterOptions::hedge`] says how slow).
     #[must_use]
-    pub fn hedged(&self) -> Self {
+    pub fn with_hedging(&self) -> Self {
         Self { hedged: true, ..self.clone() }
     }
 
     /// The same client for values as they are stored: nothing is compressed or decompressed, and all
     /// flags are the caller's.
     #[must_use]
-    pub fn raw(&self) -> Self {
+    pub fn with_raw_values(&self) -> Self {
         let packing = Packing { compression: Compression::None, ..self.packing };
         Self { packing, ..self.clone() }
     }

@@ -1,6 +1,9 @@
 //! Why a call has no result, and what is known of its effect.
 
 use std::fmt;
+use std::str::Utf8Error;
+#[cfg(feature = "json")]
+use std::sync::Arc;
 
 use bytes::Bytes;
 use windhover_core::client::{CallError, ClusterError, KeyError, Refusal, Server, ServerId};
@@ -41,7 +44,7 @@ pub enum ValueError {
         limit: usize,
     },
     /// It is compressed, and something stands behind it, as `append` puts it there. Nothing is dropped
-    /// in silence; [`Client::raw`](crate::Client::raw) reads all of it.
+    /// in silence; [`Client::with_raw_values`](crate::Client::with_raw_values) reads all of it.
     DataBehind {
         /// How many bytes.
         length: usize,
@@ -65,12 +68,19 @@ pub enum ValueError {
     Oversized(Oversized),
     /// It was not stored: it could not be compressed.
     Compress,
+    /// It was to be text, and is no UTF-8.
+    NotText(Utf8Error),
+    /// It was to be a number, and is none of that type.
+    NotNumber {
+        /// The value.
+        data: Bytes,
+    },
     /// It is no JSON of that type.
     #[cfg(feature = "json")]
-    Json(serde_json::Error),
+    Json(Arc<serde_json::Error>),
     /// It was not stored: it cannot be made JSON of.
     #[cfg(feature = "json")]
-    ToJson(serde_json::Error),
+    ToJson(Arc<serde_json::Error>),
 }
 
 impl ValueError {
@@ -102,7 +112,7 @@ impl fmt::Display for ValueError {
             Self::DataBehind { length } => write!(
                 f,
                 "the value is compressed, and {length} bytes stand behind it (was something \
-                 appended?): read it with `Client::raw`"
+                 appended?): read it with `Client::with_raw_values`"
             ),
             Self::TooLargeToCompress { length, limit } => write!(
                 f,
@@ -116,6 +126,10 @@ impl fmt::Display for ValueError {
             ),
             Self::Oversized(what) => what.fmt(f),
             Self::Compress => f.write_str("the value could not be compressed"),
+            Self::NotText(error) => write!(f, "the value is no text: {error}"),
+            Self::NotNumber { data } => {
+                write!(f, "the value {} is no number of that type", Shown(data, 40))
+            }
             #[cfg(feature = "json")]
             Self::Json(error) => write!(f, "the value is not the JSON that was expected: {error}"),
             #[cfg(feature = "json")]
@@ -152,6 +166,12 @@ pub enum Error {
         /// The reply.
         reply: Kind,
     },
+    /// An [update](crate::Client::update) was given up: whenever the item was read and changed, somebody
+    /// else had changed it meanwhile.
+    Contended {
+        /// How often it was read.
+        tries: u32,
+    },
     /// The queue takes no more items: it is full, on every server that was asked.
     QueueFull,
     /// An error came to one of the requests of a batch, and nobody knows to which: this one may
@@ -174,6 +194,18 @@ pub enum Error {
 
 /// So much of a key is shown at most.
 const SHOWN: usize = 250;
+
+/// Bytes in quotes, so many at most.
+struct Shown<'a>(&'a [u8], usize);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &Self(bytes, most) = self;
+        let shown = bytes.get(..most).unwrap_or(bytes);
+        let more = if bytes.len() > most { "…" } else { "" };
+        write!(f, "'{}{more}'", shown.escape_ascii())
+    }
+}
 
 impl Error {
     /// Why a request was not made ready; with its key, where that is the reason.
@@ -237,7 +269,7 @@ impl Error {
             | Self::Request(_)
             | Self::Cluster(_)
             | Self::Random => Outcome::NotSent,
-            Self::NotDone { .. } | Self::QueueFull => Outcome::Refused,
+            Self::NotDone { .. } | Self::Contended { .. } | Self::QueueFull => Outcome::Refused,
             Self::InBatch(_) | Self::Unexpected => Outcome::Unknown,
             Self::Value(error) if error.is_of_storing() => Outcome::NotSent,
             Self::Value(_) => Outcome::Done,
@@ -258,9 +290,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key { key, error } => {
-                let shown = key.get(..SHOWN).unwrap_or(key);
-                let more = if key.len() > SHOWN { "…" } else { "" };
-                write!(f, "the key '{}{more}' cannot be sent: {error}", shown.escape_ascii())
+                write!(f, "the key {} cannot be sent: {error}", Shown(key, SHOWN))
             }
             Self::Expires(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
@@ -268,6 +298,9 @@ impl fmt::Display for Error {
             Self::Call { server: None, error } => error.fmt(f),
             Self::NotDone { reply } => {
                 write!(f, "the server has not done it, and says {}", reply.text())
+            }
+            Self::Contended { tries } => {
+                write!(f, "the item was changed by others whenever it was read, {tries} times")
             }
             Self::QueueFull => f.write_str("the queue takes no more items"),
             Self::InBatch(refusal) => {

@@ -1,18 +1,32 @@
 //! Values of any serde type, as JSON.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Client, Error, Store, ValueError};
+use crate::{Client, Error, Store, Value, ValueError};
 
 impl Store {
     /// A value as JSON.
     ///
     /// # Errors
     /// [`ValueError::ToJson`] for one that JSON cannot say.
-    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
-        let json = serde_json::to_vec(value).map_err(ValueError::ToJson)?;
-        Ok(Self::from(json))
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, ValueError> {
+        match serde_json::to_vec(value) {
+            Ok(json) => Ok(Self::from(json)),
+            Err(error) => Err(ValueError::ToJson(Arc::new(error))),
+        }
+    }
+}
+
+impl Value {
+    /// The value, read as JSON.
+    ///
+    /// # Errors
+    /// [`ValueError::Json`] where it is no JSON of that type.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
+        serde_json::from_slice(&self.data).map_err(|error| ValueError::Json(Arc::new(error)))
     }
 }
 
@@ -25,9 +39,7 @@ impl Client {
         &self,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<T>, Error> {
-        match self.get(key).await? {
-            None => Ok(None),
-            Some(value) => Ok(Some(serde_json::from_slice(&value.data).map_err(ValueError::Json)?)),
-        }
+        let value = self.get(key).await?;
+        Ok(value.as_ref().map(Value::json).transpose()?)
     }
 }

@@ -27,6 +27,7 @@ mod builder;
 mod cache;
 mod client;
 mod compression;
+mod convert;
 mod drive;
 mod error;
 mod expires;
@@ -41,6 +42,7 @@ mod queue;
 mod reservation;
 #[cfg(feature = "tls")]
 mod tls;
+mod update;
 mod value;
 mod write_many;
 
@@ -50,6 +52,7 @@ pub use builder::{Builder, Event, EventHook};
 pub use cache::Cas;
 pub use client::Client;
 pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
+pub use convert::{FromValue, IntoBytes};
 pub use drive::{Address, Connect, Connector};
 pub use error::{Error, Outcome, ValueError};
 pub use expires::{Expires, ExpiresError};

@@ -30,13 +30,39 @@ impl Client {
     /// The values of many keys, in their order: for each its value, a miss, or an error. Servers are
     /// asked at the same time; one that fails spoils nothing but its own keys, and what it had
     /// answered before it failed counts.
-    pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Found> {
+    ///
+    /// ```
+    /// # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
+    /// for (key, found) in ["a", "b"].iter().zip(client.get_many(["a", "b"]).await) {
+    ///     println!("{key}: {:?}", found?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get_many<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Vec<Found> {
+        self.read_many(keys, false).await
+    }
+
+    /// The same, each value with its cas unique.
+    pub async fn gets_many<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Vec<Found> {
+        self.read_many(keys, true).await
+    }
+
+    async fn read_many<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+        with_cas: bool,
+    ) -> Vec<Found> {
+        let keys: Vec<K> = keys.into_iter().collect();
+        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        let keys = &keys[..];
         let mut found: Vec<Option<Found>> = keys.iter().map(|_| None).collect();
         let (groups, refused) = self.by_server(keys);
         for (at, error) in refused {
             set(&mut found, at, Err(error));
         }
-        let calls: Vec<_> = groups.iter().map(|group| self.get_group(keys, group)).collect();
+        let calls: Vec<_> =
+            groups.iter().map(|group| self.get_group(keys, group, with_cas)).collect();
         for (group, outcome) in groups.iter().zip(join(calls).await) {
             let Group { items, failed, error } = outcome;
             for (index, error) in failed {
@@ -64,10 +90,10 @@ impl Client {
         found
     }
 
-    async fn get_group<K: AsRef<[u8]>>(&self, keys: &[K], group: &[usize]) -> Group {
-        let keys: Vec<&[u8]> =
-            group.iter().filter_map(|&at| keys.get(at)).map(AsRef::as_ref).collect();
-        let get = Request::Get(Keys::new(&keys));
+    async fn get_group(&self, keys: &[&[u8]], group: &[usize], with_cas: bool) -> Group {
+        let keys: Vec<&[u8]> = group.iter().filter_map(|&at| keys.get(at).copied()).collect();
+        let keys = Keys::new(&keys);
+        let get = if with_cas { Request::Gets(keys) } else { Request::Get(keys) };
         let prepared = match self.prepare(&get, Bytes::new()) {
             Ok(prepared) => prepared,
             Err(error) => return Group { error: Some(error), ..Group::default() },

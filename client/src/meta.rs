@@ -8,7 +8,7 @@ use windhover_core::memcache::response::Kind;
 
 use crate::cache::of_only_key;
 use crate::many::join;
-use crate::{Client, Error};
+use crate::{Client, Error, IntoBytes};
 
 impl Client {
     /// `mg`: fetches an item and what is known of it, by flags as they stand on the line, such as
@@ -35,11 +35,11 @@ impl Client {
     pub async fn meta_set(
         &self,
         key: impl AsRef<[u8]>,
-        value: impl Into<Bytes>,
+        value: impl IntoBytes,
         flags: impl AsRef<[u8]>,
     ) -> Result<MetaAnswer, Error> {
         let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
-        self.change(&Request::MetaSet(meta), value.into()).await
+        self.change(&Request::MetaSet(meta), value.into_bytes()).await
     }
 
     /// `md`: deletes an item, or marks it stale.
@@ -74,12 +74,40 @@ impl Client {
 
     /// Each server's version, or why it does not tell.
     pub async fn versions(&self) -> Vec<(Server, Result<Bytes, Error>)> {
+        let version = |server| async move {
+            match self.to_server(server, &Request::Version).await? {
+                Answer::Text(version) => Ok(version),
+                _ => Err(Error::Unexpected),
+            }
+        };
+        self.of_each(version).await
+    }
+
+    /// Each server's statistics, or why it does not tell: [`stats_of`](Self::stats_of) all of them.
+    pub async fn stats(
+        &self,
+        arguments: impl AsRef<[u8]>,
+    ) -> Vec<(Server, Result<Vec<(Bytes, Bytes)>, Error>)> {
+        let arguments = arguments.as_ref();
+        self.of_each(|server| self.stats_of(server, arguments)).await
+    }
+
+    /// Invalidates every item of every server.
+    ///
+    /// # Errors
+    /// [`Error`] of the first server that fails, and has kept its items; the others are asked all the same.
+    pub async fn flush_all(&self) -> Result<(), Error> {
+        let flushed = self.of_each(|server| self.flush_all_of(server)).await;
+        flushed.into_iter().try_for_each(|(_, flushed)| flushed)
+    }
+
+    /// What becomes of a call to each server, all at the same time.
+    async fn of_each<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        call: impl Fn(ServerId) -> F,
+    ) -> Vec<(Server, Result<T, Error>)> {
         let servers = self.servers();
-        let calls = servers.iter().map(|(id, _)| self.to_server(*id, &Request::Version));
-        let answers = join(calls.collect()).await.into_iter().map(|answer| match answer? {
-            Answer::Text(version) => Ok(version),
-            _ => Err(Error::Unexpected),
-        });
+        let answers = join(servers.iter().map(|(id, _)| call(*id)).collect()).await;
         servers.into_iter().map(|(_, server)| server).zip(answers).collect()
     }
 
@@ -88,7 +116,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn stats(
+    pub async fn stats_of(
         &self,
         server: ServerId,
         arguments: impl AsRef<[u8]>,
@@ -111,7 +139,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn flush_all(&self, server: ServerId) -> Result<(), Error> {
+    pub async fn flush_all_of(&self, server: ServerId) -> Result<(), Error> {
         match self.to_server(server, &Request::FlushAll { delay: None, noreply: false }).await? {
             Answer::Word(Kind::Ok) | Answer::Text(_) => Ok(()),
             _ => Err(Error::Unexpected),

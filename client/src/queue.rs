@@ -10,7 +10,7 @@ use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
 
 use crate::many::join;
-use crate::{Client, Error, Expires, Outcome, Reservation};
+use crate::{Client, Error, Expires, IntoBytes, Outcome, Reservation};
 
 /// How long one of many servers is waited for before the next one is asked: an item that comes to
 /// another server waits no longer than this for its reader.
@@ -57,7 +57,7 @@ impl Queue {
     /// # Errors
     /// [`Error::QueueFull`] where none takes it. With [`Outcome::Unknown`]
     /// it may be there all the same.
-    pub async fn enqueue(&self, item: impl Into<Bytes>) -> Result<(), Error> {
+    pub async fn enqueue(&self, item: impl IntoBytes) -> Result<(), Error> {
         let mut store = request::Store::new(&self.name);
         store.exptime = self.client.exptime(self.expires)?;
         let at_least_once = self.at_least_once;
@@ -68,7 +68,7 @@ impl Queue {
             }
             call
         };
-        match self.client.call(&Request::Set(store), item.into(), enqueue).await? {
+        match self.client.call(&Request::Set(store), item.into_bytes(), enqueue).await? {
             Answer::Word(Kind::Stored) => Ok(()),
             Answer::Word(Kind::NotStored) => Err(Error::QueueFull),
             _ => Err(Error::Unexpected),

@@ -1,9 +1,11 @@
 //! Values of a cache.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 use windhover_core::client::Item;
 
-use crate::{Client, Error, Expires};
+use crate::{Client, Error, Expires, IntoBytes, ValueError};
 
 /// A value that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +19,8 @@ pub struct Value {
     pub cas: Option<u64>,
 }
 
-/// A value to be stored, with what else there is to say of it.
+/// A value to be stored, with what else there is to say of it. Whatever is [`IntoBytes`] is one that never
+/// expires, with flags 0.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,6 +41,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// A value that lives as long as the program: it is not copied.
+    pub const fn from_static(data: &'static [u8]) -> Self {
+        Self { data: Bytes::from_static(data), flags: 0, expires: Expires::Never }
+    }
+
     /// The same, with a time to expire: a [`Duration`](std::time::Duration) from when it is sent, or a
     /// [`SystemTime`](std::time::SystemTime).
     #[must_use]
@@ -60,9 +68,29 @@ impl Store {
     }
 }
 
-impl<T: Into<Bytes>> From<T> for Store {
+impl<T: IntoBytes> From<T> for Store {
     fn from(data: T) -> Self {
-        Self { data: data.into(), flags: 0, expires: Expires::Never }
+        Self { data: data.into_bytes(), flags: 0, expires: Expires::Never }
+    }
+}
+
+impl Value {
+    /// The value as text.
+    ///
+    /// # Errors
+    /// [`ValueError::NotText`] where it is no UTF-8.
+    pub fn text(&self) -> Result<&str, ValueError> {
+        str::from_utf8(&self.data).map_err(ValueError::NotText)
+    }
+
+    /// The value as a number in decimal, such as `incr` and `decr` count; the spaces behind it with which
+    /// `decr` fills up do not count.
+    ///
+    /// # Errors
+    /// [`ValueError::NotNumber`] where it is none of that type.
+    pub fn number<T: FromStr>(&self) -> Result<T, ValueError> {
+        let number = str::from_utf8(self.data.trim_ascii_end()).ok().and_then(|it| it.parse().ok());
+        number.ok_or_else(|| ValueError::NotNumber { data: self.data.clone() })
     }
 }
 

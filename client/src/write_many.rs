@@ -42,13 +42,24 @@ type Written = Result<bool, Error>;
 impl Client {
     /// Stores many values: in one batch of meta commands for each server that knows them (memcached
     /// from 1.6 on), else with a `set` each ([`MetaCommands`]).
-    pub async fn set_many<K: AsRef<[u8]>>(&self, items: &[(K, Store)]) -> Vec<Stored> {
-        let keys: Vec<&[u8]> = items.iter().map(|(key, _)| key.as_ref()).collect();
-        let writes = items.iter().map(|(_, store)| {
-            let (data, flags) = self.packing.pack(store.data.clone(), store.flags)?;
-            Ok(Write::Set { data, flags, exptime: self.exptime(store.expires)? })
-        });
-        let written = self.write_many(&keys, writes.collect()).await;
+    ///
+    /// ```
+    /// # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
+    /// let numbers = [("one", 1), ("two", 2)];
+    /// for stored in client.set_many(numbers).await {
+    ///     stored?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_many<K: AsRef<[u8]>, S: Into<Store>>(
+        &self,
+        items: impl IntoIterator<Item = (K, S)>,
+    ) -> Vec<Stored> {
+        let (keys, writes): (Vec<K>, Vec<_>) =
+            items.into_iter().map(|(key, store)| (key, self.write_of(store.into()))).unzip();
+        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        let written = self.write_many(&keys, writes).await;
         // There is always something to do.
         let not_found = Error::NotDone { reply: Kind::Meta(MetaCode::NotFound) };
         let stored = |done| if done { Ok(()) } else { Err(again(&not_found)) };
@@ -56,10 +67,19 @@ impl Client {
     }
 
     /// Deletes many items, in the same way: for each whether there was one.
-    pub async fn delete_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Deleted> {
+    pub async fn delete_many<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Vec<Deleted> {
+        let keys: Vec<K> = keys.into_iter().collect();
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         let writes = keys.iter().map(|_| Ok(Write::Delete)).collect();
         self.write_many(&keys, writes).await
+    }
+
+    fn write_of(&self, store: Store) -> Result<Write, Error> {
+        let (data, flags) = self.packing.pack(store.data, store.flags)?;
+        Ok(Write::Set { data, flags, exptime: self.exptime(store.expires)? })
     }
 
     async fn write_many(&self, keys: &[&[u8]], writes: Vec<Result<Write, Error>>) -> Vec<Written> {
@@ -98,7 +118,7 @@ impl Client {
             Some(server) => self.knows_meta(server).await,
             None => Ok(true),
         };
-        let rest = self.within(until.saturating_duration_since(Instant::now()));
+        let rest = self.with_timeout(until.saturating_duration_since(Instant::now()));
         match knows_meta {
             Ok(true) => rest.write_batch(server, members).await,
             Ok(false) => rest.write_each(members).await,

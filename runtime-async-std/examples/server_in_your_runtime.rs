@@ -151,7 +151,7 @@ mod tests {
             let tasks = Arc::clone(&executor);
             let spawn = move |connection| tasks.spawn(connection).detach();
             let client = connect_on(spawn, Client::builder().server(&there.to_string())).unwrap();
-            let client = client.within(Duration::from_secs(10));
+            let client = client.with_timeout(Duration::from_secs(10));
             let count = async || client.get("datagrams").await.unwrap().unwrap().data;
             assert_eq!(count().await, "0");
             let sender = UdpSocket::bind("127.0.0.1:0").unwrap();

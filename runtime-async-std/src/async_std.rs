@@ -46,7 +46,7 @@ where
 /// async fn main() -> Result<(), windhover_async_std::ClientError> {
 ///     let client = connect(Client::builder().server("127.0.0.1:1"))?;
 ///     // Nobody listens there: an error, not a miss.
-///     assert!(client.within(Duration::from_millis(500)).get("greeting").await.is_err());
+///     assert!(client.with_timeout(Duration::from_millis(500)).get("greeting").await.is_err());
 ///     Ok(())
 /// }
 /// ```

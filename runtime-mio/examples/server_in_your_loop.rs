@@ -169,7 +169,7 @@ mod tests {
         let application = thread::spawn(move || run(datagrams, listener, &asked));
 
         let client = connect(Client::builder().server(&there.to_string())).unwrap();
-        let client = client.within(Duration::from_secs(10));
+        let client = client.with_timeout(Duration::from_secs(10));
         let count = || block_on(client.get("datagrams")).unwrap().unwrap().data;
         assert_eq!(count(), "0");
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -148,12 +148,12 @@ fn a_client_is_driven_over_what_its_connector_gives() {
         peer.write_all(b"STORED\r\n").unwrap();
         (request, peer)
     });
-    block_on(client.within(Duration::from_secs(10)).set("k", vec![b'x'; 30_000])).unwrap();
+    block_on(client.with_timeout(Duration::from_secs(10)).set("k", vec![b'x'; 30_000])).unwrap();
     let (request, peer) = server.join().unwrap();
     assert!(request.ends_with(b"xx\r\n"));
     // There is no second one: an error, and no miss.
     drop(peer);
-    assert!(block_on(client.within(Duration::from_millis(300)).get("k")).is_err());
+    assert!(block_on(client.with_timeout(Duration::from_millis(300)).get("k")).is_err());
     drop(client);
     driven.join().unwrap().unwrap();
 }

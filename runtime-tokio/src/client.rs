@@ -24,7 +24,7 @@ use crate::{Socket, Tokio};
 /// # async fn main() -> Result<(), windhover_tokio::ClientError> {
 /// let client = connect(Client::builder().server("127.0.0.1:1"))?;
 /// // Nobody listens there: an error, not a miss.
-/// assert!(client.within(Duration::from_millis(500)).get("greeting").await.is_err());
+/// assert!(client.with_timeout(Duration::from_millis(500)).get("greeting").await.is_err());
 /// # Ok(())
 /// # }
 /// ```

@@ -50,7 +50,7 @@ fn client(address: SocketAddr) -> Builder {
 #[test]
 fn a_hit_and_a_miss_and_the_end_of_the_last_handle() {
     let (address, ended) = server(answer);
-    let client = adapter::connect(client(address)).unwrap().within(BOUND);
+    let client = adapter::connect(client(address)).unwrap().with_timeout(BOUND);
     assert_eq!(block_on(client.get("greeting")).unwrap().unwrap().data, "hello");
     assert_eq!(block_on(client.get("other")).unwrap(), None);
     drop(client);
@@ -60,7 +60,7 @@ fn a_hit_and_a_miss_and_the_end_of_the_last_handle() {
 #[test]
 fn many_threads_share_a_client_and_each_gets_its_own_answer() {
     let (address, _) = server(answer);
-    let client = adapter::connect(client(address)).unwrap().within(BOUND);
+    let client = adapter::connect(client(address)).unwrap().with_timeout(BOUND);
     thread::scope(|scope| {
         for number in 0..8 {
             let client = &client;
@@ -78,7 +78,8 @@ fn many_threads_share_a_client_and_each_gets_its_own_answer() {
 #[test]
 fn a_server_that_never_answers_costs_the_call_its_time_and_no_more() {
     let (address, _) = server(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
-    let client = adapter::connect(client(address)).unwrap().within(Duration::from_millis(100));
+    let client =
+        adapter::connect(client(address)).unwrap().with_timeout(Duration::from_millis(100));
     let begun = Instant::now();
     let error = block_on(client.set("k", "v")).unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
@@ -94,7 +95,8 @@ fn a_server_that_takes_nothing_does_not_keep_the_threads() {
         let _ = stream.read_to_end(&mut Vec::new());
         let _ = sender.send(());
     });
-    let client = adapter::connect(client(address)).unwrap().within(Duration::from_millis(100));
+    let client =
+        adapter::connect(client(address)).unwrap().with_timeout(Duration::from_millis(100));
     let value = vec![b'v'; 1_000_000];
     // More than the buffers of both sockets hold.
     for _ in 0..10 {
@@ -107,7 +109,7 @@ fn a_server_that_takes_nothing_does_not_keep_the_threads() {
 #[test]
 fn a_server_that_is_not_there_is_an_error() {
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = adapter::connect(client(unused)).unwrap().within(Duration::from_secs(1));
+    let client = adapter::connect(client(unused)).unwrap().with_timeout(Duration::from_secs(1));
     let error = block_on(client.get("k")).unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent);
 }

@@ -51,9 +51,9 @@ fn a_server_without_meta_commands_is_asked_once_and_written_to_with_classic_ones
     });
     for _ in 0..3 {
         let (set, get) = server.run(async {
-            let items = [("a", "flush_all".into()), ("refused", "v".into())];
+            let items = [("a", "flush_all"), ("refused", "v")];
             let get = client.get("neighbour");
-            (client.set_many(&items).await, get.await)
+            (client.set_many(items).await, get.await)
         });
         assert_eq!(stored(&set), ["stored", "Refused"]);
         assert_eq!(get.unwrap(), None);
@@ -73,7 +73,7 @@ fn a_server_that_is_said_to_know_them_and_does_not_refuses_at_once() {
     assert_eq!(server.run(client.get("neighbour")).unwrap(), None);
     assert_eq!(server.connections(), 1, "every line was answered");
     // Whose answers these are nobody knows.
-    let set = server.run(client.set_many(&[("a", "v".into()), ("b", "version".into())]));
+    let set = server.run(client.set_many([("a", "v"), ("b", "version")]));
     assert_eq!(stored(&set), ["Refused", "Refused"]);
     assert_eq!(server.connections(), 0);
     assert_eq!(server.run(client.get("neighbour")).unwrap(), None);
@@ -112,7 +112,7 @@ fn what_a_batch_is_answered_is_told_of_each_key() {
         ("NS O1\r\nCLIENT_ERROR x\r\nMN\r\n", ["Unknown", "Refused"], ["Unknown", "Refused"]),
     ] {
         *reply.borrow_mut() = answer;
-        let told = server.run(client.set_many(&[("a", "v".into()), ("b", "v".into())]));
+        let told = server.run(client.set_many([("a", "v"), ("b", "v")]));
         assert_eq!(stored(&told), set, "{answer:?}");
         let told = server.run(client.delete_many(&["a", "b"]));
         assert_eq!(deleted(&told), delete, "{answer:?}");

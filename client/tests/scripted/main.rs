@@ -7,4 +7,5 @@ mod many;
 mod replies;
 mod script;
 mod servers;
+mod update;
 mod values;

@@ -79,7 +79,7 @@ fn a_key_that_cannot_be_sent_fails_nothing_but_itself() {
             }
         };
         named(found[1].as_ref().unwrap_err());
-        let stored = server.run(client.set_many(&keys.map(|key| (key, "v".into()))));
+        let stored = server.run(client.set_many(keys.map(|key| (key, "v"))));
         assert!(stored[0].is_ok() && stored[2].is_ok());
         named(stored[1].as_ref().unwrap_err());
         let deleted = server.run(client.delete_many(&keys));

@@ -47,9 +47,9 @@ fn a_raw_read_gives_what_is_stored() {
     let (client, mut server) = one_item(Compression::ReadOnly, 8, b"no zlib");
     let error = server.run(client.get("k")).unwrap_err();
     assert_eq!(error.outcome(), Outcome::Done);
-    let value = server.run(client.raw().get("k")).unwrap().unwrap();
+    let value = server.run(client.with_raw_values().get("k")).unwrap().unwrap();
     assert_eq!((&value.data[..], value.flags), (&b"no zlib"[..], 8));
-    server.run(client.raw().set("k", Store::from("12").flags(8))).unwrap();
+    server.run(client.with_raw_values().set("k", Store::from("12").flags(8))).unwrap();
 }
 
 #[cfg(feature = "zlib")]
@@ -65,7 +65,7 @@ fn what_was_appended_to_a_compressed_value_is_not_dropped_in_silence() {
     let (client, mut server) = one_item(Compression::ReadOnly, 8, &data);
     let error = server.run(client.get("k")).unwrap_err();
     assert!(matches!(error, Error::Value(ValueError::DataBehind { length: 6 })), "{error:?}");
-    assert_eq!(server.run(client.raw().get("k")).unwrap().unwrap().data, data);
+    assert_eq!(server.run(client.with_raw_values().get("k")).unwrap().unwrap().data, data);
 }
 
 #[cfg(feature = "zlib")]
@@ -111,7 +111,7 @@ fn a_long_time_to_expire_is_sent_as_a_date_and_none_at_all_is_refused() {
         server.run(client.set("k", Store::from("v").expires(zero))).unwrap_err(),
         server.run(client.touch("k", zero)).unwrap_err(),
         server.run(client.gat("k", zero)).unwrap_err(),
-        server.run(client.set_many(&many)).remove(0).unwrap_err(),
+        server.run(client.set_many(many)).remove(0).unwrap_err(),
     ] {
         assert!(matches!(error, Error::Expires(ExpiresError::Zero)), "{error:?}");
         assert_eq!(error.outcome(), Outcome::NotSent);

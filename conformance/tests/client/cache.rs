@@ -64,9 +64,8 @@ async fn one_key_at_a_time(runtime: Runtime) {
 
 async fn many_keys_at_a_time_each_told_for_itself(runtime: Runtime) {
     on_both(runtime, |client| async move {
-        let items: Vec<(String, Store)> =
-            (0..500).map(|n| (format!("key-{n}"), Store::from(format!("value {n}")))).collect();
-        let stored = client.set_many(&items).await;
+        let items = (0..500).map(|n| (format!("key-{n}"), format!("value {n}")));
+        let stored = client.set_many(items).await;
         assert!(stored.iter().all(Result::is_ok), "{stored:?}");
         let keys: Vec<String> = (0..510).map(|n| format!("key-{n}")).collect();
         for (n, found) in client.get_many(&keys).await.into_iter().enumerate() {
@@ -76,9 +75,7 @@ async fn many_keys_at_a_time_each_told_for_itself(runtime: Runtime) {
         for (n, deleted) in client.delete_many(&keys).await.into_iter().enumerate() {
             assert_eq!(deleted.unwrap(), n < 500);
         }
-        let mut bad = vec![("good".to_owned(), Store::from("v")), ("b ad".to_owned(), "v".into())];
-        bad.push(("last".to_owned(), "v".into()));
-        let stored = client.set_many(&bad).await;
+        let stored = client.set_many(["good", "b ad", "last"].map(|key| (key, "v"))).await;
         assert!(matches!(stored[..], [Ok(()), Err(Error::Key { .. }), Ok(())]), "{stored:?}");
     })
     .await;
@@ -90,9 +87,8 @@ async fn a_dead_server_spoils_only_its_own_keys(runtime: Runtime) {
         Client::builder().server(&alive.address().to_string()).server(&dead.address().to_string());
     let client = runtime.connect(builder);
     let keys: Vec<String> = (0..100).map(|n| format!("key-{n}")).collect();
-    let items: Vec<(String, Store)> =
-        keys.iter().map(|key| (key.clone(), Store::from(key.clone()))).collect();
-    assert!(client.set_many(&items).await.iter().all(Result::is_ok));
+    let items = keys.iter().map(|key| (key, key));
+    assert!(client.set_many(items).await.iter().all(Result::is_ok));
     let dead_address = dead.address().to_string();
     drop(dead);
     let mut failed = 0;
@@ -139,10 +135,10 @@ async fn what_servers_tell_of_themselves(runtime: Runtime) {
         let versions = client.versions().await;
         assert!(matches!(&versions[..], [(_, Ok(version))] if !version.is_empty()));
         let (server, _) = client.servers()[0].clone();
-        let stats = client.stats(server, "").await.unwrap();
+        let stats = client.stats_of(server, "").await.unwrap();
         assert!(stats.iter().any(|(name, _)| &name[..] == b"cmd_get"));
         client.set("k", "v").await.unwrap();
-        client.flush_all(server).await.unwrap();
+        client.flush_all_of(server).await.unwrap();
         assert_eq!(client.get("k").await.unwrap(), None);
         let [server] = &client.statistics()[..] else { panic!("one server") };
         assert!(server.counters.answered >= 4 && server.connections == 1, "{server:?}");
@@ -167,7 +163,7 @@ async fn compressed_and_json_values(runtime: Runtime) {
             let value = client.get("packed").await.unwrap().unwrap();
             assert_eq!((&value.data[..], value.flags), (text.as_bytes(), 16));
             assert_eq!(
-                client.raw().get("packed").await.unwrap(),
+                client.with_raw_values().get("packed").await.unwrap(),
                 plain.get("packed").await.unwrap()
             );
         }

@@ -18,7 +18,7 @@ async fn the_late_reply_is_swallowed(runtime: Runtime) {
     client.set("b", "two").await.unwrap();
     for _ in 0..2 {
         proxy.next_reply(Fault::Delay(DELAY));
-        let hasty = client.within(DEADLINE);
+        let hasty = client.with_timeout(DEADLINE);
         let late = ends_at("late reply, get", DEADLINE, hasty.get("a")).await.unwrap_err();
         assert_eq!(unknown(&late), Reason::Deadline);
         // Asked before the late reply is there, answered after it.
@@ -41,7 +41,7 @@ async fn neighbours_get_their_own_replies_behind_it(runtime: Runtime) {
     let tasks: Vec<_> = (0..20)
         .map(|n| {
             // Every other one has less time than the reply takes.
-            let client = if n % 2 == 0 { client.within(DEADLINE) } else { client.clone() };
+            let client = if n % 2 == 0 { client.with_timeout(DEADLINE) } else { client.clone() };
             runtime.spawn(async move { client.get(format!("key-{n}")).await })
         })
         .collect();

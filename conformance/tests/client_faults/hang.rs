@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windhover_client::{Client, Error, Store};
+use windhover_client::{Client, Error};
 use windhover_conformance::{CacheServer, Runtime, on_each_runtime};
 use windhover_core::client::{CallError, ConnectFailure, NotSent};
 use windhover_core::memcache::{End, Reason};
@@ -23,7 +23,7 @@ async fn a_read_and_a_write_end_at_their_deadline(runtime: Runtime) {
     assert_eq!(unknown(&write), Reason::Deadline);
     server.resume();
     // Both late replies come on the same connection, and go to nobody.
-    let patient = client.within(LONG);
+    let patient = client.with_timeout(LONG);
     assert_eq!(text(patient.get("b").await), "two");
     assert_eq!(text(patient.get("a").await), "new");
     assert_eq!(client.statistics()[0].counters.connects, 1);
@@ -37,8 +37,8 @@ async fn a_server_that_hangs_from_the_start_ends_calls_at_their_deadline(runtime
     let read = ends_at("hang, first get", DEADLINE, client.get("a")).await.unwrap_err();
     assert_eq!(unknown(&read), Reason::Deadline);
     server.resume();
-    client.within(LONG).set("a", "one").await.unwrap();
-    assert_eq!(text(client.within(LONG).get("a").await), "one");
+    client.with_timeout(LONG).set("a", "one").await.unwrap();
+    assert_eq!(text(client.with_timeout(LONG).get("a").await), "one");
 }
 
 async fn silence_ends_the_connection_before_a_late_deadline(runtime: Runtime) {
@@ -67,7 +67,7 @@ async fn a_short_deadline_fails_nobody_else_on_the_connection(runtime: Runtime) 
             runtime.spawn(async move { text(client.get(key).await) })
         })
         .into();
-    let hasty = client.within(DEADLINE);
+    let hasty = client.with_timeout(DEADLINE);
     let hasty = ends_at("hang, get among neighbours", DEADLINE, hasty.get("a")).await.unwrap_err();
     assert_eq!(unknown(&hasty), Reason::Deadline);
     server.resume();
@@ -88,8 +88,8 @@ async fn one_of_three_servers_fails_its_own_keys_alone(runtime: Runtime) {
     }
     let client = runtime.connect(builder);
     let keys: Vec<String> = (0..300).map(|n| format!("key-{n}")).collect();
-    let items: Vec<_> = keys.iter().map(|key| (key.clone(), Store::from(key.clone()))).collect();
-    assert!(client.within(LONG).set_many(&items).await.iter().all(Result::is_ok));
+    let items = keys.iter().map(|key| (key, key));
+    assert!(client.with_timeout(LONG).set_many(items).await.iter().all(Result::is_ok));
     let hung = servers[1].address().to_string();
     servers[1].pause();
     let found = ends_at("hang of one of three, get_many", DEADLINE, client.get_many(&keys)).await;
@@ -106,7 +106,7 @@ async fn one_of_three_servers_fails_its_own_keys_alone(runtime: Runtime) {
     }
     assert!((1..300).contains(&failed), "{failed}");
     servers[1].resume();
-    for (key, found) in keys.iter().zip(client.within(LONG).get_many(&keys).await) {
+    for (key, found) in keys.iter().zip(client.with_timeout(LONG).get_many(&keys).await) {
         assert_eq!(text(found), *key);
     }
 }

@@ -47,7 +47,7 @@ async fn a_queue_that_hangs_ends_calls_at_their_deadline(runtime: Runtime) {
     let client = client(runtime, &servers, |_| ());
     let queue = client.queue("jobs");
     queue.enqueue("one").await.unwrap();
-    let hasty = client.within(DEADLINE).queue("jobs");
+    let hasty = client.with_timeout(DEADLINE).queue("jobs");
     servers[0].pause();
     let peek = ends_at("queue hangs, peek", DEADLINE, hasty.peek()).await.unwrap_err();
     assert_eq!(unknown(&peek), Reason::Deadline);
@@ -66,7 +66,7 @@ async fn a_queue_that_hangs_ends_calls_at_their_deadline(runtime: Runtime) {
 
 async fn a_read_that_waits_ends_soon_after_its_wait_when_the_queue_hangs(runtime: Runtime) {
     let (_directories, servers) = start(1);
-    let client = client(runtime, &servers, |_| ()).within(DEADLINE);
+    let client = client(runtime, &servers, |_| ()).with_timeout(DEADLINE);
     let queue = client.queue("jobs");
     assert!(queue.reserve().await.unwrap().is_none());
     let wait = Duration::from_millis(500);
@@ -82,7 +82,7 @@ async fn a_read_that_waits_ends_soon_after_its_wait_when_the_queue_hangs(runtime
     servers[0].pause();
     assert_eq!(unknown(&waiting.await.unwrap_err()), Reason::Deadline);
     servers[0].resume();
-    client.within(LONG).queue("jobs").enqueue("one").await.unwrap();
+    client.with_timeout(LONG).queue("jobs").enqueue("one").await.unwrap();
     assert_eq!(items(&queue).await, ["one"]);
 }
 
@@ -148,7 +148,7 @@ async fn a_sweep_over_many_servers_ends_at_one_deadline(runtime: Runtime) {
     }
     // Three of them would be later than any machine is.
     let deadline = Duration::from_millis(1800);
-    let hasty = client.within(deadline).queue("empty");
+    let hasty = client.with_timeout(deadline).queue("empty");
     assert!(hasty.take().await.unwrap().is_none());
     servers.iter().for_each(Server::pause);
     let take = ends_at("three queues hang, take", deadline, hasty.take()).await.unwrap_err();

@@ -111,7 +111,7 @@ async fn a_hang_ends_calls_at_their_deadline_and_large_values_arrive_after_it(ru
     let client = runtime.connect(builder.tls(trusting(&authority)));
     client.set("a", "one").await.unwrap();
     server.pause();
-    let hasty = client.within(DEADLINE);
+    let hasty = client.with_timeout(DEADLINE);
     let late = ends_at("TLS, hang, get", DEADLINE, hasty.get("a")).await.unwrap_err();
     assert_eq!(unknown(&late), Reason::Deadline);
     // More than sockets take: the rest waits in every layer.

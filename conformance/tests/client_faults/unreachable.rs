@@ -66,13 +66,13 @@ async fn unix_sockets(runtime: Runtime) {
     let path = directory.path().join("memcached.sock");
     let server = CacheServer::memcached_at(&path);
     let client = once(runtime, &path.display(), DEADLINE);
-    client.within(LONG).set("a", "one").await.unwrap();
-    assert_eq!(text(client.within(LONG).get("a").await), "one");
+    client.with_timeout(LONG).set("a", "one").await.unwrap();
+    assert_eq!(text(client.with_timeout(LONG).get("a").await), "one");
     server.pause();
     let late = ends_at("hang of a Unix socket, get", DEADLINE, client.get("a")).await.unwrap_err();
     assert_eq!(unknown(&late), Reason::Deadline);
     server.resume();
-    assert_eq!(text(client.within(LONG).get("a").await), "one");
+    assert_eq!(text(client.with_timeout(LONG).get("a").await), "one");
     drop(server);
     // Time to see that the connection has ended.
     sleep(Duration::from_millis(100)).await;

@@ -31,7 +31,7 @@ const EVENTS: usize = 256;
 /// # fn main() -> Result<(), windhover_mio::StartError> {
 /// let client = connect(Client::builder().server("127.0.0.1:1"))?;
 /// // Nobody listens there: an error, not a miss.
-/// assert!(block_on(client.within(Duration::from_millis(500)).get("greeting")).is_err());
+/// assert!(block_on(client.with_timeout(Duration::from_millis(500)).get("greeting")).is_err());
 /// # Ok(())
 /// # }
 /// ```

@@ -158,7 +158,7 @@ fn many_calls_are_one_wake_up() {
 fn deadlines_are_kept_without_an_event() {
     let server = Script::silent();
     let mut app = Application::new();
-    let client = app.client(&server).within(Duration::from_millis(150));
+    let client = app.client(&server).with_timeout(Duration::from_millis(150));
     let begun = Instant::now();
     let error = app.run(client.get("k")).unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);

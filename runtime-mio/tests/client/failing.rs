@@ -46,7 +46,7 @@ fn a_late_reply_is_nobodys() {
         assert_eq!(peer.line(), None);
     });
     let client = connect(Client::builder().server(&server.address).timeout(SOON)).unwrap();
-    assert!(block_on(client.within(SHORT).get("first")).is_err());
+    assert!(block_on(client.with_timeout(SHORT).get("first")).is_err());
     late.send(()).unwrap();
     assert_eq!(block_on(client.get("second")).unwrap().unwrap().data, "its own");
     assert_eq!(server.accepted(), 1);

@@ -47,7 +47,7 @@ fn a_name_that_is_looked_up_stops_nobody_else() {
     let slow = thread.connect(Client::builder().server("slow:11211").timeout(SOON)).unwrap();
     let other = thread.connect(Client::builder().server("other:11211").timeout(SOON)).unwrap();
 
-    let error = block_on(slow.within(Duration::from_millis(200)).set("k", "v")).unwrap_err();
+    let error = block_on(slow.with_timeout(Duration::from_millis(200)).set("k", "v")).unwrap_err();
     assert!(matches!(error, ClientError::Call { error: CallError::NotSent { .. }, .. }), "{error}");
     for _ in 0..100 {
         block_on(other.set("k", "v")).unwrap();

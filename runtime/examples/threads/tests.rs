@@ -17,7 +17,7 @@ fn a_client_asks_until_the_server_has_gone() {
         threads::serve(listener, |_, now| session(now), ServeOptions::default(), &asked)
     });
     let client = threads::connect(Client::builder().server(&address)).unwrap();
-    let client = client.within(Duration::from_secs(10));
+    let client = client.with_timeout(Duration::from_secs(10));
     for _ in 0..100 {
         let value = block_on(client.get("greeting")).unwrap().unwrap();
         assert_eq!(value.data, "hello");
@@ -26,7 +26,7 @@ fn a_client_asks_until_the_server_has_gone() {
     shutdown.trigger();
     assert_eq!(server.join().unwrap().unwrap().cut, 0);
     let start = Instant::now();
-    assert!(block_on(client.within(Duration::from_millis(300)).get("greeting")).is_err());
+    assert!(block_on(client.with_timeout(Duration::from_millis(300)).get("greeting")).is_err());
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
@@ -40,7 +40,7 @@ fn a_name_is_looked_up() {
         threads::serve(listener, |_, now| session(now), ServeOptions::default(), &asked)
     });
     let client = threads::connect(Client::builder().server(&name)).unwrap();
-    let found = block_on(client.within(Duration::from_secs(10)).get("greeting")).unwrap();
+    let found = block_on(client.with_timeout(Duration::from_secs(10)).get("greeting")).unwrap();
     assert_eq!(found.unwrap().data, "hello");
     drop(client);
     shutdown.trigger();
