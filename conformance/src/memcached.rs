@@ -1,6 +1,8 @@
 //! Cache servers as processes of their own: the real memcached, and `windhover cache`.
 
 use std::{
+    env,
+    ffi::OsString,
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
@@ -33,6 +35,11 @@ pub struct CacheServer {
     _files: TempDir,
 }
 
+/// The real memcached: the installed one, or the one that `WINDHOVER_MEMCACHED` names.
+fn program() -> OsString {
+    env::var_os("WINDHOVER_MEMCACHED").unwrap_or_else(|| "memcached".into())
+}
+
 impl CacheServer {
     /// Starts the real memcached on a free port, with `arguments` besides.
     #[track_caller]
@@ -42,7 +49,7 @@ impl CacheServer {
         let open = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(files.path(), open).expect("a directory can be opened to others");
         let port_file = files.path().join("port");
-        let mut command = Command::new("memcached");
+        let mut command = Command::new(program());
         command.env("MEMCACHED_PORT_FILENAME", &port_file);
         if rustix::process::getuid().is_root() {
             command.args(["-u", "nobody"]);
@@ -91,7 +98,7 @@ impl CacheServer {
     #[track_caller]
     pub fn memcached_at(path: &Path) -> Self {
         let files = TempDir::new("memcached-socket");
-        let mut command = Command::new("memcached");
+        let mut command = Command::new(program());
         if rustix::process::getuid().is_root() {
             command.args(["-u", "nobody"]);
         }
@@ -218,10 +225,10 @@ pub(crate) fn drain_output(child: &mut Child) -> mpsc::Receiver<String> {
     lines
 }
 
-/// The version of the installed memcached, such as `[1, 6, 18]`.
+/// The version of the real memcached, such as `[1, 6, 18]`.
 #[track_caller]
 pub fn memcached_version() -> Vec<u32> {
-    let outcome = run(Command::new("memcached").arg("-V"), START);
+    let outcome = run(Command::new(program()).arg("-V"), START);
     let version = outcome.stdout.trim().strip_prefix("memcached ").map(version_numbers);
     version.unwrap_or_else(|| panic!("expected `memcached VERSION`, got {outcome:?}"))
 }

@@ -1,6 +1,6 @@
 //! The format of the files; `vectors/README.md` describes it.
 
-use super::{Player, Protocol, ServerKind, Step, Template, Then, Vector};
+use super::{Player, Protocol, ServerKind, Step, Template, Then, Vector, Versions};
 
 /// The vectors of a file.
 ///
@@ -43,7 +43,7 @@ impl Draft {
             protocol,
             source: String::new(),
             seen: None,
-            needs: None,
+            versions: None,
             server: ServerKind::Shared,
             only: None,
             given: Template::default(),
@@ -85,7 +85,11 @@ impl Draft {
         match field {
             "source" => value.clone_into(&mut vector.source),
             "seen" => vector.seen = Some(value.to_owned()),
-            "needs" => vector.needs = Some(value.to_owned()),
+            "versions" => {
+                let versions = Versions::parse(value);
+                vector.versions =
+                    Some(versions.ok_or("`versions:` wants `up to 1.2.3` or `from 1.2.3`")?);
+            }
             "server" => {
                 vector.server = match value {
                     "its own" => ServerKind::Own,
@@ -179,5 +183,30 @@ mod tests {
         assert_eq!(fault("== a\n== a\n"), "2: there is another `a`");
         assert_eq!(fault("== a\n> {\n"), "2: a `{` has no `}`: write `\\{` for the byte");
         assert_eq!(fault("== a\nwhat: x\n"), "2: `what` is no field");
+        let versions = "2: `versions:` wants `up to 1.2.3` or `from 1.2.3`";
+        assert_eq!(fault("== a\nversions: 1.6.18\n"), versions);
+    }
+
+    #[test]
+    fn a_vector_is_true_of_versions() {
+        let with = |versions| FILE.replace("source", &format!("versions: {versions}\nsource"));
+        let is_true_of = |versions, of: &[u32]| {
+            let vectors = parse("some", &with(versions)).unwrap();
+            assert_eq!(vectors[0].versions.as_ref().unwrap().to_string(), versions);
+            vectors[0].is_true_of(of)
+        };
+        let (old, between, new) = ([1, 6, 18], [1, 6, 30], [1, 6, 45]);
+        for (versions, expected) in
+            [("up to 1.6.18", [true, false, false]), ("from 1.6.45", [false, false, true])]
+        {
+            assert_eq!([old, between, new].map(|of| is_true_of(versions, &of)), expected);
+        }
+        assert!(parse("some", FILE).unwrap()[0].is_true_of(&between));
+        let is_for = |versions| {
+            [Player::Codec, Player::Cache, Player::Memcached]
+                .map(|player| parse("some", &with(versions)).unwrap()[0].is_for(player))
+        };
+        assert_eq!(is_for("up to 1.6.18"), [false, false, true]);
+        assert_eq!(is_for("from 1.6.45"), [true, true, true]);
     }
 }

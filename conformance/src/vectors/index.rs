@@ -72,8 +72,8 @@ const HEAD: &str = "\
      WINDHOVER_BLESS=1 after a change. -->
 
 Which vectors show which section of memcached's `protocol.txt` and of kestrel's guide. The numbers
-are lines in the file named. The installed memcached judges every vector of its protocol that it is
-new enough for; `(s)` marks what the specification does not say and that server does.
+are lines in the file named. The installed memcached judges every vector of its protocol that is true
+of its version; `(s)` marks what the specification does not say and that server does.
 ";
 
 /// The index as a page.
@@ -146,22 +146,19 @@ fn limited(page: &mut String, vectors: &[Vector]) {
     );
     for vector in vectors {
         let place = format!("`{}` {}", vector.file, vector.line);
-        if let Some(needs) = &vector.needs {
-            let needs = needs.trim_start_matches("> ");
-            let _ = writeln!(
-                page,
-                "| {place} | codec, cache; memcached where it is new enough | newer than {needs} |"
-            );
+        let players: Vec<&str> = vector
+            .protocol
+            .players()
+            .iter()
+            .filter(|&&player| vector.is_for(player))
+            .map(|player| player.name())
+            .collect();
+        let players = players.join(", ");
+        if let Some(versions) = &vector.versions {
+            let _ = writeln!(page, "| {place} | {players} | true of memcached {versions} |");
         }
         if let Some((_, reason)) = &vector.only {
-            let players: Vec<&str> = vector
-                .protocol
-                .players()
-                .iter()
-                .filter(|&&player| vector.is_for(player))
-                .map(|player| player.name())
-                .collect();
-            let _ = writeln!(page, "| {place} | {} | {reason} |", players.join(", "));
+            let _ = writeln!(page, "| {place} | {players} | {reason} |");
         }
     }
     debug_assert!(Protocol::Kestrel.players().contains(&Player::Queue));

@@ -16,6 +16,8 @@ pub use index::index;
 pub use socket::play_socket;
 pub use template::{Captures, Matched, Template};
 
+use crate::version_numbers;
+
 /// Who can play a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Player {
@@ -59,10 +61,11 @@ impl Protocol {
         }
     }
 
-    /// A request that any server answers in one line, whatever it holds.
+    /// A request that any server answers in one line, whatever it holds. A memcached that asks for
+    /// authentication closes where the line is shorter than six bytes.
     pub fn marker(self) -> &'static str {
         match self {
-            Self::Memcached => "mn\r\n",
+            Self::Memcached => "mn end-of-vector\r\n",
             Self::Kestrel => "version\r\n",
         }
     }
@@ -101,6 +104,45 @@ pub enum Then {
     Streaming,
 }
 
+/// Versions of memcached that answer alike, as far as they were tried: what those between an
+/// `UpTo` and a `From` answer is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// This one and older ones.
+    UpTo(Vec<u32>),
+    /// This one and newer ones.
+    From(Vec<u32>),
+}
+
+impl Versions {
+    /// `up to 1.6.18` or `from 1.6.45`.
+    fn parse(text: &str) -> Option<Self> {
+        let numbers = |version: &str| Some(version_numbers(version)).filter(|v| !v.is_empty());
+        if let Some(version) = text.strip_prefix("up to ") {
+            return numbers(version).map(Self::UpTo);
+        }
+        numbers(text.strip_prefix("from ")?).map(Self::From)
+    }
+
+    fn include(&self, version: &[u32]) -> bool {
+        match self {
+            Self::UpTo(last) => version <= last.as_slice(),
+            Self::From(first) => version >= first.as_slice(),
+        }
+    }
+}
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (words, Self::UpTo(version) | Self::From(version)) = match self {
+            Self::UpTo(_) => ("up to", self),
+            Self::From(_) => ("from", self),
+        };
+        let numbers: Vec<String> = version.iter().map(u32::to_string).collect();
+        write!(f, "{words} {}", numbers.join("."))
+    }
+}
+
 /// A piece of the conversation.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -125,9 +167,8 @@ pub struct Vector {
     pub source: String,
     /// Where it was seen, when the specification is silent on it.
     pub seen: Option<String>,
-    /// The memcached version that it takes at least, when it is newer than 1.6.18; "after" a
-    /// version is written `>`.
-    pub needs: Option<String>,
+    /// Which versions of memcached it is true for, when not for all.
+    pub versions: Option<Versions>,
     /// What kind of server it needs.
     pub server: ServerKind,
     /// Who plays it and why nobody else does.
@@ -141,10 +182,18 @@ pub struct Vector {
 }
 
 impl Vector {
-    /// Whether `player` plays it. A newer memcached than the installed one is another matter.
+    /// Whether `player` plays it; a memcached has to be of the right version besides
+    /// ([`is_true_of`](Self::is_true_of)). The code follows the newest version.
     pub fn is_for(&self, player: Player) -> bool {
+        let past = matches!(self.versions, Some(Versions::UpTo(_)));
         self.protocol.players().contains(&player)
             && self.only.as_ref().is_none_or(|(players, _)| players.contains(&player))
+            && (player == Player::Memcached || !past)
+    }
+
+    /// Whether it was seen on that version of memcached, or on one that it stands for.
+    pub fn is_true_of(&self, version: &[u32]) -> bool {
+        self.versions.as_ref().is_none_or(|versions| versions.include(version))
     }
 
     /// Where it is in the repository.
