@@ -15,7 +15,7 @@ CRATES = {
 }
 BUILT_ON = {"tokio": {"mio"}, "async-std": set(), "mio": set()}
 # Below the adapters; with all their features, so that none is behind one either.
-BELOW = ["windhover-core", "windhover-runtime", "windhover-client"]
+BELOW = ["windhover-core", "windhover-cache", "windhover-runtime", "windhover-client"]
 
 
 def crates(arguments):

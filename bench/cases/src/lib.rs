@@ -4,6 +4,7 @@
 //! other libraries (`bench/peers/codec`). When the API of the core changes, this is the place that
 //! changes with it.
 
+pub mod cache;
 pub mod client;
 pub mod codec;
 pub mod server;

@@ -12,8 +12,8 @@ use super::{Captures, Protocol, ServerKind, Vector};
 /// Where the codec and the cache keep the error lines that they answer.
 const SOURCES: [&str; 3] = [
     include_str!("../../../core/src/memcache/request/error.rs"),
-    include_str!("../../../server/src/cache/commands.rs"),
-    include_str!("../../../server/src/cache/stats.rs"),
+    include_str!("../../../cache/src/handler.rs"),
+    include_str!("../../../cache/src/stats.rs"),
 ];
 
 /// What no vector shows, of all there is.

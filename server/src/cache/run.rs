@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use windhover_runtime::Clock;
 
-use super::{Cache, CacheArgs, Client, Settings};
+use windhover_cache::{Cache, CacheOptions};
+use windhover_core::Timeouts;
+
+use super::CacheArgs;
 use crate::listen::{self, ListenError, Place};
 use crate::runtime::{self, Listener, Server};
 
@@ -17,31 +20,30 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     listen::raise_descriptor_limit();
     let threads = runtime::threads(args.threads);
     let clock = Clock::new();
-    let connections = usize::try_from(args.max_connections).unwrap_or(usize::MAX);
-    let mut cache = Cache::new(settings(args, threads), clock.now());
-    cache.settings.connections = connections;
+    let options = options(args, threads).with_started(clock.now().instant);
     let listener = Listener {
         name: "cache",
         address: args.listen.clone(),
-        connections,
+        connections: options.connections,
         shutdown_timeout: args.shutdown_timeout,
         clock,
-        counters: Arc::clone(&cache.connections),
+        counters: Arc::clone(&options.counters),
     };
-    let cache = Arc::new(cache);
+    let cache = Cache::new(options);
     let mut server = Server::start(args.runtime, threads)?;
-    let accept = move |_peer, now| Client::new(Arc::clone(&cache), now);
-    let place = server.listen(&listener, accept)?;
+    let place = server.listen(&listener, move |_peer, now| cache.accept(now))?;
     say_ready(args, &place);
     server.run(|| ())
 }
 
-fn settings(args: &CacheArgs, threads: usize) -> Settings {
-    let mut settings = Settings { threads, ..Settings::default() };
-    settings.memory = usize::try_from(u64::from(args.memory) << 20).unwrap_or(usize::MAX);
-    settings.item = usize::try_from(args.max_item_size).unwrap_or(usize::MAX);
-    settings.timeouts.idle = args.idle_timeout;
-    settings
+fn options(args: &CacheArgs, threads: usize) -> CacheOptions {
+    let most = usize::MAX;
+    CacheOptions::default()
+        .with_memory(usize::try_from(u64::from(args.memory) << 20).unwrap_or(most))
+        .with_item(usize::try_from(args.max_item_size).unwrap_or(most))
+        .with_threads(threads)
+        .with_connections(usize::try_from(args.max_connections).unwrap_or(most))
+        .with_timeouts(Timeouts::default().with_idle(args.idle_timeout))
 }
 
 /// Tells whoever started the server what it is and how to try it.

@@ -238,6 +238,10 @@ impl<'a> Reply<'a> {
         self.responses.ask_again_at(self.turn, at);
     }
 
+    pub(in crate::memcache) fn waits_for_peer(&self) -> bool {
+        self.responses.waits_for_peer()
+    }
+
     /// Whether it has not ended, and was not left to somebody else.
     pub(crate) fn is_open(&self) -> bool {
         self.state == State::Open

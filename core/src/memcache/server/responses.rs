@@ -201,6 +201,12 @@ impl Responses {
         self.outgoing.len() + self.buffered > self.full
     }
 
+    /// Whether the oldest reply cannot go on before the peer has taken some of what waits to be written:
+    /// [`Timeouts::write`](crate::Timeouts::write) bounds that, and whoever answers is not late.
+    pub(in crate::memcache) fn waits_for_peer(&self) -> bool {
+        self.outgoing.len() > self.full
+    }
+
     pub(in crate::memcache) const fn is_ending(&self) -> bool {
         self.ending
     }
@@ -209,6 +215,8 @@ impl Responses {
     /// is its deadline.
     pub(super) fn look_again_at(&self) -> Option<Instant> {
         match self.pending.front()? {
+            // The peer is waited for.
+            Pending::Request(_) if self.waits_for_peer() => None,
             Pending::Request(request) => {
                 let again = request.again_at.unwrap_or(request.deadline);
                 Some(again.min(request.deadline))
@@ -223,6 +231,7 @@ impl Responses {
         if let Some(Pending::Request(request)) = self.pending.front()
             && request.deferred.is_none()
             && request.deadline <= now
+            && !self.waits_for_peer()
         {
             self.respond(&Response::ServerError(TIMED_OUT));
             self.close_after_responses();
@@ -383,7 +392,7 @@ impl Responses {
             let due = request.deadline <= now.instant;
             let mut reply = Reply::new(self, Turn::First, now);
             let waits = later.0.poll(&mut reply, cx).is_pending() && reply.is_open();
-            if waits && due {
+            if waits && due && !reply.waits_for_peer() {
                 later.0.expired(&mut reply);
             } else if waits {
                 if let Some(Pending::Request(request)) = self.pending.front_mut() {

@@ -13,13 +13,15 @@ mod number;
 mod store;
 mod time;
 
-pub use arithmetic::{Arithmetic, ArithmeticRefused};
-pub use counters::Counters;
+pub use arithmetic::{Arithmetic, ArithmeticError};
+pub use counters::StorageCounters;
 pub use item::{Item, Marks};
 pub use items::{Handle, OVERHEAD};
 pub use number::Digits;
-pub use store::{Mode, Store, StoreRefused};
+pub use store::{StoreError, StoreMode, StoreOptions};
 pub use time::{Deadline, Time};
+
+use std::fmt;
 
 use windhover_core::memcache::Data;
 
@@ -40,19 +42,30 @@ pub struct Bounds {
 /// Why a deletion did not take place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum DeleteRefused {
+pub enum DeleteError {
     /// There is no such item.
     NotFound,
     /// Its cas unique is another one.
     Exists,
 }
 
+impl fmt::Display for DeleteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "not deleted: there is no such item",
+            Self::Exists => "not deleted: the item has another cas unique",
+        })
+    }
+}
+
+impl std::error::Error for DeleteError {}
+
 /// One shard of the cache.
 ///
 /// The caller gives with every key its hash, always by the same function.
 ///
 /// ```
-/// use windhover::cache::storage::{Bounds, Deadline, Item, Storage, Store, Time};
+/// use windhover_cache::storage::{Bounds, Deadline, Item, Storage, StoreOptions, Time};
 /// use windhover_core::memcache::Data;
 /// use windhover_core::{Instant, Now, UnixTime};
 ///
@@ -62,7 +75,7 @@ pub enum DeleteRefused {
 /// });
 /// let mut storage = Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 });
 /// let item = Item::new(b"k", 0, Deadline::of(60, at(0)), &Data::new(b"hello"));
-/// assert!(storage.store(7, item, &Store::default(), at(0)).is_ok());
+/// assert!(storage.store(7, item, &StoreOptions::default(), at(0)).is_ok());
 /// assert_eq!(storage.read(7, b"k", at(59)).map(|item| item.value()), Some(&b"hello"[..]));
 /// assert!(storage.read(7, b"k", at(60)).is_none());
 /// ```
@@ -78,7 +91,7 @@ pub struct Storage {
     /// How many have come: older items are dead.
     generation: u32,
     /// What happened.
-    pub counters: Counters,
+    pub counters: StorageCounters,
 }
 
 impl Storage {
@@ -98,7 +111,7 @@ impl Storage {
             cas_step: step,
             flush: Deadline::NEVER,
             generation: 0,
-            counters: Counters::default(),
+            counters: StorageCounters::default(),
         }
     }
 
@@ -193,14 +206,14 @@ impl Storage {
     /// Removes an item; with `cas` only the one that has that cas unique.
     ///
     /// # Errors
-    /// [`DeleteRefused`] when nothing was removed.
+    /// [`DeleteError`] when nothing was removed.
     pub fn delete(
         &mut self,
         hash: u64,
         key: &[u8],
         cas: Option<u64>,
         time: Time,
-    ) -> Result<(), DeleteRefused> {
+    ) -> Result<(), DeleteError> {
         let handle = self.find_to_delete(hash, key, cas, time)?;
         self.remove(handle);
         Ok(())
@@ -209,21 +222,21 @@ impl Storage {
     /// Finds the item that a deletion is about, whatever then becomes of it.
     ///
     /// # Errors
-    /// [`DeleteRefused`] when it is not there, or has another cas unique.
+    /// [`DeleteError`] when it is not there, or has another cas unique.
     pub fn find_to_delete(
         &mut self,
         hash: u64,
         key: &[u8],
         cas: Option<u64>,
         time: Time,
-    ) -> Result<Handle, DeleteRefused> {
+    ) -> Result<Handle, DeleteError> {
         let Some(handle) = self.find(hash, key, time) else {
             self.counters.delete_misses += 1;
-            return Err(DeleteRefused::NotFound);
+            return Err(DeleteError::NotFound);
         };
         if cas.is_some() && cas != self.item(handle).map(|item| item.cas) {
             self.counters.delete_misses += 1;
-            return Err(DeleteRefused::Exists);
+            return Err(DeleteError::Exists);
         }
         Ok(handle)
     }

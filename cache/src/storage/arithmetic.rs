@@ -1,5 +1,7 @@
 //! `incr`, `decr` and `ma`.
 
+use std::fmt;
+
 use super::number::{self, Digits};
 use super::{Handle, Storage, Time};
 
@@ -22,7 +24,7 @@ pub struct Arithmetic {
 /// Why a number was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ArithmeticRefused {
+pub enum ArithmeticError {
     /// There is no such item.
     NotFound,
     /// The item has another cas unique.
@@ -31,20 +33,32 @@ pub enum ArithmeticRefused {
     NonNumeric,
 }
 
+impl fmt::Display for ArithmeticError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "not changed: there is no such item",
+            Self::Exists => "not changed: the item has another cas unique",
+            Self::NonNumeric => "not changed: the item holds no number of 64 bits",
+        })
+    }
+}
+
+impl std::error::Error for ArithmeticError {}
+
 impl Storage {
     /// Changes the number that an item holds and returns it. The value does not become shorter:
     /// spaces fill it up. Flags and expiry stay; a value that becomes longer is a new item, on
     /// which nothing is marked.
     ///
     /// # Errors
-    /// [`ArithmeticRefused`] when nothing was changed.
+    /// [`ArithmeticError`] when nothing was changed.
     pub fn arithmetic(
         &mut self,
         hash: u64,
         key: &[u8],
         change: &Arithmetic,
         time: Time,
-    ) -> Result<(Handle, u64), ArithmeticRefused> {
+    ) -> Result<(Handle, u64), ArithmeticError> {
         let found = self.find(hash, key, time);
         let Some((handle, old)) = found.and_then(|at| Some((at, self.items.get(at)?))) else {
             let counters = &mut self.counters;
@@ -54,15 +68,15 @@ impl Storage {
                 &mut counters.incr_misses
             };
             *misses += 1;
-            return Err(ArithmeticRefused::NotFound);
+            return Err(ArithmeticError::NotFound);
         };
         if old.value().is_empty() || old.size() > NUMBER_UP_TO {
-            return Err(ArithmeticRefused::NonNumeric);
+            return Err(ArithmeticError::NonNumeric);
         }
         if change.cas.is_some_and(|cas| cas != 0 && cas != old.cas) {
-            return Err(ArithmeticRefused::Exists);
+            return Err(ArithmeticError::Exists);
         }
-        let number = number::read(old.value()).ok_or(ArithmeticRefused::NonNumeric)?;
+        let number = number::read(old.value()).ok_or(ArithmeticError::NonNumeric)?;
         let number = if change.decrement {
             number.saturating_sub(change.delta)
         } else {

@@ -42,7 +42,7 @@ impl Deadline {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use windhover::cache::storage::{Deadline, Time};
+    /// use windhover_cache::storage::{Deadline, Time};
     /// use windhover_core::{Instant, Now, UnixTime};
     ///
     /// let time = Time::new(Now {

@@ -1,6 +1,6 @@
 //! The bound of bytes, and who goes first.
 
-use windhover::cache::storage::OVERHEAD;
+use windhover_cache::storage::OVERHEAD;
 
 use crate::support::{Shard, at, hash};
 
@@ -95,7 +95,7 @@ fn stores_take_away_what_a_flush_left() {
     for key in 0..100 {
         shard.set(&key.to_string(), "1234", 0);
     }
-    shard.0.flush(windhover::cache::storage::Deadline::now(at(0)), at(0));
+    shard.0.flush(windhover_cache::storage::Deadline::now(at(0)), at(0));
     assert_eq!((shard.keys(0).len(), shard.0.len()), (0, 100));
     for key in 0..60 {
         shard.set(&format!("new{key}"), "1234", 1);

@@ -1,10 +1,12 @@
 //! Storing: `set` and its relatives, with and without a cas unique to compare.
 
+use std::fmt;
+
 use super::{Deadline, Handle, Item, Storage, Time, cost};
 
 /// When a value is stored and what becomes of the one that is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub enum StoreMode {
     /// It takes the place of whatever is there.
     #[default]
     Set,
@@ -20,23 +22,23 @@ pub enum Mode {
 
 /// How a value is to be stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Store {
+pub struct StoreOptions {
     /// How it goes with what is there.
-    pub mode: Mode,
-    /// Only where the item has this cas unique; [`Mode::Add`] does not look at it.
+    pub mode: StoreMode,
+    /// Only where the item has this cas unique; [`StoreMode::Add`] does not look at it.
     pub cas: Option<u64>,
     /// Where the item's cas unique is higher, store the value and mark it stale.
     pub invalidate: bool,
     /// The cas unique that the item gets, in place of the next one.
     pub new_cas: Option<u64>,
-    /// What [`Mode::Append`] and [`Mode::Prepend`] find nothing for is set, with this expiry.
+    /// What [`StoreMode::Append`] and [`StoreMode::Prepend`] find nothing for is set, with this expiry.
     pub or_set: Option<Deadline>,
 }
 
 /// Why a value was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum StoreRefused {
+pub enum StoreError {
     /// The mode forbids it.
     NotStored,
     /// The item has another cas unique.
@@ -49,43 +51,59 @@ pub enum StoreRefused {
     NoMemory,
 }
 
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotStored => "not stored: the mode asks for another state of the key",
+            Self::Exists => "not stored: the item has another cas unique",
+            Self::NotFound => "not stored: there is no item whose cas unique could be compared",
+            Self::TooLarge => "not stored: above the limit of one item",
+            Self::NoMemory => "not stored: above the memory of a shard",
+        })
+    }
+}
+
+impl std::error::Error for StoreError {}
+
 impl Storage {
     /// Stores an item under its key. What does not fit in makes room: the least recently used go.
     ///
     /// # Errors
-    /// [`StoreRefused`]; what was there is still there, except that [`Mode::Set`] with too large a
+    /// [`StoreError`]; what was there is still there, except that [`StoreMode::Set`] with too large a
     /// value removes it, lest it be read as the new one.
     pub fn store(
         &mut self,
         hash: u64,
         item: Item,
-        how: &Store,
+        how: &StoreOptions,
         time: Time,
-    ) -> Result<Handle, StoreRefused> {
+    ) -> Result<Handle, StoreError> {
         self.items.compact();
-        if let Err(refused) = self.check_size(&item) {
-            if how.mode == Mode::Set && how.cas.is_none() {
+        if let Err(error) = self.check_size(&item) {
+            if how.mode == StoreMode::Set && how.cas.is_none() {
                 self.discard(hash, item.key(), time);
             }
-            return Err(refused);
+            return Err(error);
         }
         let mut found = self.find(hash, item.key(), time);
         self.counters.cmd_set += 1;
         let mut item = match how.mode {
-            Mode::Set | Mode::Replace if how.cas.is_some() => self.compare(found, item, how)?,
-            Mode::Set => item,
-            Mode::Replace => found.map(|_| item).ok_or(StoreRefused::NotStored)?,
-            Mode::Add => {
+            StoreMode::Set | StoreMode::Replace if how.cas.is_some() => {
+                self.compare(found, item, how)?
+            }
+            StoreMode::Set => item,
+            StoreMode::Replace => found.map(|_| item).ok_or(StoreError::NotStored)?,
+            StoreMode::Add => {
                 if let Some(handle) = found {
                     self.mark_used(handle, time);
-                    return Err(StoreRefused::NotStored);
+                    return Err(StoreError::NotStored);
                 }
                 item
             }
-            Mode::Append | Mode::Prepend => self.join(&mut found, item, how)?,
+            StoreMode::Append | StoreMode::Prepend => self.join(&mut found, item, how)?,
         };
         item.cas = how.new_cas.unwrap_or_else(|| self.next_cas());
-        self.put(found, hash, item, time).ok_or(StoreRefused::NoMemory)
+        self.put(found, hash, item, time).ok_or(StoreError::NoMemory)
     }
 
     /// Removes the item that too large a value was to replace, if there is one.
@@ -95,14 +113,14 @@ impl Storage {
         }
     }
 
-    fn check_size(&mut self, item: &Item) -> Result<(), StoreRefused> {
+    fn check_size(&mut self, item: &Item) -> Result<(), StoreError> {
         if !self.takes(item) {
             self.counters.store_too_large += 1;
-            return Err(StoreRefused::TooLarge);
+            return Err(StoreError::TooLarge);
         }
         if cost(item) > self.bounds.memory {
             self.counters.store_no_memory += 1;
-            return Err(StoreRefused::NoMemory);
+            return Err(StoreError::NoMemory);
         }
         Ok(())
     }
@@ -113,11 +131,11 @@ impl Storage {
         &mut self,
         found: Option<Handle>,
         mut item: Item,
-        how: &Store,
-    ) -> Result<Item, StoreRefused> {
+        how: &StoreOptions,
+    ) -> Result<Item, StoreError> {
         let Some(old) = found.and_then(|handle| self.items.get(handle)) else {
             self.counters.cas_misses += 1;
-            return Err(StoreRefused::NotFound);
+            return Err(StoreError::NotFound);
         };
         let given = how.cas.unwrap_or_default();
         if given == old.cas {
@@ -127,7 +145,7 @@ impl Storage {
         self.counters.cas_badval += 1;
         // 0 is no cas unique: nothing was compared.
         if !how.invalidate || given == 0 || given > old.cas {
-            return Err(StoreRefused::Exists);
+            return Err(StoreError::Exists);
         }
         item.expiry = old.expiry;
         item.marks.stale = true;
@@ -140,22 +158,22 @@ impl Storage {
         &mut self,
         found: &mut Option<Handle>,
         mut item: Item,
-        how: &Store,
-    ) -> Result<Item, StoreRefused> {
+        how: &StoreOptions,
+    ) -> Result<Item, StoreError> {
         let Some(old) = found.and_then(|handle| self.items.get(handle)) else {
-            item.expiry = how.or_set.ok_or(StoreRefused::NotStored)?;
+            item.expiry = how.or_set.ok_or(StoreError::NotStored)?;
             return Ok(item);
         };
         if how.cas.is_some_and(|cas| cas != 0 && cas != old.cas) {
-            return Err(StoreRefused::Exists);
+            return Err(StoreError::Exists);
         }
         let (first, second) = match how.mode {
-            Mode::Prepend => (item.value(), old.value()),
+            StoreMode::Prepend => (item.value(), old.value()),
             _ => (old.value(), item.value()),
         };
         let joined = old.with_value(first.len() + second.len(), [first, second].into_iter());
         // As in memcached, not an error of its own.
-        self.check_size(&joined).map_err(|_| StoreRefused::NotStored)?;
+        self.check_size(&joined).map_err(|_| StoreError::NotStored)?;
         Ok(joined)
     }
 }

@@ -1,8 +1,8 @@
 //! Expiry, flushes and cas uniques of one shard, with simulated time.
 
-use windhover::cache::storage::{
-    Arithmetic, ArithmeticRefused, Bounds, Deadline, DeleteRefused, Mode, Storage, Store,
-    StoreRefused,
+use windhover_cache::storage::{
+    Arithmetic, ArithmeticError, Bounds, Deadline, DeleteError, Storage, StoreError, StoreMode,
+    StoreOptions,
 };
 
 use crate::support::{Shard, at, hash, item};
@@ -83,7 +83,7 @@ fn every_store_gives_a_higher_cas_unique() {
     assert!(shard.set("k", "3", 0) > second);
 }
 
-fn store(shard: &mut Shard, value: &str, how: &Store) -> Result<u64, StoreRefused> {
+fn store(shard: &mut Shard, value: &str, how: &StoreOptions) -> Result<u64, StoreError> {
     let handle = shard.0.store(hash("k"), item("k", value, 0, 0), how, at(0))?;
     Ok(shard.0.item(handle).unwrap().cas)
 }
@@ -91,15 +91,15 @@ fn store(shard: &mut Shard, value: &str, how: &Store) -> Result<u64, StoreRefuse
 #[test]
 fn a_cas_unique_is_compared() {
     let mut shard = Shard::new();
-    let how = |cas| Store { cas: Some(cas), ..Store::default() };
-    assert_eq!(store(&mut shard, "1", &how(1)), Err(StoreRefused::NotFound));
+    let how = |cas| StoreOptions { cas: Some(cas), ..StoreOptions::default() };
+    assert_eq!(store(&mut shard, "1", &how(1)), Err(StoreError::NotFound));
     let cas = shard.set("k", "1", 0);
-    assert_eq!(store(&mut shard, "2", &how(cas + 1)), Err(StoreRefused::Exists));
-    assert_eq!(store(&mut shard, "2", &how(0)), Err(StoreRefused::Exists));
+    assert_eq!(store(&mut shard, "2", &how(cas + 1)), Err(StoreError::Exists));
+    assert_eq!(store(&mut shard, "2", &how(0)), Err(StoreError::Exists));
     assert_eq!(shard.get("k", 0).as_deref(), Some("1"));
     assert!(store(&mut shard, "2", &how(cas)).unwrap() > cas);
     assert_eq!(shard.get("k", 0).as_deref(), Some("2"));
-    assert_eq!(store(&mut shard, "3", &how(cas)), Err(StoreRefused::Exists));
+    assert_eq!(store(&mut shard, "3", &how(cas)), Err(StoreError::Exists));
 
     let counters = &shard.0.counters;
     assert_eq!((counters.cas_misses, counters.cas_hits, counters.cas_badval), (1, 1, 3));
@@ -110,21 +110,21 @@ fn an_older_cas_unique_may_store_a_stale_value() {
     let mut shard = Shard::new();
     let old = shard.set_until("k", "1", 50, 0);
     let cas = shard.set_until("k", "2", 60, 0);
-    let how = Store { cas: Some(old), invalidate: true, ..Store::default() };
+    let how = StoreOptions { cas: Some(old), invalidate: true, ..StoreOptions::default() };
 
     let stored = shard.0.store(hash("k"), item("k", "3", 999, 0), &how, at(0)).unwrap();
 
     let kept = shard.0.item(stored).unwrap();
     assert_eq!((kept.value(), kept.marks.stale), (&b"3"[..], true));
     assert_eq!(kept.expiry.remaining(at(0)), Some(60));
-    let newer = Store { cas: Some(cas + 100), ..how };
-    assert_eq!(store(&mut shard, "4", &newer), Err(StoreRefused::Exists));
+    let newer = StoreOptions { cas: Some(cas + 100), ..how };
+    assert_eq!(store(&mut shard, "4", &newer), Err(StoreError::Exists));
 }
 
 #[test]
 fn a_client_may_give_the_cas_unique() {
     let mut shard = Shard::new();
-    let how = Store { new_cas: Some(1 << 40), ..Store::default() };
+    let how = StoreOptions { new_cas: Some(1 << 40), ..StoreOptions::default() };
     assert_eq!(store(&mut shard, "1", &how), Ok(1 << 40));
     assert!(shard.set("k", "2", 0) < 1 << 40);
 }
@@ -134,24 +134,24 @@ fn a_deletion_may_ask_for_the_cas_unique() {
     let mut shard = Shard::new();
     let cas = shard.set("k", "1", 0);
     let mut delete = |cas| shard.0.delete(hash("k"), b"k", Some(cas), at(0));
-    assert_eq!(delete(cas + 1), Err(DeleteRefused::Exists));
+    assert_eq!(delete(cas + 1), Err(DeleteError::Exists));
     assert_eq!(delete(cas), Ok(()));
-    assert_eq!(delete(cas), Err(DeleteRefused::NotFound));
+    assert_eq!(delete(cas), Err(DeleteError::NotFound));
 }
 
 #[test]
 fn modes_ask_for_what_is_there() {
     let mut shard = Shard::new();
-    let how = |mode| Store { mode, ..Store::default() };
-    for mode in [Mode::Replace, Mode::Append, Mode::Prepend] {
-        assert_eq!(store(&mut shard, "x", &how(mode)), Err(StoreRefused::NotStored));
+    let how = |mode| StoreOptions { mode, ..StoreOptions::default() };
+    for mode in [StoreMode::Replace, StoreMode::Append, StoreMode::Prepend] {
+        assert_eq!(store(&mut shard, "x", &how(mode)), Err(StoreError::NotStored));
     }
-    assert!(store(&mut shard, "b", &how(Mode::Add)).is_ok());
-    assert_eq!(store(&mut shard, "x", &how(Mode::Add)), Err(StoreRefused::NotStored));
-    assert!(store(&mut shard, "c", &how(Mode::Append)).is_ok());
-    assert!(store(&mut shard, "a", &how(Mode::Prepend)).is_ok());
+    assert!(store(&mut shard, "b", &how(StoreMode::Add)).is_ok());
+    assert_eq!(store(&mut shard, "x", &how(StoreMode::Add)), Err(StoreError::NotStored));
+    assert!(store(&mut shard, "c", &how(StoreMode::Append)).is_ok());
+    assert!(store(&mut shard, "a", &how(StoreMode::Prepend)).is_ok());
     assert_eq!(shard.get("k", 0).as_deref(), Some("abc"));
-    assert!(store(&mut shard, "new", &how(Mode::Replace)).is_ok());
+    assert!(store(&mut shard, "new", &how(StoreMode::Replace)).is_ok());
     assert_eq!(shard.get("k", 0).as_deref(), Some("new"));
 }
 
@@ -160,19 +160,19 @@ fn too_large_a_value_is_refused_and_takes_the_old_one_with_it() {
     let mut shard = Shard::new();
     let large = "x".repeat(64 * 1024);
     shard.set("k", "old", 0);
-    let add = Store { mode: Mode::Add, ..Store::default() };
-    assert_eq!(store(&mut shard, &large, &add), Err(StoreRefused::TooLarge));
+    let add = StoreOptions { mode: StoreMode::Add, ..StoreOptions::default() };
+    assert_eq!(store(&mut shard, &large, &add), Err(StoreError::TooLarge));
     assert_eq!(shard.get("k", 0).as_deref(), Some("old"));
-    assert_eq!(store(&mut shard, &large, &Store::default()), Err(StoreRefused::TooLarge));
+    assert_eq!(store(&mut shard, &large, &StoreOptions::default()), Err(StoreError::TooLarge));
     assert_eq!(shard.get("k", 0), None);
     let most = "x".repeat(64 * 1024 - 60);
-    assert!(store(&mut shard, &most, &Store::default()).is_ok());
-    let append = Store { mode: Mode::Append, ..Store::default() };
-    assert_eq!(store(&mut shard, "x", &append), Err(StoreRefused::NotStored));
+    assert!(store(&mut shard, &most, &StoreOptions::default()).is_ok());
+    let append = StoreOptions { mode: StoreMode::Append, ..StoreOptions::default() };
+    assert_eq!(store(&mut shard, "x", &append), Err(StoreError::NotStored));
 
     let mut small = Shard::with_memory(1000);
     let value = "x".repeat(1000);
-    assert_eq!(store(&mut small, &value, &Store::default()), Err(StoreRefused::NoMemory));
+    assert_eq!(store(&mut small, &value, &StoreOptions::default()), Err(StoreError::NoMemory));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn no_two_shards_give_the_same_cas_unique() {
     assert_eq!(uniques, [1, 5, 9, 2, 6, 10, 3, 7, 11, 4, 8, 12]);
 }
 
-fn change(shard: &mut Shard, decrement: bool, delta: u64) -> Result<u64, ArithmeticRefused> {
+fn change(shard: &mut Shard, decrement: bool, delta: u64) -> Result<u64, ArithmeticError> {
     let change = Arithmetic { decrement, delta, cas: None, new_cas: None };
     shard.0.arithmetic(hash("k"), b"k", &change, at(0)).map(|(_, number)| number)
 }
@@ -194,7 +194,7 @@ fn change(shard: &mut Shard, decrement: bool, delta: u64) -> Result<u64, Arithme
 #[test]
 fn numbers_wrap_upwards_and_stop_at_zero() {
     let mut shard = Shard::new();
-    assert_eq!(change(&mut shard, false, 1), Err(ArithmeticRefused::NotFound));
+    assert_eq!(change(&mut shard, false, 1), Err(ArithmeticError::NotFound));
     shard.set("k", "18446744073709551615", 0);
     assert_eq!(change(&mut shard, false, 3), Ok(2));
     assert_eq!(shard.get("k", 0).unwrap(), format!("{:<20}", 2));
@@ -203,7 +203,7 @@ fn numbers_wrap_upwards_and_stop_at_zero() {
     assert_eq!(change(&mut shard, false, 1), Ok(10));
     assert_eq!(shard.get("k", 0).as_deref(), Some("10"));
     shard.set("k", "nine", 0);
-    assert_eq!(change(&mut shard, false, 1), Err(ArithmeticRefused::NonNumeric));
+    assert_eq!(change(&mut shard, false, 1), Err(ArithmeticError::NonNumeric));
 }
 
 #[test]

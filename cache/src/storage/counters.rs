@@ -5,11 +5,11 @@ macro_rules! counters {
         /// Events since the start, or since `stats reset`.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
-        pub struct Counters {
+        pub struct StorageCounters {
             $($(#[$doc])* pub $name: u64,)*
         }
 
-        impl Counters {
+        impl StorageCounters {
             /// Adds what another shard counted.
             pub fn add(&mut self, other: &Self) {
                 $(self.$name = self.$name.wrapping_add(other.$name);)*
@@ -23,7 +23,7 @@ macro_rules! counters {
     };
 }
 
-impl Counters {
+impl StorageCounters {
     /// Counts a key that was asked for, or touched.
     pub fn count_read(&mut self, touch: bool, found: bool) {
         let (asked, hits, misses) = if touch {

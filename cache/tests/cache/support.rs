@@ -1,13 +1,13 @@
 //! Simulated time, and a connection that is driven without a socket.
 
-use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use windhover::cache::storage::{Bounds, Deadline, Item, Storage, Store, Time};
-use windhover::cache::{Cache, Client, Settings};
+use windhover_cache::storage::{Bounds, Deadline, Item, Storage, StoreOptions, Time};
+use windhover_cache::{Cache, CacheHandler};
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::Data;
+use windhover_core::memcache::handler::Session;
 use windhover_core::{Instant, Now, UnixTime};
 
 /// `seconds` after the start, which was in the year 2033.
@@ -41,7 +41,7 @@ impl Shard {
     /// Sets with an exptime; returns the cas unique.
     pub(crate) fn set_until(&mut self, key: &str, value: &str, exptime: i64, seconds: u64) -> u64 {
         let item = item(key, value, exptime, seconds);
-        let handle = self.0.store(hash(key), item, &Store::default(), at(seconds)).unwrap();
+        let handle = self.0.store(hash(key), item, &StoreOptions::default(), at(seconds)).unwrap();
         self.0.item(handle).unwrap().cas
     }
 
@@ -69,19 +69,18 @@ pub(crate) fn hash(key: &str) -> u64 {
 
 /// A cache and one connection to it.
 pub(crate) struct Peer {
-    client: Client,
+    session: Session<CacheHandler>,
     seconds: u64,
     pub(crate) closed: bool,
 }
 
 impl Peer {
     pub(crate) fn new() -> Self {
-        Self::of(Arc::new(Cache::new(Settings::default(), now(0))))
+        Self::of(&Cache::default())
     }
 
-    pub(crate) fn of(cache: Arc<Cache>) -> Self {
-        let client = Client::new(cache, now(0));
-        Self { client, seconds: 0, closed: false }
+    pub(crate) fn of(cache: &Cache) -> Self {
+        Self { session: cache.accept(now(0)), seconds: 0, closed: false }
     }
 
     /// Lets time pass.
@@ -91,7 +90,7 @@ impl Peer {
 
     /// Sends bytes, and returns all that is answered.
     pub(crate) fn ask(&mut self, bytes: impl AsRef<[u8]>) -> String {
-        self.client.read_buffer().extend_from_slice(bytes.as_ref());
+        self.session.read_buffer().extend_from_slice(bytes.as_ref());
         String::from_utf8(self.drain(usize::MAX)).unwrap()
     }
 
@@ -103,34 +102,36 @@ impl Peer {
     }
 
     pub(crate) fn end_of_stream(&mut self) -> Vec<u8> {
-        self.client.end_of_stream();
+        self.session.end_of_stream();
         self.drain(usize::MAX)
     }
 
     pub(crate) fn wants_read(&self) -> bool {
-        self.client.wants_read()
+        self.session.wants_read()
     }
 
-    /// Most bytes that waited to be written at a time while the answer to `bytes` was given.
-    pub(crate) fn most_unsent(&mut self, bytes: &[u8]) -> (usize, usize) {
-        self.client.read_buffer().extend_from_slice(bytes);
+    /// Most bytes that waited to be written at a time while the answer to `bytes` was given to a peer that
+    /// takes it in pieces, so many seconds apart; and how many there were.
+    pub(crate) fn most_unsent(&mut self, bytes: &[u8], pause: u64) -> (usize, usize) {
+        self.session.read_buffer().extend_from_slice(bytes);
         let (mut most, mut sum) = (0, 0);
         while self.poll() == Next::Write {
             let unsent = self.unsent().len();
             most = most.max(unsent);
             sum += unsent;
-            self.client.wrote(unsent);
+            self.sleep(pause);
+            self.session.wrote(unsent);
         }
         (most, sum)
     }
 
     fn poll(&mut self) -> Next {
-        self.client.poll_output(now(self.seconds), &mut Context::from_waker(Waker::noop()))
+        self.session.poll_output(now(self.seconds), &mut Context::from_waker(Waker::noop()))
     }
 
     fn unsent(&self) -> Vec<u8> {
         let mut slices = [&b""[..]; 1024];
-        let filled = self.client.unsent(&mut slices);
+        let filled = self.session.unsent(&mut slices);
         slices[..filled].concat()
     }
 
@@ -142,7 +143,7 @@ impl Peer {
                 Next::Write => {
                     let mut unsent = self.unsent();
                     unsent.truncate(step);
-                    self.client.wrote(unsent.len());
+                    self.session.wrote(unsent.len());
                     written.extend_from_slice(&unsent);
                 }
                 Next::Idle(_) => break,
@@ -152,7 +153,7 @@ impl Peer {
                 }
             }
         }
-        self.client.release();
+        self.session.release();
         written
     }
 }

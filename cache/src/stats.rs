@@ -2,36 +2,49 @@
 
 use std::sync::atomic::Ordering;
 
+use windhover_core::memcache::handler::{Reply, ReplyError};
 use windhover_core::memcache::response::Response;
 
-use super::commands::Answer;
-use super::storage::{Counters, Time};
-use super::{Cache, VERSION};
+use crate::storage::{StorageCounters, Time};
+use crate::{Cache, VERSION};
 
 /// The one slab class that there is.
 const CLASS: u32 = 1;
 /// memcached has no class from this one on.
 const CLASSES: u32 = 64;
 /// Most bytes of a listing, as in memcached.
-const LISTING_MOST: usize = 2 << 20;
+const MAX_LISTING: usize = 2 << 20;
 
 type Stats = Vec<(&'static str, String)>;
 
 /// Answers `stats` with what followed it.
-pub(super) fn answer(cache: &Cache, arguments: &[u8], time: Time) -> Answer {
+pub(crate) fn answer(
+    cache: &Cache,
+    arguments: &[u8],
+    reply: &mut Reply<'_>,
+) -> Result<(), ReplyError> {
+    let time = Time::new(reply.now());
     let mut words = arguments.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     match words.next() {
-        None => Answer::Stats(general(cache, time)),
+        None => reply.stats(general(cache, time)),
         Some(b"reset") => {
-            cache.each_shard(|storage| storage.counters = Counters::default());
-            Answer::Response(Response::Reset)
+            cache.each_shard(|storage| storage.counters = StorageCounters::default());
+            reply.send(&Response::Reset)
         }
-        Some(b"settings") => Answer::Stats(settings(cache)),
-        Some(b"items") => Answer::Stats(items(cache, time)),
-        Some(b"slabs") => Answer::Stats(slabs(cache)),
-        Some(b"sizes") => Answer::Stats(vec![("sizes_status", "disabled".to_owned())]),
-        Some(b"cachedump") => listing(cache, words.next(), words.next(), time),
-        _ => Answer::Response(Response::Error(b"")),
+        Some(b"settings") => reply.stats(settings(cache)),
+        Some(b"items") => reply.stats(items(cache, time)),
+        Some(b"slabs") => reply.stats(slabs(cache)),
+        Some(b"sizes") => reply.stats([("sizes_status", "disabled")]),
+        Some(b"cachedump") => match listing(cache, words.next(), words.next(), time) {
+            Ok(lines) => {
+                for line in &lines {
+                    reply.send(&Response::Listing(line))?;
+                }
+                reply.end()
+            }
+            Err(why) => reply.send(&Response::ClientError(why)),
+        },
+        _ => reply.send(&Response::Error(b"")),
     }
 }
 
@@ -47,23 +60,24 @@ fn held(cache: &Cache) -> (usize, usize) {
 
 fn general(cache: &Cache, time: Time) -> Stats {
     let (items, bytes) = held(cache);
-    let connections = &cache.connections;
-    let uptime = time.seconds().saturating_sub(Time::new(cache.started).seconds());
+    let options = cache.options();
+    let (connections, started) = (&options.counters, options.started.since_epoch().as_secs());
+    let uptime = u64::from(time.seconds()).saturating_sub(started);
     let mut stats = vec![
         ("pid", std::process::id().to_string()),
         ("uptime", uptime.to_string()),
         ("time", time.unix_seconds().to_string()),
         ("version", VERSION.to_owned()),
         ("pointer_size", usize::BITS.to_string()),
-        ("max_connections", cache.settings.connections.to_string()),
+        ("max_connections", options.connections.to_string()),
         ("curr_connections", connections.active().to_string()),
         ("total_connections", connections.accepted.load(Ordering::Relaxed).to_string()),
         ("rejected_connections", "0".to_owned()),
     ];
     cache.counters().each(|name, count| stats.push((name, count.to_string())));
     stats.extend([
-        ("limit_maxbytes", cache.memory.load(Ordering::Relaxed).to_string()),
-        ("threads", cache.settings.threads.to_string()),
+        ("limit_maxbytes", cache.memory().to_string()),
+        ("threads", options.threads.to_string()),
         ("bytes", bytes.to_string()),
         ("curr_items", items.to_string()),
     ]);
@@ -72,17 +86,18 @@ fn general(cache: &Cache, time: Time) -> Stats {
 
 fn settings(cache: &Cache) -> Stats {
     let on = || "yes".to_owned();
+    let options = cache.options();
     vec![
-        ("maxbytes", cache.memory.load(Ordering::Relaxed).to_string()),
-        ("maxconns", cache.settings.connections.to_string()),
+        ("maxbytes", cache.memory().to_string()),
+        ("maxconns", options.connections.to_string()),
         ("evictions", "on".to_owned()),
-        ("num_threads", cache.settings.threads.to_string()),
+        ("num_threads", options.threads.to_string()),
         ("cas_enabled", on()),
-        ("item_size_max", cache.settings.item.to_string()),
+        ("item_size_max", options.item.to_string()),
         ("flush_enabled", on()),
         ("dump_enabled", on()),
         ("shutdown_command", "no".to_owned()),
-        ("idle_timeout", cache.settings.timeouts.idle.as_secs().to_string()),
+        ("idle_timeout", options.timeouts.idle.as_secs().to_string()),
         ("binding_protocol", "ascii".to_owned()),
         ("lru_segmented", "no".to_owned()),
     ]
@@ -131,17 +146,21 @@ fn slabs(cache: &Cache) -> Stats {
 }
 
 /// `stats cachedump <class> <limit>`: keys from the most recently used on; a limit of 0 is none.
-fn listing(cache: &Cache, class: Option<&[u8]>, limit: Option<&[u8]>, time: Time) -> Answer {
-    let refused = |why| Answer::Response(Response::ClientError(why));
+fn listing(
+    cache: &Cache,
+    class: Option<&[u8]>,
+    limit: Option<&[u8]>,
+    time: Time,
+) -> Result<Vec<Vec<u8>>, &'static [u8]> {
     let (Some(class), Some(limit)) = (class, limit) else {
-        return refused(b"bad command line");
+        return Err(b"bad command line");
     };
     let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<u32>().ok();
     let (Some(class), Some(limit)) = (number(class), number(limit)) else {
-        return refused(b"bad command line format");
+        return Err(b"bad command line format");
     };
     if class >= CLASSES {
-        return refused(b"Illegal slab id");
+        return Err(b"Illegal slab id");
     }
     let most = if limit == 0 { usize::MAX } else { limit as usize };
     let mut lines = Vec::new();
@@ -149,7 +168,7 @@ fn listing(cache: &Cache, class: Option<&[u8]>, limit: Option<&[u8]>, time: Time
     if class == CLASS {
         cache.each_shard(|storage| {
             for item in storage.iter(time).filter(|item| !item.binary_key) {
-                if lines.len() >= most || bytes >= LISTING_MOST {
+                if lines.len() >= most || bytes >= MAX_LISTING {
                     return;
                 }
                 let expires = item
@@ -163,5 +182,5 @@ fn listing(cache: &Cache, class: Option<&[u8]>, limit: Option<&[u8]>, time: Time
             }
         });
     }
-    Answer::Listing(lines)
+    Ok(lines)
 }

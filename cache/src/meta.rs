@@ -2,31 +2,33 @@
 //! as in memcached: `t` before `T` tells the old time to live.
 
 use windhover_core::memcache::Data;
+use windhover_core::memcache::handler::{Reply, ReplyError};
 use windhover_core::memcache::meta::{
-    ArithmeticMode, FlagBuffer, MetaCode, MetaFlag, MetaFlags, MetaRequest, SetMode, decode_key,
-    encode_key,
+    ArithmeticMode, FlagBuffer, MetaCode, MetaFlag, MetaFlags, MetaReply, MetaRequest, SetMode,
+    decode_key, encode_key,
 };
+use windhover_core::memcache::response::Response;
 
-use super::commands::{Answer, Commands, MetaData, NON_NUMERIC, no_room};
-use super::storage::{
-    Arithmetic, ArithmeticRefused, Deadline, DeleteRefused, Digits, Item, Mode, Store,
-    StoreRefused, Time,
+use crate::handler::{CacheHandler, NON_NUMERIC, SHARE_FROM, no_room};
+use crate::storage::{
+    Arithmetic, ArithmeticError, Deadline, DeleteError, Digits, Item, StoreError, StoreMode,
+    StoreOptions, Time,
 };
 
 /// The longest key, as it stands on the line.
-pub(super) const KEY_MOST: usize = 250;
+pub(crate) const MAX_KEY: usize = 250;
 /// The same in base64.
-const BASE64_MOST: usize = KEY_MOST.div_ceil(3) * 4;
+const MAX_BASE64: usize = MAX_KEY.div_ceil(3) * 4;
 
 /// A key as the server knows it.
-pub(super) struct Key<'a> {
-    pub(super) bytes: &'a [u8],
+pub(crate) struct Key<'a> {
+    pub(crate) bytes: &'a [u8],
     binary: bool,
 }
 
 impl<'a> Key<'a> {
     /// `room` is for one that comes in base64. The connection has checked it.
-    pub(super) fn new(text: &'a [u8], base64: bool, room: &'a mut [u8; KEY_MOST]) -> Self {
+    pub(crate) fn new(text: &'a [u8], base64: bool, room: &'a mut [u8; MAX_KEY]) -> Self {
         let bytes = if base64 { decode_key(text, room).unwrap_or_default() } else { text };
         Self { bytes, binary: base64 }
     }
@@ -65,7 +67,7 @@ fn answer_flags(
                 into.push_flag(flag);
             }
             b'k' if key.binary => {
-                if let Some(text) = encode_key(key.bytes, &mut [0; BASE64_MOST]) {
+                if let Some(text) = encode_key(key.bytes, &mut [0; MAX_BASE64]) {
                     into.push(b'k', text).push(b'b', b"");
                 }
             }
@@ -85,20 +87,33 @@ fn answer_flags(
     }
 }
 
-impl Commands {
+impl CacheHandler {
     /// The answer of a command that tells nothing of an item.
-    fn echo(&mut self, code: MetaCode, key: &Key<'_>, asked: MetaFlags<'_>) -> Answer {
+    fn echo(
+        &mut self,
+        code: MetaCode,
+        key: &Key<'_>,
+        asked: MetaFlags<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
         answer_flags(&mut self.flags, asked, key, |_| Told::Nothing);
-        Answer::Meta { code, data: MetaData::None }
+        self.send(code, reply)
+    }
+
+    fn send(&self, code: MetaCode, reply: &mut Reply<'_>) -> Result<(), ReplyError> {
+        reply.send(&Response::Meta(MetaReply::new(code, self.flags.flags())))
     }
 
     /// `mg`
-    pub(super) fn meta_get(&mut self, request: &MetaRequest<'_>, time: Time) -> Answer {
-        let asked = request.flags;
-        let mut room = [0; KEY_MOST];
+    pub(crate) fn meta_get(
+        &mut self,
+        request: &MetaRequest<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
+        let (asked, time) = (request.flags, Time::new(reply.now()));
+        let mut room = [0; MAX_KEY];
         let key = Key::new(request.key, asked.base64(), &mut room);
         self.flags.clear();
-        let wants_value = asked.has(b'v');
 
         let (hash, mut storage) = self.cache.lock(key.bytes);
         let found = storage.find(hash, key.bytes, time);
@@ -108,45 +123,51 @@ impl Commands {
             asked.get(b'N')?;
             let mut item = Item::new(key.bytes, 0, Deadline::NEVER, &Data::new(b""));
             item.binary_key = key.binary;
-            let how = Store { new_cas: asked.unsigned(b'E'), ..Store::default() };
+            let how = StoreOptions { new_cas: asked.unsigned(b'E'), ..StoreOptions::default() };
             storage.store(hash, item, &how, time).ok()
         });
         let Some((handle, item)) = handle.and_then(|at| Some((at, storage.item_mut(at)?))) else {
             drop(storage);
-            return self.echo(MetaCode::Miss, &key, asked);
+            return self.echo(MetaCode::Miss, &key, asked, reply);
         };
         let key = Key { binary: item.binary_key, ..key };
         read(item, &key, asked, created, time, &mut self.flags);
-        let data = if wants_value { MetaData::Item(item.clone()) } else { MetaData::None };
+        let flags = self.flags.flags();
+        let given = if !asked.has(b'v') {
+            reply.send(&Response::Meta(MetaReply::new(MetaCode::Done, flags)))
+        } else if item.value().len() < SHARE_FROM {
+            reply.meta_value(flags, item.value())
+        } else {
+            reply.meta_value(flags, &item.shared_value())
+        };
         if !asked.has(b'u') {
             storage.mark_read(handle, time);
         }
-        let code = if wants_value { MetaCode::Value } else { MetaCode::Done };
-        Answer::Meta { code, data }
+        given
     }
 
     /// `ms`
-    pub(super) fn meta_set(
+    pub(crate) fn meta_set(
         &mut self,
         request: &MetaRequest<'_>,
         data: &Data<'_>,
-        time: Time,
-    ) -> Answer {
-        let asked = request.flags;
-        let mut room = [0; KEY_MOST];
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
+        let (asked, time) = (request.flags, Time::new(reply.now()));
+        let mut room = [0; MAX_KEY];
         let key = Key::new(request.key, asked.base64(), &mut room);
         self.flags.clear();
 
         let expiry = asked.get(b'T').map_or(Deadline::NEVER, |flag| deadline(flag, time));
         let mut item = Item::new(key.bytes, asked.client_flags(), expiry, data);
         item.binary_key = key.binary;
-        let how = Store {
+        let how = StoreOptions {
             mode: match asked.set_mode().unwrap_or_default() {
-                SetMode::Set => Mode::Set,
-                SetMode::Add => Mode::Add,
-                SetMode::Replace => Mode::Replace,
-                SetMode::Append => Mode::Append,
-                SetMode::Prepend => Mode::Prepend,
+                SetMode::Set => StoreMode::Set,
+                SetMode::Add => StoreMode::Add,
+                SetMode::Replace => StoreMode::Replace,
+                SetMode::Append => StoreMode::Append,
+                SetMode::Prepend => StoreMode::Prepend,
             },
             cas: asked.unsigned(b'C'),
             invalidate: asked.has(b'I'),
@@ -155,7 +176,7 @@ impl Commands {
         };
         let (hash, mut storage) = self.cache.lock(key.bytes);
         let stored = storage.store(hash, item, &how, time);
-        if stored == Err(StoreRefused::TooLarge) {
+        if stored == Err(StoreError::TooLarge) {
             // In every mode, as memcached does.
             storage.discard(hash, key.bytes, time);
         }
@@ -170,26 +191,30 @@ impl Commands {
         });
         let code = match stored {
             Ok(_) => MetaCode::Done,
-            Err(StoreRefused::NotStored) => MetaCode::NotStored,
-            Err(StoreRefused::Exists) => MetaCode::Exists,
-            Err(StoreRefused::NotFound) => MetaCode::NotFound,
-            Err(refused) => return Answer::Response(no_room(refused)),
+            Err(StoreError::NotStored) => MetaCode::NotStored,
+            Err(StoreError::Exists) => MetaCode::Exists,
+            Err(StoreError::NotFound) => MetaCode::NotFound,
+            Err(error) => return reply.send(&no_room(error)),
         };
-        Answer::Meta { code, data: MetaData::None }
+        self.send(code, reply)
     }
 
     /// `md`
-    pub(super) fn meta_delete(&mut self, request: &MetaRequest<'_>, time: Time) -> Answer {
-        let asked = request.flags;
-        let mut room = [0; KEY_MOST];
+    pub(crate) fn meta_delete(
+        &mut self,
+        request: &MetaRequest<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
+        let (asked, time) = (request.flags, Time::new(reply.now()));
+        let mut room = [0; MAX_KEY];
         let key = Key::new(request.key, asked.base64(), &mut room);
         self.flags.clear();
 
         let (invalidate, empty) = (asked.has(b'I'), asked.has(b'x'));
         let (hash, mut storage) = self.cache.lock(key.bytes);
         let code = match storage.find_to_delete(hash, key.bytes, asked.unsigned(b'C'), time) {
-            Err(DeleteRefused::NotFound) => MetaCode::NotFound,
-            Err(DeleteRefused::Exists) => MetaCode::Exists,
+            Err(DeleteError::NotFound) => MetaCode::NotFound,
+            Err(DeleteError::Exists) => MetaCode::Exists,
             Ok(handle) => {
                 if empty {
                     let expiry =
@@ -215,13 +240,17 @@ impl Commands {
             }
         };
         drop(storage);
-        self.echo(code, &key, asked)
+        self.echo(code, &key, asked, reply)
     }
 
     /// `ma`
-    pub(super) fn meta_arithmetic(&mut self, request: &MetaRequest<'_>, time: Time) -> Answer {
-        let asked = request.flags;
-        let mut room = [0; KEY_MOST];
+    pub(crate) fn meta_arithmetic(
+        &mut self,
+        request: &MetaRequest<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
+        let (asked, time) = (request.flags, Time::new(reply.now()));
+        let mut room = [0; MAX_KEY];
         let key = Key::new(request.key, asked.base64(), &mut room);
         self.flags.clear();
 
@@ -234,31 +263,31 @@ impl Commands {
         let (hash, mut storage) = self.cache.lock(key.bytes);
         let mut created = false;
         let changed = match storage.arithmetic(hash, key.bytes, &change, time) {
-            Err(ArithmeticRefused::NotFound) if asked.has(b'N') => {
+            Err(ArithmeticError::NotFound) if asked.has(b'N') => {
                 created = true;
                 let initial = asked.unsigned(b'J').unwrap_or_default();
                 let text = Digits::of(initial);
                 let value = Data::new(text.as_bytes());
                 let mut item = Item::new(key.bytes, 0, Deadline::NEVER, &value);
                 item.binary_key = key.binary;
-                let how = Store { new_cas: change.new_cas, ..Store::default() };
+                let how = StoreOptions { new_cas: change.new_cas, ..StoreOptions::default() };
                 match storage.store(hash, item, &how, time) {
                     Ok(handle) => Ok((handle, initial)),
-                    Err(refused) => return Answer::Response(no_room(refused)),
+                    Err(error) => return reply.send(&no_room(error)),
                 }
             }
             changed => changed,
         };
         let (handle, number) = match changed {
             Ok(changed) => changed,
-            Err(ArithmeticRefused::NonNumeric) => return Answer::Response(NON_NUMERIC),
-            Err(refused) => {
+            Err(ArithmeticError::NonNumeric) => return reply.send(&NON_NUMERIC),
+            Err(error) => {
                 drop(storage);
-                let code = match refused {
-                    ArithmeticRefused::Exists => MetaCode::Exists,
+                let code = match error {
+                    ArithmeticError::Exists => MetaCode::Exists,
                     _ => MetaCode::NotFound,
                 };
-                return self.echo(code, &key, asked);
+                return self.echo(code, &key, asked, reply);
             }
         };
         if let Some(item) = storage.item_mut(handle) {
@@ -273,27 +302,33 @@ impl Commands {
                 Told::Nothing
             });
         }
+        drop(storage);
         if asked.has(b'v') {
-            let data = MetaData::Number(Digits::of(number));
-            Answer::Meta { code: MetaCode::Value, data }
+            reply.meta_value(self.flags.flags(), Digits::of(number).as_bytes())
         } else {
-            Answer::Meta { code: MetaCode::Done, data: MetaData::None }
+            self.send(MetaCode::Done, reply)
         }
     }
 
     /// `me`: what memcached tells, in its words; there is one slab class.
-    pub(super) fn meta_debug(&mut self, text: &[u8], base64: bool, time: Time) -> Answer {
-        let mut room = [0; KEY_MOST];
+    pub(crate) fn meta_debug(
+        &self,
+        text: &[u8],
+        base64: bool,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), ReplyError> {
+        let time = Time::new(reply.now());
+        let mut room = [0; MAX_KEY];
         let key = Key::new(text, base64, &mut room);
-        self.flags.clear();
         let (hash, mut storage) = self.cache.lock(key.bytes);
         storage.counters.cmd_meta += 1;
         let Some(item) =
             storage.find(hash, key.bytes, time).and_then(|handle| storage.item(handle))
         else {
-            return Answer::Meta { code: MetaCode::Miss, data: MetaData::None };
+            let no_flags = MetaFlags::new(b"");
+            return reply.send(&Response::Meta(MetaReply::new(MetaCode::Miss, no_flags)));
         };
-        let mut room = [0; BASE64_MOST];
+        let mut room = [0; MAX_BASE64];
         let name = if item.binary_key {
             encode_key(item.key(), &mut room).unwrap_or_default()
         } else {
@@ -307,7 +342,7 @@ impl Commands {
             if item.marks.fetched { "yes" } else { "no" },
             item.size(),
         );
-        Answer::MetaDebug { key: name.to_vec(), fields }
+        reply.send(&Response::MetaDebug { key: name, fields: fields.as_bytes() })
     }
 }
 
