@@ -1,7 +1,7 @@
 //! The data directory: its lock, its journal, and what was put aside as damaged.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use windhover_core::UnixTime;
 use windhover_core::queue::Config;
 
 use crate::journal::{self, DirectoryLock, Fsync, OpenError, Opened, OsDirectory, RepairReport};
+use crate::private;
 
 /// Why a data directory cannot be used.
 #[derive(Debug)]
@@ -51,15 +52,17 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Locks that directory; it is made when it is not there.
+    /// Locks that directory; it is made, for this user alone, when it is not there. When others have
+    /// access to one that is there, the log says so.
     ///
     /// # Errors
     /// [`DataError::Locked`] when another process has it, [`DataError::Io`] when the file system
     /// fails.
     pub fn lock(path: &Path) -> Result<Self, DataError> {
         let fail = |source| DataError::Io { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(fail)?;
+        private::create_dir_all(path).map_err(fail)?;
         let path = path.canonicalize().map_err(fail)?;
+        private::warn_of_others(&path);
         let lock = DirectoryLock::acquire(&path).map_err(fail)?;
         let lock = lock.ok_or_else(|| DataError::Locked(path.clone()))?;
         Ok(Self { path, _lock: lock })
@@ -109,9 +112,9 @@ impl DataDirectory {
     /// Keeps damaged bytes.
     fn put_aside(&self, name: &str, bytes: &[u8], now: UnixTime) -> io::Result<()> {
         let directory = self.path.join("damaged");
-        fs::create_dir_all(&directory)?;
+        private::create_dir_all(&directory)?;
         let path = directory.join(aside_name(name, now));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        let mut file = private::options().write(true).create(true).truncate(true).open(path)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         File::open(directory)?.sync_all()

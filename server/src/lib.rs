@@ -16,6 +16,7 @@ pub mod journal;
 mod kestrel_stats;
 pub mod listen;
 pub mod metrics;
+mod private;
 pub mod queue_client;
 pub mod runtime;
 pub mod serve;

@@ -72,6 +72,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
 pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     check_name(args.queue_name.as_bytes()).map_err(ServeError::QueueName)?;
     listen::raise_descriptor_limit();
+    listen::reload_on_signal()?;
     let clock = Clock::new();
     let data = DataDirectory::lock(&args.data).map_err(ServeError::Data)?;
     let opened = open(args, &data, clock)?;

@@ -18,6 +18,7 @@ use crate::runtime::{self, Listener, Server};
 /// [`ListenError`] when it cannot start.
 pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     listen::raise_descriptor_limit();
+    listen::reload_on_signal()?;
     let threads = runtime::threads(args.threads);
     let clock = Clock::new();
     let options = options(args, threads).with_started(clock.now().instant);

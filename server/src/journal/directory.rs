@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::private;
+
 /// What is in a directory under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -117,7 +119,7 @@ impl OsDirectory {
     /// # Errors
     /// Those of the file system.
     pub fn create(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
+        private::create_dir_all(path)?;
         if let Some(parent) = path.parent() {
             File::open(parent)?.sync_all()?;
         }
@@ -153,17 +155,17 @@ impl Directory for OsDirectory {
 
     fn rewritable(&self, name: &str) -> io::Result<File> {
         let path = self.path.join(name);
-        OpenOptions::new().write(true).create(true).truncate(false).open(path)
+        private::options().write(true).create(true).truncate(false).open(path)
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().append(true).create_new(true).open(self.path.join(name))
+        private::options().append(true).create_new(true).open(self.path.join(name))
     }
 
     fn overwrite(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let path = self.path.join(name);
         // Not truncated first: in place, so that it works when the disk is full.
-        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let mut file = private::options().write(true).create(true).truncate(false).open(path)?;
         file.write_all(content)?;
         file.set_len(content.len() as u64)?;
         file.sync_all()

@@ -1,8 +1,10 @@
 //! One process per data directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
+
+use crate::private;
 
 /// The lock on a data directory; given up when it is dropped, and by the operating system when the
 /// process ends in whatever way.
@@ -22,7 +24,7 @@ impl DirectoryLock {
     /// Those of the file system.
     pub fn acquire(directory: &Path) -> io::Result<Option<Self>> {
         let path = directory.join("lock");
-        OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+        private::options().write(true).create(true).truncate(false).open(&path)?;
         // Held open for reading only, so that the file system can be remounted read-only.
         let file = File::open(&path)?;
         if !try_lock(&file)? {

@@ -7,6 +7,8 @@ mod try_it;
 use std::fmt;
 use std::io;
 
+use windhover_runtime::Reload;
+
 pub use self::address::{AddressError, AddressErrorKind, ListenAddress};
 pub(crate) use self::bind::{Bound, BoundAddress, Place, bind};
 
@@ -52,6 +54,13 @@ impl std::error::Error for ListenError {
             Self::Address { source, .. } | Self::System { source, .. } => Some(source),
         }
     }
+}
+
+/// What SIGHUP has read again. From now on it does not end the process.
+pub(crate) fn reload_on_signal() -> Result<Reload, ListenError> {
+    let reload = Reload::on_signal().map_err(ListenError::system("catch SIGHUP"))?;
+    reload.register(|| tracing::info!("asked to read files again (SIGHUP)"));
+    Ok(reload)
 }
 
 /// As many descriptors as the system allows: the usual soft limit is far below what a server with

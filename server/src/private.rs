@@ -1,0 +1,86 @@
+//! Files and directories that are the server's own user's: events are other people's data.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// What group and others may not have.
+#[cfg(unix)]
+const OTHERS: u32 = 0o077;
+
+/// Makes a directory, and those above it, for this user alone (0700); one that is there stays as it is.
+pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
+}
+
+/// How a file is opened that is made for this user alone (0600) if it is not there.
+pub(crate) fn options() -> OpenOptions {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Warns when others than this user may look into a directory, or change it.
+pub(crate) fn warn_of_others(path: &Path) {
+    #[cfg(unix)]
+    if let Ok(found) = fs::metadata(path) {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777;
+        if mode & OTHERS != 0 {
+            tracing::warn!(
+                path = %path.display(),
+                mode = %format_args!("{mode:04o}"),
+                "other users have access to the data directory, in which events are kept; it is left as \
+                 it is: `chmod 700` it unless that is meant"
+            );
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use windhover_core::UnixTime;
+    use windhover_core::queue::Config;
+
+    use super::*;
+    use crate::data::DataDirectory;
+    use crate::journal::Fsync;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn open(path: &Path) {
+        let data = DataDirectory::lock(path).unwrap();
+        let now = UnixTime::from_secs(1);
+        drop(data.open(Fsync::Never, 1 << 20, Config::default(), now).unwrap());
+    }
+
+    #[test]
+    fn what_is_made_is_this_users_and_what_was_there_stays_as_it_was() {
+        let root = std::env::temp_dir().join(format!("windhover-private-{}", std::process::id()));
+        let (new, old) = (root.join("above/new"), root.join("old"));
+        open(&new);
+        assert_eq!([mode(&root.join("above")), mode(&new), mode(&new.join("journal"))], [0o700; 3]);
+        assert_eq!(mode(&new.join("lock")), 0o600);
+        for entry in fs::read_dir(new.join("journal")).unwrap() {
+            assert_eq!(mode(&entry.unwrap().path()), 0o600);
+        }
+
+        fs::create_dir(&old).unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(old.join("lock"), "").unwrap();
+        fs::set_permissions(old.join("lock"), fs::Permissions::from_mode(0o644)).unwrap();
+        open(&old);
+        assert_eq!([mode(&old), mode(&old.join("lock"))], [0o755, 0o644]);
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
