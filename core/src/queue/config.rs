@@ -1,24 +1,53 @@
 //! The bounds of an engine's queues.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
 
-/// The bounds of an engine and of each of its queues (kestrel's guide, "Configuration").
+/// The bounds of one queue (kestrel's guide, "Configuration").
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
-    /// Most items in one queue (`maxItems`).
+pub struct QueueConfig {
+    /// Most items (`maxItems`).
     pub max_items: u64,
-    /// Most bytes of items in one queue (`maxSize`).
+    /// Most bytes of items (`maxSize`).
     pub max_bytes: u64,
     /// Largest item, in bytes (`maxItemSize`).
     pub max_item_bytes: u64,
     /// Items older than this are dropped (`maxAge`); `None` keeps them.
     pub max_age: Option<Duration>,
-    /// Most reads that one connection may hold open on one queue.
+    /// Most reads that one connection may hold open.
     pub max_open_reads: usize,
+    /// A put that would break a bound makes the oldest items go, in place of being refused
+    /// (`discardOldWhenFull`). They go once the new ones are in the journal, so that nothing is dropped
+    /// for what never came: until then the queue holds up to
+    /// [`Config::max_backlog`] bytes more. Items that are open stay.
+    pub discard_old: bool,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self {
+            max_items: u64::MAX,
+            max_bytes: 1024 * 1024 * 1024,
+            max_item_bytes: 1024 * 1024,
+            max_age: None,
+            max_open_reads: 1,
+            discard_old: false,
+        }
+    }
+}
+
+/// The bounds of an engine and of its queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// What holds for each queue that has no bounds of its own.
+    pub queue: QueueConfig,
+    /// Queues with bounds of their own, by name.
+    pub queues: BTreeMap<Bytes, QueueConfig>,
     /// Most queues beside [`own_queues`](Self::own_queues). A read or a wait makes none, and where
     /// there are as many as allowed, those that hold nothing make room for a further one.
     pub max_queues: usize,
@@ -34,14 +63,18 @@ pub struct Config {
     pub compact_from: u64,
 }
 
+impl Config {
+    /// The bounds of the queue of that name.
+    pub fn of(&self, queue: &[u8]) -> &QueueConfig {
+        self.queues.get(queue).unwrap_or(&self.queue)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_items: u64::MAX,
-            max_bytes: 1024 * 1024 * 1024,
-            max_item_bytes: 1024 * 1024,
-            max_age: None,
-            max_open_reads: 1,
+            queue: QueueConfig::default(),
+            queues: BTreeMap::new(),
             max_queues: 10_000,
             own_queues: Vec::new(),
             max_backlog: 64 * 1024 * 1024,

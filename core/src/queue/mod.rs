@@ -44,7 +44,7 @@ mod stats;
 mod usage;
 mod waiters;
 
-pub use config::Config;
+pub use config::{Config, QueueConfig};
 pub use engine::{Batch, Engine, NotAppended, Output};
 pub use name::{BadName, check_name};
 pub use outcome::{ConnId, OpId, Outcome, ReadError, Refused};

@@ -14,6 +14,9 @@ pub struct QueueStats {
     pub total_items: u64,
     /// Items dropped because their time had come.
     pub expired_items: u64,
+    /// Items dropped because the queue was full, the oldest first
+    /// ([`QueueConfig::discard_old`](super::QueueConfig::discard_old)).
+    pub discarded: u64,
     /// Puts refused because the queue was full.
     pub refused: u64,
     /// Reads that wait for an item.

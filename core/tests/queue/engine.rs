@@ -5,7 +5,7 @@ use std::time::Duration;
 use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
     Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, Place, Put, PutBuilder,
-    Read, ReadError, Recovery, Refused,
+    QueueConfig, Read, ReadError, Recovery, Refused,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -29,6 +29,12 @@ fn items(items: &[&str]) -> Put {
         put.item(None, item.as_bytes());
     }
     put.finish()
+}
+
+/// What a journal of one segment begins with.
+fn segment_header() -> Vec<u8> {
+    let created = UnixTime::default();
+    Header { number: 1, previous: 0, previous_end: 0, oldest: 1, created }.encode().to_vec()
 }
 
 fn put(engine: &mut Engine, op: u64, item: &str) {
@@ -250,10 +256,7 @@ fn what_expires_takes_little_of_the_journal() {
 
 #[test]
 fn an_item_that_is_open_outlives_those_that_expire_behind_it() {
-    let mut journal =
-        Header { number: 1, previous: 0, previous_end: 0, oldest: 1, created: UnixTime::default() }
-            .encode()
-            .to_vec();
+    let mut journal = segment_header();
     let mut write = |engine: &mut Engine| {
         let batch = engine.begin_append().unwrap();
         batch.pieces.iter().for_each(|piece| journal.extend_from_slice(piece));
@@ -282,8 +285,8 @@ fn an_item_that_is_open_outlives_those_that_expire_behind_it() {
 #[test]
 fn bounds_are_kept_and_count_what_is_on_its_way() {
     let mut config = Config::default();
-    config.max_items = 2;
-    config.max_item_bytes = 4;
+    config.queue.max_items = 2;
+    config.queue.max_item_bytes = 4;
     let mut engine = Engine::new(config);
     let mut put = |op, put| engine.put(OpId(op), put, at(0));
     assert_eq!(put(1, items(&["a", "b", "c"])), Err(Refused::Full));
@@ -295,6 +298,50 @@ fn bounds_are_kept_and_count_what_is_on_its_way() {
     assert_eq!(engine.put(OpId(6), items(&["c"]), at(0)), Err(Refused::Full));
     get(&mut engine, 7, A, Action::Close);
     assert_eq!(engine.put(OpId(8), items(&["c"]), at(0)), Ok(()));
+}
+
+#[test]
+fn a_queue_that_discards_drops_its_oldest_items_once_the_new_ones_are_safe() {
+    let mut config = Config::default();
+    let mut bounds = QueueConfig::default();
+    (bounds.max_items, bounds.max_bytes, bounds.discard_old) = (3, 10, true);
+    config.queues.insert("q".into(), bounds);
+    let mut engine = Engine::new(config.clone());
+    let mut journal = segment_header();
+    let mut commit = |engine: &mut Engine| {
+        let batch = engine.begin_append().expect("something to append");
+        journal.extend_from_slice(&batch.pieces.concat());
+        engine.journaled(batch.commit, Ok(1), at(0));
+    };
+    let put = |engine: &mut Engine, op, put| engine.put(OpId(op), put, at(0));
+
+    // An item that is open stays.
+    put(&mut engine, 1, items(&["a", "b", "c"])).unwrap();
+    commit(&mut engine);
+    assert_eq!(get(&mut engine, 2, A, Action::Open), Some(item("a")));
+    put(&mut engine, 3, items(&["d", "e"])).unwrap();
+    assert_eq!(engine.queue_stats().next().unwrap().1.items, 2, "nothing goes before they came");
+    commit(&mut engine);
+    let stats = engine.queue_stats().next().unwrap().1;
+    assert_eq!((stats.items, stats.discarded), (2, 2));
+    assert_eq!(get(&mut engine, 4, B, Action::Peek), Some(item("d")));
+
+    // Bytes count as well, and what could never fit is refused.
+    assert_eq!(put(&mut engine, 5, items(&["12345678901"])), Err(Refused::Full));
+    assert_eq!(put(&mut engine, 6, items(&["1", "2", "3", "4"])), Err(Refused::Full));
+    put(&mut engine, 7, items(&["12345678"])).unwrap();
+    commit(&mut engine);
+    assert_eq!(engine.queue_stats().next().unwrap().1.bytes, 9);
+
+    // The journal knows what went.
+    commit(&mut engine);
+    let mut recovery = Recovery::new();
+    recovery.segment(1, &journal, Place::LastOpen { synced: 0 });
+    let mut engine = recovery.finish(config, at(0).unix).0;
+    for expected in ["a", "e", "12345678"] {
+        assert_eq!(get(&mut engine, 9, A, Action::Take), Some(item(expected)));
+    }
+    assert_eq!(get(&mut engine, 9, A, Action::Take), Some(Outcome::Empty));
 }
 
 #[test]

@@ -51,11 +51,12 @@ struct Driver {
 impl Driver {
     fn new(source: &mut Source<'_>) -> Self {
         let mut config = Config::default();
-        config.max_items = source.pick(&[u64::MAX, 4, 1]);
-        config.max_bytes = source.pick(&[u64::MAX, 40]);
-        config.max_item_bytes = source.pick(&[1024, 9]);
-        config.max_age = source.pick(&[None, Some(Duration::from_millis(300))]);
-        config.max_open_reads = source.pick(&[1, 2, 0]);
+        config.queue.max_items = source.pick(&[u64::MAX, 4, 1]);
+        config.queue.max_bytes = source.pick(&[u64::MAX, 40]);
+        config.queue.max_item_bytes = source.pick(&[1024, 9]);
+        config.queue.max_age = source.pick(&[None, Some(Duration::from_millis(300))]);
+        config.queue.discard_old = source.chance(1, 3);
+        config.queue.max_open_reads = source.pick(&[1, 2, 0]);
         config.max_queues = source.pick(&[10, 2]);
         if config.max_queues == 2 {
             config.own_queues.push(NAMES[0].as_bytes().into());

@@ -132,8 +132,11 @@ impl Model {
         now: Millis,
     ) -> Result<(), Refused> {
         let largest = items.iter().map(|(_, data)| data.len() as u64).max().unwrap_or(0);
-        if largest > self.config.max_item_bytes {
-            return Err(Refused::ItemTooLarge { len: largest, limit: self.config.max_item_bytes });
+        if largest > self.config.queue.max_item_bytes {
+            return Err(Refused::ItemTooLarge {
+                len: largest,
+                limit: self.config.queue.max_item_bytes,
+            });
         }
         if items.is_empty() {
             self.done.push_back((op, Outcome::Stored));
@@ -149,8 +152,9 @@ impl Model {
             return Err(Refused::TooManyQueues);
         }
         let held: Vec<usize> = self.held(queue).map(|item| item.data.len()).collect();
-        if (held.len() + items.len()) as u64 > self.config.max_items
-            || (held.iter().sum::<usize>() + bytes) as u64 > self.config.max_bytes
+        let held = if self.config.queue.discard_old { Vec::new() } else { held };
+        if (held.len() + items.len()) as u64 > self.config.queue.max_items
+            || (held.iter().sum::<usize>() + bytes) as u64 > self.config.queue.max_bytes
         {
             return Err(Refused::Full);
         }
@@ -197,8 +201,30 @@ impl Model {
                 self.safe.insert(item.id, item.clone());
                 self.queues.entry(put.queue).or_default().push_back(item);
             }
+            self.discard_old(put.queue);
             self.done.push_back((put.op, Outcome::Stored));
             self.serve(put.queue, now);
+        }
+    }
+
+    /// Makes room in a queue for what was put.
+    fn discard_old(&mut self, queue: &str) {
+        if !self.config.queue.discard_old {
+            return;
+        }
+        loop {
+            let pending = self.pending.iter().flat_map(|put| &put.items);
+            let pending: Vec<u64> = pending.map(|item| item.id).collect();
+            let held: Vec<usize> = self
+                .held(queue)
+                .filter(|item| !pending.contains(&item.id))
+                .map(|item| item.data.len())
+                .collect();
+            let is_full = held.len() as u64 > self.config.queue.max_items
+                || held.iter().sum::<usize>() as u64 > self.config.queue.max_bytes;
+            let line = self.queues.get_mut(queue).filter(|_| is_full);
+            let Some(head) = line.and_then(VecDeque::pop_front) else { return };
+            self.remove(&head);
         }
     }
 
@@ -223,7 +249,7 @@ impl Model {
         let mut dropped = 0;
         while let Some(head) = self.queues.get(queue).and_then(VecDeque::front) {
             let expired = head.expires.is_some_and(|at| at != 0 && at <= now);
-            let max_age = self.config.max_age.map(|age| age.as_millis());
+            let max_age = self.config.queue.max_age.map(|age| age.as_millis());
             let old = max_age.is_some_and(|age| u128::from(now.saturating_sub(head.added)) > age);
             if !expired && !old {
                 break;
@@ -301,9 +327,11 @@ impl Model {
         let most = match action {
             Action::Peek => usize::MAX,
             Action::Take => 0,
-            _ => self.config.max_open_reads.saturating_sub(1),
+            _ => self.config.queue.max_open_reads.saturating_sub(1),
         };
-        if open > most || (self.config.max_open_reads == 0 && most == 0 && action != Action::Take) {
+        if open > most
+            || (self.config.queue.max_open_reads == 0 && most == 0 && action != Action::Take)
+        {
             return Some(Outcome::Error(ReadError::AlreadyOpen));
         }
         self.drop_expired(queue, now);

@@ -1,5 +1,7 @@
-//! Items whose time has come are dropped when they stand at the head of their queue.
+//! Items that are dropped from the head of their queue: their time has come, or the queue is full.
 
+use super::super::items::Queue;
+use super::super::usage::Usage;
 use super::Engine;
 use crate::Now;
 
@@ -14,7 +16,7 @@ impl Engine {
         let Some(line) = self.queues.get_mut(queue) else {
             return 0;
         };
-        let max_age = self.config.max_age.map(|age| age.as_millis());
+        let max_age = self.config.of(queue).max_age.map(|age| age.as_millis());
         let mut dropped = 0;
         let mut last = 0;
         while dropped < Self::SWEEP
@@ -25,19 +27,45 @@ impl Engine {
             if !head.is_expired(now.unix) && !is_too_old {
                 break;
             }
-            self.usage.remove(head.segment, head.journal_len(queue));
-            last = head.id;
-            line.pop();
+            last = drop_head(line, &mut self.usage);
             dropped += 1;
         }
         line.stats.expired_items += dropped;
+        self.write_dropped(queue, dropped, last);
+        dropped
+    }
+
+    /// Drops the oldest items of a queue that is to hold no more than so much, until it does.
+    pub(super) fn discard_old(&mut self, queue: &[u8]) {
+        let bounds = self.config.of(queue);
+        if !bounds.discard_old {
+            return;
+        }
+        let Some(line) = self.queues.get_mut(queue) else {
+            return;
+        };
+        let mut dropped = 0;
+        let mut last = 0;
+        let is_full = |line: &Queue| {
+            line.held() - line.pending > bounds.max_items
+                || line.held_bytes() - line.pending_bytes > bounds.max_bytes
+        };
+        while is_full(line) && !line.ready.is_empty() {
+            last = drop_head(line, &mut self.usage);
+            dropped += 1;
+        }
+        line.stats.discarded += dropped;
+        self.write_dropped(queue, dropped, last);
+    }
+
+    /// Writes down that so many items went from a queue's head, of which the last had that id.
+    fn write_dropped(&mut self, queue: &[u8], dropped: u64, last: u64) {
         match dropped {
             0 => {}
             1 => self.write_removal(queue, last),
             // One record, however many they are: those that were before in the queue are gone or open.
             _ => self.write_discard(queue, last + 1),
         }
-        dropped
     }
 
     /// Drops all items at the head whose time has come; returns how many.
@@ -51,4 +79,13 @@ impl Engine {
             }
         }
     }
+}
+
+/// Drops the item at the head; returns its id.
+fn drop_head(line: &mut Queue, usage: &mut Usage) -> u64 {
+    let Some(head) = line.pop() else {
+        return 0;
+    };
+    usage.remove(head.segment, head.journal_len(&line.name));
+    head.id
 }

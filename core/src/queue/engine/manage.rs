@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::super::items::Queue;
 use super::super::stats::{EngineStats, QueueStats};
 use super::Engine;
 use crate::Now;
@@ -69,14 +70,20 @@ impl Engine {
 
     /// The counters of each queue, by name.
     pub fn queue_stats(&self) -> impl Iterator<Item = (&[u8], QueueStats)> {
-        self.queues.iter().map(|(name, queue)| {
-            let stats = QueueStats {
-                items: queue.ready.len() as u64,
-                waiters: self.waiters.count(name),
-                open_transactions: queue.reserved,
-                ..queue.stats
-            };
-            (name.as_ref(), stats)
-        })
+        self.queues.iter().map(|(name, queue)| (name.as_ref(), self.counted(queue)))
+    }
+
+    /// The counters of one queue; all zero when there is none of that name.
+    pub fn stats_of(&self, queue: &[u8]) -> QueueStats {
+        self.queues.get(queue).map_or_else(QueueStats::default, |queue| self.counted(queue))
+    }
+
+    fn counted(&self, queue: &Queue) -> QueueStats {
+        QueueStats {
+            items: queue.ready.len() as u64,
+            waiters: self.waiters.count(&queue.name),
+            open_transactions: queue.reserved,
+            ..queue.stats
+        }
     }
 }

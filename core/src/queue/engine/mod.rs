@@ -161,8 +161,9 @@ impl Engine {
         let (items, data_len, record_len) =
             (u64::from(put.items()), put.data_len(), put.record_len());
         self.stats.cmd_set += 1;
-        if put.largest() > self.config.max_item_bytes {
-            let (len, limit) = (put.largest(), self.config.max_item_bytes);
+        let bounds = self.config.of(put.queue());
+        if put.largest() > bounds.max_item_bytes {
+            let (len, limit) = (put.largest(), bounds.max_item_bytes);
             return Err(Refused::ItemTooLarge { len, limit });
         }
         if items == 0 {
@@ -172,10 +173,12 @@ impl Engine {
         if self.backlog.saturating_add(record_len) > self.config.max_backlog {
             return Err(Refused::Busy);
         }
-        let (max_items, max_bytes) = (self.config.max_items, self.config.max_bytes);
+        let (max_items, max_bytes) = (bounds.max_items, bounds.max_bytes);
+        let discard_old = bounds.discard_old;
         let queue = self.queue_or_new(put.queue(), now).ok_or(Refused::TooManyQueues)?;
-        if queue.held().saturating_add(items) > max_items
-            || queue.held_bytes().saturating_add(data_len) > max_bytes
+        let (held, held_bytes) =
+            if discard_old { (0, 0) } else { (queue.held(), queue.held_bytes()) };
+        if held.saturating_add(items) > max_items || held_bytes.saturating_add(data_len) > max_bytes
         {
             queue.stats.refused += 1;
             self.may_be_empty = true;
@@ -302,6 +305,7 @@ impl Engine {
             self.usage.add(segment, id, item.journal_len(&put.queue));
             queue.insert(item);
         }
+        self.discard_old(&put.queue);
         self.done.push_back((put.op, Outcome::Stored));
         self.serve_waiters(&put.queue, now);
     }

@@ -64,7 +64,7 @@ impl Engine {
         let too_many = match take {
             Take::Look => false,
             Take::Remove => held > 0,
-            Take::Reserve => held >= self.config.max_open_reads,
+            Take::Reserve => held >= self.config.of(queue).max_open_reads,
         };
         if too_many {
             return Some(Outcome::Error(ReadError::AlreadyOpen));
