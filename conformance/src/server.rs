@@ -99,6 +99,16 @@ impl Setup {
         run(&mut command, START)
     }
 
+    /// Runs `windhover replay` on a server.
+    #[track_caller]
+    pub fn replay(&self, server: &Server) -> Outcome {
+        let mut command = self.binary();
+        command
+            .args(["replay", "--queue-listen", &server.queue().to_string()])
+            .args(["--http", &server.http().to_string()]);
+        run(&mut command, START)
+    }
+
     fn serve(&self) -> Command {
         let mut command = self.binary();
         command

@@ -8,6 +8,7 @@ use windhover_core::memcache::Limits;
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
 use windhover_core::{Counters, Timeouts};
 
+use crate::dead_letters::DeadLetters;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -17,6 +18,8 @@ use crate::store::Store;
 pub struct App {
     /// The queues.
     pub store: Store,
+    /// Where records go that are refused for good.
+    pub dead_letters: DeadLetters,
     /// The counters.
     pub metrics: Metrics,
     /// What the operator decided.
@@ -32,9 +35,11 @@ pub struct App {
 impl App {
     /// An application on these queues.
     pub fn new(store: Store, settings: Settings, seed: u64) -> Self {
+        let metrics = Metrics::new(settings.max_queues);
         Self {
+            dead_letters: DeadLetters::new(store.clone(), metrics.dead_letters.clone()),
             store,
-            metrics: Metrics::new(settings.max_queues),
+            metrics,
             settings,
             http_connections: Arc::default(),
             queue_connections: Arc::default(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cache::CacheArgs;
+use crate::dead_letters::ReplayArgs;
 use crate::forward::QueueServers;
 use crate::journal::Fsync;
 use crate::listen::ListenAddress;
@@ -38,6 +39,8 @@ pub enum Command {
     Cache(Box<CacheArgs>),
     /// Mend a damaged journal, keeping every whole record
     Repair(RepairArgs),
+    /// Send records again that a running server has put into its dead-letter queue
+    Replay(ReplayArgs),
 }
 
 /// Accept tracking requests by HTTP and serve them from a queue.
@@ -104,6 +107,17 @@ pub struct ServeArgs {
         value_name = "BYTES"
     )]
     pub max_queue_bytes: u64,
+
+    /// Most bytes of the dead-letter queue, where records go that were refused for good; when it is
+    /// full, the oldest go
+    #[arg(
+        long,
+        env = "WINDHOVER_DEAD_LETTER_BYTES",
+        default_value_t = 64 * 1024 * 1024,
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(2 * 1024 * 1024..)
+    )]
+    pub dead_letter_bytes: u64,
 
     /// Most queues beside the one that events go to; empty ones make room for a further one
     #[arg(
@@ -261,7 +275,7 @@ mod tests {
                 let chosen = match Cli::parse_from(line).command {
                     Command::Serve(args) => args.runtime,
                     Command::Cache(args) => args.runtime,
-                    Command::Repair(_) => panic!("not {command}"),
+                    Command::Repair(_) | Command::Replay(_) => panic!("not {command}"),
                 };
                 assert_eq!(chosen, *runtime);
             }

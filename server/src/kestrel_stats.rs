@@ -42,6 +42,7 @@ pub(crate) fn lines(app: &App, now: Now) -> Vec<(String, String)> {
             ("mem_items", stats.items),
             ("mem_bytes", stats.bytes),
             ("age", stats.age_millis),
+            ("discarded", stats.discarded),
             ("waiters", stats.waiters),
             ("open_transactions", stats.open_transactions),
             ("transactions", stats.transactions),

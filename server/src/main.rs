@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use windhover::cache;
 use windhover::cli::{Cli, Command, RepairArgs};
 use windhover::data::{DataDirectory, DataError};
+use windhover::dead_letters::{ReplayArgs, ReplayReport, replay};
 use windhover::journal::OpenError;
 use windhover::serve::{self, ServeError};
 use windhover_core::UnixTime;
@@ -44,13 +45,28 @@ fn main() -> ExitCode {
                 exit_code(&ServeError::Data(error))
             }
         },
+        Command::Replay(args) => replay_letters(&args),
         _ => ExitCode::FAILURE,
+    }
+}
+
+fn replay_letters(args: &ReplayArgs) -> ExitCode {
+    let mut report = ReplayReport::default();
+    let ended = replay(args, &mut report);
+    println!("taken          {}", report.taken);
+    println!("refused again  {}", report.refused);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("windhover: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
 fn exit_code(error: &ServeError) -> ExitCode {
     match error {
-        ServeError::QueueName(_) => ExitCode::from(2),
+        ServeError::QueueName(_) | ServeError::QueueNameTaken => ExitCode::from(2),
         ServeError::Data(DataError::Journal(OpenError::Damaged { .. })) => ExitCode::from(3),
         ServeError::Data(DataError::Locked(_)) => ExitCode::from(4),
         _ => ExitCode::FAILURE,

@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 use windhover_core::Counters;
 
+use crate::dead_letters::DEAD_LETTERS;
 use crate::store::Store;
 
 /// The media type of the page, which is in the `OpenMetrics` text format.
@@ -31,6 +32,17 @@ impl Refusals {
     /// Counts one.
     pub fn count(&self, endpoint: &'static str, reason: &'static str) {
         self.0.get_or_create(&[("endpoint", endpoint), ("reason", reason)]).inc();
+    }
+}
+
+/// Counts by reason, from a small fixed set.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons(Family<[(&'static str, String); 1], Counter>);
+
+impl Reasons {
+    /// Counts one.
+    pub fn count(&self, reason: &str) {
+        self.0.get_or_create(&[("reason", reason.to_owned())]).inc();
     }
 }
 
@@ -59,6 +71,8 @@ pub struct Metrics {
     pub forwarded: Counter,
     /// Deliveries to queue servers that failed; the events stay and are sent again.
     pub forward_failures: Counter,
+    /// Records put into the dead-letter queue.
+    pub dead_letters: Reasons,
     track_seconds: Histogram,
     pulled: Pulled,
 }
@@ -78,6 +92,10 @@ struct Pulled {
     items_put: Counter,
     get_hits: Counter,
     get_misses: Counter,
+    dead_letters: Gauge,
+    dead_letter_bytes: Gauge,
+    dead_letters_discarded: Counter,
+    dead_letters_lost: Counter,
     backlog: Gauge,
     journal_healthy: Gauge,
     journal_bytes: Gauge,
@@ -155,6 +173,16 @@ impl Metrics {
             items_put: all.one("queue_items_put", "Items put into queues"),
             get_hits,
             get_misses,
+            dead_letters: all.one("dead_letters_waiting", "Records in the dead-letter queue"),
+            dead_letter_bytes: all.one("dead_letter_bytes", "Bytes in the dead-letter queue"),
+            dead_letters_discarded: all.one(
+                "dead_letters_discarded",
+                "Records that went from the dead-letter queue because it was full (--dead-letter-bytes)",
+            ),
+            dead_letters_lost: all.one(
+                "dead_letters_lost",
+                "Records that the dead-letter queue could not take: the journal was behind, or failed",
+            ),
             backlog: all.one("journal_backlog_bytes", "Bytes that wait for the journal"),
             journal_healthy: all.one("journal_healthy", "1 while the journal takes writes"),
             journal_bytes: all.one("journal_bytes", "Bytes in the journal's segments"),
@@ -190,6 +218,10 @@ impl Metrics {
                 "forward_failures",
                 "Deliveries to queue servers that failed; the events stay and are sent again",
             ),
+            dead_letters: Reasons(all.one(
+                "dead_letters",
+                "Records put into the dead-letter queue, by why they were refused for good",
+            )),
             track_seconds,
             pulled,
             registry: all.0,
@@ -224,6 +256,11 @@ impl Metrics {
         raise(&pulled.items_put, engine.total_items);
         raise(&pulled.get_hits, engine.get_hits);
         raise(&pulled.get_misses, engine.get_misses);
+        let letters = store.stats_of(DEAD_LETTERS);
+        set(&pulled.dead_letters, letters.items);
+        set(&pulled.dead_letter_bytes, letters.bytes);
+        raise(&pulled.dead_letters_discarded, letters.discarded);
+        raise(&pulled.dead_letters_lost, store.lost());
         set(&pulled.backlog, engine.backlog_bytes);
         set(&pulled.journal_healthy, u64::from(journal.healthy));
         set(&pulled.journal_bytes, journal.bytes);

@@ -13,6 +13,7 @@ use windhover_core::queue::{Action, Engine, Outcome, PutBuilder, Read, Refused};
 use windhover_core::{Instant, Now, UnixTime};
 
 use crate::app::App;
+use crate::dead_letters::DEAD_LETTERS;
 use crate::kestrel_stats;
 use crate::store::{Begun, Reader, Ticket};
 
@@ -127,6 +128,11 @@ impl QueueClient {
         reply: &mut Reply<'_>,
     ) -> Result<(), ReplyError> {
         let now = reply.now();
+        if item.key == DEAD_LETTERS.as_bytes() {
+            let sent = reply.send(&Response::ClientError(b"only the server puts items there"));
+            reply.close();
+            return sent;
+        }
         let Ok(mut put) = PutBuilder::new(item.key, now.unix) else {
             return disconnect(reply);
         };

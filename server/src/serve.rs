@@ -17,6 +17,7 @@ use windhover_runtime::Clock;
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
 use crate::data::{DataDirectory, DataError};
+use crate::dead_letters::{DEAD_LETTERS, DeadLetters};
 use crate::forward::{self, Forwarder};
 use crate::journal::{Opened, OsDirectory};
 use crate::listen::{self, BoundAddress, ListenAddress, ListenError, Place};
@@ -37,6 +38,8 @@ const CLOSE_AT_LEAST: Duration = Duration::from_secs(5);
 pub enum ServeError {
     /// The name cannot be a queue's.
     QueueName(BadName),
+    /// The name is that of the dead-letter queue.
+    QueueNameTaken,
     /// The data directory cannot be used.
     Data(DataError),
     /// The operating system refused something, or an address cannot be listened on.
@@ -47,6 +50,12 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::QueueName(bad) => write!(f, "--queue-name: {bad}"),
+            Self::QueueNameTaken => {
+                write!(
+                    f,
+                    "--queue-name: `{DEAD_LETTERS}` is where refused records go; choose another"
+                )
+            }
             Self::Data(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
         }
@@ -71,6 +80,9 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
 /// [`ServeError`] when it cannot start, or cannot note at its end that the stop was clean.
 pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     check_name(args.queue_name.as_bytes()).map_err(ServeError::QueueName)?;
+    if args.queue_name == DEAD_LETTERS {
+        return Err(ServeError::QueueNameTaken);
+    }
     listen::raise_descriptor_limit();
     listen::reload_on_signal()?;
     let clock = Clock::new();
@@ -101,10 +113,11 @@ fn open(
     clock: Clock,
 ) -> Result<Opened<OsDirectory>, ServeError> {
     let mut config = Config::default();
-    config.max_items = args.max_queue_items.unwrap_or(u64::MAX);
-    config.max_bytes = args.max_queue_bytes;
+    config.queue.max_items = args.max_queue_items.unwrap_or(u64::MAX);
+    config.queue.max_bytes = args.max_queue_bytes;
     config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
-    config.own_queues = vec![args.queue_name.clone().into()];
+    config.own_queues = vec![args.queue_name.clone().into(), DEAD_LETTERS.into()];
+    config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(args.dead_letter_bytes));
     config.compact_from = args.segment_bytes.saturating_mul(4);
     data.open(args.fsync, args.segment_bytes, config, clock.now().unix).map_err(ServeError::Data)
 }

@@ -4,11 +4,13 @@
 //! queue servers do. From there a thread takes events in their order, sends them on, and removes
 //! those that a server said it had stored. What was sent and not answered is sent again, to another
 //! server: each event arrives at least once. While no server can be reached, events stay in the
-//! journal; when that is full, they are not accepted.
+//! journal; when that is full, they are not accepted. An event that the servers refuse for good goes to
+//! the dead-letter queue.
 
+mod doubt;
 mod target;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,13 +25,17 @@ use windhover_client::{Builder, Client, Error, Event, Queue, block_on_ticking};
 use windhover_core::Now;
 use windhover_core::queue::{Action, Outcome, Read};
 
+use self::doubt::{Answer, Doubt, ForGood, Verdict, judge};
 use crate::app::App;
+use crate::dead_letters::{DEAD_LETTERS, DeadLetter, Origin};
 use crate::store::{Begun, Reader};
 
 pub use target::{BadQueueServers, QueueServers};
 
 /// So many events are on their way at a time.
 const WINDOW: usize = 256;
+/// So many are taken out of the journal at a time, with those that may never be taken by a server.
+const HELD: usize = 2 * WINDOW;
 /// How long one server is waited for before another one is tried.
 const ATTEMPT: Duration = Duration::from_millis(150);
 /// How long an event's delivery may take, all servers together.
@@ -94,6 +100,7 @@ impl Forwarder {
             stop: Arc::clone(&stop),
             idle: Vec::new(),
             held: VecDeque::new(),
+            largest_taken: 0,
             logged: None,
         };
         let thread = thread::Builder::new().name("forward".to_owned()).spawn(move || lane.run())?;
@@ -116,6 +123,8 @@ struct Held {
     /// Who has it set aside: each reader one event, so that each can be confirmed for itself.
     reader: Reader,
     item: Bytes,
+    /// It may never be taken.
+    doubt: Option<Doubt>,
 }
 
 struct Lane<C> {
@@ -127,6 +136,8 @@ struct Lane<C> {
     idle: Vec<Reader>,
     /// Events that have not arrived, the oldest first.
     held: VecDeque<Held>,
+    /// Bytes of the largest event that a server has taken.
+    largest_taken: usize,
     logged: Option<Instant>,
 }
 
@@ -134,11 +145,11 @@ impl<C: Fn() -> Now> Lane<C> {
     fn run(&mut self) {
         tracing::info!(queue = ?self.queue, "forwarding events");
         while !self.stop.load(Ordering::Acquire) {
-            if self.held.is_empty() {
+            if self.due().next().is_none() {
                 self.wait_for_one();
             }
             self.fill();
-            if self.held.is_empty() {
+            if self.due().next().is_none() {
                 continue;
             }
             let (arrived, failed) = self.deliver();
@@ -150,6 +161,13 @@ impl<C: Fn() -> Now> Lane<C> {
         }
         // The readers put back what has not arrived, the oldest last, so that it is first again.
         while self.held.pop_back().is_some() {}
+    }
+
+    /// The events that may be sent now, by place.
+    fn due(&self) -> impl Iterator<Item = usize> {
+        let now = Instant::now();
+        let is_due = move |held: &Held| held.doubt.is_none_or(|doubt| doubt.due <= now);
+        (0..).zip(&self.held).filter(move |(_, held)| is_due(held)).map(|(at, _)| at)
     }
 
     /// Waits for the next event.
@@ -169,7 +187,10 @@ impl<C: Fn() -> Now> Lane<C> {
 
     /// Takes what else is there.
     fn fill(&mut self) {
-        while self.held.len() < WINDOW {
+        // Those that may never be taken must not keep others from being sent.
+        while self.held.iter().filter(|held| held.doubt.is_none()).count() < WINDOW
+            && self.held.len() < HELD
+        {
             let mut reader = self.idle.pop().unwrap_or_else(|| self.app.store.reader());
             let name = &self.app.settings.queue_name;
             let begun = reader.get(name, Read::from(Action::Open), (self.clock)());
@@ -183,50 +204,103 @@ impl<C: Fn() -> Now> Lane<C> {
 
     fn hold(&mut self, reader: Reader, outcome: Outcome) {
         match outcome {
-            Outcome::Item(item) => self.held.push_back(Held { reader, item }),
+            Outcome::Item(item) => self.held.push_back(Held { reader, item, doubt: None }),
             _ => self.idle.push(reader),
         }
     }
 
-    /// Sends everything that is held, in order; how many events arrived, and how many did not.
+    /// Sends everything that is due, in order; how many events arrived, and how many did not.
     fn deliver(&mut self) -> (u64, u64) {
-        let sent: FuturesUnordered<_> = self
-            .held
+        let (alone, together): (Vec<usize>, Vec<usize>) =
+            self.due().partition(|at| self.held.get(*at).is_some_and(|held| held.doubt.is_some()));
+        let mut outcomes = self.send(&alone);
+        let behind = self.send(&together);
+        let others_taken = behind.values().any(Result::is_ok);
+        outcomes.extend(behind);
+
+        let mut kept = VecDeque::new();
+        let (mut arrived, mut failed) = (0, Vec::new());
+        for (at, mut held) in std::mem::take(&mut self.held).into_iter().enumerate() {
+            match outcomes.remove(&at) {
+                None => kept.push_back(held),
+                Some(Ok(())) => {
+                    self.largest_taken = self.largest_taken.max(held.item.len());
+                    arrived += 1;
+                    self.let_go(held);
+                }
+                Some(Err(error)) => {
+                    let is_largest = held.item.len() > self.largest_taken;
+                    let (doubt, answer) = (held.doubt, Answer::of(&error));
+                    let verdict = judge(doubt, answer, is_largest, others_taken, Instant::now());
+                    held.doubt = match verdict {
+                        Verdict::Doubted(doubt) => Some(doubt),
+                        Verdict::Again | Verdict::Never(_) => None,
+                    };
+                    let kept_back = match verdict {
+                        Verdict::Never(why) => self.give_up(held, why, &error),
+                        Verdict::Again | Verdict::Doubted(_) => Some(held),
+                    };
+                    kept.extend(kept_back);
+                    failed.push(error);
+                }
+            }
+        }
+        self.held = kept;
+        if let Some(error) = failed.first() {
+            self.log(error, failed.len());
+        }
+        (arrived, failed.len() as u64)
+    }
+
+    /// Sends the events in those places, in order; what became of each.
+    fn send(&self, places: &[usize]) -> HashMap<usize, Result<(), Error>> {
+        let sent: FuturesUnordered<_> = places
             .iter()
-            .enumerate()
+            .filter_map(|&at| Some((at, self.held.get(at)?)))
             .map(|(at, held)| {
                 let (queue, item) = (self.queue.clone(), held.item.clone());
                 async move { (at, queue.enqueue(item).await) }
             })
             .collect();
-        let mut outcomes: Vec<(usize, Result<(), Error>)> = self.run_ticking(sent.collect());
-        outcomes.sort_unstable_by_key(|(at, _)| *at);
-        let (mut arrived, mut failed) = (0, 0);
-        let mut kept = VecDeque::new();
-        let name = &self.app.settings.queue_name;
-        let mut why = None;
-        for (mut held, (_, outcome)) in self.held.drain(..).zip(outcomes) {
-            match outcome {
-                Ok(()) => {
-                    let _ = held.reader.get(name, Read::from(Action::Close), (self.clock)());
-                    self.idle.push(held.reader);
-                    arrived += 1;
-                }
-                Err(error) => {
-                    why.get_or_insert(error);
-                    kept.push_back(held);
-                    failed += 1;
-                }
-            }
-        }
-        self.held = kept;
-        if let Some(error) = why {
-            self.log(&error, failed);
-        }
-        (arrived, failed)
+        self.run_ticking(sent.collect())
     }
 
-    fn log(&mut self, error: &Error, events: u64) {
+    /// Removes an event from the journal.
+    fn let_go(&mut self, mut held: Held) {
+        let name = &self.app.settings.queue_name;
+        let _ = held.reader.get(name, Read::from(Action::Close), (self.clock)());
+        self.idle.push(held.reader);
+    }
+
+    /// Puts an event among the dead letters; gives it back where that fails.
+    fn give_up(&mut self, held: Held, why: ForGood, error: &Error) -> Option<Held> {
+        let now = (self.clock)();
+        let name = String::from_utf8_lossy(&self.app.settings.queue_name).into_owned();
+        let letter = DeadLetter {
+            reason: why.reason().to_owned(),
+            detail: error.to_string(),
+            origin: Origin::Queue(name),
+            token: None,
+            time: now.unix,
+            bytes: held.item.clone(),
+        };
+        let Ok(mut ticket) = self.app.dead_letters.put_safely(&letter, now) else {
+            return Some(held);
+        };
+        let outcome = self.run_ticking(poll_fn(|cx| ticket.poll((self.clock)(), cx)));
+        if outcome != Outcome::Stored {
+            return Some(held);
+        }
+        tracing::warn!(
+            %error,
+            bytes = held.item.len(),
+            "an event will never be taken; it is in the queue `{DEAD_LETTERS}` now"
+        );
+        self.let_go(held);
+        None
+    }
+
+    fn log(&mut self, error: &Error, events: usize) {
         if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
             self.logged = Some(Instant::now());
             tracing::warn!(

@@ -11,10 +11,16 @@ use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
-use super::{Listener, log_asked};
+use super::{Driving, Listener, log_asked};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 type Serving = Pin<Box<dyn Future<Output = io::Result<ServeReport>> + Send>>;
+
+/// See [`connect_alone`](super::connect_alone). The threads are the process's.
+pub(super) fn connect_alone(client: Builder) -> io::Result<(Client, Driving)> {
+    let client = connect(client).map_err(io::Error::other)?;
+    Ok((client, Box::new(())))
+}
 
 pub(crate) struct Server {
     shutdown: Shutdown,

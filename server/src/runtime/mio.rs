@@ -10,10 +10,16 @@ use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_mio::{Peer, ServeReport, Shutdown, connect, serve, shut_down_on_signal};
 
-use super::{Listener, log_asked};
+use super::{Driving, Listener, log_asked};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 type Serving = Box<dyn FnOnce(&Shutdown) -> io::Result<ServeReport> + Send>;
+
+/// See [`connect_alone`](super::connect_alone). Its loop has a thread of its own.
+pub(super) fn connect_alone(client: Builder) -> io::Result<(Client, Driving)> {
+    let client = connect(client).map_err(io::Error::other)?;
+    Ok((client, Box::new(())))
+}
 
 pub(crate) struct Server {
     threads: usize,

@@ -155,6 +155,23 @@ impl Server {
     }
 }
 
+/// Keeps a client's sockets going that [`connect_alone`] made.
+pub(crate) type Driving = Box<dyn std::any::Any>;
+
+/// Makes a client for a command that serves nobody; its calls are waited for with
+/// [`block_on`](windhover_client::block_on).
+pub(crate) fn connect_alone(client: Builder) -> Result<(Client, Driving), ListenError> {
+    let made = match Runtime::default() {
+        #[cfg(feature = "tokio")]
+        Runtime::Tokio => tokio::connect_alone(client),
+        #[cfg(feature = "async-std")]
+        Runtime::AsyncStd => async_std::connect_alone(client),
+        #[cfg(feature = "mio")]
+        Runtime::Mio => mio::connect_alone(client),
+    };
+    made.map_err(ListenError::system("make a client"))
+}
+
 /// So many threads, or one per processor.
 pub(crate) fn threads(given: Option<u16>) -> usize {
     given.map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from)

@@ -12,11 +12,20 @@ use windhover_tokio::{
     Listening, Peer, ServeReport, Shutdown, connect, serve_all, shut_down_on_signal,
 };
 
-use super::{Listener, log_asked};
+use super::{Driving, Listener, log_asked};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 /// How long threads have to end; only one that is blocked takes longer.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// See [`connect_alone`](super::connect_alone).
+pub(super) fn connect_alone(client: ClientBuilder) -> io::Result<(Client, Driving)> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let entered = runtime.enter();
+    let client = connect(client).map_err(io::Error::other)?;
+    drop(entered);
+    Ok((client, Box::new(runtime)))
+}
 
 pub(crate) struct Server {
     runtime: Runtime,

@@ -225,6 +225,29 @@ impl Store {
         })
     }
 
+    /// Puts items, all or none, that nobody will wait for. They are in the journal no later than what is
+    /// put after them. Those that do not come into the queue, also later because the journal fails, are
+    /// counted ([`lost`](Self::lost)).
+    ///
+    /// # Errors
+    /// [`Refused`] when a bound is reached.
+    pub fn put_unattended(&self, put: Put, now: Now) -> Result<(), Refused> {
+        self.shared.with(now, |state| {
+            let (op, items) = (state.new_op(), u64::from(put.items()));
+            let refused = state.engine.put(op, put, now);
+            match refused {
+                Ok(()) => state.slots.open_unattended(op, items),
+                Err(_) => state.slots.lost += items,
+            }
+            refused
+        })
+    }
+
+    /// How many items of [`put_unattended`](Self::put_unattended) were lost.
+    pub fn lost(&self) -> u64 {
+        self.shared.lock().slots.lost
+    }
+
     fn ticket(&self, stage: Stage) -> Ticket {
         Ticket { shared: self.shared.clone(), now: Now::default(), stage }
     }
@@ -279,6 +302,11 @@ impl Store {
         // A disk that hangs says nothing, and must not pass for a good one.
         journal.healthy &= state.working_since.is_none_or(|since| since.elapsed() < HUNG);
         (state.engine.stats(), journal)
+    }
+
+    /// The counters of one queue; all zero when there is none of that name.
+    pub fn stats_of(&self, queue: &str) -> QueueStats {
+        self.shared.lock().engine.stats_of(queue.as_bytes())
     }
 
     /// The counters of each queue, by name.

@@ -12,12 +12,16 @@ enum Slot {
     Waiting(Option<Waker>),
     /// Over, and not yet taken.
     Done(Outcome),
+    /// A put of so many items that nobody waits for.
+    Unattended(u64),
 }
 
 /// The operations that somebody holds a ticket of.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: HashMap<OpId, Slot>,
+    /// Items that nobody waited for, and that the journal could not take.
+    pub(super) lost: u64,
 }
 
 impl Slots {
@@ -25,11 +29,21 @@ impl Slots {
         self.slots.insert(op, Slot::Waiting(None));
     }
 
+    /// The end of a put of so many items is wanted by nobody.
+    pub(super) fn open_unattended(&mut self, op: OpId, items: u64) {
+        self.slots.insert(op, Slot::Unattended(items));
+    }
+
     /// Keeps the outcome for the ticket's holder. `false` when nobody holds one any more.
     pub(super) fn finish(&mut self, op: OpId, outcome: Outcome, wakers: &mut Vec<Waker>) -> bool {
         let Some(slot) = self.slots.get_mut(&op) else {
             return false;
         };
+        if let Slot::Unattended(items) = *slot {
+            self.lost += if outcome == Outcome::Stored { 0 } else { items };
+            self.slots.remove(&op);
+            return true;
+        }
         if let Slot::Waiting(Some(waker)) = std::mem::replace(slot, Slot::Done(outcome)) {
             wakers.push(waker);
         }
@@ -48,7 +62,8 @@ impl Slots {
                 self.slots.insert(op, Slot::Waiting(kept));
                 None
             }
-            None => None,
+            // Nobody has a ticket of the latter.
+            None | Some(Slot::Unattended(_)) => None,
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod crash;
 mod damage;
+mod dead_letters;
 mod disk;
 mod journaled;
 mod pipeline;

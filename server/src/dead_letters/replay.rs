@@ -1,0 +1,245 @@
+//! `windhover replay`: takes dead letters from a running server, and sends each record again.
+
+use std::fmt;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+use windhover_client::{Builder, Client, Error, Reservation, block_on};
+
+use super::{DEAD_LETTERS, DeadLetter, LetterError, Origin};
+use crate::listen::ListenError;
+use crate::runtime;
+
+/// How long the server may take for each step.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest answer to an HTTP request that is read.
+const LONGEST_ANSWER: u64 = 1 << 20;
+
+/// Send dead letters again.
+///
+/// Takes them from the queue `dead-letters` of a running server, the oldest first: what could not be
+/// forwarded is put into its queue again, what a tracking endpoint refused is posted there again. A
+/// letter is removed once its record was taken, or refused again (then it is in the queue once more,
+/// behind). Whatever else happens ends the replay, and the letter stays.
+///
+/// To look without sending: `get dead-letters/peek` on the queue's port.
+#[derive(Clone, Debug, Args)]
+#[non_exhaustive]
+pub struct ReplayArgs {
+    /// Where the server's queue listens, as given to `serve`
+    #[arg(
+        long,
+        env = "WINDHOVER_QUEUE_LISTEN",
+        default_value = "127.0.0.1:22133",
+        value_name = "ADDRESS"
+    )]
+    pub queue_listen: SocketAddr,
+
+    /// Where the server's tracker listens, as given to `serve`
+    #[arg(long, env = "WINDHOVER_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub http: SocketAddr,
+
+    /// Most letters to send; all that are there when not given
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// What a replay did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayReport {
+    /// Records that were taken.
+    pub taken: u64,
+    /// Records that were refused again.
+    pub refused: u64,
+}
+
+/// Why a replay ended before its end. The letter that it was at is still in the queue.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The operating system refused what the client needs.
+    System(ListenError),
+    /// The queue's port did not answer as it should.
+    Queue(Error),
+    /// The tracker's port did not answer as it should.
+    Http(io::Error),
+    /// The tracker could not take the record now.
+    NotNow {
+        /// The answer's status.
+        status: u16,
+    },
+    /// The item in the queue is no dead letter.
+    Letter(LetterError),
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => error.fmt(f),
+            Self::Queue(error) => write!(f, "the queue's port: {error}"),
+            Self::Http(error) => write!(f, "the tracker's port: {error}"),
+            Self::NotNow { status } => {
+                write!(f, "the tracker takes nothing now (status {status}); try again later")
+            }
+            Self::Letter(error) => write!(
+                f,
+                "the first item of the queue `{DEAD_LETTERS}` is no dead letter: {error}; take it away \
+                 with `get {DEAD_LETTERS}`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System(error) => Some(error),
+            Self::Queue(error) => Some(error),
+            Self::Http(error) => Some(error),
+            Self::Letter(error) => Some(error),
+            Self::NotNow { .. } => None,
+        }
+    }
+}
+
+impl From<Error> for ReplayError {
+    fn from(error: Error) -> Self {
+        Self::Queue(error)
+    }
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Taken,
+    Refused,
+}
+
+/// Sends letters again; `told` is told what was done, also when it fails.
+///
+/// # Errors
+/// [`ReplayError`]; what was sent before stays sent.
+pub fn replay(args: &ReplayArgs, told: &mut ReplayReport) -> Result<(), ReplayError> {
+    let (client, _runtime) = runtime::connect_alone(builder(args)).map_err(ReplayError::System)?;
+    let letters = client.queue(DEAD_LETTERS);
+    // Not for ever: what is refused again comes again behind.
+    let there = waiting(args.queue_listen).map_err(ReplayError::Http)?;
+    for _ in 0..args.limit.unwrap_or(u64::MAX).min(there) {
+        let Some(reservation) = block_on(letters.reserve())? else {
+            break;
+        };
+        match send(args, &client, &reservation) {
+            Ok(sent) => {
+                block_on(reservation.confirm())?;
+                match sent {
+                    Sent::Taken => told.taken += 1,
+                    Sent::Refused => told.refused += 1,
+                }
+            }
+            Err(error) => {
+                block_on(reservation.abort())?;
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn builder(args: &ReplayArgs) -> Builder {
+    Client::queue_builder().server(&args.queue_listen.to_string()).timeout(TIMEOUT)
+}
+
+fn send(
+    args: &ReplayArgs,
+    client: &Client,
+    reservation: &Reservation,
+) -> Result<Sent, ReplayError> {
+    let letter = DeadLetter::read(reservation.item()).map_err(ReplayError::Letter)?;
+    match &letter.origin {
+        Origin::Queue(name) => {
+            block_on(client.queue(name.clone()).enqueue(letter.bytes))?;
+            Ok(Sent::Taken)
+        }
+        Origin::Path(path) => {
+            match post(args.http, path, &letter.bytes).map_err(ReplayError::Http)? {
+                (200, body) if !says_no(&body) => Ok(Sent::Taken),
+                // 429 is "too many", a word on the moment.
+                (200 | 400..=428 | 430..=499, _) => Ok(Sent::Refused),
+                (status, _) => Err(ReplayError::NotNow { status }),
+            }
+        }
+    }
+}
+
+/// Whether an answer with the status 200 says that nothing was recorded: `0`, or with `verbose=1` an
+/// object with the status 0.
+fn says_no(body: &[u8]) -> bool {
+    match serde_json::from_slice(body) {
+        Ok(Value::Number(number)) => number.as_u64() == Some(0),
+        Ok(Value::Object(object)) => object.get("status").and_then(Value::as_u64) == Some(0),
+        _ => false,
+    }
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    Ok(stream)
+}
+
+/// How many letters a server has.
+fn waiting(queue: SocketAddr) -> io::Result<u64> {
+    let mut stream = connect(queue)?;
+    stream.write_all(b"stats\r\n")?;
+    let name = format!("STAT queue_{DEAD_LETTERS}_items ");
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        if let Some(items) = line.strip_prefix(&name) {
+            return items.parse().map_err(io::Error::other);
+        }
+        if line == "END" {
+            return Ok(0);
+        }
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Posts a record; the answer's status and body.
+fn post(http: SocketAddr, path: &str, record: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+    let mut stream = connect(http)?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {http}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        record.len()
+    );
+    stream.write_all(&[head.as_bytes(), record].concat())?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
+    let unreadable = || io::Error::new(io::ErrorKind::InvalidData, "this is no answer of HTTP/1.1");
+    let status = answer.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
+    let status = status.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+    let head = memchr::memmem::find(&answer, b"\r\n\r\n").ok_or_else(unreadable)?;
+    let body = answer.get(head + 4..).unwrap_or_default().to_vec();
+    Ok((status.ok_or_else(unreadable)?, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_no_is_told_from_a_yes() {
+        for no in ["0", "0\n", r#"{"status":0,"error":"e"}"#] {
+            assert!(says_no(no.as_bytes()), "{no}");
+        }
+        for yes in ["1", r#"{"status":1,"error":null}"#, r#"{"code":200,"status":"OK"}"#, "", "ok"]
+        {
+            assert!(!says_no(yes.as_bytes()), "{yes}");
+        }
+    }
+}

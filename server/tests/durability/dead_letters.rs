@@ -1,0 +1,102 @@
+//! Dead letters: when they are safe, what goes when there is no room, what is counted.
+
+use std::time::Duration;
+
+use windhover::app::{App, Settings};
+use windhover::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, Origin};
+use windhover::journal::{self, Fsync};
+use windhover::store::{Begun, Store, StoreCloser};
+use windhover_core::queue::{Action, Config, Outcome};
+
+use crate::disk::{Faults, SimDirectory, seed};
+use crate::journaled::{item, now};
+use crate::store::end_of;
+
+fn start(directory: &SimDirectory, max_bytes: u64) -> (Store, StoreCloser) {
+    let keep = |_: &str, _: &[u8]| Ok(());
+    let mut config = Config::default();
+    config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(max_bytes));
+    let opened =
+        journal::open(directory.clone(), &keep, Fsync::Always, 4_000, config, now().unix).unwrap();
+    Store::start(opened.engine, opened.journal, now).unwrap()
+}
+
+fn letter(record: &str) -> DeadLetter {
+    DeadLetter {
+        reason: "event_name_missing".to_owned(),
+        detail: String::new(),
+        origin: Origin::Path("/track".to_owned()),
+        token: Some("t".to_owned()),
+        time: now().unix,
+        bytes: record.as_bytes().to_vec().into(),
+    }
+}
+
+fn records(store: &Store) -> Vec<String> {
+    let mut reader = store.reader();
+    std::iter::from_fn(|| match reader.get(DEAD_LETTERS.as_bytes(), Action::Take.into(), now()) {
+        Begun::Done(Outcome::Item(item)) => Some(DeadLetter::read(&item).unwrap()),
+        _ => None,
+    })
+    .map(|letter| String::from_utf8(letter.bytes.to_vec()).unwrap())
+    .collect()
+}
+
+#[test]
+fn letters_are_safe_once_what_was_put_behind_them_is() {
+    for round in 0..50 {
+        seed(round);
+        let directory = SimDirectory::default();
+        let (store, closer) = start(&directory, 1 << 20);
+        let letters = App::new(store.clone(), Settings::default(), 1).dead_letters;
+        letters.put([letter("one"), letter("two")], now());
+        assert_eq!(
+            end_of(&mut store.put(item(b"events", "good"), now()).unwrap()),
+            Outcome::Stored
+        );
+        directory.crash();
+        drop((letters, store));
+        let _ = closer.close(Duration::from_secs(10));
+        let (store, _closer) = start(&directory, 1 << 20);
+        assert_eq!(records(&store), ["one", "two"], "round {round}");
+    }
+}
+
+#[test]
+fn the_oldest_letters_go_when_there_are_too_many() {
+    let directory = SimDirectory::default();
+    let (store, closer) = start(&directory, 300);
+    let app = App::new(store.clone(), Settings::default(), 1);
+    for n in 0..10 {
+        app.dead_letters.put([letter(&n.to_string())], now());
+    }
+    // Larger than all of it.
+    app.dead_letters.put([letter(&"x".repeat(400))], now());
+    assert_eq!(end_of(&mut store.put(item(b"events", "good"), now()).unwrap()), Outcome::Stored);
+    let stats = store.stats_of(DEAD_LETTERS);
+    assert!(stats.bytes <= 300 && stats.discarded == 10 - stats.items, "{stats:?}");
+    assert_eq!(store.lost(), 1);
+    assert_eq!(records(&store), ["7", "8", "9"]);
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn letters_that_the_journal_cannot_take_are_counted() {
+    let directory = SimDirectory::default();
+    let (store, closer) = start(&directory, 1 << 20);
+    let app = App::new(store.clone(), Settings::default(), 1);
+    directory.set_faults(Faults { sync: 1, ..Faults::default() });
+    app.dead_letters.put([letter("one"), letter("two")], now());
+    let mut good = store.put(item(b"events", "good"), now()).unwrap();
+    assert_eq!(end_of(&mut good), Outcome::NotJournaled);
+    assert_eq!(store.lost(), 2);
+    let page = app.metrics.render(&store, &app.http_connections, &app.queue_connections);
+    for line in [
+        "windhover_dead_letters_lost_total 2",
+        "windhover_dead_letters_total{reason=\"event_name_missing\"} 2",
+    ] {
+        assert!(page.lines().any(|it| it == line), "{line} is not in\n{page}");
+    }
+    directory.set_faults(Faults::default());
+    let _ = closer.close(Duration::from_secs(10));
+}
