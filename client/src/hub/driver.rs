@@ -13,9 +13,9 @@ use windhover_core::Instant;
 use windhover_core::client::{Cluster, ConnectFailure, ConnectionId, Server};
 
 use super::Hub;
-
-/// Most slices in one write.
-const SLICES: usize = 16;
+use super::link::Link;
+#[cfg(feature = "tls")]
+use crate::tls::Session;
 
 /// The half of a client that needs sockets and timers: an adapter gives it both.
 ///
@@ -87,7 +87,7 @@ impl Driver {
         if let Some((connection, server)) = state.to_connect.pop_front() {
             return Step::Connect { connection, server };
         }
-        if state.is_closed && state.links.values().all(|link| link.is_closed) {
+        if state.is_closed && state.links.values().all(|link| link.signal().is_closed) {
             return Step::Closed;
         }
         state.driver = Some(waker.clone());
@@ -100,10 +100,25 @@ impl Driver {
     pub fn connected(&self, connection: ConnectionId) {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.hub.tls {
-            self.begin_session(connection, tls);
-            return;
+            return self.begin_session(connection, tls);
         }
-        self.change(|state, now| state.connected(connection, now));
+        self.change(|cluster, now| cluster.connected(connection, now));
+    }
+
+    /// The socket is connected: who the server is has to be agreed first.
+    #[cfg(feature = "tls")]
+    fn begin_session(&self, connection: ConnectionId, tls: &crate::Tls) {
+        let Some(link) = self.link(connection) else { return };
+        let Some(server) = link.server.clone() else { return };
+        match Session::new(tls, server) {
+            Ok(session) => {
+                link.wire().session = Some(session);
+                if let Some(waker) = link.tell(|signal| signal.wants_write = true) {
+                    waker.wake();
+                }
+            }
+            Err(why) => self.give_up(connection, &link, why),
+        }
     }
 
     /// Waits for a connection to be made, as long as it is wanted, and tells what came of it. The
@@ -140,28 +155,25 @@ impl Driver {
 
     /// What the connection wants; `waker` is called when that changes.
     pub fn turn(&self, connection: ConnectionId, waker: &Waker) -> Turn {
-        let mut state = self.hub.lock();
-        let Some(link) = state.links.get_mut(&connection) else {
-            return Turn { is_closed: true, wants_write: false };
-        };
-        let turn = Turn { is_closed: link.is_closed, wants_write: link.wants_write };
-        #[cfg(feature = "tls")]
-        if link.is_closed
-            && !std::mem::replace(&mut link.is_ending, true)
-            && let Some(session) = link.session.clone()
-        {
-            drop(state);
-            if super::secure::end(&session) {
-                return Turn { is_closed: false, wants_write: true };
-            }
-            return self.turn(connection, waker);
+        match self.link(connection) {
+            Some(link) => self.turn_link(connection, &link, waker),
+            None => Turn { is_closed: true, wants_write: false },
         }
-        if link.is_closed {
-            state.links.remove(&connection);
-        } else if link.waker.as_ref().is_none_or(|known| !known.will_wake(waker)) {
-            link.waker = Some(waker.clone());
+    }
+
+    pub(super) fn turn_link(&self, connection: ConnectionId, link: &Link, waker: &Waker) -> Turn {
+        let mut signal = link.signal();
+        if !signal.is_closed {
+            signal.wait(waker);
+            return Turn { is_closed: false, wants_write: signal.wants_write };
         }
-        turn
+        let was_ending = std::mem::replace(&mut signal.is_ending, true);
+        drop(signal);
+        if !was_ending && link.wire().end() {
+            return Turn { is_closed: false, wants_write: true };
+        }
+        self.hub.lock().links.remove(&connection);
+        Turn { is_closed: true, wants_write: false }
     }
 
     /// Writes what waits, with `write`, which must not block: it says how many bytes went, or
@@ -173,27 +185,10 @@ impl Driver {
         connection: ConnectionId,
         write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<()> {
-        #[cfg(feature = "tls")]
-        if self.hub.tls.is_some() {
-            return self.write_secured(connection, write);
+        match self.link(connection) {
+            Some(link) => self.write_link(connection, &link, write),
+            None => Poll::Pending,
         }
-        let mut state = self.hub.lock();
-        let (filled, written) =
-            with_unsent(&state.cluster, connection, |slices| match slices.len() {
-                0 => (0, Poll::Ready(Ok(0))),
-                filled => (filled, write(slices)),
-            });
-        if let Some(link) = state.links.get_mut(&connection) {
-            link.wants_write = written.is_pending();
-        }
-        match written {
-            Poll::Ready(Ok(0)) if filled > 0 => state.cluster.broke(connection),
-            Poll::Ready(Ok(n)) => state.cluster.wrote(connection, n),
-            Poll::Ready(Err(_)) => state.cluster.broke(connection),
-            Poll::Pending => state.cluster.wrote(connection, 0),
-        }
-        state.pump(self.hub.now());
-        written.map(|_| ())
     }
 
     /// Reads with `read`, which must not block: it appends to the buffer and says how many bytes
@@ -204,22 +199,15 @@ impl Driver {
         connection: ConnectionId,
         read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
     ) -> Poll<()> {
-        #[cfg(feature = "tls")]
-        if self.hub.tls.is_some() {
-            return self.read_secured(connection, read);
+        match self.link(connection) {
+            Some(link) => self.read_link(connection, &link, read),
+            None => Poll::Pending,
         }
-        let mut state = self.hub.lock();
-        let Some(buffer) = state.cluster.read_buffer(connection) else {
-            return Poll::Pending;
-        };
-        let came = read(buffer);
-        match came {
-            Poll::Ready(Ok(0)) => state.cluster.end_of_stream(connection),
-            Poll::Ready(Err(_)) => state.cluster.broke(connection),
-            Poll::Ready(Ok(_)) | Poll::Pending => {}
-        }
-        state.pump(self.hub.now());
-        came.map(|_| ())
+    }
+
+    /// A connection that is not over, as far as its tasks were told.
+    pub(super) fn link(&self, connection: ConnectionId) -> Option<Arc<Link>> {
+        self.hub.lock().links.get(&connection).cloned()
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Cluster, Instant)) {
@@ -240,21 +228,6 @@ impl Drop for Driver {
         state.cluster.abort(now);
         state.pump(now);
     }
-}
-
-/// Shows `to` what waits to be written on a connection, or the first slices of it.
-pub(super) fn with_unsent<T>(
-    cluster: &Cluster,
-    connection: ConnectionId,
-    to: impl FnOnce(&[IoSlice<'_>]) -> T,
-) -> T {
-    let mut slices = [&b""[..]; SLICES];
-    let filled = cluster.unsent(connection, &mut slices);
-    let mut buffers = [IoSlice::new(&[]); SLICES];
-    for (buffer, slice) in buffers.iter_mut().zip(slices.iter().take(filled)) {
-        *buffer = IoSlice::new(slice);
-    }
-    to(buffers.get(..filled).unwrap_or_default())
 }
 
 /// What an error of a connect, to an address or the path of a Unix socket, says of the server.

@@ -1,10 +1,14 @@
-//! Where calls, connections and the driver meet: one cluster under one lock.
+//! Where calls, connections and the driver meet: the cluster under a lock that all of them share, and each
+//! connection's bytes under one of its own ([`transfer`] says how they go together).
 
 mod call;
 mod driver;
-#[cfg(feature = "tls")]
-mod secure;
+mod link;
+#[cfg(not(feature = "tls"))]
+mod no_session;
 mod stream;
+mod transfer;
+mod wire;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +27,10 @@ use crate::builder::{Event, EventHook};
 pub(crate) use call::CallFuture;
 pub use driver::{Driver, Step, Turn, connect_failure};
 pub use stream::Connection;
+#[cfg(feature = "tls")]
+pub(crate) use wire::Came;
+
+use self::link::{Link, Signal};
 
 /// What clients and driver share.
 pub(crate) struct Hub {
@@ -40,7 +48,7 @@ pub(crate) struct Hub {
 pub(crate) struct State {
     pub(crate) cluster: Cluster,
     calls: HashMap<CallId, Waiting>,
-    links: HashMap<ConnectionId, Link>,
+    links: HashMap<ConnectionId, Arc<Link>>,
     to_connect: VecDeque<(ConnectionId, Server)>,
     driver: Option<Waker>,
     /// When the cluster wants to be polled, and when the driver will at the latest.
@@ -62,21 +70,6 @@ pub(crate) struct State {
 struct Waiting {
     waker: Option<Waker>,
     completed: Option<Completed>,
-}
-
-#[derive(Default)]
-struct Link {
-    waker: Option<Waker>,
-    wants_write: bool,
-    is_closed: bool,
-    /// Whose name its certificate has to have.
-    #[cfg(feature = "tls")]
-    server: Option<Server>,
-    #[cfg(feature = "tls")]
-    session: Option<secure::Shared>,
-    /// The server was told that nothing more comes, or will be by the next write.
-    #[cfg(feature = "tls")]
-    is_ending: bool,
 }
 
 /// The state, locked. What is to be woken or told is woken and told after the lock is given back.
@@ -172,12 +165,11 @@ impl State {
             match self.cluster.poll_output(now) {
                 ClusterOutput::Connect { connection, server } => {
                     let server = self.cluster.server(server).cloned();
-                    let link = Link {
+                    let link = Link::new(
                         #[cfg(feature = "tls")]
-                        server: server.clone(),
-                        ..Link::default()
-                    };
-                    self.links.insert(connection, link);
+                        server.clone(),
+                    );
+                    self.links.insert(connection, Arc::new(link));
                     // A server that was removed meanwhile is connected to by nobody: the cluster
                     // gives the connection up at its deadline.
                     if let Some(server) = server {
@@ -186,7 +178,7 @@ impl State {
                     }
                 }
                 ClusterOutput::Write { connection } => {
-                    self.with_link(connection, |link| link.wants_write = true);
+                    self.tell(connection, |signal| signal.wants_write = true);
                 }
                 ClusterOutput::Close { connection } => {
                     let queued = self.to_connect.iter().position(|(it, _)| *it == connection);
@@ -195,7 +187,7 @@ impl State {
                         self.to_connect.remove(at);
                         self.links.remove(&connection);
                     }
-                    self.with_link(connection, |link| link.is_closed = true);
+                    self.tell(connection, |signal| signal.is_closed = true);
                 }
                 ClusterOutput::Completed(completed) => self.completed(completed),
                 ClusterOutput::Event(event) => self.note(event),
@@ -243,10 +235,9 @@ impl State {
         self.events.extend(event);
     }
 
-    fn with_link(&mut self, connection: ConnectionId, change: impl FnOnce(&mut Link)) {
-        if let Some(link) = self.links.get_mut(&connection) {
-            change(link);
-            self.wakers.extend(link.waker.take());
+    fn tell(&mut self, connection: ConnectionId, what: impl FnOnce(&mut Signal)) {
+        if let Some(link) = self.links.get(&connection) {
+            self.wakers.extend(link.tell(what));
         }
     }
 

@@ -1,12 +1,14 @@
 //! A connection over a stream that is polled.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use windhover_core::client::ConnectionId;
 use windhover_runtime::PollStream;
 
 use super::Driver;
+use super::link::Link;
 
 /// Most rounds before other tasks have their turn.
 const ROUNDS: usize = 32;
@@ -19,38 +21,46 @@ pub struct Connection<S> {
     id: ConnectionId,
     stream: S,
     is_flushing: bool,
+    /// Looked up once.
+    link: Option<Arc<Link>>,
 }
 
 impl<S: PollStream> Connection<S> {
     /// A connection that was made; the driver knows: [`Driver::connected`].
     pub fn new(id: ConnectionId, stream: S) -> Self {
-        Self { id, stream, is_flushing: false }
+        Self { id, stream, is_flushing: false, link: None }
     }
 
     /// Moves bytes until the stream takes and gives no more, for a bounded number of rounds; ready
     /// when the connection is over and the stream is to be closed. `driver` is the one that asked for
     /// the connection.
     pub fn poll(&mut self, driver: &Driver, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { id, stream, is_flushing } = self;
+        let Self { id, stream, is_flushing, link } = self;
+        if link.is_none() {
+            *link = driver.link(*id);
+        }
+        let Some(link) = link else { return Poll::Ready(()) };
         for _ in 0..ROUNDS {
-            let turn = driver.turn(*id, cx.waker());
+            let turn = driver.turn_link(*id, link, cx.waker());
             if turn.is_closed {
                 return Poll::Ready(());
             }
             let mut moved = false;
             if turn.wants_write {
-                moved = driver.write(*id, |slices| stream.poll_write(cx, slices)).is_ready();
+                moved =
+                    driver.write_link(*id, link, |slices| stream.poll_write(cx, slices)).is_ready();
                 *is_flushing |= moved;
             }
             if *is_flushing && let Poll::Ready(flushed) = stream.poll_flush(cx) {
                 *is_flushing = false;
                 if let Err(error) = flushed {
                     // A stream that cannot be written to is broken for reads too.
-                    let _: Poll<()> = driver.read(*id, |_| Poll::Ready(Err(error)));
+                    let _: Poll<()> = driver.read_link(*id, link, |_| Poll::Ready(Err(error)));
                     continue;
                 }
             }
-            moved |= driver.read(*id, |buffer| stream.poll_read(cx, || buffer)).is_ready();
+            moved |=
+                driver.read_link(*id, link, |buffer| stream.poll_read(cx, || buffer)).is_ready();
             if !moved {
                 return Poll::Pending;
             }

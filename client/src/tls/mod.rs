@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use windhover_core::client::{ConnectFailure, Server};
 
-pub(crate) use self::session::{Came, Session};
+pub(crate) use self::session::Session;
 
 /// Is told of a server with which TLS could not be agreed upon, and why.
 type FailureHook = Arc<dyn Fn(&Server, &str) + Send + Sync>;

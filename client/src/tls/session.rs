@@ -9,20 +9,10 @@ use rustls::ClientConnection;
 use windhover_core::client::{ConnectFailure, Server};
 
 use super::Tls;
+use crate::hub::Came;
 
 /// Room for one read: the longest record.
 const READ: usize = 17 * 1024;
-
-/// What a read brought.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Came {
-    /// Bytes, of whatever kind.
-    Some,
-    /// The end, as the server said.
-    End,
-    /// An end that nobody said, an error, or what is no TLS.
-    Broken(String),
-}
 
 pub(crate) struct Session {
     tls: Tls,
@@ -30,8 +20,6 @@ pub(crate) struct Session {
     connection: ClientConnection,
     /// From the socket; empty but while it is taken apart.
     incoming: BytesMut,
-    /// What it says.
-    plain: Vec<u8>,
     has_failed: bool,
 }
 
@@ -47,7 +35,6 @@ impl Session {
             server,
             connection,
             incoming: BytesMut::new(),
-            plain: Vec::new(),
             has_failed: false,
         })
     }
@@ -104,21 +91,21 @@ impl Session {
         }
     }
 
-    /// Reads once; [`plain`](Self::plain) is what it says.
+    /// Reads once; what it says is put behind `plain`.
     pub(crate) fn read(
         &mut self,
+        plain: &mut BytesMut,
         read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
     ) -> Poll<Came> {
         self.incoming.reserve(READ);
         let came = match read(&mut self.incoming) {
             Poll::Pending => {
-                // A connection that waits holds no buffers.
+                // A connection that waits holds no buffer of records.
                 self.incoming = BytesMut::new();
-                self.plain = Vec::new();
                 return Poll::Pending;
             }
             Poll::Ready(Ok(0)) => Came::Broken("the server closed the connection".into()),
-            Poll::Ready(Ok(_)) => self.decrypt(),
+            Poll::Ready(Ok(_)) => self.decrypt(plain),
             Poll::Ready(Err(error)) => Came::Broken(error.to_string()),
         };
         if came == Came::End && !self.is_agreed() {
@@ -127,13 +114,7 @@ impl Session {
         Poll::Ready(came)
     }
 
-    /// What the server said, from now on known to the caller alone.
-    pub(crate) fn take_plain(&mut self, into: &mut BytesMut) {
-        into.extend_from_slice(&self.plain);
-        self.plain.clear();
-    }
-
-    fn decrypt(&mut self) -> Came {
+    fn decrypt(&mut self, plain: &mut BytesMut) -> Came {
         while !self.incoming.is_empty() {
             let state = match self.connection.read_tls(&mut &*self.incoming) {
                 // What comes behind the end is nobody's.
@@ -148,9 +129,9 @@ impl Session {
                 Ok(state) => state,
                 Err(error) => return Came::Broken(error.to_string()),
             };
-            let (at, more) = (self.plain.len(), state.plaintext_bytes_to_read());
-            self.plain.resize(at + more, 0);
-            let room = self.plain.get_mut(at..).unwrap_or_default();
+            let (at, more) = (plain.len(), state.plaintext_bytes_to_read());
+            plain.resize(at + more, 0);
+            let room = plain.get_mut(at..).unwrap_or_default();
             if let Err(error) = self.connection.reader().read_exact(room) {
                 return Came::Broken(error.to_string());
             }

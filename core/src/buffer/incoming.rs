@@ -6,6 +6,8 @@ use bytes::{Buf, Bytes, BytesMut};
 const READ: usize = 8 * 1024;
 /// Never more than this is reserved at a time, whatever length a peer declares.
 const RESERVE_MOST: usize = 64 * 1024;
+/// What a connection in use keeps.
+const KEPT: usize = 16 * 1024;
 /// A segment is cut off before the buffer has less room than this: growing it would copy.
 const ROOM: usize = 4 * 1024;
 
@@ -139,6 +141,13 @@ impl Incoming {
     /// Gives the memory back when nothing is held: to be called before waiting for a peer.
     pub fn release(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > 0 {
+            self.bytes = BytesMut::new();
+        }
+    }
+
+    /// Gives the memory back when nothing is held and it is more than one small read needs.
+    pub fn trim(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
             self.bytes = BytesMut::new();
         }
     }

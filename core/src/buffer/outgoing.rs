@@ -9,6 +9,10 @@ use bytes::{Buf, Bytes, BytesMut};
 /// below it, the copy is cheaper than one more slice in the write.
 const SHARE_FROM: usize = 4096;
 
+/// What a connection in use keeps.
+const KEPT: usize = 32 * 1024;
+const KEPT_PIECES: usize = 64;
+
 /// Bytes that wait to be written: small pieces are gathered into one block, large values are kept
 /// as the shared slices that they came as, so that they leave without a copy.
 ///
@@ -144,6 +148,13 @@ impl Outgoing {
     pub fn release(&mut self) {
         if self.is_empty() {
             *self = Self::default();
+        }
+    }
+
+    /// Gives the memory back when nothing waits and it is more than a few small pieces need.
+    pub fn trim(&mut self) {
+        if self.tail.capacity() > KEPT || self.pieces.capacity() > KEPT_PIECES {
+            self.release();
         }
     }
 }

@@ -2,6 +2,7 @@
 //! when one of them fails.
 
 mod attempt;
+mod bytes;
 mod choice;
 mod coming;
 mod dispatch;
@@ -14,7 +15,6 @@ mod timers;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use bytes::BytesMut;
 use slab::Slab;
 
 use self::attempt::Active;
@@ -274,50 +274,6 @@ impl Cluster {
             }
             _ => self.broke(connection),
         }
-    }
-
-    /// A buffer that a read from that connection appends to; `None` where the connection is gone.
-    pub fn read_buffer(&mut self, connection: ConnectionId) -> Option<&mut BytesMut> {
-        let at = self.link_at(connection)?;
-        self.mark(at);
-        match self.links.get_mut(at).map(|link| &mut link.state) {
-            Some(State::Open(open)) => Some(open.read_buffer()),
-            _ => None,
-        }
-    }
-
-    /// Takes a copy of bytes that came in. An adapter that can read into a buffer uses
-    /// [`read_buffer`](Self::read_buffer).
-    pub fn receive(&mut self, connection: ConnectionId, bytes: &[u8]) {
-        if let Some(buffer) = self.read_buffer(connection) {
-            buffer.extend_from_slice(bytes);
-        }
-    }
-
-    /// The server will send no more bytes on that connection.
-    pub fn end_of_stream(&mut self, connection: ConnectionId) {
-        self.with_open(connection, crate::memcache::ClientConnection::end_of_stream);
-    }
-
-    /// The connection broke.
-    pub fn broke(&mut self, connection: ConnectionId) {
-        self.with_open(connection, crate::memcache::ClientConnection::broke);
-    }
-
-    /// Fills `into` with the slices to write on that connection, in order, and returns how many it
-    /// filled.
-    pub fn unsent<'a>(&'a self, connection: ConnectionId, into: &mut [&'a [u8]]) -> usize {
-        let link = self.link_at(connection).and_then(|at| self.links.get(at));
-        match link.map(|link| &link.state) {
-            Some(State::Open(open)) => open.unsent(into),
-            _ => 0,
-        }
-    }
-
-    /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now: the
-    /// connection is not named by [`ClusterOutput::Write`] any more before some is written.
-    pub fn wrote(&mut self, connection: ConnectionId, n: usize) {
-        self.with_open(connection, |open| open.wrote(n));
     }
 
     /// What was counted, and the state of each server.

@@ -162,11 +162,14 @@ impl Cluster {
                     self.serve_waiting(server, now);
                 }
                 ClientOutput::Write => {
+                    // However long whoever writes may take.
+                    let until = open.next_deadline(now);
+                    self.arm(at, until.max(now + TICK));
                     let connection = ConnectionId { at, sequence };
                     return Some(ClusterOutput::Write { connection });
                 }
                 ClientOutput::Idle(until) => {
-                    open.release();
+                    open.trim();
                     let until = link.retires_at.map_or(until, |retires_at| until.min(retires_at));
                     self.arm(at, until.max(now + TICK));
                     // A late reply that was swallowed made room too.

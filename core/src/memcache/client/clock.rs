@@ -29,7 +29,7 @@ impl ClientConnection {
                 None => ClientOutput::Close(end),
             };
         }
-        if !self.outgoing.is_empty() && !self.writing.is_blocked() {
+        if self.lent == 0 && !self.outgoing.is_empty() && !self.writing.is_blocked() {
             return ClientOutput::Write;
         }
         ClientOutput::Idle(self.next_deadline(now))
@@ -38,8 +38,8 @@ impl ClientConnection {
     /// Puts requests among the bytes to write, as long as these leave.
     fn commit(&mut self, now: Instant) {
         while self.end.is_none()
-            && self.outgoing.len() < COMMIT
-            && (self.outgoing.is_empty() || !self.writing.is_blocked())
+            && self.unwritten() < COMMIT
+            && (self.unwritten() == 0 || !self.writing.is_blocked())
             && let Some(waiting) = self.waiting.pop_front()
         {
             let place =
@@ -94,9 +94,10 @@ impl ClientConnection {
     /// spent.
     fn take_failed(&mut self, reason: Reason) -> Option<(Ticket, Unanswered)> {
         self.outgoing = Outgoing::new();
+        let gone = self.written + u64::try_from(self.lent).unwrap_or(u64::MAX);
         while let Some(place) = self.owed.pop_front() {
             if place.open {
-                let sent = place.starts < self.written;
+                let sent = place.starts < gone;
                 let outcome = if sent { Unanswered::Unknown } else { Unanswered::NotSent };
                 return Some((place.ticket, outcome(reason)));
             }
@@ -113,7 +114,7 @@ impl ClientConnection {
 
     /// When a connection that nobody uses is closed.
     fn idles_at(&self) -> Option<Instant> {
-        let unused = self.owed.is_empty() && self.waiting.is_empty() && self.outgoing.is_empty();
+        let unused = self.owed.is_empty() && self.waiting.is_empty() && self.unwritten() == 0;
         unused.then(|| self.active + self.timeouts.idle)
     }
 
@@ -121,7 +122,7 @@ impl ClientConnection {
         if self.end.is_some() {
             return;
         }
-        if self.outgoing.is_empty() {
+        if self.unwritten() == 0 {
             self.writing = super::WriteClock::default();
         } else if self.writing.since(now) + self.timeouts.write <= now {
             return self.spend(ClientEvent::TimedOut, End::WriteStalled);
@@ -141,9 +142,9 @@ impl ClientConnection {
         }
     }
 
-    fn next_deadline(&mut self, now: Instant) -> Instant {
-        let writing =
-            (!self.outgoing.is_empty()).then(|| self.writing.since(now) + self.timeouts.write);
+    /// When it is to be looked at again, where nothing else happens before.
+    pub(crate) fn next_deadline(&mut self, now: Instant) -> Instant {
+        let writing = (self.unwritten() > 0).then(|| self.writing.since(now) + self.timeouts.write);
         [self.earliest, self.stalls_at(), self.idles_at(), writing]
             .into_iter()
             .flatten()

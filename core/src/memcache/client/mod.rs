@@ -3,6 +3,8 @@
 
 mod clock;
 mod input;
+#[cfg(feature = "client")]
+mod lent;
 mod outcome;
 mod place;
 
@@ -25,6 +27,10 @@ pub use outcome::{End, Oversized, Reason, SendError, Unanswered};
 /// A request is put among the bytes to write while fewer than these wait: what has not been begun
 /// can still be taken back.
 const COMMIT: usize = 16 * 1024;
+
+/// Room for so many requests is kept between bursts.
+#[cfg(feature = "client")]
+const KEPT_PLACES: usize = 64;
 
 /// The longest value that is read: 1 GiB, memcached's own limit on `-I`. What is longer than that is
 /// no response.
@@ -174,6 +180,11 @@ pub struct ClientConnection {
     heard: Instant,
     /// How many bytes had come at the last look.
     seen: usize,
+    /// How many bytes that came in are with their reader, not parsed yet.
+    #[cfg(feature = "client")]
+    unparsed: usize,
+    /// How many bytes to write are with their writer.
+    lent: usize,
     writing: WriteClock,
     end_of_stream: bool,
     end: Option<End>,
@@ -205,6 +216,9 @@ impl ClientConnection {
             active: now,
             heard: now,
             seen: 0,
+            #[cfg(feature = "client")]
+            unparsed: 0,
+            lent: 0,
             writing: WriteClock::default(),
             end_of_stream: false,
             end: None,
@@ -380,7 +394,7 @@ impl ClientConnection {
     fn ended(&mut self) {
         if matches!(self.state, State::Line)
             && self.incoming.is_empty()
-            && self.outgoing.is_empty()
+            && self.unwritten() == 0
             && self.owed.front().is_some_and(Place::is_answered_by_the_end)
             && let Some(place) = self.owed.pop_front()
             && place.open
@@ -401,8 +415,17 @@ impl ClientConnection {
     pub fn wrote(&mut self, n: usize) {
         let n = n.min(self.outgoing.len());
         self.outgoing.advance(n);
+        self.note_written(n);
+    }
+
+    fn note_written(&mut self, n: usize) {
         self.written += u64::try_from(n).unwrap_or(u64::MAX);
         self.writing.tried(n);
+    }
+
+    /// How many bytes wait to be written, wherever they are.
+    fn unwritten(&self) -> usize {
+        self.outgoing.len() + self.lent
     }
 
     /// Gives back the memory that an idle connection does not need; to be called before waiting.
@@ -413,6 +436,19 @@ impl ClientConnection {
             self.owed = VecDeque::new();
         }
         if self.waiting.is_empty() && self.waiting.capacity() > 8 {
+            self.waiting = VecDeque::new();
+        }
+    }
+
+    /// Gives back what only a burst needs: a connection in use keeps the memory of its next request.
+    #[cfg(feature = "client")]
+    pub(crate) fn trim(&mut self) {
+        self.incoming.trim();
+        self.outgoing.trim();
+        if self.owed.is_empty() && self.owed.capacity() > KEPT_PLACES {
+            self.owed = VecDeque::new();
+        }
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_PLACES {
             self.waiting = VecDeque::new();
         }
     }

@@ -33,7 +33,9 @@ pub(crate) fn world(source: &mut Source<'_>) -> World {
         2 => 2,
         _ => options.limits.value,
     };
-    World::new(options, &servers, seed, source.chance(2, 3))
+    let mut world = World::new(options, &servers, seed, source.chance(2, 3));
+    world.lends = seed / 4 % 2 == 1;
+    world
 }
 
 fn options(dialect: Dialect, source: &mut Source<'_>) -> ClusterOptions {

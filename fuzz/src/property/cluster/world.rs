@@ -3,6 +3,7 @@
 
 mod ending;
 mod given;
+mod lending;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +83,9 @@ pub(crate) struct World {
     pub(crate) prompt: bool,
     /// The adapter was late: a call may be told later than its deadline.
     late: bool,
+    /// The adapter moves bytes while the cluster goes on.
+    pub(crate) lends: bool,
+    lent: BTreeMap<ConnectionId, lending::Lent>,
 }
 
 impl World {
@@ -126,6 +130,8 @@ impl World {
             write: usize::MAX,
             prompt,
             late: false,
+            lends: false,
+            lent: BTreeMap::new(),
         }
     }
 
@@ -231,6 +237,10 @@ impl World {
         let piece = core::mem::replace(&mut socket.queued, rest);
         if !socket.is_ended {
             socket.said.extend_from_slice(&piece);
+            if self.lends {
+                self.end_write(id);
+                return self.deliver_lent(id, &piece);
+            }
             self.cluster.receive(id, &piece);
         }
     }
@@ -243,6 +253,7 @@ impl World {
     }
 
     pub(crate) fn end(&mut self, id: ConnectionId, broken: bool) {
+        self.end_write(id);
         let socket = self.sockets.get_mut(&id).expect("it is there");
         socket.is_ended = true;
         if broken {
@@ -254,6 +265,7 @@ impl World {
 
     /// A connection that was made could not be used after all.
     pub(crate) fn break_late(&mut self, id: ConnectionId) {
+        self.end_write(id);
         self.sockets.get_mut(&id).expect("it is there").is_ended = true;
         self.cluster.connect_failed(id, ConnectFailure::Other, self.now);
     }
@@ -274,6 +286,9 @@ impl World {
     }
 
     fn write(&mut self, id: ConnectionId) {
+        if self.lends {
+            return self.begin_write(id);
+        }
         let mut unsent = self.unsent(id);
         assert!(!unsent.is_empty(), "nothing to write");
         unsent.truncate(self.write);

@@ -16,8 +16,11 @@ impl World {
         if aborts {
             self.cluster.abort(self.now);
             self.settle();
+            self.end_writes();
         } else {
             self.cluster.shut_down();
+            self.settle();
+            self.end_writes();
             self.wait_until(last.unwrap_or(self.now).max(self.now));
         }
         assert!(self.is_closed(), "it does not come to its end");

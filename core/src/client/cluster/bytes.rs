@@ -1,0 +1,99 @@
+//! The bytes of connections. Either the cluster holds them, and an adapter reads and writes with the
+//! cluster at hand; or they are lent to it, and it reads and writes while others use the cluster.
+
+use bytes::BytesMut;
+
+use super::Cluster;
+use super::link::{ConnectionId, Link, State};
+use crate::buffer::{Incoming, Outgoing};
+use crate::memcache::ClientConnection;
+
+impl Cluster {
+    /// A buffer that a read from that connection appends to; `None` where the connection is gone.
+    pub fn read_buffer(&mut self, connection: ConnectionId) -> Option<&mut BytesMut> {
+        let at = self.link_at(connection)?;
+        self.mark(at);
+        match self.links.get_mut(at).map(|link| &mut link.state) {
+            Some(State::Open(open)) => Some(open.read_buffer()),
+            _ => None,
+        }
+    }
+
+    /// Takes a copy of bytes that came in. An adapter that can read into a buffer uses
+    /// [`read_buffer`](Self::read_buffer).
+    pub fn receive(&mut self, connection: ConnectionId, bytes: &[u8]) {
+        if let Some(buffer) = self.read_buffer(connection) {
+            buffer.extend_from_slice(bytes);
+        }
+    }
+
+    /// Takes what came in on that connection out of a buffer of the adapter's own, without a copy. Behind
+    /// it comes [`poll_output`](Self::poll_output), as behind every input, and then
+    /// [`return_received`](Self::return_received) with the same buffer. A connection is read in this way
+    /// or by [`read_buffer`](Self::read_buffer), not in both.
+    pub fn take_received(&mut self, connection: ConnectionId, buffer: &mut Incoming) {
+        self.with_open(connection, |open| open.borrow_incoming(buffer));
+    }
+
+    /// Gives the adapter its buffer back, with what has come of a frame that is not whole. How many more
+    /// bytes of it the server has promised, for [`Incoming::read_buffer`].
+    pub fn return_received(&mut self, connection: ConnectionId, buffer: &mut Incoming) -> usize {
+        match self.open_mut(connection) {
+            Some(open) => open.return_incoming(buffer),
+            None => 0,
+        }
+    }
+
+    /// The server will send no more bytes on that connection.
+    pub fn end_of_stream(&mut self, connection: ConnectionId) {
+        self.with_open(connection, ClientConnection::end_of_stream);
+    }
+
+    /// The connection broke.
+    pub fn broke(&mut self, connection: ConnectionId) {
+        self.with_open(connection, ClientConnection::broke);
+    }
+
+    /// Fills `into` with the slices to write on that connection, in order, and returns how many it
+    /// filled.
+    pub fn unsent<'a>(&'a self, connection: ConnectionId, into: &mut [&'a [u8]]) -> usize {
+        let link = self.link_at(connection).and_then(|at| self.links.get(at));
+        match link.map(|link| &link.state) {
+            Some(State::Open(open)) => open.unsent(into),
+            _ => 0,
+        }
+    }
+
+    /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now: the
+    /// connection is not named by [`ClusterOutput::Write`](super::ClusterOutput::Write) any more before
+    /// some is written.
+    pub fn wrote(&mut self, connection: ConnectionId, n: usize) {
+        self.with_open(connection, |open| open.wrote(n));
+    }
+
+    /// Lends what waits to be written on that connection to an adapter that writes once, with nothing of
+    /// the cluster's at hand, and then calls [`return_unsent`](Self::return_unsent). A call whose
+    /// connection ends meanwhile may have been sent.
+    pub fn lend_unsent(&mut self, connection: ConnectionId, into: &mut Outgoing) {
+        if let Some(open) = self.open_mut(connection) {
+            open.lend(into);
+        }
+    }
+
+    /// Takes back the `rest` of what was lent: the first `n` bytes of that were written, and are not in
+    /// it. 0 means what it does to [`wrote`](Self::wrote). What was lent by a connection that is gone is
+    /// nobody's.
+    pub fn return_unsent(&mut self, connection: ConnectionId, n: usize, rest: &mut Outgoing) {
+        self.with_open(connection, |open| open.give_back(n, rest));
+        if !rest.is_empty() {
+            *rest = Outgoing::new();
+        }
+    }
+
+    fn open_mut(&mut self, connection: ConnectionId) -> Option<&mut ClientConnection> {
+        match self.link_mut(connection) {
+            Some(Link { state: State::Open(open), .. }) => Some(open),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The bytes of connections in the hands of an adapter that moves them while the cluster goes on.
+
+use windhover_core::buffer::{Incoming, Outgoing};
+use windhover_core::client::ConnectionId;
+
+use super::World;
+
+/// What the adapter holds of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Lent {
+    /// Lent for a write that is under way.
+    writing: Option<Outgoing>,
+    /// What came in and could not be parsed yet.
+    unparsed: Incoming,
+}
+
+impl World {
+    /// Begins a write, which may take as long as some other steps do.
+    pub(super) fn begin_write(&mut self, id: ConnectionId) {
+        let mut lent = Outgoing::new();
+        self.cluster.lend_unsent(id, &mut lent);
+        assert!(!lent.is_empty(), "nothing to write");
+        assert_eq!(self.cluster.unsent(id, &mut [b""]), 0, "shown to two writers");
+        let before = self.lent.entry(id).or_default().writing.replace(lent);
+        assert!(before.is_none(), "two writes of one connection");
+    }
+
+    /// A write that was under way has taken place, whatever has become of the connection.
+    pub(super) fn end_write(&mut self, id: ConnectionId) {
+        let Some(mut rest) = self.lent.get_mut(&id).and_then(|lent| lent.writing.take()) else {
+            return;
+        };
+        let mut slices = [&b""[..]; 256];
+        let filled = rest.slices(&mut slices);
+        let mut bytes = slices[..filled].concat();
+        bytes.truncate(self.write);
+        self.sockets.get_mut(&id).expect("it is there").sent.extend_from_slice(&bytes);
+        rest.advance(bytes.len());
+        self.cluster.return_unsent(id, bytes.len(), &mut rest);
+        assert!(rest.is_empty(), "bytes that are nobody's");
+    }
+
+    /// Every write that was under way has taken place.
+    pub(crate) fn end_writes(&mut self) {
+        let all: Vec<_> = self.lent.keys().copied().collect();
+        for id in all {
+            self.end_write(id);
+        }
+    }
+
+    /// What came in is parsed at once: whoever reads does not let go of the cluster before.
+    pub(super) fn deliver_lent(&mut self, id: ConnectionId, piece: &[u8]) {
+        let mut unparsed = core::mem::take(&mut self.lent.entry(id).or_default().unparsed);
+        unparsed.receive(piece);
+        self.cluster.take_received(id, &mut unparsed);
+        self.settle();
+        let _: usize = self.cluster.return_received(id, &mut unparsed);
+        self.lent.entry(id).or_default().unparsed = unparsed;
+    }
+}
