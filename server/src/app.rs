@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use windhover_core::http::HttpLimits;
 use windhover_core::memcache::Limits;
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
@@ -48,6 +49,16 @@ impl App {
     }
 }
 
+/// What the reply to a read of a queue names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReplyKeys {
+    /// the queue, without the options that were asked for: as kestrel does
+    #[default]
+    Queue,
+    /// the key as it was asked for, options and all: for clients of memcached that look for it
+    Asked,
+}
+
 /// What an operator decides about a server's connections.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -74,6 +85,8 @@ pub struct Settings {
     /// How many proxies stand in front of the tracker, each of which appends to
     /// `X-Forwarded-For`.
     pub trusted_hops: usize,
+    /// What the reply to a read of a queue names.
+    pub reply_keys: ReplyKeys,
     /// How long an event may wait for the journal before its sender is told that it is not
     /// accepted.
     pub answer_timeout: Duration,
@@ -95,6 +108,7 @@ impl Default for Settings {
             redirects: RedirectPolicy::deny(),
             batch_rule: BatchRule::default(),
             trusted_hops: 0,
+            reply_keys: ReplyKeys::default(),
             answer_timeout: Duration::from_secs(5),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::app::ReplyKeys;
 use crate::cache::CacheArgs;
 use crate::dead_letters::ReplayArgs;
 use crate::forward::QueueServers;
@@ -197,6 +198,11 @@ pub struct ServeArgs {
     /// good events of a batch are recorded
     #[arg(long, env = "WINDHOVER_ALL_OR_NOTHING")]
     pub all_or_nothing: bool,
+
+    /// What the reply to `get QUEUE/t=100` names; libraries for memcached such as pymemcache drop an
+    /// item whose key they did not ask for, and need `asked`
+    #[arg(long, env = "WINDHOVER_REPLY_KEYS", value_enum, default_value_t, value_name = "WHICH")]
+    pub reply_keys: ReplyKeys,
 
     /// Threads that serve connections; one per processor when not given
     #[arg(

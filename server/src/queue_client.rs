@@ -12,7 +12,7 @@ use windhover_core::memcache::{Data, Dialect, Expiry};
 use windhover_core::queue::{Action, Engine, Outcome, PutBuilder, Read, Refused};
 use windhover_core::{Instant, Now, UnixTime};
 
-use crate::app::App;
+use crate::app::{App, ReplyKeys};
 use crate::dead_letters::DEAD_LETTERS;
 use crate::kestrel_stats;
 use crate::store::{Begun, Reader, Ticket};
@@ -108,14 +108,18 @@ impl QueueClient {
             ReadMode::Abort => Action::Abort,
             ReadMode::Peek => Action::Peek,
         };
+        let key = match self.app.settings.reply_keys {
+            ReplyKeys::Queue => read.queue,
+            ReplyKeys::Asked => read.asked,
+        };
         let now = reply.now();
         match self.reader.get(read.queue, Read { action, timeout: read.timeout }, now) {
-            Begun::Done(outcome) => give(reply, read.queue, &outcome),
+            Begun::Done(outcome) => give(reply, key, &outcome),
             Begun::Waiting(ticket) => {
                 // What follows depends on what this read gets.
                 reply.hold();
                 let until = now.instant + read.timeout.unwrap_or_default();
-                reply.defer(Waiting { queue: read.queue.into(), ticket, until });
+                reply.defer(Waiting { key: key.into(), ticket, until });
                 Ok(())
             }
         }
@@ -157,7 +161,8 @@ impl QueueClient {
 
 /// A read that waits for an item, until that instant.
 struct Waiting {
-    queue: Box<[u8]>,
+    /// What the reply names.
+    key: Box<[u8]>,
     ticket: Ticket,
     until: Instant,
 }
@@ -169,7 +174,7 @@ impl Deferred for Waiting {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ReplyError>> {
         match self.ticket.poll(reply.now(), cx) {
-            Poll::Ready(outcome) => Poll::Ready(give(reply, &self.queue, &outcome)),
+            Poll::Ready(outcome) => Poll::Ready(give(reply, &self.key, &outcome)),
             // An item that came now would be given to nobody.
             Poll::Pending if reply.is_ending() => Poll::Ready(reply.end()),
             Poll::Pending => {
@@ -204,10 +209,10 @@ impl Deferred for Journaled {
 }
 
 /// Answers a read.
-fn give(reply: &mut Reply<'_>, queue: &[u8], outcome: &Outcome) -> Result<(), ReplyError> {
+fn give(reply: &mut Reply<'_>, key: &[u8], outcome: &Outcome) -> Result<(), ReplyError> {
     match outcome {
         Outcome::Item(item) => {
-            reply.value(queue, 0, None, item)?;
+            reply.value(key, 0, None, item)?;
             reply.end()
         }
         Outcome::Error(_) => disconnect(reply),

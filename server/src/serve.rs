@@ -164,6 +164,7 @@ fn settings(args: &ServeArgs) -> Settings {
             BatchRule::EachEvent
         },
         trusted_hops: args.forwarded_hops,
+        reply_keys: args.reply_keys,
         answer_timeout: args.answer_timeout,
         ..Settings::default()
     }

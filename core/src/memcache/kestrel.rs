@@ -1,5 +1,6 @@
 //! Names and reads of queues in kestrel's dialect and its kin: `get Q/t=100/open`.
 
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use bytes::BytesMut;
@@ -62,11 +63,15 @@ impl ReadMode {
 /// assert_eq!(QueueRead::parse(b"jobs/peek/open"), Err(ReadError::Conflict));
 /// # Ok::<(), ReadError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct QueueRead<'a> {
     /// The queue's name. The answer's `VALUE` carries this name, without the options.
     pub queue: &'a [u8],
+    /// Name and options as they were asked for, where the read was parsed; else empty. Reads that differ
+    /// in nothing else are equal. Some clients of memcached expect the answer's `VALUE` to carry what
+    /// they asked for, whatever a queue server's name for it is.
+    pub asked: &'a [u8],
     /// siberite: the consumer group (cursor) of `get <queue>.<group>`, which reads the queue for
     /// itself.
     pub group: Option<&'a [u8]>,
@@ -79,7 +84,7 @@ pub struct QueueRead<'a> {
 impl<'a> QueueRead<'a> {
     /// A read that does not wait.
     pub const fn new(queue: &'a [u8], mode: ReadMode) -> Self {
-        Self { queue, group: None, timeout: None, mode }
+        Self { queue, asked: b"", group: None, timeout: None, mode }
     }
 
     /// The same, waiting for an item up to `timeout`.
@@ -127,7 +132,7 @@ impl<'a> QueueRead<'a> {
                 options.add(part, rules)?;
             }
         }
-        Ok(Self { queue, group, timeout, mode: options.mode(rules)? })
+        Ok(Self { queue, asked: key, group, timeout, mode: options.mode(rules)? })
     }
 
     /// Appends the options, as [`parse`](Self::parse) takes them, with the time as
@@ -159,6 +164,27 @@ impl<'a> QueueRead<'a> {
             Ok(millis) if millis <= MILLIS_MOST => Ok(Some(millis)),
             _ => Err(ReadError::Timeout),
         }
+    }
+}
+
+impl QueueRead<'_> {
+    /// What it means.
+    fn meaning(&self) -> (&[u8], Option<&[u8]>, Option<Duration>, ReadMode) {
+        (self.queue, self.group, self.timeout, self.mode)
+    }
+}
+
+impl PartialEq for QueueRead<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.meaning() == other.meaning()
+    }
+}
+
+impl Eq for QueueRead<'_> {}
+
+impl Hash for QueueRead<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.meaning().hash(state);
     }
 }
 
@@ -381,6 +407,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_was_asked_is_kept_as_it_was_spelled() {
+        let read = QueueRead::parse(b"q/open/t=5//x").unwrap();
+        assert_eq!(read.asked, b"q/open/t=5//x");
+        assert_eq!(read, QueueRead::new(b"q", ReadMode::Open).wait(Duration::from_millis(5)));
+        assert_ne!(read, QueueRead::new(b"q", ReadMode::Open));
     }
 
     #[test]

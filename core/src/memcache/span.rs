@@ -42,6 +42,15 @@ impl Span {
     }
 }
 
+impl Span {
+    /// The whole word on its line that begins where it does.
+    pub(crate) fn word_of(self, line: &[u8]) -> &[u8] {
+        let rest = line.get(self.start as usize..).unwrap_or_default();
+        let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
+        rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()
+    }
+}
+
 /// Reads a line from left to right, word by word. Spaces separate, tabs do not.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {

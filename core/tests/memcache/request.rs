@@ -200,6 +200,15 @@ fn what_kestrel_refuses_ends_the_connection() {
 }
 
 #[test]
+fn a_read_of_a_queue_tells_how_its_key_was_spelled() {
+    for line in ["get q/open/t=5//x\r\n", "gets  q/open/t=5//x  \n", "GET q/open/t=5//x\r\n"] {
+        let (request, _) = complete(line.as_bytes(), Dialect::Kestrel);
+        let Request::QueueRead(read) = request else { panic!("{line}: {request:?}") };
+        assert_eq!(read.asked, b"q/open/t=5//x", "{line}");
+    }
+}
+
+#[test]
 fn a_line_that_is_too_long_is_refused_whole_and_in_pieces() {
     let limits = Limits::default();
     let too_long = |input: &[u8]| match request::find_line(input, 0, Memcached, &limits) {

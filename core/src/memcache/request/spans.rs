@@ -179,6 +179,7 @@ impl RequestSpans {
 
     pub(crate) fn queue_read<'a>(&self, line: &'a [u8]) -> QueueRead<'a> {
         let mut read = QueueRead::new(self.key.of(line), self.mode);
+        read.asked = self.key.word_of(line);
         if self.option {
             read.timeout = Some(Duration::from_millis(self.unsigned));
         }
