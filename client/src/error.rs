@@ -5,6 +5,8 @@ use std::str::Utf8Error;
 #[cfg(feature = "json")]
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use windhover_core::client::{CallError, ClusterError, KeyError, Refusal, Server, ServerId};
 use windhover_core::memcache::request::{EncodeError, Request, check_key};
@@ -27,7 +29,7 @@ pub enum Outcome {
 }
 
 /// Why a value cannot be used, or not be made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ValueError {
     /// Its flags say that it is compressed, and it does not decompress.
@@ -139,7 +141,7 @@ impl fmt::Display for ValueError {
 }
 
 /// Why a call has no result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A key cannot be sent to any server. The other keys of the call were.
@@ -171,6 +173,12 @@ pub enum Error {
     Contended {
         /// How often it was read.
         tries: u32,
+    },
+    /// Another client computes the value, and has not stored it in time
+    /// ([`Recompute::wait`](crate::Recompute::wait)).
+    StillComputing {
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// The queue takes no more items: it is full, on every server that was asked.
     QueueFull,
@@ -268,6 +276,7 @@ impl Error {
             | Self::Expires(_)
             | Self::Request(_)
             | Self::Cluster(_)
+            | Self::StillComputing { .. }
             | Self::Random => Outcome::NotSent,
             Self::NotDone { .. } | Self::Contended { .. } | Self::QueueFull => Outcome::Refused,
             Self::InBatch(_) | Self::Unexpected => Outcome::Unknown,
@@ -301,6 +310,9 @@ impl fmt::Display for Error {
             }
             Self::Contended { tries } => {
                 write!(f, "the item was changed by others whenever it was read, {tries} times")
+            }
+            Self::StillComputing { waited } => {
+                write!(f, "another client computes the value, and has not stored it for {waited:?}")
             }
             Self::QueueFull => f.write_str("the queue takes no more items"),
             Self::InBatch(refusal) => {

@@ -91,7 +91,9 @@ impl Driver {
             return Step::Closed;
         }
         state.driver = Some(waker.clone());
-        let until = state.deadline;
+        let (awake, next) = self.hub.sleepers.due(now);
+        state.wakers.extend(awake);
+        let until = next.map_or(state.deadline, |next| next.min(state.deadline));
         state.armed = Some(until);
         Step::Wait(until.saturating_since(now))
     }
@@ -227,6 +229,8 @@ impl Drop for Driver {
         let now = self.hub.now();
         state.cluster.abort(now);
         state.pump(now);
+        drop(state);
+        self.hub.sleepers.end();
     }
 }
 

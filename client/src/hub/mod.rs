@@ -6,6 +6,7 @@ mod driver;
 mod link;
 #[cfg(not(feature = "tls"))]
 mod no_session;
+mod sleep;
 mod stream;
 mod transfer;
 mod wire;
@@ -13,9 +14,10 @@ mod wire;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use windhover_core::client::{
-    CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId, Server,
+    Call, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId, Server,
     ServerId,
 };
 use windhover_core::memcache::Dialect;
@@ -26,6 +28,7 @@ use crate::builder::{Event, EventHook};
 
 pub(crate) use call::CallFuture;
 pub use driver::{Driver, Step, Turn, connect_failure};
+pub(crate) use sleep::Sleep;
 pub use stream::Connection;
 #[cfg(feature = "tls")]
 pub(crate) use wire::Came;
@@ -40,6 +43,7 @@ pub(crate) struct Hub {
     pub(crate) meta: MetaCommands,
     epoch: std::time::Instant,
     on_event: Option<EventHook>,
+    sleepers: sleep::Sleepers,
     /// What every connection speaks, if it does.
     #[cfg(feature = "tls")]
     tls: Option<crate::Tls>,
@@ -109,6 +113,7 @@ impl Hub {
             meta,
             epoch,
             on_event,
+            sleepers: sleep::Sleepers::default(),
             #[cfg(feature = "tls")]
             tls,
         })
@@ -116,6 +121,15 @@ impl Hub {
 
     pub(crate) fn now(&self) -> Instant {
         Instant::from_epoch(self.epoch.elapsed())
+    }
+
+    /// Sends a call whose answer nobody waits for.
+    pub(crate) fn send_unheard(&self, call: Call, timeout: Duration) {
+        let mut state = self.lock();
+        let now = self.now();
+        // Where it cannot be sent there is nobody to be told.
+        let _ = state.cluster.submit(call, now + timeout, now);
+        state.pump(now);
     }
 
     pub(crate) fn lock(&self) -> Locked<'_> {

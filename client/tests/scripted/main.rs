@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod classic;
+mod compute;
 mod large;
 mod many;
 mod replies;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use windhover_client::core::client::ConnectionId;
 use windhover_client::{Builder, Client, Driver, Step};
@@ -41,7 +41,8 @@ impl Script<'_> {
     pub(crate) fn run<T>(&mut self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         let mut cx = Context::from_waker(Waker::noop());
-        for _ in 0..100_000 {
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until {
             if let Poll::Ready(done) = call.as_mut().poll(&mut cx) {
                 self.turn();
                 return done;
