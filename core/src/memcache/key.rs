@@ -2,6 +2,8 @@
 
 use core::iter::FusedIterator;
 
+use super::swar;
+
 /// The words of `line`: what stands between spaces. Tabs do not separate.
 pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     line.split(|&byte| byte == b' ').filter(|word| !word.is_empty())
@@ -9,54 +11,30 @@ pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
 
 /// The first word of `line` and what stands behind it; `None` where there is no word.
 #[inline]
-pub(crate) fn first_word(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let start = line.iter().position(|&byte| byte != b' ')?;
-    let from_start = line.get(start..).unwrap_or_default();
-    from_start.split_at_checked(word_length(from_start))
+pub(crate) fn first_word(mut line: &[u8]) -> Option<(&[u8], &[u8])> {
+    while let [b' ', behind @ ..] = line {
+        line = behind;
+    }
+    if line.is_empty() { None } else { line.split_at_checked(word_length(line)) }
 }
 
 /// How many bytes stand before the first space of `text`, or before its end.
-///
-/// Eight bytes at a time: a key is too short for a vectorised search to pay, and too long for one
-/// byte at a time.
 #[inline]
 pub(crate) fn word_length(text: &[u8]) -> usize {
-    let mut length = 0;
-    while let Some(eight) = text.get(length..).and_then(<[u8]>::first_chunk) {
-        let spaces = mark_spaces(u64::from_le_bytes(*eight));
-        if spaces != 0 {
-            return length + spaces.trailing_zeros() as usize / 8;
-        }
-        length += 8;
-    }
-    let left = text.len() - length;
-    match text.last_chunk() {
-        // The fewer than eight that are left are the end of the last eight; behind them come zeros.
-        Some(eight) if left > 0 => {
-            let spaces = mark_spaces(u64::from_le_bytes(*eight) >> (8 * (8 - left)));
-            length + left.min(spaces.trailing_zeros() as usize / 8)
-        }
-        Some(_) => length,
-        None => text.iter().position(|&byte| byte == b' ').unwrap_or(left),
-    }
+    swar::find(text, space)
 }
 
-/// Sets the highest bit of each byte that is a space, the lowest of them for sure; those above it may
-/// be marked though they are none.
+/// Marks spaces.
 #[inline]
-const fn mark_spaces(eight: u64) -> u64 {
-    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
-    // A space is now zero. To subtract 1 from each byte borrows into the highest bit of a zero.
-    let differs = eight ^ SPACES;
-    differs.wrapping_sub(LOW) & !differs & HIGH
+pub(crate) const fn space(eight: u64) -> u64 {
+    swar::equal(eight, b' ')
 }
 
-/// Whether `byte` may stand in a key that a client sends (protocol.txt, "Keys": no white space, no
-/// control characters).
-pub(crate) const fn may_be_in_key(byte: u8) -> bool {
-    byte > b' ' && byte != 0x7f
+/// Where in `word` the first byte is that may not stand in a key that a client sends (protocol.txt,
+/// "Keys": no white space, no control characters); its length where there is none.
+#[inline]
+pub(crate) fn forbidden_at(word: &[u8]) -> usize {
+    swar::find(word, |eight| swar::below(eight, b'!') | swar::equal(eight, 0x7f))
 }
 
 /// The keys of one retrieval, in the order in which they were asked for. A key that was named

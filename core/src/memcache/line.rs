@@ -58,7 +58,8 @@ fn gets_many(bytes: &[u8], limits: &Limits) -> bool {
 
 /// The line without its end: `\n`, or `\r\n`.
 #[inline]
-pub(crate) fn text(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
+pub(crate) const fn text(line: &[u8]) -> &[u8] {
+    match line {
+        [text @ .., b'\r', b'\n'] | [text @ .., b'\n' | b'\r'] | text => text,
+    }
 }

@@ -47,6 +47,7 @@ pub mod response;
 mod server;
 mod span;
 pub mod states;
+mod swar;
 mod timeouts;
 mod writing;
 

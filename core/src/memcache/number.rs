@@ -2,6 +2,8 @@
 
 use bytes::BytesMut;
 
+use super::swar;
+
 /// The largest data block that can be declared: memcached keeps the length and the two bytes of
 /// its line end in a signed 32-bit integer.
 pub(crate) const MAX_LENGTH: u32 = i32::MAX as u32 - 2;
@@ -106,6 +108,22 @@ pub(crate) fn length(word: &[u8]) -> Option<u32> {
     u32::try_from(magnitude).ok()
 }
 
+/// The number of the digits that `text` starts with, and how many there are; of more than 19 it may be
+/// another one.
+#[inline]
+pub(crate) fn digits_before(text: &[u8]) -> (u64, usize) {
+    let (mut number, mut rest) = (0u64, text);
+    while let [byte, behind @ ..] = rest {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        rest = behind;
+    }
+    (number, text.len() - rest.len())
+}
+
 /// Writes `number` in decimal at the end of `room`.
 pub(crate) fn digits(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
     let mut used = 0;
@@ -122,8 +140,37 @@ pub(crate) fn digits(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
 }
 
 /// Appends `number` in decimal.
+#[inline]
 pub(crate) fn put_unsigned(out: &mut BytesMut, number: u64) {
-    out.extend_from_slice(digits(number, &mut [0; 20]));
+    match u32::try_from(number) {
+        Ok(number) if number < 100_000_000 => {
+            let (digits, length) = swar::digits(number);
+            put_start(out, digits, length);
+        }
+        _ => out.extend_from_slice(digits(number, &mut [0; 20])),
+    }
+}
+
+/// Appends the first `length` bytes of a short piece. A length that is known when this is compiled makes
+/// the copy one store, in place of a call; what was too much is taken back.
+#[inline]
+pub(crate) fn put_start(out: &mut BytesMut, piece: [u8; 8], length: usize) {
+    let end = out.len() + length;
+    out.extend_from_slice(&piece);
+    out.truncate(end);
+}
+
+/// Appends a space and `number` in decimal.
+#[inline]
+pub(crate) fn put_behind_space(out: &mut BytesMut, number: u64) {
+    match u8::try_from(number) {
+        // Flags and exptimes are mostly 0.
+        Ok(digit) if digit < 10 => out.extend_from_slice(&[b' ', b'0' + digit]),
+        _ => {
+            out.extend_from_slice(b" ");
+            put_unsigned(out, number);
+        }
+    }
 }
 
 /// Appends `number` in decimal, with a minus where it has one.

@@ -1,6 +1,6 @@
 //! Words as offsets into their line.
 
-use super::key;
+use super::{key, number, swar};
 
 /// Where a word, or several with spaces between them, stands on a line.
 ///
@@ -18,10 +18,11 @@ impl Span {
     /// The longest line whose words have spans.
     pub(crate) const MAX_LINE: usize = u32::MAX as usize;
 
-    pub(crate) fn new(start: usize, end: usize) -> Self {
-        // Within a line of at most `MAX_LINE` bytes nothing is cut off here.
-        let narrow = |at| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: narrow(start), end: narrow(end) }
+    /// On a line of at most [`MAX_LINE`](Self::MAX_LINE) bytes.
+    #[inline]
+    pub(crate) const fn new(start: usize, end: usize) -> Self {
+        debug_assert!(end <= Self::MAX_LINE);
+        Self { start: number::low_32(start as u64), end: number::low_32(end as u64) }
     }
 
     pub(crate) const fn start(self) -> usize {
@@ -55,13 +56,13 @@ impl Span {
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     text: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
 }
 
 impl<'a> Scanner<'a> {
     /// Of a line without its end.
     pub(crate) const fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, rest: text }
     }
 
     /// The line that it reads, without its end.
@@ -69,50 +70,62 @@ impl<'a> Scanner<'a> {
         self.text
     }
 
+    /// What was not read yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// How much was read.
+    #[inline]
+    const fn at(&self) -> usize {
+        self.text.len() - self.rest.len()
+    }
+
+    /// Goes on behind so many bytes.
+    #[inline]
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    }
+
     /// The next word; `None` where only spaces are left.
     #[inline]
     pub(crate) fn word(&mut self) -> Option<Span> {
-        let mut start = self.at;
-        while let Some(b' ') = self.text.get(start) {
-            start += 1;
+        while let [b' ', behind @ ..] = self.rest {
+            self.rest = behind;
         }
-        let word = self.text.get(start..).filter(|rest| !rest.is_empty())?;
-        self.at = start + key::word_length(word);
-        Some(Span::new(start, self.at))
+        let start = self.at();
+        self.skip(swar::find_in_rest(self.text, self.rest, key::space));
+        let end = self.at();
+        (start < end).then(|| Span::new(start, end))
     }
 
-    /// The next word where it stands behind one space and is a number of up to 19 digits, which
-    /// cannot overflow.
+    /// The next word where it stands behind one space and is a number of digits alone; `None` for
+    /// anything else, of which some may be read.
     #[inline]
-    pub(crate) fn digits(&mut self) -> Option<u64> {
-        let [b' ', word @ ..] = self.text.get(self.at..)? else {
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        let [b' ', digits @ ..] = self.rest else {
             return None;
         };
-        let mut number: u64 = 0;
-        let mut length = 0;
-        for &byte in word {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                if byte == b' ' {
-                    break;
-                }
-                return None;
-            }
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-            length += 1;
+        let (number, length) = number::digits_before(digits);
+        self.rest = digits.get(length..).unwrap_or_default();
+        match (length, self.rest) {
+            (0, _) => None,
+            // They cannot overflow.
+            (1..=19, [] | [b' ', ..]) => Some(number),
+            (_, [] | [b' ', ..]) => number::decimal(digits.get(..length)?),
+            _ => None,
         }
-        self.at += 1 + length;
-        (1..=19).contains(&length).then_some(number)
     }
 
-    /// What was not read yet.
-    pub(crate) fn rest(&self) -> Span {
-        Span::new(self.at, self.text.len())
+    /// Where that stands which was not read yet.
+    #[inline]
+    pub(crate) const fn rest_span(&self) -> Span {
+        Span::new(self.at(), self.text.len())
     }
 
-    /// What was not read yet, without the spaces around it.
+    /// The same without the spaces around it.
     pub(crate) fn trimmed(&self) -> Span {
-        let (mut start, mut end) = (self.at, self.text.len());
+        let (mut start, mut end) = (self.at(), self.text.len());
         while let Some([b' ', ..]) = self.text.get(start..end) {
             start += 1;
         }

@@ -8,10 +8,11 @@
 
 mod table;
 
-use super::Dialect;
 use super::meta::MetaCode;
-use super::request::{Request, RequestSpans};
+use super::request::{Message, Parse, Request, RequestError, RequestSpans};
 use super::response::Kind;
+use super::span::Scanner;
+use super::{Dialect, Parsed, swar};
 
 pub use table::TABLE;
 
@@ -185,8 +186,14 @@ pub struct Row {
     pub dialects: &'static [Dialect],
     /// What follows the verb: how it is parsed and encoded.
     pub arguments: Arguments,
+    /// The verb's first eight bytes, as they are compared with a line's.
+    pub(crate) head: u64,
+    /// Parses what follows the verb.
+    pub(crate) parse: Parse,
     /// Makes the request from what was parsed of its line, and that line.
     pub(crate) resolve: Resolve,
+    /// Makes the whole message of the same, its data block and its length.
+    pub(crate) complete: Complete,
     /// Whether a data block follows the line.
     pub data: bool,
     /// How its reply is built.
@@ -203,6 +210,14 @@ pub struct Row {
 
 /// Makes a request from what was parsed of its line, and that line.
 pub(crate) type Resolve = for<'a> fn(&RequestSpans, &'a [u8]) -> Request<'a>;
+
+/// Makes a message from what was parsed of its line, that line, its data block and the length of both.
+pub(crate) type Complete = for<'a> fn(
+    &RequestSpans,
+    &'a [u8],
+    &'a [u8],
+    usize,
+) -> Result<Parsed<Message<'a>>, RequestError>;
 
 /// A row is the only one of its command in each of its dialects.
 impl PartialEq for Row {
@@ -221,61 +236,108 @@ impl Row {
 }
 
 /// The row of a command, where the dialect has it.
+#[inline]
 pub fn row(command: Command, dialect: Dialect) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.command == command && row.dialects.contains(&dialect))
+    *BY_COMMAND.get(dialect as usize)?.get(command as usize)?
 }
 
 /// The row of a verb as it stands on the line: lower case in memcached's dialect, any in a queue's.
-#[inline]
 pub fn find(verb: &[u8], dialect: Dialect) -> Option<&'static Row> {
-    let places = INDEX.get(dialect as usize)?;
-    let row = TABLE.get(usize::from(*places.get(place(verb))?))?;
+    let row = by_verb(swar::start(verb), verb.len(), dialect)?;
     let found = if dialect.is_queue() {
         row.verb.as_bytes().eq_ignore_ascii_case(verb)
     } else {
-        // Byte by byte: most verbs are too short for a call to pay.
-        row.verb.len() == verb.len() && row.verb.bytes().eq(verb.iter().copied())
+        row.verb.as_bytes() == verb
     };
     found.then_some(row)
+}
+
+/// The row of the first word of a line, which is read.
+#[inline]
+pub(crate) fn read_verb(line: &mut Scanner<'_>, dialect: Dialect) -> Option<&'static Row> {
+    // A short verb is found and compared in the register that it was read into.
+    if let Some(eight) = line.rest().first_chunk()
+        && !dialect.is_queue()
+    {
+        let eight = u64::from_le_bytes(*eight);
+        let length = swar::unmarked(swar::equal(eight, b' '));
+        if length < 8 {
+            let head = swar::first_bytes(eight, length);
+            let row = by_verb(head, length, dialect)
+                .filter(|row| row.head == head && row.verb.len() == length);
+            if row.is_some() {
+                line.skip(length);
+                return row;
+            }
+        }
+    }
+    let verb = line.word().unwrap_or_default();
+    find(verb.of(line.text()), dialect)
+}
+
+/// The only row that may be of a verb of that length and with these first eight bytes.
+#[inline]
+fn by_verb(head: u64, length: usize, dialect: Dialect) -> Option<&'static Row> {
+    *BY_VERB.get(dialect as usize)?.get(place(head, length))?
 }
 
 /// So many that no two verbs of a dialect meet in one place.
 const PLACES: usize = 128;
 
-/// Where in the index a verb stands; its case does not matter.
-const fn place(verb: &[u8]) -> usize {
-    match verb {
-        [first, second, .., last] | [first, second @ last] => {
-            let letters = lower(*first) * 11 + lower(*second) * 3 + lower(*last) * 7;
-            (letters + verb.len() * 9) % PLACES
-        }
-        _ => 0,
-    }
+/// Where in its index a verb stands; its case does not matter.
+#[inline]
+const fn place(head: u64, length: usize) -> usize {
+    const FACTOR: u64 = 0x63ca_828d_d5f4_b3b3;
+    // The highest bits of a product depend on all bits of its factors. So many places take seven.
+    let [highest, ..] = ((head | LOWER_CASE) ^ length as u64).wrapping_mul(FACTOR).to_be_bytes();
+    (highest >> 1) as usize
 }
 
-const fn lower(letter: u8) -> usize {
-    (letter | 0x20) as usize
-}
+const LOWER_CASE: u64 = u64::from_le_bytes([0x20; 8]);
 
-/// For each dialect where in [`TABLE`] the verb of a place is; beyond the table's end for none.
-static INDEX: [[u8; PLACES]; Dialect::ALL.len()] = {
-    let mut index = [[u8::MAX; PLACES]; Dialect::ALL.len()];
-    let mut at: u8 = 0;
-    while (at as usize) < TABLE.len() {
-        let row = &TABLE[at as usize];
+type Rows<const N: usize> = [[Option<&'static Row>; N]; Dialect::ALL.len()];
+
+/// For each dialect the row of the verb whose place it is.
+static BY_VERB: Rows<PLACES> = {
+    let mut rows: Rows<PLACES> = [[None; PLACES]; Dialect::ALL.len()];
+    let mut at = 0;
+    while at < TABLE.len() {
+        let row = &TABLE[at];
         let mut dialect = 0;
         while dialect < row.dialects.len() {
-            let here = &mut index[row.dialects[dialect] as usize][place(row.verb.as_bytes())];
+            let here = place(row.head, row.verb.len());
+            let here = &mut rows[row.dialects[dialect] as usize][here];
             // Not a verb's, but the first `set`'s on a connection that asks for it.
             if !matches!(row.command, Command::Authenticate) {
-                assert!(*here == u8::MAX, "two verbs meet: choose other factors in `place`");
-                *here = at;
+                assert!(here.is_none(), "two verbs meet: choose another factor in `place`");
+                *here = Some(row);
             }
             dialect += 1;
         }
         at += 1;
     }
-    index
+    rows
+};
+
+/// How many commands there are.
+const COMMANDS: usize = Command::Status as usize + 1;
+
+/// For each dialect the row of each of its commands.
+static BY_COMMAND: Rows<COMMANDS> = {
+    let mut rows: Rows<COMMANDS> = [[None; COMMANDS]; Dialect::ALL.len()];
+    let mut at = 0;
+    while at < TABLE.len() {
+        let row = &TABLE[at];
+        let mut dialect = 0;
+        while dialect < row.dialects.len() {
+            let here = &mut rows[row.dialects[dialect] as usize][row.command as usize];
+            assert!(here.is_none(), "a command has two rows in a dialect");
+            *here = Some(row);
+            dialect += 1;
+        }
+        at += 1;
+    }
+    rows
 };
 
 #[cfg(test)]

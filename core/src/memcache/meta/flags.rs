@@ -136,9 +136,18 @@ impl<'a> Iterator for Iter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<MetaFlag<'a>> {
-        let (word, rest) = key::first_word(self.0)?;
-        self.0 = rest;
-        word.split_first().map(|(&letter, token)| MetaFlag { letter, token })
+        while let [b' ', behind @ ..] = self.0 {
+            self.0 = behind;
+        }
+        let (&letter, behind) = self.0.split_first()?;
+        let length = match behind {
+            // Most have no token.
+            [] | [b' ', ..] => 0,
+            _ => key::word_length(behind),
+        };
+        let token;
+        (token, self.0) = behind.split_at_checked(length)?;
+        Some(MetaFlag { letter, token })
     }
 }
 

@@ -25,6 +25,20 @@ impl MetaCode {
     pub const ALL: [Self; 6] =
         [Self::Value, Self::Done, Self::Miss, Self::NotStored, Self::Exists, Self::NotFound];
 
+    /// The code of these two letters.
+    #[inline]
+    pub(crate) const fn of_text(text: [u8; 2]) -> Option<Self> {
+        match &text {
+            b"VA" => Some(Self::Value),
+            b"HD" => Some(Self::Done),
+            b"EN" => Some(Self::Miss),
+            b"NS" => Some(Self::NotStored),
+            b"EX" => Some(Self::Exists),
+            b"NF" => Some(Self::NotFound),
+            _ => None,
+        }
+    }
+
     /// Its two letters.
     pub const fn text(self) -> &'static str {
         match self {
@@ -62,5 +76,19 @@ impl<'a> MetaReply<'a> {
     /// A reply with a value: `VA`.
     pub const fn value(flags: MetaFlags<'a>, data: &'a [u8]) -> Self {
         Self { code: MetaCode::Value, flags, data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_read_as_it_is_written() {
+        for code in MetaCode::ALL {
+            let text = code.text().as_bytes().try_into().unwrap();
+            assert_eq!(MetaCode::of_text(text), Some(code));
+        }
+        assert_eq!(MetaCode::of_text(*b"MN"), None);
     }
 }

@@ -2,12 +2,32 @@
 
 use super::arguments::{Refused, Words, refused, refused_quietly};
 use super::{Fault, RequestSpans, ShutdownMode};
+use crate::Limits;
 use crate::memcache::command::Command;
 use crate::memcache::span::{Scanner, Span};
 use crate::memcache::{Dialect, key, number};
 
-/// `<number> [noreply]`
-pub(super) fn number_of_32_bits(
+/// `<level> [noreply]`
+pub(super) fn level(
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
+    _: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    number_of_32_bits(&Words::of(scanner), Fault::BadNumber, spans)
+}
+
+/// `<megabytes> [noreply]`
+pub(super) fn megabytes(
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
+    _: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    number_of_32_bits(&Words::of(scanner), Fault::BadMegabytes, spans)
+}
+
+fn number_of_32_bits(
     words: &Words<'_>,
     otherwise: Fault,
     spans: &mut RequestSpans,
@@ -24,7 +44,13 @@ pub(super) fn number_of_32_bits(
 }
 
 /// `[delay] [noreply]`
-pub(super) fn delay(words: &Words<'_>, spans: &mut RequestSpans) -> Result<(), Refused> {
+pub(super) fn delay(
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
+    _: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    let words = Words::of(scanner);
     words.want(0, 2)?;
     spans.noreply = words.noreply();
     if words.count() == usize::from(spans.noreply) {
@@ -40,9 +66,28 @@ pub(super) fn delay(words: &Words<'_>, spans: &mut RequestSpans) -> Result<(), R
 }
 
 /// `[word…]`, of `stats`
-pub(super) fn words(scanner: &Scanner<'_>, dialect: Dialect, spans: &mut RequestSpans) {
+#[expect(clippy::unnecessary_wraps, reason = "a parser as the table takes it")]
+pub(super) fn words(
+    scanner: &mut Scanner<'_>,
+    dialect: Dialect,
+    _: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
     spans.rest = scanner.trimmed();
     spans.option = is_without_end(spans.rest.of(scanner.text()), dialect);
+    Ok(())
+}
+
+/// `[graceful]`
+#[expect(clippy::unnecessary_wraps, reason = "a parser as the table takes it")]
+pub(super) fn shutdown(
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
+    _: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    spans.rest = scanner.trimmed();
+    Ok(())
 }
 
 /// Whether memcached sends no `END` behind these statistics: it forgets it where their sizes are
@@ -53,7 +98,12 @@ pub(crate) fn is_without_end(arguments: &[u8], dialect: Dialect) -> bool {
 
 /// `[word…] [noreply]`: which administrative commands look for `noreply`, and which want an
 /// argument, is memcached's.
-pub(super) fn admin(scanner: &Scanner<'_>, spans: &mut RequestSpans) -> Result<(), Refused> {
+pub(super) fn admin(
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
+    _: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
     let text = scanner.text();
     spans.rest = scanner.trimmed();
     let command = spans.command();

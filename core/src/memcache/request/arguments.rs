@@ -7,7 +7,7 @@ use crate::memcache::span::{Scanner, Span};
 /// A fault on a line, whether the client asked for no answer, and how many bytes behind the line
 /// are to be dropped with it.
 #[derive(Clone, Copy)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     pub(super) fault: Fault,
     pub(super) noreply: bool,
     pub(super) block: usize,
@@ -38,7 +38,7 @@ pub(super) struct Words<'a> {
 impl<'a> Words<'a> {
     /// The words that are left on the line; those above one too many are not counted.
     #[inline]
-    pub(super) fn of(mut scanner: Scanner<'a>) -> Self {
+    pub(super) fn of(scanner: &mut Scanner<'a>) -> Self {
         let mut spans = [Span::EMPTY; MAX_WORDS];
         let mut count = 0;
         while let Some(word) = scanner.word() {
@@ -91,13 +91,14 @@ pub(super) struct Plain<const N: usize> {
 
 impl<const N: usize> Plain<N> {
     #[inline]
-    pub(super) fn read(mut scanner: Scanner<'_>, limits: &Limits) -> Option<Self> {
+    pub(super) fn read(scanner: &Scanner<'_>, limits: &Limits) -> Option<Self> {
+        let mut scanner = scanner.clone();
         let key = scanner.word().filter(|key| key.len() <= limits.key)?;
         let mut numbers = [0; N];
         for number in &mut numbers {
-            *number = scanner.digits()?;
+            *number = scanner.number()?;
         }
-        let noreply = match scanner.rest().of(scanner.text()) {
+        let noreply = match scanner.rest() {
             b"" => false,
             b" noreply" => true,
             _ => return None,

@@ -4,22 +4,23 @@ use super::arguments::{Refused, check_key, refused};
 use super::{BLOCK_END, Fault, RequestSpans};
 use crate::Limits;
 use crate::memcache::command::Command;
-use crate::memcache::meta::{self, Checked, FlagFault, MetaRequest, Refusal};
-use crate::memcache::number;
+use crate::memcache::meta::{self, Checked, FlagFault, MetaFlags, MetaRequest, Refusal};
 use crate::memcache::span::{Scanner, Span};
+use crate::memcache::{Dialect, number};
 
 /// memcached takes so many words on the line of a meta command, its verb among them.
 const MAX_WORDS: usize = 19;
 
 /// `<key> <flag>*`
 pub(super) fn flags(
-    mut scanner: Scanner<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    spans.key = key(&mut scanner, limits, Fault::ArgumentCount)?;
-    spans.rest = scanner.rest();
-    let request = spans.meta(scanner.text());
+    spans.key = key(scanner, limits, Fault::ArgumentCount)?;
+    spans.rest = scanner.rest_span();
+    let request = MetaRequest::new(spans.key.of(scanner.text()), MetaFlags::new(scanner.rest()));
     let checked = check_all(spans.command(), request, 2).map_err(refused)?;
     spans.quiet = checked.quiet;
     Ok(())
@@ -28,15 +29,15 @@ pub(super) fn flags(
 /// `<key> <datalen> <flag>*`: once the length is known, what is wrong with the flags takes the block
 /// with it.
 pub(super) fn store(
-    mut scanner: Scanner<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    spans.key = key(&mut scanner, limits, Fault::ArgumentCount)?;
-    let length = scanner.word().ok_or_else(|| refused(Fault::BadNumber))?;
-    let length = number::length(length.of(scanner.text()));
-    spans.rest = scanner.rest();
-    let request = spans.meta(scanner.text());
+    spans.key = key(scanner, limits, Fault::ArgumentCount)?;
+    let length = length(scanner)?;
+    spans.rest = scanner.rest_span();
+    let request = MetaRequest::new(spans.key.of(scanner.text()), MetaFlags::new(scanner.rest()));
     match (check_all(Command::MetaSet, request, 3), length) {
         (Ok(checked), Some(length)) => {
             (spans.quiet, spans.length) = (checked.quiet, length);
@@ -51,14 +52,31 @@ pub(super) fn store(
     }
 }
 
+/// The length of a block; `None` for a word that is none.
+#[inline]
+fn length(scanner: &mut Scanner<'_>) -> Result<Option<u32>, Refused> {
+    // As clients write it.
+    let mut plain = scanner.clone();
+    if let Some(length) = plain.number()
+        && let Ok(length) = u32::try_from(length)
+        && length <= number::MAX_LENGTH
+    {
+        *scanner = plain;
+        return Ok(Some(length));
+    }
+    let word = scanner.word().ok_or_else(|| refused(Fault::BadNumber))?;
+    Ok(number::length(word.of(scanner.text())))
+}
+
 /// `<key> [b]`: a flag in another place is ignored, and so is every other flag.
 pub(super) fn debug(
-    mut scanner: Scanner<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let text = scanner.text();
-    spans.key = key(&mut scanner, limits, Fault::NoKey)?;
+    spans.key = key(scanner, limits, Fault::NoKey)?;
     spans.option = scanner.word().is_some_and(|flag| flag.of(text) == b"b");
     if spans.option && !meta::decodes(spans.key.of(text)) {
         return Err(refused(Fault::Flag {

@@ -1,6 +1,6 @@
 //! Parsing, step by step and at once.
 
-use super::arguments::{Refused, Words, check_key, refused};
+use super::arguments::{Refused, check_key, refused};
 use super::{Fault, Request, RequestError, RequestSpans, admin, meta, queue, store};
 use crate::Limits;
 use crate::memcache::command::{self, Arguments};
@@ -60,11 +60,12 @@ pub fn parse<'a>(
     let Some(length) = find_line(input, 0, dialect, limits)? else {
         return Ok(Parsed::Incomplete { needed: 1 });
     };
-    let (line, rest) = input.split_at_checked(length).unwrap_or((input, &[]));
+    let Some((line, rest)) = input.split_at_checked(length) else {
+        return Ok(Parsed::Incomplete { needed: 1 });
+    };
     with_spans(line, dialect, limits, |spans| {
         let Some(declared) = spans.data() else {
-            let message = Message { request: spans.resolve(line), data: &[] };
-            return Ok(Parsed::Complete { message, consumed: length });
+            return (spans.row().complete)(spans, line, &[], length);
         };
         let whole = declared + BLOCK_END.len();
         let Some(block) = rest.get(..whole) else {
@@ -72,10 +73,7 @@ pub fn parse<'a>(
         };
         let consumed = length + whole;
         match split_block(block) {
-            Some(data) => {
-                let message = Message { request: spans.resolve(line), data };
-                Ok(Parsed::Complete { message, consumed })
-            }
+            Some(data) => (spans.row().complete)(spans, line, data, consumed),
             None => Err(bad_block(spans.noreply(), dialect, consumed)),
         }
     })
@@ -161,12 +159,11 @@ pub(crate) fn with_spans_of_any_length<T>(
     }
     let text = line::text(line);
     let mut scanner = Scanner::new(text);
-    let verb = scanner.word().map(|verb| verb.of(text)).unwrap_or_default();
-    let Some(row) = command::find(verb, dialect) else {
+    let Some(row) = command::read_verb(&mut scanner, dialect) else {
         return Err(refuse(refused(Fault::UnknownCommand), line, dialect));
     };
     let mut spans = RequestSpans::new(row);
-    if let Err(refused) = parse_arguments(scanner, dialect, limits, &mut spans) {
+    if let Err(refused) = (row.parse)(&mut scanner, dialect, limits, &mut spans) {
         return Err(refuse(refused, line, dialect));
     }
     then(&spans)
@@ -198,83 +195,91 @@ pub(crate) fn bad_block(noreply: bool, dialect: Dialect, skip: usize) -> Request
     RequestError::new(Fault::BadDataBlock, dialect, noreply, skip)
 }
 
-/// Parses what follows the verb, in the form that the row gives.
-#[inline]
-fn parse_arguments(
-    scanner: Scanner<'_>,
-    dialect: Dialect,
-    limits: &Limits,
-    spans: &mut RequestSpans,
-) -> Result<(), Refused> {
-    let words = |scanner| Words::of(scanner);
-    match spans.row().arguments {
-        Arguments::Keys => keys(scanner, 1, limits, spans),
-        Arguments::TouchKeys => touch_keys(scanner, limits, spans),
-        Arguments::Store => store::store(scanner, limits, spans),
-        Arguments::Cas => store::cas(&words(scanner), limits, spans),
-        Arguments::Delete => store::delete(&words(scanner), limits, spans),
-        Arguments::Delta => store::delta(scanner, limits, spans),
-        Arguments::Touch => store::touch(&words(scanner), limits, spans),
-        Arguments::Meta => meta::flags(scanner, limits, spans),
-        Arguments::MetaStore => meta::store(scanner, limits, spans),
-        Arguments::MetaDebug => meta::debug(scanner, limits, spans),
-        Arguments::Verbosity => admin::number_of_32_bits(&words(scanner), Fault::BadNumber, spans),
-        Arguments::Megabytes => {
-            admin::number_of_32_bits(&words(scanner), Fault::BadMegabytes, spans)
-        }
-        Arguments::Delay => admin::delay(&words(scanner), spans),
-        Arguments::Admin => admin::admin(&scanner, spans),
-        Arguments::Words => {
-            admin::words(&scanner, dialect, spans);
-            Ok(())
-        }
-        Arguments::ShutdownMode => {
-            spans.rest = scanner.trimmed();
-            Ok(())
-        }
-        Arguments::QueueRead => queue::read(&words(scanner), dialect, limits, spans),
-        Arguments::QueueStore => queue::store(&words(scanner), dialect, limits, spans),
-        Arguments::Queue => queue::queue(&words(scanner), dialect, limits, spans),
-        Arguments::Queues => queue::queues(scanner, dialect, limits, spans),
-        Arguments::Monitor => queue::monitor(&words(scanner), dialect, limits, spans),
-        Arguments::Confirm => queue::confirm(&words(scanner), dialect, limits, spans),
-        Arguments::OptionalWord => {
-            spans.key = words(scanner).span(0);
-            Ok(())
-        }
+/// Parses what follows a verb. (The scanner is lent: to hand on a copy of what was just written waits
+/// until it has been.)
+pub(crate) type Parse =
+    for<'a> fn(&mut Scanner<'a>, Dialect, &Limits, &mut RequestSpans) -> Result<(), Refused>;
+
+/// The parser of arguments of that form.
+pub(crate) const fn parser(arguments: Arguments) -> Parse {
+    match arguments {
+        Arguments::Keys => keys,
+        Arguments::TouchKeys => touch_keys,
+        Arguments::Store => store::store,
+        Arguments::Cas => store::cas,
+        Arguments::Delete => store::delete,
+        Arguments::Delta => store::delta,
+        Arguments::Touch => store::touch,
+        Arguments::Meta => meta::flags,
+        Arguments::MetaStore => meta::store,
+        Arguments::MetaDebug => meta::debug,
+        Arguments::Verbosity => admin::level,
+        Arguments::Megabytes => admin::megabytes,
+        Arguments::Delay => admin::delay,
+        Arguments::Admin => admin::admin,
+        Arguments::Words => admin::words,
+        Arguments::ShutdownMode => admin::shutdown,
+        Arguments::QueueRead => queue::read,
+        Arguments::QueueStore => queue::store,
+        Arguments::Queue => queue::queue,
+        Arguments::Queues => queue::queues,
+        Arguments::Monitor => queue::monitor,
+        Arguments::Confirm => queue::confirm,
+        Arguments::OptionalWord => queue::optional_word,
         // No verb leads there: `parse_credentials_line` reads it.
-        Arguments::Credentials => Err(refused(Fault::UnknownCommand)),
-        Arguments::None => Ok(()),
+        Arguments::Credentials => |_, _, _, _| Err(refused(Fault::UnknownCommand)),
+        Arguments::None => |_, _, _, _| Ok(()),
     }
 }
 
-/// The keys that are left on the line, which are to be so many at least.
-#[inline]
+/// `<key>+`
 fn keys(
-    mut scanner: Scanner<'_>,
-    least: usize,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    spans.rest = scanner.rest();
+    // On a line that is no longer than a key may be, no key is too long: they need not be split before
+    // they are used.
+    if let [b' ', first, behind @ ..] = scanner.rest()
+        && *first != b' '
+        && behind.len() < limits.key
+    {
+        spans.rest = scanner.rest_span();
+        return Ok(());
+    }
+    if each_key(scanner, limits, spans)? == 0 {
+        return Err(refused(Fault::ArgumentCount));
+    }
+    Ok(())
+}
+
+/// Checks the keys that are left on the line: how many there are.
+fn each_key(
+    scanner: &mut Scanner<'_>,
+    limits: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<usize, Refused> {
+    spans.rest = scanner.rest_span();
     let mut count = 0;
     while let Some(key) = scanner.word() {
         check_key(key, limits).map_err(refused)?;
         count += 1;
     }
-    if count < least { Err(refused(Fault::ArgumentCount)) } else { Ok(()) }
+    Ok(count)
 }
 
 /// `<exptime> <key>*`: memcached takes it without keys, too.
 fn touch_keys(
-    mut scanner: Scanner<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let exptime = scanner.word().ok_or_else(|| refused(Fault::ArgumentCount))?;
     let exptime = number::signed_64(exptime.of(scanner.text()));
     spans.signed = exptime.ok_or_else(|| refused(Fault::BadExptime))?;
-    keys(scanner, 0, limits, spans)
+    each_key(scanner, limits, spans).map(|_| ())
 }
 
 /// [`Fault::Http`] where the line is the first of a HTTP request, else the fault itself.

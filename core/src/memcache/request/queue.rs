@@ -10,11 +10,12 @@ use crate::memcache::{Dialect, number};
 
 /// `<queue>[/option…]`
 pub(super) fn read(
-    words: &Words<'_>,
+    scanner: &mut Scanner<'_>,
     dialect: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
+    let words = &Words::of(scanner);
     words.want(1, 1)?;
     let read =
         QueueRead::parse_in(words.word(0), dialect).map_err(|error| refused(Fault::Read(error)))?;
@@ -36,11 +37,12 @@ pub(super) fn read(
 
 /// Kestrel wants four arguments and does not look at further ones.
 pub(super) fn store(
-    words: &Words<'_>,
+    scanner: &mut Scanner<'_>,
     dialect: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
+    let words = &Words::of(scanner);
     if words.count() == 0 {
         return Err(refused(Fault::ArgumentCount));
     }
@@ -72,6 +74,15 @@ fn without_sync(mut name: &[u8]) -> &[u8] {
 
 /// The queue that is named first; kestrel does not look at what follows.
 pub(super) fn queue(
+    scanner: &mut Scanner<'_>,
+    dialect: Dialect,
+    limits: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    first_queue(&Words::of(scanner), dialect, limits, spans)
+}
+
+fn first_queue(
     words: &Words<'_>,
     dialect: Dialect,
     limits: &Limits,
@@ -86,12 +97,13 @@ pub(super) fn queue(
 
 /// `<queue> <seconds> [max]`
 pub(super) fn monitor(
-    words: &Words<'_>,
+    scanner: &mut Scanner<'_>,
     dialect: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    queue(words, dialect, limits, spans)?;
+    let words = &Words::of(scanner);
+    first_queue(words, dialect, limits, spans)?;
     words.want(2, 3)?;
     spans.unsigned = u64::from(count(words.word(1))?);
     spans.option = words.count() == 3;
@@ -103,12 +115,13 @@ pub(super) fn monitor(
 
 /// `<queue> <count>`
 pub(super) fn confirm(
-    words: &Words<'_>,
+    scanner: &mut Scanner<'_>,
     dialect: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    queue(words, dialect, limits, spans)?;
+    let words = &Words::of(scanner);
+    first_queue(words, dialect, limits, spans)?;
     words.want(2, 2)?;
     spans.unsigned = u64::from(count(words.word(1))?);
     Ok(())
@@ -116,15 +129,27 @@ pub(super) fn confirm(
 
 /// `[queue…]`
 pub(super) fn queues(
-    mut scanner: Scanner<'_>,
+    scanner: &mut Scanner<'_>,
     dialect: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    spans.rest = scanner.rest();
+    spans.rest = scanner.rest_span();
     while let Some(queue) = scanner.word() {
         check_name(queue.of(scanner.text()), queue, dialect, limits)?;
     }
+    Ok(())
+}
+
+/// `[word]`; further ones are not looked at.
+#[expect(clippy::unnecessary_wraps, reason = "a parser as the table takes it")]
+pub(super) fn optional_word(
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
+    _: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    spans.key = scanner.word().unwrap_or_default();
     Ok(())
 }
 

@@ -14,12 +14,13 @@ const MAX_CREDENTIALS: usize = 2048;
 /// `noreply` means something.
 #[inline]
 pub(super) fn store(
-    scanner: Scanner<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     if let Some(Plain { key, numbers: [flags, exptime, length], noreply }) =
-        Plain::read(scanner.clone(), limits)
+        Plain::read(scanner, limits)
         && let Ok(exptime) = i64::try_from(exptime)
         && let Ok(length) = u32::try_from(length)
         && length <= number::MAX_LENGTH
@@ -40,10 +41,12 @@ pub(super) fn store(
 
 /// `cas <key> <flags> <exptime> <bytes> <cas unique> [noreply]`
 pub(super) fn cas(
-    words: &Words<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
+    let words = &Words::of(scanner);
     words.want(5, 6)?;
     let noreply = words.noreply();
     spans.noreply = noreply;
@@ -75,7 +78,7 @@ pub(crate) fn parse_credentials_line(line: &[u8]) -> Result<usize, RequestError>
     let text = line::text(line);
     let mut scanner = Scanner::new(text);
     let verb = scanner.word().map(|verb| verb.of(text));
-    let words = Words::of(scanner);
+    let words = Words::of(&mut scanner);
     match number::length(words.word(3)) {
         Some(length) if verb == Some(b"set") && words.count() >= 4 => {
             let length = length as usize;
@@ -96,11 +99,12 @@ pub(crate) fn split_credentials(block: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// `<key> <delta> [noreply]`
 pub(super) fn delta(
-    scanner: Scanner<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    if let Some(Plain { key, numbers: [delta], noreply }) = Plain::read(scanner.clone(), limits) {
+    if let Some(Plain { key, numbers: [delta], noreply }) = Plain::read(scanner, limits) {
         (spans.key, spans.unsigned, spans.noreply) = (key, delta, noreply);
         return Ok(());
     }
@@ -116,10 +120,12 @@ pub(super) fn delta(
 
 /// `<key> <exptime> [noreply]`
 pub(super) fn touch(
-    words: &Words<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
+    let words = &Words::of(scanner);
     words.want(2, 3)?;
     spans.key = words.span(0);
     spans.noreply = words.noreply();
@@ -131,10 +137,12 @@ pub(super) fn touch(
 
 /// `delete <key> [0] [noreply]`: the 0 is what is left of a time that old servers took.
 pub(super) fn delete(
-    words: &Words<'_>,
+    scanner: &mut Scanner<'_>,
+    _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
+    let words = &Words::of(scanner);
     let (second, third) = (words.word(1), words.word(2));
     let (noreply, legal) = match words.count() {
         1 => (false, true),

@@ -3,7 +3,7 @@
 use super::{Response, ResponseError, Value};
 use crate::Limits;
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
-use crate::memcache::{Dialect, Parsed, key, number};
+use crate::memcache::{Dialect, Parsed, key, number, swar};
 
 /// The two bytes behind a data block.
 const BLOCK_END: &[u8] = b"\r\n";
@@ -48,10 +48,14 @@ pub fn parse<'a>(
     if let Some(header) = value_header(input) {
         let data = header.data(limits)?;
         let flags = header.flags()?;
-        return with_block(input, header.line, data, |data| header.value(flags, data));
+        return with_block(header.behind, header.line, data, |data| header.value(flags, data));
     }
     if input.starts_with(b"END\r\n") {
         return Ok(Parsed::Complete { message: Response::End, consumed: 5 });
+    }
+    if let Some(header) = meta_header(input, dialect) {
+        let data = header.data(limits)?;
+        return with_block(header.behind, header.line, data, |data| header.value(data));
     }
     let Some(newline) = memchr::memchr(b'\n', input) else {
         if input.len() > limits.line {
@@ -60,12 +64,8 @@ pub fn parse<'a>(
         return Ok(Parsed::Incomplete { needed: 1 });
     };
     let line = input.get(..=newline).unwrap_or(input);
-    match parse_line(line, dialect, limits)? {
-        Line { response: Response::Meta(reply), data: Some(data) } => {
-            with_block(input, line.len(), data, |data| Response::Meta(MetaReply { data, ..reply }))
-        }
-        Line { response, .. } => Ok(Parsed::Complete { message: response, consumed: line.len() }),
-    }
+    let message = parse_line_alone(line, dialect, limits)?;
+    Ok(Parsed::Complete { message, consumed: line.len() })
 }
 
 /// Parses a line, given with its newline.
@@ -77,22 +77,29 @@ pub fn parse_line<'a>(
     dialect: Dialect,
     limits: &Limits,
 ) -> Result<Line<'a>, ResponseError> {
-    if line.len() > limits.line.saturating_add(1) {
-        return Err(ResponseError::LineTooLong);
-    }
     if let Some(header) = value_header(line) {
         let data = Some(header.data(limits)?);
         return Ok(Line { response: header.value(header.flags()?, &[]), data });
     }
+    if let Some(header) = meta_header(line, dialect) {
+        return Ok(Line { response: header.value(&[]), data: Some(header.data(limits)?) });
+    }
+    parse_line_alone(line, dialect, limits).map(|response| Line { response, data: None })
+}
+
+/// A line that announces no block.
+fn parse_line_alone<'a>(
+    line: &'a [u8],
+    dialect: Dialect,
+    limits: &Limits,
+) -> Result<Response<'a>, ResponseError> {
+    if line.len() > limits.line.saturating_add(1) {
+        return Err(ResponseError::LineTooLong);
+    }
     let Some(text) = line.strip_suffix(b"\r\n") else {
         return Err(ResponseError::BareNewline);
     };
-    if !dialect.is_queue()
-        && let Some(line) = meta_line(text, limits)?
-    {
-        return Ok(line);
-    }
-    let response = match text {
+    Ok(match text {
         b"END" => Response::End,
         b"STORED" => Response::Stored,
         b"NOT_STORED" => Response::NotStored,
@@ -102,9 +109,11 @@ pub fn parse_line<'a>(
         b"TOUCHED" => Response::Touched,
         b"OK" => Response::Ok,
         b"RESET" => Response::Reset,
-        _ => other_line(text, dialect)?,
-    };
-    Ok(Line { response, data: None })
+        _ => match meta_line(text, dialect)? {
+            Some(response) => response,
+            None => other_line(text, dialect)?,
+        },
+    })
 }
 
 /// A `VALUE` line that [`parse_line`] refuses for its flags alone, with flags of 0 in their place.
@@ -116,36 +125,26 @@ pub(crate) fn parse_line_with_any_flags<'a>(
     Ok(Line { response: header.value(0, &[]), data: Some(header.data(limits)?) })
 }
 
-/// A line that starts with one of the two-letter codes of the meta commands.
-fn meta_line<'a>(text: &'a [u8], limits: &Limits) -> Result<Option<Line<'a>>, ResponseError> {
-    let Some((code, rest)) = text.split_at_checked(2) else {
+/// A line that starts with one of the two-letter codes of the meta commands and announces no block.
+fn meta_line(text: &[u8], dialect: Dialect) -> Result<Option<Response<'_>>, ResponseError> {
+    let Some((code, rest @ ([] | [b' ', ..]))) = text.split_first_chunk() else {
         return Ok(None);
     };
-    if !rest.is_empty() && !rest.starts_with(b" ") {
-        return Ok(None);
-    }
-    let whole = |response| Ok(Some(Line { response, data: None }));
     match code {
-        b"MN" if rest.is_empty() => return whole(Response::MetaNoop),
+        _ if dialect.is_queue() => return Ok(None),
+        b"MN" if rest.is_empty() => return Ok(Some(Response::MetaNoop)),
         b"ME" => {
             let (key, fields) = key::first_word(rest).ok_or(ResponseError::BadMetaLine)?;
             let fields = fields.strip_prefix(b" ").unwrap_or(fields);
-            return whole(Response::MetaDebug { key, fields });
+            return Ok(Some(Response::MetaDebug { key, fields }));
         }
         _ => {}
     }
-    let Some(code) = MetaCode::ALL.into_iter().find(|known| known.text().as_bytes() == code) else {
-        return Ok(None);
-    };
-    if code != MetaCode::Value {
-        return whole(Response::Meta(MetaReply::new(code, MetaFlags::new(rest))));
+    match MetaCode::of_text(*code) {
+        // A legal one was found before.
+        Some(MetaCode::Value) => Err(ResponseError::BadMetaLine),
+        code => Ok(code.map(|code| Response::Meta(MetaReply::new(code, MetaFlags::new(rest))))),
     }
-    let (length, flags) = number_behind_space(rest).ok_or(ResponseError::BadMetaLine)?;
-    if !flags.is_empty() && !flags.starts_with(b" ") {
-        return Err(ResponseError::BadMetaLine);
-    }
-    let reply = MetaReply::new(code, MetaFlags::new(flags));
-    Ok(Some(Line { response: Response::Meta(reply), data: Some(block_length(length, limits)?) }))
 }
 
 fn other_line(text: &[u8], dialect: Dialect) -> Result<Response<'_>, ResponseError> {
@@ -230,7 +229,16 @@ fn words_behind<'a>(text: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
     rest.strip_prefix(b" ")
 }
 
-fn block_length(length: u64, limits: &Limits) -> Result<usize, ResponseError> {
+/// The length of the block that a line of so many bytes announces, where both are within their limits.
+#[inline]
+fn line_and_block_length(
+    line: usize,
+    length: u64,
+    limits: &Limits,
+) -> Result<usize, ResponseError> {
+    if line > limits.line.saturating_add(1) {
+        return Err(ResponseError::LineTooLong);
+    }
     match usize::try_from(length) {
         Ok(data) if data <= limits.value => Ok(data),
         _ => Err(ResponseError::ValueTooLarge { length }),
@@ -245,6 +253,8 @@ struct Header<'a> {
     cas: Option<u64>,
     /// The length of the line, with its newline.
     line: usize,
+    /// What follows it.
+    behind: &'a [u8],
 }
 
 impl<'a> Header<'a> {
@@ -258,10 +268,7 @@ impl<'a> Header<'a> {
     }
 
     fn data(&self, limits: &Limits) -> Result<usize, ResponseError> {
-        if self.line > limits.line.saturating_add(1) {
-            return Err(ResponseError::LineTooLong);
-        }
-        block_length(self.length, limits)
+        line_and_block_length(self.line, self.length, limits)
     }
 }
 
@@ -270,50 +277,98 @@ impl<'a> Header<'a> {
 #[inline]
 fn value_header(input: &[u8]) -> Option<Header<'_>> {
     let text = input.strip_prefix(b"VALUE ")?;
-    let end = text.iter().position(|&byte| byte == b' ' || byte == b'\n').filter(|&end| end > 0)?;
-    let (key, text) = text.split_at_checked(end)?;
+    let (key, text) = text.split_at_checked(key_length(text)).filter(|(key, _)| !key.is_empty())?;
     let (flags, text) = number_behind_space(text)?;
     let (length, text) = number_behind_space(text)?;
-    let (cas, text) = match number_behind_space(text) {
-        Some((cas, text)) => (Some(cas), text),
-        None => (None, text),
+    let (cas, text) = match text {
+        [b' ', ..] => number_behind_space(text).map(|(cas, text)| (Some(cas), text))?,
+        _ => (None, text),
     };
     let behind = text.strip_prefix(BLOCK_END)?;
-    Some(Header { key, flags, length, cas, line: input.len() - behind.len() })
+    Some(Header { key, flags, length, cas, line: input.len() - behind.len(), behind })
+}
+
+/// A `VA` line.
+struct MetaHeader<'a> {
+    length: u64,
+    flags: &'a [u8],
+    /// The length of the line, with its newline.
+    line: usize,
+    /// What follows it.
+    behind: &'a [u8],
+}
+
+impl<'a> MetaHeader<'a> {
+    fn value(&self, data: &'a [u8]) -> Response<'a> {
+        Response::Meta(MetaReply::value(MetaFlags::new(self.flags), data))
+    }
+
+    fn data(&self, limits: &Limits) -> Result<usize, ResponseError> {
+        line_and_block_length(self.line, self.length, limits)
+    }
+}
+
+/// The `VA <bytes> <flag>*` at the start of `input`; `None` where there is none, or none that is
+/// complete and legal.
+#[inline]
+fn meta_header(input: &[u8], dialect: Dialect) -> Option<MetaHeader<'_>> {
+    if dialect.is_queue() {
+        return None;
+    }
+    let (length, text) = number_behind_space(input.strip_prefix(b"VA")?)?;
+    let (flags, behind) = text.split_at_checked(memchr::memchr(b'\n', text)? + 1)?;
+    match flags {
+        [flags @ .., b'\r', b'\n'] if matches!(flags, [] | [b' ', ..]) => {
+            Some(MetaHeader { length, flags, line: input.len() - behind.len(), behind })
+        }
+        _ => None,
+    }
+}
+
+/// How many bytes stand before the first space or newline of `text`, or before its end. (What follows
+/// the line is not looked at: it may be all of a large value.)
+#[inline]
+fn key_length(text: &[u8]) -> usize {
+    let length = swar::find(text, |eight| swar::below(eight, b'!'));
+    match text.get(length) {
+        None | Some(b' ' | b'\n') => length,
+        Some(_) => key_length_with_controls(text),
+    }
+}
+
+/// The same of a key with control characters in it.
+#[cold]
+fn key_length_with_controls(text: &[u8]) -> usize {
+    text.iter().position(|byte| matches!(byte, b' ' | b'\n')).unwrap_or(text.len())
 }
 
 /// A space and digits at the start of `text`, and what follows them.
 #[inline]
 fn number_behind_space(text: &[u8]) -> Option<(u64, &[u8])> {
-    let text = text.strip_prefix(b" ")?;
-    let mut number: u64 = 0;
-    let mut used = 0;
-    for &byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
-        used += 1;
-    }
-    if used == 0 {
+    let [b' ', digits @ ..] = text else {
         return None;
+    };
+    let (number, length) = number::digits_before(digits);
+    let rest = digits.get(length..)?;
+    match length {
+        0 => None,
+        // They cannot overflow.
+        1..=19 => Some((number, rest)),
+        _ => Some((number::decimal(digits.get(..length)?)?, rest)),
     }
-    text.get(used..).map(|rest| (number, rest))
 }
 
-/// The frame of a line of `line` bytes with a block of `data` bytes behind it.
+/// The frame of a line of `line` bytes with a block of `data` bytes at the start of what follows it.
 #[inline]
 fn with_block<'a>(
-    input: &'a [u8],
+    behind: &'a [u8],
     line: usize,
     data: usize,
     frame: impl FnOnce(&'a [u8]) -> Response<'a>,
 ) -> Result<Parsed<Response<'a>>, ResponseError> {
     let whole = data + BLOCK_END.len();
-    let rest = input.get(line..).unwrap_or_default();
-    let Some(block) = rest.get(..whole) else {
-        return Ok(Parsed::Incomplete { needed: whole - rest.len() });
+    let Some(block) = behind.get(..whole) else {
+        return Ok(Parsed::Incomplete { needed: whole - behind.len() });
     };
     let data = block.strip_suffix(BLOCK_END).ok_or(ResponseError::BadDataBlock)?;
     Ok(Parsed::Complete { message: frame(data), consumed: line + whole })

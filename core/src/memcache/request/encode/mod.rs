@@ -283,12 +283,10 @@ fn check_word(word: &[u8]) -> Result<(), EncodeError> {
     if word.is_empty() {
         return Err(EncodeError::EmptyKey);
     }
-    match word.iter().position(|&byte| !key::may_be_in_key(byte)) {
+    let at = key::forbidden_at(word);
+    match word.get(at) {
         None => Ok(()),
-        Some(at) => {
-            let byte = word.get(at).copied().unwrap_or_default();
-            Err(EncodeError::ForbiddenByte { byte, at })
-        }
+        Some(&byte) => Err(EncodeError::ForbiddenByte { byte, at }),
     }
 }
 
@@ -336,13 +334,17 @@ fn put_words(words: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
 }
 
 fn put_unsigned(number: u64, out: &mut BytesMut) {
-    out.extend_from_slice(b" ");
-    number::put_unsigned(out, number);
+    number::put_behind_space(out, number);
 }
 
 fn put_signed(number: i64, out: &mut BytesMut) {
-    out.extend_from_slice(b" ");
-    number::put_signed(out, number);
+    match u64::try_from(number) {
+        Ok(number) => number::put_behind_space(out, number),
+        Err(_) => {
+            out.extend_from_slice(b" ");
+            number::put_signed(out, number);
+        }
+    }
 }
 
 /// A number that kestrel reads into a signed 32-bit integer.
