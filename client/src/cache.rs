@@ -248,9 +248,12 @@ impl Client {
 /// What became of the only key of a call.
 pub(crate) fn of_only_key(error: Error) -> Error {
     match error {
-        Error::Call { server, error: CallError::Keys { server: id, failed, .. } } => {
-            let first = failed.into_iter().next();
-            first.map_or(Error::Unexpected, |(_, error)| Error::of_key(server, id, error))
+        Error::Call { server, key, error: CallError::Keys { server: id, failed, .. } } => {
+            let Some((_, error)) = failed.into_iter().next() else {
+                return Error::Unexpected;
+            };
+            let error = Error::of_key(server, id, error);
+            key.map_or(error.clone(), |key| error.with_key(&key))
         }
         other => other,
     }

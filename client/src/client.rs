@@ -183,9 +183,10 @@ impl Client {
     ) -> impl Future<Output = (Result<Answer, Error>, Option<LeaseId>)> + Send + use<> {
         let hub = self.hub.hub();
         let deadline = hub.now() + timeout;
+        let key = call.prepared.only_key();
         async move {
             let (outcome, lease) = CallFuture::new(Arc::clone(&hub), call, deadline).await;
-            (outcome.map_err(|error| name_server(&hub, error)), lease)
+            (outcome.map_err(|error| named(&hub, key.as_deref(), error)), lease)
         }
     }
 
@@ -203,11 +204,11 @@ impl Client {
     }
 }
 
-/// An error with the name of its server.
-fn name_server(hub: &Hub, error: CallError) -> Error {
+/// An error with the name of its server, and its key.
+fn named(hub: &Hub, key: Option<&[u8]>, error: CallError) -> Error {
     let state = hub.lock();
     let server = error.server().and_then(|id| state.cluster.server(id)).cloned();
-    Error::Call { server, error }
+    Error::Call { server, key: key.map(Box::from), error }
 }
 
 impl fmt::Debug for Client {

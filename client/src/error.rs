@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use windhover_core::client::{CallError, ClusterError, KeyError, Refusal, Server, ServerId};
+use windhover_core::client::{
+    CallError, ClusterError, ConnectFailure, Item, KeyError, NotSent, Refusal, Server, ServerId,
+};
 use windhover_core::memcache::request::{EncodeError, Request, check_key};
 use windhover_core::memcache::response::Kind;
 use windhover_core::memcache::{Keys, Limits, Oversized};
@@ -140,7 +142,11 @@ impl fmt::Display for ValueError {
     }
 }
 
-/// Why a call has no result.
+/// Why a call has no result. Its text is one line that names the server, the key and the cause:
+///
+/// ```text
+/// 10.0.0.1:11211: 'user:7': the request was not sent: nobody listens there
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -159,6 +165,8 @@ pub enum Error {
     Call {
         /// The server that was to do it, where one was chosen.
         server: Option<Server>,
+        /// The key or the queue that it was about, where that is one.
+        key: Option<Box<[u8]>>,
         /// What happened.
         error: CallError,
     },
@@ -260,10 +268,27 @@ impl Error {
     pub(crate) fn of_key(server: Option<Server>, id: ServerId, error: KeyError) -> Self {
         match error {
             KeyError::Refused(refusal) => {
-                Self::Call { server, error: CallError::Refused { server: id, refusal } }
+                let error = CallError::Refused { server: id, refusal };
+                Self::Call { server, key: None, error }
             }
             KeyError::Oversized(what) => Self::Value(ValueError::Oversized(what)),
             _ => Self::Unexpected,
+        }
+    }
+
+    /// The same, of this key.
+    pub(crate) fn with_key(mut self, its: &[u8]) -> Self {
+        if let Self::Call { key, .. } = &mut self {
+            *key = Some(its.into());
+        }
+        self
+    }
+
+    /// Takes out what was found before a retrieval failed.
+    pub(crate) fn take_found(&mut self) -> Vec<Item> {
+        match self {
+            Self::Call { error, .. } => error.take_found(),
+            _ => Vec::new(),
         }
     }
 
@@ -303,8 +328,23 @@ impl fmt::Display for Error {
             }
             Self::Expires(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
-            Self::Call { server: Some(server), error } => write!(f, "{}: {error}", server.name),
-            Self::Call { server: None, error } => error.fmt(f),
+            Self::Call { server, key, error } => {
+                if let Some(server) = server {
+                    write!(f, "{}: ", server.name)?;
+                }
+                if let Some(key) = key {
+                    write!(f, "{}: ", Shown(key, SHOWN))?;
+                }
+                error.fmt(f)?;
+                match error {
+                    CallError::NotSent {
+                        why: NotSent::Connect(ConnectFailure::Os(errno)), ..
+                    } => {
+                        write!(f, ": {}", std::io::Error::from_raw_os_error(*errno))
+                    }
+                    _ => Ok(()),
+                }
+            }
             Self::NotDone { reply } => {
                 write!(f, "the server has not done it, and says {}", reply.text())
             }
@@ -328,18 +368,11 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Expires(error) => Some(error),
-            Self::Request(error) => Some(error),
-            Self::Call { error, .. } => Some(error),
-            Self::Address(error) => Some(error),
-            Self::Cluster(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// Without sources: an error's own text says all of it, its cause included, and the cause is in it to be
+/// matched on. A report that prints each source would say the same thing twice.
+impl std::error::Error for Error {}
+
+impl std::error::Error for ValueError {}
 
 impl From<AddressError> for Error {
     fn from(error: AddressError) -> Self {

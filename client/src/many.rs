@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, CallError, Item};
+use windhover_core::client::{Answer, CallError, Item, KeyError};
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::Request;
 
@@ -79,8 +79,8 @@ impl Client {
                 continue;
             };
             for &at in group {
-                if let Some(place @ None) = found.get_mut(at) {
-                    *place = Some(Err(again(&error)));
+                if let (Some(place @ None), Some(key)) = (found.get_mut(at), keys.get(at)) {
+                    *place = Some(Err(error.clone().with_key(key)));
                 }
             }
         }
@@ -92,8 +92,8 @@ impl Client {
 
     async fn get_group(&self, keys: &[&[u8]], group: &[usize], with_cas: bool) -> Group {
         let keys: Vec<&[u8]> = group.iter().filter_map(|&at| keys.get(at).copied()).collect();
-        let keys = Keys::new(&keys);
-        let get = if with_cas { Request::Gets(keys) } else { Request::Get(keys) };
+        let asked = Keys::new(&keys);
+        let get = if with_cas { Request::Gets(asked) } else { Request::Get(asked) };
         let prepared = match self.prepare(&get, Bytes::new()) {
             Ok(prepared) => prepared,
             Err(error) => return Group { error: Some(error), ..Group::default() },
@@ -101,18 +101,21 @@ impl Client {
         match self.submit(self.read(prepared), self.timeout).await.0 {
             Ok(Answer::Items(items)) => Group { items, ..Group::default() },
             Ok(_) => Group { error: Some(Error::Unexpected), ..Group::default() },
-            Err(Error::Call { server, error: CallError::Unknown { server: id, why, found } }) => {
-                let error = CallError::Unknown { server: id, why, found: Vec::new() };
-                let error = Some(Error::Call { server, error });
-                Group { items: found, error, ..Group::default() }
+            Err(Error::Call {
+                server,
+                error: CallError::Keys { server: id, found, failed },
+                ..
+            }) => {
+                let of_key = |(at, error): (usize, KeyError)| {
+                    let key = keys.get(at).copied().unwrap_or_default();
+                    (at, Error::of_key(server.clone(), id, error).with_key(key))
+                };
+                let failed = failed.into_iter().map(of_key).collect();
+                Group { items: found, failed, error: None }
             }
-            Err(Error::Call { server, error: CallError::Keys { server: id, found, failed } }) => {
-                let failed = failed.into_iter();
-                let failed =
-                    failed.map(|(at, error)| (at, Error::of_key(server.clone(), id, error)));
-                Group { items: found, failed: failed.collect(), error: None }
+            Err(mut error) => {
+                Group { items: error.take_found(), error: Some(error), ..Group::default() }
             }
-            Err(error) => Group { error: Some(error), ..Group::default() },
         }
     }
 
@@ -164,19 +167,6 @@ fn answer_again<K: AsRef<[u8]>>(keys: &[K], found: &mut [Found]) {
 pub(crate) fn set<T>(done: &mut [Option<T>], at: usize, what: T) {
     if let Some(place) = done.get_mut(at) {
         *place = Some(what);
-    }
-}
-
-/// The same error for another key.
-pub(crate) fn again(error: &Error) -> Error {
-    match error {
-        Error::Key { key, error } => Error::Key { key: key.clone(), error: *error },
-        Error::Request(error) => Error::Request(*error),
-        Error::NotDone { reply } => Error::NotDone { reply: *reply },
-        Error::Call { server, error } => {
-            Error::Call { server: server.clone(), error: error.clone() }
-        }
-        _ => Error::Unexpected,
     }
 }
 

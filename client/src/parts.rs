@@ -66,6 +66,7 @@ impl Client {
                 Err(Error::Call {
                     server,
                     error: CallError::Keys { server: id, found, failed },
+                    ..
                 }) => {
                     let (_, _, keys) = refused.get_or_insert_with(|| (server, id, Vec::new()));
                     for (index, error) in failed {
@@ -73,19 +74,10 @@ impl Client {
                     }
                     found
                 }
-                Err(Error::Call {
-                    server,
-                    error: CallError::Unknown { server: id, why, found },
-                }) => {
-                    failed.get_or_insert_with(|| {
-                        let found = Vec::new();
-                        Error::Call { server, error: CallError::Unknown { server: id, why, found } }
-                    });
-                    found
-                }
-                Err(error) => {
+                Err(mut error) => {
+                    let found = error.take_found();
                     failed.get_or_insert(error);
-                    Vec::new()
+                    found
                 }
             };
             for mut item in found {
@@ -104,7 +96,7 @@ impl Client {
             (None, Some((name, server, mut failed))) => {
                 failed.sort_by_key(|(index, _)| *index);
                 let error = CallError::Keys { server, found: all, failed };
-                Err(Error::Call { server: name, error })
+                Err(Error::Call { server: name, key: None, error })
             }
             (None, None) => Ok(Answer::Items(all)),
         }

@@ -235,7 +235,7 @@ pub(crate) fn item(answer: Answer) -> Option<Bytes> {
 /// There is no server to ask.
 pub(crate) fn lease_lost() -> Error {
     let error = CallError::NotSent { server: None, why: NotSent::LeaseLost };
-    Error::Call { server: None, error }
+    Error::Call { server: None, key: None, error }
 }
 
 impl fmt::Debug for Queue {

@@ -9,7 +9,7 @@ use windhover_core::memcache::request::{self, Barrier, Batch, Request};
 use windhover_core::memcache::response::Kind;
 use windhover_core::memcache::{End, Reason};
 
-use crate::many::{again, join, set};
+use crate::many::{join, set};
 use crate::{Client, Error, Store};
 
 /// What became of one key: it was stored, or an error.
@@ -62,7 +62,7 @@ impl Client {
         let written = self.write_many(&keys, writes).await;
         // There is always something to do.
         let not_found = Error::NotDone { reply: Kind::Meta(MetaCode::NotFound) };
-        let stored = |done| if done { Ok(()) } else { Err(again(&not_found)) };
+        let stored = |done| if done { Ok(()) } else { Err(not_found.clone()) };
         written.into_iter().map(|written| written.and_then(stored)).collect()
     }
 
@@ -122,7 +122,10 @@ impl Client {
         match knows_meta {
             Ok(true) => rest.write_batch(server, members).await,
             Ok(false) => rest.write_each(members).await,
-            Err(error) => members.into_iter().map(|(at, ..)| (at, Err(again(&error)))).collect(),
+            Err(error) => members
+                .into_iter()
+                .map(|(at, key, _)| (at, Err(error.clone().with_key(key))))
+                .collect(),
         }
     }
 
@@ -200,7 +203,7 @@ impl Client {
                 }
             };
             match pushed {
-                Ok(()) => sent.push(at),
+                Ok(()) => sent.push((at, key)),
                 Err(error) => written.push((at, Err(error.into()))),
             }
         }
@@ -220,7 +223,8 @@ impl Client {
             other => {
                 let error = other.err().unwrap_or(Error::Unexpected);
                 self.note_refusal(server, &error);
-                written.extend(sent.into_iter().map(|at| (at, Err(again(&error)))));
+                let of = |(at, key): (usize, &[u8])| (at, Err(error.clone().with_key(key)));
+                written.extend(sent.into_iter().map(of));
             }
         }
         written
@@ -238,7 +242,7 @@ impl Client {
 }
 
 /// What the answer to a batch says of each of its requests.
-fn told(sent: &[usize], batch: &BatchAnswer) -> Vec<(usize, Written)> {
+fn told(sent: &[(usize, &[u8])], batch: &BatchAnswer) -> Vec<(usize, Written)> {
     let mut done: Vec<Option<Written>> = sent.iter().map(|_| None).collect();
     for (index, answer) in &batch.replies {
         let what = match answer.code {
@@ -256,5 +260,5 @@ fn told(sent: &[usize], batch: &BatchAnswer) -> Vec<(usize, Written)> {
         None => Ok(true),
         Some(refusal) => Err(Error::InBatch(refusal.clone())),
     };
-    sent.iter().zip(done).map(|(&at, done)| (at, done.unwrap_or_else(hidden))).collect()
+    sent.iter().zip(done).map(|(&(at, _), done)| (at, done.unwrap_or_else(hidden))).collect()
 }

@@ -244,7 +244,7 @@ pub fn connect_failure(error: &io::Error) -> ConnectFailure {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
         io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
         io::ErrorKind::InvalidInput => ConnectFailure::NoAddress,
-        _ => ConnectFailure::Other,
+        _ => error.raw_os_error().map_or(ConnectFailure::Other, ConnectFailure::Os),
     }
 }
 
@@ -262,6 +262,8 @@ mod tests {
     fn this_machines_lack_of_ports_is_not_the_servers_lack_of_an_address() {
         let failure = |kind| connect_failure(&io::Error::from(kind));
         assert_eq!(failure(io::ErrorKind::AddrNotAvailable), ConnectFailure::Other);
+        // Its number is kept: no route to the host.
+        assert_eq!(connect_failure(&io::Error::from_raw_os_error(113)), ConnectFailure::Os(113));
         assert_eq!(failure(io::ErrorKind::InvalidInput), ConnectFailure::NoAddress);
         assert_eq!(failure(io::ErrorKind::ConnectionRefused), ConnectFailure::Refused);
         assert_eq!(failure(io::ErrorKind::NotFound), ConnectFailure::Refused);

@@ -3,6 +3,7 @@
 
 mod classic;
 mod compute;
+mod errors;
 mod large;
 mod many;
 mod replies;

@@ -95,7 +95,7 @@ async fn a_dead_server_spoils_only_its_own_keys(runtime: Runtime) {
     for (key, found) in keys.iter().zip(client.get_many(&keys).await) {
         match found {
             Ok(value) => assert_eq!(value.expect("no failure looks like a miss").data, *key),
-            Err(Error::Call { server, error }) => {
+            Err(Error::Call { server, error, .. }) => {
                 assert_eq!(server.unwrap().name.as_ref(), dead_address);
                 assert!(!matches!(error, CallError::Refused { .. }));
                 failed += 1;

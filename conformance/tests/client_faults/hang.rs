@@ -97,7 +97,7 @@ async fn one_of_three_servers_fails_its_own_keys_alone(runtime: Runtime) {
     for (key, found) in keys.iter().zip(found) {
         match found {
             Ok(value) => assert_eq!(value.expect("no failure looks like a miss").data, *key),
-            Err(Error::Call { server, error: CallError::Unknown { why, .. } }) => {
+            Err(Error::Call { server, error: CallError::Unknown { why, .. }, .. }) => {
                 assert_eq!((server.unwrap().name.as_ref(), why), (&*hung, Reason::Deadline));
                 failed += 1;
             }

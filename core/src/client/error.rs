@@ -57,13 +57,16 @@ pub enum ConnectFailure {
     Unauthenticated,
     /// TLS could not be agreed upon.
     Tls,
-    /// The operating system says something else.
+    /// The operating system says something else, by this number (`errno`).
+    Os(i32),
+    /// Anything else.
     Other,
 }
 
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Os(errno) => return write!(f, "it cannot be connected to (os error {errno})"),
             Self::Refused => "nobody listens there",
             Self::TimedOut => "connecting took too long",
             Self::NoAddress => "its name has no address",
@@ -185,6 +188,14 @@ impl CallError {
             Self::Refused { server, .. }
             | Self::Keys { server, .. }
             | Self::Unknown { server, .. } => Some(*server),
+        }
+    }
+
+    /// Takes out what was found of a retrieval's keys before it failed.
+    pub fn take_found(&mut self) -> Vec<Item> {
+        match self {
+            Self::Keys { found, .. } | Self::Unknown { found, .. } => core::mem::take(found),
+            Self::NotSent { .. } | Self::Refused { .. } => Vec::new(),
         }
     }
 

@@ -121,6 +121,13 @@ impl Prepared {
         crate::memcache::key::words(&self.expected.keys)
     }
 
+    /// The key, or the queue, where it names just one; shares the request's bytes.
+    pub fn only_key(&self) -> Option<Bytes> {
+        let mut keys = self.keys();
+        let key = keys.next()?;
+        keys.next().is_none().then(|| self.expected.keys.slice_ref(key))
+    }
+
     /// How many bytes it is on the wire.
     pub fn len(&self) -> usize {
         match &self.wire {
@@ -264,11 +271,12 @@ mod tests {
             Request::Gats { exptime: -15, keys: Keys::new(&keys) },
             Request::Gat { exptime: 0, keys: Keys::new(&keys) },
         ] {
-            assert!(prepare(&request, Dialect::Memcached).keys().eq(keys));
+            let prepared = prepare(&request, Dialect::Memcached);
+            assert!(prepared.keys().eq(keys) && prepared.only_key().is_none());
         }
         let read = QueueRead::new(b"jobs", ReadMode::Open).wait(Duration::from_secs(2));
         let read = prepare(&Request::QueueRead(read), Dialect::Kestrel);
-        assert_eq!(read.key(), b"jobs");
+        assert_eq!((read.key(), read.only_key().as_deref()), (&b"jobs"[..], Some(&b"jobs"[..])));
         assert_eq!(read.expected().wait, Duration::from_secs(2));
         let get = MetaRequest::new(b"k", MetaFlags::new(b"v O7"));
         let get = prepare(&Request::MetaGet(get), Dialect::Memcached);
