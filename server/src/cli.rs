@@ -100,7 +100,8 @@ pub struct ServeArgs {
     #[arg(long, env = "WINDHOVER_MAX_QUEUE_ITEMS", value_name = "N")]
     pub max_queue_items: Option<u64>,
 
-    /// Most bytes of items in one queue, all of them held in memory
+    /// Most bytes of items in one queue, all of them held in memory: their own, and 160 for what each
+    /// takes beside
     #[arg(
         long,
         env = "WINDHOVER_MAX_QUEUE_BYTES",

@@ -40,7 +40,7 @@ pub(crate) fn lines(app: &App, now: Now) -> Vec<(String, String)> {
             ("total_items", stats.total_items),
             ("expired_items", stats.expired_items),
             ("mem_items", stats.items),
-            ("mem_bytes", stats.bytes),
+            ("mem_bytes", stats.taken_bytes),
             ("age", stats.age_millis),
             ("discarded", stats.discarded),
             ("waiters", stats.waiters),

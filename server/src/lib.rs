@@ -16,6 +16,7 @@ pub mod forward;
 pub mod journal;
 mod kestrel_stats;
 pub mod listen;
+mod memory;
 pub mod metrics;
 mod private;
 pub mod queue_client;

@@ -86,6 +86,7 @@ struct Pulled {
     queue_total: Counter,
     queue_items: Gauge,
     queue_bytes: Gauge,
+    queue_taken: Gauge,
     queues: Gauge,
     /// By reason.
     refused: [Counter; 4],
@@ -163,6 +164,10 @@ impl Metrics {
             queue_total,
             queue_items: all.one("queue_items", "Items that can be read, in all queues"),
             queue_bytes: all.one("queue_bytes", "Bytes of those items"),
+            queue_taken: all.one(
+                "queue_taken_bytes",
+                "What all items take, as --max-queue-bytes counts it: their bytes and 160 for each",
+            ),
             queues: all.one("queues", "Queues"),
             refused: all.each(
                 "queue_refused",
@@ -243,6 +248,7 @@ impl Metrics {
         raise(&pulled.queue_total, queue.accepted.load(Ordering::Relaxed));
         set(&pulled.queue_items, engine.items);
         set(&pulled.queue_bytes, engine.bytes);
+        set(&pulled.queue_taken, engine.taken_bytes);
         set(&pulled.queues, engine.queues);
         let counts = [
             engine.refused_full,

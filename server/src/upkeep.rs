@@ -10,6 +10,7 @@ use windhover_core::queue::EngineStats;
 use windhover_runtime::Clock;
 
 use crate::app::App;
+use crate::memory::{GiveBack, give_back};
 
 /// How often there is a turn.
 const TURN: Duration = Duration::from_secs(1);
@@ -32,6 +33,9 @@ impl Upkeep {
         let (end, ended) = mpsc::channel();
         let mut refused = RefusedLog { told: EngineStats::default(), quiet: TURNS };
         let keep = move || {
+            // What reading the journal took.
+            give_back();
+            let mut memory = GiveBack::default();
             while ended.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
                 let stats = app.store.stats().0;
                 // Queues with nothing in them but what has expired take no place either.
@@ -39,6 +43,7 @@ impl Upkeep {
                     app.store.flush_all_expired(clock.now());
                 }
                 refused.turn(stats, app.settings.max_queues);
+                memory.turn(stats.taken_bytes);
             }
         };
         let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(keep)?;

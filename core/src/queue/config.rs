@@ -12,7 +12,7 @@ use bytes::Bytes;
 pub struct QueueConfig {
     /// Most items (`maxItems`).
     pub max_items: u64,
-    /// Most bytes of items (`maxSize`).
+    /// Most bytes (`maxSize`): those of the items, and [`ITEM_OVERHEAD`](Self::ITEM_OVERHEAD) for each.
     pub max_bytes: u64,
     /// Largest item, in bytes (`maxItemSize`).
     pub max_item_bytes: u64,
@@ -25,6 +25,17 @@ pub struct QueueConfig {
     /// for what never came: until then the queue holds up to
     /// [`Config::max_backlog`] bytes more. Items that are open stay.
     pub discard_old: bool,
+}
+
+impl QueueConfig {
+    /// Bytes that an item counts beside its own: its place in the queue and its record's head are held
+    /// in memory too. That is what an item takes that is put by itself; one of a batch takes half of it.
+    pub const ITEM_OVERHEAD: u64 = 160;
+
+    /// What so many items with so many bytes take, as [`max_bytes`](Self::max_bytes) counts it.
+    pub const fn taken(items: u64, bytes: u64) -> u64 {
+        bytes.saturating_add(items.saturating_mul(Self::ITEM_OVERHEAD))
+    }
 }
 
 impl Default for QueueConfig {

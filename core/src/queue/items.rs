@@ -1,9 +1,9 @@
 //! The items of one queue.
 
-use alloc::collections::VecDeque;
-
 use bytes::Bytes;
 
+use super::config::QueueConfig;
+use super::line::Line;
 use super::record::{HEADER, ITEM_HEADER, PUT_TIME};
 use super::stats::QueueStats;
 use super::usage::Usage;
@@ -36,7 +36,7 @@ impl Item {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) name: Bytes,
-    pub(super) ready: VecDeque<Item>,
+    pub(super) ready: Line,
     /// Items that are open or handed over: still the queue's, not readable.
     pub(super) reserved: u64,
     reserved_bytes: u64,
@@ -51,7 +51,7 @@ impl Queue {
         let stats = QueueStats { create_time: now.as_secs(), ..QueueStats::default() };
         Self {
             name,
-            ready: VecDeque::new(),
+            ready: Line::default(),
             reserved: 0,
             reserved_bytes: 0,
             pending: 0,
@@ -65,29 +65,27 @@ impl Queue {
         self.ready.len() as u64 + self.reserved + self.pending
     }
 
+    /// What those take, as [`QueueConfig::max_bytes`] counts it.
     pub(super) fn held_bytes(&self) -> u64 {
-        self.stats.bytes + self.reserved_bytes + self.pending_bytes
+        QueueConfig::taken(self.held(), self.stats.bytes + self.reserved_bytes + self.pending_bytes)
+    }
+
+    /// How many items the queue holds whose put is in the journal, and what they take.
+    pub(super) fn settled(&self) -> (u64, u64) {
+        let items = self.held() - self.pending;
+        (items, QueueConfig::taken(items, self.stats.bytes + self.reserved_bytes))
     }
 
     /// Adds an item at its place: the tail, but for one that was aborted or recovered.
     pub(super) fn insert(&mut self, item: Item) {
         self.stats.bytes += item.data.len() as u64;
-        if self.ready.back().is_none_or(|last| last.id < item.id) {
-            self.ready.push_back(item);
-        } else {
-            // Aborted items belong near the head, where the search begins.
-            let place = self.ready.iter().position(|other| other.id > item.id);
-            self.ready.insert(place.unwrap_or(self.ready.len()), item);
-        }
+        self.ready.insert(item);
     }
 
     /// Takes the item at the head.
     pub(super) fn pop(&mut self) -> Option<Item> {
         let item = self.ready.pop_front()?;
         self.stats.bytes -= item.data.len() as u64;
-        if self.ready.is_empty() && self.ready.capacity() > 1024 {
-            self.ready = VecDeque::new();
-        }
         Some(item)
     }
 
@@ -103,19 +101,12 @@ impl Queue {
         self.reserved_bytes = self.reserved_bytes.saturating_sub(item.data.len() as u64);
     }
 
-    /// The item with that id, when it can be read.
-    pub(super) fn find_mut(&mut self, id: u64) -> Option<&mut Item> {
-        let place = self.ready.binary_search_by_key(&id, |item| item.id).ok()?;
-        self.ready.get_mut(place)
-    }
-
     /// Drops every readable item; returns how many, and an id above all of theirs.
     pub(super) fn clear(&mut self, usage: &mut Usage) -> Option<u64> {
         let below = self.ready.back().map(|last| last.id + 1);
-        for item in self.ready.drain(..) {
+        for item in core::mem::take(&mut self.ready).iter() {
             usage.remove(item.segment, item.journal_len(&self.name));
         }
-        self.ready = VecDeque::new();
         self.stats.bytes = 0;
         below
     }

@@ -32,6 +32,7 @@
 mod config;
 mod engine;
 mod items;
+mod line;
 mod name;
 mod outcome;
 mod put;

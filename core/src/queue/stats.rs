@@ -10,6 +10,9 @@ pub struct QueueStats {
     pub items: u64,
     /// Bytes of those items.
     pub bytes: u64,
+    /// What all items take that the queue holds in any way, readable or not, as
+    /// [`QueueConfig::max_bytes`](super::QueueConfig::max_bytes) counts it.
+    pub taken_bytes: u64,
     /// Items ever put.
     pub total_items: u64,
     /// Items dropped because their time had come.
@@ -43,6 +46,9 @@ pub struct EngineStats {
     pub items: u64,
     /// Bytes of those items.
     pub bytes: u64,
+    /// What all items take that queues hold in any way, as
+    /// [`QueueConfig::max_bytes`](super::QueueConfig::max_bytes) counts it.
+    pub taken_bytes: u64,
     /// Items ever put.
     pub total_items: u64,
     /// Puts.

@@ -301,10 +301,29 @@ fn bounds_are_kept_and_count_what_is_on_its_way() {
 }
 
 #[test]
+fn what_an_item_takes_beside_its_bytes_counts_as_well() {
+    let mut config = Config::default();
+    config.queue.max_bytes = 1_000;
+    let mut engine = Engine::new(config);
+    // 160 bytes each, though they are empty: the seventh has no room, before they are safe or behind.
+    assert_eq!(engine.put(OpId(1), items(&[""; 6]), at(0)), Ok(()));
+    assert_eq!(engine.put(OpId(2), items(&[""]), at(0)), Err(Refused::Full));
+    commit(&mut engine, Ok(1));
+    assert_eq!(engine.put(OpId(3), items(&[""]), at(0)), Err(Refused::Full));
+    assert_eq!(engine.stats().taken_bytes, 960);
+    get(&mut engine, 4, A, Action::Open);
+    assert_eq!(engine.put(OpId(5), items(&[""]), at(0)), Err(Refused::Full), "open is held");
+    get(&mut engine, 6, A, Action::Close);
+    assert_eq!(engine.put(OpId(7), items(&["0123456789".repeat(4).as_str()]), at(0)), Ok(()));
+    assert_eq!(engine.stats().taken_bytes, 1_000);
+}
+
+#[test]
 fn a_queue_that_discards_drops_its_oldest_items_once_the_new_ones_are_safe() {
     let mut config = Config::default();
     let mut bounds = QueueConfig::default();
-    (bounds.max_items, bounds.max_bytes, bounds.discard_old) = (3, 10, true);
+    (bounds.max_items, bounds.max_bytes, bounds.discard_old) =
+        (3, 10 + 3 * QueueConfig::ITEM_OVERHEAD, true);
     config.queues.insert("q".into(), bounds);
     let mut engine = Engine::new(config.clone());
     let mut journal = segment_header();
@@ -327,7 +346,8 @@ fn a_queue_that_discards_drops_its_oldest_items_once_the_new_ones_are_safe() {
     assert_eq!(get(&mut engine, 4, B, Action::Peek), Some(item("d")));
 
     // Bytes count as well, and what could never fit is refused.
-    assert_eq!(put(&mut engine, 5, items(&["12345678901"])), Err(Refused::Full));
+    let large = "x".repeat(2 * 160 + 11);
+    assert_eq!(put(&mut engine, 5, items(&[&large])), Err(Refused::Full));
     assert_eq!(put(&mut engine, 6, items(&["1", "2", "3", "4"])), Err(Refused::Full));
     put(&mut engine, 7, items(&["12345678"])).unwrap();
     commit(&mut engine);

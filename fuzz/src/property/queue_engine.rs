@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use windhover_core::queue::{
-    Action, Batch, Config, ConnId, Engine, NotAppended, OpId, Output, PutBuilder, Read, Recovery,
+    Action, Batch, Config, ConnId, Engine, NotAppended, OpId, Output, PutBuilder, QueueConfig,
+    Read, Recovery,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -52,7 +53,7 @@ impl Driver {
     fn new(source: &mut Source<'_>) -> Self {
         let mut config = Config::default();
         config.queue.max_items = source.pick(&[u64::MAX, 4, 1]);
-        config.queue.max_bytes = source.pick(&[u64::MAX, 40]);
+        config.queue.max_bytes = source.pick(&[u64::MAX, QueueConfig::taken(3, 40)]);
         config.queue.max_item_bytes = source.pick(&[1024, 9]);
         config.queue.max_age = source.pick(&[None, Some(Duration::from_millis(300))]);
         config.queue.discard_old = source.chance(1, 3);

@@ -66,6 +66,11 @@ pub struct Model {
 const RECORD: usize = 24 + 8;
 const ITEM: usize = 12;
 
+/// What items count for: their bytes, and so much for each.
+fn taken(items: usize, bytes: usize) -> u64 {
+    (bytes + items * 160) as u64
+}
+
 impl Model {
     /// No queues.
     pub fn new(config: Config) -> Self {
@@ -154,7 +159,8 @@ impl Model {
         let held: Vec<usize> = self.held(queue).map(|item| item.data.len()).collect();
         let held = if self.config.queue.discard_old { Vec::new() } else { held };
         if (held.len() + items.len()) as u64 > self.config.queue.max_items
-            || (held.iter().sum::<usize>() + bytes) as u64 > self.config.queue.max_bytes
+            || taken(held.len() + items.len(), held.iter().sum::<usize>() + bytes)
+                > self.config.queue.max_bytes
         {
             return Err(Refused::Full);
         }
@@ -221,7 +227,7 @@ impl Model {
                 .map(|item| item.data.len())
                 .collect();
             let is_full = held.len() as u64 > self.config.queue.max_items
-                || held.iter().sum::<usize>() as u64 > self.config.queue.max_bytes;
+                || taken(held.len(), held.iter().sum()) > self.config.queue.max_bytes;
             let line = self.queues.get_mut(queue).filter(|_| is_full);
             let Some(head) = line.and_then(VecDeque::pop_front) else { return };
             self.remove(&head);

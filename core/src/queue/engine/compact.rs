@@ -82,7 +82,7 @@ impl Engine {
             };
             let held = self.reserved.values_mut().flatten().map(|r| &mut r.item);
             let handed = self.handed.values_mut().map(|h| &mut h.item);
-            let ready = self.queues.get_mut(&moved.queue).and_then(|q| q.find_mut(moved.id));
+            let ready = self.queues.get_mut(&moved.queue).and_then(|q| q.ready.find_mut(moved.id));
             let Some(item) = ready.or_else(|| held.chain(handed).find(|i| i.id == moved.id)) else {
                 continue;
             };

@@ -47,8 +47,8 @@ impl Engine {
         let mut dropped = 0;
         let mut last = 0;
         let is_full = |line: &Queue| {
-            line.held() - line.pending > bounds.max_items
-                || line.held_bytes() - line.pending_bytes > bounds.max_bytes
+            let (items, bytes) = line.settled();
+            items > bounds.max_items || bytes > bounds.max_bytes
         };
         while is_full(line) && !line.ready.is_empty() {
             last = drop_head(line, &mut self.usage);

@@ -59,13 +59,15 @@ impl Engine {
 
     /// The counters of the engine.
     pub fn stats(&self) -> EngineStats {
-        let (mut items, mut bytes) = (0, 0);
+        let (mut items, mut bytes, mut taken_bytes) = (0, 0, 0);
         for queue in self.queues.values() {
             items += queue.ready.len() as u64;
             bytes += queue.stats.bytes;
+            taken_bytes += queue.held_bytes();
         }
         let queues = self.queues.len() as u64;
-        EngineStats { items, bytes, queues, backlog_bytes: self.backlog, ..self.stats }
+        let backlog_bytes = self.backlog;
+        EngineStats { items, bytes, taken_bytes, queues, backlog_bytes, ..self.stats }
     }
 
     /// The counters of each queue, by name.
@@ -81,6 +83,7 @@ impl Engine {
     fn counted(&self, queue: &Queue) -> QueueStats {
         QueueStats {
             items: queue.ready.len() as u64,
+            taken_bytes: queue.held_bytes(),
             waiters: self.waiters.count(&queue.name),
             open_transactions: queue.reserved,
             ..queue.stats

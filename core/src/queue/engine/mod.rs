@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
 use self::reads::{Handed, Reserved};
-use super::config::Config;
+use super::config::{Config, QueueConfig};
 use super::items::{Item, Queue};
 use super::outcome::{ConnId, OpId, Outcome, Refused};
 use super::put::Put;
@@ -178,7 +178,8 @@ impl Engine {
         let queue = self.queue_or_new(put.queue(), now).ok_or(Refused::TooManyQueues)?;
         let (held, held_bytes) =
             if discard_old { (0, 0) } else { (queue.held(), queue.held_bytes()) };
-        if held.saturating_add(items) > max_items || held_bytes.saturating_add(data_len) > max_bytes
+        if held.saturating_add(items) > max_items
+            || held_bytes.saturating_add(QueueConfig::taken(items, data_len)) > max_bytes
         {
             queue.stats.refused += 1;
             self.may_be_empty = true;
