@@ -43,10 +43,6 @@ pub mod tracking;
 
 #[cfg(target_has_atomic = "64")]
 pub use counters::Counters;
-// The former paths of the names, until what is under way has moved.
-#[cfg(feature = "memcache")]
-#[doc(hidden)]
-pub use memcache::{ClientTimeouts, Limits};
 pub use time::{Instant, Now, UnixTime};
 pub use timeouts::Timeouts;
 

@@ -3,9 +3,11 @@
 use core::time::Duration;
 
 use bytes::Bytes;
+use windhover_core::Instant;
 use windhover_core::memcache::request::{Prepared, Request, Store};
-use windhover_core::memcache::{ClientConnection, ClientOutput, Dialect, Keys};
-use windhover_core::{ClientTimeouts, Instant, Limits};
+use windhover_core::memcache::{
+    ClientConnection, ClientOutput, ClientTimeouts, Dialect, Keys, Limits,
+};
 
 use crate::codec::{self, Reply};
 

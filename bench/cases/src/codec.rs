@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use bytes::BytesMut;
-use windhover_core::Limits;
+use windhover_core::memcache::Limits;
 use windhover_core::memcache::meta::{MetaFlags, MetaReply, MetaRequest};
 use windhover_core::memcache::request::{self, Request, Store};
 use windhover_core::memcache::response::{self, Response, Value};

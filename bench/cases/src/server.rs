@@ -5,8 +5,8 @@ use bytes::Bytes;
 use windhover_core::memcache::meta::MetaFlags;
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::Response;
-use windhover_core::memcache::{Dialect, Output, ServerConnection};
-use windhover_core::{Instant, Limits, Timeouts};
+use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+use windhover_core::{Instant, Timeouts};
 
 use crate::codec;
 

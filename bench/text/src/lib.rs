@@ -9,8 +9,7 @@ use core::panic::PanicInfo;
 use core::ptr::null_mut;
 
 use bytes::BytesMut;
-use windhover_core::Limits;
-use windhover_core::memcache::{Dialect, Parsed, request, response};
+use windhover_core::memcache::{Dialect, Limits, Parsed, request, response};
 
 /// Has no memory: nothing is run.
 struct NoMemory;

@@ -16,12 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use windhover_core::Instant;
 use windhover_core::client::{
     Call, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId, Server,
     ServerId,
 };
-use windhover_core::memcache::Dialect;
-use windhover_core::{Instant, Limits};
+use windhover_core::memcache::{Dialect, Limits};
 
 use crate::MetaCommands;
 use crate::builder::{Event, EventHook};

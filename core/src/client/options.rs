@@ -7,8 +7,7 @@ use bytes::Bytes;
 use super::budget::RetryLimit;
 use super::health::HealthOptions;
 use super::ring::{HashTag, KeyHash, Naming};
-use crate::memcache::Dialect;
-use crate::{ClientTimeouts, Limits};
+use crate::memcache::{ClientTimeouts, Dialect, Limits};
 
 /// How a server is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

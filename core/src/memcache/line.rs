@@ -2,7 +2,7 @@
 
 use super::request::{Fault, RequestError};
 use super::{Dialect, key};
-use crate::Limits;
+use crate::memcache::Limits;
 
 /// The first byte of memcached's binary protocol.
 const BINARY_REQUEST: u8 = 0x80;

@@ -16,8 +16,8 @@ use windhover_core::memcache::handler::{
 };
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::{Kind, Response};
-use windhover_core::memcache::{Data, Dialect, Payload};
-use windhover_core::{Instant, Limits, Now, Timeouts, UnixTime};
+use windhover_core::memcache::{Data, Dialect, Limits, Payload};
+use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
 fn at(seconds: u64) -> Now {
     Now {

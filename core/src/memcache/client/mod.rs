@@ -19,8 +19,9 @@ use super::response::Response;
 use super::states::{self, ClientEvent, ClientState};
 use super::writing::WriteClock;
 use super::{Data, Dialect};
+use crate::Instant;
 use crate::buffer::{Incoming, Outgoing};
-use crate::{ClientTimeouts, Instant, Limits};
+use crate::memcache::{ClientTimeouts, Limits};
 
 pub use outcome::{End, Oversized, Reason, SendError, Unanswered};
 
@@ -125,8 +126,8 @@ struct Waiting {
 /// use core::time::Duration;
 /// use windhover_core::memcache::request::{Prepared, Request};
 /// use windhover_core::memcache::response::Response;
-/// use windhover_core::memcache::{ClientConnection, ClientOutput, Dialect, Keys};
-/// use windhover_core::{ClientTimeouts, Instant, Limits};
+/// use windhover_core::memcache::{ClientConnection, ClientOutput, ClientTimeouts, Dialect, Keys, Limits};
+/// use windhover_core::Instant;
 ///
 /// let (limits, timeouts) = (Limits::default(), ClientTimeouts::default());
 /// let now = Instant::default();

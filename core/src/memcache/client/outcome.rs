@@ -10,16 +10,16 @@ use crate::memcache::response::ResponseError;
 pub enum End {
     /// [`shut_down`](super::ClientConnection::shut_down) was called, and every reply has come.
     Closed,
-    /// Nothing was asked for [`ClientTimeouts::idle`](crate::ClientTimeouts::idle).
+    /// Nothing was asked for [`ClientTimeouts::idle`](crate::memcache::ClientTimeouts::idle).
     Idle,
     /// The server closed the connection.
     EndOfStream,
     /// The socket broke.
     Broken,
     /// Replies are owed, and no byte came for
-    /// [`ClientTimeouts::stall`](crate::ClientTimeouts::stall).
+    /// [`ClientTimeouts::stall`](crate::memcache::ClientTimeouts::stall).
     Stalled,
-    /// The server took no byte for [`ClientTimeouts::write`](crate::ClientTimeouts::write).
+    /// The server took no byte for [`ClientTimeouts::write`](crate::memcache::ClientTimeouts::write).
     WriteStalled,
     /// What came is no response.
     Malformed(ResponseError),
@@ -162,7 +162,7 @@ impl core::error::Error for Oversized {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
-    /// [`Limits::pipeline`](crate::Limits::pipeline) requests are under way already.
+    /// [`Limits::pipeline`](crate::memcache::Limits::pipeline) requests are under way already.
     Full,
     /// The connection has ended, or is about to.
     Ended,

@@ -46,8 +46,8 @@
 //! # use std::task::{Context, Waker};
 //! # use windhover_core::endpoint::{Endpoint, Next};
 //! # use windhover_core::memcache::handler::Session;
-//! # use windhover_core::memcache::Dialect;
-//! # use windhover_core::{Limits, Now, Timeouts};
+//! # use windhover_core::memcache::{Dialect, Limits};
+//! # use windhover_core::{Now, Timeouts};
 //! # let (limits, timeouts, now) = (Limits::default(), Timeouts::default(), Now::default());
 //! let mut session = Session::new(Map::default(), Dialect::Memcached, &limits, &timeouts, now);
 //! session.read_buffer().extend_from_slice(b"set k 0 0 5\r\nhello\r\nget k\r\n");

@@ -221,7 +221,7 @@ impl<'a> Reply<'a> {
         self.turn == Turn::First || self.responses.is_only()
     }
 
-    /// Whether as many bytes wait to be written as [`Limits::unsent`](crate::Limits::unsent) allows. Who has
+    /// Whether as many bytes wait to be written as [`Limits::unsent`](crate::memcache::Limits::unsent) allows. Who has
     /// much more to give defers the rest, and is asked again when the peer has taken some.
     pub fn is_full(&self) -> bool {
         self.responses.is_full()

@@ -8,8 +8,8 @@ use super::{Reply, ReplyError};
 use crate::endpoint::{Endpoint, Next};
 use crate::memcache::request::Request;
 use crate::memcache::server::Turn;
-use crate::memcache::{Data, Dialect, Output, ServerConnection};
-use crate::{Limits, Now, Timeouts};
+use crate::memcache::{Data, Dialect, Limits, Output, ServerConnection};
+use crate::{Now, Timeouts};
 
 /// What answers the requests of one connection.
 pub trait Handler {

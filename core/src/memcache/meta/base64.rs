@@ -81,7 +81,7 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 /// Encodes a binary key into the start of `into`, with padding; `None` where it is too short (four
 /// bytes are wanted for every three that are begun). The encoded form is what
-/// [`Limits::key`](crate::Limits::key) bounds.
+/// [`Limits::key`](crate::memcache::Limits::key) bounds.
 pub fn encode_key<'b>(key: &[u8], into: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut used = 0;
     for bytes in key.chunks(3) {

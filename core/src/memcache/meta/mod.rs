@@ -24,7 +24,7 @@ pub use table::{FLAGS, FlagRow, TokenRule, flag_row};
 /// What `mg`, `ms`, `md` and `ma` carry: a key and flags.
 ///
 /// ```
-/// use windhover_core::Limits;
+/// use windhover_core::memcache::Limits;
 /// use windhover_core::memcache::request::{self, Request};
 /// use windhover_core::memcache::{Dialect, Parsed};
 ///

@@ -2,7 +2,7 @@
 
 use super::arguments::{Refused, Words, refused, refused_quietly};
 use super::{Fault, RequestSpans, ShutdownMode};
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::command::Command;
 use crate::memcache::span::{Scanner, Span};
 use crate::memcache::{Dialect, key, number};

@@ -62,10 +62,9 @@ mod tests {
     use alloc::format;
 
     use super::*;
-    use crate::Limits;
-    use crate::memcache::Dialect;
     use crate::memcache::command::TABLE;
     use crate::memcache::request::parse_line;
+    use crate::memcache::{Dialect, Limits};
 
     #[test]
     fn no_line_of_any_command_hides_its_answer() {

@@ -1,7 +1,7 @@
 //! The words of a line.
 
 use super::Fault;
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::span::{Scanner, Span};
 
 /// A fault on a line, whether the client asked for no answer, and how many bytes behind the line

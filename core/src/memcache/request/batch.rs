@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::prepared::{Expected, row_of};
 use super::{BLOCK_END, EncodeError, Prepared, Request, encode_line};
-use crate::Limits;
 use crate::buffer::Outgoing;
+use crate::memcache::Limits;
 use crate::memcache::{Dialect, key, number};
 
 /// What closes a [`Batch`].
@@ -33,8 +33,7 @@ pub enum Barrier {
 ///
 /// ```
 /// use bytes::Bytes;
-/// use windhover_core::Limits;
-/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::{Dialect, Limits};
 /// use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 /// use windhover_core::memcache::request::{Barrier, Batch, EncodeError, Request};
 ///

@@ -2,7 +2,7 @@
 
 use super::arguments::{Refused, check_key, refused};
 use super::{BLOCK_END, Fault, RequestSpans};
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::command::Command;
 use crate::memcache::meta::{self, Checked, FlagFault, MetaFlags, MetaRequest, Refusal};
 use crate::memcache::span::{Scanner, Span};

@@ -2,7 +2,7 @@
 
 use super::arguments::{Refused, check_key, refused};
 use super::{Fault, Request, RequestError, RequestSpans, admin, meta, queue, store};
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments};
 use crate::memcache::span::{Scanner, Span};
 use crate::memcache::{Dialect, Parsed, key, line, number};
@@ -34,7 +34,7 @@ pub struct Message<'a> {
 /// Parses the request at the start of `input`.
 ///
 /// ```
-/// use windhover_core::Limits;
+/// use windhover_core::memcache::Limits;
 /// use windhover_core::memcache::request::{self, Request, Store};
 /// use windhover_core::memcache::{Dialect, Parsed};
 ///

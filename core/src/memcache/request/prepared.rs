@@ -8,8 +8,8 @@ use core::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::{BLOCK_END, EncodeError, Request, encode, encode_line};
-use crate::Limits;
 use crate::buffer::Outgoing;
+use crate::memcache::Limits;
 use crate::memcache::command::{self, Command, Row};
 use crate::memcache::kestrel::ReadMode;
 use crate::memcache::response::Reply;
@@ -21,8 +21,7 @@ use crate::memcache::{Dialect, number};
 ///
 /// ```
 /// use bytes::Bytes;
-/// use windhover_core::Limits;
-/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::{Dialect, Limits};
 /// use windhover_core::memcache::request::{EncodeError, Prepared, Request, Store};
 ///
 /// let set = Request::Set(Store::new(b"greeting"));

@@ -3,7 +3,7 @@
 use super::arguments::{Refused, Words, check_key, refused};
 use super::store::item;
 use super::{Fault, RequestSpans};
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::kestrel::{self, QueueRead};
 use crate::memcache::span::{Scanner, Span};
 use crate::memcache::{Dialect, number};

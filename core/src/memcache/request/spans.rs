@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{BLOCK_END, Fault, Request, RequestError, Store};
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Command, Row};
 use crate::memcache::kestrel::{QueueRead, ReadMode};
 use crate::memcache::meta::{MetaFlags, MetaRequest};
@@ -20,7 +20,7 @@ use crate::memcache::{Dialect, Keys};
 /// of what they take of the line, and are split when they are iterated.
 ///
 /// ```
-/// use windhover_core::Limits;
+/// use windhover_core::memcache::Limits;
 /// use windhover_core::memcache::request::{self, Request, Store};
 /// use windhover_core::memcache::Dialect;
 ///

@@ -3,7 +3,7 @@
 use super::arguments::{Plain, Refused, Words, check_key, refused, refused_quietly};
 use super::parse::fault_or_http;
 use super::{BLOCK_END, Fault, RequestError, RequestSpans};
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::span::Scanner;
 use crate::memcache::{Dialect, key, line, number};
 

@@ -1,7 +1,7 @@
 //! Parsing, one frame at a time.
 
 use super::{Response, ResponseError, Value};
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 use crate::memcache::{Dialect, Parsed, key, number, swar};
 
@@ -22,7 +22,7 @@ pub struct Line<'a> {
 /// Parses the frame at the start of `input`.
 ///
 /// ```
-/// use windhover_core::Limits;
+/// use windhover_core::memcache::Limits;
 /// use windhover_core::memcache::response::{self, Response, Value};
 /// use windhover_core::memcache::{Dialect, Parsed};
 ///

@@ -5,11 +5,12 @@ use std::vec::Vec;
 
 use super::{Output, ServerConnection};
 use crate::memcache::Dialect::{self, Darner, Kestrel, Memcached};
+use crate::memcache::Limits;
 use crate::memcache::kestrel::{QueueNameError, ReadError};
 use crate::memcache::meta::FlagFault;
 use crate::memcache::request::Fault;
 use crate::memcache::response::Response;
-use crate::{Instant, Limits, Timeouts};
+use crate::{Instant, Timeouts};
 
 /// A place for every fault. A new one asks for a place here, and then for an example below.
 const fn place(fault: &Fault) -> usize {

@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::ServerConnection;
 use super::clock::PeerClock;
+use crate::Instant;
 use crate::buffer::Incoming;
 use crate::memcache::command::Command;
 use crate::memcache::request::{self, Fault, Recovery, Request, RequestError, RequestSpans};
 use crate::memcache::states::{self, ServerEvent, ServerState};
-use crate::memcache::{Data, Dialect, line};
-use crate::{Instant, Limits};
+use crate::memcache::{Data, Dialect, Limits, line};
 
 /// The longest value that is handed on as one slice.
 const SEGMENT: usize = Incoming::SEGMENT;

@@ -22,7 +22,8 @@ use super::request::{Fault, Request};
 use super::response::Response;
 use super::states::{ServerEvent, ServerState};
 use super::writing::WriteClock;
-use crate::{Instant, Limits, Now, Timeouts};
+use crate::memcache::Limits;
+use crate::{Instant, Now, Timeouts};
 
 pub(super) use self::pending::Later;
 pub use self::responses::Responses;
@@ -115,8 +116,8 @@ enum Linger {
 /// ```
 /// use windhover_core::memcache::request::Request;
 /// use windhover_core::memcache::response::Response;
-/// use windhover_core::memcache::{Dialect, Output, ServerConnection};
-/// use windhover_core::{Instant, Limits, Timeouts};
+/// use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+/// use windhover_core::{Instant, Timeouts};
 ///
 /// let now = Instant::default();
 /// let (limits, timeouts) = (Limits::default(), Timeouts::default());
@@ -172,8 +173,8 @@ impl ServerConnection {
     /// ```
     /// use windhover_core::memcache::request::Request;
     /// use windhover_core::memcache::response::Response;
-    /// use windhover_core::memcache::{Dialect, Output, ServerConnection};
-    /// use windhover_core::{Instant, Limits, Timeouts};
+    /// use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+    /// use windhover_core::{Instant, Timeouts};
     ///
     /// let now = Instant::default();
     /// let (limits, timeouts) = (Limits::default(), Timeouts::default());

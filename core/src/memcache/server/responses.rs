@@ -36,8 +36,8 @@ pub(in crate::memcache) const TIMED_OUT: &[u8] = b"the server made no reply in t
 /// ```
 /// use windhover_core::memcache::request::Request;
 /// use windhover_core::memcache::response::Response;
-/// use windhover_core::memcache::{Dialect, Output, ServerConnection};
-/// use windhover_core::{Instant, Limits, Timeouts};
+/// use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
+/// use windhover_core::{Instant, Timeouts};
 ///
 /// let now = Instant::default();
 /// let (limits, timeouts) = (Limits::default(), Timeouts::default());
@@ -154,7 +154,7 @@ impl Responses {
 
     /// Takes no further request before every one that was taken is answered: what follows a read
     /// that waits may depend on what it gets. The peer is still read from, until some
-    /// [`Limits::line`](crate::Limits::line) bytes are held back, so that its going away is seen; its
+    /// [`Limits::line`](crate::memcache::Limits::line) bytes are held back, so that its going away is seen; its
     /// clock stands still.
     pub fn hold_requests(&mut self) {
         self.held = true;

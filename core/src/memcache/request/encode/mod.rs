@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::admin::looks_for_noreply;
 use super::{BLOCK_END, Request, ShutdownMode, Store, meta};
-use crate::Limits;
+use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Command, Row};
 use crate::memcache::kestrel::{self, QueueRead, ReadError};
 use crate::memcache::meta::{MetaFlags, MetaRequest};
@@ -19,8 +19,7 @@ pub use error::EncodeError;
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use windhover_core::Limits;
-/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::{Dialect, Limits};
 /// use windhover_core::memcache::request::{self, EncodeError, Request, Store};
 ///
 /// let mut out = BytesMut::new();
