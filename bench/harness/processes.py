@@ -11,7 +11,7 @@ import time
 
 SERVER_CORE, LOAD_CORE = 0, 1
 # Seconds for a server to take connections, or to end.
-PATIENCE = 30
+TIMEOUT = 30
 
 
 class Failed(Exception):
@@ -71,7 +71,7 @@ class Process:
 
 
 def wait_for_port(process, port):
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while time.monotonic() < until:
         if process.popen.poll() is not None:
             raise Failed(f"ended with {process.popen.returncode} before it was ready: {process.log()}")
@@ -105,7 +105,7 @@ def serving(command, ports, directory, environment=None):
         finally:
             popen.terminate()
             try:
-                popen.wait(PATIENCE)
+                popen.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 popen.kill()
                 popen.wait()

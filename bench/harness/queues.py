@@ -10,7 +10,7 @@ from harness.processes import Failed
 
 ITEM = b"0123456789" * 20
 # Seconds for an answer.
-PATIENCE = 30
+TIMEOUT = 30
 
 
 class Connection:
@@ -18,7 +18,7 @@ class Connection:
 
     def __init__(self, port, item=ITEM):
         self._item = item
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self):
@@ -201,7 +201,7 @@ class JetStream(Connection):
             raise Failed(f"an item is not stored: {answer[:300]}")
 
     def reserve(self, count):
-        next_ = b'{"batch":%d,"expires":%d}' % (count, PATIENCE * 10**9)
+        next_ = b'{"batch":%d,"expires":%d}' % (count, TIMEOUT * 10**9)
         pull = b"PUB $JS.API.CONSUMER.MSG.NEXT.s.c _I.n %d\r\n%s\r\n" % (len(next_), next_)
         answer = self._items(self._acknowledged() + pull, 2 * count, count)
         self._acks = re.findall(rb"MSG q 1 (\S+) ", answer)

@@ -13,7 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::exchange::{Exchange, Progress, Step};
 
 /// Longest wait for a connection or for any answer; a server that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// When requests are sent.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ impl Crowd {
         let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(count);
         for number in 0..count {
-            let mut stream = std::net::TcpStream::connect_timeout(&address, PATIENCE)
+            let mut stream = std::net::TcpStream::connect_timeout(&address, TIMEOUT)
                 .map_err(|error| format!("connection {number} of {count}: {error}"))?;
             stream.set_nodelay(true)?;
             if number == 0 {
@@ -107,7 +107,7 @@ impl Crowd {
             self.ask(index, now)?;
         }
         while self.outstanding > 0 {
-            self.wait(PATIENCE)?;
+            self.wait(TIMEOUT)?;
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Crowd {
             self.ask(index, begun)?;
         }
         while self.outstanding > 0 {
-            for answer in self.wait(PATIENCE)? {
+            for answer in self.wait(TIMEOUT)? {
                 answers += 1;
                 // What comes later belongs to no second that is measured.
                 if answer.at < end {
@@ -190,9 +190,9 @@ impl Crowd {
         self.outstanding -= answers.len();
         if !answers.is_empty() {
             self.last_answer = Instant::now();
-        } else if self.outstanding > 0 && self.last_answer.elapsed() > PATIENCE {
+        } else if self.outstanding > 0 && self.last_answer.elapsed() > TIMEOUT {
             let outstanding = self.outstanding;
-            return Err(format!("{outstanding} requests have no answer for {PATIENCE:?}").into());
+            return Err(format!("{outstanding} requests have no answer for {TIMEOUT:?}").into());
         }
         Ok(answers)
     }
@@ -255,7 +255,7 @@ impl Connection {
 
 /// Does the steps one after the other.
 fn prepare(stream: &mut std::net::TcpStream, steps: &[Step]) -> Result<(), Box<dyn Error>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     for step in steps {
         stream.write_all(&step.request)?;
         let (mut came, mut block) = (Vec::new(), [0; 1024]);
@@ -278,8 +278,8 @@ fn wrong(step: &Step, came: &[u8]) -> Box<dyn Error> {
 }
 
 fn histogram() -> Result<Histogram<u64>, Box<dyn Error>> {
-    // From a microsecond to twice the patience, to three digits.
-    let most = u64::try_from(PATIENCE.as_micros())? * 2;
+    // From a microsecond to twice the timeout, to three digits.
+    let most = u64::try_from(TIMEOUT.as_micros())? * 2;
     let mut histogram = Histogram::new_with_bounds(1, most, 3)?;
     histogram.auto(true);
     Ok(histogram)

@@ -100,10 +100,10 @@ impl Builder {
     ///
     /// ```
     /// use windhover_client::Client;
-    /// use windhover_core::client::Choice;
+    /// use windhover_core::client::ServerSelection;
     ///
     /// let builder = Client::builder().options(|options| {
-    ///     options.choice = Choice::Rendezvous;
+    ///     options.selection = ServerSelection::Rendezvous;
     ///     options.connections = 2;
     /// });
     /// # drop(builder);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use windhover_core::client::{
-    Answer, Call, CallError, ClusterError, ClusterOptions, LeaseId, Server, ServerId,
+    Answer, Call, CallError, ClusterError, ClusterOptions, ReservationId, Server, ServerId,
     ServerStatistics, Target,
 };
 use windhover_core::memcache::request::{Prepared, Request};
@@ -22,7 +22,7 @@ use crate::{Builder, Error, Queue};
 /// latest. `None`, `false` and the like are answers of a server; whatever else happened is an
 /// [`Error`], which says what is known of the call's effect.
 ///
-/// Keys are found by [`Choice`](windhover_core::client::Choice): with the default, on the same
+/// Keys are found by [`ServerSelection`](windhover_core::client::ServerSelection): with the default, on the same
 /// servers as with libmemcached's clients.
 ///
 /// With the last handle the client shuts down: what is under way is waited for.
@@ -135,9 +135,9 @@ impl Client {
         {
             return self.items(parts).await;
         }
-        let (outcome, lease) = self.submit(call, self.timeout).await;
-        if let Some(lease) = lease {
-            self.abandon(lease);
+        let (outcome, reservation) = self.submit(call, self.timeout).await;
+        if let Some(reservation) = reservation {
+            self.abandon(reservation);
         }
         outcome
     }
@@ -180,26 +180,26 @@ impl Client {
         &self,
         call: Call,
         timeout: Duration,
-    ) -> impl Future<Output = (Result<Answer, Error>, Option<LeaseId>)> + Send + use<> {
+    ) -> impl Future<Output = (Result<Answer, Error>, Option<ReservationId>)> + Send + use<> {
         let hub = self.hub.hub();
         let deadline = hub.now() + timeout;
         let key = call.prepared.only_key();
         async move {
-            let (outcome, lease) = CallFuture::new(Arc::clone(&hub), call, deadline).await;
-            (outcome.map_err(|error| named(&hub, key.as_deref(), error)), lease)
+            let (outcome, reservation) = CallFuture::new(Arc::clone(&hub), call, deadline).await;
+            (outcome.map_err(|error| named(&hub, key.as_deref(), error)), reservation)
         }
     }
 
-    pub(crate) fn abandon(&self, lease: LeaseId) {
+    pub(crate) fn abandon(&self, reservation: ReservationId) {
         let mut state = self.hub.lock();
-        state.cluster.abandon_lease(lease);
+        state.cluster.abandon_reservation(reservation);
         state.pump(self.hub.now());
     }
 
-    pub(crate) fn release(&self, lease: LeaseId) {
+    pub(crate) fn release(&self, reservation: ReservationId) {
         let mut state = self.hub.lock();
         let now = self.hub.now();
-        state.cluster.release_lease(lease, now);
+        state.cluster.release_reservation(reservation, now);
         state.pump(now);
     }
 }

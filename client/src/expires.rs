@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use windhover_core::memcache::{Dialect, KESTREL_ABSOLUTE_FROM, MEMCACHED_RELATIVE_MOST};
+use windhover_core::memcache::{Dialect, KESTREL_ABSOLUTE_FROM, MEMCACHED_MAX_RELATIVE};
 
 /// When an item expires. Servers have whole seconds: a time is rounded up.
 ///
@@ -78,7 +78,7 @@ impl Expires {
                 let relative = if dialect.is_queue() {
                     seconds < KESTREL_ABSOLUTE_FROM
                 } else {
-                    seconds <= MEMCACHED_RELATIVE_MOST
+                    seconds <= MEMCACHED_MAX_RELATIVE
                 };
                 if relative {
                     return Ok(seconds);
@@ -99,7 +99,7 @@ fn seconds(time: Duration) -> Result<i64, ExpiresError> {
 
 fn date(time: SystemTime, dialect: Dialect) -> Result<i64, ExpiresError> {
     // In January of 1970 a date would be taken for a time from now; another one has passed as well.
-    let earliest = MEMCACHED_RELATIVE_MOST + 1;
+    let earliest = MEMCACHED_MAX_RELATIVE + 1;
     let Ok(since) = time.duration_since(UNIX_EPOCH) else {
         return Ok(earliest);
     };

@@ -15,7 +15,7 @@ use crate::{Client, Error, Value};
 pub type Found = Result<Option<Value>, Error>;
 
 /// So many keys are asked for with one command.
-const KEYS_MOST: usize = 100;
+const MAX_KEYS: usize = 100;
 
 /// What became of the keys that were asked for together, by their places among them.
 #[derive(Default)]
@@ -140,7 +140,7 @@ impl Client {
             }
         }
         let groups = owners.into_iter().flat_map(|(_, group)| {
-            group.chunks(KEYS_MOST).map(<[usize]>::to_vec).collect::<Vec<_>>()
+            group.chunks(MAX_KEYS).map(<[usize]>::to_vec).collect::<Vec<_>>()
         });
         (groups.collect(), refused)
     }

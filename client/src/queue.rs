@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, Call, CallError, NotSent, Repeat, ServerId, Target};
+use windhover_core::client::{Answer, Call, CallError, NotSent, Retry, ServerId, Target};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
@@ -64,7 +64,7 @@ impl Queue {
         let enqueue = |prepared| {
             let mut call = Call::enqueue(prepared);
             if at_least_once {
-                call.repeat = Repeat::AtLeastOnce;
+                call.retry = Retry::AtLeastOnce;
             }
             call
         };
@@ -103,9 +103,9 @@ impl Queue {
     /// As [`take`](Self::take).
     pub async fn reserve(&self) -> Result<Option<Reservation>, Error> {
         let read = QueueRead::new(&self.name, ReadMode::Open);
-        let (answer, lease) = self.sweep(read).await?;
-        let reservation = answer.and_then(item).zip(lease).map(|(item, lease)| {
-            Reservation::new(self.client.clone(), self.name.clone(), item, lease)
+        let (answer, reservation) = self.sweep(read).await?;
+        let reservation = answer.and_then(item).zip(reservation).map(|(item, reservation)| {
+            Reservation::new(self.client.clone(), self.name.clone(), item, reservation)
         });
         Ok(reservation)
     }
@@ -138,12 +138,12 @@ impl Queue {
             let prepared = self.client.prepare(&Request::QueueRead(read), Bytes::new())?;
             // The server's wait ends before ours does.
             let timeout = slice + self.client.timeout;
-            let (outcome, lease) = self.client.submit(Call::reserve(prepared), timeout).await;
+            let (outcome, reservation) = self.client.submit(Call::reserve(prepared), timeout).await;
             match outcome {
                 Ok(answer) => {
-                    if let (Some(item), Some(lease)) = (item(answer), lease) {
+                    if let (Some(item), Some(reservation)) = (item(answer), reservation) {
                         let (client, name) = (self.client.clone(), self.name.clone());
-                        return Ok(Some(Reservation::new(client, name, item, lease)));
+                        return Ok(Some(Reservation::new(client, name, item, reservation)));
                     }
                 }
                 // Only what was sent has taken time: to go on with anything else would be to spin.
@@ -184,7 +184,7 @@ impl Queue {
     async fn sweep(
         &self,
         read: QueueRead<'_>,
-    ) -> Result<(Option<Answer>, Option<windhover_core::client::LeaseId>), Error> {
+    ) -> Result<(Option<Answer>, Option<windhover_core::client::ReservationId>), Error> {
         let until = Instant::now() + self.client.timeout;
         let attempt = self.client.hub.lock().cluster.options().attempt_timeout;
         let mut failed = None;
@@ -198,10 +198,10 @@ impl Queue {
             call.failover = false;
             // What takes an item away is not asked for twice.
             call.exclusive = read.mode.opens();
-            let (outcome, lease) = self.client.submit(call, timeout).await;
+            let (outcome, reservation) = self.client.submit(call, timeout).await;
             match outcome {
                 Ok(answer) if answer.is_miss() => {}
-                Ok(answer) => return Ok((Some(answer), lease)),
+                Ok(answer) => return Ok((Some(answer), reservation)),
                 Err(error) => {
                     failed.get_or_insert(error);
                 }
@@ -233,8 +233,8 @@ pub(crate) fn item(answer: Answer) -> Option<Bytes> {
 }
 
 /// There is no server to ask.
-pub(crate) fn lease_lost() -> Error {
-    let error = CallError::NotSent { server: None, why: NotSent::LeaseLost };
+pub(crate) fn reservation_lost() -> Error {
+    let error = CallError::NotSent { server: None, why: NotSent::ReservationLost };
     Error::Call { server: None, key: None, error }
 }
 

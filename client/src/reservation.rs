@@ -3,11 +3,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, Call, LeaseId};
+use windhover_core::client::{Answer, Call, ReservationId};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::Request;
 
-use crate::queue::{item, lease_lost};
+use crate::queue::{item, reservation_lost};
 use crate::{Client, Error};
 
 /// An item that a server has set aside for this client, with the connection that it did so on.
@@ -21,12 +21,17 @@ pub struct Reservation {
     queue: Bytes,
     item: Bytes,
     /// `None` once the connection was given back.
-    lease: Option<LeaseId>,
+    id: Option<ReservationId>,
 }
 
 impl Reservation {
-    pub(crate) fn new(client: Client, queue: Bytes, item: Bytes, lease: LeaseId) -> Self {
-        Self { client, queue, item, lease: Some(lease) }
+    pub(crate) fn new(
+        client: Client,
+        queue: Bytes,
+        item: Bytes,
+        reservation: ReservationId,
+    ) -> Self {
+        Self { client, queue, item, id: Some(reservation) }
     }
 
     /// The item.
@@ -58,14 +63,14 @@ impl Reservation {
     /// # Errors
     /// [`Error`]: the item may come again.
     pub async fn confirm_and_reserve(mut self) -> Result<Option<Self>, Error> {
-        let (answer, lease) = self.send(ReadMode::CloseOpen).await?;
-        match (item(answer), lease) {
-            (Some(item), Some(lease)) => {
+        let (answer, reservation) = self.send(ReadMode::CloseOpen).await?;
+        match (item(answer), reservation) {
+            (Some(item), Some(reservation)) => {
                 let (client, queue) = (self.client.clone(), self.queue.clone());
-                Ok(Some(Self::new(client, queue, item, lease)))
+                Ok(Some(Self::new(client, queue, item, reservation)))
             }
-            (None, Some(lease)) => {
-                self.client.release(lease);
+            (None, Some(reservation)) => {
+                self.client.release(reservation);
                 Ok(None)
             }
             (_, None) => Ok(None),
@@ -73,31 +78,31 @@ impl Reservation {
     }
 
     async fn finish(&mut self, mode: ReadMode) -> Result<(), Error> {
-        let (answer, lease) = self.send(mode).await?;
-        if let Some(lease) = lease {
-            self.client.release(lease);
+        let (answer, reservation) = self.send(mode).await?;
+        if let Some(reservation) = reservation {
+            self.client.release(reservation);
         }
         if answer.is_miss() { Ok(()) } else { Err(Error::Unexpected) }
     }
 
-    /// Sends a read on the leased connection. While it is under way, or when it fails, dropping it
+    /// Sends a read on the reserved connection. While it is under way, or when it fails, dropping it
     /// closes the connection.
-    async fn send(&mut self, mode: ReadMode) -> Result<(Answer, Option<LeaseId>), Error> {
-        let lease = self.lease.ok_or_else(lease_lost)?;
+    async fn send(&mut self, mode: ReadMode) -> Result<(Answer, Option<ReservationId>), Error> {
+        let reservation = self.id.ok_or_else(reservation_lost)?;
         let read = QueueRead::new(&self.queue, mode);
         let prepared = self.client.prepare(&Request::QueueRead(read), Bytes::new())?;
-        let call = Call::on_lease(prepared, lease);
+        let call = Call::on_reservation(prepared, reservation);
         let (outcome, again) = self.client.submit(call, self.client.timeout).await;
         let answer = outcome?;
-        self.lease = None;
+        self.id = None;
         Ok((answer, again))
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            self.client.abandon(lease);
+        if let Some(reservation) = self.id.take() {
+            self.client.abandon(reservation);
         }
     }
 }

@@ -25,7 +25,7 @@ pub enum Fault {
     /// It does not come: the stream ends, and requests are still read.
     HalfClose,
     /// It does not come, and nothing else happens.
-    Swallow,
+    Discard,
 }
 
 /// Passes bytes on in both directions, and does to a reply what it was told to. It ends with the
@@ -103,12 +103,12 @@ enum Then {
     Close,
 }
 
-fn pass_on(mut from: TcpStream, mut to: TcpStream, mut judge: impl FnMut(&[u8]) -> Option<Then>) {
+fn pass_on(mut from: TcpStream, mut to: TcpStream, mut decide: impl FnMut(&[u8]) -> Option<Then>) {
     let mut bytes = vec![0; 64 * 1024];
     let mut silent = false;
     while let Ok(n @ 1..) = from.read(&mut bytes) {
         let Some(bytes) = bytes.get(..n).filter(|_| !silent) else { continue };
-        let gone = match judge(bytes).unwrap_or(Then::GoOn) {
+        let gone = match decide(bytes).unwrap_or(Then::GoOn) {
             Then::GoOn => to.write_all(bytes).is_err(),
             Then::Done => false,
             Then::Silent => {
@@ -151,6 +151,6 @@ fn misbehave(client: &mut TcpStream, reply: &[u8], fault: Fault) -> Then {
             let _ = client.shutdown(Shutdown::Write);
             Then::Silent
         }
-        Fault::Swallow => Then::Silent,
+        Fault::Discard => Then::Silent,
     }
 }

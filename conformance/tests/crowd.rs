@@ -18,7 +18,7 @@ const SLOW: usize = 50;
 /// Loose: an answer takes well under a millisecond.
 const BOUND: Duration = Duration::from_secs(2);
 /// Twice the time that the tracker gives a head, and room for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The server starts with the usual limit of 1,024 open files and has to raise it for itself, up
 /// to the hard one; the test needs as many sockets.
@@ -46,7 +46,7 @@ fn a_thousand_idle_and_fifty_slow_ones_do_not_stop_the_next(runtime: Runtime) {
     let mut slowest = Duration::ZERO;
     let mut number = 0;
     while slow.iter().any(|one| one.outcome.is_none()) {
-        assert!(started.elapsed() < PATIENCE, "slow senders are still connected: {slow:?}");
+        assert!(started.elapsed() < TIMEOUT, "slow senders are still connected: {slow:?}");
         for one in &mut slow {
             one.step();
         }

@@ -14,7 +14,7 @@ use windhover_conformance::{
 };
 
 /// No request may take longer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// Requests a second, from each of the senders.
 const SENDERS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -43,7 +43,7 @@ fn send(tracker: SocketAddr, sender: usize, stop: &AtomicBool) -> Sent {
         let answer = client.get(&format!("/track?data={event}")).unwrap();
         let took = begun.elapsed();
         sent.longest = sent.longest.max(took);
-        sent.late += usize::from(took > PATIENCE);
+        sent.late += usize::from(took > TIMEOUT);
         if answer.accepted() {
             sent.accepted.push(id);
         } else {
@@ -141,7 +141,7 @@ fn no_accepted_event_is_lost_and_no_request_waits(runtime: Runtime) {
     let late: usize = sent.iter().map(|sent| sent.late).sum();
     report(&format!(
         "outage of {hang:?}, {}: {} accepted, {refused} refused, {} lost, {twice} delivered twice, \
-         {} left in the journal, longest answer {longest:?}, {late} over {PATIENCE:?}, \
+         {} left in the journal, longest answer {longest:?}, {late} over {TIMEOUT:?}, \
          shares {shares:?}",
         runtime.name(),
         accepted.len(),

@@ -8,7 +8,7 @@ use windhover_conformance::{Server, Setup, TempDir};
 
 const EVENT: &str = r#"{"event":"e","properties":{"token":"t"}}"#;
 /// Loose: the log is looked at once a second.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn queues(server: &Server) -> String {
     let page = server.http_client().get("/metrics").expect("an answer").text();
@@ -64,7 +64,7 @@ fn as_many_queues_as_allowed_keep_no_event_out_and_are_told() {
     assert!(ready.text().contains("--max-queues 100"), "{}", ready.text());
     let started = Instant::now();
     while !server.log().contains("--max-queues") {
-        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        assert!(started.elapsed() < TIMEOUT, "{}", server.log());
         std::thread::sleep(Duration::from_millis(50));
     }
 

@@ -9,7 +9,7 @@ pub struct Counters {
     pub accepted: AtomicU64,
     /// Connections that ended, however they did.
     pub closed: AtomicU64,
-    /// Accepts that failed for want of something of this machine's, such as file descriptors.
+    /// Accepts that failed for lack of something of this machine's, such as file descriptors.
     pub accept_errors: AtomicU64,
 }
 

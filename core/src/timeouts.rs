@@ -15,7 +15,7 @@ pub struct Timeouts {
     pub head: Duration,
     /// From the end of the head to the end of the body (or data block).
     pub body: Duration,
-    /// Between requests, while nothing is owed to either side.
+    /// Between requests, while neither side waits for the other.
     pub idle: Duration,
     /// With answers to write, how long the peer may take none of them.
     pub write: Duration,

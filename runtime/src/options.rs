@@ -1,4 +1,4 @@
-//! How to serve, what to do when an accept fails, and how serving came to its end.
+//! How to serve, what to do when an accept fails, and how serving ended.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use windhover_core::Counters;
 
 use crate::{Clock, TcpOptions};
 
-/// How long to wait after an accept that failed for want of something: connections that end give
+/// How long to wait after an accept that failed for lack of something: connections that end give
 /// it back. At once would take a whole core, and giving up would end the server for a moment's
 /// shortage.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -23,7 +23,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long what is in flight may take at the shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is called with the error when an accept failed for want of something of this machine's; it
+/// What is called with the error when an accept failed for lack of something of this machine's; it
 /// must not block.
 pub type AcceptErrorHook = Arc<dyn Fn(&io::Error) + Send + Sync>;
 
@@ -44,7 +44,7 @@ pub struct ServeOptions {
     pub clock: Clock,
     /// Where is counted what happens.
     pub counters: Arc<Counters>,
-    /// What is called when an accept fails for want of something, such as file descriptors.
+    /// What is called when an accept fails for lack of something, such as file descriptors.
     pub on_accept_error: Option<AcceptErrorHook>,
 }
 
@@ -112,7 +112,7 @@ impl fmt::Debug for ServeOptions {
     }
 }
 
-/// How serving came to its end.
+/// How serving ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServeReport {

@@ -1,4 +1,4 @@
-//! One signal to many tasks and threads: come to an end.
+//! One signal to many tasks and threads: end.
 
 use std::fmt;
 use std::mem;
@@ -42,7 +42,7 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Asks everything that waits to come to an end.
+    /// Asks everything that waits to end.
     pub fn trigger(&self) {
         let wakers = {
             let mut wakers = self.lock();

@@ -31,7 +31,7 @@ pub struct Tracker {
     peer: IpAddr,
     ids: IdSource,
     decoder: Decoder,
-    /// The answers that are owed, in order.
+    /// The answers that are pending, in order.
     answers: VecDeque<Answer>,
 }
 

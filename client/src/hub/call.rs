@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use windhover_core::Instant;
-use windhover_core::client::{Answer, Call, CallError, CallId, LeaseId, NotSent};
+use windhover_core::client::{Answer, Call, CallError, CallId, NotSent, ReservationId};
 
 use super::{Hub, Waiting};
 
@@ -34,7 +34,7 @@ impl CallFuture {
 }
 
 impl Future for CallFuture {
-    type Output = (Result<Answer, CallError>, Option<LeaseId>);
+    type Output = (Result<Answer, CallError>, Option<ReservationId>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -64,7 +64,7 @@ impl Future for CallFuture {
             Some(completed) => {
                 state.calls.remove(&id);
                 this.stage = Stage::Done;
-                Poll::Ready((completed.outcome, completed.lease))
+                Poll::Ready((completed.outcome, completed.reservation))
             }
             None => {
                 waiting.waker = Some(cx.waker().clone());
@@ -82,7 +82,7 @@ impl Drop for CallFuture {
         let mut state = self.hub.lock();
         match state.calls.remove(&id).and_then(|waiting| waiting.completed) {
             // It had come, and nobody has seen it.
-            Some(completed) => state.abandon(completed.lease),
+            Some(completed) => state.abandon(completed.reservation),
             None => state.cluster.cancel(id),
         }
         let now = self.hub.now();

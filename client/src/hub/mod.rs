@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use windhover_core::Instant;
 use windhover_core::client::{
-    Call, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId, Server,
-    ServerId,
+    Call, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, ReservationId,
+    Server, ServerId,
 };
 use windhover_core::memcache::{Dialect, Limits};
 
@@ -228,14 +228,14 @@ impl State {
                 self.wakers.extend(waiting.waker.take());
                 waiting.completed = Some(completed);
             }
-            None => self.abandon(completed.lease),
+            None => self.abandon(completed.reservation),
         }
     }
 
-    /// Nobody will use the lease: the server puts the item back.
-    fn abandon(&mut self, lease: Option<LeaseId>) {
-        if let Some(lease) = lease {
-            self.cluster.abandon_lease(lease);
+    /// Nobody will use the reservation: the server puts the item back.
+    fn abandon(&mut self, reservation: Option<ReservationId>) {
+        if let Some(reservation) = reservation {
+            self.cluster.abandon_reservation(reservation);
         }
     }
 

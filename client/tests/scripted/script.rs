@@ -49,7 +49,7 @@ impl Script<'_> {
             }
             self.turn();
         }
-        panic!("the call does not come to its end");
+        panic!("the call does not ended");
     }
 
     /// How many connections there are.

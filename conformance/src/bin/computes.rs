@@ -1,4 +1,4 @@
-//! A client that has won the computation of a key, and never comes to its end: to be killed.
+//! A client that has won the computation of a key, and never ends: to be killed.
 //!
 //! usage: computes ADDRESS KEY
 

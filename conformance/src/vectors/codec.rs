@@ -1,5 +1,5 @@
 //! Playing a vector against the codec, without a storage: the application behind the server
-//! connection reads its answers off the vector. What the connection has to do itself is judged:
+//! connection reads its answers off the vector. What the connection has to do itself is checked:
 //! which requests it hands out, what it refuses and how, what `noreply` and quiet mode hide, in
 //! what order, and when it closes.
 

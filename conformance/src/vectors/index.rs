@@ -72,7 +72,7 @@ const HEAD: &str = "\
      WINDHOVER_BLESS=1 after a change. -->
 
 Which vectors show which section of memcached's `protocol.txt` and of kestrel's guide. The numbers
-are lines in the file named. The installed memcached judges every vector of its protocol that is true
+are lines in the file named. The installed memcached checks every vector of its protocol that is true
 of its version; `(s)` marks what the specification does not say and that server does.
 ";
 

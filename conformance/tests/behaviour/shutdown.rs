@@ -32,7 +32,7 @@ fn answers_under_way_are_sent_whole(runtime: Runtime) {
         thread::sleep(Duration::from_millis(500));
         server.stop(BOUND);
         for reader in readers {
-            let answers = reader.join().expect("the reader comes to its end");
+            let answers = reader.join().expect("the reader ends");
             report(&format!("{runtime:?}: {} of 20 answers", answers.len() / answer.len()));
             assert!(!answers.is_empty());
             assert!(answers.chunks(answer.len()).all(|seen| seen == answer), "one was cut");
@@ -48,7 +48,7 @@ fn requests_that_are_not_read_any_more_destroy_no_answer(runtime: Runtime) {
     let answer = format!("VALUE k 0 1000\r\n{value}\r\nEND\r\n").into_bytes();
     let mut peer = Peer::connect(address);
     peer.ask(format!("set k 0 0 1000\r\n{value}\r\n").as_bytes(), b"STORED\r\n");
-    // Until the server reads no more for want of room: the rest waits on the way to it.
+    // Until the server reads no more for lack of room: the rest waits on the way to it.
     let (sent, _) = peer.flood(b"get k\r\n", 10_000_000);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -59,7 +59,7 @@ fn requests_that_are_not_read_any_more_destroy_no_answer(runtime: Runtime) {
             answers
         });
         server.stop(BOUND);
-        let answers = reader.join().expect("the reader comes to its end");
+        let answers = reader.join().expect("the reader ends");
         let answered = answers.len() / answer.len();
         report(&format!("{runtime:?}: {answered} of {sent} requests were answered"));
         assert!(answered > 0 && answered < sent, "all {sent} requests were read");

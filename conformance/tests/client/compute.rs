@@ -142,7 +142,7 @@ async fn a_value_that_gets_old_is_computed_once_before_it_expires(runtime: Runti
     .await;
 }
 
-/// A process that computes, and never comes to its end.
+/// A process that computes, and never ends.
 fn computing(server: &CacheServer, key: &str) -> Child {
     let mut child = Command::new(env!("CARGO_BIN_EXE_computes"))
         .args([&server.address().to_string(), key])

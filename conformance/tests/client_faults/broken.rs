@@ -133,7 +133,7 @@ async fn a_reply_that_never_comes_ends_the_connection(runtime: Runtime) {
         crate::sent_once(&proxy.address(), LONG).options(|options| options.timeouts.stall = stall);
     let client = runtime.connect(builder);
     client.set("a", "one").await.unwrap();
-    proxy.next_reply(Fault::Swallow);
+    proxy.next_reply(Fault::Discard);
     let lost = ends_at("no reply, get, stall timeout", stall, client.get("a")).await.unwrap_err();
     assert_eq!(unknown(&lost), Reason::End(End::Stalled));
     assert_eq!(text(client.get("a").await), "one");

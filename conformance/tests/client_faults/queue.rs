@@ -204,7 +204,7 @@ async fn a_reservation_whose_server_is_killed_is_not_confirmed_and_comes_again(r
     report(&format!("killed queue, confirm under way: {:.1} ms", millis(begun.elapsed())));
     assert!(is_gone(unknown(&cut)), "{cut}");
     let lost = ends_at_once("killed queue, confirm", second.confirm()).await.unwrap_err();
-    assert_eq!(not_sent(&lost), NotSent::LeaseLost);
+    assert_eq!(not_sent(&lost), NotSent::ReservationLost);
     let _server = setup.queue_at(address).start();
     let (first, took) = until_answered(|| queue.reserve()).await;
     report(&format!("reserved {:.1} ms after the restart", millis(took)));

@@ -69,11 +69,11 @@ impl Connection {
         let (mut is_full, mut may_ask) = (false, true);
         loop {
             let now = now(epoch);
-            let mut patience = Duration::ZERO;
+            let mut timeout = Duration::ZERO;
             match endpoint.poll_output(now, &mut Context::from_waker(&self.waker)) {
                 Next::Idle(until) if !is_full => {
                     endpoint.release();
-                    patience = until.saturating_since(now.instant);
+                    timeout = until.saturating_since(now.instant);
                 }
                 Next::Write | Next::Idle(_) => {
                     let wrote = write(&self.stream, &endpoint)?;
@@ -87,7 +87,7 @@ impl Connection {
                 self.ask.send(()).map_err(|_| ErrorKind::OutOfMemory)?;
                 may_ask = false;
             }
-            match self.events.recv_timeout(patience) {
+            match self.events.recv_timeout(timeout) {
                 Ok(Event::Read(bytes)) => match bytes? {
                     bytes if bytes.is_empty() => endpoint.end_of_stream(),
                     bytes => {
@@ -110,13 +110,13 @@ impl Drop for Connection {
 }
 
 /// Serves at most `most` connections at a time, until `is_stopping` is set and one more has come.
-/// Those open then have until `patience` is over; says how many had to be cut.
+/// Those open then have until `timeout` is over; says how many had to be cut.
 pub(crate) fn serve<E: Endpoint>(
     listener: &TcpListener,
     accept: impl Fn(SocketAddr, Now) -> E + Clone + Send + 'static,
     most: usize,
     is_stopping: &AtomicBool,
-    patience: Duration,
+    timeout: Duration,
 ) -> usize {
     let (epoch, mut open) = (StdInstant::now(), Vec::<(Weak<TcpStream>, _)>::new());
     while !is_stopping.load(Acquire) {
@@ -137,7 +137,7 @@ pub(crate) fn serve<E: Endpoint>(
     for (_, events) in &open {
         let _ = events.send(Event::ShutDown);
     }
-    let until = StdInstant::now() + patience;
+    let until = StdInstant::now() + timeout;
     while !open.is_empty() && StdInstant::now() < until {
         thread::sleep(PAUSE);
         open.retain(|(stream, _)| stream.strong_count() > 0);

@@ -19,14 +19,14 @@ struct Running {
 
 fn serve<E: Endpoint>(
     most: usize,
-    patience: Duration,
+    timeout: Duration,
     accept: impl Fn(SocketAddr, Now) -> E + Clone + Send + 'static,
 ) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let is_stopping = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&is_stopping);
-    let thread = thread::spawn(move || adapter::serve(&listener, accept, most, &asked, patience));
+    let thread = thread::spawn(move || adapter::serve(&listener, accept, most, &asked, timeout));
     Running { address, is_stopping, thread }
 }
 

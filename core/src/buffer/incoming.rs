@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 /// What a read is given at least, so that one read serves many small requests.
 const READ: usize = 8 * 1024;
 /// Never more than this is reserved at a time, whatever length a peer declares.
-const RESERVE_MOST: usize = 64 * 1024;
+const MAX_RESERVE: usize = 64 * 1024;
 /// What a connection in use keeps.
 const KEPT: usize = 16 * 1024;
 /// A segment is cut off before the buffer has less room than this: growing it would copy.
@@ -83,7 +83,7 @@ impl Incoming {
     /// A buffer with spare capacity that a read may append to directly, where `expected` more
     /// bytes are known to come (0 when that is not known); at most 64 KiB is reserved for them.
     pub fn read_buffer(&mut self, expected: usize) -> &mut BytesMut {
-        let room = expected.clamp(READ, RESERVE_MOST);
+        let room = expected.clamp(READ, MAX_RESERVE);
         if self.bytes.capacity() - self.bytes.len() < READ / 2 {
             self.bytes.reserve(room);
         }
@@ -118,7 +118,7 @@ impl Incoming {
         self.bytes.advance(n);
         self.consumed = self.consumed.saturating_add(n);
         // Never more is copied than was consumed before, so that it costs a byte once.
-        if self.consumed > RESERVE_MOST && self.bytes.len() <= self.consumed {
+        if self.consumed > MAX_RESERVE && self.bytes.len() <= self.consumed {
             self.bytes = BytesMut::from(&self.bytes[..]);
             self.consumed = 0;
         }

@@ -239,7 +239,7 @@ impl Collector {
         self.failed.sort_by_key(|(index, _)| *index);
     }
 
-    /// What that server has answered, now that the reply has come to its end.
+    /// What that server has answered, now that the reply has ended.
     /// `keys` counts the keys that were asked for.
     pub(super) fn finish(
         mut self,

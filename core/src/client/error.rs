@@ -96,8 +96,8 @@ pub enum NotSent {
     Connection(End),
     /// It was prepared for another dialect than the servers'.
     OtherDialect,
-    /// The lease's connection is gone.
-    LeaseLost,
+    /// The reservation's connection is gone.
+    ReservationLost,
     /// The client is shutting down.
     ShuttingDown,
 }
@@ -112,7 +112,7 @@ impl fmt::Display for NotSent {
             Self::Deadline => "its deadline has passed",
             Self::Connection(end) => return end.fmt(f),
             Self::OtherDialect => "it was prepared for another dialect",
-            Self::LeaseLost => "the connection that held the reservation is gone",
+            Self::ReservationLost => "the connection that held the reservation is gone",
             Self::ShuttingDown => "the client is shutting down",
         })
     }

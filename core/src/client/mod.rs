@@ -24,13 +24,14 @@ mod statistics;
 pub use answer::{Answer, BatchAnswer, Item, MetaAnswer};
 pub use backoff::Backoff;
 pub use budget::RetryLimit;
-pub use call::{Call, Repeat, Target};
+pub use call::{Call, Retry, Target};
 pub use cluster::{
-    CallId, Cluster, ClusterError, ClusterEvent, ClusterOutput, Completed, ConnectionId, LeaseId,
+    CallId, Cluster, ClusterError, ClusterEvent, ClusterOutput, Completed, ConnectionId,
+    ReservationId,
 };
 pub use error::{CallError, ConnectFailure, KeyError, NotSent, Refusal};
 pub use health::{HealthOptions, ServerState};
-pub use options::{Choice, ClusterOptions, Credentials, Rotation};
+pub use options::{ClusterOptions, Credentials, Rotation, ServerSelection};
 pub use servers::{Server, ServerId};
 pub use statistics::{Histogram, ServerCounters, ServerStatistics};
 

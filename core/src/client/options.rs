@@ -12,7 +12,7 @@ use crate::memcache::{ClientTimeouts, Dialect, Limits};
 /// How a server is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Choice {
+pub enum ServerSelection {
     /// By key, on a ring that other clients agree with ([`Ring`](super::ring::Ring)).
     Ketama {
         /// How points are named.
@@ -26,7 +26,7 @@ pub enum Choice {
     Rendezvous,
 }
 
-impl Default for Choice {
+impl Default for ServerSelection {
     /// What libmemcached's clients agree with.
     fn default() -> Self {
         Self::Ketama { naming: Naming::Libmemcached, hash: KeyHash::Md5, tag: None }
@@ -38,7 +38,7 @@ impl Default for Choice {
 pub enum Rotation {
     /// One after the other.
     #[default]
-    InTurn,
+    RoundRobin,
     /// At random.
     Random,
 }
@@ -74,16 +74,16 @@ pub struct ClusterOptions {
     pub connect_timeout: Duration,
     /// How long one server is waited for before the next one is tried, where there is one that the
     /// call may go to: while it waits for a connection, and for its answer where it may be done
-    /// twice ([`Repeat::AtLeastOnce`](super::Repeat::AtLeastOnce)). What a request itself lets the
+    /// twice ([`Retry::AtLeastOnce`](super::Retry::AtLeastOnce)). What a request itself lets the
     /// server wait (kestrel's `t=`) is added to the latter. Never longer than the call's own
     /// deadline.
     pub attempt_timeout: Duration,
     /// A call that ran into its deadline counts against the server's health when it waited at least
-    /// this long for its answer, though other bytes came meanwhile: one caller's impatience is no sign of a
+    /// this long for its answer, though other bytes came meanwhile: one caller's short deadline is no sign of a
     /// fault, calls in a row that nobody answers are.
     pub slow: Duration,
     /// How a key finds its server.
-    pub choice: Choice,
+    pub selection: ServerSelection,
     /// How the next server is found where every one will do.
     pub rotation: Rotation,
     /// When a server is taken out of use.
@@ -99,8 +99,8 @@ pub struct ClusterOptions {
     /// So many connections to each server are shared by all calls.
     pub connections: usize,
     /// So many of them are made before they are needed.
-    pub warm: usize,
-    /// So many connections to each server may be in exclusive use: leases and reads that wait.
+    pub opened_in_advance: usize,
+    /// So many connections to each server may be in exclusive use: reservations and reads that wait.
     pub exclusive: usize,
     /// A connection is replaced when it is this old, or up to a tenth younger: it serves until the
     /// new one is there. One that was never used is closed. `None` keeps them.
@@ -121,14 +121,14 @@ impl Default for ClusterOptions {
             connect_timeout: Duration::from_millis(500),
             attempt_timeout: Duration::from_millis(250),
             slow: Duration::from_millis(50),
-            choice: Choice::default(),
+            selection: ServerSelection::default(),
             rotation: Rotation::default(),
             health: HealthOptions::default(),
             attempts: 3,
             retries: RetryLimit::default(),
             hedge: None,
             connections: 1,
-            warm: 0,
+            opened_in_advance: 0,
             exclusive: 64,
             max_age: None,
             waiting: 65_536,

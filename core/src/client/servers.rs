@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::cluster::AttemptId;
 use super::health::Health;
-use super::options::{Choice, Rotation};
+use super::options::{Rotation, ServerSelection};
 use super::random::Random;
 use super::ring::{Member, Rendezvous, Ring, TooManyMembers};
 use super::statistics::ServerCounters;
@@ -82,7 +82,7 @@ impl core::fmt::Debug for Placement {
 /// The servers, in the order in which the caller gave them.
 #[derive(Debug)]
 pub(super) struct Servers {
-    choice: Choice,
+    selection: ServerSelection,
     rotation: Rotation,
     entries: Vec<Entry>,
     placement: Placement,
@@ -97,25 +97,25 @@ pub(super) struct Changes {
     pub(super) removed: Vec<Entry>,
 }
 
-fn place(choice: Choice, servers: &[Server]) -> Result<Placement, TooManyMembers> {
+fn place(selection: ServerSelection, servers: &[Server]) -> Result<Placement, TooManyMembers> {
     let members: Vec<_> =
         servers.iter().map(|server| Member::new(server.name.as_bytes(), server.weight)).collect();
-    Ok(match choice {
-        Choice::Ketama { naming, hash, tag } => {
+    Ok(match selection {
+        ServerSelection::Ketama { naming, hash, tag } => {
             let ring = Ring::new(&members, naming)?.with_key_hash(hash);
             Placement::Ketama(match tag {
                 Some(tag) => ring.with_hash_tag(tag),
                 None => ring,
             })
         }
-        Choice::Rendezvous => Placement::Rendezvous(Rendezvous::new(&members)),
+        ServerSelection::Rendezvous => Placement::Rendezvous(Rendezvous::new(&members)),
     })
 }
 
 impl Servers {
-    pub(super) fn new(choice: Choice, rotation: Rotation) -> Self {
+    pub(super) fn new(selection: ServerSelection, rotation: Rotation) -> Self {
         let placement = Placement::Rendezvous(Rendezvous::new(&[]));
-        Self { choice, rotation, entries: Vec::new(), placement, last_id: 0, turn: 0 }
+        Self { selection, rotation, entries: Vec::new(), placement, last_id: 0, turn: 0 }
     }
 
     /// Makes the set be `wanted`. A server that is in both sets, by name and address, is kept with
@@ -125,7 +125,7 @@ impl Servers {
         wanted: &[Server],
         now: Instant,
     ) -> Result<Changes, TooManyMembers> {
-        self.placement = place(self.choice, wanted)?;
+        self.placement = place(self.selection, wanted)?;
         let mut changes = Changes::default();
         let mut old = core::mem::take(&mut self.entries);
         for server in wanted {
@@ -202,7 +202,7 @@ impl Servers {
             self.entries.get(at).is_some_and(|entry| entry.server.weight > 0 && wanted(entry))
         };
         let at = match self.rotation {
-            Rotation::InTurn => {
+            Rotation::RoundRobin => {
                 let turn = self.turn;
                 (0..count).map(|step| (turn + step) % count).find(|&at| takes(at))?
             }

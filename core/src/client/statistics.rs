@@ -103,7 +103,7 @@ pub struct ServerStatistics {
     pub state: ServerState,
     /// Connections that are open or being made.
     pub connections: usize,
-    /// Requests on them whose replies have not come to their end.
+    /// Requests on them whose replies have not ended.
     pub in_flight: usize,
     /// Calls that wait for a connection.
     pub waiting: usize,

@@ -123,7 +123,7 @@ enum Phase {
     Body {
         head: usize,
         body: Body,
-        continue_owed: bool,
+        continue_pending: bool,
     },
     /// The application has a request, which is the first `whole` bytes of the buffer.
     Taken {
@@ -405,11 +405,11 @@ impl ServerConnection {
             }
             Phase::TooLong(_) => self.may_begin_another().then_some(self.timeouts.head.min(LINGER)),
             Phase::Head(_) => {
-                let nothing_owed = self.unanswered.is_empty() && self.writing.out.is_empty();
-                nothing_owed.then_some(self.timeouts.idle)
+                let nothing_pending = self.unanswered.is_empty() && self.writing.out.is_empty();
+                nothing_pending.then_some(self.timeouts.idle)
             }
-            Phase::Body { continue_owed, .. } => {
-                (self.may_begin_another() && !continue_owed).then_some(self.timeouts.body)
+            Phase::Body { continue_pending, .. } => {
+                (self.may_begin_another() && !continue_pending).then_some(self.timeouts.body)
             }
             _ => None,
         }

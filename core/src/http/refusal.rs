@@ -47,7 +47,7 @@ impl Refusal<'_> {
     }
 }
 
-/// The answer that waits for its place behind those that are owed before it.
+/// The answer that waits for its place behind the pending ones before it.
 #[derive(Debug)]
 pub(super) struct PendingRefusal {
     pub(super) error: HttpError,

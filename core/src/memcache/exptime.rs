@@ -7,7 +7,7 @@ use crate::UnixTime;
 
 /// Seconds above which memcached takes an exptime for a date: 30 days (protocol.txt, "Expiration
 /// times").
-pub const MEMCACHED_RELATIVE_MOST: i64 = 60 * 60 * 24 * 30;
+pub const MEMCACHED_MAX_RELATIVE: i64 = 60 * 60 * 24 * 30;
 /// Seconds from which on kestrel takes an exptime for a date (its guide, "Item expiration").
 pub const KESTREL_ABSOLUTE_FROM: i64 = 1_000_000;
 
@@ -50,7 +50,7 @@ impl Expiry {
         let (exptime, relative) = match dialect {
             Dialect::Memcached => {
                 let exptime = low_half(exptime);
-                (exptime, exptime <= MEMCACHED_RELATIVE_MOST)
+                (exptime, exptime <= MEMCACHED_MAX_RELATIVE)
             }
             _ if dialect.queue_rules().is_some_and(|rules| !rules.expires) => {
                 return Self::Never;

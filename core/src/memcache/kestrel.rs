@@ -161,7 +161,7 @@ impl<'a> QueueRead<'a> {
             return Ok(None);
         };
         match u64::try_from(timeout.as_millis()) {
-            Ok(millis) if millis <= MILLIS_MOST => Ok(Some(millis)),
+            Ok(millis) if millis <= MAX_MILLIS => Ok(Some(millis)),
             _ => Err(ReadError::Timeout),
         }
     }
@@ -265,7 +265,7 @@ fn strip_time<'a>(option: &'a [u8], rules: &QueueRules) -> Option<&'a [u8]> {
 }
 
 /// Kestrel reads the time into a signed 32-bit integer.
-const MILLIS_MOST: u64 = i32::MAX as u64;
+const MAX_MILLIS: u64 = i32::MAX as u64;
 
 fn parse_timeout(millis: &[u8], rules: &QueueRules) -> Result<Duration, ReadError> {
     let (negative, digits) = match millis {
@@ -274,7 +274,7 @@ fn parse_timeout(millis: &[u8], rules: &QueueRules) -> Result<Duration, ReadErro
         digits => (false, digits),
     };
     match number::decimal(digits) {
-        Some(millis) if millis <= MILLIS_MOST => {
+        Some(millis) if millis <= MAX_MILLIS => {
             Ok(Duration::from_millis(if negative { 0 } else { millis }))
         }
         _ => Err(ReadError::Timeout),

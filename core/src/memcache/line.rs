@@ -7,7 +7,7 @@ use crate::memcache::Limits;
 /// The first byte of memcached's binary protocol.
 const BINARY_REQUEST: u8 = 0x80;
 
-/// Judges a line whose newline is at `newline`, or has not come yet: its length with the newline,
+/// Checks a line whose newline is at `newline`, or has not come yet: its length with the newline,
 /// or `None` where more bytes are wanted.
 ///
 /// `long_gets` is whether a `get` of many keys may be longer than other lines: a queue's names one
@@ -16,7 +16,7 @@ const BINARY_REQUEST: u8 = 0x80;
 /// The answer depends on the bytes alone, not on how they came in: a line that is refused when it
 /// comes whole is refused when it comes in pieces, at the latest when its newline would be too far.
 #[inline]
-pub(crate) fn judge(
+pub(crate) fn check(
     bytes: &[u8],
     newline: Option<usize>,
     dialect: Dialect,

@@ -57,7 +57,7 @@ pub use client::{
 };
 pub use data::Data;
 pub use dialect::{Dialect, QUEUE_RULES, QueueRules};
-pub use exptime::{Expiry, KESTREL_ABSOLUTE_FROM, MEMCACHED_RELATIVE_MOST};
+pub use exptime::{Expiry, KESTREL_ABSOLUTE_FROM, MEMCACHED_MAX_RELATIVE};
 pub use key::Keys;
 pub use limits::Limits;
 pub use parsed::Parsed;

@@ -36,8 +36,8 @@ pub enum ServerState {
     /// In a longer data block.
     LargeBlock,
     /// In what is left of a refused request, which is dropped.
-    Swallow,
-    /// Nothing more is read; what is owed is answered and written, then the connection closes.
+    Discarding,
+    /// Nothing more is read; what is pending is answered and written, then the connection closes.
     Over,
     /// Everything is written and the write half is closed; what still comes is dropped, until the
     /// peer closes too. To close at once would send a reset that destroys answers on their way.
@@ -58,7 +58,7 @@ impl ServerState {
             Self::Line
                 | Self::Block
                 | Self::LargeBlock
-                | Self::Swallow
+                | Self::Discarding
                 | Self::Over
                 | Self::Lingering
         )
@@ -82,7 +82,7 @@ pub enum ServerEvent {
     /// The request is refused, and the connection does not go on.
     Fatal,
     /// All of the refused request has come.
-    Swallowed,
+    Discarded,
     /// `quit`
     Quit,
     /// No more will come: the peer's end of stream, or an orderly shut-down between requests.
@@ -106,7 +106,7 @@ pub enum ServerEvent {
 use ServerEvent as E;
 use ServerState as S;
 
-const fn way(
+const fn transition(
     from: ServerState,
     event: ServerEvent,
     to: ServerState,
@@ -122,42 +122,42 @@ const FINISH: &str = "answers what was asked before, then closes";
 /// Every transition of the server role.
 #[rustfmt::skip]
 pub static SERVER: &[Transition<ServerState, ServerEvent>] = &[
-    way(S::Line, E::Request, S::Line, HAND_OUT),
-    way(S::Line, E::BlockAnnounced, S::Block, "keeps line and block in one piece"),
-    way(S::Line, E::LargeBlockAnnounced, S::LargeBlock, "takes the block off in segments, without a copy"),
-    way(S::Line, E::Refused, S::Swallow, "drops the line, and the block where its length is known"),
-    way(S::Line, E::Fatal, S::Over, ANSWER_AND_CLOSE),
-    way(S::Line, E::Quit, S::Over, FINISH),
-    way(S::Line, E::Ended, S::Over, FINISH),
-    way(S::Line, E::TimedOut, S::Over, FINISH),
-    way(S::Line, E::Closed, S::Over, "writes the answers given so far, then closes"),
-    way(S::Block, E::BlockComplete, S::Line, HAND_OUT),
-    way(S::Block, E::Refused, S::Swallow, "drops line and block"),
-    way(S::Block, E::Fatal, S::Over, ANSWER_AND_CLOSE),
-    way(S::Block, E::Ended, S::Over, FINISH),
-    way(S::Block, E::TimedOut, S::Over, FINISH),
-    way(S::Block, E::Closed, S::Over, "writes the answers given so far, then closes"),
-    way(S::LargeBlock, E::BlockComplete, S::Line, HAND_OUT),
-    way(S::LargeBlock, E::Refused, S::Swallow, "drops line and block"),
-    way(S::LargeBlock, E::Fatal, S::Over, ANSWER_AND_CLOSE),
-    way(S::LargeBlock, E::Ended, S::Over, FINISH),
-    way(S::LargeBlock, E::TimedOut, S::Over, FINISH),
-    way(S::LargeBlock, E::Closed, S::Over, "writes the answers given so far, then closes"),
-    way(S::Swallow, E::Swallowed, S::Line, "the error, unless `noreply` hides it, takes its place in the order of answers"),
-    way(S::Swallow, E::Ended, S::Over, FINISH),
-    way(S::Swallow, E::TimedOut, S::Over, FINISH),
-    way(S::Swallow, E::Closed, S::Over, "writes the answers given so far, then closes"),
-    way(S::Over, E::Closed, S::Over, "writes the answers given so far, then closes"),
-    way(S::Over, E::Written, S::Lingering, "closes the write half"),
-    way(S::Lingering, E::Ended, S::Over, "closes"),
-    way(S::Lingering, E::TimedOut, S::Over, "closes"),
-    way(S::Lingering, E::Closed, S::Over, "closes"),
-    way(S::Open, E::AuthenticationRequired, S::Locked, "refuses every request but credentials"),
-    way(S::Locked, E::AuthenticationRequired, S::Locked, "nothing changes"),
-    way(S::Locked, E::Credentials, S::Verifying, "hands the credentials out and takes nothing until they are answered"),
-    way(S::Verifying, E::AuthenticationRequired, S::Verifying, "nothing changes"),
-    way(S::Verifying, E::Accepted, S::Open, "takes every request from now on"),
-    way(S::Verifying, E::Denied, S::Locked, "waits for other credentials"),
+    transition(S::Line, E::Request, S::Line, HAND_OUT),
+    transition(S::Line, E::BlockAnnounced, S::Block, "keeps line and block in one piece"),
+    transition(S::Line, E::LargeBlockAnnounced, S::LargeBlock, "takes the block off in segments, without a copy"),
+    transition(S::Line, E::Refused, S::Discarding, "drops the line, and the block where its length is known"),
+    transition(S::Line, E::Fatal, S::Over, ANSWER_AND_CLOSE),
+    transition(S::Line, E::Quit, S::Over, FINISH),
+    transition(S::Line, E::Ended, S::Over, FINISH),
+    transition(S::Line, E::TimedOut, S::Over, FINISH),
+    transition(S::Line, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    transition(S::Block, E::BlockComplete, S::Line, HAND_OUT),
+    transition(S::Block, E::Refused, S::Discarding, "drops line and block"),
+    transition(S::Block, E::Fatal, S::Over, ANSWER_AND_CLOSE),
+    transition(S::Block, E::Ended, S::Over, FINISH),
+    transition(S::Block, E::TimedOut, S::Over, FINISH),
+    transition(S::Block, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    transition(S::LargeBlock, E::BlockComplete, S::Line, HAND_OUT),
+    transition(S::LargeBlock, E::Refused, S::Discarding, "drops line and block"),
+    transition(S::LargeBlock, E::Fatal, S::Over, ANSWER_AND_CLOSE),
+    transition(S::LargeBlock, E::Ended, S::Over, FINISH),
+    transition(S::LargeBlock, E::TimedOut, S::Over, FINISH),
+    transition(S::LargeBlock, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    transition(S::Discarding, E::Discarded, S::Line, "the error, unless `noreply` hides it, takes its place in the order of answers"),
+    transition(S::Discarding, E::Ended, S::Over, FINISH),
+    transition(S::Discarding, E::TimedOut, S::Over, FINISH),
+    transition(S::Discarding, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    transition(S::Over, E::Closed, S::Over, "writes the answers given so far, then closes"),
+    transition(S::Over, E::Written, S::Lingering, "closes the write half"),
+    transition(S::Lingering, E::Ended, S::Over, "closes"),
+    transition(S::Lingering, E::TimedOut, S::Over, "closes"),
+    transition(S::Lingering, E::Closed, S::Over, "closes"),
+    transition(S::Open, E::AuthenticationRequired, S::Locked, "refuses every request but credentials"),
+    transition(S::Locked, E::AuthenticationRequired, S::Locked, "nothing changes"),
+    transition(S::Locked, E::Credentials, S::Verifying, "hands the credentials out and takes nothing until they are answered"),
+    transition(S::Verifying, E::AuthenticationRequired, S::Verifying, "nothing changes"),
+    transition(S::Verifying, E::Accepted, S::Open, "takes every request from now on"),
+    transition(S::Verifying, E::Denied, S::Locked, "waits for other credentials"),
 ];
 
 /// A state of the client role. A connection is in two at a time: one of reading (the first five),
@@ -174,17 +174,20 @@ pub enum ClientState {
     /// In a value that is too large for us.
     Discarding,
     /// Nothing more is read, whatever comes.
-    Spent,
+    Failed,
     /// Requests are taken. The first state.
     Asking,
-    /// No request is taken any more; replies that are owed are waited for.
+    /// No request is taken any more; pending replies are waited for.
     Leaving,
 }
 
 impl ClientState {
     /// Whether it is one of reading; else it is one of asking.
     pub const fn is_of_reading(self) -> bool {
-        matches!(self, Self::Line | Self::Value | Self::LargeValue | Self::Discarding | Self::Spent)
+        matches!(
+            self,
+            Self::Line | Self::Value | Self::LargeValue | Self::Discarding | Self::Failed
+        )
     }
 }
 
@@ -218,17 +221,17 @@ pub enum ClientEvent {
     Ended,
     /// The socket broke.
     Broken,
-    /// The server took too long: with a reply that it owes, or to take bytes.
+    /// The server took too long: with a pending reply, or to take bytes.
     TimedOut,
     /// Nothing was asked for too long.
     Idled,
     /// `quit` or `shutdown` was sent, or an orderly end was asked for.
     Leave,
-    /// Nothing is owed to either side any more.
+    /// Neither side waits for the other any more.
     Closed,
 }
 
-const fn client_way(
+const fn client_transition(
     from: ClientState,
     event: ClientEvent,
     to: ClientState,
@@ -246,40 +249,40 @@ const FAIL: &str = "every request under way ends with an error: not sent, or unk
 /// Every transition of the client role.
 #[rustfmt::skip]
 pub static CLIENT: &[Transition<ClientState, ClientEvent>] = &[
-    client_way(CS::Line, CE::Frame, CS::Line, GIVE),
-    client_way(CS::Line, CE::ValueAnnounced, CS::Value, "keeps line and value in one piece"),
-    client_way(CS::Line, CE::LargeValueAnnounced, CS::LargeValue, "takes the value off in segments, without a copy"),
-    client_way(CS::Line, CE::OversizedValueAnnounced, CS::Discarding, "tells the request that is due, and drops the value as it comes"),
-    client_way(CS::Line, CE::Malformed, CS::Spent, FAIL),
-    client_way(CS::Line, CE::Unasked, CS::Spent, FAIL),
-    client_way(CS::Line, CE::Mismatched, CS::Spent, FAIL),
-    client_way(CS::Line, CE::Ambiguous, CS::Spent, "the request that is due is refused; every other one under way ends with an error"),
-    client_way(CS::Line, CE::Abandoned, CS::Spent, FAIL),
-    client_way(CS::Line, CE::Ended, CS::Spent, "`quit` and `shutdown` are answered by it; every other request under way ends with an error"),
-    client_way(CS::Line, CE::Broken, CS::Spent, FAIL),
-    client_way(CS::Line, CE::TimedOut, CS::Spent, FAIL),
-    client_way(CS::Line, CE::Idled, CS::Spent, "nothing is under way"),
-    client_way(CS::Line, CE::Closed, CS::Spent, "nothing is under way"),
-    client_way(CS::Value, CE::ValueComplete, CS::Line, GIVE),
-    client_way(CS::Value, CE::Malformed, CS::Spent, FAIL),
-    client_way(CS::Value, CE::Abandoned, CS::Spent, FAIL),
-    client_way(CS::Value, CE::Ended, CS::Spent, FAIL),
-    client_way(CS::Value, CE::Broken, CS::Spent, FAIL),
-    client_way(CS::Value, CE::TimedOut, CS::Spent, FAIL),
-    client_way(CS::LargeValue, CE::ValueComplete, CS::Line, GIVE),
-    client_way(CS::LargeValue, CE::Malformed, CS::Spent, FAIL),
-    client_way(CS::LargeValue, CE::Abandoned, CS::Spent, FAIL),
-    client_way(CS::LargeValue, CE::Ended, CS::Spent, FAIL),
-    client_way(CS::LargeValue, CE::Broken, CS::Spent, FAIL),
-    client_way(CS::LargeValue, CE::TimedOut, CS::Spent, FAIL),
-    client_way(CS::Discarding, CE::ValueComplete, CS::Line, "goes on with the reply; its last frame completes it"),
-    client_way(CS::Discarding, CE::Malformed, CS::Spent, FAIL),
-    client_way(CS::Discarding, CE::Abandoned, CS::Spent, FAIL),
-    client_way(CS::Discarding, CE::Ended, CS::Spent, FAIL),
-    client_way(CS::Discarding, CE::Broken, CS::Spent, FAIL),
-    client_way(CS::Discarding, CE::TimedOut, CS::Spent, FAIL),
-    client_way(CS::Asking, CE::Leave, CS::Leaving, "takes no request any more"),
-    client_way(CS::Leaving, CE::Leave, CS::Leaving, "nothing changes"),
+    client_transition(CS::Line, CE::Frame, CS::Line, GIVE),
+    client_transition(CS::Line, CE::ValueAnnounced, CS::Value, "keeps line and value in one piece"),
+    client_transition(CS::Line, CE::LargeValueAnnounced, CS::LargeValue, "takes the value off in segments, without a copy"),
+    client_transition(CS::Line, CE::OversizedValueAnnounced, CS::Discarding, "tells the request that is due, and drops the value as it comes"),
+    client_transition(CS::Line, CE::Malformed, CS::Failed, FAIL),
+    client_transition(CS::Line, CE::Unasked, CS::Failed, FAIL),
+    client_transition(CS::Line, CE::Mismatched, CS::Failed, FAIL),
+    client_transition(CS::Line, CE::Ambiguous, CS::Failed, "the request that is due is refused; every other one under way ends with an error"),
+    client_transition(CS::Line, CE::Abandoned, CS::Failed, FAIL),
+    client_transition(CS::Line, CE::Ended, CS::Failed, "`quit` and `shutdown` are answered by it; every other request under way ends with an error"),
+    client_transition(CS::Line, CE::Broken, CS::Failed, FAIL),
+    client_transition(CS::Line, CE::TimedOut, CS::Failed, FAIL),
+    client_transition(CS::Line, CE::Idled, CS::Failed, "nothing is under way"),
+    client_transition(CS::Line, CE::Closed, CS::Failed, "nothing is under way"),
+    client_transition(CS::Value, CE::ValueComplete, CS::Line, GIVE),
+    client_transition(CS::Value, CE::Malformed, CS::Failed, FAIL),
+    client_transition(CS::Value, CE::Abandoned, CS::Failed, FAIL),
+    client_transition(CS::Value, CE::Ended, CS::Failed, FAIL),
+    client_transition(CS::Value, CE::Broken, CS::Failed, FAIL),
+    client_transition(CS::Value, CE::TimedOut, CS::Failed, FAIL),
+    client_transition(CS::LargeValue, CE::ValueComplete, CS::Line, GIVE),
+    client_transition(CS::LargeValue, CE::Malformed, CS::Failed, FAIL),
+    client_transition(CS::LargeValue, CE::Abandoned, CS::Failed, FAIL),
+    client_transition(CS::LargeValue, CE::Ended, CS::Failed, FAIL),
+    client_transition(CS::LargeValue, CE::Broken, CS::Failed, FAIL),
+    client_transition(CS::LargeValue, CE::TimedOut, CS::Failed, FAIL),
+    client_transition(CS::Discarding, CE::ValueComplete, CS::Line, "goes on with the reply; its last frame completes it"),
+    client_transition(CS::Discarding, CE::Malformed, CS::Failed, FAIL),
+    client_transition(CS::Discarding, CE::Abandoned, CS::Failed, FAIL),
+    client_transition(CS::Discarding, CE::Ended, CS::Failed, FAIL),
+    client_transition(CS::Discarding, CE::Broken, CS::Failed, FAIL),
+    client_transition(CS::Discarding, CE::TimedOut, CS::Failed, FAIL),
+    client_transition(CS::Asking, CE::Leave, CS::Leaving, "takes no request any more"),
+    client_transition(CS::Leaving, CE::Leave, CS::Leaving, "nothing changes"),
 ];
 
 #[cfg(test)]
@@ -308,14 +311,14 @@ mod tests {
         }
         for from in [CS::Line, CS::Value, CS::LargeValue, CS::Discarding] {
             for event in [CE::Ended, CE::Broken, CE::TimedOut, CE::Malformed, CE::Abandoned] {
-                assert_eq!(next(CLIENT, from, &event), Some(CS::Spent));
+                assert_eq!(next(CLIENT, from, &event), Some(CS::Failed));
             }
         }
     }
 
     #[test]
     fn every_state_of_reading_leads_to_the_end() {
-        for from in [S::Line, S::Block, S::LargeBlock, S::Swallow] {
+        for from in [S::Line, S::Block, S::LargeBlock, S::Discarding] {
             for event in [E::Ended, E::TimedOut, E::Closed] {
                 assert_eq!(next(SERVER, from, &event), Some(S::Over));
             }

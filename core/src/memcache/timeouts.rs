@@ -7,7 +7,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientTimeouts {
-    /// While replies are owed, how long no byte may come. What a request itself lets the server
+    /// While replies are pending, how long no byte may come. What a request itself lets the server
     /// wait (kestrel's `t=`) is added.
     pub stall: Duration,
     /// With requests to write, how long the server may take none of them.

@@ -57,7 +57,7 @@ fn what_becomes_of_calls_is_counted_by_server() {
     client.after(ms(20));
     client.outcome(late).unwrap_err();
     let broken = client.submit(Call::write(set("k", "v")), ms(100));
-    assert_eq!(client.statistics("a").in_flight, 2, "one of them is only swallowed");
+    assert_eq!(client.statistics("a").in_flight, 2, "one of them is only discarded");
     client.hang_up(a);
     client.outcome(broken).unwrap_err();
     let unsent = client.submit(Call::write(set("k", "v")), ms(100));

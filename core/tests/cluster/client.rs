@@ -7,7 +7,7 @@ use bytes::Bytes;
 use windhover_core::Instant;
 use windhover_core::client::{
     Answer, Call, CallError, CallId, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
-    Completed, ConnectFailure, ConnectionId, LeaseId, Server, ServerId, ServerStatistics,
+    Completed, ConnectFailure, ConnectionId, ReservationId, Server, ServerId, ServerStatistics,
 };
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::{Prepared, Request, Store};
@@ -176,8 +176,8 @@ impl Client {
         self.done[&call].0
     }
 
-    pub(crate) fn lease(&mut self, call: CallId) -> LeaseId {
-        self.completed(call).lease.expect("an item is open")
+    pub(crate) fn reservation(&mut self, call: CallId) -> ReservationId {
+        self.completed(call).reservation.expect("an item is open")
     }
 
     pub(crate) fn statistics(&self, server: &str) -> ServerStatistics {

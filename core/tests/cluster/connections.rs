@@ -72,9 +72,9 @@ fn calls_that_gave_up_waiting_leave_the_line() {
 }
 
 #[test]
-fn warm_connections_are_there_before_the_first_call() {
+fn connections_opened_in_advance_are_there_before_the_first_call() {
     let mut options = ClusterOptions::default();
-    (options.warm, options.connections) = (2, 2);
+    (options.opened_in_advance, options.connections) = (2, 2);
     let mut client = Client::new(options, &["a"]);
     assert_eq!(client.pending.len(), 2);
     let first = client.accept("a");
@@ -90,10 +90,10 @@ fn warm_connections_are_there_before_the_first_call() {
 #[test]
 fn a_server_that_closes_what_it_accepts_is_not_connected_to_in_a_loop() {
     let mut options = ClusterOptions::default();
-    options.warm = 1;
+    options.opened_in_advance = 1;
     let mut client = Client::new(options, &["a"]);
-    let warm = client.accept("a");
-    client.hang_up(warm);
+    let early = client.accept("a");
+    client.hang_up(early);
     assert_eq!(client.pending, []);
 }
 

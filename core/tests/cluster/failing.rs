@@ -1,7 +1,7 @@
 //! Attempts that fail: what is tried next, until when, and what the caller is told.
 
 use windhover_core::client::{
-    Call, CallError, ClusterOptions, ConnectFailure, NotSent, Repeat, RetryLimit,
+    Call, CallError, ClusterOptions, ConnectFailure, NotSent, Retry, RetryLimit,
 };
 use windhover_core::memcache::{End, Reason};
 
@@ -9,7 +9,7 @@ use crate::client::{Client, get, ms, not_sent, put, set, unknown, values};
 
 fn at_least_once(value: &str) -> Call {
     let mut call = Call::enqueue(put(value));
-    call.repeat = Repeat::AtLeastOnce;
+    call.retry = Retry::AtLeastOnce;
     call
 }
 
@@ -122,7 +122,7 @@ fn what_may_have_been_done_stays_so_whatever_comes_later() {
 fn a_call_that_is_never_repeated_is_not_even_when_it_was_not_sent() {
     let mut client = Client::new(ClusterOptions::queues(), &["a", "b"]);
     let mut call = Call::enqueue(put("x"));
-    call.repeat = Repeat::Never;
+    call.retry = Retry::Never;
     let call = client.submit(call, ms(1000));
     client.refuse("a");
     assert_eq!(not_sent(client.outcome(call)), NotSent::Connect(ConnectFailure::Refused));
@@ -175,7 +175,7 @@ fn an_attempt_that_was_behind_on_a_connection_that_broke_is_not_sent() {
 fn what_a_reply_brought_before_it_broke_off_is_told() {
     let mut client = Client::new(ClusterOptions::default(), &["a"]);
     let mut call = Call::read(get("k"));
-    call.repeat = Repeat::WithoutEffect;
+    call.retry = Retry::IfNotSent;
     let call = client.submit(call, ms(1000));
     let a = client.accept("a");
     client.reply(a, "VALUE k 0 2\r\nhi\r\nEN");

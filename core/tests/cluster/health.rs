@@ -163,7 +163,7 @@ fn an_impatient_caller_takes_no_server_out_and_fails_no_neighbour() {
     client.reply(a, "VALUE k 0 1\r\n0\r\nEND\r\n");
     assert!(client.outcome(neighbour).is_ok());
     let next = client.submit(Call::read(get("k")), ms(1000));
-    // The late replies are swallowed, each in its place.
+    // The late replies are discarded, each in its place.
     client.reply(a, &"END\r\n".repeat(20));
     assert!(!client.is_over(next));
     client.reply(a, "VALUE k 0 1\r\n1\r\nEND\r\n");
@@ -261,7 +261,7 @@ fn calls_that_run_late_together_count_once() {
         assert_eq!(unknown(client.outcome(call)), Reason::Deadline);
     }
     assert_eq!(state(&client, "a"), ServerState::Healthy);
-    // The connection comes to its end for the same reason.
+    // The connection ends for the same reason.
     client.after(ms(1800));
     assert!(!client.closed.contains(&a));
     client.after(ms(60));

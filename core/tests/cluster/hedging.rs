@@ -35,7 +35,7 @@ fn the_first_hit_wins_whoever_has_it() {
         let (first, second) = if owner_first { (owner, other) } else { (other, owner) };
         client.reply(first, &hit(&key, "first"));
         assert_eq!(values(client.outcome(call).unwrap()), ["first"]);
-        // The other one's late reply is swallowed.
+        // The other one's late reply is discarded.
         client.reply(second, &hit(&key, "second"));
         assert_eq!(client.closed, []);
         assert_eq!(client.statistics("b").counters.hedges, 1);

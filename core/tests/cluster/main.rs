@@ -12,5 +12,5 @@ mod failing;
 mod health;
 mod hedging;
 mod keys;
-mod leases;
+mod reservations;
 mod servers;

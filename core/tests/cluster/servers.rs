@@ -1,7 +1,7 @@
 //! Servers that are added, removed and changed while calls are under way.
 
 use windhover_core::client::ring::Ring;
-use windhover_core::client::{Call, ClusterOptions, NotSent, Repeat, Server, ServerState};
+use windhover_core::client::{Call, ClusterOptions, NotSent, Retry, Server, ServerState};
 
 use crate::client::{Client, get, ms, not_sent, put, set};
 
@@ -37,14 +37,14 @@ fn what_is_under_way_with_a_server_that_goes_is_still_answered() {
 
 #[test]
 fn what_waits_for_a_server_that_goes_is_sent_to_the_keys_new_owner_where_it_may() {
-    for repeat in [Repeat::WithoutEffect, Repeat::Never] {
+    for retry in [Retry::IfNotSent, Retry::Never] {
         let mut client = Client::new(ClusterOptions::default(), &["a", "b"]);
         let key = client.key_of("a");
         let mut call = Call::write(set(&key, "v"));
-        call.repeat = repeat;
+        call.retry = retry;
         let call = client.submit(call, ms(100));
         change(&mut client, &["b"]);
-        if repeat == Repeat::Never {
+        if retry == Retry::Never {
             assert_eq!(not_sent(client.outcome(call)), NotSent::NoServer);
         } else {
             let b = client.accept("b");
@@ -128,7 +128,7 @@ fn a_server_without_weight_is_drained() {
 #[test]
 fn too_many_servers_change_nothing() {
     let mut client = Client::new(ClusterOptions::default(), &["a"]);
-    let many: Vec<_> = (0..=Ring::MEMBERS_MOST).map(|n| Server::new(&n.to_string())).collect();
+    let many: Vec<_> = (0..=Ring::MAX_MEMBERS).map(|n| Server::new(&n.to_string())).collect();
     client.cluster.set_servers(&many, client.now).unwrap_err();
     assert_eq!(client.cluster.servers().count(), 1);
     assert_eq!(client.cluster.owner(b"k"), Some(client.id("a")));

@@ -51,8 +51,8 @@ pub(crate) struct Echo {
     /// Answers wait for it.
     gate: Option<Arc<Gate>>,
     /// How long to wait for more, and for a peer to take what is sent.
-    patience: Duration,
-    /// The patience after the first answer.
+    timeout: Duration,
+    /// The timeout after the first answer.
     then: Option<Duration>,
     since: Option<Instant>,
     is_full: bool,
@@ -66,7 +66,7 @@ impl Echo {
             outgoing: Outgoing::new(),
             watched: Arc::clone(watched),
             gate: None,
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
             then: None,
             since: None,
             is_full: false,
@@ -79,13 +79,13 @@ impl Echo {
         self
     }
 
-    pub(crate) fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    pub(crate) fn then(mut self, patience: Duration) -> Self {
-        self.then = Some(patience);
+    pub(crate) fn then(mut self, timeout: Duration) -> Self {
+        self.then = Some(timeout);
         self
     }
 }
@@ -120,7 +120,7 @@ impl Endpoint for Echo {
             self.outgoing.put_shared(self.incoming.take(usize::MAX));
             self.watched.most_unsent.fetch_max(self.outgoing.len(), Ordering::SeqCst);
         }
-        let deadline = *self.since.get_or_insert(now.instant) + self.patience;
+        let deadline = *self.since.get_or_insert(now.instant) + self.timeout;
         match (self.outgoing.is_empty(), self.incoming.is_empty()) {
             (false, _) if !self.is_full => Next::Write,
             (true, true) if self.ended => Next::Close,
@@ -138,7 +138,7 @@ impl Endpoint for Echo {
         self.is_full = n == 0;
         if n > 0 {
             self.since = None;
-            self.patience = self.then.unwrap_or(self.patience);
+            self.timeout = self.then.unwrap_or(self.timeout);
         }
     }
 

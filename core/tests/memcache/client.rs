@@ -171,14 +171,14 @@ fn pipelined_replies_go_to_their_requests_at_every_split() {
 }
 
 #[test]
-fn a_deadline_ends_its_own_request_and_swallows_its_late_reply() {
+fn a_deadline_ends_its_own_request_and_discards_its_late_reply() {
     let mut peer = Peer::new(Dialect::Memcached);
     let short = peer.send(&Request::Get(Keys::new(&[b"slow"])), b"", SECOND / 10);
     let long = peer.get(b"other");
     assert_eq!(peer.poll(), []);
     assert_eq!(peer.idle_until, peer.now + SECOND / 10);
     assert_eq!(peer.after(SECOND / 10), [failed(short, Unanswered::Unknown(DEADLINE))]);
-    assert_eq!(peer.connection.swallowing(), 1);
+    assert_eq!(peer.connection.discarding(), 1);
     let next = peer.get(b"slow");
     assert_eq!(peer.poll(), []);
     let told = peer.reply(
@@ -393,7 +393,7 @@ fn words_that_nobody_asked_for_spend_the_connection_at_their_first_byte() {
 }
 
 #[test]
-fn silence_while_replies_are_owed_spends_the_connection() {
+fn silence_while_replies_are_pending_fails_the_connection() {
     let mut peer = Peer::new(Dialect::Memcached);
     let stall = ClientTimeouts::default().stall;
     // Long after the last byte: the time counts from the request.
@@ -569,7 +569,7 @@ fn an_end_answers_no_shutdown_that_was_not_sent() {
 }
 
 #[test]
-fn an_orderly_end_waits_for_what_is_owed() {
+fn an_orderly_end_waits_for_what_is_pending() {
     let mut peer = Peer::new(Dialect::Memcached);
     let get = peer.get(b"k");
     peer.connection.shut_down();

@@ -214,7 +214,7 @@ fn states() -> String {
     region(&mut text, ServerState::Open, None, SERVER.iter().filter(|row| !of_reading(row)));
     let of_reading = |row: &&Transition<ClientState, _>| row.from.is_of_reading();
     text.push_str("\n## Client: reading\n");
-    let last = Some((ClientState::Spent, "every request under way was told its end"));
+    let last = Some((ClientState::Failed, "every request under way was told its end"));
     region(&mut text, ClientState::Line, last, CLIENT.iter().filter(of_reading));
     text.push_str("\n## Client: asking\n");
     region(&mut text, ClientState::Asking, None, CLIENT.iter().filter(|row| !of_reading(row)));

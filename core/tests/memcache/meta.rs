@@ -70,7 +70,7 @@ fn what_is_refused_is_answered_as_memcached_does() {
 
 #[rustfmt::skip]
 #[test]
-fn a_refused_ms_with_a_known_length_swallows_its_block() {
+fn a_refused_ms_with_a_known_length_discards_its_block() {
     for (line, reply) in [
         ("ms k 2 ! q", "CLIENT_ERROR invalid flag"),
         ("ms k 2 v v", "CLIENT_ERROR duplicate flag"),

@@ -249,7 +249,7 @@ fn answers_may_come_later_and_errors_keep_their_place() {
 }
 
 #[test]
-fn an_answer_that_is_not_owed_is_dropped() {
+fn an_answer_to_no_request_is_dropped() {
     let mut connection = connect();
     connection.respond(&Response::Stored);
     connection.respond_value(b"k", 0, None, &Bytes::from_static(b"v"));
@@ -493,7 +493,7 @@ fn an_application_has_as_long_as_the_request_lets_it_and_no_longer() {
     request(&mut answered, START);
     answered.respond(&Response::Version(b"1"));
     written(&mut answered);
-    assert_eq!(deadline(&mut answered, at(40)), at(115), "nothing is owed any more");
+    assert_eq!(deadline(&mut answered, at(40)), at(115), "nothing is pending any more");
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn the_key_hash_changes_the_keys_and_not_the_points() {
 
 #[test]
 fn too_many_servers_are_refused() {
-    let members = vec![Member::new(b"one", 1); Ring::MEMBERS_MOST + 1];
+    let members = vec![Member::new(b"one", 1); Ring::MAX_MEMBERS + 1];
 
     let refused = Ring::new(&members, Naming::AsIs).expect_err("one too many");
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windhover_core::client::{Call, LeaseId, Server};
+use windhover_core::client::{Call, ReservationId, Server};
 
 use crate::check::{self, Ended, Verdict};
 use crate::host::{Mode, Sabotage, Store};
@@ -55,14 +55,13 @@ impl World {
             check::at_the_end(record, *ended, &self.log)
                 .map_err(|wrong| format!("{record:?} ended {ended:?}, and {wrong}"))?;
             summary.answered += usize::from(*ended == Ended::Answered);
-            summary.without_effect += usize::from(*ended == Ended::WithoutEffect);
+            summary.without_effect += usize::from(*ended == Ended::IfNotSent);
             summary.unknown += usize::from(*ended == Ended::Unknown);
-            taken +=
-                usize::from(matches!(record.asked, Asked::Take) && *ended != Ended::WithoutEffect);
+            taken += usize::from(matches!(record.asked, Asked::Take) && *ended != Ended::IfNotSent);
         }
         for item in self.log.confirmed() {
             let by = |(record, ended): &(Record, Ended)| {
-                *ended != Ended::WithoutEffect
+                *ended != Ended::IfNotSent
                     && matches!(record.asked, Asked::Confirm { item: it } if it == item)
             };
             if !self.over.iter().any(by) {
@@ -79,7 +78,7 @@ impl World {
     fn repeats_takes(&self) -> bool {
         self.over.iter().any(|(record, _)| {
             matches!(record.asked, Asked::Take)
-                && record.repeat == windhover_core::client::Repeat::AtLeastOnce
+                && record.retry == windhover_core::client::Retry::AtLeastOnce
         })
     }
 
@@ -87,13 +86,13 @@ impl World {
         match self.dice.below(40) {
             0 => self.change_servers(),
             1..=3 => self.cancel(),
-            4 | 5 => self.end_lease_early(),
-            6 => self.use_old_lease(),
-            _ if !self.leases.is_empty() && self.dice.chance(60) => self.use_lease(),
+            4 | 5 => self.end_reservation_early(),
+            6 => self.use_old_reservation(),
+            _ if !self.reservations.is_empty() && self.dice.chance(60) => self.use_reservation(),
             _ => {
                 let drawn = self.load.draw(&mut self.dice);
-                let patience = Load::patience(&mut self.dice);
-                self.submit(drawn, patience, None);
+                let timeout = Load::timeout(&mut self.dice);
+                self.submit(drawn, timeout, None);
             }
         }
         // Some come at the same moment.
@@ -105,21 +104,21 @@ impl World {
     fn submit(
         &mut self,
         (call, asked, uid): (Call, Asked, Uid),
-        patience: Duration,
-        lease: Option<LeaseId>,
+        timeout: Duration,
+        reservation: Option<ReservationId>,
     ) {
-        self.note(|| format!("{asked:?} #{uid} within {patience:?}, {:?}", call.repeat));
-        let (since, deadline) = (self.now, self.now + patience);
-        let record = Record { asked, uid, repeat: call.repeat, since, deadline, lease };
+        self.note(|| format!("{asked:?} #{uid} within {timeout:?}, {:?}", call.retry));
+        let (since, deadline) = (self.now, self.now + timeout);
+        let record = Record { asked, uid, retry: call.retry, since, deadline, reservation };
         match self.cluster.submit(call, deadline, self.now) {
             Ok(id) => {
                 self.calls.insert(id, record);
             }
             Err(_) => {
-                if let Some(lease) = lease {
-                    self.cluster.abandon_lease(lease);
+                if let Some(reservation) = reservation {
+                    self.cluster.abandon_reservation(reservation);
                 }
-                self.over.push((record, Ended::WithoutEffect));
+                self.over.push((record, Ended::IfNotSent));
             }
         }
     }
@@ -133,56 +132,57 @@ impl World {
         if let Some(record) = self.calls.remove(&id) {
             self.note(|| format!("#{} is cancelled", record.uid));
             self.cluster.cancel(id);
-            // Nobody would have learnt of its lease.
-            if let Some(lease) = record.lease {
-                self.cluster.abandon_lease(lease);
+            // Nobody would have learnt of its reservation.
+            if let Some(reservation) = record.reservation {
+                self.cluster.abandon_reservation(reservation);
             }
             self.over.push((record, Ended::Cancelled));
         }
     }
 
-    fn use_lease(&mut self) {
-        let at = self.dice.below(self.leases.len());
-        let held = self.leases.swap_remove(at);
-        self.old_leases.push(held.clone());
-        let Held { lease, item, queue } = held;
+    fn use_reservation(&mut self) {
+        let at = self.dice.below(self.reservations.len());
+        let held = self.reservations.swap_remove(at);
+        self.old_reservations.push(held.clone());
+        let Held { reservation, item, queue } = held;
         match self.dice.below(10) {
-            0 | 1 => self.cluster.abandon_lease(lease),
+            0 | 1 => self.cluster.abandon_reservation(reservation),
             _ => {
-                let drawn = self.load.settle(&queue, item, lease, &mut self.dice);
-                let patience = Load::patience(&mut self.dice);
-                self.submit(drawn, patience, Some(lease));
+                let drawn = self.load.settle(&queue, item, reservation, &mut self.dice);
+                let timeout = Load::timeout(&mut self.dice);
+                self.submit(drawn, timeout, Some(reservation));
             }
         }
     }
 
-    /// A lease is given back or up while a call on it is under way, which must still have its end.
-    fn end_lease_early(&mut self) {
-        let leases: Vec<_> = self.calls.values().filter_map(|record| record.lease).collect();
-        if leases.is_empty() {
+    /// A reservation is given back or up while a call on it is under way, which must still have its end.
+    fn end_reservation_early(&mut self) {
+        let reservations: Vec<_> =
+            self.calls.values().filter_map(|record| record.reservation).collect();
+        if reservations.is_empty() {
             return;
         }
-        let lease = self.dice.pick(&leases);
-        self.note(|| format!("{lease:?} ends early"));
+        let reservation = self.dice.pick(&reservations);
+        self.note(|| format!("{reservation:?} ends early"));
         if self.dice.chance(50) {
-            self.cluster.release_lease(lease, self.now);
+            self.cluster.release_reservation(reservation, self.now);
         } else {
-            self.cluster.abandon_lease(lease);
+            self.cluster.abandon_reservation(reservation);
         }
     }
 
-    /// A lease that has ended, or is about to, has no power over what its connection holds now.
-    fn use_old_lease(&mut self) {
-        if self.old_leases.is_empty() {
+    /// A reservation that has ended, or is about to, has no power over what its connection holds now.
+    fn use_old_reservation(&mut self) {
+        if self.old_reservations.is_empty() {
             return;
         }
-        let at = self.dice.below(self.old_leases.len());
-        let Held { lease, item, queue } = self.old_leases[at].clone();
-        if self.calls.values().any(|record| record.lease == Some(lease)) {
+        let at = self.dice.below(self.old_reservations.len());
+        let Held { reservation, item, queue } = self.old_reservations[at].clone();
+        if self.calls.values().any(|record| record.reservation == Some(reservation)) {
             return;
         }
-        let drawn = self.load.settle(&queue, item, lease, &mut self.dice);
-        self.submit(drawn, ms(100), Some(lease));
+        let drawn = self.load.settle(&queue, item, reservation, &mut self.dice);
+        self.submit(drawn, ms(100), Some(reservation));
     }
 
     fn change_servers(&mut self) {
@@ -266,8 +266,8 @@ impl World {
         let servers: Vec<_> = self.hosts.iter().map(server).collect();
         self.cluster.set_servers(&servers, self.now).unwrap();
         self.settle()?;
-        while let Some(Held { lease, .. }) = self.leases.pop() {
-            self.cluster.abandon_lease(lease);
+        while let Some(Held { reservation, .. }) = self.reservations.pop() {
+            self.cluster.abandon_reservation(reservation);
         }
         let began = self.now;
         for _ in 0..20 {
@@ -282,8 +282,8 @@ impl World {
             }
             self.settle()?;
             self.run_until(self.now + ms(125))?;
-            while let Some(Held { lease, .. }) = self.leases.pop() {
-                self.cluster.abandon_lease(lease);
+            while let Some(Held { reservation, .. }) = self.reservations.pop() {
+                self.cluster.abandon_reservation(reservation);
             }
         }
         for host in 0..self.hosts.len() {
@@ -298,8 +298,8 @@ impl World {
     /// Nothing is asked any more: nothing may be left over.
     fn come_to_rest(&mut self) -> Verdict {
         self.run_until(self.now + ms(1500))?;
-        while let Some(Held { lease, .. }) = self.leases.pop() {
-            self.cluster.abandon_lease(lease);
+        while let Some(Held { reservation, .. }) = self.reservations.pop() {
+            self.cluster.abandon_reservation(reservation);
         }
         self.settle()?;
         self.run_until(self.now + ms(100))?;
@@ -321,7 +321,7 @@ impl World {
             {
                 return Err(format!("more calls ended than were sent: {it:?}"));
             }
-            // Where there are credentials, a warm connection may just be let in.
+            // Where there are credentials, a connection opened in advance may just be let in.
             let in_flight = it.in_flight > 0 && self.cluster.options().credentials.is_none();
             if in_flight || it.waiting > 0 {
                 return Err(format!("something is left over: {it:?}"));

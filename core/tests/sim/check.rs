@@ -1,7 +1,7 @@
 //! Whether what the client was told is true.
 
 use windhover_core::Instant;
-use windhover_core::client::{Answer, CallError, Item, Repeat};
+use windhover_core::client::{Answer, CallError, Item, Retry};
 use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::response::Kind;
 
@@ -21,7 +21,7 @@ fn must(true_or: bool, what: impl FnOnce() -> String) -> Verdict {
 pub(crate) enum Ended {
     Answered,
     /// Not sent, or refused: it has had no effect.
-    WithoutEffect,
+    IfNotSent,
     Unknown,
     Cancelled,
 }
@@ -202,10 +202,10 @@ pub(crate) fn at_the_end(record: &Record, ended: Ended, log: &Log) -> Verdict {
     };
     for uid in uids {
         let effects = log.effects(uid);
-        must(ended != Ended::WithoutEffect || effects == 0, || {
+        must(ended != Ended::IfNotSent || effects == 0, || {
             format!("was said to have had no effect: {:?}", did_of(log, uid))
         })?;
-        must(record.repeat == Repeat::AtLeastOnce || effects <= 1, || {
+        must(record.retry == Retry::AtLeastOnce || effects <= 1, || {
             format!("was done more than once: {:?}", did_of(log, uid))
         })?;
         if let (Asked::Enqueue, Ended::Answered) = (&record.asked, ended) {

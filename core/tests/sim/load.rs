@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use windhover_core::Instant;
-use windhover_core::client::{Call, LeaseId, Repeat, ServerId};
+use windhover_core::client::{Call, ReservationId, Retry, ServerId};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, Store};
@@ -34,7 +34,7 @@ pub(crate) enum Asked {
     Reserve,
     Take,
     Peek,
-    /// The item of a lease is confirmed, or put back.
+    /// The item of a reservation is confirmed, or put back.
     Confirm {
         item: Uid,
     },
@@ -46,10 +46,10 @@ pub(crate) enum Asked {
 pub(crate) struct Record {
     pub(crate) asked: Asked,
     pub(crate) uid: Uid,
-    pub(crate) repeat: Repeat,
+    pub(crate) retry: Retry,
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
-    pub(crate) lease: Option<LeaseId>,
+    pub(crate) reservation: Option<ReservationId>,
 }
 
 /// Draws calls.
@@ -101,7 +101,7 @@ impl Load {
             self.draw_for_caches(uid, dice)
         };
         if dice.chance(20) {
-            call.repeat = dice.pick(&[Repeat::Never, Repeat::WithoutEffect, Repeat::AtLeastOnce]);
+            call.retry = dice.pick(&[Retry::Never, Retry::IfNotSent, Retry::AtLeastOnce]);
         }
         if dice.chance(20) {
             call.failover = !call.failover;
@@ -207,7 +207,7 @@ impl Load {
         &mut self,
         queue: &[u8],
         item: Uid,
-        lease: LeaseId,
+        reservation: ReservationId,
         dice: &mut Dice,
     ) -> (Call, Asked, Uid) {
         let confirms = dice.chance(70);
@@ -215,7 +215,7 @@ impl Load {
         let read = QueueRead::new(queue, mode);
         let prepared = self.prepare(&Request::QueueRead(read), Bytes::new());
         let asked = if confirms { Asked::Confirm { item } } else { Asked::Abort };
-        (Call::on_lease(prepared, lease), asked, self.uid())
+        (Call::on_reservation(prepared, reservation), asked, self.uid())
     }
 
     /// A question to one server.
@@ -225,7 +225,7 @@ impl Load {
     }
 
     /// How long the caller will wait.
-    pub(crate) fn patience(dice: &mut Dice) -> Duration {
+    pub(crate) fn timeout(dice: &mut Dice) -> Duration {
         match dice.below(10) {
             0 => Duration::ZERO,
             1 => dice.micros(1, 500),

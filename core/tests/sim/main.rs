@@ -1,5 +1,5 @@
 //! A cluster in a world that goes wrong: servers that stop, die, lie and come back, a network that
-//! delays, splits, cuts off and goes dark, callers without patience, and an operator who changes the
+//! delays, splits, cuts off and goes dark, callers with short deadlines, and an operator who changes the
 //! set of servers all the while. Time is simulated, and chance comes from a seed: one seed, one run.
 //!
 //! `WINDHOVER_SIM_RUNS` sets how many seeds are tried, `WINDHOVER_SEED` tries one and tells all.
@@ -32,7 +32,7 @@ fn number(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
 }
 
-/// Plays a seed again, and tells how it came to its end.
+/// Plays a seed again, and tells how it ended.
 fn tell(seed: u64, wrong: &str) -> String {
     let mut world = World::new(seed, Sabotage::None, true);
     let again = world.run().err();

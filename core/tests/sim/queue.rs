@@ -44,7 +44,7 @@ pub(crate) struct Queues {
 }
 
 /// So many items are in a queue at most.
-const ITEMS_MOST: usize = 20;
+const MAX_ITEMS: usize = 20;
 
 impl Queues {
     pub(crate) fn new(sabotage: Sabotage) -> Self {
@@ -74,7 +74,7 @@ impl Queues {
                 let value: Vec<u8> = data.chunks().flatten().copied().collect();
                 let uid = uid_of(&value).expect("the load numbers its items");
                 let queue = self.items.entry(store.key.to_vec()).or_default();
-                if queue.len() >= ITEMS_MOST {
+                if queue.len() >= MAX_ITEMS {
                     log.note(uid, Did::NotStored, now);
                     return Answer::Line(Response::NotStored);
                 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use windhover_core::Instant;
-use windhover_core::client::{Backoff, Choice, ClusterOptions, Credentials, RetryLimit, Rotation};
+use windhover_core::client::{
+    Backoff, ClusterOptions, Credentials, RetryLimit, Rotation, ServerSelection,
+};
 use windhover_core::memcache::Dialect;
 
 use crate::dice::Dice;
@@ -27,8 +29,9 @@ pub(crate) fn options(dialect: Dialect, dice: &mut Dice) -> ClusterOptions {
     options.connect_timeout = dice.micros(20_000, 150_000);
     options.attempt_timeout = dice.micros(10_000, 100_000);
     options.slow = dice.micros(5_000, 50_000);
-    options.choice = if dice.chance(50) { Choice::Rendezvous } else { Choice::default() };
-    options.rotation = dice.pick(&[Rotation::InTurn, Rotation::Random]);
+    options.selection =
+        if dice.chance(50) { ServerSelection::Rendezvous } else { ServerSelection::default() };
+    options.rotation = dice.pick(&[Rotation::RoundRobin, Rotation::Random]);
     options.health.failures = u32::try_from(dice.below(5)).unwrap();
     options.health.backoff =
         Backoff::new(dice.micros(5_000, 50_000), dice.micros(100_000, 400_000));
@@ -38,7 +41,7 @@ pub(crate) fn options(dialect: Dialect, dice: &mut Dice) -> ClusterOptions {
         dice.pick(&[RetryLimit::default(), RetryLimit::new(0, 0), RetryLimit::new(100, 1000)]);
     options.hedge = dice.chance(60).then(|| dice.micros(200, 20_000));
     options.connections = dice.below(4);
-    options.warm = dice.below(3);
+    options.opened_in_advance = dice.below(3);
     options.exclusive = 1 + dice.below(8);
     options.max_age = dice.chance(40).then(|| dice.micros(20_000, 1_000_000));
     options.waiting = dice.pick(&[12, 50, 10_000]);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use windhover_core::Instant;
 use windhover_core::client::{
     CallId, Cluster, ClusterOptions, ClusterOutput, Completed, ConnectFailure, ConnectionId,
-    LeaseId, Server,
+    ReservationId, Server,
 };
 use windhover_core::memcache::Dialect;
 
@@ -20,13 +20,13 @@ use crate::settings::{self, START};
 /// An item that the client holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    pub(crate) lease: LeaseId,
+    pub(crate) reservation: ReservationId,
     pub(crate) item: Uid,
     pub(crate) queue: Vec<u8>,
 }
 
 /// More steps than one input can need.
-const STEPS_MOST: usize = 20_000;
+const MAX_STEPS: usize = 20_000;
 
 pub(crate) struct World {
     pub(crate) now: Instant,
@@ -38,9 +38,9 @@ pub(crate) struct World {
     pub(crate) log: Log,
     pub(crate) calls: BTreeMap<CallId, Record>,
     pub(crate) over: Vec<(Record, Ended)>,
-    pub(crate) leases: Vec<Held>,
+    pub(crate) reservations: Vec<Held>,
     /// Items that the client held, whatever became of them.
-    pub(crate) old_leases: Vec<Held>,
+    pub(crate) old_reservations: Vec<Held>,
     pub(crate) sabotage: Sabotage,
     /// When the cluster wants to be woken; `None` once it is closed.
     idle_until: Option<Instant>,
@@ -73,8 +73,8 @@ impl World {
             log: Log::default(),
             calls: BTreeMap::new(),
             over: Vec::new(),
-            leases: Vec::new(),
-            old_leases: Vec::new(),
+            reservations: Vec::new(),
+            old_reservations: Vec::new(),
             sabotage,
             idle_until: Some(START),
             trace_most: 80,
@@ -133,7 +133,7 @@ impl World {
 
     /// Does what the cluster asks for.
     pub(crate) fn settle(&mut self) -> Verdict {
-        for _ in 0..STEPS_MOST {
+        for _ in 0..MAX_STEPS {
             let output = self.cluster.poll_output(self.now);
             match output {
                 ClusterOutput::Connect { connection, server } => {
@@ -204,27 +204,29 @@ impl World {
             .map_err(|wrong| format!("{record:?} {wrong} ({:?})", completed.outcome))?;
         let ended = match &completed.outcome {
             Ok(_) => Ended::Answered,
-            Err(error) if error.had_no_effect() => Ended::WithoutEffect,
+            Err(error) if error.had_no_effect() => Ended::IfNotSent,
             Err(_) => Ended::Unknown,
         };
-        if let Some(lease) = completed.lease {
+        if let Some(reservation) = completed.reservation {
             match (&record.asked, completed.outcome.as_ref().ok().and_then(check::item)) {
                 (Asked::Reserve, Some((item, queue))) => {
-                    self.leases.push(Held { lease, item, queue });
+                    self.reservations.push(Held { reservation, item, queue });
                 }
                 (Asked::Confirm { .. } | Asked::Abort, _) if self.dice.chance(80) => {
-                    self.cluster.release_lease(lease, self.now);
+                    self.cluster.release_reservation(reservation, self.now);
                 }
-                (Asked::Confirm { .. } | Asked::Abort, _) => self.cluster.abandon_lease(lease),
-                (asked, _) => return Err(format!("{asked:?} has a lease")),
+                (Asked::Confirm { .. } | Asked::Abort, _) => {
+                    self.cluster.abandon_reservation(reservation);
+                }
+                (asked, _) => return Err(format!("{asked:?} has a reservation")),
             }
         } else if let (Asked::Reserve, Ok(answer)) = (&record.asked, &completed.outcome)
             && !answer.is_miss()
         {
             return Err("an item is open and nobody can confirm it".into());
-        } else if let Some(lease) = record.lease {
-            // It may not even have been sent: the lease is still the caller's to end.
-            self.cluster.abandon_lease(lease);
+        } else if let Some(reservation) = record.reservation {
+            // It may not even have been sent: the reservation is still the caller's to end.
+            self.cluster.abandon_reservation(reservation);
         }
         self.over.push((record, ended));
         Ok(())

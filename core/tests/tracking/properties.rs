@@ -179,7 +179,7 @@ proptest! {
 
     /// Whatever is accepted here is JSON to others, and the other way around.
     #[test]
-    fn syntax_is_judged_as_by_others(
+    fn syntax_is_checked_as_by_others(
         value in value(),
         at in any::<prop::sample::Index>(),
         change in prop_oneof![Just(None), "[\\[\\]{}:,\"\\\\0-9eE.+ntu -]".prop_map(Some)],

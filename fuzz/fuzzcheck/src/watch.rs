@@ -1,4 +1,4 @@
-//! Notices an input that does not come to an end.
+//! Notices an input that does not end.
 
 use std::fs;
 use std::path::PathBuf;

@@ -140,8 +140,8 @@ impl Driver {
                     2 => self.said = source.rest().to_vec(),
                     // An answer twice, or one that is another's.
                     _ => {
-                        if let Some(place) = self.model.owed.back() {
-                            self.said.extend(calls::answer(&Rc::clone(&place.asked), source));
+                        if let Some(request) = self.model.pending.back() {
+                            self.said.extend(calls::answer(&Rc::clone(&request.asked), source));
                         }
                     }
                 }
@@ -167,12 +167,12 @@ impl Driver {
         let Some((prepared, asked)) = drawn else {
             return;
         };
-        let patience = match source.below(4) {
+        let timeout = match source.below(4) {
             0 => source.between(0, 3),
             1 => source.between(0, 500),
             _ => 10_000,
         };
-        let deadline = self.now + Duration::from_millis(patience as u64);
+        let deadline = self.now + Duration::from_millis(timeout as u64);
         let (end, leaving) = (self.model.end.is_some() || self.model.ended, self.model.leaving);
         let full = self.model.in_flight() >= self.limits.pipeline.max(1);
         assert_eq!(self.connection.takes_requests(), !end && !leaving && !full);
@@ -199,16 +199,16 @@ impl Driver {
     }
 
     fn cancel(&mut self, source: &mut Source<'_>) {
-        let (waiting, owed) = (self.model.waiting.len(), self.model.owed.len());
-        let at = source.below(waiting + owed + 1);
-        if let Some(place) = self.model.owed.get_mut(at) {
-            let known = place.open.then_some(Cancelled::Unknown);
-            assert_eq!(self.connection.cancel(place.ticket), known);
-            place.open = false;
-            if known.is_some() && place.ties_up() {
+        let (waiting, pending) = (self.model.waiting.len(), self.model.pending.len());
+        let at = source.below(waiting + pending + 1);
+        if let Some(request) = self.model.pending.get_mut(at) {
+            let known = request.open.then_some(Cancelled::Unknown);
+            assert_eq!(self.connection.cancel(request.ticket), known);
+            request.open = false;
+            if known.is_some() && request.ties_up() {
                 self.model.spend(End::Abandoned);
             }
-        } else if let Some(waiting) = self.model.waiting.remove(at - owed) {
+        } else if let Some(waiting) = self.model.waiting.remove(at - pending) {
             assert_eq!(self.connection.cancel(waiting.ticket), Some(Cancelled::NotSent));
             assert_eq!(self.connection.cancel(waiting.ticket), None);
         }
@@ -217,15 +217,15 @@ impl Driver {
     /// The server answers the next request that it has read whole.
     fn answer(&mut self, source: &mut Source<'_>) {
         let (written, answered) = (self.model.written, self.answered);
-        let next = self.model.owed.iter().find(|place| place.starts >= answered);
-        let Some(place) = next else {
+        let next = self.model.pending.iter().find(|request| request.starts >= answered);
+        let Some(request) = next else {
             return;
         };
-        let end = place.starts + place.asked.wire.len() as u64;
+        let end = request.starts + request.asked.wire.len() as u64;
         if end > written {
             return;
         }
-        let asked = Rc::clone(&place.asked);
+        let asked = Rc::clone(&request.asked);
         self.said.extend(calls::answer(&asked, source));
         if !asked.is_endless() {
             self.answered = end;
@@ -259,7 +259,8 @@ impl Driver {
 
     /// A long value, as the request that is due wants it or not.
     fn large(&mut self, source: &mut Source<'_>) {
-        let key = self.model.owed.front().and_then(|place| place.asked.keys.first().cloned());
+        let key =
+            self.model.pending.front().and_then(|request| request.asked.keys.first().cloned());
         let length = source.between(60_000, 100_001);
         let mut value = [b"VALUE ", &key.unwrap_or_default()[..], b" 0 "].concat();
         value.extend_from_slice(format!("{length}\r\n").as_bytes());
@@ -402,8 +403,9 @@ impl Driver {
             self.now = self.now.max(self.deadline);
             self.drive();
         }
-        let last: VecDeque<_> = self.model.owed.iter().map(|place| &place.asked.row).collect();
-        panic!("it does not come to its end: {last:?}");
+        let last: VecDeque<_> =
+            self.model.pending.iter().map(|request| &request.asked.row).collect();
+        panic!("it does not ended: {last:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use windhover_core::Instant;
 use windhover_core::client::{
     Backoff, Call, CallError, Cluster, ClusterEvent, ClusterOptions, ClusterOutput, Completed,
-    ConnectFailure, ConnectionId, NotSent, Repeat, RetryLimit, Server, ServerId, ServerState,
+    ConnectFailure, ConnectionId, NotSent, Retry, RetryLimit, Server, ServerId, ServerState,
 };
 use windhover_core::memcache::request::{Prepared, Request};
 use windhover_core::memcache::{Dialect, Keys};
@@ -119,13 +119,13 @@ impl Driver {
         }
     }
 
-    fn submit(&mut self, within: Duration, repeat: Repeat) -> bool {
+    fn submit(&mut self, within: Duration, retry: Retry) -> bool {
         let keys: [&[u8]; 1] = [b"k"];
         let get = Request::Get(Keys::new(&keys));
         let limits = &self.options.limits;
         let get = Prepared::new(&get, Bytes::new(), Dialect::Memcached, limits);
         let mut call = Call::read(get.expect("it can be sent"));
-        call.repeat = repeat;
+        call.retry = retry;
         self.budget.call();
         let id = self.cluster.submit(call, self.now + within, self.now).expect("there is room");
         self.drain();
@@ -159,7 +159,7 @@ impl Driver {
     }
 
     fn answered(&mut self) {
-        if self.submit(ms(1000), Repeat::Never) {
+        if self.submit(ms(1000), Retry::Never) {
             let open = self.connect();
             self.cluster.receive(open, b"END\r\n");
             self.drain();
@@ -171,7 +171,7 @@ impl Driver {
     }
 
     fn refuse(&mut self) {
-        if self.open.is_none() && self.submit(ms(1000), Repeat::Never) {
+        if self.open.is_none() && self.submit(ms(1000), Retry::Never) {
             let coming = self.coming.take().expect("a connection is to be made");
             self.refused = (self.refused.0 + 1, self.now);
             self.health.failed(self.now);
@@ -186,7 +186,7 @@ impl Driver {
     }
 
     fn silent(&mut self, within: Duration) {
-        if self.submit(within, Repeat::Never) {
+        if self.submit(within, Retry::Never) {
             let open = self.connect();
             self.now = self.now + within;
             if within >= self.options.slow {
@@ -203,7 +203,7 @@ impl Driver {
     }
 
     fn broken(&mut self) {
-        if self.submit(ms(1000), Repeat::Never) {
+        if self.submit(ms(1000), Retry::Never) {
             let open = self.connect();
             self.open = None;
             // The end of the same silence counts once.
@@ -288,7 +288,7 @@ impl Driver {
         let times = source.between(0, 30);
         self.now = self.now + ms(source.between(0, 1500) as u64);
         self.drain();
-        assert!(self.submit(Duration::from_secs(3600), Repeat::AtLeastOnce), "it is in use");
+        assert!(self.submit(Duration::from_secs(3600), Retry::AtLeastOnce), "it is in use");
         for _ in 0..times {
             let open = self.connect();
             self.open = None;

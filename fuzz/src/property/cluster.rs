@@ -110,7 +110,7 @@ fn step(world: &mut World, source: &mut Source<'_>) {
                 world.end(id, broken);
             }
         }
-        16 | 22 => lease(world, source),
+        16 | 22 => reservation(world, source),
         17 => draw::change(world, source),
         18 => {
             if let Some(id) = open(world, source) {
@@ -163,13 +163,14 @@ fn stale(world: &mut World, source: &mut Source<'_>) {
 }
 
 /// What a caller does with an item that is open, or was.
-fn lease(world: &mut World, source: &mut Source<'_>) {
-    let Some(&lease) = world.leases.get(source.below(world.leases.len().max(1))) else {
+fn reservation(world: &mut World, source: &mut Source<'_>) {
+    let Some(&reservation) = world.reservations.get(source.below(world.reservations.len().max(1)))
+    else {
         return;
     };
     match source.below(4) {
-        0 => world.cluster.release_lease(lease, world.now),
-        1 => world.cluster.abandon_lease(lease),
+        0 => world.cluster.release_reservation(reservation, world.now),
+        1 => world.cluster.abandon_reservation(reservation),
         _ if world.dialect == Dialect::Memcached => {}
         2 if source.chance(1, 3) => {
             let limits = Limits::default();
@@ -177,7 +178,7 @@ fn lease(world: &mut World, source: &mut Source<'_>) {
             let row = windhover_core::memcache::command::find(b"quit", world.dialect);
             if let (Ok(quit), Some(row)) = (quit, row) {
                 let asked = Asked::new(row, b"quit\r\n".to_vec());
-                world.submit(Call::on_lease(quit, lease), asked, world::ms(100));
+                world.submit(Call::on_reservation(quit, reservation), asked, world::ms(100));
             }
         }
         _ => {
@@ -194,8 +195,8 @@ fn lease(world: &mut World, source: &mut Source<'_>) {
             let mut asked = Asked::new(row.expect("queues have it"), words.as_bytes().to_vec());
             asked.keys = vec![b"jobs".to_vec()];
             asked.opens = mode == ReadMode::CloseOpen;
-            let call = Call::on_lease(prepared.expect("it can be sent"), lease);
-            assert_eq!(call.target, Target::Lease(lease));
+            let call = Call::on_reservation(prepared.expect("it can be sent"), reservation);
+            assert_eq!(call.target, Target::Reservation(reservation));
             world.submit(call, asked, world::ms(source.between(1, 400) as u64));
         }
     }

@@ -235,11 +235,13 @@ impl Driver {
     fn idle(&mut self, deadline: Instant, before: usize) {
         assert!(deadline > self.instant(), "the deadline has passed, and nothing is done");
         self.deadline = Some(deadline);
-        let owed = self.requests.len() - self.answered;
+        let pending = self.requests.len() - self.answered;
         if self.unsent().is_empty() {
             self.stuck_since = None;
             // While only the application owes something there is nothing to wait for.
-            assert!(owed > 0 || deadline.since_epoch() < Duration::from_millis(self.millis + 2001));
+            assert!(
+                pending > 0 || deadline.since_epoch() < Duration::from_millis(self.millis + 2001)
+            );
         } else {
             let moved = self.written.len() != before;
             let stuck = self.stuck_since.filter(|_| !moved).unwrap_or(self.instant());
@@ -249,7 +251,7 @@ impl Driver {
                 "a peer that takes nothing has no end"
             );
         }
-        self.simple &= owed == 0 && !self.cut_short && self.unsent().is_empty();
+        self.simple &= pending == 0 && !self.cut_short && self.unsent().is_empty();
         self.moved |= self.written.len() != before;
     }
 

@@ -65,7 +65,7 @@ struct Driver {
     deadline: Option<Instant>,
     position: (usize, Tail),
     since: Instant,
-    /// Something was done or owed since the step began.
+    /// Something was done or pending since the step began.
     busy: bool,
     stuck_since: Option<Instant>,
 }
@@ -366,7 +366,7 @@ impl Driver {
         }
         let stream = self.stream();
         let position = (stream.taken, stream.tail);
-        // What is done or owed meanwhile gives a peer that is in a request no more time.
+        // What is done or pending meanwhile gives a peer that is in a request no more time.
         if position != self.position || (busy && stream.tail == Tail::Between) {
             self.since = self.now;
         }
@@ -414,7 +414,7 @@ impl Driver {
     fn answer(&mut self, source: &mut Source<'_>) {
         let answering = self.requests.len() - self.pending.len();
         let Some(pending) = self.pending.front_mut() else {
-            // Nothing is owed: it must change nothing.
+            // Nothing is pending: it must change nothing.
             answers::give_nothing(&mut self.connection);
             return;
         };

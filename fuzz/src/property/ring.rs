@@ -41,7 +41,7 @@ pub fn ring(input: &[u8]) {
     ketama(&servers, &keys, naming, hash, tag);
     rendezvous(&servers, &keys);
     if source.chance(1, 64) {
-        let most = Ring::MEMBERS_MOST;
+        let most = Ring::MAX_MEMBERS;
         let many = vec![Member::new(b"a", 0); most + 1];
         let refused = Ring::new(&many, naming).err();
         assert_eq!(refused, Some(TooManyMembers { members: most + 1 }));

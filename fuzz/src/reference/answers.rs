@@ -34,7 +34,7 @@ pub struct Answered {
     pub asked: Rc<Asked>,
     /// What came.
     pub frames: Vec<Frame>,
-    /// The reply has come to its end.
+    /// The reply has ended.
     pub whole: bool,
 }
 

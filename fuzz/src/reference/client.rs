@@ -23,7 +23,7 @@ pub struct Waiting {
 
 /// A request whose bytes were written, or wait for it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct PendingRequest {
     /// Its ticket.
     pub ticket: Ticket,
     /// What is asked.
@@ -39,7 +39,7 @@ pub struct Place {
     reply: Reply,
 }
 
-impl Place {
+impl PendingRequest {
     /// Whether it must not be given up on a connection that goes on: its answer has no end, or an
     /// item was opened that only the end of the connection puts back.
     pub fn ties_up(&self) -> bool {
@@ -72,7 +72,7 @@ pub enum Told {
         /// What is too large.
         what: Oversized,
     },
-    /// The reply has come to its end.
+    /// The reply has ended.
     Done(Ticket),
 }
 
@@ -88,11 +88,11 @@ pub struct Client {
     /// Taken and not begun.
     pub waiting: VecDeque<Waiting>,
     /// Begun and not answered to the end.
-    pub owed: VecDeque<Place>,
+    pub pending: VecDeque<PendingRequest>,
     /// What came and was not taken.
     pub buffer: Vec<u8>,
     /// The line of the frame in front was looked at.
-    judged: Option<bool>,
+    matched: Option<bool>,
     /// How many bytes were put among those to write, and written.
     pub put: u64,
     /// How many were written.
@@ -120,9 +120,9 @@ impl Client {
             largest,
             oversized: false,
             waiting: VecDeque::new(),
-            owed: VecDeque::new(),
+            pending: VecDeque::new(),
             buffer: Vec::new(),
-            judged: None,
+            matched: None,
             put: 0,
             written: 0,
             heard: now,
@@ -152,7 +152,7 @@ impl Client {
 
     /// How many requests are under way.
     pub fn in_flight(&self) -> usize {
-        self.owed.len() + self.waiting.len()
+        self.pending.len() + self.waiting.len()
     }
 
     /// Bytes that were put among those to write since the last look: whole requests, in order.
@@ -167,7 +167,15 @@ impl Client {
             let reply = Reply::default();
             let open = true;
             let since = now;
-            self.owed.push_back(Place { ticket, asked, deadline, open, since, starts, reply });
+            self.pending.push_back(PendingRequest {
+                ticket,
+                asked,
+                deadline,
+                open,
+                since,
+                starts,
+                reply,
+            });
         }
     }
 
@@ -181,12 +189,13 @@ impl Client {
         while self.end.is_none() && self.frame(&mut told) {}
         if self.end.is_none() && self.ended {
             let written = self.put == self.written;
-            let answered = |place: &&Place| place.asked.is_answered_by_the_end() && written;
+            let answered =
+                |request: &&PendingRequest| request.asked.is_answered_by_the_end() && written;
             if self.buffer.is_empty()
-                && let Some(place) = self.owed.front().filter(answered).cloned()
+                && let Some(request) = self.pending.front().filter(answered).cloned()
             {
-                self.owed.pop_front();
-                told.extend(place.open.then_some(Told::Done(place.ticket)));
+                self.pending.pop_front();
+                told.extend(request.open.then_some(Told::Done(request.ticket)));
             }
             self.spend(End::EndOfStream);
         }
@@ -199,7 +208,8 @@ impl Client {
             return false;
         }
         let written = self.written;
-        let Some(place) = self.owed.front_mut().filter(|place| place.starts < written) else {
+        let Some(request) = self.pending.front_mut().filter(|request| request.starts < written)
+        else {
             self.spend(End::Unasked);
             return false;
         };
@@ -232,19 +242,20 @@ impl Client {
                 return false;
             }
         };
-        if self.judged.is_none() {
-            let Some(last) = place.reply.frame(&place.asked, line, &parsed.response) else {
+        if self.matched.is_none() {
+            let Some(last) = request.reply.frame(&request.asked, line, &parsed.response) else {
                 self.spend(End::Mismatched);
                 return false;
             };
-            if !place.open && place.ties_up() {
+            if !request.open && request.ties_up() {
                 self.spend(End::Abandoned);
                 return false;
             }
-            self.judged = Some(last);
+            self.matched = Some(last);
             self.oversized = oversized.is_some();
-            if let (Some(what), true) = (oversized, place.open) {
-                let (ticket, asked, line) = (place.ticket, Rc::clone(&place.asked), narrow.clone());
+            if let (Some(what), true) = (oversized, request.open) {
+                let (ticket, asked, line) =
+                    (request.ticket, Rc::clone(&request.asked), narrow.clone());
                 told.push_back(Told::Oversized { ticket, asked, line, what });
             }
         }
@@ -262,18 +273,18 @@ impl Client {
             data = value.to_vec();
             whole += block.len();
         }
-        let last = self.judged.take() == Some(true);
-        let (ticket, asked, line) = (place.ticket, Rc::clone(&place.asked), line.to_vec());
+        let last = self.matched.take() == Some(true);
+        let (ticket, asked, line) = (request.ticket, Rc::clone(&request.asked), line.to_vec());
         let whole_frame = !core::mem::take(&mut self.oversized);
-        if place.open {
+        if request.open {
             if whole_frame {
                 told.push_back(Told::Frame { ticket, asked, line, data });
             }
             told.extend(last.then_some(Told::Done(ticket)));
         }
-        let ambiguous = last && kind.is_error() && place.asked.is_ambiguous(kind);
+        let ambiguous = last && kind.is_error() && request.asked.is_ambiguous(kind);
         if last {
-            self.owed.pop_front();
+            self.pending.pop_front();
         }
         self.buffer.drain(..whole);
         if ambiguous {

@@ -108,7 +108,7 @@ impl Acceptor {
         }
     }
 
-    /// Notes that accepting failed; whether there is a pause now, for want of something.
+    /// Notes that accepting failed; whether there is a pause now, for lack of something.
     pub(super) fn failed(
         &mut self,
         now: Instant,

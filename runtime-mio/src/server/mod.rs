@@ -261,7 +261,7 @@ where
         self.cut_at.is_some() && self.slots.is_empty()
     }
 
-    /// How it came to its end.
+    /// How it ended.
     pub fn report(&self) -> ServeReport {
         ServeReport::new(self.cut_count)
     }

@@ -35,7 +35,7 @@ const EVENTS: usize = 1024;
 /// # Errors
 ///
 /// When a loop or a thread cannot be had, or a loop fails. If others run by then, `shutdown` is
-/// triggered, and they come to their end first.
+/// triggered, and they end first.
 pub fn serve<E, F>(
     listeners: Vec<impl Into<StdListener>>,
     accept: F,
@@ -85,7 +85,7 @@ where
 enum News {
     /// The shutdown was triggered.
     Asked,
-    /// A loop came to its end.
+    /// A loop ended.
     Ended(io::Result<ServeReport>),
 }
 

@@ -1,4 +1,4 @@
-//! How a client's thread comes to its end.
+//! How a client's thread ends.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};

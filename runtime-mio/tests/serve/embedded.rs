@@ -159,7 +159,7 @@ fn deadlines_are_told_and_kept() {
     let watched = Arc::new(Watched::default());
     let shared = Arc::clone(&watched);
     let (mut server, address) = app.serve(10..20, ServeOptions::default(), move || {
-        Echo::new(&shared).patience(Duration::from_secs(60))
+        Echo::new(&shared).timeout(Duration::from_secs(60))
     });
     app.step(&mut [&mut server]);
     assert_eq!(server.next_deadline(), None);
@@ -321,9 +321,9 @@ fn a_shutdown_ends_what_it_can_and_cuts_the_rest() {
     let mut app = Application::new();
     let watched = Arc::new(Watched::default());
     let (shared, behind) = (Arc::clone(&watched), Arc::default());
-    let make = move || Echo::new(&shared).behind(&behind).patience(Duration::from_secs(60));
+    let make = move || Echo::new(&shared).behind(&behind).timeout(Duration::from_secs(60));
     let options = ServeOptions::default();
-    let (counters, patience) = (Arc::clone(&options.counters), options.shutdown_timeout);
+    let (counters, timeout) = (Arc::clone(&options.counters), options.shutdown_timeout);
     let (mut server, address) = app.serve(10..20, options, make);
     let mut idle = Peer::connect(address);
     let mut stuck = Peer::connect(address);
@@ -338,9 +338,9 @@ fn a_shutdown_ends_what_it_can_and_cuts_the_rest() {
     assert_eq!(idle.receive_to_end(), b"");
     assert!(std::net::TcpStream::connect(address).is_err());
     assert!(!server.is_finished());
-    assert_eq!(server.next_deadline(), Some(app.now.instant + patience));
+    assert_eq!(server.next_deadline(), Some(app.now.instant + timeout));
 
-    app.sleep(patience);
+    app.sleep(timeout);
     app.step(&mut [&mut server]);
     assert!(server.is_finished());
     assert_eq!(server.report().cut, 1);

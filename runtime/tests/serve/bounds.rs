@@ -67,7 +67,7 @@ fn a_peer_that_reads_nothing_is_not_read_from() {
 fn a_peer_that_reads_nothing_meets_the_write_deadline() {
     let watched = Arc::new(Watched::default());
     let shared = Arc::clone(&watched);
-    let server = Server::start(move || Echo::new(&shared).patience(Duration::from_millis(300)));
+    let server = Server::start(move || Echo::new(&shared).timeout(Duration::from_millis(300)));
     let mut peer = server.connect().0;
     let flood = thread::spawn(move || while peer.write_all(&vec![b'x'; 65_536]).is_ok() {});
     eventually("dropped", || watched.dropped.load(Ordering::SeqCst) == 1);

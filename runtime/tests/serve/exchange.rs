@@ -120,8 +120,8 @@ fn a_waker_that_outlives_its_connection_disturbs_no_other_one() {
 
 #[test]
 fn a_deadline_closes_and_traffic_moves_it() {
-    let patience = Duration::from_secs(1);
-    let server = Server::start(move || Echo::new(&Arc::default()).patience(patience));
+    let timeout = Duration::from_secs(1);
+    let server = Server::start(move || Echo::new(&Arc::default()).timeout(timeout));
     let mut peer = server.connect();
     let start = Instant::now();
     for _ in 0..4 {
@@ -130,13 +130,13 @@ fn a_deadline_closes_and_traffic_moves_it() {
         assert_eq!(peer.receive(1), b"x");
     }
     assert_eq!(peer.receive_to_end(), b"");
-    assert!(start.elapsed() >= Duration::from_millis(400) + patience);
+    assert!(start.elapsed() >= Duration::from_millis(400) + timeout);
 }
 
 #[test]
 fn a_deadline_that_moves_earlier_is_kept() {
     let (long, short) = (Duration::from_secs(60), Duration::from_millis(100));
-    let server = Server::start(move || Echo::new(&Arc::default()).patience(long).then(short));
+    let server = Server::start(move || Echo::new(&Arc::default()).timeout(long).then(short));
     let mut peer = server.connect();
     // The timer is set to the long one.
     assert!(peer.is_silent());

@@ -87,7 +87,7 @@ pub(super) enum Verdict {
 /// Judges an event that was not taken. `doubt` is what was thought of it before, `others_taken` whether
 /// one was taken that was sent with it, or right behind it when it was sent alone; `is_largest` whether none
 /// as large was ever taken.
-pub(super) fn judge(
+pub(super) fn check(
     doubt: Option<Doubt>,
     answer: Answer,
     is_largest: bool,
@@ -125,7 +125,7 @@ mod tests {
     fn sent(answer: Answer, is_largest: bool, others_taken: bool) -> Option<u32> {
         let mut doubt = None;
         for sent in 1..1000 {
-            match judge(doubt, answer, is_largest, others_taken, Instant::now()) {
+            match check(doubt, answer, is_largest, others_taken, Instant::now()) {
                 Verdict::Again => doubt = None,
                 Verdict::Doubted(it) => doubt = Some(it),
                 Verdict::Never(_) => return Some(sent),

@@ -25,7 +25,7 @@ use windhover_client::{Builder, Client, Error, Event, Queue, block_on_ticking};
 use windhover_core::Now;
 use windhover_core::queue::{Action, Outcome, Read};
 
-use self::doubt::{Answer, Doubt, ForGood, Verdict, judge};
+use self::doubt::{Answer, Doubt, ForGood, Verdict, check};
 use crate::app::App;
 use crate::dead_letters::{DEAD_LETTERS, DeadLetter, Origin};
 use crate::store::{Begun, Reader};
@@ -231,7 +231,7 @@ impl<C: Fn() -> Now> Lane<C> {
                 Some(Err(error)) => {
                     let is_largest = held.item.len() > self.largest_taken;
                     let (doubt, answer) = (held.doubt, Answer::of(&error));
-                    let verdict = judge(doubt, answer, is_largest, others_taken, Instant::now());
+                    let verdict = check(doubt, answer, is_largest, others_taken, Instant::now());
                     held.doubt = match verdict {
                         Verdict::Doubted(doubt) => Some(doubt),
                         Verdict::Again | Verdict::Never(_) => None,

@@ -1,4 +1,4 @@
-//! What is in a journal's directory: read, judged, not changed.
+//! What is in a journal's directory: read, checked, not changed.
 
 use std::io;
 use std::path::PathBuf;

@@ -122,7 +122,7 @@ fn is_not_here(error: &io::Error) -> bool {
 fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let (sender, receiver) = mpsc::channel();
     let name = host.to_owned();
-    // The operating system's own patience may be minutes.
+    // The operating system's own timeout may be minutes.
     thread::Builder::new().name("look-up".into()).spawn(move || {
         let found = (name.as_str(), port).to_socket_addrs();
         let _ = sender.send(found.map(Iterator::collect::<Vec<_>>));

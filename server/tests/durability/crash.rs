@@ -148,8 +148,8 @@ fn run(faults: Faults) -> Result<World, Violation> {
     }
     directory.set_faults(Faults::default());
     let found = Server::start(&directory)?.drain();
-    let owed: BTreeSet<u64> = world.acknowledged.difference(&world.delivered).copied().collect();
-    let lost: BTreeSet<u64> = owed.difference(&found).copied().collect();
+    let pending: BTreeSet<u64> = world.acknowledged.difference(&world.delivered).copied().collect();
+    let lost: BTreeSet<u64> = pending.difference(&found).copied().collect();
     let appeared: BTreeSet<u64> = found.difference(&world.sent).copied().collect();
     let came_back: BTreeSet<u64> = found.intersection(&world.gone).copied().collect();
     if !lost.is_empty() {

@@ -74,7 +74,7 @@ pub(super) struct Attempt {
     pub(super) on: On,
     pub(super) since: Instant,
     /// So long it waits for a connection.
-    pub(super) patience: Instant,
+    pub(super) timeout: Instant,
     /// So long it waits for its answer.
     pub(super) deadline: Instant,
     pub(super) collector: Collector,

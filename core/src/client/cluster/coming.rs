@@ -65,8 +65,8 @@ impl Cluster {
     }
 
     /// Makes the connections that are to be there before they are needed.
-    pub(super) fn warm(&mut self, server: ServerId, now: Instant) {
-        let wanted = self.options.warm.min(self.options.connections.max(1));
+    pub(super) fn open_in_advance(&mut self, server: ServerId, now: Instant) {
+        let wanted = self.options.opened_in_advance.min(self.options.connections.max(1));
         let have = self.shared_links(server);
         if self.shutting_down || self.servers.get(server).is_none_or(|e| !e.health.is_healthy()) {
             return;
@@ -126,7 +126,7 @@ impl Cluster {
             Role::Shared => self.serve_waiting(server, now),
             Role::Exclusive(attempt) => self.send(at, attempt, now),
             Role::Probe => self.send_probe(at, now),
-            Role::Leased(_) | Role::Spare => {}
+            Role::Reserved(_) | Role::Spare => {}
         }
     }
 

@@ -2,12 +2,12 @@
 
 use super::Cluster;
 use super::attempt::{Active, Again, Attempt, AttemptId, CallId, On, Slot};
-use super::choice::{Chosen, is_usable};
 use super::link::{ConnectionId, Link, Purpose, Role, State};
+use super::selection::{Selected, is_usable};
 use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Collector;
-use crate::client::call::{Call, Repeat, Target};
+use crate::client::call::{Call, Retry, Target};
 use crate::client::error::{CallError, NotSent};
 use crate::client::servers::ServerId;
 use crate::memcache::{End, SendError, Ticket};
@@ -43,8 +43,8 @@ impl Cluster {
     /// none. Nothing of it is under way.
     pub(super) fn try_next(&mut self, id: CallId, again: Again, now: Instant) {
         match self.choose(id, Slot::First, again, now) {
-            Ok(Chosen::Server(server)) => self.place(id, Slot::First, server, now),
-            Ok(Chosen::Lease(at, server)) => {
+            Ok(Selected::Server(server)) => self.place(id, Slot::First, server, now),
+            Ok(Selected::Reservation(at, server)) => {
                 let attempt = self.new_attempt(id, Slot::First, server, now);
                 self.send(at, attempt, now);
             }
@@ -94,8 +94,8 @@ impl Cluster {
             server,
             on: On::Waiting(0),
             since: now,
-            patience: within(call.repeat != Repeat::Never, core::time::Duration::ZERO),
-            deadline: within(call.repeat == Repeat::AtLeastOnce, expected.wait),
+            timeout: within(call.retry != Retry::Never, core::time::Duration::ZERO),
+            deadline: within(call.retry == Retry::AtLeastOnce, expected.wait),
             collector: Collector::new(expected.batch.is_some()),
         };
         *active.attempt(slot) = Some(attempt);
@@ -138,8 +138,8 @@ impl Cluster {
     fn wait_on(&mut self, attempt: AttemptId, on: On) {
         if let Some(placed) = self.attempt_mut(attempt) {
             placed.on = on;
-            let patience = placed.patience;
-            self.timers.set(patience, Timer::Attempt(attempt));
+            let timeout = placed.timeout;
+            self.timers.set(timeout, Timer::Attempt(attempt));
         }
     }
 
@@ -210,7 +210,7 @@ impl Cluster {
             Ok(ticket) => {
                 link.tickets.push_back((ticket, Purpose::Attempt(attempt)));
                 placed.on = On::Sent(connection, ticket, now);
-                self.timers.unset(placed.patience, Timer::Attempt(attempt));
+                self.timers.unset(placed.timeout, Timer::Attempt(attempt));
                 if let Some(entry) = self.servers.get_mut(placed.server) {
                     entry.counters.sent += 1;
                 }
@@ -264,7 +264,7 @@ impl Cluster {
         if waits
             && active.counted < attempts
             && active.deadline > now
-            && let Ok(Chosen::Server(server)) = self.choose(id, Slot::Hedge, Again::No, now)
+            && let Ok(Selected::Server(server)) = self.choose(id, Slot::Hedge, Again::No, now)
             && self.budget.take(now)
         {
             self.place(id, Slot::Hedge, server, now);
@@ -318,6 +318,6 @@ impl Cluster {
                 }
             }
         }
-        self.timers.unset(attempt.patience, Timer::Attempt(id));
+        self.timers.unset(attempt.timeout, Timer::Attempt(id));
     }
 }

@@ -5,12 +5,12 @@ use core::time::Duration;
 
 use super::Cluster;
 use super::attempt::{Active, Again, AttemptId, CallId, Next, On, Slot};
-use super::link::{ConnectionId, LeaseId, Role};
+use super::link::{ConnectionId, ReservationId, Role};
 use super::output::{ClusterEvent, ClusterOutput};
 use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Answer;
-use crate::client::call::{Repeat, Target};
+use crate::client::call::{Retry, Target};
 use crate::client::error::{CallError, NotSent};
 use crate::client::servers::ServerId;
 use crate::memcache::response::Kind;
@@ -149,36 +149,36 @@ impl Cluster {
             return;
         }
         self.change(at, |link| link.holds = opens || (link.holds && !closes));
-        let lease = match target {
-            Target::Lease(lease) => Some(lease),
-            _ if opens => self.new_lease(at),
+        let reservation = match target {
+            Target::Reservation(reservation) => Some(reservation),
+            _ if opens => self.new_reservation(at),
             _ => None,
         };
-        self.answered_by(at, id, Ok(answer), lease, now);
+        self.answered_by(at, id, Ok(answer), reservation, now);
     }
 
-    /// A call is over, and its connection free unless it is leased.
+    /// A call is over, and its connection free unless it is reserved.
     fn answered_by(
         &mut self,
         at: usize,
         id: AttemptId,
         outcome: Result<Answer, CallError>,
-        lease: Option<LeaseId>,
+        reservation: Option<ReservationId>,
         now: Instant,
     ) {
-        self.complete(id.call, outcome, lease);
-        if lease.is_none() {
+        self.complete(id.call, outcome, reservation);
+        if reservation.is_none() {
             self.give_back(at, now);
         }
     }
 
     /// The connection holds an item that was opened.
-    fn new_lease(&mut self, at: usize) -> Option<LeaseId> {
+    fn new_reservation(&mut self, at: usize) -> Option<ReservationId> {
         self.sequence += 1;
         let number = self.sequence;
         self.links.get_mut(at).map(|link| {
-            link.role = Role::Leased(number);
-            LeaseId::new(ConnectionId { at, sequence: link.sequence }, number)
+            link.role = Role::Reserved(number);
+            ReservationId::new(ConnectionId { at, sequence: link.sequence }, number)
         })
     }
 
@@ -233,8 +233,8 @@ impl Cluster {
                 active.call.refusal_moves_on && refusal.kind == Kind::ServerError
             }
             Some(CallError::Keys { .. }) => false,
-            Some(CallError::Unknown { .. }) => active.call.repeat == Repeat::AtLeastOnce,
-            Some(CallError::NotSent { .. }) | None => active.call.repeat != Repeat::Never,
+            Some(CallError::Unknown { .. }) => active.call.retry == Retry::AtLeastOnce,
+            Some(CallError::NotSent { .. }) | None => active.call.retry != Retry::Never,
         };
         active.next = Some(Next { allowed, again, costs });
         if !active.is_under_way() {
@@ -325,6 +325,6 @@ impl Cluster {
         if entry.health.probe_succeeded() {
             self.outputs.push_back(ClusterOutput::Event(ClusterEvent::Restored { server }));
         }
-        self.warm(server, now);
+        self.open_in_advance(server, now);
     }
 }

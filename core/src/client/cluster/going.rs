@@ -56,12 +56,12 @@ impl Cluster {
                     return self.change(new.at, |link| link.replaces = connection);
                 }
                 self.retire_link(at, now);
-                self.warm(server, now);
+                self.open_in_advance(server, now);
                 self.serve_waiting(server, now);
             }
             Role::Spare | Role::Probe => self.retire_link(at, now),
             // In use: closed once it is given back.
-            Role::Exclusive(_) | Role::Leased(_) => link.is_retiring = true,
+            Role::Exclusive(_) | Role::Reserved(_) => link.is_retiring = true,
         }
     }
 
@@ -81,7 +81,7 @@ impl Cluster {
         link.is_retiring = true;
         match (&mut link.state, link.role) {
             // Closed once it is given back.
-            (State::Open(_), Role::Exclusive(_) | Role::Leased(_)) => {}
+            (State::Open(_), Role::Exclusive(_) | Role::Reserved(_)) => {}
             (State::Open(open), _) => {
                 open.shut_down();
                 self.mark(at);
@@ -149,7 +149,7 @@ impl Cluster {
         }
     }
 
-    /// The connection has come to its end; every request on it was told so before.
+    /// The connection has ended; every request on it was told so before.
     pub(super) fn link_ended(&mut self, at: usize, end: End, now: Instant) {
         let Some(link) = self.remove_link(at) else {
             return;
@@ -166,7 +166,7 @@ impl Cluster {
         }
         // A server that closes what it has accepted would be connected to in a loop.
         if link.answered || !end.is_fault() {
-            self.warm(link.server, now);
+            self.open_in_advance(link.server, now);
         }
         self.serve_waiting(link.server, now);
     }

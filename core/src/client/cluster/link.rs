@@ -24,15 +24,15 @@ impl ConnectionId {
     }
 }
 
-/// Which lease: an item that a server has set aside for one connection.
+/// Which reservation: an item that a server has set aside for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LeaseId {
+pub struct ReservationId {
     connection: ConnectionId,
-    /// The same connection is leased again and again: what held it before has no power over it.
+    /// The same connection is reserved again and again: what held it before has no power over it.
     number: u64,
 }
 
-impl LeaseId {
+impl ReservationId {
     pub(super) const fn new(connection: ConnectionId, number: u64) -> Self {
         Self { connection, number }
     }
@@ -45,8 +45,8 @@ pub(super) enum Role {
     Shared,
     /// For the attempt that it was made for, or that uses it alone.
     Exclusive(AttemptId),
-    /// It holds an item that is open; the lease's number.
-    Leased(u64),
+    /// It holds an item that is open; the reservation's number.
+    Reserved(u64),
     /// Exclusive, and nobody uses it.
     Spare,
     /// To find out whether the server is there again.
@@ -55,7 +55,7 @@ pub(super) enum Role {
 
 impl Role {
     pub(super) const fn is_exclusive(self) -> bool {
-        matches!(self, Self::Exclusive(_) | Self::Leased(_) | Self::Spare)
+        matches!(self, Self::Exclusive(_) | Self::Reserved(_) | Self::Spare)
     }
 }
 
@@ -146,12 +146,12 @@ impl Cluster {
         link.filter(|link| link.sequence == connection.sequence)
     }
 
-    /// The connection of a lease that has not ended, and its server.
-    pub(super) fn leased_link(&self, lease: LeaseId) -> Option<(usize, ServerId)> {
-        let ConnectionId { at, sequence } = lease.connection;
-        let role = Role::Leased(lease.number);
-        let leased = |link: &&Link| link.sequence == sequence && link.role == role;
-        self.links.get(at).filter(leased).map(|link| (at, link.server))
+    /// The connection of a reservation that has not ended, and its server.
+    pub(super) fn reserved_link(&self, reservation: ReservationId) -> Option<(usize, ServerId)> {
+        let ConnectionId { at, sequence } = reservation.connection;
+        let role = Role::Reserved(reservation.number);
+        let reserved = |link: &&Link| link.sequence == sequence && link.role == role;
+        self.links.get(at).filter(reserved).map(|link| (at, link.server))
     }
 
     pub(super) fn connection_id(&self, at: usize) -> Option<ConnectionId> {

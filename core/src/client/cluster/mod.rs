@@ -3,13 +3,13 @@
 
 mod attempt;
 mod bytes;
-mod choice;
 mod coming;
 mod dispatch;
 mod failure;
 mod going;
 mod link;
 mod output;
+mod selection;
 mod timers;
 
 use alloc::collections::VecDeque;
@@ -35,7 +35,7 @@ use crate::Instant;
 use crate::memcache::request::Prepared;
 
 pub use self::attempt::CallId;
-pub use self::link::{ConnectionId, LeaseId};
+pub use self::link::{ConnectionId, ReservationId};
 pub use self::output::{ClusterEvent, ClusterOutput, Completed};
 
 /// A set of servers, the connections to them, and the calls under way: a client without its
@@ -110,7 +110,7 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         let (greeting, probe) = coming::greeting(&options).map_err(ClusterError::Credentials)?;
         let mut cluster = Self {
-            servers: Servers::new(options.choice, options.rotation),
+            servers: Servers::new(options.selection, options.rotation),
             links: Slab::new(),
             calls: Slab::new(),
             sequence: 0,
@@ -148,7 +148,7 @@ impl Cluster {
             }
         }
         for id in changes.added {
-            self.warm(id, now);
+            self.open_in_advance(id, now);
         }
         Ok(())
     }
@@ -208,26 +208,26 @@ impl Cluster {
         let told = |output: &ClusterOutput| matches!(output, ClusterOutput::Completed(completed) if completed.call == call);
         if let Some(at) = self.outputs.iter().position(told)
             && let Some(ClusterOutput::Completed(completed)) = self.outputs.remove(at)
-            && let Some(lease) = completed.lease
+            && let Some(reservation) = completed.reservation
         {
-            self.abandon_lease(lease);
+            self.abandon_reservation(reservation);
         }
     }
 
-    /// The item that a lease holds is confirmed or put back: its connection may be used by others.
-    /// (What makes it so is a call with [`Call::on_lease`]; where one is still under way, the
-    /// connection is closed, and so it is where the item is open still.) A lease that has ended
+    /// The item that a reservation holds is confirmed or put back: its connection may be used by others.
+    /// (What makes it so is a call with [`Call::on_reservation`]; where one is still under way, the
+    /// connection is closed, and so it is where the item is open still.) A reservation that has ended
     /// changes nothing.
-    pub fn release_lease(&mut self, lease: LeaseId, now: Instant) {
-        if let Some((at, _)) = self.leased_link(lease) {
+    pub fn release_reservation(&mut self, reservation: ReservationId, now: Instant) {
+        if let Some((at, _)) = self.reserved_link(reservation) {
             self.return_link(at, now);
         }
     }
 
-    /// Closes the connection of a lease: the server puts the item back. A lease that has ended
+    /// Closes the connection of a reservation: the server puts the item back. A reservation that has ended
     /// changes nothing.
-    pub fn abandon_lease(&mut self, lease: LeaseId) {
-        if let Some((at, _)) = self.leased_link(lease) {
+    pub fn abandon_reservation(&mut self, reservation: ReservationId) {
+        if let Some((at, _)) = self.reserved_link(reservation) {
             self.close_link(at);
         }
     }
@@ -303,12 +303,12 @@ impl Cluster {
         &mut self,
         call: CallId,
         outcome: Result<Answer, CallError>,
-        lease: Option<LeaseId>,
+        reservation: Option<ReservationId>,
     ) {
         if let Some(mut active) = self.calls.try_remove(call.at()) {
             self.drop_attempts(call, &mut active);
         }
-        self.outputs.push_back(ClusterOutput::Completed(Completed { call, outcome, lease }));
+        self.outputs.push_back(ClusterOutput::Completed(Completed { call, outcome, reservation }));
     }
 }
 

@@ -6,7 +6,7 @@ use slab::Slab;
 
 use super::Cluster;
 use super::attempt::{Active, Attempt, AttemptId, CallId};
-use super::link::{ConnectionId, LeaseId, Purpose, State};
+use super::link::{ConnectionId, Purpose, ReservationId, State};
 use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Answer;
@@ -29,7 +29,7 @@ pub struct Completed {
     /// The answer, or what is known of its effect.
     pub outcome: Result<Answer, CallError>,
     /// The connection that holds the item that was opened.
-    pub lease: Option<LeaseId>,
+    pub reservation: Option<ReservationId>,
 }
 
 /// Something an operator wants to know of.
@@ -172,7 +172,7 @@ impl Cluster {
                     open.trim();
                     let until = link.retires_at.map_or(until, |retires_at| until.min(retires_at));
                     self.arm(at, until.max(now + TICK));
-                    // A late reply that was swallowed made room too.
+                    // A late reply that was discarded made room too.
                     self.serve_waiting(server, now);
                     return None;
                 }

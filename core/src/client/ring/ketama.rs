@@ -68,15 +68,15 @@ struct Place {
 
 impl Ring {
     /// The most servers that a ring may have.
-    pub const MEMBERS_MOST: usize = 1 << 16;
+    pub const MAX_MEMBERS: usize = 1 << 16;
 
     /// A ring over `members`, its keys hashed with MD5.
     ///
     /// # Errors
     ///
-    /// When there are more members than [`MEMBERS_MOST`](Self::MEMBERS_MOST).
+    /// When there are more members than [`MAX_MEMBERS`](Self::MAX_MEMBERS).
     pub fn new(members: &[Member<'_>], naming: Naming) -> Result<Self, TooManyMembers> {
-        if members.len() > Self::MEMBERS_MOST {
+        if members.len() > Self::MAX_MEMBERS {
             return Err(TooManyMembers { members: members.len() });
         }
         let taking_part = members.iter().filter(|member| member.weight > 0);
@@ -203,7 +203,7 @@ impl fmt::Debug for Owners<'_> {
     }
 }
 
-/// A ring was asked to take more servers than [`Ring::MEMBERS_MOST`].
+/// A ring was asked to take more servers than [`Ring::MAX_MEMBERS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyMembers {
     /// How many there were.
@@ -212,7 +212,7 @@ pub struct TooManyMembers {
 
 impl fmt::Display for TooManyMembers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (most, members) = (Ring::MEMBERS_MOST, self.members);
+        let (most, members) = (Ring::MAX_MEMBERS, self.members);
         write!(f, "a ring takes at most {most} servers, not {members}: divide them among clusters")
     }
 }
@@ -269,7 +269,7 @@ fn places(points: &[(u32, usize)], order: &[usize]) -> (Box<[Place]>, usize) {
         let before = last.get_mut(rank).and_then(|last| last.replace(at)).unwrap_or(at);
         let back = if before < at { at - before } else { at + points.len() - before };
         let server = order.get(rank).copied().unwrap_or_default();
-        // Both are below `MEMBERS_MOST` times the points of a server: nothing is cut.
+        // Both are below `MAX_MEMBERS` times the points of a server: nothing is cut.
         #[expect(clippy::cast_possible_truncation, reason = "see above")]
         Place { server: server as u32, back: back as u32 }
     };

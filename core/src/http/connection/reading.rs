@@ -55,14 +55,14 @@ impl ServerConnection {
                     }
                     return Ok(None);
                 }
-                Phase::Body { head, body, continue_owed } => {
+                Phase::Body { head, body, continue_pending } => {
                     let head = *head;
                     let come = self.incoming.len() - head;
                     if come > 0 {
-                        *continue_owed = false;
-                    } else if *continue_owed && self.unanswered.is_empty() {
+                        *continue_pending = false;
+                    } else if *continue_pending && self.unanswered.is_empty() {
                         // Not before: it would be taken for the answer to an earlier request.
-                        *continue_owed = false;
+                        *continue_pending = false;
                         self.writing.out.put(b"HTTP/1.1 100 Continue\r\n\r\n");
                         self.since = now;
                     }
@@ -101,7 +101,7 @@ impl ServerConnection {
         Ok(Phase::Body {
             head,
             body,
-            continue_owed: self.head.expects_continue && !matches!(body, Body::Bytes(0)),
+            continue_pending: self.head.expects_continue && !matches!(body, Body::Bytes(0)),
         })
     }
 

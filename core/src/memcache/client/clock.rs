@@ -1,6 +1,6 @@
 //! Deadlines: of requests, and of the server.
 
-use super::place::Place;
+use super::pending::PendingRequest;
 use super::{COMMIT, ClientConnection, ClientOutput, End, Reason, State, Ticket, Unanswered};
 use crate::Instant;
 use crate::buffer::Outgoing;
@@ -42,12 +42,17 @@ impl ClientConnection {
             && (self.unwritten() == 0 || !self.writing.is_blocked())
             && let Some(waiting) = self.waiting.pop_front()
         {
-            let place =
-                Place::new(waiting.ticket, &waiting.prepared, waiting.deadline, now, self.put);
+            let request = PendingRequest::new(
+                waiting.ticket,
+                &waiting.prepared,
+                waiting.deadline,
+                now,
+                self.put,
+            );
             waiting.prepared.put(&mut self.outgoing);
             let length = u64::try_from(waiting.prepared.len()).unwrap_or(u64::MAX);
             self.put = self.put.saturating_add(length);
-            self.owed.push_back(place);
+            self.pending.push_back(request);
             self.active = now;
         }
     }
@@ -62,12 +67,12 @@ impl ClientConnection {
             earliest = Some(earliest.map_or(deadline, |earliest: Instant| earliest.min(deadline)));
         };
         let mut expired = None;
-        for place in self.owed.iter_mut().filter(|place| place.open) {
-            if expired.is_none() && place.deadline <= now {
-                place.open = false;
-                expired = Some((place.ticket, place.ties_up()));
+        for request in self.pending.iter_mut().filter(|request| request.open) {
+            if expired.is_none() && request.deadline <= now {
+                request.open = false;
+                expired = Some((request.ticket, request.ties_up()));
             } else {
-                note(place.deadline);
+                note(request.deadline);
             }
         }
         let mut at = None;
@@ -91,30 +96,30 @@ impl ClientConnection {
     }
 
     /// A request that somebody waits for, and what is known of it now that the connection is
-    /// spent.
+    /// failed.
     fn take_failed(&mut self, reason: Reason) -> Option<(Ticket, Unanswered)> {
         self.outgoing = Outgoing::new();
         let gone = self.written + u64::try_from(self.lent).unwrap_or(u64::MAX);
-        while let Some(place) = self.owed.pop_front() {
-            if place.open {
-                let sent = place.starts < gone;
+        while let Some(request) = self.pending.pop_front() {
+            if request.open {
+                let sent = request.starts < gone;
                 let outcome = if sent { Unanswered::Unknown } else { Unanswered::NotSent };
-                return Some((place.ticket, outcome(reason)));
+                return Some((request.ticket, outcome(reason)));
             }
         }
         let waiting = self.waiting.pop_front()?;
         Some((waiting.ticket, Unanswered::NotSent(reason)))
     }
 
-    /// Until when the server may be silent, while it owes a reply.
+    /// Until when the server may be silent, while a reply is pending.
     fn stalls_at(&self) -> Option<Instant> {
-        let due = self.owed.front().filter(|place| place.starts < self.written)?;
+        let due = self.pending.front().filter(|request| request.starts < self.written)?;
         Some(self.heard.max(due.since) + due.expected.wait + self.timeouts.stall)
     }
 
     /// When a connection that nobody uses is closed.
     fn idles_at(&self) -> Option<Instant> {
-        let unused = self.owed.is_empty() && self.waiting.is_empty() && self.unwritten() == 0;
+        let unused = self.pending.is_empty() && self.waiting.is_empty() && self.unwritten() == 0;
         unused.then(|| self.active + self.timeouts.idle)
     }
 

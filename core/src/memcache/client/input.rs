@@ -27,7 +27,7 @@ pub(super) enum State {
     /// A value that is too large for us: so much of it, with its end, is still to be dropped.
     Discarding { left: usize, target: Target },
     /// Nothing more is read.
-    Spent,
+    Failed,
 }
 
 impl State {
@@ -38,7 +38,7 @@ impl State {
             Self::Value { .. } => ClientState::Value,
             Self::Large(_) => ClientState::LargeValue,
             Self::Discarding { .. } => ClientState::Discarding,
-            Self::Spent => ClientState::Spent,
+            Self::Failed => ClientState::Failed,
         }
     }
 }
@@ -87,7 +87,7 @@ impl ClientConnection {
     pub(super) fn expected(&self) -> usize {
         let have = self.incoming.len();
         match &self.state {
-            State::Line | State::Spent => 0,
+            State::Line | State::Failed => 0,
             State::Value { line, length, .. } => {
                 (line + length + BLOCK_END.len()).saturating_sub(have)
             }
@@ -120,7 +120,7 @@ impl ClientConnection {
                 let (left, target) = (*left, *target);
                 self.discard(left, target)
             }
-            State::Spent => Step::Starved,
+            State::Failed => Step::Starved,
         }
     }
 
@@ -129,7 +129,8 @@ impl ClientConnection {
             return Step::Starved;
         }
         let written = self.written;
-        let Some(place) = self.owed.front_mut().filter(|place| place.starts < written) else {
+        let Some(request) = self.pending.front_mut().filter(|request| request.starts < written)
+        else {
             self.spend(ClientEvent::Unasked, End::Unasked);
             return Step::Again;
         };
@@ -153,19 +154,19 @@ impl ClientConnection {
             Ok(parsed) => parsed,
             Err(error) => return self.malformed(error),
         };
-        let judged = match place.judge(&parsed.response) {
-            Ok(judged) => judged,
+        let found = match request.match_frame(&parsed.response) {
+            Ok(found) => found,
             Err(end) => {
                 self.spend(ClientEvent::Mismatched, end);
                 return Step::Again;
             }
         };
-        let (ticket, open) = (place.ticket, place.open);
-        if !open && place.ties_up() {
+        let (ticket, open) = (request.ticket, request.open);
+        if !open && request.ties_up() {
             self.spend(ClientEvent::Abandoned, End::Abandoned);
             return Step::Again;
         }
-        let target = Target { ticket, open, index: judged.index, is_last: judged.is_last };
+        let target = Target { ticket, open, index: found.index, is_last: found.is_last };
         match parsed.data {
             Some(data) if oversized.is_some() || data > self.largest => {
                 let what = oversized.unwrap_or(Oversized::Value {
@@ -183,7 +184,7 @@ impl ClientConnection {
                 let taken = Taken::InPlace { line: length, data: 0, whole: length, target };
                 self.change(ClientEvent::Frame, State::Line);
                 let step = self.hand_out(taken, target);
-                if judged.is_ambiguous {
+                if found.is_ambiguous {
                     self.spend(ClientEvent::Ambiguous, End::Ambiguous);
                 }
                 step
@@ -229,8 +230,8 @@ impl ClientConnection {
         self.incoming.consume(BLOCK_END.len());
         self.change(ClientEvent::ValueComplete, State::Line);
         if target.is_last
-            && let Some(place) = self.owed.pop_front()
-            && place.open
+            && let Some(request) = self.pending.pop_front()
+            && request.open
         {
             self.finished = Some(target.ticket);
         }
@@ -254,12 +255,12 @@ impl ClientConnection {
         }
     }
 
-    /// The frame is given to its request, or swallowed where nobody waits for it.
+    /// The frame is given to its request, or discarded where nobody waits for it.
     fn hand_out(&mut self, taken: Taken, target: Target) -> Step {
         // A request may have been given up while its value came.
-        let open = self.owed.front().is_some_and(|place| place.open);
+        let open = self.pending.front().is_some_and(|request| request.open);
         if target.is_last {
-            self.owed.pop_front();
+            self.pending.pop_front();
         }
         self.taken = Some(taken);
         if open {

@@ -6,14 +6,14 @@ mod input;
 #[cfg(feature = "client")]
 mod lent;
 mod outcome;
-mod place;
+mod pending;
 
 use alloc::collections::VecDeque;
 
 use bytes::BytesMut;
 
 use self::input::{State, Step, Taken};
-use self::place::Place;
+use self::pending::PendingRequest;
 use super::request::Prepared;
 use super::response::Response;
 use super::states::{self, ClientEvent, ClientState};
@@ -70,7 +70,7 @@ pub enum ClientOutput<'a> {
         /// What is too large.
         what: Oversized,
     },
-    /// The request is over: its reply has come to its end, or will not. Told once for each request
+    /// The request is over: its reply has ended, or will not. Told once for each request
     /// that was not cancelled.
     Done {
         /// The request.
@@ -104,10 +104,10 @@ struct Waiting {
 /// A reply is handed to its own request or to nobody:
 ///
 /// - A deadline that passes, or a request that is [cancelled](Self::cancel), ends that request
-///   alone. Its place in the order stays, and swallows the late reply.
+///   alone. Its place in the order stays, and discards the late reply.
 /// - A frame that cannot answer the request that is due (another command's, a value of a key that
 ///   was not asked for, a wrong opaque), a line that is no response, one that nobody had asked for,
-///   and silence while replies are owed ([`ClientTimeouts::stall`]) spend the connection: nothing
+///   and silence while replies are pending ([`ClientTimeouts::stall`]) fail the connection: nothing
 ///   more is read, and every request under way ends with an error.
 /// - An error line in the reply to a retrieval of several keys is one key's where a value came before
 ///   it, and `END` follows. As the first line it refuses the whole request, and the connection ends:
@@ -165,9 +165,9 @@ pub struct ClientConnection {
     state: State,
     asking: ClientState,
     taken: Option<Taken>,
-    /// The request whose reply has come to its end with the frame that was handed out last.
+    /// The request whose reply has ended with the frame that was handed out last.
     finished: Option<Ticket>,
-    owed: VecDeque<Place>,
+    pending: VecDeque<PendingRequest>,
     waiting: VecDeque<Waiting>,
     last_ticket: u64,
     /// How many bytes were put among those to write, and how many of them were written.
@@ -208,7 +208,7 @@ impl ClientConnection {
             asking: ClientState::Asking,
             taken: None,
             finished: None,
-            owed: VecDeque::new(),
+            pending: VecDeque::new(),
             waiting: VecDeque::new(),
             last_ticket: 0,
             put: 0,
@@ -259,10 +259,10 @@ impl ClientConnection {
             self.waiting.remove(at);
             return Some(Cancelled::NotSent);
         }
-        let at = self.owed.binary_search_by_key(&ticket, |place| place.ticket).ok()?;
-        let place = self.owed.get_mut(at).filter(|place| place.open)?;
-        place.open = false;
-        let ties_up = place.ties_up();
+        let at = self.pending.binary_search_by_key(&ticket, |request| request.ticket).ok()?;
+        let request = self.pending.get_mut(at).filter(|request| request.open)?;
+        request.open = false;
+        let ties_up = request.ties_up();
         if ties_up {
             self.spend(ClientEvent::Abandoned, End::Abandoned);
         }
@@ -314,13 +314,13 @@ impl ClientConnection {
     /// How many requests wait for the end of their replies, those among them that nobody waits for
     /// any more.
     pub fn in_flight(&self) -> usize {
-        self.owed.len() + self.waiting.len()
+        self.pending.len() + self.waiting.len()
     }
 
-    /// How many replies are owed to requests whose deadline has passed or that were cancelled: the
+    /// How many replies are pending to requests whose deadline has passed or that were cancelled: the
     /// server is behind.
-    pub fn swallowing(&self) -> usize {
-        self.owed.iter().filter(|place| !place.open).count()
+    pub fn discarding(&self) -> usize {
+        self.pending.iter().filter(|request| !request.open).count()
     }
 
     /// Whether a request would be taken.
@@ -396,11 +396,11 @@ impl ClientConnection {
         if matches!(self.state, State::Line)
             && self.incoming.is_empty()
             && self.unwritten() == 0
-            && self.owed.front().is_some_and(Place::is_answered_by_the_end)
-            && let Some(place) = self.owed.pop_front()
-            && place.open
+            && self.pending.front().is_some_and(PendingRequest::is_answered_by_the_end)
+            && let Some(request) = self.pending.pop_front()
+            && request.open
         {
-            self.finished = Some(place.ticket);
+            self.finished = Some(request.ticket);
         }
         self.spend(ClientEvent::Ended, End::EndOfStream);
     }
@@ -433,8 +433,8 @@ impl ClientConnection {
     pub fn release(&mut self) {
         self.incoming.release();
         self.outgoing.release();
-        if self.owed.is_empty() && self.owed.capacity() > 8 {
-            self.owed = VecDeque::new();
+        if self.pending.is_empty() && self.pending.capacity() > 8 {
+            self.pending = VecDeque::new();
         }
         if self.waiting.is_empty() && self.waiting.capacity() > 8 {
             self.waiting = VecDeque::new();
@@ -446,8 +446,8 @@ impl ClientConnection {
     pub(crate) fn trim(&mut self) {
         self.incoming.trim();
         self.outgoing.trim();
-        if self.owed.is_empty() && self.owed.capacity() > KEPT_PLACES {
-            self.owed = VecDeque::new();
+        if self.pending.is_empty() && self.pending.capacity() > KEPT_PLACES {
+            self.pending = VecDeque::new();
         }
         if self.waiting.is_empty() && self.waiting.capacity() > KEPT_PLACES {
             self.waiting = VecDeque::new();
@@ -464,7 +464,7 @@ impl ClientConnection {
     /// Nothing more is read, and nothing written.
     fn spend(&mut self, event: ClientEvent, end: End) {
         if self.end.is_none() {
-            self.change(event, State::Spent);
+            self.change(event, State::Failed);
             self.end = Some(end);
         }
     }

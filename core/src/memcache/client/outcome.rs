@@ -16,7 +16,7 @@ pub enum End {
     EndOfStream,
     /// The socket broke.
     Broken,
-    /// Replies are owed, and no byte came for
+    /// Replies are pending, and no byte came for
     /// [`ClientTimeouts::stall`](crate::memcache::ClientTimeouts::stall).
     Stalled,
     /// The server took no byte for [`ClientTimeouts::write`](crate::memcache::ClientTimeouts::write).
@@ -52,7 +52,7 @@ impl fmt::Display for End {
             Self::Idle => "the connection was closed after a time without requests",
             Self::EndOfStream => "the server closed the connection",
             Self::Broken => "the connection broke",
-            Self::Stalled => "the server owes replies and has gone silent",
+            Self::Stalled => "replies are pending, and the server has gone silent",
             Self::WriteStalled => "the server takes no more bytes",
             Self::Malformed(error) => {
                 return write!(f, "the server's bytes are no response: {error}");

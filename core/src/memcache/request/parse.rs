@@ -95,7 +95,7 @@ pub fn find_line(
         .get(searched..)
         .and_then(|unsearched| memchr::memchr(b'\n', unsearched))
         .map(|at| searched + at);
-    line::judge(input, newline, dialect, !dialect.is_queue(), limits)
+    line::check(input, newline, dialect, !dialect.is_queue(), limits)
 }
 
 /// Step 2: parses a line, given with its newline.

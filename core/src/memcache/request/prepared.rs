@@ -47,7 +47,7 @@ enum Wire {
     Batch(Box<[Bytes]>),
 }
 
-/// What a connection has to know of a request to judge its answer.
+/// What a connection has to know of a request to match its answer.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Expected {

@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// Why bytes from a server are no response. What follows them cannot be matched to a request any
-/// more: the connection is spent.
+/// more: the connection has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseError {

@@ -42,11 +42,11 @@ impl ServerConnection {
             State::Lingering => Some(LINGER),
             State::Line if self.peer.in_line => Some(self.timeouts.head),
             State::Line => {
-                let nothing_owed =
+                let nothing_pending =
                     self.responses.pending.is_empty() && self.responses.outgoing.is_empty();
-                nothing_owed.then_some(self.timeouts.idle)
+                nothing_pending.then_some(self.timeouts.idle)
             }
-            State::Block { .. } | State::Large(_) | State::Swallow { .. } => {
+            State::Block { .. } | State::Large(_) | State::Discarding { .. } => {
                 Some(self.timeouts.body)
             }
         }

@@ -29,7 +29,7 @@ pub(super) enum State {
     /// A block above [`SEGMENT`], which leaves the buffer piece by piece.
     Large(Box<Large>),
     /// What is left of a refused request; then it is answered.
-    Swallow { left: usize, reply: Option<&'static str> },
+    Discarding { left: usize, reply: Option<&'static str> },
     /// Nothing more is read.
     Over,
     /// What comes is dropped.
@@ -43,7 +43,7 @@ impl State {
             Self::Line => ServerState::Line,
             Self::Block { .. } => ServerState::Block,
             Self::Large(_) => ServerState::LargeBlock,
-            Self::Swallow { .. } => ServerState::Swallow,
+            Self::Discarding { .. } => ServerState::Discarding,
             Self::Over => ServerState::Over,
             Self::Lingering => ServerState::Lingering,
         }
@@ -139,7 +139,7 @@ impl ServerConnection {
             State::Line | State::Over | State::Lingering => 0,
             State::Block { line, length, .. } => (line + length + BLOCK_END).saturating_sub(have),
             State::Large(large) => (large.left + BLOCK_END).saturating_sub(have),
-            State::Swallow { left, .. } => *left,
+            State::Discarding { left, .. } => *left,
         }
     }
 
@@ -161,7 +161,7 @@ impl ServerConnection {
                 large.segments.push(segment);
                 Step::Again
             }
-            State::Swallow { left, reply } => {
+            State::Discarding { left, reply } => {
                 let have = self.input.incoming.len().min(*left);
                 *left -= have;
                 self.input.incoming.consume(have);
@@ -169,7 +169,7 @@ impl ServerConnection {
                     return Step::Starved;
                 }
                 let reply = *reply;
-                self.enter(ServerEvent::Swallowed, State::Line, now);
+                self.enter(ServerEvent::Discarded, State::Line, now);
                 self.refused(reply);
                 Step::Again
             }
@@ -185,7 +185,7 @@ impl ServerConnection {
         let bytes = self.input.incoming.bytes();
         let long_gets = self.is_open() && !self.input.dialect.is_queue();
         let length =
-            match line::judge(bytes, newline, self.input.dialect, long_gets, &self.input.limits) {
+            match line::check(bytes, newline, self.input.dialect, long_gets, &self.input.limits) {
                 Ok(Some(length)) => length,
                 Ok(None) => {
                     self.peer.begin_line(now);
@@ -328,7 +328,7 @@ impl ServerConnection {
         match error.recovery {
             Recovery::Skip(left) => {
                 let reply = error.reply;
-                self.enter(ServerEvent::Refused, State::Swallow { left, reply }, now);
+                self.enter(ServerEvent::Refused, State::Discarding { left, reply }, now);
             }
             Recovery::Close => {
                 self.linger();
@@ -339,7 +339,7 @@ impl ServerConnection {
         Step::Again
     }
 
-    /// The answer to a refused request takes its place behind those that are still owed.
+    /// The answer to a refused request takes its place behind those that are still pending.
     fn refused(&mut self, reply: Option<&'static str>) {
         if let Some(reply) = reply {
             self.responses.push_refused(reply);

@@ -94,7 +94,7 @@ enum Linger {
 /// never an error. `quit`, and requests that the connection refuses
 /// ([`RequestError`](super::request::RequestError)), never reach the application (it is told of one
 /// whose value is too large: [`Output::TooLarge`]); their effect takes place in order behind the
-/// answers that are owed before them.
+/// answers that are pending before them.
 ///
 /// The states are those of [`states::SERVER`](super::states::SERVER). Where the peer has to
 /// authenticate first ([`require_authentication`](Self::require_authentication)), everything else
@@ -106,9 +106,9 @@ enum Linger {
 /// is dropped until the peer closes too, for two seconds at most. memcached closes at once.
 ///
 /// Deadlines ([`Timeouts`]): `head` from the first byte of a line to its end, `body` from there to
-/// the end of the block, `idle` while nothing is owed to either side, `write` while unsent bytes
+/// the end of the block, `idle` while neither side waits for the other, `write` while unsent bytes
 /// make no progress. The peer's clock stands still while [`wants_read`](Self::wants_read) says no
-/// for want of room, and while only the application owes something. After `head` and `body`, what
+/// for lack of room, and while only the application owes something. After `head` and `body`, what
 /// was asked before is still answered; after `write`, nothing is. A request that the application has not
 /// answered within `answer` (and what the request itself may wait: `t=`, `monitor`) is answered
 /// `SERVER_ERROR`, and the connection ends.
@@ -225,7 +225,7 @@ impl ServerConnection {
             State::Over => false,
             State::Line => self.ending == Ending::Open,
             // What was begun is finished.
-            State::Block { .. } | State::Large(_) | State::Swallow { .. } | State::Lingering => {
+            State::Block { .. } | State::Large(_) | State::Discarding { .. } | State::Lingering => {
                 !self.has_ended()
             }
         };
@@ -373,7 +373,7 @@ impl ServerConnection {
         }
     }
 
-    /// How many replies are owed.
+    /// How many replies are pending.
     pub fn unanswered(&self) -> usize {
         self.responses.unanswered()
     }

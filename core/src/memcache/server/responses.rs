@@ -122,7 +122,7 @@ impl Responses {
 
     /// Gives one frame of the reply to the oldest unanswered request. `VALUE`, `STAT` and listing
     /// frames do not end it, any other does ([`response::Reply`] has the exceptions: `monitor` and
-    /// `watch`). Does nothing when no reply is owed.
+    /// `watch`). Does nothing when no request is pending.
     ///
     /// A frame that cannot answer the command (`STORED` to a `get`) does not go out: the peer gets
     /// `SERVER_ERROR` in place of the rest of this reply, and [`error`](Self::error) says why.
@@ -181,7 +181,7 @@ impl Responses {
         self.postponed = false;
     }
 
-    /// How many replies are owed.
+    /// How many replies are pending.
     pub fn unanswered(&self) -> usize {
         self.pending.len()
     }
@@ -244,7 +244,7 @@ impl Responses {
         self.pending.push_back(Pending::Request(PendingRequest::new(expected, deadline)));
     }
 
-    /// A request was refused; its error takes its place behind the replies that are still owed.
+    /// A request was refused; its error takes its place behind the replies that are still pending.
     pub(super) fn push_refused(&mut self, reply: &'static str) {
         self.pending.push_back(Pending::Refused { reply });
         self.flush();

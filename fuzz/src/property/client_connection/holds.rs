@@ -9,17 +9,17 @@ impl Driver {
     /// A request has ended without its answer, or with a part of it.
     pub(super) fn failed(&mut self, ticket: Ticket, outcome: Unanswered) {
         assert!(!outcome.to_string().is_empty() && !outcome.reason().to_string().is_empty());
-        let owed = self.model.owed.iter().position(|place| place.ticket == ticket);
+        let pending = self.model.pending.iter().position(|request| request.ticket == ticket);
         let waiting = self.model.waiting.iter().position(|waiting| waiting.ticket == ticket);
         match outcome.reason() {
             Reason::Deadline => {
                 assert_eq!(self.model.end, None, "a deadline behind the end");
                 let sent = matches!(outcome, Unanswered::Unknown(_));
-                let deadline = if let Some(at) = owed {
+                let deadline = if let Some(at) = pending {
                     assert!(sent, "its bytes are on their way");
-                    let place = &mut self.model.owed[at];
-                    assert!(core::mem::take(&mut place.open), "it has ended before");
-                    let (deadline, ties_up) = (place.deadline, place.ties_up());
+                    let request = &mut self.model.pending[at];
+                    assert!(core::mem::take(&mut request.open), "it has ended before");
+                    let (deadline, ties_up) = (request.deadline, request.ties_up());
                     if ties_up {
                         self.model.spend(End::Abandoned);
                     }
@@ -33,10 +33,10 @@ impl Driver {
             }
             Reason::End(end) => {
                 self.ended(end);
-                let sent = if let Some(at) = owed {
-                    let place = self.model.owed.remove(at).expect("it is there");
-                    assert!(place.open, "it has ended before");
-                    place.starts < self.model.written
+                let sent = if let Some(at) = pending {
+                    let request = self.model.pending.remove(at).expect("it is there");
+                    assert!(request.open, "it has ended before");
+                    request.starts < self.model.written
                 } else {
                     let at = waiting.expect("it has ended before");
                     self.model.waiting.remove(at);
@@ -56,7 +56,7 @@ impl Driver {
             let written = self.model.put == self.model.written;
             match end {
                 End::Stalled => {
-                    let at = self.stalls_at().expect("nothing is owed");
+                    let at = self.stalls_at().expect("nothing is pending");
                     assert!(at <= self.now, "it had longer");
                 }
                 End::WriteStalled => {
@@ -78,7 +78,8 @@ impl Driver {
     }
 
     fn stalls_at(&self) -> Option<Instant> {
-        let due = self.model.owed.front().filter(|place| place.starts < self.model.written)?;
+        let due =
+            self.model.pending.front().filter(|request| request.starts < self.model.written)?;
         Some(self.model.heard.max(due.since) + due.asked.wait + self.timeouts.stall)
     }
 
@@ -87,9 +88,10 @@ impl Driver {
         self.look();
         let deadline = self.deadline;
         assert!(deadline > self.now, "the deadline has passed, and nothing is done");
-        let owed = self.model.owed.iter().filter(|place| place.open).map(|it| it.deadline);
+        let pending =
+            self.model.pending.iter().filter(|request| request.open).map(|it| it.deadline);
         let waiting = self.model.waiting.iter().map(|it| it.deadline);
-        if let Some(first) = owed.chain(waiting).min() {
+        if let Some(first) = pending.chain(waiting).min() {
             assert!(self.now < first, "a request has outlived its deadline");
             assert!(deadline <= first, "it would outlive its deadline");
         }
@@ -105,7 +107,7 @@ impl Driver {
         } else {
             self.stuck_since = None;
             assert!(self.model.waiting.is_empty(), "a request is not sent");
-            if self.model.owed.is_empty() {
+            if self.model.pending.is_empty() {
                 assert!(!self.model.leaving, "it was to end");
                 let at = self.model.active + self.timeouts.idle;
                 assert!(self.now < at && deadline <= at, "an idle connection has no end");
@@ -113,8 +115,8 @@ impl Driver {
         }
         assert_eq!(self.connection.in_flight(), self.model.in_flight());
         assert!(self.model.in_flight() <= self.limits.pipeline.max(1), "more than may be");
-        let swallowing = self.model.owed.iter().filter(|place| !place.open).count();
-        assert_eq!(self.connection.swallowing(), swallowing);
+        let discarding = self.model.pending.iter().filter(|request| !request.open).count();
+        assert_eq!(self.connection.discarding(), discarding);
         assert_eq!(self.connection.heard(), self.model.heard);
         assert_eq!((self.connection.end(), self.connection.wants_read()), (None, true));
         let buffer = self.connection.read_buffer();
@@ -127,7 +129,7 @@ impl Driver {
 
     pub(super) fn close(&mut self, end: End) {
         self.ended(end);
-        let mut open = self.model.owed.iter().filter(|place| place.open);
+        let mut open = self.model.pending.iter().filter(|request| request.open);
         assert!(open.next().is_none() && self.model.waiting.is_empty(), "a request has no end");
         assert!(!self.connection.wants_read() && !self.connection.takes_requests());
         self.closed = true;

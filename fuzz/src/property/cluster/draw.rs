@@ -2,8 +2,8 @@
 
 use windhover_core::client::ring::{HashTag, KeyHash, Naming, Ring};
 use windhover_core::client::{
-    Backoff, Call, Choice, Cluster, ClusterError, ClusterOptions, Credentials, Repeat, RetryLimit,
-    Rotation, Server,
+    Backoff, Call, Cluster, ClusterError, ClusterOptions, Credentials, Retry, RetryLimit, Rotation,
+    Server, ServerSelection,
 };
 use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::{self, Command as C, Row};
@@ -52,12 +52,12 @@ fn options(dialect: Dialect, source: &mut Source<'_>) -> ClusterOptions {
     options.attempt_timeout = ms(source.pick(&[50, 10, 250]));
     options.slow = ms(source.pick(&[20, 5, 100]));
     let tag = Some(HashTag { open: b'k', close: b'.' });
-    options.choice = source.pick(&[
-        Choice::Rendezvous,
-        Choice::default(),
-        Choice::Ketama { naming: Naming::AsIs, hash: KeyHash::Fnv1a64, tag },
+    options.selection = source.pick(&[
+        ServerSelection::Rendezvous,
+        ServerSelection::default(),
+        ServerSelection::Ketama { naming: Naming::AsIs, hash: KeyHash::Fnv1a64, tag },
     ]);
-    options.rotation = source.pick(&[Rotation::InTurn, Rotation::Random]);
+    options.rotation = source.pick(&[Rotation::RoundRobin, Rotation::Random]);
     options.health.failures = source.pick(&[3, 1, 0, 2, 10]);
     options.health.backoff = Backoff::new(ms(source.pick(&[20, 1, 100])), ms(400));
     options.health.keep_last = source.chance(1, 2);
@@ -70,7 +70,7 @@ fn options(dialect: Dialect, source: &mut Source<'_>) -> ClusterOptions {
     ]);
     options.hedge = source.chance(1, 2).then(|| ms(source.pick(&[5, 1, 20])));
     options.connections = source.pick(&[1, 0, 2, 3]);
-    options.warm = source.below(3);
+    options.opened_in_advance = source.below(3);
     options.exclusive = source.pick(&[4, 1, 2]);
     options.max_age = source.chance(1, 3).then(|| ms(source.pick(&[100, 20, 1000])));
     options.waiting = source.pick(&[1000, 3, 12]);
@@ -102,10 +102,10 @@ pub(crate) fn refused(world: &mut World, source: &mut Source<'_>) {
         0 => bad("us er", 2048),
         1 => bad("user", 3),
         _ if source.chance(1, 8) => {
-            let many = vec![Server::new("a").weight(0); Ring::MEMBERS_MOST + 1];
-            let choice = world.cluster.options().choice;
+            let many = vec![Server::new("a").weight(0); Ring::MAX_MEMBERS + 1];
+            let choice = world.cluster.options().selection;
             let before: Vec<_> = world.cluster.servers().map(|(id, _)| id).collect();
-            if choice != Choice::Rendezvous {
+            if choice != ServerSelection::Rendezvous {
                 let error = world.cluster.set_servers(&many, now).expect_err("too many");
                 assert!(error.to_string().contains("65537"), "{error}");
                 assert!(world.cluster.servers().map(|(id, _)| id).eq(before));
@@ -207,19 +207,19 @@ pub(crate) fn submit(world: &mut World, source: &mut Source<'_>) {
         call = Call::to(same, source.pick_of(&servers));
     }
     if source.chance(1, 4) {
-        call.repeat = source.pick(&[Repeat::Never, Repeat::WithoutEffect, Repeat::AtLeastOnce]);
+        call.retry = source.pick(&[Retry::Never, Retry::IfNotSent, Retry::AtLeastOnce]);
     }
     call.failover ^= source.chance(1, 4);
     call.hedged = is_read && source.chance(1, 2);
     call.refusal_moves_on ^= source.chance(1, 10);
     let locked = world.cluster.options().credentials.is_some();
     call.exclusive |= source.chance(1, if locked { 3 } else { 10 });
-    let patience = match source.below(6) {
+    let timeout = match source.below(6) {
         0 => source.between(0, 3),
         1 => 1000,
         _ => source.between(20, 400),
     };
-    world.submit(call, asked, ms(patience as u64));
+    world.submit(call, asked, ms(timeout as u64));
 }
 
 /// Some time in which deadlines pass.

@@ -11,9 +11,9 @@ use std::rc::Rc;
 
 use windhover_core::Instant;
 use windhover_core::client::{
-    Answer, Call, CallError, CallId, Choice, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
-    Completed, ConnectFailure, ConnectionId, LeaseId, NotSent, Server, ServerId, ServerState,
-    Target,
+    Answer, Call, CallError, CallId, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
+    Completed, ConnectFailure, ConnectionId, NotSent, ReservationId, Server, ServerId,
+    ServerSelection, ServerState, Target,
 };
 use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::{self, Command};
@@ -68,7 +68,7 @@ pub(crate) struct World {
     /// Calls that had no effect, as they were told.
     without_effect: Vec<Record>,
     over: Vec<Record>,
-    pub(crate) leases: Vec<LeaseId>,
+    pub(crate) reservations: Vec<ReservationId>,
     known: BTreeMap<Vec<u8>, Rc<Asked>>,
     /// How many calls had these bytes.
     times: BTreeMap<Vec<u8>, usize>,
@@ -98,7 +98,8 @@ impl World {
         let now = Instant::from_epoch(Duration::from_secs(1));
         let dialect = options.dialect;
         let cluster = Cluster::new(servers, options.clone(), seed, now).expect("few servers");
-        let choice = if options.choice == Choice::Rendezvous { "Rendezvous" } else { "Ketama" };
+        let choice =
+            if options.selection == ServerSelection::Rendezvous { "Rendezvous" } else { "Ketama" };
         assert!(format!("{cluster:?}").contains(choice));
         let mut known = BTreeMap::new();
         let mut know = |command: Command, wire: &[u8]| {
@@ -120,7 +121,7 @@ impl World {
             calls: BTreeMap::new(),
             without_effect: Vec::new(),
             over: Vec::new(),
-            leases: Vec::new(),
+            reservations: Vec::new(),
             known,
             times,
             serial: 0,
@@ -145,11 +146,11 @@ impl World {
         self.serial
     }
 
-    pub(crate) fn submit(&mut self, call: Call, asked: Asked, patience: Duration) {
+    pub(crate) fn submit(&mut self, call: Call, asked: Asked, timeout: Duration) {
         let asked = Rc::new(asked);
         *self.times.entry(asked.wire.clone()).or_default() += 1;
         self.known.entry(asked.wire.clone()).or_insert_with(|| Rc::clone(&asked));
-        let deadline = self.now + patience;
+        let deadline = self.now + timeout;
         let owner = self.cluster.owner(call.prepared.key());
         let (since, servers) = (self.now, self.changes);
         let record = Record { asked, call: call.clone(), since, deadline, owner, servers };
@@ -313,7 +314,7 @@ impl World {
             }
             _ => self.now + ms(source.between(1, 1000) as u64),
         };
-        // Connections that are warm and soon too old would be made again for as long as it takes.
+        // Connections that are opened in advance and soon too old would be made again for as long as it takes.
         self.wait_until(until.min(self.now + ms(6000)));
     }
 
@@ -484,23 +485,23 @@ impl World {
         }
         let prepared = &record.call.prepared;
         given::reads_the_same(prepared, &completed.outcome, asked, self.dialect);
-        self.leased(completed, &record);
+        self.reserved(completed, &record);
         self.over.push(record);
     }
 
-    /// An item that is open has a lease, and nothing else has one.
-    fn leased(&mut self, completed: &Completed, record: &Record) {
-        let Some(lease) = completed.lease else {
+    /// An item that is open has a reservation, and nothing else has one.
+    fn reserved(&mut self, completed: &Completed, record: &Record) {
+        let Some(reservation) = completed.reservation else {
             let opened = matches!(&completed.outcome, Ok(answer) if !answer.is_miss());
             assert!(!record.asked.opens || !opened, "an item is open, and nobody can confirm it");
             return;
         };
         match record.call.target {
-            Target::Lease(own) => assert_eq!(lease, own, "another's lease"),
+            Target::Reservation(own) => assert_eq!(reservation, own, "another's reservation"),
             _ => {
-                assert!(record.asked.opens, "a lease of nothing: {:?}", record.asked);
-                assert!(!self.leases.contains(&lease), "a lease was given twice");
-                self.leases.push(lease);
+                assert!(record.asked.opens, "a reservation of nothing: {:?}", record.asked);
+                assert!(!self.reservations.contains(&reservation), "a reservation was given twice");
+                self.reservations.push(reservation);
             }
         }
     }

@@ -166,7 +166,7 @@ impl Pending {
     }
 }
 
-/// Answers where none is owed.
+/// Answers where no request is pending.
 pub(super) fn give_nothing(connection: &mut ServerConnection) {
     connection.respond(&Response::Stored);
     connection.respond_value(b"key", 0, None, &Bytes::from_static(b"value"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use windhover_core::client::{Call, Cluster, ClusterOptions, Repeat, Server, ServerId, Target};
+use windhover_core::client::{Call, Cluster, ClusterOptions, Retry, Server, ServerId, Target};
 use windhover_core::memcache::request::{Prepared, Request};
 
 use super::{Record, World, ms};
@@ -23,7 +23,7 @@ impl World {
             self.end_writes();
             self.wait_until(last.unwrap_or(self.now).max(self.now));
         }
-        assert!(self.is_closed(), "it does not come to its end");
+        assert!(self.is_closed(), "it does not ended");
         let version = Prepared::new(
             &Request::Version,
             bytes::Bytes::new(),
@@ -73,7 +73,7 @@ impl World {
                 let own = |server: &ServerId| Some(*server) == record.owner;
                 assert!(servers.iter().all(own), "{record:?} was sent to another server");
             }
-            if call.repeat != Repeat::AtLeastOnce && !call.hedged {
+            if call.retry != Retry::AtLeastOnce && !call.hedged {
                 let replies = self.replies(&record.asked);
                 let done = replies.iter().filter(|it| !it.had_no_effect(self.dialect)).count();
                 assert!(done <= 1, "{record:?} may have been done {done} times");

@@ -1,4 +1,4 @@
-//! Replies that are owed, in the order of the requests, and what may be in them.
+//! Replies that are pending, in the order of the requests, and what may be in them.
 
 use alloc::vec::Vec;
 
@@ -14,9 +14,9 @@ use crate::memcache::response::{Kind, Response};
 
 /// A request that was sent and is not answered to its end.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct PendingRequest {
     pub(super) ticket: Ticket,
-    /// Somebody waits for it; else its reply is swallowed.
+    /// Somebody waits for it; else its reply is discarded.
     pub(super) open: bool,
     pub(super) deadline: Instant,
     /// When it was put among the bytes to write.
@@ -36,7 +36,7 @@ pub(super) struct Place {
 
 /// What a legal frame is to its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Judged {
+pub(super) struct Match {
     /// Which key, or which request of a batch, it answers.
     pub(super) index: Option<usize>,
     /// Nothing of this reply follows.
@@ -45,7 +45,7 @@ pub(super) struct Judged {
     pub(super) is_ambiguous: bool,
 }
 
-impl Place {
+impl PendingRequest {
     pub(super) fn new(
         ticket: Ticket,
         prepared: &Prepared,
@@ -83,10 +83,10 @@ impl Place {
     }
 
     /// Whether the frame may be the next of this reply.
-    pub(super) fn judge(&mut self, frame: &Response<'_>) -> Result<Judged, End> {
+    pub(super) fn match_frame(&mut self, frame: &Response<'_>) -> Result<Match, End> {
         let kind = frame.kind();
         if let Some(count) = self.expected.batch {
-            return self.judge_batch(frame, count);
+            return self.match_batch(frame, count);
         }
         if !self.expected.row.allows(kind) || self.breaks_off(kind) {
             return Err(End::Mismatched);
@@ -95,7 +95,7 @@ impl Place {
             // Behind a value it stands in one key's place, as memcached's proxy sends it, and `END`
             // follows. Before any value it may be that, or all of the reply, as memcached sends it.
             let is_first = self.values == 0;
-            return Ok(Judged { index: None, is_last: is_first, is_ambiguous: is_first });
+            return Ok(Match { index: None, is_last: is_first, is_ambiguous: is_first });
         }
         let index = match frame {
             Response::Value(value) => Some(self.find(value.key)?),
@@ -103,7 +103,7 @@ impl Place {
             Response::MetaDebug { key, .. } => self.check_key(key).map(|()| None)?,
             _ => None,
         };
-        Ok(Judged { index, is_last: self.expected.reply.ends_with(kind), is_ambiguous: false })
+        Ok(Match { index, is_last: self.expected.reply.ends_with(kind), is_ambiguous: false })
     }
 
     fn asks_for_several_keys(&self) -> bool {
@@ -210,20 +210,20 @@ impl Place {
         }
     }
 
-    fn judge_batch(&mut self, frame: &Response<'_>, count: usize) -> Result<Judged, End> {
+    fn match_batch(&mut self, frame: &Response<'_>, count: usize) -> Result<Match, End> {
         let kind = frame.kind();
         self.values += 1;
         if kind == Kind::Error && self.expected.batch_has_data {
             // The command is not known, and its data is taken for commands.
-            return Ok(Judged { index: None, is_last: true, is_ambiguous: true });
+            return Ok(Match { index: None, is_last: true, is_ambiguous: true });
         }
         if kind.is_error() {
             // The barrier has its error as well.
             let is_last = self.values > count && !self.expected.batch_has_data;
-            return Ok(Judged { index: None, is_last, is_ambiguous: false });
+            return Ok(Match { index: None, is_last, is_ambiguous: false });
         }
         if self.expected.row.replies.contains(&kind) {
-            return Ok(Judged { index: None, is_last: true, is_ambiguous: false });
+            return Ok(Match { index: None, is_last: true, is_ambiguous: false });
         }
         let Response::Meta(reply) = frame else {
             return Err(End::Mismatched);
@@ -233,7 +233,7 @@ impl Place {
             // Their order is that of the requests: a reply of one that is past is another's.
             Some(index) if index < count && index >= self.next.1 => {
                 self.next.1 = index + 1;
-                Ok(Judged { index: Some(index), is_last: false, is_ambiguous: false })
+                Ok(Match { index: Some(index), is_last: false, is_ambiguous: false })
             }
             _ => Err(End::Mismatched),
         }

@@ -1,7 +1,7 @@
 //! Items that a queue has set aside for one connection.
 
 use windhover_core::client::{
-    Call, CallId, ClusterOptions, ConnectionId, LeaseId, NotSent, Server,
+    Call, CallId, ClusterOptions, ConnectionId, NotSent, ReservationId, Server,
 };
 use windhover_core::memcache::kestrel::ReadMode;
 use windhover_core::memcache::{End, Reason};
@@ -20,15 +20,15 @@ fn reserve(client: &mut Client, wait: Option<u64>, within: u64) -> CallId {
 }
 
 /// An item that is open.
-fn reserved(client: &mut Client) -> (LeaseId, ConnectionId) {
+fn reserved(client: &mut Client) -> (ReservationId, ConnectionId) {
     let call = reserve(client, None, 1000);
     let connection = client.accept("q");
     client.reply(connection, ITEM);
-    (client.lease(call), connection)
+    (client.reservation(call), connection)
 }
 
-fn confirm(client: &mut Client, lease: LeaseId, within: u64) -> CallId {
-    client.submit(Call::on_lease(read(ReadMode::Close, None), lease), ms(within))
+fn confirm(client: &mut Client, reservation: ReservationId, within: u64) -> CallId {
+    client.submit(Call::on_reservation(read(ReadMode::Close, None), reservation), ms(within))
 }
 
 #[test]
@@ -39,43 +39,47 @@ fn an_item_is_confirmed_on_its_own_connection_which_then_serves_others() {
     assert_eq!(client.wire(connection), "get jobs/open\r\n");
     client.reply(connection, ITEM);
     let completed = client.completed(call);
-    let lease = completed.lease.unwrap();
+    let reservation = completed.reservation.unwrap();
     assert_eq!(values(completed.outcome.unwrap()), ["work"]);
 
-    // While it is leased, nobody else gets it.
+    // While it is reserved, nobody else gets it.
     let other = reserve(&mut client, None, 1000);
     assert_eq!(client.wire(connection), "");
     let second = client.accept("q");
     client.reply(second, "END\r\n");
     let completed = client.completed(other);
-    assert!(completed.lease.is_none() && completed.outcome.unwrap().is_miss());
+    assert!(completed.reservation.is_none() && completed.outcome.unwrap().is_miss());
 
-    let confirmed = confirm(&mut client, lease, 1000);
+    let confirmed = confirm(&mut client, reservation, 1000);
     assert_eq!(client.wire(connection), "get jobs/close\r\n");
     client.reply(connection, "END\r\n");
-    assert_eq!(client.lease(confirmed), lease, "it is the caller's until it is given back");
-    client.cluster.release_lease(lease, client.now);
+    assert_eq!(
+        client.reservation(confirmed),
+        reservation,
+        "it is the caller's until it is given back"
+    );
+    client.cluster.release_reservation(reservation, client.now);
     let again = reserve(&mut client, None, 1000);
     assert_eq!((client.pending.len(), client.closed.len()), (0, 0), "a connection was spare");
     client.cancel(again);
 }
 
 #[test]
-fn an_old_lease_has_no_power_over_the_next_one_on_its_connection() {
+fn an_old_reservation_has_no_power_over_the_next_one_on_its_connection() {
     let mut client = one_queue();
     let (old, connection) = reserved(&mut client);
     confirm(&mut client, old, 1000);
     client.reply(connection, "END\r\n");
-    client.cluster.release_lease(old, client.now);
+    client.cluster.release_reservation(old, client.now);
     let call = reserve(&mut client, None, 1000);
     client.reply(connection, ITEM);
-    let lease = client.lease(call);
-    assert_ne!(old, lease);
-    client.cluster.abandon_lease(old);
-    client.cluster.release_lease(old, client.now);
+    let reservation = client.reservation(call);
+    assert_ne!(old, reservation);
+    client.cluster.abandon_reservation(old);
+    client.cluster.release_reservation(old, client.now);
     let stale = confirm(&mut client, old, 100);
-    assert_eq!(not_sent(client.outcome(stale)), NotSent::LeaseLost);
-    let confirmed = confirm(&mut client, lease, 100);
+    assert_eq!(not_sent(client.outcome(stale)), NotSent::ReservationLost);
+    let confirmed = confirm(&mut client, reservation, 100);
     client.reply(connection, "END\r\n");
     assert!(client.outcome(confirmed).is_ok());
 }
@@ -83,21 +87,21 @@ fn an_old_lease_has_no_power_over_the_next_one_on_its_connection() {
 #[test]
 fn abandoning_closes_the_connection_and_tells_what_is_under_way() {
     let mut client = one_queue();
-    let (lease, connection) = reserved(&mut client);
-    let confirmed = confirm(&mut client, lease, 1000);
-    client.cluster.abandon_lease(lease);
+    let (reservation, connection) = reserved(&mut client);
+    let confirmed = confirm(&mut client, reservation, 1000);
+    client.cluster.abandon_reservation(reservation);
     client.settle();
     assert_eq!(client.closed, [connection]);
     assert_eq!(unknown(client.outcome(confirmed)), Reason::End(End::Abandoned));
-    let late = confirm(&mut client, lease, 1000);
-    assert_eq!(not_sent(client.outcome(late)), NotSent::LeaseLost);
+    let late = confirm(&mut client, reservation, 1000);
+    assert_eq!(not_sent(client.outcome(late)), NotSent::ReservationLost);
 }
 
 #[test]
 fn releasing_an_item_that_is_still_open_closes_the_connection() {
     let mut client = one_queue();
-    let (lease, connection) = reserved(&mut client);
-    client.cluster.release_lease(lease, client.now);
+    let (reservation, connection) = reserved(&mut client);
+    client.cluster.release_reservation(reservation, client.now);
     client.settle();
     assert_eq!(client.closed, [connection], "or else the item would be nobody's");
 }
@@ -105,28 +109,28 @@ fn releasing_an_item_that_is_still_open_closes_the_connection() {
 #[test]
 fn releasing_with_a_call_under_way_closes_the_connection() {
     let mut client = one_queue();
-    let (lease, connection) = reserved(&mut client);
-    let confirmed = confirm(&mut client, lease, 1000);
-    client.cluster.release_lease(lease, client.now);
+    let (reservation, connection) = reserved(&mut client);
+    let confirmed = confirm(&mut client, reservation, 1000);
+    client.cluster.release_reservation(reservation, client.now);
     client.settle();
     assert_eq!(client.closed, [connection]);
     client.outcome(confirmed).unwrap_err();
 }
 
 #[test]
-fn a_lease_ends_with_its_connection() {
+fn a_reservation_ends_with_its_connection() {
     let mut client = one_queue();
-    let (lease, connection) = reserved(&mut client);
+    let (reservation, connection) = reserved(&mut client);
     client.hang_up(connection);
-    let confirmed = confirm(&mut client, lease, 1000);
-    assert_eq!(not_sent(client.outcome(confirmed)), NotSent::LeaseLost);
+    let confirmed = confirm(&mut client, reservation, 1000);
+    assert_eq!(not_sent(client.outcome(confirmed)), NotSent::ReservationLost);
 }
 
 #[test]
 fn a_confirmation_without_an_answer_closes_the_connection() {
     let mut client = one_queue();
-    let (lease, connection) = reserved(&mut client);
-    let confirmed = confirm(&mut client, lease, 100);
+    let (reservation, connection) = reserved(&mut client);
+    let confirmed = confirm(&mut client, reservation, 100);
     client.after(ms(100));
     assert_eq!(unknown(client.outcome(confirmed)), Reason::Deadline);
     assert_eq!(client.closed, [connection]);
@@ -145,7 +149,7 @@ fn a_blocking_read_waits_beyond_the_attempt_timeout_and_then_moves_on() {
     assert_eq!(client.closed, [hung]);
     let other = client.accept("r");
     client.reply(other, ITEM);
-    assert_eq!(client.completed(call).lease.map(|_| ()), Some(()));
+    assert_eq!(client.completed(call).reservation.map(|_| ()), Some(()));
 }
 
 #[test]
@@ -187,7 +191,7 @@ fn exclusive_connections_are_bounded() {
     reserved(&mut client);
     let third = reserve(&mut client, None, 1000);
     assert_eq!(not_sent(client.outcome(third)), NotSent::Overloaded);
-    client.cluster.abandon_lease(first);
+    client.cluster.abandon_reservation(first);
     let fourth = reserve(&mut client, None, 1000);
     assert!(!client.is_over(fourth));
 }
@@ -200,11 +204,11 @@ fn a_read_that_opens_never_shares_a_connection() {
     let call = client.submit(call, ms(1000));
     let connection = client.accept("q");
     client.reply(connection, ITEM);
-    assert!(client.completed(call).lease.is_some());
+    assert!(client.completed(call).reservation.is_some());
 }
 
 #[test]
-fn a_server_that_is_removed_keeps_its_leases_until_they_are_given_back() {
+fn a_server_that_is_removed_keeps_its_reservations_until_they_are_given_back() {
     let mut client = Client::new(ClusterOptions::queues(), &["q", "r"]);
     let call = reserve(&mut client, None, 1000);
     let connection = client.accept("q");
@@ -216,11 +220,11 @@ fn a_server_that_is_removed_keeps_its_leases_until_they_are_given_back() {
     client.accept("r");
     client.accept("r");
     client.reply(connection, ITEM);
-    let lease = client.lease(call);
-    let confirmed = confirm(&mut client, lease, 1000);
+    let reservation = client.reservation(call);
+    let confirmed = confirm(&mut client, reservation, 1000);
     client.reply(connection, "END\r\n");
     assert!(client.outcome(confirmed).is_ok());
-    client.cluster.release_lease(lease, client.now);
+    client.cluster.release_reservation(reservation, client.now);
     client.settle();
     assert!(client.closed.contains(&connection));
     assert!(!client.is_over(connecting) && !client.is_over(waiting));

@@ -10,10 +10,10 @@ use crate::client::call::Target;
 use crate::client::error::NotSent;
 use crate::client::servers::{Entry, ServerId};
 
-pub(super) enum Chosen {
+pub(super) enum Selected {
     Server(ServerId),
-    /// The leased connection, by its place, and its server.
-    Lease(usize, ServerId),
+    /// The reserved connection, by its place, and its server.
+    Reservation(usize, ServerId),
 }
 
 /// Whether a server is in use, and has a connection or may be connected to.
@@ -31,7 +31,7 @@ impl Cluster {
         slot: Slot,
         again: Again,
         now: Instant,
-    ) -> Result<Chosen, (Option<ServerId>, NotSent)> {
+    ) -> Result<Selected, (Option<ServerId>, NotSent)> {
         let active = self.calls.get(id.at()).filter(|active| active.sequence == id.sequence());
         let active = active.ok_or((None, NotSent::NoServer))?;
         let (call, tried) = (&active.call, &active.tried);
@@ -39,9 +39,10 @@ impl Cluster {
         let usable = |entry: &Entry| is_usable(links, entry, now);
         let untried = |entry: &Entry| usable(entry) && !tried.contains(&entry.id);
         let found = match call.target {
-            Target::Lease(lease) => {
-                let leased = self.leased_link(lease).ok_or((None, NotSent::LeaseLost))?;
-                return Ok(Chosen::Lease(leased.0, leased.1));
+            Target::Reservation(reservation) => {
+                let reserved =
+                    self.reserved_link(reservation).ok_or((None, NotSent::ReservationLost))?;
+                return Ok(Selected::Reservation(reserved.0, reserved.1));
             }
             Target::Server(server) => Some(server),
             Target::Key if call.failover || slot == Slot::Hedge => {
@@ -71,6 +72,6 @@ impl Cluster {
         if !usable(entry) || (again == Again::No && tried.contains(&server)) {
             return Err((Some(server), NotSent::Ejected));
         }
-        Ok(Chosen::Server(server))
+        Ok(Selected::Server(server))
     }
 }
