@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use windhover_core::http::HttpLimits;
 use windhover_core::memcache::Limits;
-use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
+use windhover_core::tracking::{BatchRule, RecordKind, RedirectPolicy, TrackingLimits};
 use windhover_core::{Counters, Timeouts};
 
 use crate::dead_letters::DeadLetters;
@@ -66,7 +66,11 @@ pub struct Settings {
     /// The queue that events go to; must be a name that
     /// [`check_name`](windhover_core::queue::check_name) takes.
     pub queue_name: Vec<u8>,
-    /// Most queues beside that one: [`Config::max_queues`](windhover_core::queue::Config::max_queues).
+    /// The queue that updates of users' profiles go to.
+    pub engage_queue: Vec<u8>,
+    /// The queue that updates of groups' profiles go to.
+    pub groups_queue: Vec<u8>,
+    /// Most queues beside those: [`Config::max_queues`](windhover_core::queue::Config::max_queues).
     pub max_queues: u32,
     /// The bounds of HTTP peers.
     pub http_limits: HttpLimits,
@@ -92,6 +96,28 @@ pub struct Settings {
     pub answer_timeout: Duration,
 }
 
+impl Settings {
+    /// The queue that records of a kind go to.
+    pub fn queue_of(&self, kind: RecordKind) -> &[u8] {
+        match kind {
+            RecordKind::UserUpdate => &self.engage_queue,
+            RecordKind::GroupUpdate => &self.groups_queue,
+            _ => &self.queue_name,
+        }
+    }
+
+    /// The queues that records go to, each once.
+    pub fn record_queues(&self) -> Vec<&[u8]> {
+        let mut names: Vec<&[u8]> = Vec::new();
+        for name in [&self.queue_name, &self.engage_queue, &self.groups_queue] {
+            if !names.contains(&&**name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let mut queue_timeouts = Timeouts::default();
@@ -99,6 +125,8 @@ impl Default for Settings {
         queue_timeouts.idle = Duration::from_secs(3600);
         Self {
             queue_name: b"events".to_vec(),
+            engage_queue: b"engage".to_vec(),
+            groups_queue: b"groups".to_vec(),
             max_queues: 10_000,
             http_limits: HttpLimits::default(),
             tracking_limits: TrackingLimits::default(),

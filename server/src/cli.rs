@@ -91,8 +91,16 @@ pub struct ServeArgs {
     #[arg(long, env = "WINDHOVER_QUEUE_NAME", default_value = "events", value_name = "NAME")]
     pub queue_name: String,
 
-    /// Queue servers of kestrel's kind that events are sent on to: `kestrel://HOST[:PORT],…`. They
-    /// go into the journal first, and stay there while no server can be reached
+    /// The queue that updates of users' profiles go to (`/engage`)
+    #[arg(long, env = "WINDHOVER_ENGAGE_QUEUE", default_value = "engage", value_name = "NAME")]
+    pub engage_queue: String,
+
+    /// The queue that updates of groups' profiles go to (`/groups`)
+    #[arg(long, env = "WINDHOVER_GROUPS_QUEUE", default_value = "groups", value_name = "NAME")]
+    pub groups_queue: String,
+
+    /// Queue servers of kestrel's kind that events and updates are sent on to, to queues of the same
+    /// names: `kestrel://HOST[:PORT],…`. They go into the journal first, and stay there while no server can be reached
     #[arg(long, env = "WINDHOVER_QUEUE", value_name = "SERVERS")]
     pub queue: Option<QueueServers>,
 
@@ -121,7 +129,7 @@ pub struct ServeArgs {
     )]
     pub dead_letter_bytes: u64,
 
-    /// Most queues beside the one that events go to; empty ones make room for a further one
+    /// Most queues beside those that events and updates go to; empty ones make room for a further one
     #[arg(
         long,
         env = "WINDHOVER_MAX_QUEUES",

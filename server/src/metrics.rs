@@ -151,8 +151,10 @@ impl Metrics {
             all.each("connections_accepted", "Connections accepted", "listener", listeners);
         let [get_hits, get_misses] =
             all.each("queue_reads", "Reads of queues, by what they got", "result", ["hit", "miss"]);
-        let queues_limit: Gauge =
-            all.one("queues_limit", "Most queues beside the one that events go to: --max-queues");
+        let queues_limit: Gauge = all.one(
+            "queues_limit",
+            "Most queues beside those that events and updates go to: --max-queues",
+        );
         queues_limit.set(i64::from(max_queues));
         let track_seconds = Histogram::new(SECONDS);
         let help = "Seconds from the end of a tracking request to its answer";
@@ -198,12 +200,12 @@ impl Metrics {
             journal_busy: all.one("journal_busy_microseconds", "Time spent in writing and syncing"),
         };
         Self {
-            events_accepted: all.one("events_accepted", "Events answered as accepted"),
+            events_accepted: all.one("events_accepted", "Events and updates answered as accepted"),
             requests_rejected,
             requests_not_durable,
             events_refused: Refusals(all.one(
                 "events_refused",
-                "Events that were not recorded, whatever became of the rest of their batch",
+                "Events and updates that were not recorded, whatever became of the rest of their batch",
             )),
             requests_refused: Refusals(all.one(
                 "requests_refused",

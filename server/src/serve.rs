@@ -37,9 +37,17 @@ const CLOSE_AT_LEAST: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum ServeError {
     /// The name cannot be a queue's.
-    QueueName(BadName),
+    QueueName {
+        /// The option that gives it.
+        option: &'static str,
+        /// Why not.
+        source: BadName,
+    },
     /// The name is that of the dead-letter queue.
-    QueueNameTaken,
+    QueueNameTaken {
+        /// The option that gives it.
+        option: &'static str,
+    },
     /// The data directory cannot be used.
     Data(DataError),
     /// The operating system refused something, or an address cannot be listened on.
@@ -49,12 +57,9 @@ pub enum ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::QueueName(bad) => write!(f, "--queue-name: {bad}"),
-            Self::QueueNameTaken => {
-                write!(
-                    f,
-                    "--queue-name: `{DEAD_LETTERS}` is where refused records go; choose another"
-                )
+            Self::QueueName { option, source } => write!(f, "{option}: {source}"),
+            Self::QueueNameTaken { option } => {
+                write!(f, "{option}: `{DEAD_LETTERS}` is where refused records go; choose another")
             }
             Self::Data(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
@@ -79,9 +84,15 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
 /// # Errors
 /// [`ServeError`] when it cannot start, or cannot note at its end that the stop was clean.
 pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
-    check_name(args.queue_name.as_bytes()).map_err(ServeError::QueueName)?;
-    if args.queue_name == DEAD_LETTERS {
-        return Err(ServeError::QueueNameTaken);
+    for (option, name) in [
+        ("--queue-name", &args.queue_name),
+        ("--engage-queue", &args.engage_queue),
+        ("--groups-queue", &args.groups_queue),
+    ] {
+        check_name(name.as_bytes()).map_err(|source| ServeError::QueueName { option, source })?;
+        if name == DEAD_LETTERS {
+            return Err(ServeError::QueueNameTaken { option });
+        }
     }
     listen::raise_descriptor_limit();
     listen::reload_on_signal()?;
@@ -116,7 +127,8 @@ fn open(
     config.queue.max_items = args.max_queue_items.unwrap_or(u64::MAX);
     config.queue.max_bytes = args.max_queue_bytes;
     config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
-    config.own_queues = vec![args.queue_name.clone().into(), DEAD_LETTERS.into()];
+    let own = [&args.queue_name, &args.engage_queue, &args.groups_queue, DEAD_LETTERS];
+    config.own_queues = own.map(|name| name.to_owned().into()).into();
     config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(args.dead_letter_bytes));
     config.compact_from = args.segment_bytes.saturating_mul(4);
     data.open(args.fsync, args.segment_bytes, config, clock.now().unix).map_err(ServeError::Data)
@@ -156,6 +168,8 @@ fn settings(args: &ServeArgs) -> Settings {
         http_limits: HttpLimits::default().with_body(body),
         tracking_limits: TrackingLimits::default().with_inflated(body),
         queue_name: args.queue_name.clone().into_bytes(),
+        engage_queue: args.engage_queue.clone().into_bytes(),
+        groups_queue: args.groups_queue.clone().into_bytes(),
         max_queues: args.max_queues,
         redirects: RedirectPolicy::hosts(args.redirect_hosts.iter().cloned()),
         batch_rule: if args.all_or_nothing {
@@ -191,7 +205,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
         None => None,
         Some(servers) => {
             let client = server.connect(forward::client(servers))?;
-            let started = Forwarder::start(app.clone(), client, move || clock.now());
+            let started = Forwarder::start(app, &client, move || clock.now());
             Some(started.map_err(system("start the thread that forwards events"))?)
         }
     };

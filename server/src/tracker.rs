@@ -12,16 +12,14 @@ use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
 use windhover_core::queue::{Outcome, PutBuilder};
 use windhover_core::tracking::{
-    self, Batch, Decoder, EventSink, IdSource, Rejection, Reply, Route, client_address,
+    self, Batch, Decoder, Endpoint as Path, IdSource, RecordSink, Rejection, Reply, Route,
+    client_address,
 };
 use windhover_core::{Instant, Now};
 
 use crate::app::App;
 use crate::metrics::CONTENT_TYPE;
 use crate::store::Ticket;
-
-/// The endpoint as its refusals are counted.
-const TRACK: &str = "track";
 
 /// A connection of the HTTP listener.
 #[derive(Debug)]
@@ -103,7 +101,7 @@ struct Handler<'a> {
 impl Handler<'_> {
     fn handle(&mut self, request: &Request<'_>, now: Now) -> Answer {
         match tracking::route(request.method, request.path) {
-            Route::Track => self.track(request, now),
+            Route::Record(path) => self.record(path, request, now),
             Route::NotBuilt(path) => {
                 self.app.metrics.requests_refused.count(path.name(), "not_built");
                 Answer::Ready(path.response(&request.headers))
@@ -116,7 +114,7 @@ impl Handler<'_> {
         }
     }
 
-    fn track(&mut self, request: &Request<'_>, now: Now) -> Answer {
+    fn record(&mut self, path: Path, request: &Request<'_>, now: Now) -> Answer {
         let App { settings, metrics, store, .. } = self.app;
         let context = tracking::Context {
             now: now.unix,
@@ -125,32 +123,32 @@ impl Handler<'_> {
             redirects: &settings.redirects,
             rule: settings.batch_rule,
         };
-        // The name was checked when the server started.
-        let Ok(put) = PutBuilder::new(&settings.queue_name, now.unix) else {
+        // The names were checked when the server started.
+        let Ok(put) = PutBuilder::new(settings.queue_of(path.kind()), now.unix) else {
             let mut response = Response::new(Status::SERVICE_UNAVAILABLE, "text/plain", &b"0"[..]);
             tracking::share(&mut response, &request.headers);
             return Answer::Ready(response);
         };
-        let mut events = Events(put);
+        let mut records = Records(put);
         let Batch { reply, result, refused, repairs, .. } =
-            self.decoder.decode(request, &context, self.ids, &mut events);
+            self.decoder.decode(path, request, &context, self.ids, &mut records);
         if reply.redirect_refused() {
             metrics.redirects_refused.inc();
         }
         metrics.characters_replaced.inc_by(repairs.characters);
         metrics.numbers_nulled.inc_by(repairs.numbers);
-        for event in &refused {
-            metrics.events_refused.count(TRACK, event.fault.reason());
+        for record in &refused {
+            metrics.events_refused.count(path.name(), record.fault.reason());
         }
         let count = match result {
             Ok(count) => count as u64,
             Err(rejection) => {
                 metrics.requests_rejected.inc();
-                metrics.requests_refused.count(TRACK, rejection.reason());
+                metrics.requests_refused.count(path.name(), rejection.reason());
                 return Answer::Ready(rejected(&reply, &rejection));
             }
         };
-        match store.put(events.0.finish(), now) {
+        match store.put(records.0.finish(), now) {
             Ok(ticket) => Answer::Journaled { ticket, reply, events: count, since: now.instant },
             Err(refused) => {
                 tracing::debug!(%refused, "a tracking request was not accepted");
@@ -201,20 +199,20 @@ fn rejected(reply: &Reply, rejection: &Rejection) -> Response {
     reply.rejected(rejection)
 }
 
-/// Writes the events of one request straight into the put that they become.
-struct Events(PutBuilder);
+/// Writes the records of one request straight into the put that they become.
+struct Records(PutBuilder);
 
-impl EventSink for Events {
-    fn begin_event(&mut self) -> &mut Vec<u8> {
+impl RecordSink for Records {
+    fn begin_record(&mut self) -> &mut Vec<u8> {
         self.0.begin_item(None)
     }
 
-    fn end_event(&mut self) {
+    fn end_record(&mut self) {
         self.0.end_item();
     }
 
-    fn discard(&mut self, events: usize) {
-        if events == 0 {
+    fn discard(&mut self, records: usize) {
+        if records == 0 {
             self.0.abort_item();
         } else {
             self.0.clear();

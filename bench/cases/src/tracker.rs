@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use windhover_core::http::{Headers, HttpLimits, Method, Output, Request, ServerConnection};
 use windhover_core::tracking::{
-    BatchRule, Context, Decoder, EventSink, IdSource, RedirectPolicy, TrackingLimits,
+    BatchRule, Context, Decoder, Endpoint, IdSource, RecordSink, RedirectPolicy, TrackingLimits,
 };
 use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
@@ -49,16 +49,16 @@ struct Sink {
     events: Vec<u8>,
 }
 
-impl EventSink for Sink {
-    fn begin_event(&mut self) -> &mut Vec<u8> {
+impl RecordSink for Sink {
+    fn begin_record(&mut self) -> &mut Vec<u8> {
         &mut self.events
     }
 
-    fn end_event(&mut self) {
+    fn end_record(&mut self) {
         self.events.push(b'\n');
     }
 
-    fn discard(&mut self, _events: usize) {
+    fn discard(&mut self, _records: usize) {
         self.events.clear();
     }
 }
@@ -96,7 +96,8 @@ impl Application {
             redirects: &self.redirects,
             rule: BatchRule::default(),
         };
-        let batch = self.decoder.decode(request, &context, &mut self.ids, &mut self.sink);
+        let (decoder, ids, sink) = (&mut self.decoder, &mut self.ids, &mut self.sink);
+        let batch = decoder.decode(Endpoint::Track, request, &context, ids, sink);
         match batch.result {
             Ok(events) => (batch.reply.accepted(), events),
             Err(rejection) => (batch.reply.rejected(&rejection), 0),

@@ -5,6 +5,7 @@ mod backpressure;
 mod crowd;
 mod descriptors;
 mod half_closed;
+mod kinds;
 mod limits;
 mod origins;
 mod peer;

@@ -20,6 +20,8 @@ pub(super) const ACCEPTED_CODINGS: &str = "identity";
 pub(super) enum Body<'a> {
     None,
     Json(&'a [u8]),
+    /// JSON, a document in each line.
+    Lines(&'a [u8]),
     Form(&'a [u8]),
     /// Behind its `Content-Type`, which has its boundary.
     Multipart(&'a [u8], &'a [u8]),
@@ -44,6 +46,7 @@ impl<'a> Body<'a> {
         let body = plain(request, limits, inflated)?;
         Ok(match ContentType::of(&request.headers) {
             ContentType::Json => Self::Json(body),
+            ContentType::Lines => Self::Lines(body),
             // What `curl -d '{…}'` sends calls itself a form; no form begins like that.
             ContentType::FormOrText if begins_json(body.iter().copied()) => Self::Json(body),
             ContentType::FormOrText => Self::Form(body),
@@ -113,6 +116,7 @@ fn content_coding<'a>(headers: &Headers<'a>) -> Result<Option<&'a [u8]>, Rejecti
 /// What the body says it is; parameters such as `charset` are not looked at, the bytes are.
 enum ContentType {
     Json,
+    Lines,
     /// A form, plain text (which `sendBeacon` says of a form), or nothing.
     FormOrText,
     Multipart,
@@ -127,6 +131,9 @@ impl ContentType {
         let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
         if is("application/json") {
             Self::Json
+        } else if is("application/x-ndjson") || is("application/ndjson") || is("application/jsonl")
+        {
+            Self::Lines
         } else if is("application/x-www-form-urlencoded") || is("text/plain") || is("") {
             Self::FormOrText
         } else if is("multipart/form-data") {

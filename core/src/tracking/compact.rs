@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
-use super::rejection::EventFault;
+use super::rejection::RecordFault;
 
 /// What stands for a character that cannot be known (U+FFFD).
 const REPLACEMENT: &str = "\\ufffd";
@@ -30,7 +30,7 @@ pub(super) fn value<'a>(
     limits: &TrackingLimits,
     levels: &mut Vec<Level>,
     repairs: &mut Repairs,
-) -> Result<Cow<'a, str>, EventFault> {
+) -> Result<Cow<'a, str>, RecordFault> {
     match text.as_bytes() {
         [b'"', ..] => return Ok(string(text, repairs)),
         [b'{' | b'[', ..] => {}
@@ -48,7 +48,7 @@ pub(super) fn value<'a>(
             b'"' => copy.string(),
             b'{' | b'[' => {
                 if levels.len() >= limits.depth {
-                    return Err(EventFault::TooDeep { limit: limits.depth });
+                    return Err(RecordFault::TooDeep { limit: limits.depth });
                 }
                 copy.keep(1);
                 while let Some(b' ' | b'\n' | b'\r' | b'\t') = copy.peek() {
@@ -79,13 +79,13 @@ pub(super) fn value<'a>(
 
 impl Level {
     /// Counts one more member or element.
-    fn begin_item(&mut self, limits: &TrackingLimits) -> Result<(), EventFault> {
+    fn begin_item(&mut self, limits: &TrackingLimits) -> Result<(), RecordFault> {
         self.count += 1;
         if self.is_array && self.count > limits.array {
-            return Err(EventFault::ArrayTooLong { limit: limits.array });
+            return Err(RecordFault::ArrayTooLong { limit: limits.array });
         }
         if !self.is_array && self.count > limits.properties {
-            return Err(EventFault::ObjectTooLarge { limit: limits.properties });
+            return Err(RecordFault::ObjectTooLarge { limit: limits.properties });
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    fn value<'a>(text: &'a str, limits: &TrackingLimits) -> Result<Cow<'a, str>, EventFault> {
+    fn value<'a>(text: &'a str, limits: &TrackingLimits) -> Result<Cow<'a, str>, RecordFault> {
         super::value(text, limits, &mut Vec::new(), &mut Repairs::default())
     }
 
@@ -305,12 +305,12 @@ mod tests {
         for good in ["[[ ]]", "[{}]", "[ 1 ]", "{ \"a\" : [ \",\" ] }"] {
             assert_eq!(fault(good), None, "{good}");
         }
-        assert_eq!(fault("[1,2]"), Some(EventFault::ArrayTooLong { limit: 1 }));
-        assert_eq!(fault("[ [] , 2 ]"), Some(EventFault::ArrayTooLong { limit: 1 }));
-        assert_eq!(fault(r#"{"a":[],"b":1}"#), Some(EventFault::ObjectTooLarge { limit: 1 }));
-        assert_eq!(fault("[[[]]]"), Some(EventFault::TooDeep { limit: 2 }));
+        assert_eq!(fault("[1,2]"), Some(RecordFault::ArrayTooLong { limit: 1 }));
+        assert_eq!(fault("[ [] , 2 ]"), Some(RecordFault::ArrayTooLong { limit: 1 }));
+        assert_eq!(fault(r#"{"a":[],"b":1}"#), Some(RecordFault::ObjectTooLarge { limit: 1 }));
+        assert_eq!(fault("[[[]]]"), Some(RecordFault::TooDeep { limit: 2 }));
         limits.array = 0;
         assert_eq!(value("[ ]", &limits).as_deref(), Ok("[]"));
-        assert_eq!(value("[ 1 ]", &limits), Err(EventFault::ArrayTooLong { limit: 0 }));
+        assert_eq!(value("[ 1 ]", &limits), Err(RecordFault::ArrayTooLong { limit: 0 }));
     }
 }

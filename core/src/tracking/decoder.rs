@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::body::{Body, begins_json};
-use super::event::Stamps;
+use super::credentials;
+use super::endpoint::Endpoint;
 use super::id::IdSource;
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
@@ -12,10 +13,11 @@ use super::multipart::{self, NotMultipart};
 use super::parameters::{Parameters, Switch};
 use super::reading::{BatchRule, Reading};
 use super::redirect::RedirectPolicy;
-use super::refused::{RefusedEvent, RefusedEvents};
+use super::refused::{RefusedRecord, RefusedRecords};
 use super::rejection::Rejection;
 use super::reply::Reply;
-use super::sink::EventSink;
+use super::sink::RecordSink;
+use super::stamps::Stamps;
 use super::{base64, form};
 use crate::UnixTime;
 use crate::http::Request;
@@ -39,13 +41,13 @@ pub struct Context<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Batch {
-    /// How to answer, when it is known what became of the events.
+    /// How to answer, when it is known what became of the records.
     pub reply: Reply,
-    /// How many events the sink was given, or why it has none.
+    /// How many records the sink was given, or why it has none.
     pub result: Result<usize, Rejection>,
-    /// The events that the sink was not given, in their order. With
+    /// The records that the sink was not given, in their order. With
     /// [`BatchRule::AllOrNothing`] it is the first one at which decoding ended.
-    pub refused: Vec<RefusedEvent>,
+    pub refused: Vec<RefusedRecord>,
     /// What was mended on the way.
     pub repairs: Repairs,
 }
@@ -56,7 +58,9 @@ pub struct Batch {
 /// ```
 /// use core::net::{IpAddr, Ipv4Addr};
 /// use windhover_core::http::{Method, Request};
-/// use windhover_core::tracking::{BatchRule, Context, Decoder, Events, IdSource, RedirectPolicy, TrackingLimits};
+/// use windhover_core::tracking::{
+///     BatchRule, Context, Decoder, Endpoint, IdSource, Records, RedirectPolicy, TrackingLimits,
+/// };
 /// use windhover_core::UnixTime;
 ///
 /// let request = Request::new(
@@ -71,8 +75,8 @@ pub struct Batch {
 ///     redirects: &RedirectPolicy::deny(),
 ///     rule: BatchRule::default(),
 /// };
-/// let mut events = Events::new();
-/// let batch = Decoder::new().decode(&request, &context, &mut IdSource::new(1, 1), &mut events);
+/// let (mut ids, mut events) = (IdSource::new(1, 1), Records::new());
+/// let batch = Decoder::new().decode(Endpoint::Track, &request, &context, &mut ids, &mut events);
 ///
 /// assert_eq!(batch.result, Ok(1));
 /// assert_eq!(
@@ -103,7 +107,9 @@ const KEPT: usize = 64 * 1024;
 #[derive(Clone, Copy)]
 enum Source<'a> {
     /// As they came.
-    Plain(&'a [u8]),
+    Json(&'a [u8]),
+    /// As they came, a document in each line.
+    Lines(&'a [u8]),
     /// The value of `data`, still encoded.
     Data(&'a [u8]),
 }
@@ -114,13 +120,14 @@ impl Decoder {
         Self::default()
     }
 
-    /// Decodes the events of a request into `sink`. When a [`Rejection`] says why none is recorded,
+    /// Decodes the records of a request into `sink`. When a [`Rejection`] says why none is recorded,
     /// the sink is told to discard what it was given.
     ///
-    /// The request is one that [`route`](super::route) found to be [`Track`](super::Route::Track);
-    /// its path is not looked at.
-    pub fn decode<S: EventSink + ?Sized>(
+    /// The endpoint is the one of the request's path, as [`route`](super::route) finds it; the path
+    /// itself is not looked at.
+    pub fn decode<S: RecordSink + ?Sized>(
         &mut self,
+        endpoint: Endpoint,
         request: &Request<'_>,
         context: &Context<'_>,
         ids: &mut IdSource,
@@ -140,28 +147,36 @@ impl Decoder {
                         .map_err(|NotMultipart| Rejection::Multipart)?;
                     parameters.read(&form);
                 }
-                Body::None | Body::Json(_) => {}
+                Body::None | Body::Json(_) | Body::Lines(_) => {}
             }
             Ok(body)
         });
-        let (mut reply, allowed) = Reply::new(&parameters, &request.headers, context.redirects);
+        let (mut reply, allowed) = Reply::new(endpoint, &parameters, request, context.redirects);
         let source = body.and_then(|body| {
             allowed?;
-            choose_source(&parameters, body)
+            let token = match endpoint {
+                Endpoint::Import => credentials::token(&request.headers, &parameters)?,
+                _ => None,
+            };
+            Ok((choose_source(&parameters, body)?, token))
         });
         let encoded = match source {
-            Ok(Source::Data(encoded)) => encoded,
+            Ok((Source::Data(encoded), _)) => encoded,
             _ => &[],
         };
-        let (mut repairs, mut refused) = (Repairs::default(), RefusedEvents::default());
-        let result = source.and_then(|source| {
+        let (mut repairs, mut refused) = (Repairs::default(), RefusedRecords::default());
+        let result = source.and_then(|(source, token)| {
             let stamps = Stamps {
                 now: context.now,
                 ip: parameters.is_on(Switch::Ip).then_some(context.client),
                 test: parameters.is_on(Switch::Test),
+                token,
+                kind: endpoint.kind(),
+                // `/track` has no such parameter.
+                strict: endpoint != Endpoint::Track && parameters.is_on(Switch::Strict),
             };
             let bytes = self.undo_encoding(&source)?;
-            Reading {
+            let mut reading = Reading {
                 limits: context.limits,
                 rule: context.rule,
                 stamps: &stamps,
@@ -169,8 +184,11 @@ impl Decoder {
                 sink,
                 repairs: &mut repairs,
                 refused: &mut refused,
+            };
+            match source {
+                Source::Lines(_) => reading.read_lines(bytes),
+                Source::Json(_) | Source::Data(_) => reading.read(bytes),
             }
-            .read(bytes)
         });
         let result = result.map_err(|rejection| said_as_it_is(rejection, encoded));
         self.inflated = inflated;
@@ -179,7 +197,7 @@ impl Decoder {
             self.release();
         }
         if context.rule == BatchRule::EachEvent {
-            reply.note(&refused);
+            reply.note(*result.as_ref().unwrap_or(&0), &refused);
         }
         Batch { reply, result, refused: refused.list, repairs }
     }
@@ -192,7 +210,7 @@ impl Decoder {
     /// The bytes that JSON text is in.
     fn undo_encoding<'a>(&'a mut self, source: &Source<'a>) -> Result<&'a [u8], Rejection> {
         match *source {
-            Source::Plain(bytes) => Ok(bytes),
+            Source::Json(bytes) | Source::Lines(bytes) => Ok(bytes),
             Source::Data(encoded) => {
                 if begins_json(form::decoded(encoded)) {
                     form::decode_into(encoded, &mut self.decoded);
@@ -209,8 +227,9 @@ impl Decoder {
 fn choose_source<'a>(parameters: &Parameters<'a>, body: Body<'a>) -> Result<Source<'a>, Rejection> {
     match (parameters.data, body) {
         _ if parameters.data_twice => Err(Rejection::DataTwice),
-        (Some(_), Body::Json(_)) => Err(Rejection::DataTwice),
-        (None, Body::Json(json)) => Ok(Source::Plain(json)),
+        (Some(_), Body::Json(_) | Body::Lines(_)) => Err(Rejection::DataTwice),
+        (None, Body::Json(json)) => Ok(Source::Json(json)),
+        (None, Body::Lines(lines)) => Ok(Source::Lines(lines)),
         (Some([]), _) => Err(Rejection::DataEmpty),
         (Some(data), _) => Ok(Source::Data(data)),
         (None, _) => Err(Rejection::DataMissing),

@@ -2,7 +2,6 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use super::compact::Level;
 use super::id::IdSource;
@@ -10,8 +9,9 @@ use super::json::Unreadable;
 use super::limits::TrackingLimits;
 use super::members::{Member, Members, Name};
 use super::mend::Repairs;
-use super::rejection::EventFault;
-use super::{client, compact, decimal, json, time};
+use super::rejection::RecordFault;
+use super::stamps::Stamps;
+use super::{client, compact, decimal, distinct_id, json, time};
 use crate::UnixTime;
 
 /// Properties that are looked at; every other one is passed on unseen.
@@ -57,16 +57,6 @@ const STAMPS: [(Property, &[u8]); 5] = [
     (Property::Test, b",\"$test\":"),
 ];
 
-/// What is stamped on every event of a request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stamps {
-    pub(super) now: UnixTime,
-    /// The client's address, when `ip=1`.
-    pub(super) ip: Option<IpAddr>,
-    /// `test=1`.
-    pub(super) test: bool,
-}
-
 /// Reads the events of one text one after the other; its memory serves for the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventReader<'a> {
@@ -100,9 +90,9 @@ impl<'a> EventReader<'a> {
         &mut self,
         text: &'a str,
         limits: &TrackingLimits,
-        now: UnixTime,
+        stamps: &Stamps,
         repairs: &mut Repairs,
-    ) -> Result<Result<Event<'a>, EventFault>, Unreadable> {
+    ) -> Result<Result<Event<'a>, RecordFault>, Unreadable> {
         self.properties.clear();
         self.others.clear();
         let mut name = None;
@@ -122,15 +112,24 @@ impl<'a> EventReader<'a> {
             Ok(())
         })?;
         Ok(taken.and_then(|()| {
-            let (name, time) = self.check(name, properties, now)?;
+            let (name, time) = self.check(name, properties, stamps)?;
             Ok(Event { name, time, length: text.len() })
         }))
     }
 
     /// The value of `$insert_id` of what was read last.
     pub(super) fn insert_id(&self) -> Option<&str> {
-        let id = self.properties.iter().find(|member| member.tag == Property::InsertId);
-        id.map(|member| &*member.value)
+        self.value(Property::InsertId)
+    }
+
+    /// The value of `token` of what was read last.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.value(Property::Token)
+    }
+
+    fn value(&self, property: Property) -> Option<&str> {
+        let found = self.properties.iter().find(|member| member.tag == property);
+        found.map(|member| &*member.value)
     }
 
     fn read_properties(
@@ -138,7 +137,7 @@ impl<'a> EventReader<'a> {
         text: &'a str,
         limits: &TrackingLimits,
         repairs: &mut Repairs,
-    ) -> Result<Properties, EventFault> {
+    ) -> Result<Properties, RecordFault> {
         self.properties.clear();
         let taken = json::members(text, |key, value| {
             let value = compact::value(value, limits, &mut self.levels, repairs)?;
@@ -158,36 +157,61 @@ impl<'a> EventReader<'a> {
         &self,
         name: Option<Cow<'a, str>>,
         properties: Properties,
-        now: UnixTime,
-    ) -> Result<(Cow<'a, str>, Option<UnixTime>), EventFault> {
-        let name = name.ok_or(EventFault::NameMissing)?;
+        stamps: &Stamps,
+    ) -> Result<(Cow<'a, str>, Option<UnixTime>), RecordFault> {
+        let name = name.ok_or(RecordFault::NameMissing)?;
         match name.as_bytes() {
-            b"\"\"" => return Err(EventFault::NameEmpty),
+            b"\"\"" => return Err(RecordFault::NameEmpty),
             [b'"', ..] => {}
-            _ => return Err(EventFault::NameNotAString),
+            _ => return Err(RecordFault::NameNotAString),
         }
         match properties {
-            Properties::Missing => return Err(EventFault::PropertiesMissing),
-            Properties::NotAnObject => return Err(EventFault::PropertiesNotAnObject),
+            Properties::Missing => return Err(RecordFault::PropertiesMissing),
+            Properties::NotAnObject => return Err(RecordFault::PropertiesNotAnObject),
             Properties::Object => {}
         }
-        let mut token = Err(EventFault::TokenMissing);
+        let mut token = Err(RecordFault::TokenMissing);
         let mut time = Ok(None);
         for member in self.properties.iter() {
             match (member.tag, member.value.as_bytes()) {
-                (Property::Token, b"\"\"") => token = Err(EventFault::TokenEmpty),
+                (Property::Token, b"\"\"") => token = Err(RecordFault::TokenEmpty),
                 (Property::Token, [b'"', ..]) => token = Ok(()),
-                (Property::Token, _) => token = Err(EventFault::TokenNotAString),
+                (Property::Token, _) => token = Err(RecordFault::TokenNotAString),
                 (Property::Time, b"null") => {}
-                (Property::Time, [b'"', digits @ .., b'"']) => {
-                    time = time::parse(digits, now).map(Some);
-                }
-                (Property::Time, number) => time = time::parse(number, now).map(Some),
+                (Property::Time, text) => time = time::parse(text, stamps).map(Some),
                 _ => {}
             }
         }
-        token?;
-        Ok((name, time?))
+        match token {
+            Err(RecordFault::TokenMissing) if stamps.token.is_some() => {}
+            token => token?,
+        }
+        let time = time?;
+        if stamps.strict {
+            self.check_strictly(time)?;
+        }
+        Ok((name, time))
+    }
+
+    /// What `/import` asks for with `strict=1`, beyond what every event must have.
+    #[cold]
+    fn check_strictly(&self, time: Option<UnixTime>) -> Result<(), RecordFault> {
+        time.ok_or(RecordFault::TimeMissing)?;
+        for member in self.properties.iter() {
+            match member.tag {
+                Property::InsertId if !is_insert_id(&member.value) => {
+                    return Err(RecordFault::InsertIdMalformed);
+                }
+                Property::Other
+                    if member.name.as_str() == "distinct_id"
+                        && distinct_id::is_banned(&member.value) =>
+                {
+                    return Err(RecordFault::DistinctIdBanned);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Appends the event that was just read as one line.
@@ -218,8 +242,16 @@ impl<'a> EventReader<'a> {
     }
 }
 
-fn too_many(limits: &TrackingLimits) -> EventFault {
-    EventFault::TooManyProperties { limit: limits.properties }
+/// Whether a value is one that `$insert_id` may have, or stands for none.
+fn is_insert_id(value: &str) -> bool {
+    const LONGEST: usize = 36;
+    let id = value.strip_prefix('"').and_then(|id| id.strip_suffix('"'));
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    value == "null" || id.is_some_and(|id| id.len() <= LONGEST && id.bytes().all(is_legal))
+}
+
+fn too_many(limits: &TrackingLimits) -> RecordFault {
+    RecordFault::TooManyProperties { limit: limits.properties }
 }
 
 fn copy_member<T>(member: &Member<'_, T>, out: &mut Vec<u8>) {
@@ -259,6 +291,13 @@ impl Writer<'_> {
 
     /// Appends the stamps whose properties did not come; some property was written before.
     fn missing_stamps(&mut self) {
+        if let (0, Some(token)) = (self.written & Property::Token.bit(), &self.stamps.token) {
+            if self.written != 0 {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(b"\"token\":");
+            self.out.extend_from_slice(token.as_bytes());
+        }
         for (property, key) in STAMPS {
             if self.written & property.bit() == 0 && self.stamps_over(property, "null") {
                 self.out.extend_from_slice(key);

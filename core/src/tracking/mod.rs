@@ -1,27 +1,29 @@
-//! The tracking API: from a HTTP request to events for a queue, and back to the answer.
+//! The tracking API: from a HTTP request to records for a queue, and back to the answer.
 //!
-//! [`route`] says what a request asks for, [`Decoder::decode`] turns it into events and a
+//! [`route`] says what a request asks for, [`Decoder::decode`] turns it into records and a
 //! [`Reply`], and the reply gives the [`Response`](crate::http::Response) when it is known what
 //! became of them. Nothing here does I/O or reads a clock.
 //!
 //! # What is accepted
 //!
-//! `/track` by `GET` or `POST`, with the events in one of:
+//! `/track`, `/import` (events), `/engage` and `/groups` (updates of profiles) by `GET` or `POST`, with
+//! the records in one of:
 //!
 //! | where | as |
 //! |---|---|
 //! | `data=` in the query, or in a body of `application/x-www-form-urlencoded`, `text/plain` (which browsers' `sendBeacon` says of a form), `multipart/form-data` or no type | base64, standard or URL-safe, padded or not, with `+` that arrived as a space, with line breaks; or plain JSON |
+//! | a body of `application/x-ndjson` | JSON, a record in each line |
 //! | a body of `application/json`, or one of the types above that begins with `{` or `[` | JSON |
 //!
-//! It is one event or an array of them, in UTF-8, with or without a byte order mark. Two surrogates
+//! It is one record or an array of them, in UTF-8, with or without a byte order mark. Two surrogates
 //! that were encoded as if each were a character become the character; whatever else is not UTF-8
 //! in a string becomes U+FFFD and is counted ([`Repairs`]). Events in two
 //! places are refused, because one of them would be lost in silence; so is the body of a `GET`. With the
 //! feature `gzip` a body may be compressed, as gzip or deflate. What cannot be read is never answered
 //! 200 ([`Rejection::status`]): senders delete what that answers.
 //!
-//! The parameters `ip`, `verbose`, `redirect`, `img`, `callback` and `test` are taken from the
-//! query and from a form body.
+//! The parameters `ip`, `verbose`, `redirect`, `img`, `callback`, `test`, `strict`, `api_key` and
+//! `project_id` are taken from the query and from a form body.
 //!
 //! # What an event must have
 //!
@@ -34,6 +36,12 @@
 //! [`Batch::refused`], and with `verbose=1` to the sender; [`BatchRule`] has the other way. Text that
 //! is not JSON is refused as a whole, but for the bare words `NaN`, `Infinity` and `-Infinity`, which
 //! become `null` and are counted; so do numbers that are too large for a double.
+//!
+//! # What an update must have
+//!
+//! `$token`, as an event's `token`; for a user `$distinct_id`, for a group `$group_key` and
+//! `$group_id`; and an operation such as `$set`, with a value of its kind. It becomes one line, too,
+//! with `$time`, with `ip=1` `$ip`, and `mp_processing_time_ms` stamped as on an event.
 //!
 //! # What an event becomes
 //!
@@ -58,8 +66,11 @@ mod body;
 mod client;
 mod compact;
 mod cors;
+mod credentials;
 mod decimal;
 mod decoder;
+mod distinct_id;
+mod endpoint;
 mod event;
 mod form;
 mod id;
@@ -73,25 +84,29 @@ mod multipart;
 mod not_built;
 mod parameters;
 mod reading;
+mod record;
 mod redirect;
 mod refused;
 mod rejection;
 mod reply;
 mod route;
 mod sink;
+mod stamps;
 mod time;
+mod update;
 
 pub use client::client_address;
 pub use cors::{preflight, refused, share};
 pub use decoder::{Batch, Context, Decoder};
+pub use endpoint::{Endpoint, RecordKind};
 pub use id::IdSource;
 pub use limits::TrackingLimits;
 pub use mend::Repairs;
 pub use not_built::NotBuilt;
 pub use reading::BatchRule;
 pub use redirect::RedirectPolicy;
-pub use refused::RefusedEvent;
-pub use rejection::{EventFault, InflateFault, Rejection};
+pub use refused::RefusedRecord;
+pub use rejection::{FaultOf, InflateFault, RecordFault, Rejection};
 pub use reply::Reply;
 pub use route::{Route, method_not_allowed, not_found, route};
-pub use sink::{EventSink, Events};
+pub use sink::{RecordSink, Records};

@@ -4,7 +4,7 @@ use super::form::{decoded, pairs};
 
 /// The parameters that the API knows; every other one is left alone. Values are still encoded.
 ///
-/// A switch is on when any of its values is `1`. Of `redirect` and `callback` the first one counts,
+/// A switch is on when any of its values is `1`. Of every other one but `data` the first one counts,
 /// those of the query before those of the body.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Parameters<'a> {
@@ -12,6 +12,8 @@ pub(super) struct Parameters<'a> {
     pub(super) data_twice: bool,
     pub(super) redirect: Option<&'a [u8]>,
     pub(super) callback: Option<&'a [u8]>,
+    pub(super) api_key: Option<&'a [u8]>,
+    pub(super) project_id: Option<&'a [u8]>,
     switches: u8,
 }
 
@@ -23,6 +25,7 @@ pub(super) enum Switch {
     Verbose = 2,
     Img = 4,
     Test = 8,
+    Strict = 16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,8 @@ enum Parameter {
     Data,
     Redirect,
     Callback,
+    ApiKey,
+    ProjectId,
     Switch(Switch),
 }
 
@@ -39,10 +44,13 @@ impl Parameter {
             b"data" => Self::Data,
             b"redirect" => Self::Redirect,
             b"callback" => Self::Callback,
+            b"api_key" => Self::ApiKey,
+            b"project_id" => Self::ProjectId,
             b"ip" => Self::Switch(Switch::Ip),
             b"verbose" => Self::Switch(Switch::Verbose),
             b"img" => Self::Switch(Switch::Img),
             b"test" => Self::Switch(Switch::Test),
+            b"strict" => Self::Switch(Switch::Strict),
             _ => return None,
         })
     }
@@ -52,7 +60,7 @@ impl Parameter {
         if memchr::memchr(b'%', name).is_none() {
             return Self::of(name);
         }
-        let mut text = [0; 8];
+        let mut text = [0; 10];
         let mut length = 0;
         for byte in decoded(name) {
             *text.get_mut(length)? = byte;
@@ -71,6 +79,8 @@ impl<'a> Parameters<'a> {
                 Some(Parameter::Data) => self.data = Some(value),
                 Some(Parameter::Redirect) => self.redirect = self.redirect.or(Some(value)),
                 Some(Parameter::Callback) => self.callback = self.callback.or(Some(value)),
+                Some(Parameter::ApiKey) => self.api_key = self.api_key.or(Some(value)),
+                Some(Parameter::ProjectId) => self.project_id = self.project_id.or(Some(value)),
                 Some(Parameter::Switch(switch)) if decoded(value).eq([b'1']) => {
                     self.switches |= switch as u8;
                 }

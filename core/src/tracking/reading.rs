@@ -1,21 +1,22 @@
-//! The events of one request, from the bytes that they came in to the sink.
+//! The records of one request, from the bytes that they came in to the sink.
 
 use alloc::borrow::Cow;
 
-use super::event::{Event, EventReader, Stamps};
 use super::id::IdSource;
 use super::json;
 use super::json::Unreadable;
 use super::limits::TrackingLimits;
 use super::mend::{self, Repairs};
-use super::refused::{RefusedEvent, RefusedEvents};
-use super::rejection::{EventFault, Rejection};
-use super::sink::EventSink;
+use super::record::{Record, RecordReader};
+use super::refused::{RefusedRecord, RefusedRecords};
+use super::rejection::{RecordFault, Rejection};
+use super::sink::RecordSink;
+use super::stamps::Stamps;
 
 /// A byte order mark in front of JSON, which RFC 8259 §8.1 lets a reader ignore.
-const BYTE_ORDER_MARK: char = '\u{feff}';
+const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// What one bad event of a batch means for the others.
+/// What one bad record of a batch means for the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchRule {
     /// They are recorded, as by the API of today: senders keep a refused batch and send it again,
@@ -26,7 +27,7 @@ pub enum BatchRule {
     AllOrNothing,
 }
 
-/// Reads the events of one request.
+/// Reads the records of one request.
 pub(super) struct Reading<'a, S: ?Sized> {
     pub(super) limits: &'a TrackingLimits,
     pub(super) rule: BatchRule,
@@ -34,12 +35,12 @@ pub(super) struct Reading<'a, S: ?Sized> {
     pub(super) ids: &'a mut IdSource,
     pub(super) sink: &'a mut S,
     pub(super) repairs: &'a mut Repairs,
-    pub(super) refused: &'a mut RefusedEvents,
+    pub(super) refused: &'a mut RefusedRecords,
 }
 
-impl<S: EventSink + ?Sized> Reading<'_, S> {
-    /// Gives the sink the events that `bytes` are, and tells how many there were; none of them is
-    /// left there when they are refused.
+impl<S: RecordSink + ?Sized> Reading<'_, S> {
+    /// Gives the sink the records that `bytes` are, one of them or an array, and tells how many there
+    /// were; none of them is left there when they are refused.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
         let text = match core::str::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
@@ -53,9 +54,9 @@ impl<S: EventSink + ?Sized> Reading<'_, S> {
 
         let (ids, repairs) = (self.ids.clone(), *self.repairs);
         match self.document(json) {
-            Err(Unread::NotEvents) => {}
+            Err(Unread::NotRecords) => {}
             Err(Unread::Refused(rejection)) => return Err(rejection),
-            Ok(events) => return Ok(events),
+            Ok(records) => return Ok(records),
         }
         (*self.ids, *self.repairs) = (ids, repairs);
         let Some(mended) = mend::words(json, self.repairs) else {
@@ -65,102 +66,182 @@ impl<S: EventSink + ?Sized> Reading<'_, S> {
             });
         };
         self.document(&mended).map_err(|unread| match unread {
-            Unread::NotEvents => {
+            Unread::NotRecords => {
                 json::rejection(&mended).moved(|at| place(mend::before_words(json, at)))
             }
             Unread::Refused(rejection) => rejection,
         })
     }
 
-    /// Takes a whole document: one event, or an array of them.
+    /// The same for a record in each line: one that is not JSON is one that is refused.
+    pub(super) fn read_lines(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
+        self.begin();
+        let mut reader = RecordReader::new(self.stamps.kind);
+        let mut recorded = 0;
+        let mut rest = bytes.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(bytes);
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let (line, behind) = rest.split_at(end);
+            rest = behind.get(1..).unwrap_or_default();
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            if let Err(rejection) = self.line(&mut reader, line, &mut recorded) {
+                return Err(self.give_up(recorded, rejection));
+            }
+        }
+        if recorded > 0 {
+            return Ok(recorded);
+        }
+        Err(match self.refused.list.first() {
+            Some(_) => self.nothing_recorded(),
+            None => Rejection::DataEmpty,
+        })
+    }
+
+    fn line<'t>(
+        &mut self,
+        reader: &mut RecordReader<'t>,
+        line: &'t [u8],
+        recorded: &mut usize,
+    ) -> Result<(), Rejection> {
+        let repairs = *self.repairs;
+        if let Ok(text) = core::str::from_utf8(line)
+            && let Ok(taken) = self.record(reader, text, recorded)
+        {
+            return taken;
+        }
+        *self.repairs = repairs;
+        let unread = RecordReader::new(self.stamps.kind);
+        let Ok(text) = mend::utf8(line, self.repairs) else {
+            return self.refuse(&unread, line, RecordFault::NotJson);
+        };
+        let text = mend::words(&text, self.repairs).unwrap_or(text);
+        let mut reader = RecordReader::new(self.stamps.kind);
+        if let Ok(taken) = self.record(&mut reader, &text, recorded) {
+            return taken;
+        }
+        *self.repairs = repairs;
+        let fault = match json::rejection(&text) {
+            Rejection::NotEvents => RecordFault::NotAnObject,
+            _ => RecordFault::NotJson,
+        };
+        self.refuse(&unread, line, fault)
+    }
+
+    fn begin(&mut self) {
+        *self.refused = RefusedRecords { kind: self.stamps.kind, ..RefusedRecords::default() };
+    }
+
+    /// Takes a whole document: one record, or an array of them.
     fn document(&mut self, text: &str) -> Result<usize, Unread> {
-        *self.refused = RefusedEvents::default();
-        let mut reader = EventReader::default();
+        self.begin();
+        let mut reader = RecordReader::new(self.stamps.kind);
         let mut recorded = 0;
         let is_array = text.trim_ascii_start().starts_with('[');
         let taken = if is_array {
             json::elements(text, |element| {
                 // The element is JSON: the array was read around it.
-                self.event(&mut reader, element, &mut recorded).unwrap_or_else(|_| {
-                    self.refuse(&EventReader::default(), EventFault::NotAnObject)
+                self.record(&mut reader, element, &mut recorded).unwrap_or_else(|_| {
+                    self.refuse(&reader, element.as_bytes(), RecordFault::NotAnObject)
                 })
             })
         } else {
-            self.event(&mut reader, text, &mut recorded)
+            self.record(&mut reader, text, &mut recorded)
         };
         let unread = match taken {
             Ok(Ok(())) if recorded > 0 => return Ok(recorded),
-            Ok(Ok(())) => Unread::Refused(self.nothing_recorded()),
-            Ok(Err(rejection)) => Unread::Refused(rejection),
-            Err(Unreadable) => Unread::NotEvents,
+            Ok(Ok(())) => return Err(Unread::Refused(self.nothing_recorded())),
+            Ok(Err(rejection)) => Unread::Refused(self.give_up(recorded, rejection)),
+            Err(Unreadable) => {
+                self.give_up(recorded, Rejection::NotEvents);
+                Unread::NotRecords
+            }
         };
-        self.sink.discard(recorded);
-        if !matches!(unread, Unread::Refused(Rejection::Event { .. })) {
-            // It is not for them that nothing is recorded.
-            self.refused.list.clear();
-        }
         Err(unread)
     }
 
-    fn event<'t>(
+    /// Takes back what the sink was given.
+    #[cold]
+    fn give_up(&mut self, recorded: usize, rejection: Rejection) -> Rejection {
+        self.sink.discard(recorded);
+        if !matches!(rejection, Rejection::Record { .. }) {
+            // It is not for them that nothing is recorded.
+            self.refused.list.clear();
+        }
+        rejection
+    }
+
+    fn record<'t>(
         &mut self,
-        reader: &mut EventReader<'t>,
+        reader: &mut RecordReader<'t>,
         text: &'t str,
         recorded: &mut usize,
     ) -> Result<Result<(), Rejection>, Unreadable> {
-        if self.refused.events >= self.limits.batch {
+        if self.refused.records >= self.limits.batch {
             return Ok(Err(Rejection::BatchTooLarge { limit: self.limits.batch }));
         }
-        let event = reader.read(text, self.limits, self.stamps.now, self.repairs)?;
-        Ok(match event.and_then(|event| self.write(reader, &event)) {
+        let record = reader.read(text, self.limits, self.stamps, self.repairs)?;
+        Ok(match record.and_then(|record| self.write(reader, &record)) {
             Ok(()) => {
                 *recorded += 1;
-                self.refused.events += 1;
+                self.refused.records += 1;
                 Ok(())
             }
-            Err(fault) => self.refuse(reader, fault),
+            Err(fault) => self.refuse(reader, text.as_bytes(), fault),
         })
     }
 
-    fn write(&mut self, reader: &EventReader<'_>, event: &Event<'_>) -> Result<(), EventFault> {
-        let out = self.sink.begin_event();
+    fn write(&mut self, reader: &RecordReader<'_>, record: &Record<'_>) -> Result<(), RecordFault> {
+        let out = self.sink.begin_record();
         let before = out.len();
-        reader.write(event, self.stamps, self.ids, out);
+        reader.write(record, self.stamps, self.ids, out);
         let limit = self.limits.event;
         if out.len() - before > limit {
             self.sink.discard(0);
-            return Err(EventFault::TooLarge { limit });
+            return Err(RecordFault::TooLarge { limit });
         }
-        self.sink.end_event();
+        self.sink.end_record();
         Ok(())
     }
 
-    /// Notes an event that is not recorded.
+    /// Notes a record that is not kept.
     #[cold]
-    fn refuse(&mut self, reader: &EventReader<'_>, fault: EventFault) -> Result<(), Rejection> {
-        let index = self.refused.events;
+    fn refuse(
+        &mut self,
+        reader: &RecordReader<'_>,
+        text: &[u8],
+        fault: RecordFault,
+    ) -> Result<(), Rejection> {
+        let index = self.refused.records;
         if index >= self.limits.batch {
             return Err(Rejection::BatchTooLarge { limit: self.limits.batch });
         }
-        self.refused.events += 1;
-        self.refused.list.push(RefusedEvent::new(index, reader.insert_id(), fault));
+        self.refused.records += 1;
+        let named = (reader.insert_id(), reader.token());
+        self.refused.list.push(RefusedRecord::new(index, fault, named, text));
         match self.rule {
             BatchRule::EachEvent => Ok(()),
-            BatchRule::AllOrNothing => Err(Rejection::Event { index, fault }),
+            BatchRule::AllOrNothing => {
+                Err(Rejection::Record { kind: self.stamps.kind, index, fault })
+            }
         }
     }
 
     fn nothing_recorded(&self) -> Rejection {
         match self.refused.list.first() {
-            Some(first) => Rejection::Event { index: first.index, fault: first.fault },
+            Some(first) => {
+                Rejection::Record { kind: self.stamps.kind, index: first.index, fault: first.fault }
+            }
             None => Rejection::BatchEmpty,
         }
     }
 }
 
-/// Why a document gave no events.
+/// Why a document gave no records.
 enum Unread {
     /// It is not JSON, or neither an object nor an array; [`json::rejection`] tells which.
-    NotEvents,
+    NotRecords,
     Refused(Rejection),
 }

@@ -1,72 +1,96 @@
-//! The events of a batch that are not recorded, and how their sender is told.
+//! The records of a request that are not kept, and how their sender is told.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
-use super::rejection::EventFault;
+use super::endpoint::RecordKind;
+use super::rejection::RecordFault;
 
 /// Longest `$insert_id` that is kept of an event that is refused, with its quotes; the API's own
 /// bound is 36 characters.
 const LONGEST_ID: usize = 38;
+/// Longest token that is kept of a record that is refused, with its quotes.
+const LONGEST_TOKEN: usize = 256;
 
-/// An event of a batch that is not recorded.
+/// A record of a batch that is not recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RefusedEvent {
+pub struct RefusedRecord {
     /// Which one, counted from 0.
     pub index: usize,
     /// What is wrong with it.
-    pub fault: EventFault,
+    pub fault: RecordFault,
     /// Its `$insert_id` as a JSON string, if it was seen and is no longer than the API allows.
     pub insert_id: Option<Box<str>>,
+    /// Its token as a JSON string, if it was seen and is no longer than 254 bytes.
+    pub token: Option<Box<str>>,
+    /// The record itself, without the encodings of the request.
+    pub text: Box<[u8]>,
 }
 
-impl RefusedEvent {
-    pub(super) fn new(index: usize, insert_id: Option<&str>, fault: EventFault) -> Self {
-        let fits = |id: &&str| id.starts_with('"') && id.len() <= LONGEST_ID;
-        Self { index, fault, insert_id: insert_id.filter(fits).map(Into::into) }
+impl RefusedRecord {
+    pub(super) fn new(
+        index: usize,
+        fault: RecordFault,
+        (insert_id, token): (Option<&str>, Option<&str>),
+        text: &[u8],
+    ) -> Self {
+        let kept = |value: Option<&str>, longest: usize| {
+            value.filter(|it| it.starts_with('"') && it.len() <= longest).map(Into::into)
+        };
+        Self {
+            index,
+            fault,
+            insert_id: kept(insert_id, LONGEST_ID),
+            token: kept(token, LONGEST_TOKEN),
+            text: text.into(),
+        }
     }
 }
 
-/// The events of a request that are not recorded, in their order.
+/// The records of a request that are not kept, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct RefusedEvents {
-    /// How many events the request had, those that were recorded included.
-    pub(super) events: usize,
-    pub(super) list: Vec<RefusedEvent>,
+pub(super) struct RefusedRecords {
+    pub(super) kind: RecordKind,
+    /// How many records the request had, those that were kept included.
+    pub(super) records: usize,
+    pub(super) list: Vec<RefusedRecord>,
 }
 
-impl RefusedEvents {
-    /// Appends `failed_records`, in the form that the API has for `/import`.
-    pub(super) fn push_failed_records(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(b"\"failed_records\":[");
-        for (at, event) in self.list.iter().enumerate() {
+impl RefusedRecords {
+    /// `failed_records`, in the form that the API has for `/import`.
+    pub(super) fn failed_records(&self) -> Vec<u8> {
+        let mut into = b"\"failed_records\":[".to_vec();
+        for (at, record) in self.list.iter().enumerate() {
             if at > 0 {
                 into.push(b',');
             }
             // Writing to memory does not fail.
             let _ = write!(
-                Appended(into),
+                Appended(&mut into),
                 r#"{{"index":{},"$insert_id":{},"field":"{}","message":"{}"}}"#,
-                event.index,
-                event.insert_id.as_deref().unwrap_or("\"\""),
-                event.fault.field(),
+                record.index,
+                record.insert_id.as_deref().unwrap_or("\"\""),
+                record.fault.field(self.kind),
                 // None of them needs an escape: see the tests.
-                event.fault,
+                record.fault.of(self.kind),
             );
         }
         into.push(b']');
+        into
     }
 }
 
 /// Some of a batch, in one sentence.
-impl fmt::Display for RefusedEvents {
+impl fmt::Display for RefusedRecords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (refused, events) = (self.list.len(), self.events);
-        write!(f, "{refused} of {events} events are not recorded")?;
+        let (refused, records, noun) = (self.list.len(), self.records, self.kind.noun());
+        write!(f, "{refused} of {records} {noun}s are not recorded")?;
         match self.list.first() {
-            Some(RefusedEvent { index, fault, .. }) => write!(f, ", first event {index}: {fault}"),
+            Some(RefusedRecord { index, fault, .. }) => {
+                write!(f, ", first {noun} {index}: {}", fault.of(self.kind))
+            }
             None => Ok(()),
         }
     }

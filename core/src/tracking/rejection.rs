@@ -3,9 +3,10 @@
 use core::fmt;
 
 use super::body::ACCEPTED_CODINGS;
+use super::endpoint::RecordKind;
 use crate::http::Status;
 
-/// Why a request is not recorded; none of its events is. Its [`Display`](fmt::Display) is one
+/// Why a request is not recorded; nothing of it is. Its [`Display`](fmt::Display) is one
 /// sentence for the sender, given as `error` with `verbose=1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -71,12 +72,16 @@ pub enum Rejection {
         /// The most that there may be.
         limit: usize,
     },
-    /// One event is wrong.
-    Event {
+    /// `/import` without credentials.
+    Unauthorized,
+    /// One record is wrong.
+    Record {
+        /// What it is.
+        kind: RecordKind,
         /// Which one, counted from 0.
         index: usize,
         /// What is wrong with it.
-        fault: EventFault,
+        fault: RecordFault,
     },
 }
 
@@ -103,12 +108,14 @@ pub enum InflateFault {
     Blocks,
 }
 
-/// What is wrong with one event.
+/// What is wrong with one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum EventFault {
+pub enum RecordFault {
     /// It is not an object.
     NotAnObject,
+    /// It is a line that is not JSON.
+    NotJson,
     /// There is no `event`.
     NameMissing,
     /// `event` is not a string.
@@ -125,16 +132,40 @@ pub enum EventFault {
         /// The most that there may be.
         limit: usize,
     },
-    /// There is no `token`.
+    /// There is no `token`, or `$token` of an update.
     TokenMissing,
-    /// `token` is not a string.
+    /// The token is not a string.
     TokenNotAString,
-    /// `token` is an empty string.
+    /// The token is an empty string.
     TokenEmpty,
-    /// `time` is neither a number nor a string that holds one.
+    /// The time is neither a number nor a string that holds one.
     TimeNotANumber,
-    /// `time` is before 1971.
+    /// The time is before 1971.
     TimeTooEarly,
+    /// The time is more than an hour ahead (with `strict=1`).
+    TimeTooLate,
+    /// There is no `time` (with `strict=1`).
+    TimeMissing,
+    /// `$insert_id` is not at most 36 letters, digits and hyphens (with `strict=1`).
+    InsertIdMalformed,
+    /// The user's id is one of those that programs make of none (with `strict=1`).
+    DistinctIdBanned,
+    /// There is no `$distinct_id`, or `$group_id` of a group, or it is empty.
+    ProfileIdMissing,
+    /// The profile's id is neither a string nor a number.
+    ProfileIdNotAString,
+    /// There is no `$group_key`, or it is not a string, or empty.
+    GroupKeyMissing,
+    /// The update has none of the operations that there are.
+    OperationMissing,
+    /// The value of `$set`, `$set_once`, `$append` or `$remove` is not an object.
+    OperationNotAnObject,
+    /// The value of `$add` is not an object of numbers.
+    OperationNotNumbers,
+    /// The value of `$union` is not an object of arrays.
+    OperationNotArrays,
+    /// The value of `$unset` is not an array of names.
+    OperationNotNames,
     /// Objects and arrays are nested deeper than [`TrackingLimits::depth`](super::TrackingLimits::depth).
     TooDeep {
         /// The most levels that there may be in a property.
@@ -151,7 +182,7 @@ pub enum EventFault {
         /// The most members that there may be.
         limit: usize,
     },
-    /// The cleaned-up event is larger than [`TrackingLimits::event`](super::TrackingLimits::event).
+    /// The cleaned-up record is larger than [`TrackingLimits::event`](super::TrackingLimits::event).
     TooLarge {
         /// The most bytes that it may have.
         limit: usize,
@@ -180,7 +211,8 @@ impl Rejection {
             Self::NotEvents => "not_events",
             Self::BatchEmpty => "batch_empty",
             Self::BatchTooLarge { .. } => "batch_too_large",
-            Self::Event { fault, .. } => fault.reason(),
+            Self::Unauthorized => "unauthorized",
+            Self::Record { fault, .. } => fault.reason(),
         }
     }
 }
@@ -193,6 +225,7 @@ impl Rejection {
             Self::ContentEncoding | Self::ContentType => Status::UNSUPPORTED_MEDIA_TYPE,
             Self::Inflate { fault } => fault.status(),
             Self::Multipart => Status::BAD_REQUEST,
+            Self::Unauthorized => Status(401),
             // Its sender is to halve it.
             Self::BatchTooLarge { .. } => Status::CONTENT_TOO_LARGE,
             _ => Status::OK,
@@ -230,11 +263,12 @@ impl InflateFault {
     }
 }
 
-impl EventFault {
+impl RecordFault {
     /// A short name of the reason in lower case, for the label of a metric.
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::NotAnObject => "event_not_an_object",
+            Self::NotAnObject => "not_an_object",
+            Self::NotJson => "not_json",
             Self::NameMissing => "event_name_missing",
             Self::NameNotAString => "event_name_not_a_string",
             Self::NameEmpty => "event_name_empty",
@@ -246,29 +280,88 @@ impl EventFault {
             Self::TokenEmpty => "token_empty",
             Self::TimeNotANumber => "time_not_a_number",
             Self::TimeTooEarly => "time_too_early",
+            Self::TimeTooLate => "time_too_late",
+            Self::TimeMissing => "time_missing",
+            Self::InsertIdMalformed => "insert_id_malformed",
+            Self::DistinctIdBanned => "distinct_id_banned",
+            Self::ProfileIdMissing => "profile_id_missing",
+            Self::ProfileIdNotAString => "profile_id_not_a_string",
+            Self::GroupKeyMissing => "group_key_missing",
+            Self::OperationMissing => "operation_missing",
+            Self::OperationNotAnObject => "operation_not_an_object",
+            Self::OperationNotNumbers => "operation_not_numbers",
+            Self::OperationNotArrays => "operation_not_arrays",
+            Self::OperationNotNames => "operation_not_names",
             Self::TooDeep { .. } => "too_deep",
             Self::ArrayTooLong { .. } => "array_too_long",
             Self::ObjectTooLarge { .. } => "object_too_large",
-            Self::TooLarge { .. } => "event_too_large",
+            Self::TooLarge { .. } => "record_too_large",
         }
     }
 
-    /// The member of the event that it is about, as `/import` names it; empty where it is the event
-    /// itself.
-    pub const fn field(self) -> &'static str {
+    /// The member that it is about of a record of that kind, as `/import` names it; empty where it is
+    /// the record itself.
+    pub const fn field(self, kind: RecordKind) -> &'static str {
+        let is_event = matches!(kind, RecordKind::Event);
         match self {
-            Self::NotAnObject | Self::TooLarge { .. } => "",
             Self::NameMissing | Self::NameNotAString | Self::NameEmpty => "event",
-            Self::TokenMissing | Self::TokenNotAString | Self::TokenEmpty => "properties.token",
-            Self::TimeNotANumber | Self::TimeTooEarly => "properties.time",
-            Self::PropertiesMissing
-            | Self::PropertiesNotAnObject
-            | Self::TooManyProperties { .. }
+            Self::TokenMissing | Self::TokenNotAString | Self::TokenEmpty => {
+                if is_event {
+                    "properties.token"
+                } else {
+                    "$token"
+                }
+            }
+            Self::TimeNotANumber | Self::TimeTooEarly | Self::TimeTooLate | Self::TimeMissing => {
+                if is_event {
+                    "properties.time"
+                } else {
+                    "$time"
+                }
+            }
+            Self::InsertIdMalformed => "properties.$insert_id",
+            Self::DistinctIdBanned | Self::ProfileIdMissing | Self::ProfileIdNotAString => {
+                match kind {
+                    RecordKind::Event => "properties.distinct_id",
+                    RecordKind::UserUpdate => "$distinct_id",
+                    RecordKind::GroupUpdate => "$group_id",
+                }
+            }
+            Self::GroupKeyMissing => "$group_key",
+            Self::OperationNotNumbers => "$add",
+            Self::OperationNotArrays => "$union",
+            Self::OperationNotNames => "$unset",
+            Self::PropertiesMissing | Self::PropertiesNotAnObject => "properties",
+            Self::TooManyProperties { .. }
             | Self::TooDeep { .. }
             | Self::ArrayTooLong { .. }
-            | Self::ObjectTooLarge { .. } => "properties",
+            | Self::ObjectTooLarge { .. } => {
+                if is_event {
+                    "properties"
+                } else {
+                    ""
+                }
+            }
+            Self::NotAnObject
+            | Self::NotJson
+            | Self::TooLarge { .. }
+            | Self::OperationMissing
+            | Self::OperationNotAnObject => "",
         }
     }
+
+    /// The fault of a record of that kind, in words for its sender: one sentence without quotes,
+    /// backslashes and control characters.
+    pub const fn of(self, kind: RecordKind) -> FaultOf {
+        FaultOf { fault: self, kind }
+    }
+}
+
+/// What is wrong with one record of a known kind: see [`RecordFault::of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultOf {
+    fault: RecordFault,
+    kind: RecordKind,
 }
 
 impl fmt::Display for Rejection {
@@ -287,7 +380,7 @@ impl fmt::Display for Rejection {
             Self::BodyOfGet => {
                 f.write_str("a GET request has a body: put data in the query, or use POST")
             }
-            Self::Method => f.write_str("events are sent by GET or POST"),
+            Self::Method => f.write_str("records are sent by GET or POST"),
             Self::ContentEncoding => write!(
                 f,
                 "the Content-Encoding of the body is not read here: use one of {ACCEPTED_CODINGS}, \
@@ -296,7 +389,7 @@ impl fmt::Display for Rejection {
             Self::Inflate { fault } => write!(f, "the body cannot be decompressed: {fault}"),
             Self::ContentType => f.write_str(
                 "the Content-Type of the body is not one of application/x-www-form-urlencoded, \
-                 multipart/form-data, application/json and text/plain",
+                 multipart/form-data, application/json, application/x-ndjson and text/plain",
             ),
             Self::Multipart => f.write_str(
                 "the body is no multipart/form-data with the boundary of its Content-Type, or is cut \
@@ -322,7 +415,13 @@ impl fmt::Display for Rejection {
             Self::BatchTooLarge { limit } => {
                 write!(f, "data has more than {limit} events: send them in several requests")
             }
-            Self::Event { index, fault } => write!(f, "event {index}: {fault}"),
+            Self::Unauthorized => f.write_str(
+                "there are no credentials: send the project's token as the user of Basic \
+                 authentication, or those of a service account",
+            ),
+            Self::Record { kind, index, fault } => {
+                write!(f, "{} {index}: {}", kind.noun(), fault.of(*kind))
+            }
         }
     }
 }
@@ -343,36 +442,76 @@ impl fmt::Display for InflateFault {
     }
 }
 
-impl fmt::Display for EventFault {
+impl fmt::Display for RecordFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAnObject => f.write_str("it is not an object"),
-            Self::NameMissing => f.write_str("event is missing"),
-            Self::NameNotAString => f.write_str("event is not a string"),
-            Self::NameEmpty => f.write_str("event is empty"),
-            Self::PropertiesMissing => f.write_str("properties is missing"),
-            Self::PropertiesNotAnObject => f.write_str("properties is not an object"),
-            Self::TooManyProperties { limit } => {
+        self.of(RecordKind::Event).fmt(f)
+    }
+}
+
+impl fmt::Display for FaultOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = self.fault.field(self.kind);
+        match self.fault {
+            RecordFault::NotAnObject => f.write_str("it is not an object"),
+            RecordFault::NotJson => f.write_str("it is not JSON"),
+            RecordFault::NameMissing
+            | RecordFault::PropertiesMissing
+            | RecordFault::TokenMissing
+            | RecordFault::TimeMissing => write!(f, "{field} is missing"),
+            RecordFault::NameNotAString | RecordFault::TokenNotAString => {
+                write!(f, "{field} is not a string")
+            }
+            RecordFault::NameEmpty | RecordFault::TokenEmpty => write!(f, "{field} is empty"),
+            RecordFault::PropertiesNotAnObject => write!(f, "{field} is not an object"),
+            RecordFault::TooManyProperties { limit } => {
                 write!(f, "there are more than {limit} properties")
             }
-            Self::TokenMissing => f.write_str("properties.token is missing"),
-            Self::TokenNotAString => f.write_str("properties.token is not a string"),
-            Self::TokenEmpty => f.write_str("properties.token is empty"),
-            Self::TimeNotANumber => {
-                f.write_str("properties.time is not a number of seconds or milliseconds since 1970")
+            RecordFault::TimeNotANumber => {
+                write!(f, "{field} is not a number of seconds or milliseconds since 1970")
             }
-            Self::TimeTooEarly => f.write_str("properties.time is before 1971-01-01"),
-            Self::TooDeep { limit } => write!(
+            RecordFault::TimeTooEarly => write!(f, "{field} is before 1971-01-01"),
+            RecordFault::TimeTooLate => write!(f, "{field} is more than an hour ahead"),
+            RecordFault::InsertIdMalformed => {
+                write!(f, "{field} is not at most 36 letters, digits and hyphens")
+            }
+            RecordFault::DistinctIdBanned => {
+                write!(f, "{field} stands for no user: leave it out where there is none")
+            }
+            RecordFault::ProfileIdMissing | RecordFault::GroupKeyMissing => {
+                write!(f, "{field} is missing or empty")
+            }
+            RecordFault::ProfileIdNotAString => {
+                write!(f, "{field} is neither a string nor a number")
+            }
+            RecordFault::OperationMissing if self.kind == RecordKind::GroupUpdate => f.write_str(
+                "there is none of $set, $set_once, $union, $remove, $unset and $delete",
+            ),
+            RecordFault::OperationMissing => f.write_str(
+                "there is none of $set, $set_once, $add, $union, $append, $remove, $unset and $delete",
+            ),
+            RecordFault::OperationNotAnObject => {
+                f.write_str("the value of $set, $set_once, $append or $remove is not an object")
+            }
+            RecordFault::OperationNotNumbers => {
+                write!(f, "the value of {field} is not an object of numbers")
+            }
+            RecordFault::OperationNotArrays => {
+                write!(f, "the value of {field} is not an object of arrays")
+            }
+            RecordFault::OperationNotNames => {
+                write!(f, "the value of {field} is not an array of names")
+            }
+            RecordFault::TooDeep { limit } => write!(
                 f,
                 "objects and arrays are nested more than {limit} levels deep in a property"
             ),
-            Self::ArrayTooLong { limit } => {
+            RecordFault::ArrayTooLong { limit } => {
                 write!(f, "an array has more than {limit} elements")
             }
-            Self::ObjectTooLarge { limit } => {
+            RecordFault::ObjectTooLarge { limit } => {
                 write!(f, "an object has more than {limit} members")
             }
-            Self::TooLarge { limit } => write!(f, "it is larger than {limit} bytes"),
+            RecordFault::TooLarge { limit } => write!(f, "it is larger than {limit} bytes"),
         }
     }
 }
@@ -381,7 +520,7 @@ impl core::error::Error for Rejection {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Inflate { fault } => Some(fault),
-            Self::Event { fault, .. } => Some(fault),
+            Self::Record { fault, .. } => Some(fault),
             _ => None,
         }
     }
@@ -389,4 +528,4 @@ impl core::error::Error for Rejection {
 
 impl core::error::Error for InflateFault {}
 
-impl core::error::Error for EventFault {}
+impl core::error::Error for RecordFault {}

@@ -7,12 +7,13 @@ use alloc::vec::Vec;
 
 use super::body::ACCEPTED_CODINGS;
 use super::cors;
+use super::endpoint::{Endpoint, RecordKind};
 use super::form::decoded;
 use super::parameters::{Parameters, Switch};
 use super::redirect::RedirectPolicy;
-use super::refused::RefusedEvents;
+use super::refused::RefusedRecords;
 use super::rejection::Rejection;
-use crate::http::{Body, Headers, Response, Status};
+use crate::http::{Body, Method, Request, Response, Status};
 
 /// The 1×1 transparent GIF of tracking pixels.
 const PIXEL: [u8; 43] = *b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff\
@@ -27,37 +28,67 @@ const LONGEST_CALLBACK: usize = 256;
 /// What is answered, whichever of them comes first: a redirect (only of what was recorded), the
 /// pixel of `img=1` (even on failure), `NAME(…);` for `callback=NAME`, and otherwise the bare
 /// result: `1` or `0`, or with `verbose=1` a JSON object.
+///
+/// A body of `/import` that is no form is answered in a form of its own instead, with the status of
+/// the request in it, and 400 where anything is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    pixel: bool,
-    verbose: bool,
+    form: Form,
     redirect_refused: bool,
+    /// How many records the sink was given.
+    recorded: u32,
     callback: Option<Box<str>>,
     redirect: Option<Box<str>>,
     origin: Option<Box<str>>,
-    /// The events that are not recorded; kept for those who are told.
-    refused: Option<Box<RefusedEvents>>,
+    /// What is told of the records that are not kept.
+    refused: Option<Box<Told>>,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// `1` or `0`.
+    Digit,
+    /// `verbose=1`, or `strict=1` for updates of profiles.
+    Verbose,
+    /// `img=1`
+    Pixel,
+    /// That of `/import`, to a sender that looks at the status to know whether all went well.
+    StrictImport,
+    /// That of `/import`.
+    Import,
+}
+
+/// What a sender is told of the records of its batch that are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    /// One sentence.
+    summary: String,
+    /// The member `failed_records` of the answer.
+    failed_records: Vec<u8>,
 }
 
 /// What became of a request.
 #[derive(Clone, Copy)]
 enum Outcome<'a> {
     Accepted,
-    /// With why, and which events of the batch are to blame.
-    Failed(&'a str, Option<&'a RefusedEvents>),
+    /// With why, and which records of the batch are to blame.
+    Failed(&'a str, Option<&'a Told>),
 }
 
 impl Reply {
     /// The reply that the parameters ask for, or why they may not.
     pub(super) fn new(
+        endpoint: Endpoint,
         parameters: &Parameters<'_>,
-        headers: &Headers<'_>,
+        request: &Request<'_>,
         redirects: &RedirectPolicy,
     ) -> (Self, Result<(), Rejection>) {
+        let headers = &request.headers;
         let mut reply = Self {
-            pixel: parameters.is_on(Switch::Img),
-            verbose: parameters.is_on(Switch::Verbose),
+            form: Form::of(endpoint, parameters, request.method),
             redirect_refused: false,
+            recorded: 0,
             callback: None,
             redirect: None,
             origin: cors::origin(headers),
@@ -82,17 +113,28 @@ impl Reply {
         (reply, result)
     }
 
-    /// Keeps what is to be told of the events of a batch that are not recorded.
-    pub(super) fn note(&mut self, refused: &RefusedEvents) {
-        let is_told = self.verbose && !self.pixel;
-        if is_told && !refused.list.is_empty() && refused.events > 1 {
-            self.refused = Some(Box::new(refused.clone()));
+    /// Keeps what is to be told of the records of a batch.
+    pub(super) fn note(&mut self, recorded: usize, refused: &RefusedRecords) {
+        self.recorded = u32::try_from(recorded).unwrap_or(u32::MAX);
+        let is_told = match self.form {
+            Form::Digit | Form::Pixel => false,
+            Form::Verbose => refused.records > 1,
+            Form::Import | Form::StrictImport => true,
+        };
+        if is_told && !refused.list.is_empty() {
+            self.refused = Some(Box::new(Told {
+                summary: refused.to_string(),
+                failed_records: refused.failed_records(),
+            }));
         }
     }
 
-    /// The events that the sink was given are recorded. With `verbose=1` it is told which others of
-    /// their batch are not.
+    /// The records that the sink was given are safe. With `verbose=1` it is told which others of
+    /// their batch are not recorded.
     pub fn accepted(&self) -> Response {
+        if self.form.is_import() {
+            return self.import(Status::OK, None, false);
+        }
         let (content_type, body) = self.body(Outcome::Accepted);
         let mut response = Response::new(Status::OK, content_type, body);
         if let Some(url) = &self.redirect {
@@ -103,27 +145,44 @@ impl Reply {
         response
     }
 
-    /// No event is recorded, because of what was sent: there is no use in sending it again as it
-    /// is. The status is [`Rejection::status`].
+    /// Nothing is recorded, because of what was sent: there is no use in sending it again as it is.
+    /// The status is [`Rejection::status`], but for `/import` 400 in the place of 200.
     pub fn rejected(&self, rejection: &Rejection) -> Response {
-        let message =
-            if self.verbose && !self.pixel { rejection.to_string() } else { String::new() };
-        let (content_type, body) = self.body(Outcome::Failed(&message, self.refused.as_deref()));
-        let mut response = Response::new(rejection.status(), content_type, body);
-        if *rejection == Rejection::ContentEncoding {
-            response = response.with_header("Accept-Encoding", ACCEPTED_CODINGS);
+        let mut response = if self.form.is_import() {
+            let status = match rejection.status() {
+                Status::OK => Status::BAD_REQUEST,
+                status => status,
+            };
+            self.import(status, Some(&rejection.to_string()), false)
+        } else {
+            let is_told = self.form == Form::Verbose;
+            let message = if is_told { rejection.to_string() } else { String::new() };
+            let (content_type, body) =
+                self.body(Outcome::Failed(&message, self.refused.as_deref()));
+            let mut response = Response::new(rejection.status(), content_type, body);
+            cors::apply(&mut response, self.origin.as_deref(), false);
+            response
+        };
+        match rejection {
+            Rejection::ContentEncoding => {
+                response.headers.push(("Accept-Encoding", ACCEPTED_CODINGS.into()));
+            }
+            Rejection::Unauthorized => {
+                response.headers.push(("WWW-Authenticate", "Basic realm=\"import\"".into()));
+            }
+            _ => {}
         }
-        cors::apply(&mut response, self.origin.as_deref(), false);
         response
     }
 
     /// No event is known to be recorded, because it could not be made durable: 503 with
     /// `Retry-After`. Sending the request again is right.
     pub fn not_durable(&self) -> Response {
-        let (content_type, body) = self.body(Outcome::Failed(
-            "the events could not be made durable: send them again later",
-            None,
-        ));
+        const WHY: &str = "the events could not be made durable: send them again later";
+        if self.form.is_import() {
+            return self.import(Status::SERVICE_UNAVAILABLE, Some(WHY), true);
+        }
+        let (content_type, body) = self.body(Outcome::Failed(WHY, None));
         let mut response = Response::new(Status::SERVICE_UNAVAILABLE, content_type, body);
         cors::apply(&mut response, self.origin.as_deref(), true);
         response
@@ -135,9 +194,40 @@ impl Reply {
         self.redirect_refused
     }
 
+    /// The answer of `/import`: nothing is recorded where it says why.
+    fn import(&self, status: Status, why: Option<&str>, retry: bool) -> Response {
+        // What the API answers to a batch that is partly wrong.
+        const PARTLY: &str = "some data points in the request failed validation";
+        let refused = self.refused.as_deref().filter(|_| !retry);
+        let is_partly = why.is_none() && refused.is_some() && self.form == Form::StrictImport;
+        let status = if is_partly { Status::BAD_REQUEST } else { status };
+        let code = status.0;
+        let mut body = format!(r#"{{"code":{code}"#).into_bytes();
+        // Of records that are wrong the API says so in one sentence, and tells each.
+        let why = match refused {
+            Some(_) => (status != Status::OK).then_some(PARTLY),
+            None => why,
+        };
+        if let Some(why) = why {
+            body.extend_from_slice(b",\"error\":");
+            push_string(why, &mut body);
+        }
+        if let Some(told) = refused {
+            body.push(b',');
+            body.extend_from_slice(&told.failed_records);
+        }
+        let recorded = if status == Status::OK || is_partly { self.recorded } else { 0 };
+        let phrase = status.reason();
+        let end = format!(r#","num_records_imported":{recorded},"status":"{phrase}"}}"#);
+        body.extend_from_slice(end.as_bytes());
+        let mut response = Response::new(status, "application/json", body);
+        cors::apply(&mut response, self.origin.as_deref(), retry);
+        response
+    }
+
     /// The content type and the body of the answer, a redirect aside.
     fn body(&self, outcome: Outcome<'_>) -> (&'static str, Body) {
-        if self.pixel {
+        if self.form == Form::Pixel {
             return ("image/gif", Body::Borrowed(&PIXEL));
         }
         let result = self.result(outcome);
@@ -146,30 +236,64 @@ impl Reply {
                 let body = [name.as_bytes(), b"(", &result, b");"].concat();
                 ("text/javascript", Body::Owned(body))
             }
-            None if self.verbose => ("application/json", result),
+            None if self.form == Form::Verbose => ("application/json", result),
             None => ("text/plain", result),
         }
     }
 
     fn result(&self, outcome: Outcome<'_>) -> Body {
+        let is_verbose = self.form == Form::Verbose;
         match outcome {
-            Outcome::Accepted if self.verbose => match self.refused.as_deref() {
+            Outcome::Accepted if is_verbose => match self.refused.as_deref() {
                 None => Body::Borrowed(br#"{"status":1,"error":null}"#),
-                Some(refused) => {
-                    Body::Owned(verbose_error('1', &refused.to_string(), Some(refused)))
-                }
+                Some(told) => Body::Owned(verbose_error('1', &told.summary, Some(told))),
             },
             Outcome::Accepted => Body::Borrowed(b"1"),
-            Outcome::Failed(message, refused) if self.verbose => {
-                Body::Owned(verbose_error('0', message, refused))
+            Outcome::Failed(message, told) if is_verbose => {
+                Body::Owned(verbose_error('0', message, told))
             }
             Outcome::Failed(..) => Body::Borrowed(b"0"),
         }
     }
 }
 
-fn verbose_error(status: char, message: &str, refused: Option<&RefusedEvents>) -> Vec<u8> {
-    let mut body = format!(r#"{{"status":{status},"error":""#).into_bytes();
+impl Form {
+    fn of(endpoint: Endpoint, parameters: &Parameters<'_>, method: Method) -> Self {
+        let is_update = endpoint.kind() != RecordKind::Event;
+        // A form is the `/import` of before, which was answered as `/track` is.
+        if endpoint == Endpoint::Import && method == Method::Post && parameters.data.is_none() {
+            let is_strict = parameters.is_on(Switch::Strict);
+            return if is_strict { Self::StrictImport } else { Self::Import };
+        }
+        if parameters.is_on(Switch::Img) {
+            Self::Pixel
+        } else if parameters.is_on(Switch::Verbose) || is_update && parameters.is_on(Switch::Strict)
+        {
+            Self::Verbose
+        } else {
+            Self::Digit
+        }
+    }
+
+    fn is_import(self) -> bool {
+        matches!(self, Self::Import | Self::StrictImport)
+    }
+}
+
+fn verbose_error(status: char, message: &str, told: Option<&Told>) -> Vec<u8> {
+    let mut body = format!(r#"{{"status":{status},"error":"#).into_bytes();
+    push_string(message, &mut body);
+    if let Some(told) = told {
+        body.push(b',');
+        body.extend_from_slice(&told.failed_records);
+    }
+    body.push(b'}');
+    body
+}
+
+/// Appends a message, which has no control characters, as a JSON string.
+fn push_string(message: &str, body: &mut Vec<u8>) {
+    body.push(b'"');
     for byte in message.bytes() {
         if matches!(byte, b'"' | b'\\') {
             body.push(b'\\');
@@ -177,12 +301,6 @@ fn verbose_error(status: char, message: &str, refused: Option<&RefusedEvents>) -
         body.push(byte);
     }
     body.push(b'"');
-    if let Some(refused) = refused {
-        body.push(b',');
-        refused.push_failed_records(&mut body);
-    }
-    body.push(b'}');
-    body
 }
 
 /// The name of a JSONP callback, if it is a path of JavaScript identifiers (ASCII, joined by single

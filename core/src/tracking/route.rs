@@ -3,14 +3,15 @@
 use crate::http::{Headers, Method, Response, Status};
 
 use super::cors;
+use super::endpoint::Endpoint;
 use super::not_built::NotBuilt;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Route {
-    /// Record events: [`Decoder::decode`](super::Decoder::decode).
-    Track,
+    /// Record what is sent: [`Decoder::decode`](super::Decoder::decode).
+    Record(Endpoint),
     /// A browser asks whether it may send a request, to whatever path:
     /// [`preflight`](super::preflight).
     Preflight,
@@ -30,9 +31,9 @@ pub enum Route {
 ///
 /// ```
 /// use windhover_core::http::Method;
-/// use windhover_core::tracking::{Route, route};
+/// use windhover_core::tracking::{Endpoint, Route, route};
 ///
-/// assert_eq!(route(Method::Post, "/track/"), Route::Track);
+/// assert_eq!(route(Method::Post, "/track/"), Route::Record(Endpoint::Track));
 /// assert_eq!(route(Method::Head, "/track"), Route::MethodNotAllowed);
 /// assert_eq!(route(Method::Get, "/tracks"), Route::NotFound);
 /// ```
@@ -41,10 +42,10 @@ pub fn route(method: Method, path: &str) -> Route {
         return Route::Preflight;
     }
     let path = path.strip_suffix('/').unwrap_or(path);
-    let found = match NotBuilt::of(path) {
-        Some(not_built) => Route::NotBuilt(not_built),
-        None if path == "/track" => Route::Track,
-        None => return Route::NotFound,
+    let found = match (Endpoint::of(path), NotBuilt::of(path)) {
+        (Some(endpoint), _) => Route::Record(endpoint),
+        (None, Some(not_built)) => Route::NotBuilt(not_built),
+        (None, None) => return Route::NotFound,
     };
     match method {
         Method::Get | Method::Post => found,
@@ -57,7 +58,7 @@ pub fn not_found(headers: &Headers<'_>) -> Response {
     let mut response = Response::new(
         Status::NOT_FOUND,
         "text/plain",
-        &b"not found: events are sent to /track\n"[..],
+        &b"not found: events are sent to /track or /import, updates to /engage or /groups\n"[..],
     );
     cors::share(&mut response, headers);
     response
@@ -82,9 +83,14 @@ mod tests {
     #[test]
     fn only_the_path_itself_is_served() {
         let cases = [
-            (Method::Get, "/track", Route::Track),
-            (Method::Get, "/track/", Route::Track),
-            (Method::Post, "/track", Route::Track),
+            (Method::Get, "/track", Route::Record(Endpoint::Track)),
+            (Method::Get, "/track/", Route::Record(Endpoint::Track)),
+            (Method::Post, "/track", Route::Record(Endpoint::Track)),
+            (Method::Post, "/import", Route::Record(Endpoint::Import)),
+            (Method::Get, "/import/", Route::Record(Endpoint::Import)),
+            (Method::Post, "/engage/", Route::Record(Endpoint::Engage)),
+            (Method::Get, "/groups", Route::Record(Endpoint::Groups)),
+            (Method::Head, "/groups", Route::MethodNotAllowed),
             (Method::Options, "/track/", Route::Preflight),
             (Method::Head, "/track", Route::MethodNotAllowed),
             (Method::Other, "/track", Route::MethodNotAllowed),

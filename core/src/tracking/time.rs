@@ -1,6 +1,7 @@
 //! Event times: what senders write, made one number of milliseconds.
 
-use super::rejection::EventFault;
+use super::rejection::RecordFault;
+use super::stamps::Stamps;
 use crate::UnixTime;
 
 /// Below it a time counts seconds, from it on milliseconds (in seconds it is the year 5138, in
@@ -11,14 +12,28 @@ const EARLIEST: UnixTime = UnixTime::from_secs(31_536_000);
 /// How far a sender's clock may be ahead before it is not believed.
 const AHEAD_MILLIS: u64 = 3_600_000;
 
-/// A time as the digits of a JSON number, or of a string that holds nothing else but white space
-/// around them: whole milliseconds, the rest cut off; `now` for a time that is more than an hour
-/// ahead of it. Decimal arithmetic throughout, so that no
-/// millisecond is lost on the way through a float.
-pub(super) fn parse(text: &[u8], now: UnixTime) -> Result<UnixTime, EventFault> {
-    let number = Number::parse(text.trim_ascii()).ok_or(EventFault::TimeNotANumber)?;
+/// A time as a JSON value: a number, or a string that holds nothing else but white space around it.
+/// One that is more than an hour ahead is the time of receipt, or refused where the request is
+/// looked at strictly.
+pub(super) fn parse(value: &[u8], stamps: &Stamps) -> Result<UnixTime, RecordFault> {
+    let digits = match value {
+        [b'"', digits @ .., b'"'] => digits,
+        number => number,
+    };
+    match of_digits(digits, stamps.now)? {
+        Some(time) => Ok(time),
+        None if stamps.strict => Err(RecordFault::TimeTooLate),
+        // A clock that is fast is no reason to lose a batch; the API takes the time of receipt too.
+        None => Ok(stamps.now),
+    }
+}
+
+/// Whole milliseconds, the rest cut off; `None` for a time that is more than an hour ahead of `now`.
+/// Decimal arithmetic throughout, so that no millisecond is lost on the way through a float.
+fn of_digits(text: &[u8], now: UnixTime) -> Result<Option<UnixTime>, RecordFault> {
+    let number = Number::parse(text.trim_ascii()).ok_or(RecordFault::TimeNotANumber)?;
     if number.negative {
-        return Err(EventFault::TimeTooEarly);
+        return Err(RecordFault::TimeTooEarly);
     }
     // Thousandths of what was written: milliseconds, if it counts seconds.
     let thousandths = number.thousandths();
@@ -29,12 +44,11 @@ pub(super) fn parse(text: &[u8], now: UnixTime) -> Result<UnixTime, EventFault> 
         Ok(millis) if millis <= latest => {
             let time = UnixTime::from_millis(millis);
             if time < EARLIEST {
-                return Err(EventFault::TimeTooEarly);
+                return Err(RecordFault::TimeTooEarly);
             }
-            Ok(time)
+            Ok(Some(time))
         }
-        // A clock that is fast is no reason to lose a batch; the API takes the time of receipt too.
-        _ => Ok(now),
+        _ => Ok(None),
     }
 }
 
@@ -128,6 +142,19 @@ mod tests {
     /// 2012-04-19 18:20:00 UTC.
     const NOW: UnixTime = UnixTime::from_secs(1_334_859_600);
 
+    fn parse(text: &[u8], now: UnixTime) -> Result<UnixTime, RecordFault> {
+        let quoted = [b"\"", text, b"\""].concat();
+        let [lenient, strict] = [false, true].map(|strict| {
+            let stamps = Stamps { now, strict, ..Stamps::default() };
+            let time = super::parse(text, &stamps);
+            assert_eq!(super::parse(&quoted, &stamps), time);
+            time
+        });
+        // Strictly, no other time takes the place of one that is too far ahead.
+        assert!(strict == lenient || (strict, lenient) == (Err(RecordFault::TimeTooLate), Ok(now)));
+        lenient
+    }
+
     #[test]
     fn seconds_and_milliseconds_become_milliseconds() {
         let cases = [
@@ -160,7 +187,7 @@ mod tests {
     #[test]
     fn a_time_before_1971_is_refused() {
         for text in ["0", "-1", "-0", "1e-999999999999", "31535999.999", "0e999"] {
-            assert_eq!(parse(text.as_bytes(), NOW), Err(EventFault::TimeTooEarly), "{text}");
+            assert_eq!(parse(text.as_bytes(), NOW), Err(RecordFault::TimeTooEarly), "{text}");
         }
     }
 
@@ -197,7 +224,7 @@ mod tests {
             "1,5",
             "１",
         ] {
-            assert_eq!(parse(text.as_bytes(), NOW), Err(EventFault::TimeNotANumber), "{text}");
+            assert_eq!(parse(text.as_bytes(), NOW), Err(RecordFault::TimeNotANumber), "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::support::{STAMPS, Tracker, json, post, refusal};
-use windhover_core::tracking::{BatchRule, EventFault, Rejection};
+use windhover_core::tracking::{BatchRule, RecordFault, RecordKind, Rejection};
 
 /// The line of an event that is sent as a JSON body and stamped with nothing that it brought.
 fn line(body: &str) -> String {
@@ -12,9 +12,9 @@ fn line(body: &str) -> String {
     outcome.events.into_iter().next().unwrap()
 }
 
-fn fault(body: &str) -> Option<EventFault> {
+fn fault(body: &str) -> Option<RecordFault> {
     match json(body).result {
-        Err(Rejection::Event { index: 0, fault }) => Some(fault),
+        Err(Rejection::Record { index: 0, fault, .. }) => Some(fault),
         _ => None,
     }
 }
@@ -96,11 +96,11 @@ fn of_equal_names_the_last_value_counts_at_the_first_place() {
     );
     assert_eq!(
         fault(r#"{"event":"e","properties":{"token":"t"},"properties":[]}"#),
-        Some(EventFault::PropertiesNotAnObject)
+        Some(RecordFault::PropertiesNotAnObject)
     );
     assert_eq!(
         fault(r#"{"event":"e","properties":{"token":"t","token":null}}"#),
-        Some(EventFault::TokenNotAString)
+        Some(RecordFault::TokenNotAString)
     );
     // The first time is no time at all, but it does not count.
     assert!(
@@ -218,13 +218,13 @@ fn times_become_milliseconds() {
         assert!(line(&body).contains(&format!(r#","time":{expected},"#)), "{time}");
     }
     let refused = [
-        ("0", EventFault::TimeTooEarly),
-        ("-1334859600", EventFault::TimeTooEarly),
-        ("true", EventFault::TimeNotANumber),
-        ("[1334859600]", EventFault::TimeNotANumber),
-        ("{}", EventFault::TimeNotANumber),
-        (r#""""#, EventFault::TimeNotANumber),
-        (r#""2012-04-19T18:20:00""#, EventFault::TimeNotANumber),
+        ("0", RecordFault::TimeTooEarly),
+        ("-1334859600", RecordFault::TimeTooEarly),
+        ("true", RecordFault::TimeNotANumber),
+        ("[1334859600]", RecordFault::TimeNotANumber),
+        ("{}", RecordFault::TimeNotANumber),
+        (r#""""#, RecordFault::TimeNotANumber),
+        (r#""2012-04-19T18:20:00""#, RecordFault::TimeNotANumber),
     ];
     for (time, expected) in refused {
         let body = format!(r#"{{"event":"e","properties":{{"token":"t","time":{time}}}}}"#);
@@ -330,7 +330,7 @@ fn properties_go_as_deep_as_the_limit() {
         assert!(line(&with(deep)).contains(deep));
     }
     for too_deep in ["[[[[]]]]", r#"{"a":{"b":{"c":{}}}}"#] {
-        assert_eq!(fault(&with(too_deep)), Some(EventFault::TooDeep { limit: 3 }));
+        assert_eq!(fault(&with(too_deep)), Some(RecordFault::TooDeep { limit: 3 }));
     }
     // Bombs end where the limit is, whatever follows.
     for open in ["[", "{\"a\":"] {
@@ -342,11 +342,11 @@ fn properties_go_as_deep_as_the_limit() {
     let closed = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     for levels in [4, 127, 128, 129, 1_000_000] {
         let deep = closed(levels);
-        assert_eq!(fault(&with(&deep)), Some(EventFault::TooDeep { limit: 3 }));
-        assert_eq!(fault(&deep), Some(EventFault::NotAnObject));
+        assert_eq!(fault(&with(&deep)), Some(RecordFault::TooDeep { limit: 3 }));
+        assert_eq!(fault(&deep), Some(RecordFault::NotAnObject));
         assert_eq!(
             fault(&format!(r#"{{"event":"e","properties":{deep}}}"#)),
-            Some(EventFault::PropertiesNotAnObject)
+            Some(RecordFault::PropertiesNotAnObject)
         );
     }
 }
@@ -371,17 +371,17 @@ fn objects_and_arrays_are_as_long_as_the_limit() {
     assert_eq!(fault(&with(format!("[{}]", array(254)))), None);
     assert_eq!(
         fault(&with(format!("[{}]", array(255)))),
-        Some(EventFault::ArrayTooLong { limit: 254 })
+        Some(RecordFault::ArrayTooLong { limit: 254 })
     );
     assert_eq!(fault(&with(format!("{{{}}}", object(254)))), None);
     assert_eq!(
         fault(&with(format!("{{{}}}", object(255)))),
-        Some(EventFault::ObjectTooLarge { limit: 254 })
+        Some(RecordFault::ObjectTooLarge { limit: 254 })
     );
     // 254 properties and the token are one too many.
     let properties = |n| format!(r#"{{"event":"e","properties":{{"token":"t",{}}}}}"#, object(n));
     assert_eq!(fault(&properties(253)), None);
-    assert_eq!(fault(&properties(254)), Some(EventFault::TooManyProperties { limit: 254 }));
+    assert_eq!(fault(&properties(254)), Some(RecordFault::TooManyProperties { limit: 254 }));
     // A name that comes again is not one more.
     let repeated = properties(253).replace("\"p0\":0", &["\"p0\":0"; 10].join(","));
     assert_eq!(fault(&repeated), None);
@@ -395,17 +395,20 @@ fn an_event_is_as_large_as_the_limit() {
     let limit = tracker.limits.event;
     let largest = tracker.json(&body(limit - overhead));
     assert_eq!(largest.events[0].len(), limit);
-    let fault = EventFault::TooLarge { limit };
+    let fault = RecordFault::TooLarge { limit };
     assert_eq!(
         tracker.json(&body(limit - overhead + 1)).result,
-        Err(Rejection::Event { index: 0, fault })
+        Err(Rejection::Record { kind: RecordKind::Event, index: 0, fault })
     );
     // White space does not count.
     let spaced = body(limit - overhead).replace(':', &format!(":{}", " ".repeat(1000)));
     assert_eq!(tracker.json(&spaced).result, Ok(1));
     tracker.limits.event = 200;
-    let fault = EventFault::TooLarge { limit: 200 };
-    assert_eq!(tracker.json(&body(200)).result, Err(Rejection::Event { index: 0, fault }));
+    let fault = RecordFault::TooLarge { limit: 200 };
+    assert_eq!(
+        tracker.json(&body(200)).result,
+        Err(Rejection::Record { kind: RecordKind::Event, index: 0, fault })
+    );
 }
 
 #[test]
@@ -436,9 +439,9 @@ fn the_good_events_of_a_batch_are_recorded() {
     assert_eq!(
         refused,
         [
-            (1, EventFault::TokenMissing),
-            (2, EventFault::NotAnObject),
-            (4, EventFault::TimeNotANumber)
+            (1, RecordFault::TokenMissing),
+            (2, RecordFault::NotAnObject),
+            (4, RecordFault::TimeNotANumber)
         ]
     );
     assert_eq!(
@@ -478,8 +481,8 @@ fn every_fault_of_an_event_leaves_the_others_alone() {
 #[test]
 fn a_batch_of_bad_events_only_is_refused() {
     let outcome = post("verbose=1", "application/json", &format!("[{NO_TOKEN},{{}}]"));
-    let fault = EventFault::TokenMissing;
-    assert_eq!(outcome.result, Err(Rejection::Event { index: 0, fault }));
+    let fault = RecordFault::TokenMissing;
+    assert_eq!(outcome.result, Err(Rejection::Record { kind: RecordKind::Event, index: 0, fault }));
     assert_eq!(outcome.refused.len(), 2);
     let answer: serde_json::Value = serde_json::from_str(&outcome.body()).unwrap();
     assert_eq!(answer["status"], 0);
@@ -530,7 +533,7 @@ fn bare_words_for_what_is_no_number_become_null() {
     let time = r#"{"event":"e","properties":{"token":"t","time":NaN}}"#;
     assert!(line(time).contains(r#""time":1334859601234"#));
     let token = r#"{"event":"e","properties":{"token":NaN}}"#;
-    assert_eq!(fault(token), Some(EventFault::TokenNotAString));
+    assert_eq!(fault(token), Some(RecordFault::TokenNotAString));
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod answers;
 #[cfg(feature = "gzip")]
 mod compressed;
 mod events;
+mod import;
 mod properties;
 mod requests;
 mod support;
+mod updates;

@@ -202,7 +202,7 @@ proptest! {
         );
         // What is too deep is refused before the rest is looked at.
         if ours != theirs {
-            prop_assert!(matches!(outcome.result, Err(Rejection::Event { .. })), "{}", body);
+            prop_assert!(matches!(outcome.result, Err(Rejection::Record { .. })), "{}", body);
         }
         for line in &outcome.events {
             prop_assert!(serde_json::from_str::<&serde_json::value::RawValue>(line).is_ok());

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    Batch, BatchRule, Context, Decoder, Events, IdSource, RedirectPolicy, RefusedEvent, Rejection,
-    Repairs, Reply, TrackingLimits,
+    Batch, BatchRule, Context, Decoder, Endpoint, IdSource, Records, RedirectPolicy, RefusedRecord,
+    Rejection, Repairs, Reply, Route, TrackingLimits, route,
 };
 
 /// 2012-04-19 18:20:01.234 UTC.
@@ -23,7 +23,7 @@ pub(crate) struct Outcome {
     pub(crate) reply: Reply,
     pub(crate) result: Result<usize, Rejection>,
     pub(crate) events: Vec<String>,
-    pub(crate) refused: Vec<RefusedEvent>,
+    pub(crate) refused: Vec<RefusedRecord>,
     pub(crate) repairs: Repairs,
 }
 
@@ -63,6 +63,11 @@ impl Default for Tracker {
 
 impl Tracker {
     pub(crate) fn send(&mut self, request: &Request<'_>) -> Outcome {
+        // Some tests have methods that no path takes.
+        let endpoint = match route(request.method, request.path) {
+            Route::Record(endpoint) => endpoint,
+            _ => Endpoint::Track,
+        };
         let context = Context {
             now: NOW,
             client: self.client,
@@ -70,10 +75,10 @@ impl Tracker {
             redirects: &self.redirects,
             rule: self.rule,
         };
-        let mut events = Events::new();
+        let mut events = Records::new();
         let mut ids = IdSource::new(10, 11);
         let Batch { reply, result, refused, repairs, .. } =
-            self.decoder.decode(request, &context, &mut ids, &mut events);
+            self.decoder.decode(endpoint, request, &context, &mut ids, &mut events);
         let events: Vec<_> =
             events.take().into_iter().map(|event| String::from_utf8(event).unwrap()).collect();
         assert_eq!(result.clone().unwrap_or(0), events.len());

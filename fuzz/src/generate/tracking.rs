@@ -16,6 +16,23 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"GET /track/",
     b"OPTIONS /track",
     b"HEAD /track",
+    b"POST /import?strict=1",
+    b"POST /engage?",
+    b"GET /groups/?",
+    b"Authorization: Basic dDE6\r\n",
+    b"Authorization: Basic YWNjb3VudC4xOnNlY3JldA==\r\n",
+    b"&api_key=k",
+    b"&project_id=12",
+    b"&strict=1",
+    b"Content-Type: application/x-ndjson\r\n",
+    b"{\"$token\":\"t\",\"$distinct_id\":\"d\",\"$set\":{\"a\":1}}\n",
+    b"{\"$token\":\"t\",\"$group_key\":\"k\",\"$group_id\":\"g\",\"$union\":{\"a\":[1]}}",
+    b"\"$add\":{\"a\":1}",
+    b"\"$unset\":[\"a\"]",
+    b"\"$time\":1334859600",
+    b"\"$ip\":null",
+    b"\"distinct_id\":\"n/a\"",
+    b"\"$insert_id\":\"a_b\"",
     b"GET /flags/",
     b"GET /flags/definitions",
     b"GET /settings",
@@ -118,7 +135,18 @@ pub const DICTIONARY: &[&[u8]] = &[
 
 /// A request.
 pub fn request(source: &mut Source<'_>) -> Vec<u8> {
-    let mut text = batch(source);
+    let path = source.pick(&["/track", "/track", "/import", "/engage", "/groups"]);
+    let lines = source.chance(1, 4);
+    let mut text = if lines {
+        let mut text = Vec::new();
+        for _ in 0..source.below(5) {
+            text.extend_from_slice(&batch(source, path));
+            text.extend_from_slice(source.pick(&[&b"\n"[..], b"\r\n", b"\n\n", b"}\n"]));
+        }
+        text
+    } else {
+        batch(source, path)
+    };
     if source.chance(1, 8) {
         let bytes: &[u8] =
             source.pick(&[&b"\xed\xa0\xbd\xed\xb8\x80"[..], b"\xed\xb8\x80", b"\xed\xa0", b"\xe9"]);
@@ -133,9 +161,19 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
         "img=1&",
         "callback=lib.f&",
         "redirect=http://ok.example/&",
+        "strict=1&",
+        "api_key=k&",
+        "project_id=12&strict=1&",
     ]);
     let mut out = Vec::new();
-    let headers = source.pick(&["", "Origin: http://o\r\n", "X-Forwarded-For: 9.9.9.9\r\n"]);
+    let headers = source.pick(&[
+        "",
+        "Origin: http://o\r\n",
+        "X-Forwarded-For: 9.9.9.9\r\n",
+        "Authorization: Basic dDE6\r\n",
+        "Authorization: Basic YWNjb3VudC4xOnNlY3JldA==\r\n",
+    ]);
+    let json = if lines { "x-ndjson" } else { "json" };
     let value = match source.below(4) {
         0 => encoded(&text),
         1 => base64::encode(&text, b"{")
@@ -148,7 +186,7 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
         5 => {
             out.extend_from_slice(
                 format!(
-                    "POST /track?{query}\r\nContent-Type: multipart/form-data; boundary=x\r\n\
+                    "POST {path}?{query}\r\nContent-Type: multipart/form-data; boundary=x\r\n\
                      {headers}\r\n"
                 )
                 .as_bytes(),
@@ -167,7 +205,7 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
             let (encoding, body) = compressed(source, &text);
             out.extend_from_slice(
                 format!(
-                    "POST /track?{query}\r\nContent-Type: application/json\r\n\
+                    "POST {path}?{query}\r\nContent-Type: application/{json}\r\n\
                      Content-Encoding: {encoding}\r\n{headers}\r\n"
                 )
                 .as_bytes(),
@@ -175,19 +213,19 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
             out.extend_from_slice(&body);
         }
         0 | 1 => {
-            out.extend_from_slice(format!("GET /track?{query}data=").as_bytes());
+            out.extend_from_slice(format!("GET {path}?{query}data=").as_bytes());
             out.extend_from_slice(&value);
             out.extend_from_slice(format!("\r\n{headers}\r\n").as_bytes());
         }
         2 => {
             out.extend_from_slice(
-                format!("POST /track?{query}\r\nContent-Type: application/json\r\n{headers}\r\n")
+                format!("POST {path}?{query}\r\nContent-Type: application/{json}\r\n{headers}\r\n")
                     .as_bytes(),
             );
             out.extend_from_slice(&text);
         }
         _ => {
-            out.extend_from_slice(format!("POST /track\r\n{headers}\r\n{query}data=").as_bytes());
+            out.extend_from_slice(format!("POST {path}\r\n{headers}\r\n{query}data=").as_bytes());
             out.extend_from_slice(&value);
         }
     }
@@ -234,7 +272,8 @@ fn encoded(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-fn batch(source: &mut Source<'_>) -> Vec<u8> {
+fn batch(source: &mut Source<'_>, path: &str) -> Vec<u8> {
+    let record = if matches!(path, "/engage" | "/groups") { update } else { event };
     let mut out = String::new();
     match source.below(4) {
         0 => {
@@ -243,11 +282,11 @@ fn batch(source: &mut Source<'_>) -> Vec<u8> {
                 if at > 0 {
                     out.push(',');
                 }
-                event(source, &mut out);
+                record(source, &mut out);
             }
             out.push(']');
         }
-        _ => event(source, &mut out),
+        _ => record(source, &mut out),
     }
     out.into_bytes()
 }
@@ -284,6 +323,47 @@ fn event(source: &mut Source<'_>, out: &mut String) {
     if source.chance(1, 4) {
         out.push_str(" ,\"other\" : ");
         value(source, out, 2);
+    }
+    out.push('}');
+}
+
+fn update(source: &mut Source<'_>, out: &mut String) {
+    out.push_str("{\"$token\":\"t\"");
+    out.push_str(source.pick(&[
+        ",\"$distinct_id\":\"d\"",
+        ",\"$distinct_id\":13793",
+        ",\"$distinct_id\":\"null\"",
+        ",\"$group_key\":\"k\",\"$group_id\":\"g\"",
+        "",
+    ]));
+    for _ in 0..source.below(4) {
+        let known = [
+            ",\"$set\":",
+            ",\"$set_once\":",
+            ",\"$add\":",
+            ",\"$append\":",
+            ",\"$union\":",
+            ",\"$remove\":",
+            ",\"$unset\":",
+            ",\"$delete\":",
+            ",\"$time\":",
+            ",\"$ip\":",
+            ",\"mp_processing_time_ms\":",
+            ",\"$ignore_time\":",
+        ];
+        out.push_str(source.pick(&known));
+        match source.below(4) {
+            0 => value(source, out, 4),
+            1 => {
+                let values = ["{\"a\":1}", "{\"a\":[1]}", "[\"a\"]", "{\"a\":\"b\"}"];
+                out.push_str(source.pick(&values));
+            }
+            _ => {
+                out.push_str("{\"a\":");
+                value(source, out, 3);
+                out.push('}');
+            }
+        }
     }
     out.push('}');
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    BatchRule, Context, Decoder, Events, IdSource, RedirectPolicy, Rejection, Reply, Route,
-    TrackingLimits, client_address, method_not_allowed, not_found, preflight, route,
+    BatchRule, Context, Decoder, Endpoint, IdSource, Records, RedirectPolicy, Rejection, Reply,
+    Route, TrackingLimits, client_address, method_not_allowed, not_found, preflight, route,
 };
 
 use crate::reference::json;
@@ -85,6 +85,7 @@ fn decode(
     client: IpAddr,
     limits: &TrackingLimits,
 ) {
+    let endpoint = endpoint(request.path).unwrap_or_default();
     let redirects = RedirectPolicy::hosts(HOSTS);
     let rule = BatchRule::EachEvent;
     let context = Context { now: NOW, client, limits, redirects: &redirects, rule };
@@ -92,8 +93,8 @@ fn decode(
     // One that was used is as good as a new one.
     for connection in [11, 12] {
         let mut ids = IdSource::new(10, connection);
-        let mut sink = Events::new();
-        let batch = decoder.decode(request, &context, &mut ids, &mut sink);
+        let mut sink = Records::new();
+        let batch = decoder.decode(endpoint, request, &context, &mut ids, &mut sink);
         let (reply, result) = (batch.reply, batch.result);
         assert_eq!(sink.as_slice().len(), result.clone().unwrap_or(0));
         let lines: Vec<String> = sink
@@ -106,7 +107,7 @@ fn decode(
             drawn += 1;
             format!("{:016x}{connection:08x}{:08x}", 10, drawn - 1)
         };
-        let (expected, parameters) = reference::decode(plain, NOW, client, limits, id);
+        let (expected, parameters) = reference::decode(endpoint, plain, NOW, client, limits, id);
         match (&result, &expected) {
             (Ok(count), Ok((events, refused))) => {
                 assert_eq!((*count, &lines), (events.len(), events));
@@ -118,40 +119,47 @@ fn decode(
                 assert!(same(rejection, refusal), "{rejection:?}, expected {refusal:?}");
                 assert!(!rejection.to_string().is_empty() && !rejection.reason().is_empty());
                 let has_source =
-                    matches!(rejection, Rejection::Event { .. } | Rejection::Inflate { .. });
+                    matches!(rejection, Rejection::Record { .. } | Rejection::Inflate { .. });
                 assert_eq!(std::error::Error::source(rejection).is_some(), has_source);
             }
             _ => panic!("{result:?}, expected {expected:?}"),
         }
-        all_or_nothing(request, &context, &result, batch.refused.len());
-        answers(&reply, &result, &parameters, batch.refused.len(), request);
+        all_or_nothing(endpoint, request, &context, &result, batch.refused.len());
+        if endpoint == Endpoint::Import && request.method == Method::Post && !parameters.has_data()
+        {
+            import_answers(&reply, &result, &parameters, batch.refused.len(), request);
+        } else {
+            answers(endpoint, &reply, &result, &parameters, batch.refused.len(), request);
+        }
         decoder.release();
     }
 }
 
 /// By the other rule nothing is recorded, unless all is.
 fn all_or_nothing(
+    endpoint: Endpoint,
     request: &Request<'_>,
     context: &Context<'_>,
     result: &Result<usize, Rejection>,
     refused: usize,
 ) {
     let context = Context { rule: BatchRule::AllOrNothing, ..*context };
-    let mut sink = Events::new();
-    let batch = Decoder::new().decode(request, &context, &mut IdSource::new(10, 0), &mut sink);
+    let mut sink = Records::new();
+    let mut ids = IdSource::new(10, 0);
+    let batch = Decoder::new().decode(endpoint, request, &context, &mut ids, &mut sink);
     assert_eq!(sink.as_slice().len(), batch.result.clone().unwrap_or(0));
     if matches!(result, Err(Rejection::BatchTooLarge { .. })) {
         assert!(batch.result.is_err(), "{:?}", batch.result);
     } else if refused == 0 {
         assert_eq!(batch.result, *result);
     } else {
-        assert!(matches!(batch.result, Err(Rejection::Event { .. })), "{:?}", batch.result);
+        assert!(matches!(batch.result, Err(Rejection::Record { .. })), "{:?}", batch.result);
     }
 }
 
 fn same(rejection: &Rejection, refusal: &Refusal) -> bool {
     match (rejection, refusal) {
-        (Rejection::Event { index, fault }, Refusal::Event(at, expected)) => {
+        (Rejection::Record { index, fault, .. }, Refusal::Record(at, expected)) => {
             index == at && fault == expected && !fault.to_string().is_empty()
         }
         (
@@ -167,13 +175,57 @@ fn same(rejection: &Rejection, refusal: &Refusal) -> bool {
     }
 }
 
-fn answers(
+/// The endpoint of a path.
+fn endpoint(path: &str) -> Option<Endpoint> {
+    Some(match path.strip_suffix('/').unwrap_or(path) {
+        "/track" => Endpoint::Track,
+        "/import" => Endpoint::Import,
+        "/engage" => Endpoint::Engage,
+        "/groups" => Endpoint::Groups,
+        _ => return None,
+    })
+}
+
+/// The answers of `/import` are JSON that tells status and count, and each record that failed.
+fn import_answers(
     reply: &Reply,
     result: &Result<usize, Rejection>,
     parameters: &Parameters,
     refused: usize,
     request: &Request<'_>,
 ) {
+    let (recorded, answer) = match result {
+        Ok(count) => (*count, reply.accepted()),
+        Err(rejection) => (0, reply.rejected(rejection)),
+    };
+    headers_hold(&answer, request);
+    let status = match result {
+        Ok(_) if parameters.strict && refused > 0 => 400,
+        Ok(_) => 200,
+        Err(rejection) => rejection.status().0.max(400),
+    };
+    assert_eq!(answer.status.0, status);
+    let text = String::from_utf8_lossy(&answer.body);
+    assert!(json::read(&text).is_some(), "{text}");
+    assert!(text.starts_with(&format!("{{\"code\":{status},\"")), "{text}");
+    assert!(text.contains(&format!("\"num_records_imported\":{recorded},")), "{text}");
+    assert_eq!(tells(&answer, refused), refused > 0, "{text}");
+    let unsafe_now = reply.not_durable();
+    headers_hold(&unsafe_now, request);
+    assert_eq!(unsafe_now.status.0, 503);
+    assert!(json::read(&String::from_utf8_lossy(&unsafe_now.body)).is_some());
+}
+
+fn answers(
+    endpoint: Endpoint,
+    reply: &Reply,
+    result: &Result<usize, Rejection>,
+    parameters: &Parameters,
+    refused: usize,
+    request: &Request<'_>,
+) {
+    let is_update = matches!(endpoint, Endpoint::Engage | Endpoint::Groups);
+    let verbose = parameters.verbose || is_update && parameters.strict;
     let given = |value: &Option<Vec<u8>>| value.clone().filter(|value| !value.is_empty());
     let redirect = given(&parameters.redirect);
     let location = redirect.as_ref().and_then(|encoded| reference::redirect(encoded, &HOSTS));
@@ -195,14 +247,14 @@ fn answers(
             accepted.headers.iter().any(|(name, value)| *name == "Location" && *value == *location)
         );
     } else {
-        let text = if parameters.verbose { r#"{"status":1,"error":null}"# } else { "1" };
+        let text = if verbose { r#"{"status":1,"error":null}"# } else { "1" };
         assert_eq!(accepted.status.0, 200);
         if !tells(&accepted, refused) {
             body_is(&accepted, wrap(text.to_owned()));
         }
     }
     let failed = |message: &str| {
-        wrap(if parameters.verbose {
+        wrap(if verbose {
             let message = message.replace('\\', "\\\\").replace('"', "\\\"");
             format!(r#"{{"status":0,"error":"{message}"}}"#)
         } else {
@@ -311,7 +363,7 @@ fn address(entry: &str) -> Option<IpAddr> {
 }
 
 fn routes(request: &Request<'_>, method: &str) {
-    let ours = matches!(request.path, "/track" | "/track/");
+    let ours = endpoint(request.path);
     let path = request.path.strip_suffix('/').unwrap_or(request.path);
     let not_built = ["/flags", "/flags/definitions", "/settings", "/record", "/decide"];
     if let (true, "GET" | "POST") = (not_built.contains(&path), method) {
@@ -324,12 +376,11 @@ fn routes(request: &Request<'_>, method: &str) {
         assert!(json::read(&String::from_utf8_lossy(&answer.body)).is_some());
         return;
     }
-    let ours = ours || not_built.contains(&path);
     let expected = match (ours, method) {
         (_, "OPTIONS") => Route::Preflight,
-        (false, _) => Route::NotFound,
-        (true, "GET" | "POST") => Route::Track,
-        (true, _) => Route::MethodNotAllowed,
+        (None, _) if !not_built.contains(&path) => Route::NotFound,
+        (Some(endpoint), "GET" | "POST") => Route::Record(endpoint),
+        _ => Route::MethodNotAllowed,
     };
     assert_eq!(route(request.method, request.path), expected, "{}", request.path);
     for (answer, status) in

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use windhover_core::UnixTime;
-use windhover_core::tracking::{EventFault, TrackingLimits};
+use windhover_core::tracking::{Endpoint, RecordFault, RecordKind, TrackingLimits};
 
 use super::json::{self, Json, unescaped, whole};
 use super::{base64, inflate};
@@ -22,7 +22,7 @@ pub struct Request<'a> {
 }
 
 /// The lines that are recorded, and what of a batch is not.
-pub type Recorded = (Vec<String>, Vec<(usize, EventFault)>);
+pub type Recorded = (Vec<String>, Vec<(usize, RecordFault)>);
 
 /// Why nothing is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub enum Refusal {
     Compressed,
     /// The text is not JSON, or goes on behind it.
     Json,
-    /// This event is not as it must be.
-    Event(usize, EventFault),
+    /// This record is not as it must be.
+    Record(usize, RecordFault),
 }
 
 /// A request's parameters.
@@ -51,9 +51,18 @@ pub struct Parameters {
     /// `img=1`
     pub img: bool,
     test: bool,
+    /// `strict=1`
+    pub strict: bool,
+    api_key: Option<Vec<u8>>,
+    project_id: Option<Vec<u8>>,
 }
 
 impl Parameters {
+    /// Whether `data` was given.
+    pub fn has_data(&self) -> bool {
+        !self.data.is_empty()
+    }
+
     fn add(&mut self, form: &[u8]) {
         for pair in form.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
             let end = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
@@ -67,6 +76,9 @@ impl Parameters {
                 b"verbose" => self.verbose |= on,
                 b"img" => self.img |= on,
                 b"test" => self.test |= on,
+                b"strict" => self.strict |= on,
+                b"api_key" => drop(self.api_key.get_or_insert_with(|| decoded(value))),
+                b"project_id" => drop(self.project_id.get_or_insert_with(|| decoded(value))),
                 _ => {}
             }
         }
@@ -94,8 +106,15 @@ pub fn decoded(value: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The text of a body, and whether each line of it is a record.
+struct Text {
+    bytes: Vec<u8>,
+    lines: bool,
+}
+
 /// The lines that are recorded, and the parameters that the answer depends on.
 pub fn decode(
+    endpoint: Endpoint,
     request: &Request<'_>,
     now: UnixTime,
     client: IpAddr,
@@ -105,14 +124,125 @@ pub fn decode(
     let mut parameters = Parameters::default();
     parameters.add(request.query);
     let body = plain_body(request, &mut parameters, limits);
-    let text = body.and_then(|body| source(&parameters, body));
-    let events = text.and_then(|text| {
-        let text = mended(&text).ok_or(Refusal::Reason("utf8"))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let stamps = Stamps { now, ip: parameters.ip.then_some(client), test: parameters.test };
-        events(text, limits, &stamps, &mut id)
+    let text = body.and_then(|body| {
+        callback_is_good(&parameters)?;
+        let token = match endpoint {
+            Endpoint::Import => token(request, &parameters)?,
+            _ => None,
+        };
+        Ok((source(&parameters, body)?, token))
     });
-    (events, parameters)
+    let records = text.and_then(|(text, token)| {
+        let stamps = Stamps {
+            now,
+            ip: parameters.ip.then_some(client),
+            test: parameters.test,
+            token,
+            kind: endpoint.kind(),
+            strict: endpoint != Endpoint::Track && parameters.strict,
+        };
+        if text.lines {
+            return each_line(&text.bytes, limits, &stamps, &mut id);
+        }
+        let text = mended(&text.bytes).ok_or(Refusal::Reason("utf8"))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        records(text, limits, &stamps, &mut id)
+    });
+    (records, parameters)
+}
+
+/// The token that the credentials of a request name, as JSON.
+fn token(request: &Request<'_>, parameters: &Parameters) -> Result<Option<String>, Refusal> {
+    let basic = || {
+        let is = |name: &str| name.eq_ignore_ascii_case("authorization");
+        let (_, value) = request.headers.iter().find(|(name, _)| is(name))?;
+        let scheme = value.get(..6)?.to_ascii_lowercase();
+        let text = (scheme == b"basic ").then(|| from_base64(&decoded(value[6..].trim_ascii())))?;
+        let text = String::from_utf8(text.ok()?).ok()?;
+        let (user, password) = text.split_once(':')?;
+        (!user.is_empty()).then(|| (user.to_owned(), password.to_owned()))
+    };
+    let given = |value: &Option<Vec<u8>>| {
+        String::from_utf8(value.clone().unwrap_or_default()).ok().filter(|it| !it.is_empty())
+    };
+    let name = match basic() {
+        Some((user, password)) if password.is_empty() => Some(user),
+        Some(_) => given(&parameters.project_id),
+        None => Some(given(&parameters.api_key).ok_or(Refusal::Reason("unauthorized"))?),
+    };
+    Ok(name.map(|name| {
+        let mut quoted = String::from("\"");
+        for character in name.chars() {
+            match character {
+                '"' | '\\' => quoted.extend(['\\', character]),
+                '\n' => quoted.push_str("\\n"),
+                '\r' => quoted.push_str("\\r"),
+                '\t' => quoted.push_str("\\t"),
+                '\u{8}' => quoted.push_str("\\b"),
+                '\u{c}' => quoted.push_str("\\f"),
+                '\0'..=' ' if character < ' ' => {
+                    quoted.push_str(&format!("\\u{:04x}", u32::from(character)));
+                }
+                _ => quoted.push(character),
+            }
+        }
+        quoted + "\""
+    }))
+}
+
+fn callback_is_good(parameters: &Parameters) -> Result<(), Refusal> {
+    let name = parameters.callback.as_ref().filter(|name| !name.is_empty());
+    if name.is_some_and(|name| callback(name).is_none()) {
+        return Err(Refusal::Reason("callback"));
+    }
+    Ok(())
+}
+
+/// A record in each line that is not empty.
+fn each_line(
+    bytes: &[u8],
+    limits: &TrackingLimits,
+    stamps: &Stamps,
+    id: &mut impl FnMut() -> String,
+) -> Result<Recorded, Refusal> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let all = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let all: Vec<&[u8]> = all.filter(|line| !line.is_empty()).collect();
+    if all.is_empty() {
+        return Err(Refusal::Reason("data_empty"));
+    }
+    if all.len() > limits.batch {
+        return Err(Refusal::Reason("batch_too_large"));
+    }
+    let (mut lines, mut refused) = (Vec::new(), Vec::new());
+    for (index, line) in all.into_iter().enumerate() {
+        let json = mended(line).and_then(|text| json::read(&text));
+        match json.ok_or(RecordFault::NotJson).and_then(|json| record(&json, limits, stamps, id)) {
+            Ok(line) => lines.push(line),
+            Err(fault) => refused.push((index, fault)),
+        }
+    }
+    none_of(lines, refused)
+}
+
+fn none_of(lines: Vec<String>, refused: Vec<(usize, RecordFault)>) -> Result<Recorded, Refusal> {
+    match refused.first() {
+        Some((index, fault)) if lines.is_empty() => Err(Refusal::Record(*index, *fault)),
+        _ => Ok((lines, refused)),
+    }
+}
+
+/// The item that a record becomes.
+fn record(
+    json: &Json,
+    limits: &TrackingLimits,
+    stamps: &Stamps,
+    id: &mut impl FnMut() -> String,
+) -> Result<String, RecordFault> {
+    match stamps.kind {
+        RecordKind::Event => line(json, limits, stamps, id),
+        _ => update(json, limits, stamps),
+    }
 }
 
 /// Text of bytes that may be UTF-8 but for what is in strings; `None` where it is not.
@@ -156,7 +286,7 @@ fn plain_body(
     request: &Request<'_>,
     parameters: &mut Parameters,
     limits: &TrackingLimits,
-) -> Result<Option<Vec<u8>>, Refusal> {
+) -> Result<Option<Text>, Refusal> {
     let header = |wanted: &str| -> Vec<&[u8]> {
         let is = |name: &str| name.eq_ignore_ascii_case(wanted);
         request.headers.iter().filter(|(name, _)| is(name)).map(|(_, value)| *value).collect()
@@ -180,6 +310,9 @@ fn plain_body(
         .to_ascii_lowercase();
     let json = match &kind[..] {
         b"application/json" => true,
+        b"application/x-ndjson" | b"application/ndjson" | b"application/jsonl" => {
+            return Ok(Some(Text { bytes: body, lines: true }));
+        }
         b"application/x-www-form-urlencoded" | b"text/plain" | b"" => begins_json(&body),
         b"multipart/form-data" => {
             let form = multipart(value, &body).ok_or(Refusal::Reason("multipart"))?;
@@ -189,7 +322,7 @@ fn plain_body(
         _ => return Err(Refusal::Reason("content_type")),
     };
     if json {
-        return Ok(Some(body));
+        return Ok(Some(Text { bytes: body, lines: false }));
     }
     parameters.add(&body);
     Ok(None)
@@ -281,28 +414,25 @@ fn begins_json(text: &[u8]) -> bool {
     matches!(start, Some(b'{' | b'[' | 0xef))
 }
 
-fn source(parameters: &Parameters, body: Option<Vec<u8>>) -> Result<Vec<u8>, Refusal> {
-    if parameters.callback.as_ref().is_some_and(|name| !name.is_empty() && callback(name).is_none())
-    {
-        return Err(Refusal::Reason("callback"));
-    }
+fn source(parameters: &Parameters, body: Option<Text>) -> Result<Text, Refusal> {
+    let plain = |bytes| Text { bytes, lines: false };
     match (&parameters.data[..], body) {
         ([], Some(body)) => Ok(body),
         ([], None) => Err(Refusal::Reason("data_missing")),
         ([data], None) if data.is_empty() => Err(Refusal::Reason("data_empty")),
         ([data], None) => {
             let text = decoded(data);
-            let plain = text.trim_ascii();
+            let trimmed = text.trim_ascii();
             if begins_json(&text) {
-                Ok(text)
-            } else if plain.iter().all(|byte| *byte == b'=' || byte.is_ascii_whitespace()) {
+                Ok(plain(text))
+            } else if trimmed.iter().all(|byte| *byte == b'=' || byte.is_ascii_whitespace()) {
                 Err(Refusal::Reason("data_empty"))
-            } else if plain.starts_with(b"\"")
-                || [&b"null"[..], b"undefined", b"true", b"false", b"NaN"].contains(&plain)
+            } else if trimmed.starts_with(b"\"")
+                || [&b"null"[..], b"undefined", b"true", b"false", b"NaN"].contains(&trimmed)
             {
                 Err(Refusal::Json)
             } else {
-                from_base64(&text)
+                from_base64(&text).map(plain)
             }
         }
         _ => Err(Refusal::Reason("data_twice")),
@@ -362,9 +492,12 @@ struct Stamps {
     now: UnixTime,
     ip: Option<IpAddr>,
     test: bool,
+    token: Option<String>,
+    kind: RecordKind,
+    strict: bool,
 }
 
-fn events(
+fn records(
     text: &str,
     limits: &TrackingLimits,
     stamps: &Stamps,
@@ -373,28 +506,25 @@ fn events(
     if text.trim_ascii().is_empty() {
         return Err(Refusal::Reason("data_empty"));
     }
-    let events = match json::read(text).ok_or(Refusal::Json)? {
-        Json::Array(events) => events,
-        event @ Json::Object(_) => vec![event],
+    let all = match json::read(text).ok_or(Refusal::Json)? {
+        Json::Array(all) => all,
+        one @ Json::Object(_) => vec![one],
         _ => return Err(Refusal::Json),
     };
-    if events.is_empty() {
+    if all.is_empty() {
         return Err(Refusal::Reason("batch_empty"));
     }
-    if events.len() > limits.batch {
+    if all.len() > limits.batch {
         return Err(Refusal::Reason("batch_too_large"));
     }
     let (mut lines, mut refused) = (Vec::new(), Vec::new());
-    for (index, event) in events.iter().enumerate() {
-        match line(event, limits, stamps, id) {
+    for (index, json) in all.iter().enumerate() {
+        match record(json, limits, stamps, id) {
             Ok(line) => lines.push(line),
             Err(fault) => refused.push((index, fault)),
         }
     }
-    match refused.first() {
-        Some((index, fault)) if lines.is_empty() => Err(Refusal::Event(*index, *fault)),
-        _ => Ok((lines, refused)),
-    }
+    none_of(lines, refused)
 }
 
 type Members = Vec<(String, String, String)>;
@@ -405,12 +535,12 @@ fn insert(
     name: &str,
     value: &Json,
     limits: &TrackingLimits,
-) -> Result<(), EventFault> {
+) -> Result<(), RecordFault> {
     let key = unescaped(name);
     if let Some(member) = members.iter_mut().find(|(known, _, _)| *known == key) {
         member.2 = value.compact();
     } else if members.len() >= limits.properties {
-        return Err(EventFault::TooManyProperties { limit: limits.properties });
+        return Err(RecordFault::TooManyProperties { limit: limits.properties });
     } else {
         members.push((key, whole(name), value.compact()));
     }
@@ -422,9 +552,9 @@ fn line(
     limits: &TrackingLimits,
     stamps: &Stamps,
     id: &mut impl FnMut() -> String,
-) -> Result<String, EventFault> {
+) -> Result<String, RecordFault> {
     let Json::Object(members) = event else {
-        return Err(EventFault::NotAnObject);
+        return Err(RecordFault::NotAnObject);
     };
     let (mut name, mut properties, mut others) = (None, None, Members::new());
     let mut seen = false;
@@ -452,31 +582,35 @@ fn line(
             }
         }
     }
-    let name = name.ok_or(EventFault::NameMissing)?;
+    let name = name.ok_or(RecordFault::NameMissing)?;
     if name == "\"\"" {
-        return Err(EventFault::NameEmpty);
+        return Err(RecordFault::NameEmpty);
     }
     if !name.starts_with('"') {
-        return Err(EventFault::NameNotAString);
+        return Err(RecordFault::NameNotAString);
     }
     if !seen {
-        return Err(EventFault::PropertiesMissing);
+        return Err(RecordFault::PropertiesMissing);
     }
-    let properties = properties.ok_or(EventFault::PropertiesNotAnObject)?;
+    let properties = properties.ok_or(RecordFault::PropertiesNotAnObject)?;
     let value = |key: &str| {
         properties.iter().find(|(name, _, _)| name == key).map(|(_, _, value)| &**value)
     };
     match value("token") {
-        None => return Err(EventFault::TokenMissing),
-        Some("\"\"") => return Err(EventFault::TokenEmpty),
+        None if stamps.token.is_some() => {}
+        None => return Err(RecordFault::TokenMissing),
+        Some("\"\"") => return Err(RecordFault::TokenEmpty),
         Some(token) if token.starts_with('"') => {}
-        Some(_) => return Err(EventFault::TokenNotAString),
+        Some(_) => return Err(RecordFault::TokenNotAString),
     }
     let now = stamps.now.as_millis();
     let time = match value("time") {
         None | Some("null") => now,
-        Some(text) => millis(text, now)?,
+        Some(text) => millis(text, stamps)?,
     };
+    if stamps.strict {
+        strictly(&properties)?;
+    }
     let stamp = |key: &str, value: Option<&str>, id: &mut dyn FnMut() -> String| match key {
         "time" => Some(time.to_string()),
         "mp_processing_time_ms" => Some(now.to_string()),
@@ -494,6 +628,9 @@ fn line(
         let value = stamp(key, Some(value), id).unwrap_or_else(|| value.clone());
         written.push(format!("{name}:{value}"));
     }
+    if let (None, Some(token)) = (value("token"), &stamps.token) {
+        written.push(format!("\"token\":{token}"));
+    }
     for key in ["time", "ip", "mp_processing_time_ms", "$insert_id", "$test"] {
         if value(key).is_none()
             && let Some(value) = stamp(key, None, id)
@@ -508,20 +645,154 @@ fn line(
     line.push('}');
     let limit = limits.event;
     if line.len() > limit {
-        return Err(EventFault::TooLarge { limit });
+        return Err(RecordFault::TooLarge { limit });
     }
     Ok(line)
 }
 
+/// What `strict=1` asks for beside the rest.
+fn strictly(properties: &Members) -> Result<(), RecordFault> {
+    if !properties.iter().any(|(name, _, value)| name == "time" && value != "null") {
+        return Err(RecordFault::TimeMissing);
+    }
+    for (name, _, value) in properties {
+        if name == "distinct_id" && is_banned(value) {
+            return Err(RecordFault::DistinctIdBanned);
+        }
+        let id = value.trim_matches('"');
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let good = value.starts_with('"') && id.len() <= 36 && id.bytes().all(legal);
+        if name == "$insert_id" && value != "null" && !good {
+            return Err(RecordFault::InsertIdMalformed);
+        }
+    }
+    Ok(())
+}
+
+/// What no user's id is.
+fn is_banned(value: &str) -> bool {
+    let id = value.strip_prefix('"').and_then(|id| id.strip_suffix('"')).unwrap_or(value);
+    let id = id.trim_ascii().to_ascii_lowercase();
+    let nil = "00000000-0000-0000-0000-000000000000";
+    id == nil
+        || " anon anonymous nil none null n/a na undefined unknown <nil> 0 -1 true false [] {} "
+            .split(' ')
+            .any(|banned| !banned.is_empty() && banned == id)
+}
+
+/// Whether the value of an operation is what it must be.
+fn operation(name: &str, json: &Json) -> Result<(), RecordFault> {
+    let all = |fits: fn(&Json) -> bool| match json {
+        Json::Object(members) => members.iter().all(|(_, value)| fits(value)),
+        _ => false,
+    };
+    let (good, fault) = match name {
+        "$delete" => (true, RecordFault::OperationMissing),
+        "$add" => (
+            all(|value| value.compact().starts_with(|c: char| c == '-' || c.is_ascii_digit())),
+            RecordFault::OperationNotNumbers,
+        ),
+        "$union" => (all(|value| matches!(value, Json::Array(_))), RecordFault::OperationNotArrays),
+        "$unset" => {
+            let is_name = |value: &Json| value.compact().starts_with('"');
+            let good = matches!(json, Json::Array(names) if names.iter().all(is_name));
+            (good, RecordFault::OperationNotNames)
+        }
+        _ => (matches!(json, Json::Object(_)), RecordFault::OperationNotAnObject),
+    };
+    if good { Ok(()) } else { Err(fault) }
+}
+
+fn update(json: &Json, limits: &TrackingLimits, stamps: &Stamps) -> Result<String, RecordFault> {
+    let Json::Object(all) = json else {
+        return Err(RecordFault::NotAnObject);
+    };
+    let is_group = stamps.kind == RecordKind::GroupUpdate;
+    let common = ["$set", "$set_once", "$remove", "$union", "$unset", "$delete"];
+    let is_operation =
+        |key: &str| common.contains(&key) || !is_group && matches!(key, "$append" | "$add");
+    let mut members = Members::new();
+    let mut values: Vec<(String, &Json)> = Vec::new();
+    for (name, value) in all {
+        let key = unescaped(name);
+        let depth = limits.depth + usize::from(is_operation(&key));
+        bounded(value, depth, limits)?;
+        insert(&mut members, name, value, limits)?;
+        values.retain(|(known, _)| *known != key);
+        values.push((key, value));
+    }
+    let value =
+        |key: &str| members.iter().find(|(name, _, _)| name == key).map(|(_, _, value)| &**value);
+    match value("$token") {
+        None => return Err(RecordFault::TokenMissing),
+        Some("\"\"") => return Err(RecordFault::TokenEmpty),
+        Some(token) if token.starts_with('"') => {}
+        Some(_) => return Err(RecordFault::TokenNotAString),
+    }
+    if is_group && value("$group_key").is_none_or(|key| !key.starts_with('"') || key.len() == 2) {
+        return Err(RecordFault::GroupKeyMissing);
+    }
+    let id = value(if is_group { "$group_id" } else { "$distinct_id" });
+    if !is_group && stamps.strict && id.is_some_and(is_banned) {
+        return Err(RecordFault::DistinctIdBanned);
+    }
+    match id {
+        None | Some("null" | "\"\"") => return Err(RecordFault::ProfileIdMissing),
+        Some(id) if id.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) => {}
+        Some(_) => return Err(RecordFault::ProfileIdNotAString),
+    }
+    let mut operations = 0;
+    // In the order in which the names were first given.
+    for (key, _, _) in members.iter().filter(|(key, _, _)| is_operation(key)) {
+        operations += 1;
+        let (_, json) = values.iter().find(|(name, _)| name == key).expect("it was read");
+        operation(key, json)?;
+    }
+    if operations == 0 {
+        return Err(RecordFault::OperationMissing);
+    }
+    let now = stamps.now.as_millis();
+    let time = match value("$time") {
+        None | Some("null") => now,
+        Some(text) => millis(text, stamps)?,
+    };
+    let ip = |value: Option<&str>| match (stamps.ip, value) {
+        (Some(ip), None | Some("null" | "\"\"")) => Some(format!("\"{}\"", ip.to_canonical())),
+        _ => None,
+    };
+    let mut written: Vec<String> = Vec::new();
+    for (key, name, value) in &members {
+        let value = match &**key {
+            "$time" => time.to_string(),
+            "mp_processing_time_ms" => now.to_string(),
+            "$ip" => ip(Some(value)).unwrap_or_else(|| value.clone()),
+            _ => value.clone(),
+        };
+        written.push(format!("{name}:{value}"));
+    }
+    for (key, stamp) in [
+        ("$time", Some(time.to_string())),
+        ("$ip", ip(None)),
+        ("mp_processing_time_ms", Some(now.to_string())),
+    ] {
+        if let (None, Some(stamp)) = (value(key), stamp) {
+            written.push(format!("\"{key}\":{stamp}"));
+        }
+    }
+    let line = format!("{{{}}}", written.join(","));
+    let limit = limits.event;
+    if line.len() > limit { Err(RecordFault::TooLarge { limit }) } else { Ok(line) }
+}
+
 /// Whether a value keeps to the bounds, in the order of its text.
-fn bounded(value: &Json, depth: usize, limits: &TrackingLimits) -> Result<(), EventFault> {
-    let inner = depth.checked_sub(1).ok_or(EventFault::TooDeep { limit: limits.depth });
+fn bounded(value: &Json, depth: usize, limits: &TrackingLimits) -> Result<(), RecordFault> {
+    let inner = depth.checked_sub(1).ok_or(RecordFault::TooDeep { limit: limits.depth });
     match value {
         Json::Array(items) => {
             let inner = inner?;
             for (at, item) in items.iter().enumerate() {
                 if at >= limits.array {
-                    return Err(EventFault::ArrayTooLong { limit: limits.array });
+                    return Err(RecordFault::ArrayTooLong { limit: limits.array });
                 }
                 bounded(item, inner, limits)?;
             }
@@ -530,7 +801,7 @@ fn bounded(value: &Json, depth: usize, limits: &TrackingLimits) -> Result<(), Ev
             let inner = inner?;
             for (at, (_, item)) in members.iter().enumerate() {
                 if at >= limits.properties {
-                    return Err(EventFault::ObjectTooLarge { limit: limits.properties });
+                    return Err(RecordFault::ObjectTooLarge { limit: limits.properties });
                 }
                 bounded(item, inner, limits)?;
             }
@@ -541,8 +812,9 @@ fn bounded(value: &Json, depth: usize, limits: &TrackingLimits) -> Result<(), Ev
 }
 
 /// A time in milliseconds. `text` is a number, or a string that holds one.
-fn millis(text: &str, now: u64) -> Result<u64, EventFault> {
-    let no_number = EventFault::TimeNotANumber;
+fn millis(text: &str, stamps: &Stamps) -> Result<u64, RecordFault> {
+    let now = stamps.now.as_millis();
+    let no_number = RecordFault::TimeNotANumber;
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let text = text.trim_ascii();
     let negative = text.starts_with('-');
@@ -572,7 +844,7 @@ fn millis(text: &str, now: u64) -> Result<u64, EventFault> {
         }
     };
     if negative {
-        return Err(EventFault::TimeTooEarly);
+        return Err(RecordFault::TimeTooEarly);
     }
     // Thousandths: the digits, with the point moved.
     let all = format!("{whole}{}", fraction.unwrap_or_default());
@@ -587,10 +859,10 @@ fn millis(text: &str, now: u64) -> Result<u64, EventFault> {
         if significant.is_empty() { 0 } else { significant.parse().unwrap_or(u128::MAX) };
     let millis = if thousandths < 100_000_000_000_000 { thousandths } else { thousandths / 1000 };
     if millis > u128::from(now) + 3_600_000 {
-        return Ok(now);
+        return if stamps.strict { Err(RecordFault::TimeTooLate) } else { Ok(now) };
     }
     let millis = u64::try_from(millis).expect("it is at most an hour ahead");
-    if millis < 31_536_000_000 { Err(EventFault::TimeTooEarly) } else { Ok(millis) }
+    if millis < 31_536_000_000 { Err(RecordFault::TimeTooEarly) } else { Ok(millis) }
 }
 
 /// Where a redirection leads; `None` where it may not.

@@ -32,10 +32,12 @@ use crate::store::{Begun, Reader};
 
 pub use target::{BadQueueServers, QueueServers};
 
-/// So many events are on their way at a time.
+/// So many records of one queue are on their way at a time.
 const WINDOW: usize = 256;
 /// So many are taken out of the journal at a time, with those that may never be taken by a server.
 const HELD: usize = 2 * WINDOW;
+/// Most queues that are forwarded: of events, and of updates of either kind.
+const LANES: usize = 3;
 /// How long one server is waited for before another one is tried.
 const ATTEMPT: Duration = Duration::from_millis(150);
 /// How long an event's delivery may take, all servers together.
@@ -55,13 +57,13 @@ pub fn client(servers: &QueueServers) -> Builder {
             options.attempt_timeout = ATTEMPT;
             options.connect_timeout = ATTEMPT;
             options.timeouts.stall = DELIVERY;
-            options.limits.pipeline = WINDOW;
+            options.limits.pipeline = WINDOW * LANES;
             // The journal has its own bound; what is too large for a server is refused by it.
             options.limits.value = 64 * 1024 * 1024;
             // Every event is to arrive: the window bounds what is sent again.
             options.attempts = 4;
             options.retries.percent = 100;
-            options.retries.per_second = u32::try_from(WINDOW).unwrap_or(u32::MAX);
+            options.retries.per_second = u32::try_from(WINDOW * LANES).unwrap_or(u32::MAX);
         })
         .on_event(|event| match event {
             Event::Restored(_) => tracing::info!("queue {event}"),
@@ -73,47 +75,60 @@ pub fn client(servers: &QueueServers) -> Builder {
     builder
 }
 
-/// The thread that forwards events.
+/// The threads that forward records, one for each queue that they go to.
 #[derive(Debug)]
 pub struct Forwarder {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Forwarder {
-    /// Begins to forward what is in the queue that events go to. `clock` tells the time.
+    /// Begins to forward what is in the queues that records go to. `clock` tells the time.
     ///
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start(
-        app: Arc<App>,
-        client: Client,
-        clock: impl Fn() -> Now + Send + 'static,
+        app: &Arc<App>,
+        client: &Client,
+        clock: impl Fn() -> Now + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let queue = client.queue(app.settings.queue_name.clone()).at_least_once();
-        drop(client);
-        let mut lane = Lane {
-            app,
-            queue,
-            clock,
-            stop: Arc::clone(&stop),
-            idle: Vec::new(),
-            held: VecDeque::new(),
-            largest_taken: 0,
-            logged: None,
-        };
-        let thread = thread::Builder::new().name("forward".to_owned()).spawn(move || lane.run())?;
-        Ok(Self { stop, thread })
+        let mut forwarder = Self { stop: Arc::clone(&stop), threads: Vec::new() };
+        for name in app.settings.record_queues() {
+            let mut lane = Lane {
+                app: Arc::clone(app),
+                name: name.to_vec(),
+                queue: client.queue(name.to_vec()).at_least_once(),
+                clock: clock.clone(),
+                stop: Arc::clone(&stop),
+                idle: Vec::new(),
+                held: VecDeque::new(),
+                largest_taken: 0,
+                logged: None,
+            };
+            let thread = thread::Builder::new().name("forward".to_owned());
+            match thread.spawn(move || lane.run()) {
+                Ok(thread) => forwarder.threads.push(thread),
+                Err(error) => {
+                    forwarder.stop();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(forwarder)
     }
 
     /// Stops, after what is on its way; what has not arrived stays in the journal. Takes a second or
     /// two at most.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Release);
-        self.thread.thread().unpark();
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that forwards events panicked");
+        for thread in &self.threads {
+            thread.thread().unpark();
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread that forwards events panicked");
+            }
         }
     }
 }
@@ -129,6 +144,8 @@ struct Held {
 
 struct Lane<C> {
     app: Arc<App>,
+    /// The queue here; it has the same name there.
+    name: Vec<u8>,
     queue: Queue,
     clock: C,
     stop: Arc<AtomicBool>,
@@ -174,8 +191,7 @@ impl<C: Fn() -> Now> Lane<C> {
     fn wait_for_one(&mut self) {
         let mut reader = self.idle.pop().unwrap_or_else(|| self.app.store.reader());
         let read = Read { action: Action::Open, timeout: Some(WAIT) };
-        let name = &self.app.settings.queue_name;
-        let outcome = match reader.get(name, read, (self.clock)()) {
+        let outcome = match reader.get(&self.name, read, (self.clock)()) {
             Begun::Done(outcome) => outcome,
             Begun::Waiting(mut ticket) => {
                 let waited = poll_fn(|cx| ticket.poll((self.clock)(), cx));
@@ -192,8 +208,7 @@ impl<C: Fn() -> Now> Lane<C> {
             && self.held.len() < HELD
         {
             let mut reader = self.idle.pop().unwrap_or_else(|| self.app.store.reader());
-            let name = &self.app.settings.queue_name;
-            let begun = reader.get(name, Read::from(Action::Open), (self.clock)());
+            let begun = reader.get(&self.name, Read::from(Action::Open), (self.clock)());
             let Begun::Done(outcome @ Outcome::Item(_)) = begun else {
                 self.idle.push(reader);
                 return;
@@ -267,15 +282,14 @@ impl<C: Fn() -> Now> Lane<C> {
 
     /// Removes an event from the journal.
     fn let_go(&mut self, mut held: Held) {
-        let name = &self.app.settings.queue_name;
-        let _ = held.reader.get(name, Read::from(Action::Close), (self.clock)());
+        let _ = held.reader.get(&self.name, Read::from(Action::Close), (self.clock)());
         self.idle.push(held.reader);
     }
 
     /// Puts an event among the dead letters; gives it back where that fails.
     fn give_up(&mut self, held: Held, why: ForGood, error: &Error) -> Option<Held> {
         let now = (self.clock)();
-        let name = String::from_utf8_lossy(&self.app.settings.queue_name).into_owned();
+        let name = String::from_utf8_lossy(&self.name).into_owned();
         let letter = DeadLetter {
             reason: why.reason().to_owned(),
             detail: error.to_string(),
