@@ -81,9 +81,9 @@ impl Client {
     ///
     /// ```
     /// use windhover_client::Client;
-    /// use windhover_client::core::memcache::Data;
-    /// use windhover_client::core::memcache::handler::{Handler, Reply, ReplyError};
-    /// use windhover_client::core::memcache::request::Request;
+    /// use windhover_client::protocol::memcache::Data;
+    /// use windhover_client::protocol::memcache::handler::{Handler, Reply, ReplyError};
+    /// use windhover_client::protocol::memcache::request::Request;
     ///
     /// struct Proxy(Client);
     ///

@@ -66,6 +66,12 @@ pub use reservation::Reservation;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
 pub use value::{Store, Value};
-pub use windhover_core as core;
+pub use windhover_core as protocol;
+pub use windhover_core::client::{
+    Answer, Call, CallError, ClusterError, ClusterOptions, ConnectFailure, Credentials,
+    HealthOptions, MetaAnswer, NotSent, Refusal, RetryLimit, Rotation, Server, ServerId,
+    ServerState, ServerStatistics,
+};
+pub use windhover_core::memcache::meta::MetaCode;
 pub use windhover_runtime::PollStream;
 pub use write_many::{Deleted, MetaCommands, Stored};

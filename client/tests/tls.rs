@@ -16,8 +16,10 @@ use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, ServerConfig, ServerConnection, SupportedProtocolVersion};
-use windhover_client::core::client::{CallError, ConnectFailure, ConnectionId, NotSent, Server};
-use windhover_client::core::memcache::{End, Reason};
+use windhover_client::protocol::client::{
+    CallError, ConnectFailure, ConnectionId, NotSent, Server,
+};
+use windhover_client::protocol::memcache::{End, Reason};
 use windhover_client::{Builder, Client, Driver, Error, Step, Tls};
 
 const NAME: &str = "cache.example.com";

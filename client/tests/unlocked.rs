@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use windhover_client::core::client::{CallError, ConnectionId};
+use windhover_client::protocol::client::{CallError, ConnectionId};
 use windhover_client::{Client, Driver, Error, Outcome, Step, block_on};
 
 const LONG: Duration = Duration::from_secs(600);

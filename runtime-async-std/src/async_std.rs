@@ -43,7 +43,7 @@ where
 /// use windhover_async_std::{Client, connect};
 ///
 /// #[async_std::main]
-/// async fn main() -> Result<(), windhover_async_std::ClientError> {
+/// async fn main() -> Result<(), windhover_async_std::Error> {
 ///     let client = connect(Client::builder().server("127.0.0.1:1"))?;
 ///     // Nobody listens there: an error, not a miss.
 ///     assert!(client.with_timeout(Duration::from_millis(500)).get("greeting").await.is_err());

@@ -155,9 +155,11 @@ pub use client::{Plain, connect_on, connect_on_with, drive_client};
 pub use server::{drive, serve_all_on, serve_on};
 pub use stream::{Socket, Stream};
 #[cfg(feature = "client")]
-pub use windhover_client::{Client, Connector, Error as ClientError};
-#[cfg(feature = "tls")]
-pub use windhover_client::{Tls, TlsError};
+pub use windhover_client;
+/// All of the client: an application depends on this crate alone.
+#[cfg(feature = "client")]
+#[doc(inline)]
+pub use windhover_client::*;
 #[cfg(feature = "async-std")]
 pub use windhover_runtime::shut_down_on_signal;
 pub use windhover_runtime::{

@@ -10,7 +10,7 @@ use std::{io, thread};
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite};
 use windhover_async_std::{Client, Connector, Stream, connect_on_with};
-use windhover_client::core::client::{ConnectFailure, Server};
+use windhover_client::protocol::client::{ConnectFailure, Server};
 
 /// Takes everything, and lets 16 bytes go at each flush.
 struct Held {

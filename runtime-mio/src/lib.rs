@@ -104,9 +104,11 @@ pub use mio;
 pub use server::{Server, drive, serve};
 pub use socket::Stream;
 #[cfg(feature = "client")]
-pub use windhover_client::{Client, Error as ClientError, block_on};
-#[cfg(feature = "tls")]
-pub use windhover_client::{Tls, TlsError};
+pub use windhover_client;
+/// All of the client: an application depends on this crate alone.
+#[cfg(feature = "client")]
+#[doc(inline)]
+pub use windhover_client::*;
 pub use windhover_runtime::{
     AcceptErrorHook, Clock, ConnectionLimit, Counters, End, Peer, ServeOptions, ServeReport,
     Shutdown, StdListener, listen_shared as listen, shut_down_on_signal,

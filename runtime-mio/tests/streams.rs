@@ -14,7 +14,7 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Registry, Token};
-use windhover_client::core::client::ConnectFailure;
+use windhover_client::protocol::client::ConnectFailure;
 use windhover_mio::{
     Client, Clock, End, ServeOptions, Server, Shutdown, Stream, block_on, drive, drive_client, mio,
 };

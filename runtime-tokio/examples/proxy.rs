@@ -7,10 +7,10 @@
 //! ```
 
 use tokio::net::TcpListener;
-use windhover_client::core::memcache::handler::{Handler, Reply, ReplyError, Session};
-use windhover_client::core::memcache::request::Request;
-use windhover_client::core::memcache::{Data, Dialect, Limits};
-use windhover_client::core::{Now, Timeouts};
+use windhover_client::protocol::memcache::handler::{Handler, Reply, ReplyError, Session};
+use windhover_client::protocol::memcache::request::Request;
+use windhover_client::protocol::memcache::{Data, Dialect, Limits};
+use windhover_client::protocol::{Now, Timeouts};
 use windhover_client::{Builder, Client, Error};
 
 use windhover_tokio::{ServeOptions, Shutdown, connect, serve};

@@ -21,7 +21,7 @@ use crate::{Socket, Tokio};
 /// use windhover_tokio::{Client, connect};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), windhover_tokio::ClientError> {
+/// # async fn main() -> Result<(), windhover_tokio::Error> {
 /// let client = connect(Client::builder().server("127.0.0.1:1"))?;
 /// // Nobody listens there: an error, not a miss.
 /// assert!(client.with_timeout(Duration::from_millis(500)).get("greeting").await.is_err());

@@ -98,9 +98,11 @@ pub use runtime::Tokio;
 pub use server::{Listening, drive, serve, serve_all};
 pub use stream::{Socket, Stream};
 #[cfg(feature = "client")]
-pub use windhover_client::{Client, Connector, Error as ClientError};
-#[cfg(feature = "tls")]
-pub use windhover_client::{Tls, TlsError};
+pub use windhover_client;
+/// All of the client: an application depends on this crate alone.
+#[cfg(feature = "client")]
+#[doc(inline)]
+pub use windhover_client::*;
 pub use windhover_runtime::{
     AcceptErrorHook, Clock, Counters, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
     listen, shut_down_on_signal,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream, DuplexStream, duplex};
-use windhover_client::core::client::{ConnectFailure, Server};
+use windhover_client::protocol::client::{ConnectFailure, Server};
 use windhover_tokio::{Client, Connector, Stream, connect_with};
 
 /// Gives out one end of a pipe, once.

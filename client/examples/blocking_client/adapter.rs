@@ -7,7 +7,7 @@ use std::task::{Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use windhover_client::core::client::{ConnectFailure, ConnectionId};
+use windhover_client::protocol::client::{ConnectFailure, ConnectionId};
 use windhover_client::{Builder, Client, Driver, Error, Step, connect_failure};
 
 /// How long a thread tries an address. The client gives up sooner, and tries again by itself.

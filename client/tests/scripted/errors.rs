@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use windhover_client::core::client::{CallError, ConnectFailure, NotSent};
+use windhover_client::protocol::client::{CallError, ConnectFailure, NotSent};
 use windhover_client::{Client, Error, Step};
 
 use crate::script::{cache, script};

@@ -1,7 +1,7 @@
 //! What is too large for the client is an error of its key, and of nothing else.
 
-use windhover_client::core::client::ServerState;
-use windhover_client::core::memcache::Oversized;
+use windhover_client::protocol::client::ServerState;
+use windhover_client::protocol::memcache::Oversized;
 use windhover_client::{Client, Error, Outcome, ValueError};
 
 use crate::script::{cache, script};

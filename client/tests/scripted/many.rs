@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use windhover_client::core::client::{Answer, Call, CallError, Target};
-use windhover_client::core::memcache::Keys;
-use windhover_client::core::memcache::request::Request;
+use windhover_client::protocol::client::{Answer, Call, CallError, Target};
+use windhover_client::protocol::memcache::Keys;
+use windhover_client::protocol::memcache::request::Request;
 use windhover_client::{Client, Error, Expires, Found, Outcome};
 
 use crate::script::{Script, cache, script};

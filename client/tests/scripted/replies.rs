@@ -112,7 +112,7 @@ fn what_is_changed() {
 
 #[test]
 fn what_meta_commands_tell() {
-    let code = |answer: windhover_client::core::client::MetaAnswer| answer.code;
+    let code = |answer: windhover_client::protocol::client::MetaAnswer| answer.code;
     holds(
         &cache(),
         |it| async move { it.meta_get("k", "v").await.map(code) },

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use windhover_client::core::client::ConnectionId;
+use windhover_client::protocol::client::ConnectionId;
 use windhover_client::{Builder, Client, Driver, Step};
 
 /// What a server says to some bytes; `None` closes the connection.

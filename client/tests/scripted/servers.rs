@@ -1,6 +1,6 @@
 //! Servers by their addresses.
 
-use windhover_client::core::client::Server;
+use windhover_client::protocol::client::Server;
 use windhover_client::{AddressFault, Client, Error, Outcome};
 
 #[track_caller]

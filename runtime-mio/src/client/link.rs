@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use mio::event::Event;
 use mio::{Registry, Token};
-use windhover_client::core::client::ConnectionId;
+use windhover_client::protocol::client::ConnectionId;
 use windhover_client::{Connection, Driver};
 
 use super::resolver::{Found, Lookup};

@@ -16,7 +16,7 @@ use std::task::Waker;
 use mio::event::Event;
 use mio::{Registry, Token};
 use slab::Slab;
-use windhover_client::core::client::{ConnectFailure, ConnectionId, Server};
+use windhover_client::protocol::client::{ConnectFailure, ConnectionId, Server};
 use windhover_client::{Builder, Client, Driver, Error};
 use windhover_core::{Instant, Now};
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use windhover_client::core::client::ConnectFailure;
+use windhover_client::protocol::client::ConnectFailure;
 
 use super::Message;
 use crate::mailbox::Mailbox;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use mio::{Events, Poll, Token};
-use windhover_client::core::client::{ConnectFailure, Server};
+use windhover_client::protocol::client::{ConnectFailure, Server};
 use windhover_client::{Builder, Client, Driver, Error};
 
 use super::{Clients, Message, Resolver};

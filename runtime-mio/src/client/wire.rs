@@ -13,7 +13,7 @@ use mio::net::TcpStream;
 use mio::net::UnixStream;
 use mio::{Registry, Token};
 use windhover_client::connect_failure;
-use windhover_client::core::client::ConnectFailure;
+use windhover_client::protocol::client::ConnectFailure;
 use windhover_runtime::TcpOptions;
 
 use crate::socket::{Registered, Socket, Stream};

@@ -9,8 +9,8 @@
 use std::time::{Duration, Instant};
 
 use windhover_client::Error;
-use windhover_client::core::client::CallError;
-use windhover_client::core::memcache::response::Kind;
+use windhover_client::protocol::client::CallError;
+use windhover_client::protocol::memcache::response::Kind;
 
 /// So often an event has to be refused while others, sent right behind it, are taken.
 const STRIKES: u32 = 7;

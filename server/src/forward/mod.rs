@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use windhover_client::core::client::ClusterOptions;
+use windhover_client::protocol::client::ClusterOptions;
 use windhover_client::{Builder, Client, Error, Event, Queue, block_on_ticking};
 use windhover_core::Now;
 use windhover_core::queue::{Action, Outcome, Read};
