@@ -183,10 +183,10 @@ impl Client {
     ) -> impl Future<Output = (Result<Answer, Error>, Option<ReservationId>)> + Send + use<> {
         let hub = self.hub.hub();
         let deadline = hub.now() + timeout;
-        let key = call.prepared.only_key();
+        let prepared = call.prepared.clone();
         async move {
             let (outcome, reservation) = CallFuture::new(Arc::clone(&hub), call, deadline).await;
-            (outcome.map_err(|error| named(&hub, key.as_deref(), error)), reservation)
+            (outcome.map_err(|error| named(&hub, prepared.only_key(), error)), reservation)
         }
     }
 

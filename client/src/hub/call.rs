@@ -20,7 +20,7 @@ pub(crate) struct CallFuture {
 enum Stage {
     /// The call is submitted when it is polled first.
     New {
-        call: Box<Call>,
+        call: Call,
         deadline: Instant,
     },
     Waiting(CallId),
@@ -29,7 +29,7 @@ enum Stage {
 
 impl CallFuture {
     pub(crate) fn new(hub: Arc<Hub>, call: Call, deadline: Instant) -> Self {
-        Self { hub, stage: Stage::New { call: Box::new(call), deadline } }
+        Self { hub, stage: Stage::New { call, deadline } }
     }
 }
 
@@ -43,9 +43,9 @@ impl Future for CallFuture {
             && let Stage::New { call, deadline } = std::mem::replace(&mut this.stage, Stage::Done)
         {
             let now = this.hub.now();
-            match state.cluster.submit(*call, deadline, now) {
+            match state.cluster.submit(call, deadline, now) {
                 Ok(id) => {
-                    state.calls.insert(id, Waiting::default());
+                    state.calls.insert(id.number(), Waiting::default());
                     this.stage = Stage::Waiting(id);
                     state.pump(now);
                 }
@@ -57,12 +57,12 @@ impl Future for CallFuture {
             let why = NotSent::ShuttingDown;
             return Poll::Ready((Err(CallError::NotSent { server: None, why }), None));
         };
-        let Some(waiting) = state.calls.get_mut(&id) else {
+        let Some(waiting) = state.calls.get_mut(&id.number()) else {
             return Poll::Pending;
         };
         match waiting.completed.take() {
             Some(completed) => {
-                state.calls.remove(&id);
+                state.calls.remove(&id.number());
                 this.stage = Stage::Done;
                 Poll::Ready((completed.outcome, completed.reservation))
             }
@@ -80,7 +80,7 @@ impl Drop for CallFuture {
             return;
         };
         let mut state = self.hub.lock();
-        match state.calls.remove(&id).and_then(|waiting| waiting.completed) {
+        match state.calls.remove(&id.number()).and_then(|waiting| waiting.completed) {
             // It had come, and nobody has seen it.
             Some(completed) => state.abandon(completed.reservation),
             None => state.cluster.cancel(id),

@@ -152,7 +152,7 @@ impl Driver {
     /// The connection could not be made.
     pub fn connect_failed(&self, connection: ConnectionId, why: ConnectFailure) {
         self.change(|state, now| state.connect_failed(connection, why, now));
-        self.hub.lock().links.remove(&connection);
+        self.hub.lock().links.remove(&connection.number());
     }
 
     /// What the connection wants; `waker` is called when that changes.
@@ -174,7 +174,7 @@ impl Driver {
         if !was_ending && link.wire().end() {
             return Turn { is_closed: false, wants_write: true };
         }
-        self.hub.lock().links.remove(&connection);
+        self.hub.lock().links.remove(&connection.number());
         Turn { is_closed: true, wants_write: false }
     }
 
@@ -209,7 +209,7 @@ impl Driver {
 
     /// A connection that is not over, as far as its tasks were told.
     pub(super) fn link(&self, connection: ConnectionId) -> Option<Arc<Link>> {
-        self.hub.lock().links.get(&connection).cloned()
+        self.hub.lock().links.get(&connection.number()).cloned()
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Cluster, Instant)) {

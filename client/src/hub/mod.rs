@@ -6,6 +6,7 @@ mod driver;
 mod link;
 #[cfg(not(feature = "tls"))]
 mod no_session;
+mod numbers;
 mod sleep;
 mod stream;
 mod transfer;
@@ -18,8 +19,8 @@ use std::time::Duration;
 
 use windhover_core::Instant;
 use windhover_core::client::{
-    Call, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, ReservationId,
-    Server, ServerId,
+    Call, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, ReservationId, Server,
+    ServerId,
 };
 use windhover_core::memcache::{Dialect, Limits};
 
@@ -34,6 +35,7 @@ pub use stream::Connection;
 pub(crate) use wire::Came;
 
 use self::link::{Link, Signal};
+use self::numbers::NumberMap;
 
 /// What clients and driver share.
 pub(crate) struct Hub {
@@ -51,8 +53,9 @@ pub(crate) struct Hub {
 
 pub(crate) struct State {
     pub(crate) cluster: Cluster,
-    calls: HashMap<CallId, Waiting>,
-    links: HashMap<ConnectionId, Arc<Link>>,
+    /// By the numbers of calls and of connections.
+    calls: NumberMap<Waiting>,
+    links: NumberMap<Arc<Link>>,
     to_connect: VecDeque<(ConnectionId, Server)>,
     driver: Option<Waker>,
     /// When the cluster wants to be polled, and when the driver will at the latest.
@@ -93,8 +96,8 @@ impl Hub {
         let (dialect, limits) = (cluster.options().dialect, cluster.options().limits.clone());
         let state = State {
             cluster,
-            calls: HashMap::new(),
-            links: HashMap::new(),
+            calls: NumberMap::default(),
+            links: NumberMap::default(),
             to_connect: VecDeque::new(),
             driver: None,
             deadline: Instant::default(),
@@ -160,10 +163,15 @@ impl Drop for Locked<'_> {
         let Some(mut guard) = self.guard.take() else {
             return;
         };
-        let wakers = std::mem::take(&mut guard.wakers);
+        // Mostly one, for which the room stays.
+        let only = if guard.wakers.len() == 1 { guard.wakers.pop() } else { None };
+        let wakers = match only {
+            Some(_) => Vec::new(),
+            None => std::mem::take(&mut guard.wakers),
+        };
         let events = std::mem::take(&mut guard.events);
         drop(guard);
-        wakers.into_iter().for_each(Waker::wake);
+        only.into_iter().chain(wakers).for_each(Waker::wake);
         if let Some(on_event) = &self.hub.on_event {
             for event in &events {
                 on_event(event);
@@ -183,7 +191,7 @@ impl State {
                         #[cfg(feature = "tls")]
                         server.clone(),
                     );
-                    self.links.insert(connection, Arc::new(link));
+                    self.links.insert(connection.number(), Arc::new(link));
                     // A server that was removed meanwhile is connected to by nobody: the cluster
                     // gives the connection up at its deadline.
                     if let Some(server) = server {
@@ -199,7 +207,7 @@ impl State {
                     if let Some(at) = queued {
                         // Nobody has heard of it.
                         self.to_connect.remove(at);
-                        self.links.remove(&connection);
+                        self.links.remove(&connection.number());
                     }
                     self.tell(connection, |signal| signal.is_closed = true);
                 }
@@ -223,7 +231,7 @@ impl State {
     }
 
     fn completed(&mut self, completed: Completed) {
-        match self.calls.get_mut(&completed.call) {
+        match self.calls.get_mut(&completed.call.number()) {
             Some(waiting) => {
                 self.wakers.extend(waiting.waker.take());
                 waiting.completed = Some(completed);
@@ -250,7 +258,7 @@ impl State {
     }
 
     fn tell(&mut self, connection: ConnectionId, what: impl FnOnce(&mut Signal)) {
-        if let Some(link) = self.links.get(&connection) {
+        if let Some(link) = self.links.get(&connection.number()) {
             self.wakers.extend(link.tell(what));
         }
     }

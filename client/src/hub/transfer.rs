@@ -44,7 +44,8 @@ impl Driver {
         }
         link.signal().wants_write = false;
         if wire.is_open() {
-            self.hub.lock().cluster.lend_unsent(connection, &mut wire.outgoing);
+            let now = self.hub.now();
+            self.hub.lock().cluster.lend_unsent(connection, &mut wire.outgoing, now);
         }
         let was_lent = !wire.outgoing.is_empty();
         let Written { taken, socket } = wire.write(write);

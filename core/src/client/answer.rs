@@ -1,5 +1,6 @@
 //! Answers, collected from the frames of a reply and kept beyond the connection's buffer.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -116,12 +117,18 @@ struct Gap {
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     answer: Option<Answer>,
-    refusal: Option<Refusal>,
-    gaps: Vec<Gap>,
     /// The key that was answered last.
     last: Option<usize>,
-    failed: Vec<(usize, KeyError)>,
     is_batch: bool,
+    failures: Option<Box<Failures>>,
+}
+
+/// What is not as it should be, which is rare.
+#[derive(Debug, Default)]
+struct Failures {
+    refusal: Option<Refusal>,
+    gaps: Vec<Gap>,
+    failed: Vec<(usize, KeyError)>,
 }
 
 impl Collector {
@@ -145,11 +152,12 @@ impl Collector {
             return;
         }
         if let Some(refusal) = refusal {
-            match (self.last, self.gaps.last_mut()) {
-                (None, _) => self.refusal = Some(refusal),
+            let failures = self.failures.get_or_insert_default();
+            match (self.last, failures.gaps.last_mut()) {
+                (None, _) => failures.refusal = Some(refusal),
                 (Some(_), Some(gap @ Gap { before: None, .. })) => gap.errors += 1,
                 (Some(after), _) => {
-                    self.gaps.push(Gap { after, before: None, errors: 1, refusal });
+                    failures.gaps.push(Gap { after, before: None, errors: 1, refusal });
                 }
             }
             return;
@@ -202,54 +210,34 @@ impl Collector {
             Some(Answer::Batch(batch)) => batch.oversized.push((index, what)),
             _ => {
                 self.answered(index);
-                self.failed.push((index, KeyError::Oversized(what)));
+                let failures = self.failures.get_or_insert_default();
+                failures.failed.push((index, KeyError::Oversized(what)));
             }
         }
     }
 
     fn answered(&mut self, index: usize) {
         self.last = Some(index);
-        if let Some(Gap { before: before @ None, .. }) = self.gaps.last_mut() {
+        if let Some(failures) = &mut self.failures
+            && let Some(Gap { before: before @ None, .. }) = failures.gaps.last_mut()
+        {
             *before = Some(index);
         }
-    }
-
-    /// The keys, of so many, that an error line may be of: where the values came in the order of the
-    /// keys, those between its neighbours; else every one that was not answered.
-    fn note_refused(&mut self, keys: usize) {
-        let mut open = alloc::vec![true; keys];
-        let mut close = |index: usize| open.get_mut(index).is_some_and(core::mem::take);
-        if let Some(Answer::Items(items)) = &self.answer {
-            for item in items {
-                close(item.index);
-            }
-        }
-        for (index, _) in &self.failed {
-            close(*index);
-        }
-        for Gap { after, before, errors, refusal } in core::mem::take(&mut self.gaps) {
-            let mut refused: Vec<_> =
-                (after + 1..before.unwrap_or(keys)).filter(|&index| close(index)).collect();
-            if refused.len() < errors {
-                refused.extend((0..keys).filter(|&index| close(index)));
-            }
-            let refusal = |index| (index, KeyError::Refused(refusal.clone()));
-            self.failed.extend(refused.into_iter().map(refusal));
-        }
-        self.failed.sort_by_key(|(index, _)| *index);
     }
 
     /// What that server has answered, now that the reply has ended.
     /// `keys` counts the keys that were asked for.
     pub(super) fn finish(
-        mut self,
+        self,
         server: ServerId,
         keys: impl FnOnce() -> usize,
     ) -> Result<Answer, CallError> {
-        if !self.gaps.is_empty() {
-            self.note_refused(keys());
+        let Self { answer, failures, .. } = self;
+        let mut failures = failures.map_or_else(Failures::default, |failures| *failures);
+        if !failures.gaps.is_empty() {
+            failures.note_refused(answer.as_ref(), keys());
         }
-        let Self { answer, refusal, failed, .. } = self;
+        let Failures { refusal, failed, .. } = failures;
         if let Some(refusal) = refusal {
             return Err(CallError::Refused { server, refusal });
         }
@@ -268,6 +256,33 @@ impl Collector {
     /// The items of a retrieval whose reply broke off: what has come is true.
     pub(super) fn found(self) -> Vec<Item> {
         items(self.answer)
+    }
+}
+
+impl Failures {
+    /// The keys, of so many, that an error line may be of: where the values came in the order of the
+    /// keys, those between its neighbours; else every one that was not answered.
+    fn note_refused(&mut self, answer: Option<&Answer>, keys: usize) {
+        let mut open = alloc::vec![true; keys];
+        let mut close = |index: usize| open.get_mut(index).is_some_and(core::mem::take);
+        if let Some(Answer::Items(items)) = answer {
+            for item in items {
+                close(item.index);
+            }
+        }
+        for (index, _) in &self.failed {
+            close(*index);
+        }
+        for Gap { after, before, errors, refusal } in core::mem::take(&mut self.gaps) {
+            let mut refused: Vec<_> =
+                (after + 1..before.unwrap_or(keys)).filter(|&index| close(index)).collect();
+            if refused.len() < errors {
+                refused.extend((0..keys).filter(|&index| close(index)));
+            }
+            let refusal = |index| (index, KeyError::Refused(refusal.clone()));
+            self.failed.extend(refused.into_iter().map(refusal));
+        }
+        self.failed.sort_by_key(|(index, _)| *index);
     }
 }
 

@@ -183,6 +183,10 @@ impl Servers {
     /// The first owner of a key, in the order of the placement, that is wanted.
     pub(super) fn owners(&self, key: &[u8], wanted: impl Fn(&Entry) -> bool) -> Option<ServerId> {
         let entry = |at: usize| self.entries.get(at).filter(|entry| wanted(entry));
+        if let [only] = &self.entries[..] {
+            // Whatever the key.
+            return (only.server.weight > 0 && wanted(only)).then_some(only.id);
+        }
         let found = match &self.placement {
             Placement::Ketama(ring) => ring.owners(key).find_map(entry),
             Placement::Rendezvous(seats) => seats.owners(key).find_map(entry),

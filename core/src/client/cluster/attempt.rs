@@ -1,5 +1,6 @@
 //! A call under way, and the attempts at it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::link::ConnectionId;
@@ -22,6 +23,11 @@ impl CallId {
         Self { at, sequence }
     }
 
+    /// A number that no other call of the cluster has or had.
+    pub const fn number(self) -> u64 {
+        self.sequence
+    }
+
     pub(super) const fn at(self) -> usize {
         self.at
     }
@@ -37,15 +43,6 @@ pub(in crate::client) enum Slot {
     First,
     /// The one that a slow first attempt is hedged with.
     Hedge,
-}
-
-impl Slot {
-    const fn index(self) -> usize {
-        match self {
-            Self::First => 0,
-            Self::Hedge => 1,
-        }
-    }
 }
 
 /// Which attempt. The number tells it from later ones in the same slot.
@@ -98,6 +95,68 @@ pub(super) enum Again {
     Yes,
 }
 
+/// The attempts at a call that are under way. A second one is rare.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    first: Option<Attempt>,
+    hedge: Option<Box<Attempt>>,
+}
+
+impl Attempts {
+    pub(super) fn get(&self, slot: Slot) -> Option<&Attempt> {
+        match slot {
+            Slot::First => self.first.as_ref(),
+            Slot::Hedge => self.hedge.as_deref(),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Attempt> {
+        match slot {
+            Slot::First => self.first.as_mut(),
+            Slot::Hedge => self.hedge.as_deref_mut(),
+        }
+    }
+
+    pub(super) fn set(&mut self, slot: Slot, attempt: Attempt) {
+        match slot {
+            Slot::First => self.first = Some(attempt),
+            Slot::Hedge => self.hedge = Some(Box::new(attempt)),
+        }
+    }
+
+    pub(super) fn take(&mut self, slot: Slot) -> Option<Attempt> {
+        match slot {
+            Slot::First => self.first.take(),
+            Slot::Hedge => self.hedge.take().map(|attempt| *attempt),
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first.is_none() && self.hedge.is_none()
+    }
+}
+
+/// Servers that were tried: mostly one.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    first: Option<ServerId>,
+    others: Vec<ServerId>,
+}
+
+impl Tried {
+    pub(super) fn contains(&self, server: ServerId) -> bool {
+        self.first == Some(server) || self.others.contains(&server)
+    }
+
+    pub(super) fn add(&mut self, server: ServerId) {
+        match self.first {
+            None => self.first = Some(server),
+            Some(_) if self.contains(server) => {}
+            Some(_) => self.others.push(server),
+        }
+    }
+}
+
 /// A call under way.
 #[derive(Debug)]
 pub(super) struct Active {
@@ -111,13 +170,13 @@ pub(super) struct Active {
     ///
     /// [`ClusterOptions::attempts`]: crate::client::ClusterOptions::attempts
     pub(super) counted: u32,
-    pub(super) slots: [Option<Attempt>; 2],
+    pub(super) attempts: Attempts,
     /// Servers that were tried.
-    pub(super) tried: Vec<ServerId>,
+    pub(super) tried: Tried,
     /// What is known from attempts that failed.
     pub(super) error: Option<CallError>,
     /// The answer, unless another attempt brings a better one.
-    pub(super) fallback: Option<Answer>,
+    pub(super) fallback: Option<Box<Answer>>,
     /// A server that a slow first attempt was hedged with, which is not the key's owner and has nothing.
     pub(super) missed: Option<ServerId>,
     /// How it goes on once nothing of it is under way.
@@ -127,15 +186,15 @@ pub(super) struct Active {
 }
 
 impl Active {
-    pub(super) const fn new(sequence: u64, call: Call, deadline: Instant) -> Self {
+    pub(super) fn new(sequence: u64, call: Call, deadline: Instant) -> Self {
         Self {
             sequence,
             call,
             deadline,
             begun: 0,
             counted: 0,
-            slots: [None, None],
-            tried: Vec::new(),
+            attempts: Attempts::default(),
+            tried: Tried::default(),
             error: None,
             fallback: None,
             missed: None,
@@ -144,22 +203,9 @@ impl Active {
         }
     }
 
-    pub(super) fn attempt(&mut self, slot: Slot) -> &mut Option<Attempt> {
-        let [first, hedge] = &mut self.slots;
-        match slot.index() {
-            0 => first,
-            _ => hedge,
-        }
-    }
-
-    /// Takes out what is under way.
-    pub(super) fn take_attempts(&mut self) -> [(Slot, Option<Attempt>); 2] {
-        let [first, hedge] = &mut self.slots;
-        [(Slot::First, first.take()), (Slot::Hedge, hedge.take())]
-    }
-
-    pub(super) fn is_under_way(&self) -> bool {
-        self.slots.iter().any(Option::is_some)
+    /// Whether an attempt or a timer of it has to be ended with it.
+    pub(super) const fn is_to_be_ended(&self) -> bool {
+        self.hedge_at.is_some() || !self.attempts.is_empty()
     }
 
     /// Adds what an attempt that failed tells. What may have been done stays so, whatever became

@@ -5,6 +5,7 @@ use bytes::BytesMut;
 
 use super::Cluster;
 use super::link::{ConnectionId, Link, State};
+use crate::Instant;
 use crate::buffer::{Incoming, Outgoing};
 use crate::memcache::ClientConnection;
 
@@ -74,9 +75,13 @@ impl Cluster {
     /// Lends what waits to be written on that connection to an adapter that writes once, with nothing of
     /// the cluster's at hand, and then calls [`return_unsent`](Self::return_unsent). A call whose
     /// connection ends meanwhile may have been sent.
-    pub fn lend_unsent(&mut self, connection: ConnectionId, into: &mut Outgoing) {
-        if let Some(open) = self.open_mut(connection) {
-            open.lend(into);
+    pub fn lend_unsent(&mut self, connection: ConnectionId, into: &mut Outgoing, now: Instant) {
+        if let Some(link) = self.link_mut(connection)
+            && let State::Open(open) = &mut link.state
+        {
+            link.is_lent = true;
+            link.awaits_writer = false;
+            open.lend(into, now);
         }
     }
 

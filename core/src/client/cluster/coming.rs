@@ -46,6 +46,8 @@ impl Cluster {
             is_greeted: self.greeting.is_none(),
             heard: None,
             is_dirty: false,
+            awaits_writer: false,
+            is_lent: false,
             armed: None,
             retires_at: None,
             is_retiring: false,

@@ -68,16 +68,12 @@ impl Cluster {
         };
         active.begun += 1;
         active.counted += 1;
-        if !active.tried.contains(&server) {
-            active.tried.push(server);
-        }
+        active.tried.add(server);
         let (call, links, tried) = (&active.call, &self.links, &active.tried);
         let has_another = call.failover
             && active.counted < self.options.attempts
             && self.servers.iter().any(|entry| {
-                entry.server.weight > 0
-                    && !tried.contains(&entry.id)
-                    && is_usable(links, entry, now)
+                entry.server.weight > 0 && !tried.contains(entry.id) && is_usable(links, entry, now)
             });
         // To wait less than the call itself does makes sense only where it may then go elsewhere.
         let within = |allowed: bool, wait| {
@@ -98,7 +94,7 @@ impl Cluster {
             deadline: within(call.retry == Retry::AtLeastOnce, expected.wait),
             collector: Collector::new(expected.batch.is_some()),
         };
-        *active.attempt(slot) = Some(attempt);
+        active.attempts.set(slot, attempt);
         if let Some(entry) = self.servers.get_mut(server) {
             entry.counters.hedges += u64::from(slot == Slot::Hedge);
             entry.counters.retries += u64::from(slot == Slot::First && number > 1);
@@ -186,9 +182,8 @@ impl Cluster {
         let call = attempt.call;
         let active = self.calls.get_mut(call.at()).filter(|it| it.sequence == call.sequence());
         let placed = active.and_then(|active| {
-            let Active { call, slots: [first, hedge], .. } = active;
-            let placed = if attempt.slot == Slot::First { first } else { hedge };
-            placed.as_mut().map(|placed| (call, placed))
+            let Active { call, attempts, .. } = active;
+            attempts.get_mut(attempt.slot).map(|placed| (call, placed))
         });
         let (Some((call, placed)), Some(connection), Some(link)) =
             (placed, connection, self.links.get_mut(at))
@@ -210,11 +205,12 @@ impl Cluster {
             Ok(ticket) => {
                 link.tickets.push_back((ticket, Purpose::Attempt(attempt)));
                 placed.on = On::Sent(connection, ticket, now);
+                let deadline = placed.deadline;
                 self.timers.unset(placed.timeout, Timer::Attempt(attempt));
                 if let Some(entry) = self.servers.get_mut(placed.server) {
                     entry.counters.sent += 1;
                 }
-                self.mark(at);
+                self.mark_sent(at, deadline);
             }
             Err(why) => {
                 if self.links.get(at).is_some_and(|it| it.role == Role::Exclusive(attempt)) {
@@ -244,25 +240,26 @@ impl Cluster {
     }
 
     pub(super) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
-        let placed = self.call(id.call).and_then(|active| active.attempt(id.slot).as_mut());
+        let placed = self.call(id.call).and_then(|active| active.attempts.get_mut(id.slot));
         placed.filter(|placed| placed.number == id.number)
     }
 
     pub(super) fn take_attempt(&mut self, id: AttemptId) -> Option<Attempt> {
-        let is_it = |placed: &mut Attempt| placed.number == id.number;
-        self.call(id.call).and_then(|active| active.attempt(id.slot).take_if(is_it))
+        let attempts = &mut self.call(id.call)?.attempts;
+        if attempts.get(id.slot)?.number == id.number { attempts.take(id.slot) } else { None }
     }
 
     /// The first server of a hedged call is slow: asks a second one.
     pub(super) fn hedge(&mut self, id: CallId, now: Instant) {
-        let attempts = self.options.attempts;
+        let most = self.options.attempts;
         let Some(active) = self.call(id) else {
             return;
         };
         active.hedge_at = None;
-        let waits = active.attempt(Slot::First).is_some() && active.attempt(Slot::Hedge).is_none();
+        let attempts = &active.attempts;
+        let waits = attempts.get(Slot::First).is_some() && attempts.get(Slot::Hedge).is_none();
         if waits
-            && active.counted < attempts
+            && active.counted < most
             && active.deadline > now
             && let Ok(Selected::Server(server)) = self.choose(id, Slot::Hedge, Again::No, now)
             && self.budget.take(now)
@@ -276,8 +273,8 @@ impl Cluster {
         if let Some(hedge_at) = active.hedge_at.take() {
             self.timers.unset(hedge_at, Timer::Hedge(id));
         }
-        for (slot, attempt) in active.take_attempts() {
-            let Some(attempt) = attempt else {
+        for slot in [Slot::First, Slot::Hedge] {
+            let Some(attempt) = active.attempts.take(slot) else {
                 continue;
             };
             let on = attempt.on;

@@ -1,5 +1,6 @@
 //! What becomes of attempts that ended, and of the servers that they ended with.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -125,9 +126,9 @@ impl Cluster {
         if id.slot == Slot::Hedge && answer.is_miss() {
             // Another server's miss says little while the key's own may still have it, and is not
             // the key's where the call may not be answered by another, or only that other was asked.
-            let others = active.is_under_way();
+            let others = !active.attempts.is_empty();
             active.missed = (!owns(active)).then_some(server);
-            active.fallback = failover.then_some(answer);
+            active.fallback = failover.then(|| Box::new(answer));
             if failover && !others {
                 self.give_back(at, now);
                 return self.give_up(id.call);
@@ -139,9 +140,9 @@ impl Cluster {
             return;
         }
         if full {
-            active.fallback = Some(answer);
+            active.fallback = Some(Box::new(answer));
             active.next = Some(Next { allowed: true, again: Again::No, costs: false });
-            let others = active.is_under_way();
+            let others = !active.attempts.is_empty();
             self.give_back(at, now);
             if !others {
                 self.go_on(id.call, now);
@@ -237,7 +238,7 @@ impl Cluster {
             Some(CallError::NotSent { .. }) | None => active.call.retry != Retry::Never,
         };
         active.next = Some(Next { allowed, again, costs });
-        if !active.is_under_way() {
+        if active.attempts.is_empty() {
             self.go_on(id.call, now);
         }
     }
@@ -263,7 +264,8 @@ impl Cluster {
         let Some(active) = self.call(id) else {
             return;
         };
-        let outcome = match (active.error.take(), active.fallback.take(), active.missed) {
+        let fallback = active.fallback.take().map(|answer| *answer);
+        let outcome = match (active.error.take(), fallback, active.missed) {
             (Some(CallError::NotSent { .. }), _, Some(server)) => {
                 let why = Reason::NotTheOwner;
                 Err(CallError::Unknown { server, why, found: Vec::new() })

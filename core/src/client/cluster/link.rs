@@ -89,6 +89,11 @@ pub(super) struct Link {
     /// What the server said to the credentials or to a probe.
     pub(super) heard: Option<Kind>,
     pub(super) is_dirty: bool,
+    /// Its writer was told to fetch what waits, and has not come yet: what is sent meanwhile it fetches
+    /// too.
+    pub(super) awaits_writer: bool,
+    /// Its bytes are lent to who writes them, so that a fetch may add to them.
+    pub(super) is_lent: bool,
     /// The earliest instant that a timer of it is set to.
     pub(super) armed: Option<Instant>,
     pub(super) retires_at: Option<Instant>,
@@ -156,6 +161,15 @@ impl Cluster {
 
     pub(super) fn connection_id(&self, at: usize) -> Option<ConnectionId> {
         self.links.get(at).map(|link| ConnectionId { at, sequence: link.sequence })
+    }
+
+    /// A request was sent on a connection: it is to be looked at, unless its writer is about to and a timer
+    /// comes in time.
+    pub(super) fn mark_sent(&mut self, at: usize, deadline: Instant) {
+        let in_time = |link: &Link| link.armed.is_some_and(|armed| armed <= deadline);
+        if !self.links.get(at).is_some_and(|link| link.awaits_writer && in_time(link)) {
+            self.mark(at);
+        }
     }
 
     /// Something happened to a connection: it is to be looked at.

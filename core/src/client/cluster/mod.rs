@@ -305,7 +305,9 @@ impl Cluster {
         outcome: Result<Answer, CallError>,
         reservation: Option<ReservationId>,
     ) {
-        if let Some(mut active) = self.calls.try_remove(call.at()) {
+        if let Some(mut active) = self.calls.try_remove(call.at())
+            && active.is_to_be_ended()
+        {
             self.drop_attempts(call, &mut active);
         }
         self.outputs.push_back(ClusterOutput::Completed(Completed { call, outcome, reservation }));

@@ -150,8 +150,7 @@ impl Cluster {
                     }
                 }
                 ClientOutput::Done { ticket, outcome } => {
-                    let place = link.tickets.binary_search_by_key(&ticket, |&(ticket, _)| ticket);
-                    match place.ok().and_then(|place| link.tickets.remove(place)) {
+                    match place_of(&link.tickets, ticket).and_then(|at| link.tickets.remove(at)) {
                         Some((_, Purpose::Attempt(id))) => {
                             link.answered |= outcome.is_ok();
                             self.attempt_done(at, id, outcome, now);
@@ -164,6 +163,7 @@ impl Cluster {
                 ClientOutput::Write => {
                     // However long whoever writes may take.
                     let until = open.next_deadline(now);
+                    link.awaits_writer = link.is_lent;
                     self.arm(at, until.max(now + TICK));
                     let connection = ConnectionId { at, sequence };
                     return Some(ClusterOutput::Write { connection });
@@ -188,11 +188,18 @@ impl Cluster {
 
 /// What a request on a connection was for, where it is under way.
 fn purpose_of(tickets: &VecDeque<(Ticket, Purpose)>, ticket: Ticket) -> Option<Purpose> {
-    let place = tickets.binary_search_by_key(&ticket, |&(ticket, _)| ticket).ok()?;
-    tickets.get(place).map(|&(_, purpose)| purpose)
+    tickets.get(place_of(tickets, ticket)?).map(|&(_, purpose)| purpose)
+}
+
+fn place_of(tickets: &VecDeque<(Ticket, Purpose)>, ticket: Ticket) -> Option<usize> {
+    // Replies come in the order of the requests.
+    if tickets.front().is_some_and(|(first, _)| *first == ticket) {
+        return Some(0);
+    }
+    tickets.binary_search_by_key(&ticket, |&(ticket, _)| ticket).ok()
 }
 
 fn attempt_at(calls: &mut Slab<Active>, id: AttemptId) -> Option<&mut Attempt> {
     let active = calls.get_mut(id.call.at()).filter(|it| it.sequence == id.call.sequence())?;
-    active.attempt(id.slot).as_mut().filter(|attempt| attempt.number == id.number)
+    active.attempts.get_mut(id.slot).filter(|attempt| attempt.number == id.number)
 }

@@ -37,7 +37,7 @@ impl Cluster {
         let (call, tried) = (&active.call, &active.tried);
         let links = &self.links;
         let usable = |entry: &Entry| is_usable(links, entry, now);
-        let untried = |entry: &Entry| usable(entry) && !tried.contains(&entry.id);
+        let untried = |entry: &Entry| usable(entry) && !tried.contains(entry.id);
         let found = match call.target {
             Target::Reservation(reservation) => {
                 let reserved =
@@ -69,7 +69,7 @@ impl Cluster {
         };
         let server = found.ok_or((None, none))?;
         let entry = self.servers.get(server).ok_or((None, NotSent::NoServer))?;
-        if !usable(entry) || (again == Again::No && tried.contains(&server)) {
+        if !usable(entry) || (again == Again::No && tried.contains(server)) {
             return Err((Some(server), NotSent::Ejected));
         }
         Ok(Selected::Server(server))

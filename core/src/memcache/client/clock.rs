@@ -1,7 +1,9 @@
 //! Deadlines: of requests, and of the server.
 
 use super::pending::PendingRequest;
-use super::{COMMIT, ClientConnection, ClientOutput, End, Reason, State, Ticket, Unanswered};
+use super::{
+    COMMIT, ClientConnection, ClientOutput, End, Reason, State, Ticket, Unanswered, Waiting,
+};
 use crate::Instant;
 use crate::buffer::Outgoing;
 use crate::memcache::states::{ClientEvent, ClientState};
@@ -36,21 +38,16 @@ impl ClientConnection {
     }
 
     /// Puts requests among the bytes to write, as long as these leave.
-    fn commit(&mut self, now: Instant) {
+    pub(super) fn commit(&mut self, now: Instant) {
         while self.end.is_none()
             && self.unwritten() < COMMIT
             && (self.unwritten() == 0 || !self.writing.is_blocked())
             && let Some(waiting) = self.waiting.pop_front()
         {
-            let request = PendingRequest::new(
-                waiting.ticket,
-                &waiting.prepared,
-                waiting.deadline,
-                now,
-                self.put,
-            );
-            waiting.prepared.put(&mut self.outgoing);
-            let length = u64::try_from(waiting.prepared.len()).unwrap_or(u64::MAX);
+            let Waiting { ticket, prepared, deadline } = waiting;
+            prepared.put(&mut self.outgoing);
+            let length = u64::try_from(prepared.len()).unwrap_or(u64::MAX);
+            let request = PendingRequest::new(ticket, prepared, deadline, now, self.put);
             self.put = self.put.saturating_add(length);
             self.pending.push_back(request);
             self.active = now;
@@ -114,7 +111,7 @@ impl ClientConnection {
     /// Until when the server may be silent, while a reply is pending.
     fn stalls_at(&self) -> Option<Instant> {
         let due = self.pending.front().filter(|request| request.starts < self.written)?;
-        Some(self.heard.max(due.since) + due.expected.wait + self.timeouts.stall)
+        Some(self.heard.max(due.since) + due.expected().wait + self.timeouts.stall)
     }
 
     /// When a connection that nobody uses is closed.

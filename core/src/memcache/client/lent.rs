@@ -9,12 +9,14 @@
 use core::mem;
 
 use super::ClientConnection;
+use crate::Instant;
 use crate::buffer::{Incoming, Outgoing};
 
 impl ClientConnection {
     /// Lends what waits to be written, put behind what is in `into`. Until
     /// [`give_back`](Self::give_back) no other write is asked for.
-    pub(crate) fn lend(&mut self, into: &mut Outgoing) {
+    pub(crate) fn lend(&mut self, into: &mut Outgoing, now: Instant) {
+        self.commit(now);
         self.lent = self.outgoing.len();
         if into.is_empty() {
             // Each keeps its memory in turn.

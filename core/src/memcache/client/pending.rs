@@ -2,15 +2,13 @@
 
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
 use super::{End, Ticket};
 use crate::Instant;
 use crate::memcache::command::{Command, ReplyForm};
 use crate::memcache::key;
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 use crate::memcache::request::{Expected, Prepared};
-use crate::memcache::response::{Kind, Response};
+use crate::memcache::response::{Kind, Reply, Response};
 
 /// A request that was sent and is not answered to its end.
 #[derive(Debug)]
@@ -23,7 +21,9 @@ pub(super) struct PendingRequest {
     pub(super) since: Instant,
     /// The number of bytes that were to be written before it.
     pub(super) starts: u64,
-    pub(super) expected: Expected,
+    prepared: Prepared,
+    /// How much of the reply has come.
+    reply: Reply,
     /// A frame has come that is not the whole reply.
     is_several: bool,
     /// How many values have come; of a batch, how many answers.
@@ -48,7 +48,7 @@ pub(super) struct Match {
 impl PendingRequest {
     pub(super) fn new(
         ticket: Ticket,
-        prepared: &Prepared,
+        prepared: Prepared,
         deadline: Instant,
         since: Instant,
         starts: u64,
@@ -59,7 +59,8 @@ impl PendingRequest {
             deadline,
             since,
             starts,
-            expected: prepared.expected().clone(),
+            reply: prepared.expected().reply,
+            prepared,
             is_several: false,
             values: 0,
             next: (0, 0),
@@ -67,28 +68,32 @@ impl PendingRequest {
         }
     }
 
+    pub(super) fn expected(&self) -> &Expected {
+        self.prepared.expected()
+    }
+
     fn command(&self) -> Command {
-        self.expected.reply.command()
+        self.expected().reply.command()
     }
 
     /// Whether the server answers by closing the connection.
     pub(super) fn is_answered_by_the_end(&self) -> bool {
-        self.expected.row.form == ReplyForm::Nothing
+        self.expected().row.form == ReplyForm::Nothing
     }
 
     /// Whether its reply would go on for ever, or has begun to open an item, which only the end of
     /// the connection puts back.
     pub(super) fn ties_up(&self) -> bool {
-        self.expected.row.form == ReplyForm::Endless || (self.expected.opens && self.values > 0)
+        self.expected().row.form == ReplyForm::Endless || (self.expected().opens && self.values > 0)
     }
 
     /// Whether the frame may be the next of this reply.
     pub(super) fn match_frame(&mut self, frame: &Response<'_>) -> Result<Match, End> {
         let kind = frame.kind();
-        if let Some(count) = self.expected.batch {
+        if let Some(count) = self.expected().batch {
             return self.match_batch(frame, count);
         }
-        if !self.expected.row.allows(kind) || self.breaks_off(kind) {
+        if !self.expected().row.allows(kind) || self.breaks_off(kind) {
             return Err(End::Mismatched);
         }
         if kind.is_error() && self.asks_for_several_keys() {
@@ -103,19 +108,19 @@ impl PendingRequest {
             Response::MetaDebug { key, .. } => self.check_key(key).map(|()| None)?,
             _ => None,
         };
-        Ok(Match { index, is_last: self.expected.reply.ends_with(kind), is_ambiguous: false })
+        Ok(Match { index, is_last: self.reply.ends_with(kind), is_ambiguous: false })
     }
 
     fn asks_for_several_keys(&self) -> bool {
-        self.expected.row.form == ReplyForm::Many
-            && key::words(&self.expected.keys).nth(1).is_some()
+        self.expected().row.form == ReplyForm::Many
+            && key::words(self.expected().keys()).nth(1).is_some()
     }
 
     /// Whether a reply of several frames would end in a word that is a whole reply of its own.
     fn breaks_off(&mut self, kind: Kind) -> bool {
         let goes_on = matches!(kind, Kind::Value | Kind::Stat | Kind::Listing);
         let ends = kind.is_error() || matches!(kind, Kind::End | Kind::Meta(MetaCode::Miss));
-        let is_many = self.expected.row.form == ReplyForm::Many;
+        let is_many = self.expected().row.form == ReplyForm::Many;
         let breaks_off = is_many && self.is_several && !goes_on && !ends;
         self.is_several |= goes_on;
         breaks_off
@@ -124,15 +129,11 @@ impl PendingRequest {
     /// Which of the keys a value is of. Servers answer in the order in which they were asked, so
     /// that the search is mostly one comparison.
     fn find(&mut self, name: &[u8]) -> Result<usize, End> {
-        let keys: &Bytes = &self.expected.keys;
         if self.command() == Command::Monitor {
             self.values += 1;
-            return if key::words(keys).next() == Some(name) {
-                Ok(0)
-            } else {
-                Err(End::Mismatched)
-            };
+            return self.check_key(name).map(|()| 0);
         }
+        let keys = self.expected().keys();
         let search = |from: usize, index: usize| {
             let mut rest = keys.get(from..).unwrap_or_default();
             let mut index = index;
@@ -180,15 +181,15 @@ impl PendingRequest {
 
     /// A value read for a consumer group may be named after both.
     fn group_of_queue(&self, name: &[u8]) -> Option<(usize, usize)> {
-        let queue = key::words(&self.expected.keys).next().unwrap_or_default();
+        let queue = key::words(self.expected().keys()).next().unwrap_or_default();
         let group = name.strip_prefix(queue)?;
         let is_first = self.values == 0;
-        (self.expected.group && is_first && group.len() > 1)
-            .then_some((self.expected.keys.len(), 0))
+        (self.expected().group && is_first && group.len() > 1)
+            .then_some((self.expected().keys().len(), 0))
     }
 
     fn check_key(&self, name: &[u8]) -> Result<(), End> {
-        if key::words(&self.expected.keys).next() == Some(name) {
+        if key::words(self.expected().keys()).next() == Some(name) {
             Ok(())
         } else {
             Err(End::Mismatched)
@@ -197,7 +198,7 @@ impl PendingRequest {
 
     /// A meta reply that names its key or its request has to name these.
     fn check_meta(&self, reply: &MetaReply<'_>) -> Result<(), End> {
-        let asked = MetaFlags::new(&self.expected.flags);
+        let asked = MetaFlags::new(self.expected().flags());
         if let (Some(asked), Some(answered)) = (asked.opaque(), reply.flags.opaque())
             && asked != answered
         {
@@ -213,16 +214,16 @@ impl PendingRequest {
     fn match_batch(&mut self, frame: &Response<'_>, count: usize) -> Result<Match, End> {
         let kind = frame.kind();
         self.values += 1;
-        if kind == Kind::Error && self.expected.batch_has_data {
+        if kind == Kind::Error && self.expected().batch_has_data {
             // The command is not known, and its data is taken for commands.
             return Ok(Match { index: None, is_last: true, is_ambiguous: true });
         }
         if kind.is_error() {
             // The barrier has its error as well.
-            let is_last = self.values > count && !self.expected.batch_has_data;
+            let is_last = self.values > count && !self.expected().batch_has_data;
             return Ok(Match { index: None, is_last, is_ambiguous: false });
         }
-        if self.expected.row.replies.contains(&kind) {
+        if self.expected().row.replies.contains(&kind) {
             return Ok(Match { index: None, is_last: true, is_ambiguous: false });
         }
         let Response::Meta(reply) = frame else {

@@ -139,13 +139,12 @@ impl Batch {
         let row = row_of(&request, self.dialect)?;
         let mut line = BytesMut::new();
         encode_line(&request, 0, self.dialect, &self.limits, &mut line)?;
-        let line = line.freeze();
-        let mut expected = Expected::of(&request, row, &line, self.dialect);
+        self.out.put(&line);
+        let mut expected = Expected::of(&request, row, line, self.dialect);
         expected.batch = Some(self.count);
         expected.batch_has_data = self.has_data;
-        expected.keys = self.first_key.unwrap_or_default();
-        self.out.put(&line);
-        Ok(Prepared::batch(self.out.take(), expected))
+        let first_key = self.first_key.unwrap_or_default();
+        Ok(Prepared::batch(self.out.take(), &first_key, expected))
     }
 }
 

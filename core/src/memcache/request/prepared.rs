@@ -1,6 +1,7 @@
 //! Requests made ready to be sent, as often as it takes.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::time::Duration;
@@ -14,6 +15,9 @@ use crate::memcache::command::{self, Command, Row};
 use crate::memcache::kestrel::ReadMode;
 use crate::memcache::response::Reply;
 use crate::memcache::{Dialect, number};
+
+/// Room for a line without its keys.
+const LINE: usize = 64;
 
 /// A request that was checked and encoded once, with what its connection has to know of the
 /// answer. It can be sent to any server of its dialect, and again to another one; copies are cheap
@@ -35,28 +39,35 @@ use crate::memcache::{Dialect, number};
 /// # Ok::<(), EncodeError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub struct Prepared(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     wire: Wire,
     expected: Expected,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Wire {
-    Line(Bytes),
-    Store { line: Bytes, data: Bytes },
+    /// The line that the answer is matched with.
+    Line,
+    /// The same, with a data block.
+    Store(Bytes),
     Batch(Box<[Bytes]>),
 }
 
 /// What a connection has to know of a request to match its answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Expected {
     pub(crate) reply: Reply,
     pub(crate) row: &'static Row,
-    /// The words of the line that name what may be answered: keys, or a queue.
-    pub(crate) keys: Bytes,
-    /// The flags of a meta command, as they stand on the line.
-    pub(crate) flags: Bytes,
+    /// The line; of a batch, what names its first key.
+    line: BytesMut,
+    /// The words of it that name what may be answered: keys, or a queue.
+    keys: Range<usize>,
+    /// The flags of a meta command, as they stand on it.
+    flags: Range<usize>,
     /// How long the server may rightly say nothing.
     pub(crate) wait: Duration,
     /// Whether an item that comes is only set aside: it is put back when the connection closes.
@@ -91,23 +102,23 @@ impl Prepared {
             return Err(EncodeError::NeedsBarrier);
         }
         let row = row_of(request, dialect)?;
-        let mut line = BytesMut::new();
-        if matches!(request, Request::Authenticate { .. }) {
+        let keys: usize = request.keys().map(|key| key.len() + 1).sum();
+        let mut line = BytesMut::with_capacity(keys + LINE);
+        let wire = if matches!(request, Request::Authenticate { .. }) {
             encode(request, &data, dialect, limits, &mut line)?;
-            let line = line.freeze();
-            let expected = Expected::of(request, row, &line, dialect);
-            return Ok(Self { wire: Wire::Line(line), expected });
-        }
-        let takes_data = encode_line(request, data.len(), dialect, limits, &mut line)?;
-        let line = line.freeze();
-        let expected = Expected::of(request, row, &line, dialect);
-        let wire = if takes_data { Wire::Store { line, data } } else { Wire::Line(line) };
-        Ok(Self { wire, expected })
+            Wire::Line
+        } else if encode_line(request, data.len(), dialect, limits, &mut line)? {
+            Wire::Store(data)
+        } else {
+            Wire::Line
+        };
+        let expected = Expected::of(request, row, line, dialect);
+        Ok(Self(Arc::new(Shared { wire, expected })))
     }
 
     /// The command that is answered: of a [`Batch`](super::Batch) its barrier.
-    pub const fn command(&self) -> Command {
-        self.expected.reply.command()
+    pub fn command(&self) -> Command {
+        self.0.expected.reply.command()
     }
 
     /// The first key, or the queue; empty where the command has none.
@@ -117,21 +128,22 @@ impl Prepared {
 
     /// The keys that are asked for, in their order, or the queue.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        crate::memcache::key::words(&self.expected.keys)
+        crate::memcache::key::words(self.0.expected.keys())
     }
 
-    /// The key, or the queue, where it names just one; shares the request's bytes.
-    pub fn only_key(&self) -> Option<Bytes> {
+    /// The key, or the queue, where it names just one.
+    pub fn only_key(&self) -> Option<&[u8]> {
         let mut keys = self.keys();
         let key = keys.next()?;
-        keys.next().is_none().then(|| self.expected.keys.slice_ref(key))
+        keys.next().is_none().then_some(key)
     }
 
     /// How many bytes it is on the wire.
     pub fn len(&self) -> usize {
-        match &self.wire {
-            Wire::Line(line) => line.len(),
-            Wire::Store { line, data } => line.len() + data.len() + BLOCK_END.len(),
+        let Shared { wire, expected } = &*self.0;
+        match wire {
+            Wire::Line => expected.line.len(),
+            Wire::Store(data) => expected.line.len() + data.len() + BLOCK_END.len(),
             Wire::Batch(pieces) => pieces.iter().map(Bytes::len).sum(),
         }
     }
@@ -149,23 +161,26 @@ impl Prepared {
     }
 
     pub(crate) fn put(&self, out: &mut Outgoing) {
-        match &self.wire {
-            Wire::Line(line) => out.put(line),
-            Wire::Store { line, data } => {
-                out.put(line);
-                out.put_shared(data.clone());
+        let Shared { wire, expected } = &*self.0;
+        match wire {
+            Wire::Line => out.put(&expected.line),
+            Wire::Store(data) => {
+                out.put(&expected.line);
+                out.put_segment(data);
                 out.put(BLOCK_END);
             }
-            Wire::Batch(pieces) => pieces.iter().for_each(|piece| out.put_shared(piece.clone())),
+            Wire::Batch(pieces) => pieces.iter().for_each(|piece| out.put_segment(piece)),
         }
     }
 
-    pub(super) fn batch(pieces: Vec<Bytes>, expected: Expected) -> Self {
-        Self { wire: Wire::Batch(pieces.into()), expected }
+    /// `first_key` decides where it goes.
+    pub(super) fn batch(pieces: Vec<Bytes>, first_key: &[u8], barrier: Expected) -> Self {
+        let expected = Expected { line: first_key.into(), keys: 0..first_key.len(), ..barrier };
+        Self(Arc::new(Shared { wire: Wire::Batch(pieces.into()), expected }))
     }
 
-    pub(crate) const fn expected(&self) -> &Expected {
-        &self.expected
+    pub(crate) fn expected(&self) -> &Expected {
+        &self.0.expected
     }
 }
 
@@ -180,14 +195,10 @@ impl Expected {
     pub(super) fn of(
         request: &Request<'_>,
         row: &'static Row,
-        line: &Bytes,
+        line: BytesMut,
         dialect: Dialect,
     ) -> Self {
         let arguments = row.verb.len()..line.len().saturating_sub(BLOCK_END.len());
-        let part = |range: Range<usize>| {
-            let part = line.get(range).unwrap_or_default();
-            line.slice_ref(part)
-        };
         // A word and the space before it.
         let word = |word: &[u8]| arguments.start..arguments.start + 1 + word.len();
         let mut flags = 0..0;
@@ -239,8 +250,9 @@ impl Expected {
         Self {
             reply: Reply::to(request, dialect),
             row,
-            keys: part(keys),
-            flags: part(flags),
+            line,
+            keys,
+            flags,
             wait,
             opens,
             closes,
@@ -248,6 +260,14 @@ impl Expected {
             batch: None,
             batch_has_data: false,
         }
+    }
+
+    pub(crate) fn keys(&self) -> &[u8] {
+        self.line.get(self.keys.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn flags(&self) -> &[u8] {
+        self.line.get(self.flags.clone()).unwrap_or_default()
     }
 }
 
@@ -275,11 +295,11 @@ mod tests {
         }
         let read = QueueRead::new(b"jobs", ReadMode::Open).wait(Duration::from_secs(2));
         let read = prepare(&Request::QueueRead(read), Dialect::Kestrel);
-        assert_eq!((read.key(), read.only_key().as_deref()), (&b"jobs"[..], Some(&b"jobs"[..])));
+        assert_eq!((read.key(), read.only_key()), (&b"jobs"[..], Some(&b"jobs"[..])));
         assert_eq!(read.expected().wait, Duration::from_secs(2));
         let get = MetaRequest::new(b"k", MetaFlags::new(b"v O7"));
         let get = prepare(&Request::MetaGet(get), Dialect::Memcached);
-        assert_eq!((get.key(), &get.expected().flags[..]), (&b"k"[..], &b" v O7"[..]));
+        assert_eq!((get.key(), get.expected().flags()), (&b"k"[..], &b" v O7"[..]));
         assert_eq!(prepare(&Request::Version, Dialect::Memcached).key(), b"");
     }
 }

@@ -18,7 +18,7 @@ impl World {
     /// Begins a write, which may take as long as some other steps do.
     pub(super) fn begin_write(&mut self, id: ConnectionId) {
         let mut lent = Outgoing::new();
-        self.cluster.lend_unsent(id, &mut lent);
+        self.cluster.lend_unsent(id, &mut lent, self.now);
         assert!(!lent.is_empty(), "nothing to write");
         assert_eq!(self.cluster.unsent(id, &mut [b""]), 0, "shown to two writers");
         let before = self.lent.entry(id).or_default().writing.replace(lent);
