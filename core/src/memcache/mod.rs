@@ -3,7 +3,7 @@
 //! Level 1 is the codec: [`request`] and [`response`], for both roles, driven by one table of
 //! [commands](command::TABLE); [`meta`] has the flags and keys of the meta commands, [`kestrel`] the
 //! names and reads of queues. Level 2 is [`ServerConnection`], which obeys a table of
-//! [states]. Both follow memcached's `protocol.txt` and, where it is silent, what
+//! states (`docs/states.md`). Both follow memcached's `protocol.txt` and, where it is silent, what
 //! memcached 1.6.18 does; differences are noted where they are made. UDP and the binary protocol are
 //! not spoken.
 //!
@@ -46,7 +46,7 @@ pub mod request;
 pub mod response;
 mod server;
 mod span;
-pub mod states;
+mod states;
 mod swar;
 mod timeouts;
 mod writing;

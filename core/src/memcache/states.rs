@@ -3,20 +3,19 @@
 
 /// One way from one state to another, of a machine with states `S` and events `E`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Transition<S, E> {
+pub(super) struct Transition<S, E> {
     /// Where it starts.
-    pub from: S,
+    pub(super) from: S,
     /// What happens.
-    pub event: E,
+    pub(super) event: E,
     /// Where it leads.
-    pub to: S,
+    pub(super) to: S,
     /// What the connection does on the way.
-    pub action: &'static str,
+    pub(super) action: &'static str,
 }
 
 /// Where that event leads from that state, as the table says.
-pub fn next<S: Copy + PartialEq, E: PartialEq>(
+pub(super) fn next<S: Copy + PartialEq, E: PartialEq>(
     table: &[Transition<S, E>],
     from: S,
     event: &E,
@@ -27,8 +26,7 @@ pub fn next<S: Copy + PartialEq, E: PartialEq>(
 /// A state of the server role. A connection is in two at a time: one of reading (the first six),
 /// one of access (the others).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ServerState {
+pub(super) enum ServerState {
     /// Between requests, or in a line that is not complete. The first state.
     Line,
     /// In a data block of up to 64 KiB.
@@ -52,7 +50,8 @@ pub enum ServerState {
 
 impl ServerState {
     /// Whether it is one of reading; else it is one of access.
-    pub const fn is_of_reading(self) -> bool {
+    #[cfg(test)]
+    pub(super) const fn is_of_reading(self) -> bool {
         matches!(
             self,
             Self::Line
@@ -67,8 +66,7 @@ impl ServerState {
 
 /// What moves the server role on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ServerEvent {
+pub(super) enum ServerEvent {
     /// A line that is a whole request.
     Request,
     /// A line with a data block behind it.
@@ -121,7 +119,7 @@ const FINISH: &str = "answers what was asked before, then closes";
 
 /// Every transition of the server role.
 #[rustfmt::skip]
-pub static SERVER: &[Transition<ServerState, ServerEvent>] = &[
+pub(super) static SERVER: &[Transition<ServerState, ServerEvent>] = &[
     transition(S::Line, E::Request, S::Line, HAND_OUT),
     transition(S::Line, E::BlockAnnounced, S::Block, "keeps line and block in one piece"),
     transition(S::Line, E::LargeBlockAnnounced, S::LargeBlock, "takes the block off in segments, without a copy"),
@@ -163,8 +161,7 @@ pub static SERVER: &[Transition<ServerState, ServerEvent>] = &[
 /// A state of the client role. A connection is in two at a time: one of reading (the first five),
 /// one of asking (the others).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ClientState {
+pub(super) enum ClientState {
     /// Between frames, or in a line that is not complete. The first state.
     Line,
     /// In a value of up to 64 KiB.
@@ -183,7 +180,8 @@ pub enum ClientState {
 
 impl ClientState {
     /// Whether it is one of reading; else it is one of asking.
-    pub const fn is_of_reading(self) -> bool {
+    #[cfg(test)]
+    pub(super) const fn is_of_reading(self) -> bool {
         matches!(
             self,
             Self::Line | Self::Value | Self::LargeValue | Self::Discarding | Self::Failed
@@ -193,8 +191,7 @@ impl ClientState {
 
 /// What moves the client role on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ClientEvent {
+pub(super) enum ClientEvent {
     /// A line that is a whole frame of the reply that is due.
     Frame,
     /// A line of the reply that is due, with a value behind it.
@@ -248,7 +245,7 @@ const FAIL: &str = "every request under way ends with an error: not sent, or unk
 
 /// Every transition of the client role.
 #[rustfmt::skip]
-pub static CLIENT: &[Transition<ClientState, ClientEvent>] = &[
+pub(super) static CLIENT: &[Transition<ClientState, ClientEvent>] = &[
     client_transition(CS::Line, CE::Frame, CS::Line, GIVE),
     client_transition(CS::Line, CE::ValueAnnounced, CS::Value, "keeps line and value in one piece"),
     client_transition(CS::Line, CE::LargeValueAnnounced, CS::LargeValue, "takes the value off in segments, without a copy"),
@@ -285,6 +282,8 @@ pub static CLIENT: &[Transition<ClientState, ClientEvent>] = &[
     client_transition(CS::Leaving, CE::Leave, CS::Leaving, "nothing changes"),
 ];
 
+#[cfg(test)]
+mod drawn;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,5 @@
-//! `docs/commands.md` and `docs/states.md` say what the tables of the code say. With
-//! `WINDHOVER_BLESS=1` in the environment the files are written anew.
+//! `docs/commands.md` says what the tables of the code say. With
+//! `WINDHOVER_BLESS=1` in the environment it is written anew.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,7 +8,6 @@ use std::{env, fs};
 use windhover_core::memcache::command::{Command, ReplyForm, Row, TABLE};
 use windhover_core::memcache::meta::{FLAGS, TokenRule};
 use windhover_core::memcache::response::Kind;
-use windhover_core::memcache::states::{CLIENT, ClientState, SERVER, ServerState, Transition};
 use windhover_core::memcache::{Dialect, QUEUE_RULES, QueueRules};
 
 const GENERATED: &str = "<!-- Drawn from the code's tables by core/tests/memcache/documents.rs: \
@@ -31,11 +30,6 @@ fn assert_current(name: &str, text: &str) {
 #[test]
 fn the_command_reference_is_current() {
     assert_current("commands.md", &commands());
-}
-
-#[test]
-fn the_state_diagrams_are_current() {
-    assert_current("states.md", &states());
 }
 
 fn commands() -> String {
@@ -194,73 +188,4 @@ fn meta_flags(text: &mut String) {
 fn verb(command: Command) -> String {
     let row = TABLE.iter().find(|row| row.command == command).unwrap();
     format!("`{}`", row.verb)
-}
-
-fn states() -> String {
-    let mut text = String::from("# States of a connection\n\n");
-    text.push_str(GENERATED);
-    text.push_str(
-        "\nThe server role (`windhover_core::memcache::ServerConnection`) is in two states at a time: \
-        where it is in\nthe bytes that come in, and whom it lets in. The client role \
-        (`windhover_core::memcache::ClientConnection`)\nis in two as well: where it is in the bytes \
-        that come in, and whether it takes requests. The machines check\nevery step against the same \
-        tables (`windhover_core::memcache::states`) in debug builds.\n",
-    );
-    let of_reading = |row: &&Transition<ServerState, _>| row.from.is_of_reading();
-    text.push_str("\n## Server: reading\n");
-    let last = Some((ServerState::Over, "all is answered and written"));
-    region(&mut text, ServerState::Line, last, SERVER.iter().filter(of_reading));
-    text.push_str("\n## Server: access\n");
-    region(&mut text, ServerState::Open, None, SERVER.iter().filter(|row| !of_reading(row)));
-    let of_reading = |row: &&Transition<ClientState, _>| row.from.is_of_reading();
-    text.push_str("\n## Client: reading\n");
-    let last = Some((ClientState::Failed, "every request under way was told its end"));
-    region(&mut text, ClientState::Line, last, CLIENT.iter().filter(of_reading));
-    text.push_str("\n## Client: asking\n");
-    region(&mut text, ClientState::Asking, None, CLIENT.iter().filter(|row| !of_reading(row)));
-    text
-}
-
-/// A diagram in which the ways from one state to another are one arrow, and the table behind it.
-fn region<'a, S: Copy + PartialEq + core::fmt::Debug + 'a, E: core::fmt::Debug + 'a>(
-    text: &mut String,
-    first: S,
-    last: Option<(S, &str)>,
-    rows: impl Iterator<Item = &'a Transition<S, E>> + Clone,
-) {
-    let _ = write!(text, "\n```mermaid\nstateDiagram-v2\n    [*] --> {first:?}\n");
-    let mut drawn = Vec::new();
-    for row in rows.clone() {
-        let arrow = (row.from, row.to);
-        if drawn.contains(&arrow) {
-            continue;
-        }
-        drawn.push(arrow);
-        let events: Vec<_> = rows
-            .clone()
-            .filter(|other| (other.from, other.to) == arrow)
-            .map(|other| words(&format!("{:?}", other.event)))
-            .collect();
-        let _ = writeln!(text, "    {:?} --> {:?}: {}", row.from, row.to, events.join(", "));
-    }
-    if let Some((state, when)) = last {
-        let _ = writeln!(text, "    {state:?} --> [*]: {when}");
-    }
-    text.push_str("```\n\n| state | event | next | what happens |\n|---|---|---|---|\n");
-    for row in rows {
-        let event = words(&format!("{:?}", row.event));
-        let _ = writeln!(text, "| {:?} | {event} | {:?} | {} |", row.from, row.to, row.action);
-    }
-}
-
-/// `LargeBlockAnnounced` as `large block announced`.
-fn words(name: &str) -> String {
-    let mut text = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !text.is_empty() {
-            text.push(' ');
-        }
-        text.extend(letter.to_lowercase());
-    }
-    text
 }

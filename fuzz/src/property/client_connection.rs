@@ -13,7 +13,7 @@ use windhover_core::memcache::request::Prepared;
 use windhover_core::memcache::response::parse_line;
 use windhover_core::memcache::{
     Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Frame, Limits,
-    SendError, Ticket, states,
+    SendError, Ticket,
 };
 
 use super::splits;
@@ -30,9 +30,6 @@ pub fn client_connection(input: &[u8]) {
     let Some((first, steps)) = script.steps.split_first() else {
         return;
     };
-    for way in states::CLIENT {
-        assert_eq!(way.from.is_of_reading(), way.to.is_of_reading(), "{way:?}");
-    }
     let mut driver = Driver::new(&mut Source::new(first));
     driver.drive();
     for step in steps {

@@ -89,12 +89,20 @@ impl Cluster {
         let options = &self.options;
         let mut open =
             ClientConnection::new(options.dialect, &options.limits, &options.timeouts, now);
-        let greeting = self.greeting.as_ref().and_then(|it| open.send(it, until).ok());
-        link.tickets.extend(greeting.map(|ticket| (ticket, Purpose::Greeting)));
+        let sent = self.greeting.as_ref().map(|greeting| open.send(greeting, until));
+        if let Some(Ok(ticket)) = sent {
+            link.tickets.push_back((ticket, Purpose::Greeting));
+        }
         link.state = State::Open(open);
         self.mark(at);
-        if greeting.is_none() {
-            self.link_ready(at, now);
+        match sent {
+            None => self.link_ready(at, now),
+            Some(Ok(_)) => {}
+            // Who was not asked has let nobody in.
+            Some(Err(_)) => {
+                self.tell_close(at);
+                self.link_refused(at, ConnectFailure::Unauthenticated, now);
+            }
         }
     }
 

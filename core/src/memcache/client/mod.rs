@@ -119,7 +119,7 @@ struct Waiting {
 /// - What hides its answer is sent as a [`Batch`](super::request::Batch) only, closed by a request
 ///   that is answered.
 ///
-/// The states are those of [`states::CLIENT`].
+/// The states are those of `docs/states.md`.
 ///
 /// ```
 /// use bytes::Bytes;

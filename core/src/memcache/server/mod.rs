@@ -96,7 +96,7 @@ enum Linger {
 /// whose value is too large: [`Output::TooLarge`]); their effect takes place in order behind the
 /// answers that are pending before them.
 ///
-/// The states are those of [`states::SERVER`](super::states::SERVER). Where the peer has to
+/// The states are those of `docs/states.md`. Where the peer has to
 /// authenticate first ([`require_authentication`](Self::require_authentication)), everything else
 /// is refused until it has.
 ///
