@@ -59,6 +59,8 @@ struct State {
     working_since: Option<Instant>,
     /// The journal's thread sleeps, and must be woken for work.
     asleep: bool,
+    /// Somebody will wake it soon: [`HandOver`].
+    handing_over: bool,
     stopping: bool,
     /// Reads that were put off until the journal has written the removals.
     put_off: Vec<Waker>,
@@ -90,10 +92,12 @@ impl Shared {
     fn with<T>(&self, now: Now, f: impl FnOnce(&mut State) -> T) -> T {
         let mut wakers = Vec::new();
         let mut state = self.lock();
-        state.settle(now, &mut wakers);
+        if state.engine.is_due(now) {
+            state.settle(now, &mut wakers);
+        }
         let result = f(&mut state);
         let append = state.settle(now, &mut wakers);
-        let wake_writer = append && state.asleep;
+        let wake_writer = append && state.asleep && !state.handing_over;
         if wake_writer {
             state.asleep = false;
         }
@@ -202,6 +206,7 @@ impl Store {
             journal: stats,
             working_since: None,
             asleep: false,
+            handing_over: false,
             stopping: false,
             put_off: Vec::new(),
         };
@@ -221,7 +226,12 @@ impl Store {
             let op = state.new_op();
             state.engine.put(op, put, now)?;
             state.slots.open(op);
-            Ok(self.ticket(Stage::Begun(op)))
+            let mut ticket = self.ticket(Stage::Begun(op));
+            if state.asleep && !state.handing_over {
+                state.handing_over = true;
+                ticket.hand_over = HandOver::Later;
+            }
+            Ok(ticket)
         })
     }
 
@@ -249,7 +259,8 @@ impl Store {
     }
 
     fn ticket(&self, stage: Stage) -> Ticket {
-        Ticket { shared: self.shared.clone(), now: Now::default(), stage }
+        let hand_over = HandOver::Done;
+        Ticket { shared: self.shared.clone(), now: Now::default(), stage, hand_over }
     }
 
     /// Drops the expired items at a queue's head; returns how many. Others get at the queues meanwhile.
@@ -385,6 +396,18 @@ pub struct Ticket {
     shared: Arc<Shared>,
     now: Now,
     stage: Stage,
+    hand_over: HandOver,
+}
+
+/// Whose turn it is to wake the journal's thread for what was put. The first put since it sleeps does it,
+/// not at once, but when it is polled for the second time, for which it asks at once: after the others that
+/// its loop serves in the same turn, whose puts are then in the same batch. A thread that is woken in the
+/// middle of a turn takes the loop's processor away, and finds one put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HandOver {
+    Later,
+    Next,
+    Done,
 }
 
 #[derive(Debug)]
@@ -434,7 +457,19 @@ impl Ticket {
         let Stage::Begun(op) = self.stage else {
             return Poll::Ready(Outcome::Empty);
         };
+        let hand_over = self.hand_over;
+        match hand_over {
+            HandOver::Later => {
+                cx.waker().wake_by_ref();
+                self.hand_over = HandOver::Next;
+            }
+            HandOver::Next => self.hand_over = HandOver::Done,
+            HandOver::Done => {}
+        }
         let outcome = self.shared.with(now, |state| {
+            if hand_over == HandOver::Next {
+                state.handing_over = false;
+            }
             let outcome = state.slots.take(op, cx.waker());
             if outcome.is_some() {
                 state.engine.collect(op);
@@ -455,7 +490,11 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if let Stage::Begun(op) = self.stage {
             let now = self.now;
+            let hands_over = self.hand_over != HandOver::Done;
             self.shared.with(now, |state| {
+                if hands_over {
+                    state.handing_over = false;
+                }
                 state.slots.close(op);
                 state.engine.cancel(op, now);
             });

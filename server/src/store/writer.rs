@@ -34,16 +34,17 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         let mut unwritten = None;
         loop {
             let work = self.next_work(failed_at, unwritten.is_some());
-            self.shared.lock().working_since = Some(Instant::now());
             match work {
                 Work::Append(batch) => {
                     let begun = Instant::now();
                     let result = self.journal.append(&batch.pieces, (self.clock)().unix);
                     let error = result.as_ref().err().map(io::Error::kind);
-                    failed_at = self.appended(&batch, result, begun.elapsed());
-                    if self.shared.lock().stopping {
+                    let stopping;
+                    (failed_at, stopping) = self.appended(&batch, result, begun.elapsed());
+                    if stopping {
                         unwritten = error;
                     }
+                    continue;
                 }
                 Work::Sync => {
                     if let Err(error) = self.journal.sync() {
@@ -69,35 +70,35 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         unwritten.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
-    /// Waits until there is something to do.
+    /// Waits until there is something to do, which is then begun.
     fn next_work(&self, failed_at: Option<Instant>, tried: bool) -> Work {
         let mut state = self.shared.lock();
-        loop {
+        let work = loop {
             let retry_in = failed_at.map(|at| RETRY.saturating_sub(at.elapsed()));
             // Before appends: under load there always is one.
             if self.journal.sync_due().is_some_and(|due| due <= Instant::now()) {
-                return Work::Sync;
+                break Work::Sync;
             }
             if retry_in.is_none_or(|wait| wait.is_zero() || state.stopping)
                 && let Some(batch) = state.engine.begin_append()
             {
                 // Removals that cannot be written must not hold up the stop.
                 if !(state.stopping && tried) {
-                    return Work::Append(batch);
+                    break Work::Append(batch);
                 }
                 state.engine.journaled(batch.commit, Err(NotAppended), (self.clock)());
-                return Work::Stop;
+                break Work::Stop;
             }
             if state.stopping {
-                return Work::Stop;
+                break Work::Stop;
             }
             if retry_in.is_some_and(|wait| wait.is_zero()) {
-                return Work::Probe;
+                break Work::Probe;
             }
             let sync_in =
                 self.journal.sync_due().map(|due| due.saturating_duration_since(Instant::now()));
             if sync_in.is_some_and(|wait| wait.is_zero()) {
-                return Work::Sync;
+                break Work::Sync;
             }
             let timeout = retry_in.into_iter().chain(sync_in).min();
             // While a retry is due anyway, work that comes earlier waits for it.
@@ -118,7 +119,10 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             drop(state);
             std::thread::yield_now();
             state = self.shared.lock();
-        }
+        };
+        state.handing_over = false;
+        state.working_since = Some(Instant::now());
+        work
     }
 
     fn appended(
@@ -126,7 +130,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         batch: &Batch,
         result: io::Result<u64>,
         took: Duration,
-    ) -> Option<Instant> {
+    ) -> (Option<Instant>, bool) {
         let failed_at = match &result {
             Ok(_) => None,
             Err(error) => Some(self.failed("append", error)),
@@ -135,7 +139,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         let (bytes, segments, active) =
             (self.journal.len(), self.journal.segments() as u64, self.journal.active_number());
         let mut wakers: Vec<Waker> = Vec::new();
-        let oldest = {
+        let (oldest, stopping) = {
             let mut state = self.shared.lock();
             let State { engine, journal, put_off, .. } = &mut *state;
             engine.journaled(batch.commit, result.map_err(|_| NotAppended), now);
@@ -150,13 +154,14 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             (journal.bytes, journal.segments) = (bytes, segments);
             let oldest = engine.oldest_needed(active);
             state.settle(now, &mut wakers);
-            oldest
+            state.working_since = None;
+            (oldest, state.stopping)
         };
         wakers.into_iter().for_each(Waker::wake);
         if let Err(error) = self.journal.reclaim(oldest) {
             tracing::warn!(%error, "old segments of the journal could not be deleted");
         }
-        failed_at
+        (failed_at, stopping)
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> Instant {

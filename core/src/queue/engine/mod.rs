@@ -352,6 +352,12 @@ impl Engine {
         self.unwritten + self.unwritten_in_flight
     }
 
+    /// Whether [`poll_output`](Self::poll_output) has something to say at `now` that was not there when it
+    /// was last called: a wait whose time has come.
+    pub fn is_due(&self, now: Now) -> bool {
+        self.waiters.due(now.instant).is_some()
+    }
+
     /// Ends the waits whose deadline has come.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(op) = self.waiters.due(now.instant) {
