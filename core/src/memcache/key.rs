@@ -30,11 +30,18 @@ pub(crate) const fn space(eight: u64) -> u64 {
     swar::equal(eight, b' ')
 }
 
-/// Where in `word` the first byte is that may not stand in a key that a client sends (protocol.txt,
-/// "Keys": no white space, no control characters); its length where there is none.
+/// The first byte of `word` that may not stand in a key that a client sends (protocol.txt, "Keys": no white
+/// space, no control characters), and where it is.
 #[inline]
-pub(crate) fn forbidden_at(word: &[u8]) -> usize {
-    swar::find(word, |eight| swar::below(eight, b'!') | swar::equal(eight, 0x7f))
+pub(crate) fn forbidden(word: &[u8]) -> Option<(u8, usize)> {
+    let mark = |eight| swar::below(eight, b'!') | swar::equal(eight, 0x7f);
+    if swar::any(word, mark) { first_forbidden(word) } else { None }
+}
+
+#[cold]
+fn first_forbidden(word: &[u8]) -> Option<(u8, usize)> {
+    let at = word.iter().position(|&byte| byte <= b' ' || byte == 0x7f)?;
+    word.get(at).map(|&byte| (byte, at))
 }
 
 /// The keys of one retrieval, in the order in which they were asked for. A key that was named

@@ -25,6 +25,16 @@ impl Span {
         Self { start: number::low_32(start as u64), end: number::low_32(end as u64) }
     }
 
+    /// Where `text`, which is a part of `line`, stands on it; of any other text nothing.
+    #[inline]
+    pub(crate) fn within(line: &[u8], text: &[u8]) -> Self {
+        let start = text.as_ptr().addr().wrapping_sub(line.as_ptr().addr());
+        match start.checked_add(text.len()) {
+            Some(end) if end <= line.len() && !text.is_empty() => Self::new(start, end),
+            _ => Self::EMPTY,
+        }
+    }
+
     pub(crate) const fn start(self) -> usize {
         self.start as usize
     }

@@ -9,7 +9,7 @@ use super::{ClientConnection, End, Frame, Oversized, Ticket};
 use crate::buffer::Incoming;
 use crate::memcache::Data;
 use crate::memcache::request::BLOCK_END;
-use crate::memcache::response::{self, ResponseError};
+use crate::memcache::response::{self, ResponseError, ResponseSpans};
 use crate::memcache::states::{self, ClientEvent, ClientState};
 
 /// The longest value that is handed on as one slice.
@@ -167,6 +167,7 @@ impl ClientConnection {
             return Step::Again;
         }
         let target = Target { ticket, open, index: found.index, is_last: found.is_last };
+        self.spans = Some(ResponseSpans::of(&parsed.response, line));
         match parsed.data {
             Some(data) if oversized.is_some() || data > self.largest => {
                 let what = oversized.unwrap_or(Oversized::Value {
@@ -295,21 +296,19 @@ impl ClientConnection {
         core::mem::replace(&mut self.state, state)
     }
 
-    /// The frame that was handed out, read again from its bytes.
+    /// The frame that was handed out, made from its line.
     pub(super) fn taken_frame(&self) -> Option<Frame<'_>> {
         let (line, data, target) = match self.taken.as_ref()? {
             Taken::InPlace { line, data, target, .. } => {
-                let whole = self.incoming.bytes().get(..line + data)?;
-                let (line, data) = whole.split_at_checked(*line).unwrap_or_default();
-                (line, Data::new(data), target)
+                let (line, behind) = self.incoming.bytes().split_at_checked(*line)?;
+                (line, Data::new(behind.get(..*data)?), target)
             }
             Taken::Large(large) => {
                 let data = Data::of_segments(&large.segments, large.length);
                 (&large.line[..], data, &large.target)
             }
         };
-        let parsed = response::parse_line(line, self.dialect, &self.limits).ok();
         let Target { ticket, index, .. } = *target;
-        parsed.map(|parsed| Frame { ticket, index, response: parsed.response, data })
+        Some(Frame { ticket, index, response: self.spans.as_ref()?.resolve(line), data })
     }
 }

@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use self::input::{State, Step, Taken};
 use self::pending::PendingRequest;
 use super::request::Prepared;
-use super::response::Response;
+use super::response::{Response, ResponseSpans};
 use super::states::{self, ClientEvent, ClientState};
 use super::writing::WriteClock;
 use super::{Data, Dialect};
@@ -164,6 +164,8 @@ pub struct ClientConnection {
     outgoing: Outgoing,
     state: State,
     asking: ClientState,
+    /// What was found on the last line, which is parsed once: its frame is made when its value has come.
+    spans: Option<ResponseSpans>,
     taken: Option<Taken>,
     /// The request whose reply has ended with the frame that was handed out last.
     finished: Option<Ticket>,
@@ -206,6 +208,7 @@ impl ClientConnection {
             outgoing: Outgoing::new(),
             state: State::Line,
             asking: ClientState::Asking,
+            spans: None,
             taken: None,
             finished: None,
             pending: VecDeque::new(),

@@ -347,18 +347,84 @@ impl Request<'_> {
             | Self::FlushAll { noreply, .. }
             | Self::CacheMemlimit { noreply, .. }
             | Self::Admin { noreply, .. } => *noreply,
-            _ => false,
+            Self::Get(_)
+            | Self::Gets(_)
+            | Self::Gat { .. }
+            | Self::Gats { .. }
+            | Self::QueueRead(_)
+            | Self::Authenticate { .. }
+            | Self::MetaGet(_)
+            | Self::MetaSet(_)
+            | Self::MetaDelete(_)
+            | Self::MetaArithmetic(_)
+            | Self::MetaDebug { .. }
+            | Self::MetaNoop
+            | Self::Version
+            | Self::Stats { .. }
+            | Self::Shutdown { .. }
+            | Self::Quit
+            | Self::Flush { .. }
+            | Self::FlushExpired { .. }
+            | Self::FlushAllExpired
+            | Self::Monitor { .. }
+            | Self::Confirm { .. }
+            | Self::DumpStats { .. }
+            | Self::DumpConfig { .. }
+            | Self::Roll { .. }
+            | Self::Reload
+            | Self::Status { .. } => false,
         }
     }
 
     /// Whether the client wants no answer that it expects (the meta flag `q`).
     pub fn quiet(&self) -> bool {
+        self.meta().is_some_and(|meta| meta.flags.quiet())
+    }
+
+    /// The key and the flags of a meta command that has flags.
+    const fn meta(&self) -> Option<&MetaRequest<'_>> {
         match self {
             Self::MetaGet(meta)
             | Self::MetaSet(meta)
             | Self::MetaDelete(meta)
-            | Self::MetaArithmetic(meta) => meta.flags.quiet(),
-            _ => false,
+            | Self::MetaArithmetic(meta) => Some(meta),
+            Self::Get(_)
+            | Self::Gets(_)
+            | Self::Gat { .. }
+            | Self::Gats { .. }
+            | Self::QueueRead(_)
+            | Self::Set(_)
+            | Self::SetSync(_)
+            | Self::Add(_)
+            | Self::Replace(_)
+            | Self::Append(_)
+            | Self::Prepend(_)
+            | Self::Cas { .. }
+            | Self::Authenticate { .. }
+            | Self::Delete { .. }
+            | Self::Incr { .. }
+            | Self::Decr { .. }
+            | Self::Touch { .. }
+            | Self::MetaDebug { .. }
+            | Self::MetaNoop
+            | Self::Version
+            | Self::Verbosity { .. }
+            | Self::Stats { .. }
+            | Self::FlushAll { .. }
+            | Self::CacheMemlimit { .. }
+            | Self::Admin { .. }
+            | Self::Shutdown { .. }
+            | Self::Quit
+            | Self::Flush { .. }
+            | Self::FlushExpired { .. }
+            | Self::FlushAllExpired
+            | Self::Monitor { .. }
+            | Self::Confirm { .. }
+            | Self::DumpStats { .. }
+            | Self::DumpConfig { .. }
+            | Self::Roll { .. }
+            | Self::Reload
+            | Self::Status { .. } => None,
         }
     }
 }

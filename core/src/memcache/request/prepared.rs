@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{BLOCK_END, EncodeError, Request, encode, encode_line};
+use super::{BLOCK_END, EncodeError, Request, Store, encode, encode_line};
 use crate::buffer::Outgoing;
 use crate::memcache::Limits;
 use crate::memcache::command::{self, Command, Row};
@@ -199,67 +199,80 @@ impl Expected {
         dialect: Dialect,
     ) -> Self {
         let arguments = row.verb.len()..line.len().saturating_sub(BLOCK_END.len());
+        let mut expected = Self {
+            reply: Reply::to(request, dialect),
+            row,
+            line,
+            keys: 0..0,
+            flags: 0..0,
+            wait: Duration::ZERO,
+            opens: false,
+            closes: false,
+            group: false,
+            batch: None,
+            batch_has_data: false,
+        };
         // A word and the space before it.
         let word = |word: &[u8]| arguments.start..arguments.start + 1 + word.len();
-        let mut flags = 0..0;
-        let (keys, wait) = match request {
-            Request::Get(_) | Request::Gets(_) => (arguments.clone(), Duration::ZERO),
+        match request {
+            Request::Get(_) | Request::Gets(_) => expected.keys = arguments,
             Request::Gat { exptime, .. } | Request::Gats { exptime, .. } => {
                 let digits = number::digits(exptime.unsigned_abs(), &mut [0; 20]).len();
                 let skipped = 1 + usize::from(*exptime < 0) + digits;
-                (arguments.start + skipped..arguments.end, Duration::ZERO)
+                expected.keys = arguments.start + skipped..arguments.end;
             }
-            Request::QueueRead(read) => (word(read.queue), read.timeout.unwrap_or_default()),
+            Request::QueueRead(read) => {
+                expected.keys = word(read.queue);
+                expected.wait = read.timeout.unwrap_or_default();
+                expected.opens = read.mode.opens();
+                expected.closes = read.mode.closes() || read.mode == ReadMode::Abort;
+                expected.group = read.group.is_some();
+            }
             Request::Monitor { queue, seconds, .. } => {
-                (word(queue), Duration::from_secs(u64::from(*seconds)))
+                expected.keys = word(queue);
+                expected.wait = Duration::from_secs(u64::from(*seconds));
+                expected.opens = true;
             }
             Request::MetaGet(meta)
             | Request::MetaSet(meta)
             | Request::MetaDelete(meta)
             | Request::MetaArithmetic(meta) => {
-                let key = word(meta.key);
-                flags = key.end..arguments.end;
-                (key, Duration::ZERO)
+                expected.keys = word(meta.key);
+                expected.flags = expected.keys.end..arguments.end;
             }
-            Request::Set(store)
-            | Request::SetSync(store)
-            | Request::Add(store)
-            | Request::Replace(store)
-            | Request::Append(store)
-            | Request::Prepend(store)
-            | Request::Cas { store, .. } => (word(store.key), Duration::ZERO),
-            Request::Delete { key, .. }
+            Request::Set(Store { key, .. })
+            | Request::SetSync(Store { key, .. })
+            | Request::Add(Store { key, .. })
+            | Request::Replace(Store { key, .. })
+            | Request::Append(Store { key, .. })
+            | Request::Prepend(Store { key, .. })
+            | Request::Cas { store: Store { key, .. }, .. }
+            | Request::Delete { key, .. }
             | Request::Incr { key, .. }
             | Request::Decr { key, .. }
             | Request::Touch { key, .. }
-            | Request::MetaDebug { key, .. } => (word(key), Duration::ZERO),
-            Request::Flush { queue }
-            | Request::FlushExpired { queue }
-            | Request::Confirm { queue, .. }
-            | Request::Roll { queue } => (word(queue), Duration::ZERO),
-            _ => (0..0, Duration::ZERO),
-        };
-        let (opens, closes, group) = match request {
-            Request::QueueRead(read) => {
-                let closes = read.mode.closes() || read.mode == ReadMode::Abort;
-                (read.mode.opens(), closes, read.group.is_some())
-            }
-            Request::Monitor { .. } => (true, false, false),
-            _ => (false, false, false),
-        };
-        Self {
-            reply: Reply::to(request, dialect),
-            row,
-            line,
-            keys,
-            flags,
-            wait,
-            opens,
-            closes,
-            group,
-            batch: None,
-            batch_has_data: false,
+            | Request::MetaDebug { key, .. }
+            | Request::Flush { queue: key }
+            | Request::FlushExpired { queue: key }
+            | Request::Confirm { queue: key, .. }
+            | Request::Roll { queue: key } => expected.keys = word(key),
+            Request::Authenticate { .. }
+            | Request::MetaNoop
+            | Request::Version
+            | Request::Verbosity { .. }
+            | Request::Stats { .. }
+            | Request::FlushAll { .. }
+            | Request::CacheMemlimit { .. }
+            | Request::Admin { .. }
+            | Request::Shutdown { .. }
+            | Request::Quit
+            | Request::FlushAllExpired
+            | Request::DumpStats { .. }
+            | Request::DumpConfig { .. }
+            | Request::Reload
+            | Request::Status { .. } => {}
         }
+        expected
     }
 
     pub(crate) fn keys(&self) -> &[u8] {

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use super::{Response, Value};
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
-use crate::memcache::number;
+use crate::memcache::{number, swar};
 
 /// Appends a frame to `out`, a value with its data block.
 ///
@@ -76,8 +76,8 @@ pub fn encode(response: &Response<'_>, out: &mut BytesMut) {
 /// Appends the line of a meta command's value, `VA <length> <flags>`, whose data block, with `\r\n`
 /// behind it, the caller sends itself.
 pub fn encode_meta_value_line(flags: MetaFlags<'_>, length: usize, out: &mut BytesMut) {
-    out.extend_from_slice(b"VA ");
-    number::put_unsigned(out, u64::try_from(length).unwrap_or(u64::MAX));
+    out.extend_from_slice(b"VA");
+    number::put_behind_space(out, u64::try_from(length).unwrap_or(u64::MAX));
     put_flags(flags, out);
     out.extend_from_slice(b"\r\n");
 }
@@ -86,7 +86,9 @@ fn put_flags(flags: MetaFlags<'_>, out: &mut BytesMut) {
     for flag in flags {
         out.extend_from_slice(b" ");
         put_word(&[flag.letter], out);
-        put_word(flag.token, out);
+        if !flag.token.is_empty() {
+            put_word(flag.token, out);
+        }
     }
 }
 
@@ -100,13 +102,10 @@ pub fn encode_value_line(
 ) {
     out.extend_from_slice(b"VALUE ");
     put_word(key, out);
-    out.extend_from_slice(b" ");
-    number::put_unsigned(out, u64::from(flags));
-    out.extend_from_slice(b" ");
-    number::put_unsigned(out, u64::try_from(length).unwrap_or(u64::MAX));
+    number::put_behind_space(out, u64::from(flags));
+    number::put_behind_space(out, u64::try_from(length).unwrap_or(u64::MAX));
     if let Some(cas) = cas {
-        out.extend_from_slice(b" ");
-        number::put_unsigned(out, cas);
+        number::put_behind_space(out, cas);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -117,11 +116,18 @@ fn put_text(text: &[u8], out: &mut BytesMut) {
 }
 
 /// A word may hold anything but a space and a line end.
+#[inline]
 fn put_word(word: &[u8], out: &mut BytesMut) {
-    put_replaced(word, b' ', b'?', out);
+    // Most hold no control character either.
+    if swar::any(word, |eight| swar::below(eight, b'!')) {
+        put_replaced(word, b' ', b'?', out);
+    } else {
+        out.extend_from_slice(word);
+    }
 }
 
 /// Appends `bytes` with every newline and every `forbidden` byte replaced.
+#[inline(never)]
 fn put_replaced(mut bytes: &[u8], forbidden: u8, replacement: u8, out: &mut BytesMut) {
     while let Some(at) = memchr::memchr2(b'\n', forbidden, bytes) {
         out.extend_from_slice(bytes.get(..at).unwrap_or_default());

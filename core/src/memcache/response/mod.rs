@@ -8,12 +8,14 @@ mod encode;
 mod error;
 mod parse;
 mod reply;
+mod spans;
 
 pub use encode::{encode, encode_meta_value_line, encode_value_line};
 pub use error::ResponseError;
 pub(crate) use parse::parse_line_with_any_flags;
 pub use parse::{Line, parse, parse_line};
 pub use reply::Reply;
+pub(crate) use spans::ResponseSpans;
 
 use super::meta::{MetaCode, MetaReply};
 

@@ -63,9 +63,24 @@ impl Reply {
         match frame {
             Kind::Value | Kind::Listing => false,
             Kind::Stat => self.without_end,
-            Kind::End if self.form == ReplyForm::Monitor => !after_value,
-            Kind::Ok if self.form == ReplyForm::Endless => false,
-            _ => true,
+            Kind::End => self.form != ReplyForm::Monitor || !after_value,
+            Kind::Ok => self.form != ReplyForm::Endless,
+            Kind::Stored
+            | Kind::NotStored
+            | Kind::Exists
+            | Kind::Deleted
+            | Kind::NotFound
+            | Kind::Touched
+            | Kind::Reset
+            | Kind::Version
+            | Kind::Number
+            | Kind::Meta(_)
+            | Kind::MetaDebug
+            | Kind::MetaNoop
+            | Kind::Line
+            | Kind::Error
+            | Kind::ClientError
+            | Kind::ServerError => true,
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::admin::looks_for_noreply;
 use super::{BLOCK_END, Request, ShutdownMode, Store, meta};
 use crate::memcache::Limits;
-use crate::memcache::command::{self, Arguments, Command, Row};
+use crate::memcache::command::{self, Arguments, Row};
 use crate::memcache::kestrel::{self, QueueRead, ReadError};
 use crate::memcache::meta::{MetaFlags, MetaRequest};
 use crate::memcache::{Dialect, Keys, key, number};
@@ -35,6 +35,7 @@ pub use error::EncodeError;
 ///
 /// # Errors
 /// [`EncodeError`]; `out` is as it was.
+#[inline]
 pub fn encode(
     request: &Request<'_>,
     data: &[u8],
@@ -72,20 +73,15 @@ pub fn encode_line(
     out: &mut BytesMut,
 ) -> Result<bool, EncodeError> {
     let start = out.len();
-    let done = put_line(request, data, dialect, limits, out);
-    let length = out.len() - start;
-    let most = match request {
-        Request::Get(_) | Request::Gets(_) => limits.get_line.max(limits.line),
-        _ => limits.line,
-    };
+    let mut done = put_line(request, data, dialect, limits, out);
     // The newline itself is not counted.
-    let done = done.and_then(|takes_data| {
-        if length > most.saturating_add(1) {
-            Err(EncodeError::LineTooLong { length })
-        } else {
-            Ok(takes_data)
+    let length = out.len() - start;
+    if done.is_ok() && length > limits.line.saturating_add(1) {
+        let may_be_long = matches!(request, Request::Get(_) | Request::Gets(_));
+        if !may_be_long || length > limits.get_line.saturating_add(1) {
+            done = Err(EncodeError::LineTooLong { length });
         }
-    });
+    }
     if done.is_err() {
         out.truncate(start);
     }
@@ -101,191 +97,303 @@ fn put_line(
 ) -> Result<bool, EncodeError> {
     let command = request.command();
     let row = command::row(command, dialect).ok_or(EncodeError::NotInDialect { command })?;
-    let answers = match request {
-        Request::Admin { command, arguments, .. } => !looks_for_noreply(*command, arguments),
-        _ => dialect.is_queue(),
-    };
-    if answers && request.noreply() {
-        return Err(EncodeError::NoreplyNotKnown);
-    }
     if !row.data && data > 0 {
         return Err(EncodeError::DataNotTaken);
     }
-    out.extend_from_slice(row.verb.as_bytes());
-    if dialect.is_queue() {
-        put_queue_arguments(row, request, data, dialect, limits, out)?;
-    } else {
-        put_arguments(row, request, data, limits, out)?;
+    // Those that are frequent are short: a copy whose length is known here is one store.
+    match (row.verb.len(), row.head.to_le_bytes()) {
+        (2, [a, b, ..]) => out.extend_from_slice(&[a, b]),
+        (3, [a, b, c, ..]) => out.extend_from_slice(&[a, b, c]),
+        _ => out.extend_from_slice(row.verb.as_bytes()),
     }
-    if request.noreply() {
+    let mut line = Line { row, dialect, limits, out };
+    if line.put_arguments(request, data)? {
+        let answers = match request {
+            Request::Admin { command, arguments, .. } => !looks_for_noreply(*command, arguments),
+            _ => dialect.is_queue(),
+        };
+        if answers {
+            return Err(EncodeError::NoreplyNotKnown);
+        }
         out.extend_from_slice(b" noreply");
     }
     out.extend_from_slice(b"\r\n");
     Ok(row.data)
 }
 
-/// The arguments of memcached's commands, in the form of the row.
-fn put_arguments(
-    row: &Row,
-    request: &Request<'_>,
-    data: usize,
-    limits: &Limits,
-    out: &mut BytesMut,
-) -> Result<(), EncodeError> {
-    let command = row.command;
-    match (row.arguments, request) {
-        (Arguments::Keys, Request::Get(keys) | Request::Gets(keys)) => put_keys(keys, limits, out),
-        (
-            Arguments::TouchKeys,
-            Request::Gat { exptime, keys } | Request::Gats { exptime, keys },
-        ) => {
-            put_signed(*exptime, out);
-            put_keys(keys, limits, out)
-        }
-        (
-            Arguments::Store,
+/// A line whose verb is put.
+struct Line<'a> {
+    row: &'static Row,
+    dialect: Dialect,
+    limits: &'a Limits,
+    out: &'a mut BytesMut,
+}
+
+impl Line<'_> {
+    /// Puts the arguments: whether `noreply` belongs behind them.
+    ///
+    /// No arm stands for any other request: a new one is not to be sent as another.
+    #[inline]
+    #[expect(clippy::too_many_lines, reason = "an arm for each request, and none for any other")]
+    fn put_arguments(&mut self, request: &Request<'_>, data: usize) -> Result<bool, EncodeError> {
+        use Arguments as A;
+        match request {
+            Request::Get(keys) | Request::Gets(keys) => {
+                self.takes(&[A::Keys])?;
+                self.put_keys(keys)?;
+            }
+            Request::Gat { exptime, keys } | Request::Gats { exptime, keys } => {
+                self.takes(&[A::TouchKeys])?;
+                put_signed(*exptime, self.out);
+                self.put_keys(keys)?;
+            }
+            Request::QueueRead(read) => {
+                self.takes(&[A::QueueRead])?;
+                self.put_read(read)?;
+            }
             Request::Set(store)
             | Request::Add(store)
             | Request::Replace(store)
             | Request::Append(store)
-            | Request::Prepend(store),
-        ) => {
-            put_key(store.key, limits, out)?;
-            put_store(store, data, limits, out)
-        }
-        (Arguments::Cas, Request::Cas { store, unique }) => {
-            put_key(store.key, limits, out)?;
-            put_store(store, data, limits, out)?;
-            put_unsigned(*unique, out);
-            Ok(())
-        }
-        (Arguments::Credentials, Request::Authenticate { user, password }) => {
-            check_credential(user)?;
-            check_credential(password)?;
-            // Key, flags and exptime mean nothing.
-            out.extend_from_slice(b" auth 0 0");
-            put_length(user.len() + 1 + password.len(), limits, out)
-        }
-        (Arguments::Delete, Request::Delete { key, .. }) => put_key(key, limits, out),
-        (Arguments::Delta, Request::Incr { key, delta, .. } | Request::Decr { key, delta, .. }) => {
-            put_key(key, limits, out)?;
-            put_unsigned(*delta, out);
-            Ok(())
-        }
-        (Arguments::Touch, Request::Touch { key, exptime, .. }) => {
-            put_key(key, limits, out)?;
-            put_signed(*exptime, out);
-            Ok(())
-        }
-        (
-            Arguments::Meta,
-            Request::MetaGet(meta) | Request::MetaDelete(meta) | Request::MetaArithmetic(meta),
-        ) => {
-            put_key(meta.key, limits, out)?;
-            put_flags(command, *meta, 2, out)
-        }
-        (Arguments::MetaStore, Request::MetaSet(meta)) => {
-            put_key(meta.key, limits, out)?;
-            put_length(data, limits, out)?;
-            put_flags(command, *meta, 3, out)
-        }
-        (Arguments::MetaDebug, Request::MetaDebug { key, base64 }) => {
-            put_key(key, limits, out)?;
-            let flags = MetaFlags::new(if *base64 { b"b" } else { b"" });
-            put_flags(command, MetaRequest::new(key, flags), 2, out)
-        }
-        (Arguments::Verbosity, Request::Verbosity { level, .. }) => {
-            put_unsigned(u64::from(*level), out);
-            Ok(())
-        }
-        (Arguments::Delay, Request::FlushAll { delay, .. }) => {
-            if let Some(delay) = delay {
-                put_signed(*delay, out);
+            | Request::Prepend(store) => {
+                self.takes(&[A::Store, A::QueueStore])?;
+                self.put_name(store.key)?;
+                self.put_store(store, data)?;
+                return Ok(store.noreply);
             }
-            Ok(())
+            Request::SetSync(store) => {
+                self.takes(&[A::QueueStore])?;
+                if !self.dialect.queue_rules().is_some_and(|rules| rules.sync) {
+                    return Err(self.not_in_dialect());
+                }
+                self.put_name(store.key)?;
+                self.out.extend_from_slice(b"/sync");
+                self.put_store(store, data)?;
+                return Ok(store.noreply);
+            }
+            Request::Cas { store, unique } => {
+                self.takes(&[A::Cas])?;
+                self.put_name(store.key)?;
+                self.put_store(store, data)?;
+                number::put_behind_space(self.out, *unique);
+                return Ok(store.noreply);
+            }
+            Request::Authenticate { user, password } => {
+                self.takes(&[A::Credentials])?;
+                check_credential(user)?;
+                check_credential(password)?;
+                // Key, flags and exptime mean nothing.
+                self.out.extend_from_slice(b" auth 0 0");
+                self.put_length(user.len() + 1 + password.len())?;
+            }
+            Request::Delete { key, noreply } => {
+                self.takes(&[A::Delete, A::Queue])?;
+                self.put_name(key)?;
+                return Ok(*noreply);
+            }
+            Request::Incr { key, delta, noreply } | Request::Decr { key, delta, noreply } => {
+                self.takes(&[A::Delta])?;
+                self.put_name(key)?;
+                number::put_behind_space(self.out, *delta);
+                return Ok(*noreply);
+            }
+            Request::Touch { key, exptime, noreply } => {
+                self.takes(&[A::Touch])?;
+                self.put_name(key)?;
+                put_signed(*exptime, self.out);
+                return Ok(*noreply);
+            }
+            Request::MetaGet(meta) | Request::MetaDelete(meta) | Request::MetaArithmetic(meta) => {
+                self.takes(&[A::Meta])?;
+                self.put_name(meta.key)?;
+                self.put_flags(*meta, 2)?;
+            }
+            Request::MetaSet(meta) => {
+                self.takes(&[A::MetaStore])?;
+                self.put_name(meta.key)?;
+                self.put_length(data)?;
+                self.put_flags(*meta, 3)?;
+            }
+            Request::MetaDebug { key, base64 } => {
+                self.takes(&[A::MetaDebug])?;
+                self.put_name(key)?;
+                let flags = MetaFlags::new(if *base64 { b"b" } else { b"" });
+                self.put_flags(MetaRequest::new(key, flags), 2)?;
+            }
+            Request::Verbosity { level: number, noreply } => {
+                self.takes(&[A::Verbosity])?;
+                number::put_behind_space(self.out, u64::from(*number));
+                return Ok(*noreply);
+            }
+            Request::CacheMemlimit { megabytes: number, noreply } => {
+                self.takes(&[A::Megabytes])?;
+                number::put_behind_space(self.out, u64::from(*number));
+                return Ok(*noreply);
+            }
+            Request::FlushAll { delay: None, noreply } => {
+                self.takes(&[A::Delay, A::None])?;
+                return Ok(*noreply);
+            }
+            Request::FlushAll { delay: Some(delay), noreply } => {
+                // The queue servers take none.
+                self.takes(&[A::Delay])?;
+                put_signed(*delay, self.out);
+                return Ok(*noreply);
+            }
+            Request::Stats { arguments } => {
+                self.takes(&[A::Words])?;
+                put_words(arguments, self.out)?;
+            }
+            Request::Admin { arguments, noreply, .. } => {
+                self.takes(&[A::Admin])?;
+                put_words(arguments, self.out)?;
+                return Ok(*noreply);
+            }
+            Request::Shutdown { mode: ShutdownMode::Now } => {
+                self.takes(&[A::ShutdownMode, A::None])?;
+            }
+            // The queue servers take no mode.
+            Request::Shutdown { mode: ShutdownMode::Graceful } => {
+                self.takes(&[A::ShutdownMode])?;
+                put_word(b"graceful", self.out)?;
+            }
+            Request::Shutdown { mode: ShutdownMode::Unknown(mode) } => {
+                self.takes(&[A::ShutdownMode])?;
+                put_words(mode, self.out)?;
+            }
+            Request::Flush { queue }
+            | Request::FlushExpired { queue }
+            | Request::Roll { queue } => {
+                self.takes(&[A::Queue])?;
+                self.put_name(queue)?;
+            }
+            Request::DumpStats { queues } | Request::DumpConfig { queues } => {
+                self.takes(&[A::Queues])?;
+                queues.clone().try_for_each(|queue| self.put_name(queue))?;
+            }
+            Request::Monitor { queue, seconds, max } => {
+                self.takes(&[A::Monitor])?;
+                self.put_name(queue)?;
+                put_count(*seconds, self.out)?;
+                max.map_or(Ok(()), |max| put_count(max, self.out))?;
+            }
+            Request::Confirm { queue, count } => {
+                self.takes(&[A::Confirm])?;
+                self.put_name(queue)?;
+                put_count(*count, self.out)?;
+            }
+            Request::Status { new } => {
+                self.takes(&[A::OptionalWord])?;
+                new.map_or(Ok(()), |new| put_word(new, self.out))?;
+            }
+            Request::MetaNoop
+            | Request::Version
+            | Request::Quit
+            | Request::FlushAllExpired
+            | Request::Reload => self.takes(&[A::None])?,
         }
-        (Arguments::Megabytes, Request::CacheMemlimit { megabytes, .. }) => {
-            put_unsigned(u64::from(*megabytes), out);
-            Ok(())
+        Ok(false)
+    }
+
+    /// Refuses a request whose arguments are not of the form that its command has in the dialect.
+    #[inline]
+    fn takes(&self, forms: &[Arguments]) -> Result<(), EncodeError> {
+        if forms.contains(&self.row.arguments) { Ok(()) } else { Err(self.not_in_dialect()) }
+    }
+
+    fn not_in_dialect(&self) -> EncodeError {
+        EncodeError::NotInDialect { command: self.row.command }
+    }
+
+    #[inline]
+    fn put_name(&mut self, name: &[u8]) -> Result<(), EncodeError> {
+        put_name(name, self.dialect, self.limits, self.out)
+    }
+
+    #[inline]
+    fn put_keys(&mut self, keys: &Keys<'_>) -> Result<(), EncodeError> {
+        let mut any = false;
+        for key in keys.clone() {
+            self.put_name(key)?;
+            any = true;
         }
-        (
-            Arguments::Words | Arguments::Admin,
-            Request::Stats { arguments } | Request::Admin { arguments, .. },
-        ) => put_words(arguments, out),
-        (Arguments::ShutdownMode, Request::Shutdown { mode }) => match mode {
-            ShutdownMode::Now => Ok(()),
-            ShutdownMode::Graceful => put_word(b"graceful", out),
-            ShutdownMode::Unknown(mode) => put_words(mode, out),
-        },
-        (Arguments::None, _) => Ok(()),
-        _ => Err(EncodeError::NotInDialect { command }),
+        if any { Ok(()) } else { Err(EncodeError::NoKeys) }
+    }
+
+    fn put_store(&mut self, store: &Store<'_>, data: usize) -> Result<(), EncodeError> {
+        number::put_behind_space(self.out, u64::from(store.flags));
+        put_signed(store.exptime, self.out);
+        self.put_length(data)
+    }
+
+    fn put_length(&mut self, data: usize) -> Result<(), EncodeError> {
+        let length = u64::try_from(data).unwrap_or(u64::MAX);
+        if data > self.limits.value || length > u64::from(number::MAX_LENGTH) {
+            return Err(EncodeError::ValueTooLarge { length: data });
+        }
+        number::put_behind_space(self.out, length);
+        Ok(())
+    }
+
+    /// Flags that a server would refuse are refused here; `before` words stand before them.
+    fn put_flags(&mut self, request: MetaRequest<'_>, before: usize) -> Result<(), EncodeError> {
+        meta::check_all(self.row.command, request, before).map_err(EncodeError::Flags)?;
+        request.flags.iter().try_for_each(|flag| {
+            self.out.extend_from_slice(&[b' ', flag.letter]);
+            if flag.token.is_empty() {
+                return Ok(());
+            }
+            check_word(flag.token)?;
+            self.out.extend_from_slice(flag.token);
+            Ok(())
+        })
+    }
+
+    fn put_read(&mut self, read: &QueueRead<'_>) -> Result<(), EncodeError> {
+        let millis = read.millis().map_err(EncodeError::Read)?;
+        let separator = self.dialect.queue_rules().and_then(|rules| rules.group_separator);
+        if separator.is_some_and(|separator| read.queue.contains(&separator)) {
+            return Err(EncodeError::Read(ReadError::Group));
+        }
+        self.put_name(read.queue)?;
+        if let Some(group) = read.group {
+            let separator = separator.ok_or(EncodeError::Read(ReadError::Group))?;
+            check_word(group)?;
+            if group.contains(&b'/') || group.contains(&separator) {
+                return Err(EncodeError::Read(ReadError::Group));
+            }
+            self.out.extend_from_slice(&[separator]);
+            self.out.extend_from_slice(group);
+        }
+        read.put_options(millis, self.out);
+        Ok(())
     }
 }
 
-/// The arguments of the queue servers' commands, in the form of the row.
-fn put_queue_arguments(
-    row: &Row,
-    request: &Request<'_>,
-    data: usize,
+/// Puts a key, or in a queue dialect a queue.
+fn put_name(
+    name: &[u8],
     dialect: Dialect,
     limits: &Limits,
     out: &mut BytesMut,
 ) -> Result<(), EncodeError> {
-    let not_in_dialect = EncodeError::NotInDialect { command: row.command };
-    match (row.arguments, request) {
-        (Arguments::QueueRead, Request::QueueRead(read)) => put_read(read, dialect, limits, out),
-        (Arguments::QueueStore, Request::Set(store)) => {
-            put_queue(store.key, dialect, limits, out)?;
-            put_store(store, data, limits, out)
-        }
-        (Arguments::QueueStore, Request::SetSync(store))
-            if dialect.queue_rules().is_some_and(|rules| rules.sync) =>
-        {
-            put_queue(store.key, dialect, limits, out)?;
-            out.extend_from_slice(b"/sync");
-            put_store(store, data, limits, out)
-        }
-        (
-            Arguments::Queue,
-            Request::Delete { key: queue, .. }
-            | Request::Flush { queue }
-            | Request::FlushExpired { queue }
-            | Request::Roll { queue },
-        ) => put_queue(queue, dialect, limits, out),
-        (Arguments::Queues, Request::DumpStats { queues } | Request::DumpConfig { queues }) => {
-            queues.clone().try_for_each(|queue| put_queue(queue, dialect, limits, out))
-        }
-        (Arguments::Monitor, Request::Monitor { queue, seconds, max }) => {
-            put_queue(queue, dialect, limits, out)?;
-            put_count(*seconds, out)?;
-            max.map_or(Ok(()), |max| put_count(max, out))
-        }
-        (Arguments::Confirm, Request::Confirm { queue, count }) => {
-            put_queue(queue, dialect, limits, out)?;
-            put_count(*count, out)
-        }
-        (Arguments::Words, Request::Stats { arguments }) => put_words(arguments, out),
-        (Arguments::OptionalWord, Request::Status { new }) => {
-            new.map_or(Ok(()), |new| put_word(new, out))
-        }
-        // The queue servers take no delay and no mode.
-        (Arguments::None, Request::FlushAll { delay: Some(_), .. }) => Err(not_in_dialect),
-        (Arguments::None, Request::Shutdown { mode }) if *mode != ShutdownMode::Now => {
-            Err(not_in_dialect)
-        }
-        (Arguments::None, _) => Ok(()),
-        _ => Err(not_in_dialect),
+    if dialect.is_queue() {
+        kestrel::check_queue_in(name, dialect).map_err(EncodeError::QueueName)?;
     }
+    check_key(name, limits)?;
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(name);
+    Ok(())
 }
 
+#[inline]
 fn check_word(word: &[u8]) -> Result<(), EncodeError> {
     if word.is_empty() {
         return Err(EncodeError::EmptyKey);
     }
-    let at = key::forbidden_at(word);
-    match word.get(at) {
+    match key::forbidden(word) {
         None => Ok(()),
-        Some(&byte) => Err(EncodeError::ForbiddenByte { byte, at }),
+        Some((byte, at)) => Err(EncodeError::ForbiddenByte { byte, at }),
     }
 }
 
@@ -314,6 +422,7 @@ fn put_word(word: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
 ///
 /// # Errors
 /// [`EncodeError::EmptyKey`], [`EncodeError::KeyTooLong`] and [`EncodeError::ForbiddenByte`].
+#[inline]
 pub fn check_key(key: &[u8], limits: &Limits) -> Result<(), EncodeError> {
     if key.len() > limits.key {
         return Err(EncodeError::KeyTooLong { length: key.len() });
@@ -321,19 +430,8 @@ pub fn check_key(key: &[u8], limits: &Limits) -> Result<(), EncodeError> {
     check_word(key)
 }
 
-fn put_key(key: &[u8], limits: &Limits, out: &mut BytesMut) -> Result<(), EncodeError> {
-    check_key(key, limits)?;
-    out.extend_from_slice(b" ");
-    out.extend_from_slice(key);
-    Ok(())
-}
-
 fn put_words(words: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
     key::words(words).try_for_each(|word| put_word(word, out))
-}
-
-fn put_unsigned(number: u64, out: &mut BytesMut) {
-    number::put_behind_space(out, number);
 }
 
 fn put_signed(number: i64, out: &mut BytesMut) {
@@ -351,88 +449,6 @@ fn put_count(number: u32, out: &mut BytesMut) -> Result<(), EncodeError> {
     if i32::try_from(number).is_err() {
         return Err(EncodeError::CountTooLarge { count: number });
     }
-    put_unsigned(u64::from(number), out);
-    Ok(())
-}
-
-fn put_keys(keys: &Keys<'_>, limits: &Limits, out: &mut BytesMut) -> Result<(), EncodeError> {
-    let mut any = false;
-    for key in keys.clone() {
-        put_key(key, limits, out)?;
-        any = true;
-    }
-    if any { Ok(()) } else { Err(EncodeError::NoKeys) }
-}
-
-/// Flags that a server would refuse are refused here; `before` words stand before them.
-fn put_flags(
-    command: Command,
-    request: MetaRequest<'_>,
-    before: usize,
-    out: &mut BytesMut,
-) -> Result<(), EncodeError> {
-    meta::check_all(command, request, before).map_err(EncodeError::Flags)?;
-    request.flags.iter().try_for_each(|flag| {
-        if !flag.token.is_empty() {
-            check_word(flag.token)?;
-        }
-        put_word(&[flag.letter], out)?;
-        out.extend_from_slice(flag.token);
-        Ok(())
-    })
-}
-
-fn put_queue(
-    queue: &[u8],
-    dialect: Dialect,
-    limits: &Limits,
-    out: &mut BytesMut,
-) -> Result<(), EncodeError> {
-    kestrel::check_queue_in(queue, dialect).map_err(EncodeError::QueueName)?;
-    put_key(queue, limits, out)
-}
-
-fn put_read(
-    read: &QueueRead<'_>,
-    dialect: Dialect,
-    limits: &Limits,
-    out: &mut BytesMut,
-) -> Result<(), EncodeError> {
-    let millis = read.millis().map_err(EncodeError::Read)?;
-    let separator = dialect.queue_rules().and_then(|rules| rules.group_separator);
-    if separator.is_some_and(|separator| read.queue.contains(&separator)) {
-        return Err(EncodeError::Read(ReadError::Group));
-    }
-    put_queue(read.queue, dialect, limits, out)?;
-    if let Some(group) = read.group {
-        let separator = separator.ok_or(EncodeError::Read(ReadError::Group))?;
-        check_word(group)?;
-        if group.contains(&b'/') || group.contains(&separator) {
-            return Err(EncodeError::Read(ReadError::Group));
-        }
-        out.extend_from_slice(&[separator]);
-        out.extend_from_slice(group);
-    }
-    read.put_options(millis, out);
-    Ok(())
-}
-
-fn put_store(
-    store: &Store<'_>,
-    data: usize,
-    limits: &Limits,
-    out: &mut BytesMut,
-) -> Result<(), EncodeError> {
-    put_unsigned(u64::from(store.flags), out);
-    put_signed(store.exptime, out);
-    put_length(data, limits, out)
-}
-
-fn put_length(data: usize, limits: &Limits, out: &mut BytesMut) -> Result<(), EncodeError> {
-    let length = u64::try_from(data).unwrap_or(u64::MAX);
-    if data > limits.value || length > u64::from(number::MAX_LENGTH) {
-        return Err(EncodeError::ValueTooLarge { length: data });
-    }
-    put_unsigned(length, out);
+    number::put_behind_space(out, u64::from(number));
     Ok(())
 }
