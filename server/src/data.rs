@@ -42,7 +42,15 @@ impl fmt::Display for DataError {
     }
 }
 
-impl std::error::Error for DataError {}
+impl std::error::Error for DataError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Journal(error) => Some(error),
+            Self::Locked(_) => None,
+        }
+    }
+}
 
 /// A data directory that this process has locked.
 #[derive(Debug)]

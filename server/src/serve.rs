@@ -67,7 +67,16 @@ impl fmt::Display for ServeError {
     }
 }
 
-impl std::error::Error for ServeError {}
+impl std::error::Error for ServeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::QueueName { source, .. } => Some(source),
+            Self::Data(error) => Some(error),
+            Self::Listen(error) => Some(error),
+            Self::QueueNameTaken { .. } => None,
+        }
+    }
+}
 
 impl From<ListenError> for ServeError {
     fn from(error: ListenError) -> Self {

@@ -138,7 +138,14 @@ impl fmt::Display for KeyError {
     }
 }
 
-impl core::error::Error for KeyError {}
+impl core::error::Error for KeyError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(match self {
+            Self::Refused(refusal) => refusal,
+            Self::Oversized(what) => what,
+        })
+    }
+}
 
 /// Why a call has no answer, or none for some of its keys. Which of the four it is says what is known
 /// of its effect.
@@ -237,4 +244,63 @@ impl fmt::Display for CallError {
     }
 }
 
-impl core::error::Error for CallError {}
+impl core::error::Error for CallError {
+    /// What is known to have happened, without a level that says no more than that there is one.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(match self {
+            Self::NotSent { why: NotSent::Connect(failure), .. } => failure,
+            Self::NotSent { why: NotSent::Connection(end), .. }
+            | Self::Unknown { why: Reason::End(end), .. } => end,
+            Self::NotSent { why, .. } => why,
+            Self::Refused { refusal, .. } => refusal,
+            Self::Keys { failed, .. } => return failed.first().map(|(_, first)| first as _),
+            Self::Unknown { why, .. } => why,
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}
+impl core::error::Error for ConnectFailure {}
+impl core::error::Error for NotSent {}
+
+#[cfg(test)]
+mod tests {
+    use core::error::Error;
+    use std::string::ToString;
+
+    use super::*;
+    use crate::memcache::response::ResponseError;
+
+    #[test]
+    fn the_cause_of_a_call_is_two_levels_away_at_most() {
+        let server = ServerId(1);
+        let causes = |error: CallError| -> std::vec::Vec<_> {
+            let chain = core::iter::successors(error.source(), |error| (*error).source());
+            chain.map(ToString::to_string).collect()
+        };
+        let not_sent = |why| CallError::NotSent { server: Some(server), why };
+        let end = End::Malformed(ResponseError::BadValueLine);
+
+        assert_eq!(causes(not_sent(NotSent::Ejected)), [NotSent::Ejected.to_string()]);
+        assert_eq!(
+            causes(not_sent(NotSent::Connect(ConnectFailure::Refused))),
+            ["nobody listens there"]
+        );
+        assert_eq!(
+            causes(not_sent(NotSent::Connection(end))),
+            [end.to_string(), ResponseError::BadValueLine.to_string()]
+        );
+        let unknown = CallError::Unknown { server, why: Reason::End(end), found: Vec::new() };
+        assert_eq!(causes(unknown).len(), 2);
+        let refusal = Refusal { kind: Kind::ServerError, words: Bytes::from_static(b"busy") };
+        let keys = CallError::Keys {
+            server,
+            found: Vec::new(),
+            failed: std::vec![(0, KeyError::Refused(refusal))],
+        };
+        assert_eq!(
+            causes(keys),
+            ["the server refused the key: SERVER_ERROR busy", "SERVER_ERROR busy"]
+        );
+    }
+}

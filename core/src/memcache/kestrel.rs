@@ -373,7 +373,14 @@ impl core::fmt::Display for ReadError {
     }
 }
 
-impl core::error::Error for ReadError {}
+impl core::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Queue(error) => Some(error),
+            Self::Conflict | Self::Timeout | Self::UnknownOption | Self::Group => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

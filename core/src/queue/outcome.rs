@@ -52,7 +52,14 @@ impl fmt::Display for ReadError {
     }
 }
 
-impl core::error::Error for ReadError {}
+impl core::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Name(bad) => Some(bad),
+            Self::AlreadyOpen => None,
+        }
+    }
+}
 
 /// Why a put was refused before anything was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,7 +55,14 @@ impl fmt::Display for BadQueueServers {
     }
 }
 
-impl std::error::Error for BadQueueServers {}
+impl std::error::Error for BadQueueServers {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Address(error) => Some(error),
+            Self::Scheme | Self::Twice(_) | Self::Trailing(_) => None,
+        }
+    }
+}
 
 impl FromStr for QueueServers {
     type Err = BadQueueServers;

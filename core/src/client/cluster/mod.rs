@@ -333,4 +333,11 @@ impl core::fmt::Display for ClusterError {
     }
 }
 
-impl core::error::Error for ClusterError {}
+impl core::error::Error for ClusterError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(match self {
+            Self::TooManyServers(error) => error,
+            Self::Credentials(error) => error,
+        })
+    }
+}

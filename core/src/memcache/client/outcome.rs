@@ -123,7 +123,26 @@ impl fmt::Display for Unanswered {
     }
 }
 
-impl core::error::Error for Unanswered {}
+impl core::error::Error for End {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Malformed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl core::error::Error for Reason {}
+
+impl core::error::Error for Unanswered {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        let (Self::NotSent(reason) | Self::Unknown(reason)) = self;
+        Some(match reason {
+            Reason::End(end) => end,
+            _ => reason,
+        })
+    }
+}
 
 /// What is too large in an item that the server has sent. It was read to its end and dropped: the
 /// connection goes on, and so do the other keys of the request.

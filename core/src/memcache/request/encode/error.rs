@@ -118,4 +118,13 @@ impl fmt::Display for EncodeError {
     }
 }
 
-impl core::error::Error for EncodeError {}
+impl core::error::Error for EncodeError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Flags(fault) => Some(fault),
+            Self::QueueName(error) => Some(error),
+            Self::Read(error) => Some(error),
+            _ => None,
+        }
+    }
+}
