@@ -59,6 +59,13 @@ pub enum ReplyKeys {
     Asked,
 }
 
+impl App {
+    /// Whether so much waits for the journal that nothing further is read.
+    pub fn is_overloaded(&self) -> bool {
+        self.store.backlog_bytes() > self.settings.overload_bytes
+    }
+}
+
 /// What an operator decides about a server's connections.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -91,6 +98,9 @@ pub struct Settings {
     pub trusted_hops: usize,
     /// What the reply to a read of a queue names.
     pub reply_keys: ReplyKeys,
+    /// When more bytes than this wait for the journal, requests are answered 503 at once, and
+    /// their bodies are not read.
+    pub overload_bytes: u64,
     /// How long an event may wait for the journal before its sender is told that it is not
     /// accepted.
     pub answer_timeout: Duration,
@@ -137,6 +147,7 @@ impl Default for Settings {
             batch_rule: BatchRule::default(),
             trusted_hops: 0,
             reply_keys: ReplyKeys::default(),
+            overload_bytes: 32 * 1024 * 1024,
             answer_timeout: Duration::from_secs(5),
         }
     }

@@ -170,6 +170,16 @@ pub struct ServeArgs {
     )]
     pub max_body: u64,
 
+    /// When more bytes than this wait for the journal, requests are answered 503 at once, and their
+    /// bodies are not read
+    #[arg(
+        long,
+        env = "WINDHOVER_OVERLOAD_BYTES",
+        default_value_t = 32 * 1024 * 1024,
+        value_name = "BYTES"
+    )]
+    pub overload_bytes: u64,
+
     /// How long an event may wait for the journal before it is answered as not accepted
     #[arg(
         long,

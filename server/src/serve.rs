@@ -189,6 +189,7 @@ fn settings(args: &ServeArgs) -> Settings {
         trusted_hops: args.forwarded_hops,
         reply_keys: args.reply_keys,
         answer_timeout: args.answer_timeout,
+        overload_bytes: args.overload_bytes,
         ..Settings::default()
     }
 }

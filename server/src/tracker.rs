@@ -12,14 +12,18 @@ use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
 use windhover_core::queue::{Outcome, PutBuilder};
 use windhover_core::tracking::{
-    self, Batch, Decoder, Endpoint as Path, IdSource, RecordSink, Rejection, Reply, Route,
-    client_address,
+    self, Batch, BatchRule, Decoder, Endpoint as Path, IdSource, RecordSink, RefusedRecord,
+    Rejection, Reply, Route, client_address,
 };
 use windhover_core::{Instant, Now};
 
 use crate::app::App;
+use crate::dead_letters;
 use crate::metrics::CONTENT_TYPE;
 use crate::store::Ticket;
+
+/// What is refused, and belongs to no endpoint, is counted so.
+const OTHER: &str = "other";
 
 /// A connection of the HTTP listener.
 #[derive(Debug)]
@@ -84,6 +88,14 @@ impl Tracker {
         }
         None
     }
+
+    /// What comes next, once a request that the connection itself refused is counted.
+    fn next(&mut self, next: Next) -> Next {
+        if let Some(error) = self.http.take_refused() {
+            self.app.metrics.requests_refused.count("http", error.reason());
+        }
+        next
+    }
 }
 
 fn empty() -> Response {
@@ -108,6 +120,7 @@ impl Handler<'_> {
             }
             Route::Preflight => Answer::Ready(tracking::preflight(request)),
             Route::MethodNotAllowed => {
+                self.app.metrics.requests_refused.count(OTHER, "method_not_allowed");
                 Answer::Ready(tracking::method_not_allowed(&request.headers))
             }
             _ => Answer::Ready(self.page(request)),
@@ -116,6 +129,10 @@ impl Handler<'_> {
 
     fn record(&mut self, path: Path, request: &Request<'_>, now: Now) -> Answer {
         let App { settings, metrics, store, .. } = self.app;
+        if self.app.is_overloaded() {
+            metrics.requests_refused.count(path.name(), "overloaded");
+            return Answer::Ready(tracking::overloaded(&request.headers));
+        }
         let context = tracking::Context {
             now: now.unix,
             client: client_address(&request.headers, self.peer, settings.trusted_hops),
@@ -130,7 +147,7 @@ impl Handler<'_> {
             return Answer::Ready(response);
         };
         let mut records = Records(put);
-        let Batch { reply, result, refused, repairs, .. } =
+        let Batch { reply, result, refused, repairs, strict, .. } =
             self.decoder.decode(path, request, &context, self.ids, &mut records);
         if reply.redirect_refused() {
             metrics.redirects_refused.inc();
@@ -140,6 +157,8 @@ impl Handler<'_> {
         for record in &refused {
             metrics.events_refused.count(path.name(), record.fault.reason());
         }
+        // Before the good ones: whoever waits for those has waited for these.
+        self.keep_refused(path, request, &result, (refused, strict), now);
         let count = match result {
             Ok(count) => count as u64,
             Err(rejection) => {
@@ -156,6 +175,30 @@ impl Handler<'_> {
                 Answer::Ready(reply.not_durable())
             }
         }
+    }
+
+    /// Puts what is refused among the dead letters.
+    fn keep_refused(
+        &self,
+        path: Path,
+        request: &Request<'_>,
+        result: &Result<usize, Rejection>,
+        (refused, strict): (Vec<RefusedRecord>, bool),
+        now: Now,
+    ) {
+        let is_each = self.app.settings.batch_rule == BatchRule::EachEvent;
+        if let Err(rejection) = result
+            && !(is_each && matches!(rejection, Rejection::Record { .. }))
+        {
+            if rejection.has_lost_something() {
+                let time = now.unix;
+                let letter = dead_letters::refused::request(path, strict, request, rejection, time);
+                self.app.dead_letters.put([letter], now);
+            }
+            return;
+        }
+        let letter = |record| dead_letters::refused::record(path, strict, record, now.unix);
+        self.app.dead_letters.put(refused.into_iter().map(letter), now);
     }
 
     fn page(&self, request: &Request<'_>) -> Response {
@@ -187,7 +230,10 @@ impl Handler<'_> {
                 // Not for the pages of others, which a browser within the operator's network shows.
                 return Response::new(Status::OK, CONTENT_TYPE, page.into_bytes());
             }
-            _ => return tracking::not_found(&request.headers),
+            _ => {
+                self.app.metrics.requests_refused.count(OTHER, "not_found");
+                return tracking::not_found(&request.headers);
+            }
         };
         tracking::share(&mut response, &request.headers);
         response
@@ -240,6 +286,7 @@ impl Endpoint for Tracker {
     fn poll_output(&mut self, now: Now, cx: &mut Context<'_>) -> Next {
         loop {
             let answer_by = self.answer(now, cx);
+            self.http.set_overloaded(self.app.is_overloaded());
             match self.http.poll_output(now) {
                 Output::Request(request) => {
                     let Self { app, peer, ids, decoder, .. } = self;
@@ -247,11 +294,12 @@ impl Endpoint for Tracker {
                     let answer = handler.handle(&request, now);
                     self.answers.push_back(answer);
                 }
-                Output::Write => return Next::Write,
-                Output::CloseWrite => return Next::CloseWrite,
-                Output::Close => return Next::Close,
+                Output::Write => return self.next(Next::Write),
+                Output::CloseWrite => return self.next(Next::CloseWrite),
+                Output::Close => return self.next(Next::Close),
                 Output::Idle(until) => {
-                    return Next::Idle(answer_by.map_or(until, |by| by.min(until)));
+                    let until = answer_by.map_or(until, |by| by.min(until));
+                    return self.next(Next::Idle(until));
                 }
             }
         }

@@ -107,12 +107,22 @@ pub struct ServerConnection {
     refusal: Option<PendingRefusal>,
     /// What makes it, where the application has something to add.
     answer_refusal: Option<fn(&Refusal<'_>) -> Response>,
+    /// The error that was answered last, for whoever counts it.
+    refused: Option<HttpError>,
+    bodies: Bodies,
     /// Since when the peer owes what is waited for.
     since: Instant,
     end_of_stream: bool,
     shutting_down: bool,
     /// The peer may be sending what nobody will read.
     linger: bool,
+}
+
+/// What becomes of a request that has a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bodies {
+    Read,
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +185,8 @@ impl ServerConnection {
             error: None,
             refusal: None,
             answer_refusal: None,
+            refused: None,
+            bodies: Bodies::Read,
             since: now,
             end_of_stream: false,
             shutting_down: false,
@@ -190,6 +202,19 @@ impl ServerConnection {
     pub fn with_refusals(mut self, answer: fn(&Refusal<'_>) -> Response) -> Self {
         self.answer_refusal = Some(answer);
         self
+    }
+
+    /// From now on, whether requests that have a body are refused with
+    /// [`HttpError::Overloaded`], as soon as their head has come and without reading the body. For an
+    /// application that could do nothing with it; what has no body reaches it as always.
+    pub fn set_overloaded(&mut self, overloaded: bool) {
+        self.bodies = if overloaded { Bodies::Refused } else { Bodies::Read };
+    }
+
+    /// The error for which the connection itself has refused a request, once it was answered; each of
+    /// them once. For whoever counts.
+    pub fn take_refused(&mut self) -> Option<HttpError> {
+        self.refused.take()
     }
 
     /// The peer sent `bytes`.
@@ -432,6 +457,7 @@ impl ServerConnection {
         }
         if let Some(pending) = self.refusal.take() {
             let refusal = pending.refusal();
+            self.refused = Some(refusal.error);
             let response = match self.answer_refusal {
                 Some(answer) => answer(&refusal),
                 None => refusal.response(),

@@ -60,6 +60,9 @@ pub enum HttpError {
     BodyTimeout,
     /// The peer ended its side in the middle of a request: 400 (RFC 9112 §8).
     Incomplete,
+    /// The application takes no bodies for now
+    /// ([`set_overloaded`](super::ServerConnection::set_overloaded)): 503.
+    Overloaded,
 }
 
 impl HttpError {
@@ -83,8 +86,38 @@ impl HttpError {
             Self::Expectation => 417,
             Self::ChunkOverhead | Self::HeadTooLarge | Self::TooManyHeaders => 431,
             Self::Method | Self::TransferCoding => 501,
+            Self::Overloaded => 503,
             Self::Version => 505,
         })
+    }
+
+    /// A short name of the error in lower case, for the label of a metric.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::RequestLine => "request_line",
+            Self::Version => "version",
+            Self::Method => "method",
+            Self::Target => "target",
+            Self::BareLineFeed => "bare_line_feed",
+            Self::Header => "header",
+            Self::Host => "host",
+            Self::ContentLength => "content_length",
+            Self::TwoLengths => "two_lengths",
+            Self::TransferEncoding => "transfer_encoding",
+            Self::TransferCoding => "transfer_coding",
+            Self::LengthRequired => "length_required",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::Chunk => "chunk",
+            Self::ChunkOverhead => "chunk_overhead",
+            Self::TargetTooLong => "target_too_long",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::Expectation => "expectation",
+            Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::Incomplete => "incomplete",
+            Self::Overloaded => "overloaded",
+        }
     }
 }
 
@@ -134,6 +167,9 @@ impl fmt::Display for HttpError {
             Self::HeadTimeout => "the head of the request took too long to come",
             Self::BodyTimeout => "the body of the request took too long to come",
             Self::Incomplete => "the connection ended in the middle of a request",
+            Self::Overloaded => {
+                "too much waits to be written for now: send the request again later"
+            }
         })
     }
 }

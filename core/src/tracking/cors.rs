@@ -81,7 +81,8 @@ pub fn share(response: &mut Response, request: &Headers<'_>) {
 /// For [`ServerConnection::with_refusals`](crate::http::ServerConnection::with_refusals).
 pub fn refused(refusal: &Refusal<'_>) -> Response {
     let mut response = refusal.response();
-    apply(&mut response, refusal.origin, false);
+    let retry = response.status == Status::SERVICE_UNAVAILABLE;
+    apply(&mut response, refusal.origin, retry);
     response
 }
 

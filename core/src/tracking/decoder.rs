@@ -50,6 +50,8 @@ pub struct Batch {
     pub refused: Vec<RefusedRecord>,
     /// What was mended on the way.
     pub repairs: Repairs,
+    /// `strict=1` was asked for, of an endpoint that has it.
+    pub strict: bool,
 }
 
 /// Decodes tracking requests. It holds nothing of a request but memory that serves for the next,
@@ -164,6 +166,8 @@ impl Decoder {
             Ok((Source::Data(encoded), _)) => encoded,
             _ => &[],
         };
+        // `/track` has no such parameter.
+        let strict = endpoint != Endpoint::Track && parameters.is_on(Switch::Strict);
         let (mut repairs, mut refused) = (Repairs::default(), RefusedRecords::default());
         let result = source.and_then(|(source, token)| {
             let stamps = Stamps {
@@ -172,8 +176,7 @@ impl Decoder {
                 test: parameters.is_on(Switch::Test),
                 token,
                 kind: endpoint.kind(),
-                // `/track` has no such parameter.
-                strict: endpoint != Endpoint::Track && parameters.is_on(Switch::Strict),
+                strict,
             };
             let bytes = self.undo_encoding(&source)?;
             let mut reading = Reading {
@@ -199,7 +202,7 @@ impl Decoder {
         if context.rule == BatchRule::EachEvent {
             reply.note(*result.as_ref().unwrap_or(&0), &refused);
         }
-        Batch { reply, result, refused: refused.list, repairs }
+        Batch { reply, result, refused: refused.list, repairs, strict }
     }
 
     /// Gives back the memory that it keeps for the next request.

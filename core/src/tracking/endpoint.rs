@@ -37,6 +37,16 @@ impl Endpoint {
         }
     }
 
+    /// Its path.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Track => "/track",
+            Self::Import => "/import",
+            Self::Engage => "/engage",
+            Self::Groups => "/groups",
+        }
+    }
+
     /// What the records that it takes are.
     pub const fn kind(self) -> RecordKind {
         match self {

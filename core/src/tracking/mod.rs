@@ -4,6 +4,9 @@
 //! [`Reply`], and the reply gives the [`Response`](crate::http::Response) when it is known what
 //! became of them. Nothing here does I/O or reads a clock.
 //!
+//! [`Decoder::decode`] needs nothing of this crate's HTTP but the two types that a request is given
+//! in, both borrowed: the example `function` answers a cloud function's invocations with it.
+//!
 //! # What is accepted
 //!
 //! `/track`, `/import` (events), `/engage` and `/groups` (updates of profiles) by `GET` or `POST`, with
@@ -108,5 +111,5 @@ pub use redirect::RedirectPolicy;
 pub use refused::RefusedRecord;
 pub use rejection::{FaultOf, InflateFault, RecordFault, Rejection};
 pub use reply::Reply;
-pub use route::{Route, method_not_allowed, not_found, route};
+pub use route::{Route, method_not_allowed, not_found, overloaded, route};
 pub use sink::{RecordSink, Records};

@@ -219,7 +219,8 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
             return Err(Rejection::BatchTooLarge { limit: self.limits.batch });
         }
         self.refused.records += 1;
-        let named = (reader.insert_id(), reader.token());
+        let token = reader.token().or(self.stamps.token.as_deref());
+        let named = (reader.insert_id(), token);
         self.refused.list.push(RefusedRecord::new(index, fault, named, text));
         match self.rule {
             BatchRule::EachEvent => Ok(()),

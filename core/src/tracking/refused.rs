@@ -23,7 +23,8 @@ pub struct RefusedRecord {
     pub fault: RecordFault,
     /// Its `$insert_id` as a JSON string, if it was seen and is no longer than the API allows.
     pub insert_id: Option<Box<str>>,
-    /// Its token as a JSON string, if it was seen and is no longer than 254 bytes.
+    /// Its token as a JSON string, if it was seen and is no longer than 254 bytes; of an event without
+    /// one, that of the request's credentials.
     pub token: Option<Box<str>>,
     /// The record itself, without the encodings of the request.
     pub text: Box<[u8]>,

@@ -218,6 +218,11 @@ impl Rejection {
 }
 
 impl Rejection {
+    /// Whether the request had something that is not recorded now: not where it brought nothing.
+    pub const fn has_lost_something(&self) -> bool {
+        !matches!(self, Self::DataMissing | Self::DataEmpty | Self::BatchEmpty | Self::Method)
+    }
+
     /// The status of the answer. It is 200 for what is wrong with the events, as the API has it;
     /// what cannot be read is answered otherwise, for senders delete what a 200 answers.
     pub const fn status(&self) -> Status {

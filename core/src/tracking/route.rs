@@ -1,6 +1,8 @@
 //! Which requests are tracking requests, and the answers to those that are not.
 
-use crate::http::{Headers, Method, Response, Status};
+use alloc::format;
+
+use crate::http::{Headers, HttpError, Method, Response, Status};
 
 use super::cors;
 use super::endpoint::Endpoint;
@@ -61,6 +63,17 @@ pub fn not_found(headers: &Headers<'_>) -> Response {
         &b"not found: events are sent to /track or /import, updates to /engage or /groups\n"[..],
     );
     cors::share(&mut response, headers);
+    response
+}
+
+/// 503 with `Retry-After`, for an application that takes nothing for now, to a request with these
+/// headers that has no body. Of one that has, the body need not be read:
+/// [`ServerConnection::set_overloaded`](crate::http::ServerConnection::set_overloaded).
+pub fn overloaded(headers: &Headers<'_>) -> Response {
+    let error = HttpError::Overloaded;
+    let mut response =
+        Response::new(error.status(), "text/plain", format!("{error}\n").into_bytes());
+    cors::apply(&mut response, cors::origin(headers).as_deref(), true);
     response
 }
 

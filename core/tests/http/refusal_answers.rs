@@ -132,3 +132,26 @@ fn shutting_down_does_not_wait_for_the_end_of_a_head() {
     assert_eq!(exchange.outcome.sent.matches("HTTP/1.1 ").count(), 1, "{}", exchange.outcome.sent);
     assert!(exchange.outcome.sent.contains("\r\nConnection: close\r\n"));
 }
+
+#[test]
+fn an_overloaded_application_is_given_no_bodies() {
+    let overloaded = || {
+        let (limits, timeouts) = (HttpLimits::default(), Timeouts::default());
+        let mut connection = ServerConnection::new(&limits, &timeouts, at(0).instant);
+        connection.set_overloaded(true);
+        Exchange::on(connection)
+    };
+    // Nothing of the body has come.
+    for length in ["Content-Length: 5000000", "Transfer-Encoding: chunked"] {
+        let mut exchange = overloaded();
+        exchange.receive(format!("POST / HTTP/1.1\r\nHost: h\r\n{length}\r\n\r\n").as_bytes());
+        let sent = &exchange.outcome.sent;
+        assert!(sent.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{sent}");
+        assert!(exchange.outcome.requests.is_empty());
+        assert_eq!(exchange.outcome.error, Some(HttpError::Overloaded));
+    }
+    let mut exchange = overloaded();
+    exchange.receive(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    exchange.receive(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(exchange.outcome.requests.len(), 2);
+}

@@ -5,6 +5,7 @@
 //! full, the oldest letters go, and are counted.
 
 mod letter;
+pub(crate) mod refused;
 mod replay;
 
 use windhover_core::Now;

@@ -6,6 +6,7 @@ mod slots;
 mod writer;
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
@@ -78,6 +79,8 @@ enum NotYet {
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    /// Bytes that wait for the journal, to be looked at without the lock.
+    backlog: AtomicU64,
 }
 
 impl Shared {
@@ -97,6 +100,7 @@ impl Shared {
         }
         let result = f(&mut state);
         let append = state.settle(now, &mut wakers);
+        self.backlog.store(state.engine.backlog_bytes(), Ordering::Relaxed);
         let wake_writer = append && state.asleep && !state.handing_over;
         if wake_writer {
             state.asleep = false;
@@ -210,7 +214,11 @@ impl Store {
             stopping: false,
             put_off: Vec::new(),
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            backlog: AtomicU64::new(0),
+        });
         let writer = writer::Writer { shared: shared.clone(), journal, clock };
         let thread =
             std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
@@ -304,6 +312,11 @@ impl Store {
     /// Ends every wait at once, as empty: the server is about to stop.
     pub fn end_waits(&self, now: Now) {
         self.shared.with(now, |state| state.engine.end_waits());
+    }
+
+    /// Bytes that wait for the journal, as of the last change; takes no lock.
+    pub fn backlog_bytes(&self) -> u64 {
+        self.shared.backlog.load(Ordering::Relaxed)
     }
 
     /// The counters of the engine and the journal.

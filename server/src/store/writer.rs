@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             (journal.bytes, journal.segments) = (bytes, segments);
             let oldest = engine.oldest_needed(active);
             state.settle(now, &mut wakers);
+            self.shared.backlog.store(state.engine.backlog_bytes(), Ordering::Relaxed);
             state.working_since = None;
             (oldest, state.stopping)
         };

@@ -1,6 +1,6 @@
 //! From bytes to the next whole request.
 
-use super::{Body, Phase, ServerConnection, Step, Unanswered};
+use super::{Bodies, Body, Phase, ServerConnection, Step, Unanswered};
 use crate::Instant;
 use crate::buffer::Incoming;
 use crate::http::chunked::{Chunked, Progress};
@@ -98,6 +98,9 @@ impl ServerConnection {
             },
             Length::Chunked => Body::Chunked(Chunked::new(limit, self.limits.head)),
         };
+        if self.bodies == Bodies::Refused && !matches!(body, Body::Bytes(0)) {
+            return Err(HttpError::Overloaded);
+        }
         Ok(Phase::Body {
             head,
             body,

@@ -10,6 +10,12 @@ use super::Engine;
 use crate::Now;
 
 impl Engine {
+    /// Bytes that wait for the journal: what [`Config::max_backlog`](crate::queue::Config::max_backlog)
+    /// bounds.
+    pub fn backlog_bytes(&self) -> u64 {
+        self.backlog
+    }
+
     /// Drops every readable item of a queue; open reads keep theirs (kestrel's `flush`).
     pub fn flush(&mut self, queue: &[u8]) {
         let Some(line) = self.queues.get_mut(queue) else {
