@@ -166,3 +166,5 @@ pub use windhover_runtime::{
     AcceptErrorHook, Clock, Counters, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
     Task, listen,
 };
+#[cfg(feature = "server-tls")]
+pub use windhover_runtime::{ServerTls, ServerTlsError};

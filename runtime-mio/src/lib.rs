@@ -113,3 +113,5 @@ pub use windhover_runtime::{
     AcceptErrorHook, Clock, ConnectionLimit, Counters, End, Peer, ServeOptions, ServeReport,
     Shutdown, StdListener, listen_shared as listen, shut_down_on_signal,
 };
+#[cfg(feature = "server-tls")]
+pub use windhover_runtime::{ServerTls, ServerTlsError};

@@ -107,3 +107,5 @@ pub use windhover_runtime::{
     AcceptErrorHook, Clock, Counters, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
     listen, shut_down_on_signal,
 };
+#[cfg(feature = "server-tls")]
+pub use windhover_runtime::{ServerTls, ServerTlsError};

@@ -8,8 +8,9 @@ use std::time::Duration;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::{Instant, Now};
 
-use crate::PollStream;
+use crate::secured::Secured;
 use crate::stream::write_slices;
+use crate::{Peer, PollStream, ServeOptions};
 
 /// Most reads and writes before other connections have their turn.
 const ROUNDS: usize = 32;
@@ -22,7 +23,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// event loop calls [`turn`](Self::turn) itself.
 #[derive(Debug)]
 pub struct Connection<S, E> {
-    stream: S,
+    stream: Secured<S>,
     endpoint: E,
     /// When an endpoint that has ended is dropped, whatever the stream still holds back: in seconds, for
     /// there may be many connections, and few that wait for this.
@@ -72,6 +73,25 @@ pub enum End {
 impl<S: PollStream, E: Endpoint> Connection<S, E> {
     /// A stream that is open, and the endpoint that answers it.
     pub fn new(stream: S, endpoint: E) -> Self {
+        Self::over(Secured::Plain(stream), endpoint)
+    }
+
+    /// A stream of `peer`'s that a listener accepted at `now`, with what its options put around it: TLS.
+    ///
+    /// # Errors
+    ///
+    /// When TLS cannot be begun.
+    pub fn accepted(
+        stream: S,
+        peer: Peer,
+        endpoint: E,
+        options: &ServeOptions,
+        now: Instant,
+    ) -> io::Result<Self> {
+        Ok(Self::over(Secured::accepted(stream, peer, options, now)?, endpoint))
+    }
+
+    fn over(stream: Secured<S>, endpoint: E) -> Self {
         Self {
             stream,
             endpoint,
@@ -98,13 +118,23 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
                 Ok(Step::Again) => {}
                 Ok(Step::Wait(until)) => {
                     self.endpoint.release();
-                    return Step::Wait(until);
+                    return self.wait(until, now.instant);
                 }
                 Ok(end) => return end,
                 Err(_) => return Step::End(End::Broken),
             }
         }
         Step::Again
+    }
+
+    /// Waits, but not longer for a peer's part of the handshake than it may take.
+    fn wait(&mut self, until: Option<Instant>, now: Instant) -> Step {
+        let Some(agree_by) = self.stream.agree_by() else { return Step::Wait(until) };
+        if agree_by <= now {
+            self.stream.give_up();
+            return Step::End(End::Broken);
+        }
+        Step::Wait(Some(until.map_or(agree_by, |until| until.min(agree_by))))
     }
 
     fn round(&mut self, now: Now, cx: &mut Context<'_>) -> io::Result<Step> {
@@ -123,6 +153,9 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
                 return Ok(Step::Again);
             }
             Next::Close => {
+                if self.stream.say_end() {
+                    self.unflushed = Unflushed::Written;
+                }
                 if self.poll_flush(cx)?.is_ready() {
                     return Ok(Step::End(End::Closed));
                 }
@@ -195,6 +228,6 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
 impl<S, E> Connection<S, E> {
     /// The stream, for what the adapter alone knows of it.
     pub fn stream_mut(&mut self) -> &mut S {
-        &mut self.stream
+        self.stream.stream_mut()
     }
 }

@@ -28,8 +28,24 @@ where
     S: PollStream,
     E: Endpoint,
 {
+    drive_connection(timers, Connection::new(stream, endpoint), clock, drain, cut)
+}
+
+/// [`drive`] for a connection that was made already.
+pub(crate) fn drive_connection<T, S, E>(
+    timers: T,
+    connection: Connection<S, E>,
+    clock: Clock,
+    drain: &Shutdown,
+    cut: &Shutdown,
+) -> impl Future<Output = End> + use<T, S, E>
+where
+    T: Timers,
+    S: PollStream,
+    E: Endpoint,
+{
     let mut driven = Driven {
-        connection: Connection::new(stream, endpoint),
+        connection,
         alarm: Alarm { timers, clock, armed: None },
         drain: drain.wait(),
         cut: cut.wait(),

@@ -30,6 +30,7 @@ mod listeners;
 mod options;
 mod reload;
 mod runtime;
+mod secured;
 mod serve;
 mod shutdown;
 #[cfg(feature = "signal")]
@@ -38,6 +39,8 @@ mod socket;
 mod stream;
 mod task;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(unix)]
 mod unix;
 
@@ -58,6 +61,8 @@ pub use socket::Socket;
 pub use stream::{PollStream, ReadBlock, read_spare};
 pub use task::{SpawnOn, Task};
 pub use tcp::{AsSocket, TcpOptions, close_write};
+#[cfg(feature = "tls")]
+pub use tls::{ServerTls, ServerTlsError};
 #[cfg(unix)]
 pub use unix::{SocketFile, listen_unix};
 pub use windhover_core::Counters;

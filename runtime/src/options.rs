@@ -44,6 +44,9 @@ pub struct ServeOptions {
     pub clock: Clock,
     /// Where is counted what happens.
     pub counters: Arc<Counters>,
+    /// The certificate of connections that speak TLS; `None` takes them as they come.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::ServerTls>,
     /// What is called when an accept fails for lack of something, such as file descriptors.
     pub on_accept_error: Option<AcceptErrorHook>,
 }
@@ -95,6 +98,8 @@ impl Default for ServeOptions {
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             clock: Clock::new(),
             counters: Arc::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             on_accept_error: None,
         }
     }

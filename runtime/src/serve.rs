@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
-use crate::connection::End;
-use crate::drive::drive;
+use crate::connection::{Connection, End};
+use crate::drive::drive_connection;
 use crate::limit::{ConnectionLimit, Permit};
 use crate::options::CUT_TIMEOUT;
 use crate::{Listener, Peer, Runtime, ServeOptions, ServeReport, Shutdown, Timers};
@@ -55,8 +55,13 @@ where
         runtime.spawn(async move {
             let _open = open;
             let clock = shared.options.clock;
-            let endpoint = (shared.accept)(peer, clock.now());
-            let end = drive(timers, stream, endpoint, clock, &shared.shutdown, &shared.cut).await;
+            let now = clock.now();
+            let endpoint = (shared.accept)(peer, now);
+            let accepted =
+                Connection::accepted(stream, peer, endpoint, &shared.options, now.instant);
+            let Ok(connection) = accepted else { return };
+            let (shutdown, cut) = (&shared.shutdown, &shared.cut);
+            let end = drive_connection(timers, connection, clock, shutdown, cut).await;
             if end == End::Cut {
                 shared.cut_count.fetch_add(1, Ordering::Relaxed);
             }

@@ -13,7 +13,7 @@ const SLICES: usize = 16;
 const READ: usize = 8 * 1024;
 /// What is read at least, whatever a buffer offers: a read of nothing would look like the end of the
 /// stream.
-const SMALLEST_READ: usize = 64;
+pub(crate) const SMALLEST_READ: usize = 64;
 /// Most bytes of one read behind a full one.
 const LARGE_READ: usize = 64 * 1024;
 

@@ -337,13 +337,15 @@ where
         };
         let counted = permit.count(Arc::clone(&self.options.counters));
         // A panic drops the connection, and was told by the panic's own hook.
-        let made = catch_unwind(AssertUnwindSafe(|| (self.accept)(peer, now)));
-        if let Ok(endpoint) = made {
-            let connection = Connection::new(stream, endpoint);
+        let Ok(endpoint) = catch_unwind(AssertUnwindSafe(|| (self.accept)(peer, now))) else {
+            stream.deregister(&self.registry);
+            return;
+        };
+        // A stream that is dropped is no longer watched.
+        let accepted = Connection::accepted(stream, peer, endpoint, &self.options, now.instant);
+        if let Ok(connection) = accepted {
             let slot = self.slots.insert(connection, Some(counted), &self.mailbox);
             self.enqueue(slot);
-        } else {
-            stream.deregister(&self.registry);
         }
     }
 

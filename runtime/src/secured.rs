@@ -1,0 +1,111 @@
+//! A connection's stream, as it was accepted or with TLS around it.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use windhover_core::Instant;
+
+#[cfg(feature = "tls")]
+use crate::tls::TlsStream;
+use crate::{Peer, PollStream, ServeOptions};
+
+/// A stream, or TLS around one. Adapters know the stream alone.
+#[derive(Debug)]
+pub(crate) enum Secured<S> {
+    /// As it was accepted.
+    Plain(S),
+    /// In a box, since it is large and most connections are not of its kind.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<S>>),
+}
+
+/// Does the same with whichever it is.
+macro_rules! whichever {
+    ($secured:expr, $stream:ident => $does:expr) => {
+        match $secured {
+            Self::Plain($stream) => $does,
+            #[cfg(feature = "tls")]
+            Self::Tls($stream) => $does,
+        }
+    };
+}
+
+impl<S> Secured<S> {
+    /// A stream of `peer`'s that was accepted at `now`, with what `options` put around it.
+    pub(crate) fn accepted(
+        stream: S,
+        peer: Peer,
+        options: &ServeOptions,
+        now: Instant,
+    ) -> io::Result<Self> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &options.tls {
+            return Ok(Self::Tls(Box::new(TlsStream::new(stream, peer, tls, now)?)));
+        }
+        let _ = (peer, options, now);
+        Ok(Self::Plain(stream))
+    }
+
+    /// What was accepted.
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
+        match self {
+            Self::Plain(stream) => stream,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.stream_mut(),
+        }
+    }
+
+    /// When the connection is to be given up, unless the peer has agreed upon keys.
+    pub(crate) fn agree_by(&self) -> Option<Instant> {
+        match self {
+            Self::Plain(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.agree_by(),
+        }
+    }
+
+    /// The peer did not agree in time.
+    pub(crate) fn give_up(&mut self) {
+        match self {
+            Self::Plain(_) => {}
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.give_up(),
+        }
+    }
+
+    /// Says that nothing more comes, where that has to be said; whether there is something to flush.
+    pub(crate) fn say_end(&mut self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.say_end(),
+        }
+    }
+}
+
+impl<S: PollStream> PollStream for Secured<S> {
+    fn poll_read<'b>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: impl FnOnce() -> &'b mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        whichever!(self, stream => stream.poll_read(cx, buffer))
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        whichever!(self, stream => stream.poll_write(cx, slices))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        whichever!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_close_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        whichever!(self, stream => stream.poll_close_write(cx))
+    }
+}
