@@ -8,8 +8,10 @@ use windhover_core::http::HttpLimits;
 use windhover_core::memcache::Limits;
 use windhover_core::tracking::{BatchRule, RecordKind, RedirectPolicy, TrackingLimits};
 use windhover_core::{Counters, Timeouts};
+use windhover_runtime::ServerTls;
 
 use crate::dead_letters::DeadLetters;
+use crate::listen::AuthFile;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -25,6 +27,10 @@ pub struct App {
     pub metrics: Metrics,
     /// What the operator decided.
     pub settings: Settings,
+    /// The certificate that its listeners show, if there is one.
+    pub tls: Option<ServerTls>,
+    /// Who may use the queue's listener; everybody if there is no file of them.
+    pub users: Option<AuthFile>,
     /// The connections of the HTTP listener.
     pub http_connections: Arc<Counters>,
     /// The connections of the queue's listener.
@@ -42,6 +48,8 @@ impl App {
             store,
             metrics,
             settings,
+            tls: None,
+            users: None,
             http_connections: Arc::default(),
             queue_connections: Arc::default(),
             seed,

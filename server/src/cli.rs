@@ -10,7 +10,7 @@ use crate::cache::CacheArgs;
 use crate::dead_letters::ReplayArgs;
 use crate::forward::QueueServers;
 use crate::journal::Fsync;
-use crate::listen::ListenAddress;
+use crate::listen::{ListenAddress, TlsListener};
 use crate::runtime::Runtime;
 
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
@@ -77,6 +77,31 @@ pub struct ServeArgs {
         value_parser = |given: &str| ListenAddress::parse(given, 22133)
     )]
     pub queue_listen: ListenAddress,
+
+    /// A file of users, one `NAME:PASSWORD` in each line (memcached's `-Y`): who connects to the queue's
+    /// port has to give one of them before anything else. Read again on SIGHUP
+    #[arg(long, env = "WINDHOVER_AUTH_FILE", value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+
+    /// Speak TLS, and show this certificate, in PEM, with those behind it that lead to an authority.
+    /// Read again on SIGHUP
+    #[arg(long, env = "WINDHOVER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate, in PEM
+    #[arg(long, env = "WINDHOVER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Which ports speak TLS; both when there is a certificate and nothing else is said
+    #[arg(
+        long,
+        env = "WINDHOVER_TLS",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "LISTENERS",
+        requires = "tls_cert"
+    )]
+    pub tls: Vec<TlsListener>,
 
     /// The directory of the journal; made when it is not there
     #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
@@ -235,6 +260,13 @@ pub struct ServeArgs {
     /// What connections are served on
     #[arg(long, env = "WINDHOVER_RUNTIME", value_enum, default_value_t, value_name = "RUNTIME")]
     pub runtime: Runtime,
+}
+
+impl ServeArgs {
+    /// Whether that listener speaks TLS, if there is a certificate.
+    pub(crate) fn speaks_tls(&self, listener: TlsListener) -> bool {
+        self.tls.is_empty() || self.tls.contains(&listener)
+    }
 }
 
 /// Mend a damaged journal.

@@ -9,10 +9,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
-use windhover_core::Counters;
+use windhover_runtime::ServerTls;
 
+use crate::app::App;
 use crate::dead_letters::DEAD_LETTERS;
-use crate::store::Store;
+use crate::listen::AuthFile;
 
 /// The media type of the page, which is in the `OpenMetrics` text format.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -84,6 +85,8 @@ struct Pulled {
     http_total: Counter,
     queue_open: Gauge,
     queue_total: Counter,
+    tls_failures: Counter,
+    authentication_failures: Counter,
     queue_items: Gauge,
     queue_bytes: Gauge,
     queue_taken: Gauge,
@@ -134,16 +137,8 @@ impl Registering {
     }
 }
 
-impl Metrics {
-    /// Counters at zero, of a server that allows so many queues.
-    pub fn new(max_queues: u32) -> Self {
-        let mut all = Registering(Registry::with_prefix("windhover"));
-        let [requests_rejected, requests_not_durable] = all.each(
-            "track_requests",
-            "Tracking requests that were not accepted: rejected for what was sent, or not durable (503)",
-            "result",
-            ["rejected", "not_durable"],
-        );
+impl Pulled {
+    fn new(all: &mut Registering) -> Self {
         let listeners = ["http", "queue"];
         let [http_open, queue_open] =
             all.each("connections", "Connections open now", "listener", listeners);
@@ -151,19 +146,20 @@ impl Metrics {
             all.each("connections_accepted", "Connections accepted", "listener", listeners);
         let [get_hits, get_misses] =
             all.each("queue_reads", "Reads of queues, by what they got", "result", ["hit", "miss"]);
-        let queues_limit: Gauge = all.one(
-            "queues_limit",
-            "Most queues beside those that events and updates go to: --max-queues",
-        );
-        queues_limit.set(i64::from(max_queues));
-        let track_seconds = Histogram::new(SECONDS);
-        let help = "Seconds from the end of a tracking request to its answer";
-        all.0.register("track_seconds", help, track_seconds.clone());
-        let pulled = Pulled {
+        Self {
             http_open,
             http_total,
             queue_open,
             queue_total,
+            tls_failures: all.one(
+                "tls_failures",
+                "Connections that failed for TLS: the peer spoke something else, did not trust the \
+                 certificate, or took too long",
+            ),
+            authentication_failures: all.one(
+                "authentication_failures",
+                "Connections that were closed for a wrong name or password (--auth-file)",
+            ),
             queue_items: all.one("queue_items", "Items that can be read, in all queues"),
             queue_bytes: all.one("queue_bytes", "Bytes of those items"),
             queue_taken: all.one(
@@ -198,7 +194,29 @@ impl Metrics {
             journal_written: all.one("journal_written_bytes", "Bytes written"),
             journal_failures: all.one("journal_failures", "Writes and syncs that failed"),
             journal_busy: all.one("journal_busy_microseconds", "Time spent in writing and syncing"),
-        };
+        }
+    }
+}
+
+impl Metrics {
+    /// Counters at zero, of a server that allows so many queues.
+    pub fn new(max_queues: u32) -> Self {
+        let mut all = Registering(Registry::with_prefix("windhover"));
+        let [requests_rejected, requests_not_durable] = all.each(
+            "track_requests",
+            "Tracking requests that were not accepted: rejected for what was sent, or not durable (503)",
+            "result",
+            ["rejected", "not_durable"],
+        );
+        let queues_limit: Gauge = all.one(
+            "queues_limit",
+            "Most queues beside those that events and updates go to: --max-queues",
+        );
+        queues_limit.set(i64::from(max_queues));
+        let track_seconds = Histogram::new(SECONDS);
+        let help = "Seconds from the end of a tracking request to its answer";
+        all.0.register("track_seconds", help, track_seconds.clone());
+        let pulled = Pulled::new(&mut all);
         Self {
             events_accepted: all.one("events_accepted", "Events and updates answered as accepted"),
             requests_rejected,
@@ -241,13 +259,16 @@ impl Metrics {
     }
 
     /// The page for Prometheus, of the media type [`CONTENT_TYPE`].
-    pub fn render(&self, store: &Store, http: &Counters, queue: &Counters) -> String {
+    pub fn render(&self, app: &App) -> String {
+        let (store, http, queue) = (&app.store, &app.http_connections, &app.queue_connections);
         let (engine, journal) = store.stats();
         let pulled = &self.pulled;
         set(&pulled.http_open, http.active());
         raise(&pulled.http_total, http.accepted.load(Ordering::Relaxed));
         set(&pulled.queue_open, queue.active());
         raise(&pulled.queue_total, queue.accepted.load(Ordering::Relaxed));
+        raise(&pulled.tls_failures, app.tls.as_ref().map_or(0, ServerTls::failures));
+        raise(&pulled.authentication_failures, app.users.as_ref().map_or(0, AuthFile::failures));
         set(&pulled.queue_items, engine.items);
         set(&pulled.queue_bytes, engine.bytes);
         set(&pulled.queue_taken, engine.taken_bytes);

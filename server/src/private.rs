@@ -24,22 +24,29 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
-/// Warns when others than this user may look into a directory, or change it.
-pub(crate) fn warn_of_others(path: &Path) {
+/// Warns when others than this user have access to a file with a secret in it.
+pub(crate) fn warn_of_readers(path: &Path, warning: &'static str) {
     #[cfg(unix)]
-    if let Ok(found) = fs::metadata(path) {
-        let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777;
-        if mode & OTHERS != 0 {
-            tracing::warn!(
-                path = %path.display(),
-                mode = %format_args!("{mode:04o}"),
-                "other users have access to the data directory, in which events are kept; it is left as \
-                 it is: `chmod 700` it unless that is meant"
-            );
-        }
+    if let Some(mode) = mode(path).filter(|mode| mode & OTHERS != 0) {
+        tracing::warn!(path = %path.display(), mode = %format_args!("{mode:04o}"), "{warning}");
     }
     #[cfg(not(unix))]
-    let _ = path;
+    let _ = (path, warning);
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> Option<u32> {
+    let found = fs::metadata(path).ok()?;
+    Some(std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o7777)
+}
+
+/// Warns when others than this user may look into a directory, or change it.
+pub(crate) fn warn_of_others(path: &Path) {
+    warn_of_readers(
+        path,
+        "other users have access to the data directory, in which events are kept; it is left as it is: \
+         `chmod 700` it unless that is meant",
+    );
 }
 
 #[cfg(unix)]
@@ -55,7 +62,7 @@ mod tests {
     use crate::journal::Fsync;
 
     fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
+        super::mode(path).unwrap() & 0o777
     }
 
     fn open(path: &Path) {

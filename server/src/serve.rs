@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use windhover_core::Counters;
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
@@ -20,7 +19,9 @@ use crate::data::{DataDirectory, DataError};
 use crate::dead_letters::{DEAD_LETTERS, DeadLetters};
 use crate::forward::{self, Forwarder};
 use crate::journal::{Opened, OsDirectory};
-use crate::listen::{self, BoundAddress, ListenAddress, ListenError, Place};
+use crate::listen::{
+    self, BoundAddress, ListenAddress, ListenError, Place, TlsListener, authenticated,
+};
 use crate::queue_client::QueueClient;
 use crate::runtime::{self, Listener, Server};
 use crate::store::{Store, StoreCloser};
@@ -104,7 +105,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         }
     }
     listen::raise_descriptor_limit();
-    listen::reload_on_signal()?;
+    let reload = listen::reload_on_signal()?;
+    let tls = listen::certificate(args.tls_cert.as_deref(), args.tls_key.as_deref(), &reload)?;
+    let users = listen::auth_file(args.auth_file.as_deref(), &reload)?;
     let clock = Clock::new();
     let data = DataDirectory::lock(&args.data).map_err(ServeError::Data)?;
     let opened = open(args, &data, clock)?;
@@ -112,7 +115,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let (store, closer) = Store::start(opened.engine, opened.journal, move || clock.now())
         .map_err(system("start the journal's thread"))?;
     let seed = getrandom::u64().map_err(io::Error::other).map_err(system("read random bytes"))?;
-    let app = Arc::new(App::new(store, settings(args), seed));
+    let mut app = App::new(store, settings(args), seed);
+    (app.tls, app.users) = (tls, users);
+    let app = Arc::new(app);
 
     let served = serve(args, &app, data.path(), clock);
     let closed = close(closer, args.shutdown_timeout);
@@ -199,16 +204,19 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
     let number = AtomicU64::new(0);
     let tracker = app.clone();
     let http = server.listen(
-        &listener(args, &args.http, clock, "http", &app.http_connections),
+        &listener(args, &args.http, clock, app, TlsListener::Http),
         move |peer, now| {
             let number = number.fetch_add(1, Ordering::Relaxed);
             Tracker::new(tracker.clone(), peer.ip().unwrap_or(LOCAL), number, now)
         },
     )?;
     let consumers = app.clone();
-    let queue = server
-        .listen(&listener(args, &args.queue_listen, clock, "queue", &app.queue_connections), {
-            move |_peer, now| QueueClient::connect(consumers.clone(), now)
+    let queue =
+        server.listen(&listener(args, &args.queue_listen, clock, app, TlsListener::Queue), {
+            move |peer, now| {
+                let client = QueueClient::connect(consumers.clone(), now);
+                authenticated(client, peer, consumers.users.as_ref())
+            }
         })?;
     say_ready(args, data, &http, &queue);
     let forwarder = match &args.queue {
@@ -230,11 +238,16 @@ fn listener(
     args: &ServeArgs,
     address: &ListenAddress,
     clock: Clock,
-    name: &'static str,
-    counters: &Arc<Counters>,
+    app: &App,
+    which: TlsListener,
 ) -> Listener {
+    let (name, counters) = match which {
+        TlsListener::Http => ("http", &app.http_connections),
+        TlsListener::Queue => ("queue", &app.queue_connections),
+    };
     Listener {
         name,
+        tls: app.tls.clone().filter(|_| args.speaks_tls(which)),
         address: address.clone(),
         connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),
         shutdown_timeout: args.shutdown_timeout,
@@ -250,11 +263,12 @@ fn say_ready(args: &ServeArgs, data: &Path, http: &Place, queue: &Place) {
     let event = "eyJldmVudCI6ImhlbGxvIiwicHJvcGVydGllcyI6eyJ0b2tlbiI6ImRlbW8ifX0=";
     let name = &args.queue_name;
     let tracker = |address: &BoundAddress| match address {
-        BoundAddress::Tcp(address) => format!("  tracker  http://{address}/track"),
-        BoundAddress::Unix(_) => format!("  tracker  {address} (HTTP: /track)"),
+        BoundAddress::Tcp(address) => format!("  tracker  {}://{address}/track", http.scheme()),
+        BoundAddress::Unix(_) => format!("  tracker  {address} ({}: /track)", http.scheme()),
     };
     let consumers = |address: &BoundAddress| {
-        format!("  queue    {address} (kestrel and memcache protocol), events on `{name}`")
+        let tls = queue.over_tls();
+        format!("  queue    {address} (kestrel and memcache protocol{tls}), events on `{name}`")
     };
     // Whoever closed standard output does not want to read this.
     let _ = writeln!(

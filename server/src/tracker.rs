@@ -225,8 +225,7 @@ impl Handler<'_> {
                 Response::new(Status::OK, text, ready.into_bytes())
             }
             "/metrics" => {
-                let App { metrics, store, http_connections, queue_connections, .. } = self.app;
-                let page = metrics.render(store, http_connections, queue_connections);
+                let page = self.app.metrics.render(self.app);
                 // Not for the pages of others, which a browser within the operator's network shows.
                 return Response::new(Status::OK, CONTENT_TYPE, page.into_bytes());
             }

@@ -151,3 +151,23 @@ fn what_a_client_sends_lets_it_in() {
     assert_eq!(encode(b"a b", b"c"), Err(EncodeError::ForbiddenByte { byte: b' ', at: 1 }));
     assert_eq!(encode(b"a", b""), Err(EncodeError::EmptyKey));
 }
+
+#[test]
+fn servers_of_queues_let_in_by_the_same_words() {
+    for dialect in [Dialect::Kestrel, Dialect::Darner, Dialect::Siberite] {
+        let now = Instant::default();
+        let (limits, timeouts) = (Limits::default(), Timeouts::default());
+        let mut connection = ServerConnection::new(dialect, &limits, &timeouts, now);
+        connection.require_authentication();
+        connection.receive(b"get q\r\nset - 0 0 9\r\nuser pass\r\n");
+        let Output::Request { request, .. } = connection.poll_output(now) else {
+            panic!("{dialect:?}: no credentials")
+        };
+        assert_eq!(request, Request::Authenticate { user: b"user", password: b"pass" });
+        connection.respond(&Response::Stored);
+        let mut written = Vec::new();
+        write_all(&mut connection, &mut written);
+        assert_eq!(written, b"CLIENT_ERROR unauthenticated\r\nSTORED\r\n", "{dialect:?}");
+        assert!(connection.is_open());
+    }
+}

@@ -210,6 +210,9 @@ fn queue_requests(
                 }
             }
         }
+        Command::Authenticate => {
+            plain(Request::Authenticate { user: queue, password: parts.text.as_bytes() });
+        }
         Command::Set => {
             each(&Request::Set(store), &parts.data);
             if dialect == Darner {

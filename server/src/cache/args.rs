@@ -1,5 +1,6 @@
 //! The command line of `windhover cache`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -33,6 +34,20 @@ pub struct CacheArgs {
         value_parser = |given: &str| ListenAddress::parse(given, 11211)
     )]
     pub listen: ListenAddress,
+
+    /// A file of users, one `NAME:PASSWORD` in each line (memcached's `-Y`): who connects has to give
+    /// one of them before anything else. Read again on SIGHUP
+    #[arg(long, env = "WINDHOVER_CACHE_AUTH_FILE", value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+
+    /// Speak TLS, and show this certificate, in PEM, with those behind it that lead to an authority.
+    /// Read again on SIGHUP
+    #[arg(long, env = "WINDHOVER_CACHE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate, in PEM
+    #[arg(long, env = "WINDHOVER_CACHE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 
     /// Memory for items, in MiB. An item takes its key, its value and some 150 bytes; connections
     /// come on top

@@ -9,7 +9,7 @@ use windhover_cache::{Cache, CacheOptions};
 use windhover_core::Timeouts;
 
 use super::CacheArgs;
-use crate::listen::{self, ListenError, Place};
+use crate::listen::{self, ListenError, Place, authenticated};
 use crate::runtime::{self, Listener, Server};
 
 /// Serves a cache until SIGTERM or SIGINT.
@@ -18,13 +18,16 @@ use crate::runtime::{self, Listener, Server};
 /// [`ListenError`] when it cannot start.
 pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     listen::raise_descriptor_limit();
-    listen::reload_on_signal()?;
+    let reload = listen::reload_on_signal()?;
+    let tls = listen::certificate(args.tls_cert.as_deref(), args.tls_key.as_deref(), &reload)?;
+    let users = listen::auth_file(args.auth_file.as_deref(), &reload)?;
     let threads = runtime::threads(args.threads);
     let clock = Clock::new();
     let options = options(args, threads).with_started(clock.now().instant);
     let listener = Listener {
         name: "cache",
         address: args.listen.clone(),
+        tls,
         connections: options.connections,
         shutdown_timeout: args.shutdown_timeout,
         clock,
@@ -32,7 +35,9 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     };
     let cache = Cache::new(options);
     let mut server = Server::start(args.runtime, threads)?;
-    let place = server.listen(&listener, move |_peer, now| cache.accept(now))?;
+    let place = server.listen(&listener, move |peer, now| {
+        authenticated(cache.accept(now), peer, users.as_ref())
+    })?;
     say_ready(args, &place);
     server.run(|| ())
 }
@@ -58,7 +63,9 @@ fn say_ready(args: &CacheArgs, place: &Place) {
          memory   {memory} MiB, items up to {item} bytes\n\
          try it   printf 'set k 0 0 5\\r\\nhello\\r\\nget k\\r\\nquit\\r\\n' | {curl}",
         version = env!("CARGO_PKG_VERSION"),
-        places = place.lines(|address| format!("  cache    {address} (memcache protocol)")),
+        places = place.lines(|address| {
+            format!("  cache    {address} (memcache protocol{})", place.over_tls())
+        }),
         memory = args.memory,
         item = args.max_item_size,
         curl = place.telnet(),

@@ -28,11 +28,21 @@ pub(crate) struct Bound {
 pub(crate) struct Place {
     /// One at least.
     addresses: Vec<BoundAddress>,
+    is_tls: bool,
     #[cfg(unix)]
     _files: Vec<windhover_runtime::SocketFile>,
 }
 
 impl Place {
+    /// The same, where TLS is spoken.
+    pub(crate) fn with_tls(self) -> Self {
+        Self { is_tls: true, ..self }
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
     pub(crate) fn addresses(&self) -> &[BoundAddress] {
         &self.addresses
     }
@@ -101,6 +111,7 @@ fn bind_all(addresses: &[SocketAddr], loops: usize) -> io::Result<Bound> {
             listeners,
             place: Place {
                 addresses: bound,
+                is_tls: false,
                 #[cfg(unix)]
                 _files: Vec::new(),
             },
@@ -153,7 +164,7 @@ fn bind_unix(path: &std::path::Path, mode: u32, loops: usize) -> io::Result<Boun
     }
     listeners.push(first);
     let addresses = vec![BoundAddress::Unix(file.path().to_owned())];
-    Ok(Bound { listeners, place: Place { addresses, _files: vec![file] } })
+    Ok(Bound { listeners, place: Place { addresses, is_tls: false, _files: vec![file] } })
 }
 
 #[cfg(not(unix))]

@@ -1,16 +1,22 @@
 //! What every listening command does at its start: the descriptor limit, and sockets.
 
 mod address;
+mod auth;
 mod bind;
+mod tls;
 mod try_it;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
-use windhover_runtime::Reload;
+use windhover_runtime::{Reload, ServerTls};
 
 pub use self::address::{AddressError, AddressErrorKind, ListenAddress};
+pub(crate) use self::auth::authenticated;
+pub use self::auth::{AuthFile, AuthFileError, LineErrorKind};
 pub(crate) use self::bind::{Bound, BoundAddress, Place, bind};
+pub use self::tls::{TlsFileError, TlsListener};
 
 /// Why a command cannot listen.
 #[derive(Debug)]
@@ -23,6 +29,10 @@ pub enum ListenError {
         /// Why.
         source: io::Error,
     },
+    /// The file of users cannot be used.
+    AuthFile(AuthFileError),
+    /// The certificate cannot be used.
+    Tls(TlsFileError),
     /// The operating system refused something else.
     System {
         /// What was asked of it.
@@ -43,6 +53,8 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::AuthFile(error) => write!(f, "--auth-file: {error}"),
+            Self::Tls(error) => write!(f, "--tls-cert, --tls-key: {error}"),
             Self::System { what, source } => write!(f, "cannot {what}: {source}"),
         }
     }
@@ -52,6 +64,8 @@ impl std::error::Error for ListenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Address { source, .. } | Self::System { source, .. } => Some(source),
+            Self::AuthFile(error) => error.source(),
+            Self::Tls(error) => error.source(),
         }
     }
 }
@@ -61,6 +75,27 @@ pub(crate) fn reload_on_signal() -> Result<Reload, ListenError> {
     let reload = Reload::on_signal().map_err(ListenError::system("catch SIGHUP"))?;
     reload.register(|| tracing::info!("asked to read files again (SIGHUP)"));
     Ok(reload)
+}
+
+/// The users that may use a port, if a file of them was given.
+pub(crate) fn auth_file(
+    path: Option<&Path>,
+    reload: &Reload,
+) -> Result<Option<AuthFile>, ListenError> {
+    let Some(path) = path else { return Ok(None) };
+    let users = AuthFile::open(path).map_err(ListenError::AuthFile)?;
+    users.reload_with(reload);
+    Ok(Some(users))
+}
+
+/// The certificate to show, if one was given with its key.
+pub(crate) fn certificate(
+    certificate: Option<&Path>,
+    key: Option<&Path>,
+    reload: &Reload,
+) -> Result<Option<ServerTls>, ListenError> {
+    let (Some(certificate), Some(key)) = (certificate, key) else { return Ok(None) };
+    tls::open(certificate, key, reload).map(Some).map_err(ListenError::Tls)
 }
 
 /// As many descriptors as the system allows: the usual soft limit is far below what a server with

@@ -1,6 +1,7 @@
 //! Lines that a server prints when it is ready: where it listens, and what to type to try it.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::{BoundAddress, Place};
 
@@ -18,29 +19,56 @@ impl Place {
         })
     }
 
+    /// ` over TLS`, if so.
+    pub(crate) fn over_tls(&self) -> &'static str {
+        if self.is_tls() { " over TLS" } else { "" }
+    }
+
     /// The command that sends it what it reads.
     pub(crate) fn telnet(&self) -> String {
-        match self.first() {
-            Some(BoundAddress::Tcp(address)) => format!("curl -s telnet://{address}"),
-            Some(BoundAddress::Unix(path)) => {
-                let path = quoted(&path.display().to_string());
-                format!("curl -s --unix-socket {path} telnet://localhost")
+        match (self.first(), self.is_tls()) {
+            (Some(BoundAddress::Tcp(address)), false) => format!("curl -s telnet://{address}"),
+            (Some(BoundAddress::Unix(path)), false) => {
+                format!("curl -s --unix-socket {} telnet://localhost", word(path))
             }
-            None => String::new(),
+            (Some(BoundAddress::Tcp(address)), true) => {
+                format!("openssl s_client -quiet -connect {address}")
+            }
+            (Some(BoundAddress::Unix(path)), true) => {
+                format!("openssl s_client -quiet -unix {}", word(path))
+            }
+            (None, _) => String::new(),
         }
+    }
+
+    /// The scheme of its URLs.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.is_tls() { "https" } else { "http" }
     }
 
     /// The command that asks for `path_and_query`.
     pub(crate) fn http(&self, path_and_query: &str) -> String {
+        // Whose certificate it is cannot be told by the address alone.
+        let insecure = if self.is_tls() { "-k " } else { "" };
+        let scheme = self.scheme();
         match self.first() {
-            Some(BoundAddress::Tcp(address)) => format!("curl 'http://{address}{path_and_query}'"),
+            Some(BoundAddress::Tcp(address)) => {
+                format!("curl {insecure}'{scheme}://{address}{path_and_query}'")
+            }
             Some(BoundAddress::Unix(path)) => {
-                let path = quoted(&path.display().to_string());
-                format!("curl --unix-socket {path} 'http://localhost{path_and_query}'")
+                let path = word(path);
+                format!(
+                    "curl {insecure}--unix-socket {path} '{scheme}://localhost{path_and_query}'"
+                )
             }
             None => String::new(),
         }
     }
+}
+
+/// A path as a word of a shell's line.
+fn word(path: &Path) -> String {
+    quoted(&path.display().to_string())
 }
 
 /// A word of a shell's line.

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use windhover_client::{Builder, Client};
 use windhover_core::endpoint::Endpoint;
 use windhover_core::{Counters, Now};
-use windhover_runtime::{Clock, Peer, ServeOptions};
+use windhover_runtime::{Clock, Peer, ServeOptions, ServerTls};
 
 use crate::listen::{ListenAddress, ListenError, Place};
 
@@ -59,6 +59,8 @@ pub(crate) struct Listener {
     pub(crate) name: &'static str,
     /// Where.
     pub(crate) address: ListenAddress,
+    /// What its connections are to be encrypted with.
+    pub(crate) tls: Option<ServerTls>,
     /// Most connections open at a time.
     pub(crate) connections: usize,
     /// How long requests in flight may take at shutdown.
@@ -81,6 +83,11 @@ impl Listener {
         options.on_accept_error = Some(Arc::new(move |error| {
             tracing::warn!(%error, listener, "a connection could not be accepted; trying again");
         }));
+        options.tls = self.tls.clone().map(|tls| {
+            tls.on_failure(move |peer, why| {
+                tracing::info!(%peer, why, listener, "TLS failed with a peer");
+            })
+        });
         options
     }
 }
@@ -135,7 +142,8 @@ impl Server {
         E: Endpoint + Send + 'static,
         F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
-        whichever!(self, server => server.listen(listener, accept))
+        let place = whichever!(self, server => server.listen(listener, accept))?;
+        Ok(if listener.tls.is_some() { place.with_tls() } else { place })
     }
 
     /// Makes a client whose sockets are this runtime's.

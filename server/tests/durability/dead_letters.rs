@@ -90,7 +90,7 @@ fn letters_that_the_journal_cannot_take_are_counted() {
     let mut good = store.put(item(b"events", "good"), now()).unwrap();
     assert_eq!(end_of(&mut good), Outcome::NotJournaled);
     assert_eq!(store.lost(), 2);
-    let page = app.metrics.render(&store, &app.http_connections, &app.queue_connections);
+    let page = app.metrics.render(&app);
     for line in [
         "windhover_dead_letters_lost_total 2",
         "windhover_dead_letters_total{reason=\"event_name_missing\"} 2",

@@ -16,6 +16,7 @@ use ReplyForm as R;
 const CACHE: &[Dialect] = &[Memcached];
 const QUEUES: &[Dialect] = &[Kestrel, Darner, Siberite];
 const KESTREL: &[Dialect] = &[Kestrel];
+const ALL: &[Dialect] = &[Memcached, Kestrel, Darner, Siberite];
 
 const GUIDE: &str = "kestrel's guide, \"Memcache\"";
 
@@ -156,7 +157,7 @@ pub static TABLE: &[Row] = &[
         &[K::Stored, K::Exists, K::NotFound, K::NotStored],
         ("stores an item only where it has not changed", "Storage commands"))),
     with_data(line("set", made!(C::Authenticate, |s, l| Request::Authenticate { user: s.key(l), password: s.rest(l) }),
-        CACHE, A::Credentials, R::One, &[K::Stored],
+        ALL, A::Credentials, R::One, &[K::Stored],
         ("authenticates: the first `set` where the server asks for it; the block is `<user> <password>`", "Authentication"))),
     line("delete", made!(C::Delete, |s, l| Request::Delete { key: s.key(l), noreply: s.noreply() }),
         CACHE, A::Delete, R::One, &[K::Deleted, K::NotFound],

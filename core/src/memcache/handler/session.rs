@@ -71,6 +71,11 @@ impl<H: Handler> Session<H> {
         self
     }
 
+    /// The same connection with what `change` makes of its handler: one around it, for instance.
+    pub fn map<G>(self, change: impl FnOnce(H) -> G) -> Session<G> {
+        Session { connection: self.connection, handler: change(self.handler) }
+    }
+
     /// The connection.
     pub const fn connection(&self) -> &ServerConnection {
         &self.connection
