@@ -1,6 +1,8 @@
 //! TLS around a connection whose stream is in memory: every way in which bytes may come, and peers that
 //! do not agree.
 
+#![allow(clippy::unwrap_used)]
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
