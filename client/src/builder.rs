@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use windhover_core::client::{Cluster, ClusterError, ClusterOptions, Server};
+use bytes::Bytes;
+use windhover_core::client::{Cluster, ClusterError, ClusterOptions, Credentials, Server};
 
 use crate::address::read_servers;
 use crate::compression::{Compression, CompressionFlags, Packing};
 use crate::hub::{Driver, Handle, Hub};
-use crate::{Client, Error, MetaCommands};
+use crate::{Client, Error, IntoBytes, MetaCommands};
 
 /// Something an operator wants to know of.
 #[derive(Clone, Debug)]
@@ -56,6 +57,7 @@ pub struct Builder {
     options: ClusterOptions,
     timeout: Duration,
     packing: Packing,
+    prefix: Bytes,
     meta: MetaCommands,
     on_event: Option<EventHook>,
     #[cfg(feature = "tls")]
@@ -69,6 +71,7 @@ impl Builder {
             options,
             timeout: Duration::from_secs(1),
             packing: Packing::default(),
+            prefix: Bytes::new(),
             meta: MetaCommands::default(),
             on_event: None,
             #[cfg(feature = "tls")]
@@ -86,6 +89,24 @@ impl Builder {
     /// Adds servers with names and weights of their own.
     pub fn servers(mut self, servers: impl IntoIterator<Item = Server>) -> Self {
         self.servers.extend(servers);
+        self
+    }
+
+    /// Who the client is, to servers that ask for it (memcached's ASCII authentication): sent first on
+    /// every connection, and nothing else before it is accepted. Without [TLS](Self::tls) it is sent in the
+    /// clear.
+    pub fn credentials(mut self, user: impl IntoBytes, password: impl IntoBytes) -> Self {
+        let (user, password) = (user.into_bytes(), password.into_bytes());
+        self.options.credentials = Some(Credentials { user, password });
+        self
+    }
+
+    /// What every key begins with on the server, so that applications can share it: the caches' methods
+    /// put it before the keys that they are given, and errors name the whole. It counts towards the bound on
+    /// keys, and decides about the server with them. Names of queues, binary keys of meta commands (with the
+    /// flag `b`), and requests of [`Client::call`] and [`Client::forward`] stay as they are.
+    pub fn key_prefix(mut self, prefix: impl IntoBytes) -> Self {
+        self.prefix = prefix.into_bytes();
         self
     }
 
@@ -181,7 +202,8 @@ impl Builder {
             #[cfg(feature = "tls")]
             self.tls,
         );
-        let client = Client::new(Handle::new(Arc::clone(&hub)), self.timeout, self.packing);
+        let client =
+            Client::new(Handle::new(Arc::clone(&hub)), self.timeout, self.packing, self.prefix);
         Ok((client, Driver::new(hub)))
     }
 }

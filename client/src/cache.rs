@@ -27,7 +27,7 @@ impl Client {
     /// # Errors
     /// [`Error`], as of every call: a server that does not answer is never a miss.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.retrieve(&Request::Get(Keys::new(&[key.as_ref()]))).await
+        self.retrieve(&Request::Get(Keys::new(&[&self.key(key.as_ref())]))).await
     }
 
     /// The value of a key, read as text, a number, or whatever else is [`FromValue`]; `None` where the
@@ -45,7 +45,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn gets(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.retrieve(&Request::Gets(Keys::new(&[key.as_ref()]))).await
+        self.retrieve(&Request::Gets(Keys::new(&[&self.key(key.as_ref())]))).await
     }
 
     /// The value of a key, which gets a new time to expire.
@@ -58,7 +58,7 @@ impl Client {
         expires: impl Into<Expires>,
     ) -> Result<Option<Value>, Error> {
         let exptime = self.exptime(expires.into())?;
-        self.retrieve(&Request::Gat { exptime, keys: Keys::new(&[key.as_ref()]) }).await
+        self.retrieve(&Request::Gat { exptime, keys: Keys::new(&[&self.key(key.as_ref())]) }).await
     }
 
     /// The same, with its cas unique.
@@ -71,7 +71,7 @@ impl Client {
         expires: impl Into<Expires>,
     ) -> Result<Option<Value>, Error> {
         let exptime = self.exptime(expires.into())?;
-        self.retrieve(&Request::Gats { exptime, keys: Keys::new(&[key.as_ref()]) }).await
+        self.retrieve(&Request::Gats { exptime, keys: Keys::new(&[&self.key(key.as_ref())]) }).await
     }
 
     /// Stores a value, whatever was there.
@@ -80,7 +80,7 @@ impl Client {
     /// [`Error`]; [`Error::NotDone`] where the server has not stored it, and does not say why (as
     /// memcached's proxy does).
     pub async fn set(&self, key: impl AsRef<[u8]>, store: impl Into<Store>) -> Result<(), Error> {
-        match self.store(key.as_ref(), store.into(), Request::Set).await? {
+        match self.store(&self.key(key.as_ref()), store.into(), Request::Set).await? {
             Kind::Stored => Ok(()),
             reply => Err(Error::NotDone { reply }),
         }
@@ -91,7 +91,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn add(&self, key: impl AsRef<[u8]>, store: impl Into<Store>) -> Result<bool, Error> {
-        stored(self.store(key.as_ref(), store.into(), Request::Add).await?)
+        stored(self.store(&self.key(key.as_ref()), store.into(), Request::Add).await?)
     }
 
     /// Stores a value only where one is there; whether it was stored.
@@ -103,7 +103,7 @@ impl Client {
         key: impl AsRef<[u8]>,
         store: impl Into<Store>,
     ) -> Result<bool, Error> {
-        stored(self.store(key.as_ref(), store.into(), Request::Replace).await?)
+        stored(self.store(&self.key(key.as_ref()), store.into(), Request::Replace).await?)
     }
 
     /// Puts data behind the value that is there; whether one is. Never compressed: a value that is
@@ -112,7 +112,11 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn append(&self, key: impl AsRef<[u8]>, data: impl IntoBytes) -> Result<bool, Error> {
-        self.attach(Request::Append(request::Store::new(key.as_ref())), data.into_bytes()).await
+        self.attach(
+            Request::Append(request::Store::new(&self.key(key.as_ref()))),
+            data.into_bytes(),
+        )
+        .await
     }
 
     /// Puts data before the value that is there; whether one is. Never compressed: a value that is
@@ -125,7 +129,11 @@ impl Client {
         key: impl AsRef<[u8]>,
         data: impl IntoBytes,
     ) -> Result<bool, Error> {
-        self.attach(Request::Prepend(request::Store::new(key.as_ref())), data.into_bytes()).await
+        self.attach(
+            Request::Prepend(request::Store::new(&self.key(key.as_ref()))),
+            data.into_bytes(),
+        )
+        .await
     }
 
     /// Stores a value only where the item has not changed since it was read with that cas unique.
@@ -139,7 +147,7 @@ impl Client {
         unique: u64,
     ) -> Result<Cas, Error> {
         let cas = |store| Request::Cas { store, unique };
-        match self.store(key.as_ref(), store.into(), cas).await? {
+        match self.store(&self.key(key.as_ref()), store.into(), cas).await? {
             Kind::Stored => Ok(Cas::Stored),
             Kind::Exists => Ok(Cas::Changed),
             Kind::NotFound => Ok(Cas::Gone),
@@ -152,7 +160,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn incr(&self, key: impl AsRef<[u8]>, delta: u64) -> Result<Option<u64>, Error> {
-        let key = key.as_ref();
+        let key = &self.key(key.as_ref());
         self.number(&Request::Incr { key, delta, noreply: false }).await
     }
 
@@ -161,7 +169,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn decr(&self, key: impl AsRef<[u8]>, delta: u64) -> Result<Option<u64>, Error> {
-        let key = key.as_ref();
+        let key = &self.key(key.as_ref());
         self.number(&Request::Decr { key, delta, noreply: false }).await
     }
 
@@ -175,7 +183,8 @@ impl Client {
         expires: impl Into<Expires>,
     ) -> Result<bool, Error> {
         let exptime = self.exptime(expires.into())?;
-        let touch = Request::Touch { key: key.as_ref(), exptime, noreply: false };
+        let key = self.key(key.as_ref());
+        let touch = Request::Touch { key: &key, exptime, noreply: false };
         match self.call(&touch, Bytes::new(), |prepared| self.write(prepared)).await? {
             Answer::Word(Kind::Touched) => Ok(true),
             Answer::Word(Kind::NotFound) => Ok(false),
@@ -188,7 +197,8 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
-        let delete = Request::Delete { key: key.as_ref(), noreply: false };
+        let key = self.key(key.as_ref());
+        let delete = Request::Delete { key: &key, noreply: false };
         match self.call(&delete, Bytes::new(), |prepared| self.write(prepared)).await? {
             Answer::Word(Kind::Deleted) => Ok(true),
             Answer::Word(Kind::NotFound) => Ok(false),

@@ -1,5 +1,6 @@
 //! What an application holds.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use windhover_core::memcache::request::{Prepared, Request};
 use crate::address::read_servers;
 use crate::compression::{Compression, Packing};
 use crate::hub::{CallFuture, Handle, Hub};
+use crate::parts::Part;
 use crate::{Builder, Error, Queue};
 
 /// A client of many servers: a handle that is cheap to copy, for any number of tasks and threads.
@@ -31,6 +33,8 @@ pub struct Client {
     pub(crate) hub: Handle,
     pub(crate) timeout: Duration,
     pub(crate) packing: Packing,
+    /// What every key begins with.
+    prefix: Bytes,
     /// Whether another server may answer where a key's own cannot.
     failover: bool,
     hedged: bool,
@@ -47,8 +51,8 @@ impl Client {
         Builder::new(ClusterOptions::queues())
     }
 
-    pub(crate) fn new(hub: Handle, timeout: Duration, packing: Packing) -> Self {
-        Self { hub, timeout, packing, failover: false, hedged: false }
+    pub(crate) fn new(hub: Handle, timeout: Duration, packing: Packing, prefix: Bytes) -> Self {
+        Self { hub, timeout, packing, prefix, failover: false, hedged: false }
     }
 
     /// The same client for calls that may take so long, all attempts together.
@@ -108,7 +112,7 @@ impl Client {
     /// The server that owns a key, whether or not it is in use; `None` where no server has a weight.
     pub fn owner(&self, key: impl AsRef<[u8]>) -> Option<(ServerId, Server)> {
         let state = self.hub.lock();
-        let id = state.cluster.owner(key.as_ref())?;
+        let id = state.cluster.owner(&self.key(key.as_ref()))?;
         state.cluster.server(id).map(|server| (id, server.clone()))
     }
 
@@ -129,17 +133,66 @@ impl Client {
         data: Bytes,
         call: impl FnOnce(Prepared) -> Call,
     ) -> Result<Answer, Error> {
-        let call = call(self.prepare(request, data)?);
-        if call.target == Target::Key
-            && let Some(parts) = self.parts(request, &call)?
-        {
-            return self.items(parts).await;
+        match self.sent_to(request, data, call)? {
+            Sent::Whole(call) => self.send_whole(call).await,
+            Sent::InParts(parts) => self.items(parts).await,
         }
+    }
+
+    /// The same in two steps: the request is checked and encoded now, and may be sent later, as often as
+    /// it takes, by a task that has none of its bytes. Which servers own its keys is looked up now.
+    ///
+    /// ```
+    /// # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
+    /// use windhover_client::{Call, protocol::memcache::Keys, protocol::memcache::request::Request};
+    ///
+    /// let prepared = {
+    ///     let key = String::from("greeting");
+    ///     let get = Request::Get(Keys::new(&[key.as_bytes()]));
+    ///     client.prepare_call(&get, Default::default(), Call::read)?
+    /// };
+    /// let answer = prepared.send().await?;
+    /// # drop(answer);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Key`] and [`Error::Request`].
+    pub fn prepare_call(
+        &self,
+        request: &Request<'_>,
+        data: Bytes,
+        call: impl FnOnce(Prepared) -> Call,
+    ) -> Result<PreparedCall, Error> {
+        Ok(PreparedCall { sent: self.sent_to(request, data, call)?, client: self.clone() })
+    }
+
+    fn sent_to(
+        &self,
+        request: &Request<'_>,
+        data: Bytes,
+        call: impl FnOnce(Prepared) -> Call,
+    ) -> Result<Sent, Error> {
+        let call = call(self.prepare(request, data)?);
+        let parts = if call.target == Target::Key { self.parts(request, &call)? } else { None };
+        Ok(parts.map_or_else(|| Sent::Whole(call), Sent::InParts))
+    }
+
+    async fn send_whole(&self, call: Call) -> Result<Answer, Error> {
         let (outcome, reservation) = self.submit(call, self.timeout).await;
         if let Some(reservation) = reservation {
             self.abandon(reservation);
         }
         outcome
+    }
+
+    /// A key as the server has it.
+    pub(crate) fn key<'k>(&self, key: &'k [u8]) -> Cow<'k, [u8]> {
+        if self.prefix.is_empty() {
+            return Cow::Borrowed(key);
+        }
+        Cow::Owned([&self.prefix[..], key].concat())
     }
 
     /// A read of a cache, by the ways that this client goes.
@@ -201,6 +254,38 @@ impl Client {
         let now = self.hub.now();
         state.cluster.release_reservation(reservation, now);
         state.pump(now);
+    }
+}
+
+/// A request that was checked and encoded, and can be sent any number of times
+/// ([`Client::prepare_call`]).
+#[derive(Clone, Debug)]
+pub struct PreparedCall {
+    client: Client,
+    sent: Sent,
+}
+
+#[derive(Clone, Debug)]
+enum Sent {
+    Whole(Call),
+    /// To several servers.
+    InParts(Vec<Part>),
+}
+
+impl PreparedCall {
+    /// Sends it, within the timeout of its client from the first poll on. The future owns all that it
+    /// needs.
+    ///
+    /// # Errors
+    /// [`Error::Call`].
+    pub fn send(&self) -> impl Future<Output = Result<Answer, Error>> + Send + use<> {
+        let Self { client, sent } = self.clone();
+        async move {
+            match sent {
+                Sent::Whole(call) => client.send_whole(call).await,
+                Sent::InParts(parts) => client.items(parts).await,
+            }
+        }
     }
 }
 

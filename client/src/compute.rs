@@ -241,12 +241,11 @@ impl Client {
             flags.push_unsigned(b'R', seconds(recompute.stale));
         }
         let answer = self.meta_get(key, flags.flags().text()).await?;
-        let (flags, cas) = (answer.flags(), answer.flags().unsigned(b'c'));
-        let cas = cas.ok_or(Error::Unexpected)?;
+        let cas = answer.cas().ok_or(Error::Unexpected)?;
         let is_empty = answer.value.is_empty();
-        if flags.has(b'W') {
+        if answer.has_won() {
             let lease = i64::try_from(seconds(recompute.lease)).unwrap_or(i64::MAX);
-            let old = match flags.signed(b't') {
+            let old = match answer.ttl() {
                 _ if is_empty => Old::None,
                 Some(left) if (0..=lease).contains(&left) => Old::ForLease,
                 _ => Old::ForLonger,
@@ -254,12 +253,11 @@ impl Client {
             return Ok(Read::Won { cas, old });
         }
         // An empty value that somebody computes anew is waited for as well: it looks like none.
-        if flags.has(b'Z') && is_empty {
+        if answer.another_has_won() && is_empty {
             return Ok(Read::Wait);
         }
-        let origin = if flags.has(b'Z') { Origin::Stale } else { Origin::Fresh };
-        let client_flags = flags.unsigned(b'f').and_then(|flags| u32::try_from(flags).ok());
-        let client_flags = client_flags.ok_or(Error::Unexpected)?;
+        let origin = if answer.another_has_won() { Origin::Stale } else { Origin::Fresh };
+        let client_flags = answer.client_flags().ok_or(Error::Unexpected)?;
         let value = self.decompressed(answer.value.into_bytes(), client_flags, Some(cas))?;
         Ok(Read::Value(Computed { value, origin }))
     }
@@ -284,7 +282,8 @@ impl Client {
         let mut flags = FlagBuffer::new();
         flags.push_unsigned(b'C', cas).push_unsigned(b'F', u64::from(client_flags));
         flags.push_signed(b'T', self.exptime(expires)?);
-        let meta = MetaRequest::new(key, flags.flags());
+        let key = self.key(key);
+        let meta = MetaRequest::new(&key, flags.flags());
         let set = Request::MetaSet(meta);
         let answer = self.call(&set, data, |prepared| self.write(prepared)).await;
         match answer.map_err(of_only_key)? {
@@ -311,7 +310,8 @@ impl Drop for Won<'_> {
         }
         let mut flags = FlagBuffer::new();
         flags.push_unsigned(b'C', self.cas);
-        let delete = Request::MetaDelete(MetaRequest::new(self.key, flags.flags()));
+        let key = self.client.key(self.key);
+        let delete = Request::MetaDelete(MetaRequest::new(&key, flags.flags()));
         if let Ok(prepared) = self.client.prepare(&delete, Bytes::new()) {
             self.client.hub.send_unheard(Call::write(prepared), self.client.timeout);
         }

@@ -38,6 +38,7 @@ mod hub;
 mod json;
 mod many;
 mod meta;
+mod meta_flags;
 mod parts;
 mod queue;
 mod reservation;
@@ -51,7 +52,7 @@ pub use address::{AddressError, AddressFault, server_address};
 pub use block_on::{block_on, block_on_ticking};
 pub use builder::{Builder, Event, EventHook};
 pub use cache::Cas;
-pub use client::Client;
+pub use client::{Client, PreparedCall};
 pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
 pub use compute::{Computed, Origin, Recompute};
 pub use convert::{FromValue, IntoBytes};
@@ -61,6 +62,7 @@ pub use expires::{Expires, ExpiresError};
 pub use forward::Forwarded;
 pub use hub::{Connection, Driver, Step, Turn, connect_failure};
 pub use many::Found;
+pub use meta_flags::{ArithmeticFlags, DeleteFlags, GetFlags, SetFlags};
 pub use queue::Queue;
 pub use reservation::Reservation;
 #[cfg(feature = "tls")]
@@ -72,6 +74,6 @@ pub use windhover_core::client::{
     HealthOptions, MetaAnswer, NotSent, Refusal, RetryLimit, Rotation, Server, ServerId,
     ServerState, ServerStatistics,
 };
-pub use windhover_core::memcache::meta::MetaCode;
+pub use windhover_core::memcache::meta::{ArithmeticMode, MetaCode, SetMode};
 pub use windhover_runtime::PollStream;
 pub use write_many::{Deleted, MetaCommands, Stored};

@@ -1,5 +1,6 @@
 //! Many keys at a time, read: each is told for itself.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -54,6 +55,7 @@ impl Client {
         with_cas: bool,
     ) -> Vec<Found> {
         let keys: Vec<K> = keys.into_iter().collect();
+        let keys: Vec<Cow<'_, [u8]>> = keys.iter().map(|key| self.key(key.as_ref())).collect();
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         let keys = &keys[..];
         let mut found: Vec<Option<Found>> = keys.iter().map(|_| None).collect();

@@ -1,5 +1,7 @@
 //! Meta commands, and what servers tell of themselves.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use windhover_core::client::{Answer, Call, MetaAnswer, Server, ServerId};
 use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
@@ -8,11 +10,21 @@ use windhover_core::memcache::response::Kind;
 
 use crate::cache::of_only_key;
 use crate::many::join;
-use crate::{Client, Error, IntoBytes};
+use crate::{ArithmeticFlags, Client, DeleteFlags, Error, GetFlags, IntoBytes, SetFlags};
 
 impl Client {
-    /// `mg`: fetches an item and what is known of it, by flags as they stand on the line, such as
-    /// `v t c`. The key is as it stands on the line too: base64 with the flag `b`.
+    /// `mg`: fetches an item and what is known of it, as [`GetFlags`] say, or as they stand on the line,
+    /// such as `v t c`. The key is as it stands on the line too: base64 with the flag `b`.
+    ///
+    /// ```
+    /// # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
+    /// use windhover_client::GetFlags;
+    ///
+    /// let found = client.meta_get("k", GetFlags::new().value().ttl().hit_before()).await?;
+    /// println!("{:?} {:?} {:?}", found.code, found.ttl(), found.hit_before());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error`]; [`NeedsBarrier`](windhover_core::memcache::request::EncodeError::NeedsBarrier)
@@ -20,15 +32,17 @@ impl Client {
     pub async fn meta_get(
         &self,
         key: impl AsRef<[u8]>,
-        flags: impl AsRef<[u8]>,
+        flags: impl Into<GetFlags>,
     ) -> Result<MetaAnswer, Error> {
-        let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
+        let flags = flags.into().line()?;
+        let key = self.meta_key(key.as_ref(), &flags);
+        let meta = MetaRequest::new(&key, MetaFlags::new(&flags));
         let get = Request::MetaGet(meta);
         let answer = self.call(&get, Bytes::new(), |prepared| self.read_or_write(&get, prepared));
         meta_answer(answer.await.map_err(of_only_key)?)
     }
 
-    /// `ms`: stores a value.
+    /// `ms`: stores a value, as [`SetFlags`] say, or as they stand on the line.
     ///
     /// # Errors
     /// [`Error`].
@@ -36,36 +50,47 @@ impl Client {
         &self,
         key: impl AsRef<[u8]>,
         value: impl IntoBytes,
-        flags: impl AsRef<[u8]>,
+        flags: impl Into<SetFlags>,
     ) -> Result<MetaAnswer, Error> {
-        let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
+        let flags = flags.into().line()?;
+        let key = self.meta_key(key.as_ref(), &flags);
+        let meta = MetaRequest::new(&key, MetaFlags::new(&flags));
         self.change(&Request::MetaSet(meta), value.into_bytes()).await
     }
 
-    /// `md`: deletes an item, or marks it stale.
+    /// `md`: deletes an item, or marks it stale, as [`DeleteFlags`] say, or as they stand on the line.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn meta_delete(
         &self,
         key: impl AsRef<[u8]>,
-        flags: impl AsRef<[u8]>,
+        flags: impl Into<DeleteFlags>,
     ) -> Result<MetaAnswer, Error> {
-        let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
+        let flags = flags.into().line()?;
+        let key = self.meta_key(key.as_ref(), &flags);
+        let meta = MetaRequest::new(&key, MetaFlags::new(&flags));
         self.change(&Request::MetaDelete(meta), Bytes::new()).await
     }
 
-    /// `ma`: adds to a number or subtracts from it.
+    /// `ma`: adds to a number or subtracts from it, as [`ArithmeticFlags`] say, or as they stand on the
+    /// line.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn meta_arithmetic(
         &self,
         key: impl AsRef<[u8]>,
-        flags: impl AsRef<[u8]>,
+        flags: impl Into<ArithmeticFlags>,
     ) -> Result<MetaAnswer, Error> {
-        let meta = MetaRequest::new(key.as_ref(), MetaFlags::new(flags.as_ref()));
+        let flags = flags.into().line()?;
+        let key = self.meta_key(key.as_ref(), &flags);
+        let meta = MetaRequest::new(&key, MetaFlags::new(&flags));
         self.change(&Request::MetaArithmetic(meta), Bytes::new()).await
+    }
+
+    fn meta_key<'k>(&self, key: &'k [u8], flags: &[u8]) -> Cow<'k, [u8]> {
+        if MetaFlags::new(flags).base64() { Cow::Borrowed(key) } else { self.key(key) }
     }
 
     async fn change(&self, request: &Request<'_>, data: Bytes) -> Result<MetaAnswer, Error> {

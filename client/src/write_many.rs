@@ -1,5 +1,6 @@
 //! Many keys at a time, written: each is told for itself.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -58,6 +59,7 @@ impl Client {
     ) -> Vec<Stored> {
         let (keys, writes): (Vec<K>, Vec<_>) =
             items.into_iter().map(|(key, store)| (key, self.write_of(store.into()))).unzip();
+        let keys: Vec<Cow<'_, [u8]>> = keys.iter().map(|key| self.key(key.as_ref())).collect();
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         let written = self.write_many(&keys, writes).await;
         // There is always something to do.
@@ -72,6 +74,7 @@ impl Client {
         keys: impl IntoIterator<Item = K>,
     ) -> Vec<Deleted> {
         let keys: Vec<K> = keys.into_iter().collect();
+        let keys: Vec<Cow<'_, [u8]>> = keys.iter().map(|key| self.key(key.as_ref())).collect();
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         let writes = keys.iter().map(|_| Ok(Write::Delete)).collect();
         self.write_many(&keys, writes).await
@@ -113,7 +116,7 @@ impl Client {
             return Vec::new();
         };
         let until = Instant::now() + self.timeout;
-        let server = self.owner(first).map(|(id, _)| id);
+        let server = self.hub.lock().cluster.owner(first);
         let knows_meta = match server {
             Some(server) => self.knows_meta(server).await,
             None => Ok(true),

@@ -1,6 +1,7 @@
 //! The typed client against servers whose words the test says: no socket, no thread, no runtime.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod builder;
 mod classic;
 mod compute;
 mod errors;

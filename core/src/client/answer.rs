@@ -37,9 +37,55 @@ pub struct MetaAnswer {
 }
 
 impl MetaAnswer {
-    /// The flags of the reply, such as `c`, `f`, `t`, `W`, `X`, `Z`.
+    /// The flags of the reply, such as `c`, `f`, `t`, `W`, `X`, `Z`. What the methods below read of them is
+    /// `None` or `false` where it was not asked for.
     pub fn flags(&self) -> MetaFlags<'_> {
         MetaFlags::new(&self.flags)
+    }
+
+    /// The item's cas unique (`c`).
+    pub fn cas(&self) -> Option<u64> {
+        self.flags().unsigned(b'c')
+    }
+
+    /// The flags that the item was stored with (`f`).
+    pub fn client_flags(&self) -> Option<u32> {
+        self.flags().unsigned(b'f').and_then(|flags| u32::try_from(flags).ok())
+    }
+
+    /// The seconds until the item expires (`t`); -1 where it never does.
+    pub fn ttl(&self) -> Option<i64> {
+        self.flags().signed(b't')
+    }
+
+    /// How many bytes the value has (`s`).
+    pub fn size(&self) -> Option<u64> {
+        self.flags().unsigned(b's')
+    }
+
+    /// The seconds since the item was asked for before (`l`).
+    pub fn last_access(&self) -> Option<u64> {
+        self.flags().unsigned(b'l')
+    }
+
+    /// Whether the item was asked for before, since it was stored (`h`).
+    pub fn hit_before(&self) -> Option<bool> {
+        self.flags().unsigned(b'h').map(|hit| hit != 0)
+    }
+
+    /// Whether the item is this client's to compute anew (`W`).
+    pub fn has_won(&self) -> bool {
+        self.flags().has(b'W')
+    }
+
+    /// Whether another client computes it anew (`Z`).
+    pub fn another_has_won(&self) -> bool {
+        self.flags().has(b'Z')
+    }
+
+    /// Whether the item was marked stale (`X`).
+    pub fn is_stale(&self) -> bool {
+        self.flags().has(b'X')
     }
 }
 

@@ -73,6 +73,17 @@ pub enum SetMode {
 }
 
 impl SetMode {
+    /// Its letter, as an `M` token.
+    pub const fn letter(self) -> u8 {
+        match self {
+            Self::Set => b'S',
+            Self::Add => b'E',
+            Self::Replace => b'R',
+            Self::Append => b'A',
+            Self::Prepend => b'P',
+        }
+    }
+
     /// The mode that an `M` token of one letter names.
     pub const fn of_token(token: &[u8]) -> Option<Self> {
         match token {
@@ -97,6 +108,14 @@ pub enum ArithmeticMode {
 }
 
 impl ArithmeticMode {
+    /// Its letter, as an `M` token.
+    pub const fn letter(self) -> u8 {
+        match self {
+            Self::Increment => b'I',
+            Self::Decrement => b'D',
+        }
+    }
+
     /// The mode that an `M` token of one letter names.
     pub const fn of_token(token: &[u8]) -> Option<Self> {
         match token {
