@@ -27,8 +27,12 @@ pub mod buffer;
 #[cfg(target_has_atomic = "64")]
 mod counters;
 pub mod endpoint;
+#[cfg(any(feature = "memcache", feature = "tracking"))]
+mod linger;
 mod time;
 mod timeouts;
+#[cfg(any(feature = "memcache", feature = "tracking"))]
+mod writing;
 
 #[cfg(feature = "client")]
 pub mod client;

@@ -2,11 +2,6 @@
 
 use core::time::Duration;
 
-/// How long a server's connection that has said its last word goes on reading, so that closing it does
-/// not take the answer away from a peer that is still sending (RFC 9112 §9.6).
-#[cfg(any(feature = "memcache", feature = "tracking"))]
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
-
 /// How long a peer may take. None of them is "forever".
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,7 +1,6 @@
 //! The server role of one HTTP/1.1 connection: bytes and time in, requests, bytes and deadlines out.
 
 mod reading;
-mod writing;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -9,7 +8,6 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 
-use self::writing::{Progress, Writing};
 use super::chunked::Chunked;
 use super::encode::{self, Persistence};
 use super::error::HttpError;
@@ -18,8 +16,9 @@ use super::limits::HttpLimits;
 use super::refusal::{PendingRefusal, Refusal, RestOfHead};
 use super::request::{Field, Headers, Request};
 use super::response::Response;
-use crate::buffer::Incoming;
-use crate::timeouts::LINGER;
+use crate::buffer::{Incoming, Outgoing};
+use crate::linger::{LINGER, Linger, Lingering};
+use crate::writing::{WriteTimer, Writing};
 use crate::{Instant, Now, Timeouts, UnixTime};
 
 /// More header places than this are given back when the connection waits.
@@ -96,7 +95,8 @@ pub struct ServerConnection {
     limits: HttpLimits,
     timeouts: Timeouts,
     incoming: Incoming,
-    writing: Writing,
+    outgoing: Outgoing,
+    writing: WriteTimer,
     phase: Phase,
     /// The head of the request that is read or taken.
     head: Head,
@@ -114,8 +114,7 @@ pub struct ServerConnection {
     since: Instant,
     end_of_stream: bool,
     shutting_down: bool,
-    /// The peer may be sending what nobody will read.
-    linger: bool,
+    linger: Linger,
 }
 
 /// What becomes of a request that has a body.
@@ -140,10 +139,7 @@ enum Phase {
         whole: usize,
     },
     Ending,
-    Lingering {
-        until: Instant,
-        left: usize,
-    },
+    Lingering(Lingering),
     Closed,
 }
 
@@ -177,7 +173,8 @@ impl ServerConnection {
             limits: limits.clone().with_pipeline(limits.pipeline.max(1)),
             timeouts: timeouts.clone(),
             incoming: Incoming::new(),
-            writing: Writing::default(),
+            outgoing: Outgoing::new(),
+            writing: WriteTimer::default(),
             phase: Phase::Head(Scan::default()),
             head: Head::default(),
             fields: Vec::new(),
@@ -190,7 +187,7 @@ impl ServerConnection {
             since: now,
             end_of_stream: false,
             shutting_down: false,
-            linger: false,
+            linger: Linger::default(),
         }
     }
 
@@ -242,7 +239,7 @@ impl ServerConnection {
                 Phase::Head(_) | Phase::TooLong(..) | Phase::Body { .. } | Phase::Taken { .. } => {
                     self.has_room()
                 }
-                Phase::Lingering { .. } => true,
+                Phase::Lingering(_) => true,
                 Phase::Ending | Phase::Closed => false,
             }
     }
@@ -311,7 +308,7 @@ impl ServerConnection {
             Unanswered { http10: true, .. } => Persistence::KeepAlive,
             Unanswered { .. } => Persistence::Implied,
         };
-        encode::response(response, request.is_head, persistence, date, &mut self.writing.out);
+        encode::response(response, request.is_head, persistence, date, &mut self.outgoing);
     }
 
     /// How many requests wait for their answers.
@@ -321,20 +318,21 @@ impl ServerConnection {
 
     /// Fills `into` with the slices to write, in order, and returns how many it filled.
     pub fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
-        self.writing.out.slices(into)
+        self.outgoing.slices(into)
     }
 
     /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now:
     /// [`poll_output`](Self::poll_output) says [`Output::Idle`] instead of [`Output::Write`] until
     /// some more is written or the deadline for that has passed.
     pub fn wrote(&mut self, n: usize) {
+        self.outgoing.advance(n);
         self.writing.wrote(n);
     }
 
     /// Gives back the memory that an idle connection does not need; to be called before waiting.
     pub fn release(&mut self) {
         self.incoming.release();
-        self.writing.out.release();
+        self.outgoing.release();
         if self.incoming.is_empty() && self.fields.capacity() > KEPT_FIELDS {
             self.fields = Vec::new();
         }
@@ -359,7 +357,7 @@ impl ServerConnection {
     }
 
     fn has_room(&self) -> bool {
-        self.may_begin_another() && self.writing.out.len() <= self.limits.unsent
+        self.may_begin_another() && self.outgoing.len() <= self.limits.unsent
     }
 
     /// Whether the application has answered enough for one more request.
@@ -380,7 +378,9 @@ impl ServerConnection {
 
     /// Begins no further request. What came behind the last one is dropped.
     fn end(&mut self) {
-        self.linger |= !self.incoming.is_empty();
+        if !self.incoming.is_empty() {
+            self.linger.want();
+        }
         self.incoming = Incoming::new();
         self.phase = Phase::Ending;
     }
@@ -394,7 +394,7 @@ impl ServerConnection {
     fn end_refused(&mut self) {
         self.error = self.refusal.as_ref().map(|pending| pending.error);
         self.end();
-        self.linger = true;
+        self.linger.want();
     }
 
     /// Ends when no further request can come, or none is wanted. Everything that came was read.
@@ -430,7 +430,7 @@ impl ServerConnection {
             }
             Phase::TooLong(_) => self.may_begin_another().then_some(self.timeouts.head.min(LINGER)),
             Phase::Head(_) => {
-                let nothing_pending = self.unanswered.is_empty() && self.writing.out.is_empty();
+                let nothing_pending = self.unanswered.is_empty() && self.outgoing.is_empty();
                 nothing_pending.then_some(self.timeouts.idle)
             }
             Phase::Body { continue_pending, .. } => {
@@ -462,44 +462,52 @@ impl ServerConnection {
                 Some(answer) => answer(&refusal),
                 None => refusal.response(),
             };
-            let out = &mut self.writing.out;
+            let out = &mut self.outgoing;
             encode::response(&response, pending.is_head, Persistence::Close, date, out);
         }
     }
 
     fn write_or_wait(&mut self, now: Instant) -> Step {
-        match self.writing.poll(now, self.timeouts.write) {
-            Progress::Done => {}
-            Progress::Wanted => return Step::Write,
-            Progress::Blocked(deadline) => return Step::Idle(deadline.min(self.peer_deadline())),
-            Progress::Overdue => {
-                self.writing = Writing::default();
+        match self.writing.look(self.outgoing.len(), now, self.timeouts.write) {
+            Writing::Done => {}
+            Writing::Wanted => return Step::Write,
+            Writing::Blocked(deadline) => return Step::Idle(deadline.min(self.peer_deadline())),
+            Writing::Overdue => {
+                self.outgoing = Outgoing::new();
                 // Behind the end not even the error that waits for its turn is answered.
                 self.refusal = None;
+                self.linger = Linger::Over;
                 self.phase = Phase::Closed;
                 return Step::Close;
             }
         }
         match self.phase {
             Phase::Ending if !self.unanswered.is_empty() => Step::Idle(NEVER),
-            Phase::Ending if self.linger && !self.end_of_stream => {
-                self.phase = Phase::Lingering { until: now + LINGER, left: self.limits.body };
-                Step::CloseWrite
-            }
             Phase::Ending | Phase::Closed => {
-                self.phase = Phase::Closed;
-                Step::Close
+                match self.linger.begin(now, self.end_of_stream, self.limits.body) {
+                    Some(lingering) => {
+                        self.phase = Phase::Lingering(lingering);
+                        Step::CloseWrite
+                    }
+                    None => {
+                        self.phase = Phase::Closed;
+                        Step::Close
+                    }
+                }
             }
-            Phase::Lingering { until, left } => {
+            Phase::Lingering(mut lingering) => {
                 let come = self.incoming.len();
                 self.incoming.consume(come);
-                let left = left.saturating_sub(come);
-                if self.end_of_stream || left == 0 || until <= now {
-                    self.phase = Phase::Closed;
-                    return Step::Close;
+                match lingering.read_on(come, now).filter(|_| !self.end_of_stream) {
+                    Some(until) => {
+                        self.phase = Phase::Lingering(lingering);
+                        Step::Idle(until)
+                    }
+                    None => {
+                        self.phase = Phase::Closed;
+                        Step::Close
+                    }
                 }
-                self.phase = Phase::Lingering { until, left };
-                Step::Idle(until)
             }
             _ => Step::Idle(self.peer_deadline()),
         }

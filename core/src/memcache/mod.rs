@@ -49,7 +49,6 @@ mod span;
 mod states;
 mod swar;
 mod timeouts;
-mod writing;
 
 pub use client::{
     Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, Oversized, Reason,

@@ -63,6 +63,18 @@ fn a_peer_that_does_not_end_has_two_seconds() {
 }
 
 #[test]
+fn a_peer_that_sends_on_and_on_is_read_up_to_the_length_of_a_value() {
+    let mut connection = connect();
+    connection.receive(b"get a\r\n");
+    connection.shut_down();
+    drive(&mut connection, START);
+    connection.receive(&vec![b'x'; Limits::default().value - 1]);
+    assert!(matches!(connection.poll_output(START), Output::Idle(_)));
+    connection.receive(b"x");
+    assert!(matches!(connection.poll_output(START), Output::Close));
+}
+
+#[test]
 fn every_end_that_the_peer_did_not_ask_for_lingers() {
     let long = vec![b'x'; 100_000];
     let late = START + Duration::from_secs(3600);

@@ -63,7 +63,7 @@ impl ServerConnection {
                     } else if *continue_pending && self.unanswered.is_empty() {
                         // Not before: it would be taken for the answer to an earlier request.
                         *continue_pending = false;
-                        self.writing.out.put(b"HTTP/1.1 100 Continue\r\n\r\n");
+                        self.outgoing.put(b"HTTP/1.1 100 Continue\r\n\r\n");
                         self.since = now;
                     }
                     let (body, end) = match body {

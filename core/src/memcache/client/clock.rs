@@ -125,8 +125,8 @@ impl ClientConnection {
             return;
         }
         if self.unwritten() == 0 {
-            self.writing = super::WriteClock::default();
-        } else if self.writing.since(now) + self.timeouts.write <= now {
+            self.writing = super::WriteTimer::default();
+        } else if self.writing.deadline(now, self.timeouts.write) <= now {
             return self.spend(ClientEvent::TimedOut, End::WriteStalled);
         }
         if self.stalls_at().is_some_and(|at| at <= now) {
@@ -146,7 +146,8 @@ impl ClientConnection {
 
     /// When it is to be looked at again, where nothing else happens before.
     pub(crate) fn next_deadline(&mut self, now: Instant) -> Instant {
-        let writing = (self.unwritten() > 0).then(|| self.writing.since(now) + self.timeouts.write);
+        let writing =
+            (self.unwritten() > 0).then(|| self.writing.deadline(now, self.timeouts.write));
         [self.earliest, self.stalls_at(), self.idles_at(), writing]
             .into_iter()
             .flatten()

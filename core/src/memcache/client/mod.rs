@@ -17,11 +17,11 @@ use self::pending::PendingRequest;
 use super::request::Prepared;
 use super::response::{Response, ResponseSpans};
 use super::states::{self, ClientEvent, ClientState};
-use super::writing::WriteClock;
 use super::{Data, Dialect};
 use crate::Instant;
 use crate::buffer::{Incoming, Outgoing};
 use crate::memcache::{ClientTimeouts, Limits};
+use crate::writing::WriteTimer;
 
 pub use outcome::{End, Oversized, Reason, SendError, Unanswered};
 
@@ -188,7 +188,7 @@ pub struct ClientConnection {
     unparsed: usize,
     /// How many bytes to write are with their writer.
     lent: usize,
-    writing: WriteClock,
+    writing: WriteTimer,
     end_of_stream: bool,
     end: Option<End>,
 }
@@ -223,7 +223,7 @@ impl ClientConnection {
             #[cfg(feature = "client")]
             unparsed: 0,
             lent: 0,
-            writing: WriteClock::default(),
+            writing: WriteTimer::default(),
             end_of_stream: false,
             end: None,
         }
@@ -424,7 +424,7 @@ impl ClientConnection {
 
     fn note_written(&mut self, n: usize) {
         self.written += u64::try_from(n).unwrap_or(u64::MAX);
-        self.writing.tried(n);
+        self.writing.wrote(n);
     }
 
     /// How many bytes wait to be written, wherever they are.

@@ -73,7 +73,6 @@ pub(crate) struct Expected {
     /// Whether an item that comes is only set aside: it is put back when the connection closes.
     pub(crate) opens: bool,
     /// Whether the item that is open is confirmed or put back.
-    #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "the cluster's business"))]
     pub(crate) closes: bool,
     /// Whether a queue is read for a consumer group, whose name the answer may carry too.
     pub(crate) group: bool,

@@ -3,12 +3,12 @@
 use core::time::Duration;
 
 use super::input::State;
-use super::{Linger, Output, ServerConnection};
+use super::{Output, ServerConnection};
 use crate::Instant;
-use crate::buffer::Outgoing;
+use crate::buffer::{Incoming, Outgoing};
+use crate::linger::{LINGER, Linger};
 use crate::memcache::states::ServerEvent;
-use crate::memcache::writing::WriteClock;
-use crate::timeouts::LINGER;
+use crate::writing::Writing;
 
 /// What the peer owes, and since when.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl ServerConnection {
         }
         match self.state {
             State::Over => None,
-            State::Lingering => Some(LINGER),
+            State::Lingering(_) => Some(LINGER),
             State::Line if self.peer.in_line => Some(self.timeouts.head),
             State::Line => {
                 let nothing_pending =
@@ -77,25 +77,22 @@ impl ServerConnection {
         }
         // Where nobody has to do anything: any instant that is far enough.
         let deadline = deadline.unwrap_or_else(|| now + self.timeouts.idle);
-        if !self.responses.outgoing.is_empty() {
-            let write_deadline = self.writing.since(now) + self.timeouts.write;
-            if write_deadline <= now {
+        match self.writing.look(self.responses.outgoing.len(), now, self.timeouts.write) {
+            Writing::Done => {}
+            Writing::Wanted => return Output::Write,
+            Writing::Blocked(until) => return Output::Idle(deadline.min(until)),
+            Writing::Overdue => {
                 self.responses.outgoing = Outgoing::new();
                 self.responses.close_after_responses();
                 self.note_close();
                 self.linger = Linger::Over;
                 return Output::Close;
             }
-            if !self.writing.is_blocked() {
-                return Output::Write;
-            }
-            return Output::Idle(deadline.min(write_deadline));
         }
-        self.writing = WriteClock::default();
         if matches!(self.state, State::Over) && self.responses.pending.is_empty() {
-            let linger = core::mem::replace(&mut self.linger, Linger::Over);
-            if linger == Linger::Wanted && !self.has_ended() {
-                self.enter(ServerEvent::Written, State::Lingering, now);
+            let most = self.input.limits.value.max(Incoming::SEGMENT);
+            if let Some(lingering) = self.linger.begin(now, self.has_ended(), most) {
+                self.enter(ServerEvent::Written, State::Lingering(lingering), now);
                 return Output::CloseWrite;
             }
             return Output::Close;

@@ -9,6 +9,7 @@ use super::ServerConnection;
 use super::clock::PeerClock;
 use crate::Instant;
 use crate::buffer::Incoming;
+use crate::linger::Lingering;
 use crate::memcache::command::Command;
 use crate::memcache::request::{self, Fault, Recovery, Request, RequestError, RequestSpans};
 use crate::memcache::states::{self, ServerEvent, ServerState};
@@ -33,7 +34,7 @@ pub(super) enum State {
     /// Nothing more is read.
     Over,
     /// What comes is dropped.
-    Lingering,
+    Lingering(Lingering),
 }
 
 impl State {
@@ -45,7 +46,7 @@ impl State {
             Self::Large(_) => ServerState::LargeBlock,
             Self::Discarding { .. } => ServerState::Discarding,
             Self::Over => ServerState::Over,
-            Self::Lingering => ServerState::Lingering,
+            Self::Lingering(_) => ServerState::Lingering,
         }
     }
 }
@@ -136,7 +137,7 @@ impl ServerConnection {
     pub(super) fn expected(&self) -> usize {
         let have = self.input.incoming.len();
         match &self.state {
-            State::Line | State::Over | State::Lingering => 0,
+            State::Line | State::Over | State::Lingering(_) => 0,
             State::Block { line, length, .. } => (line + length + BLOCK_END).saturating_sub(have),
             State::Large(large) => (large.left + BLOCK_END).saturating_sub(have),
             State::Discarding { left, .. } => *left,
@@ -173,7 +174,7 @@ impl ServerConnection {
                 self.refused(reply);
                 Step::Again
             }
-            State::Over | State::Lingering => Step::Starved,
+            State::Over | State::Lingering(_) => Step::Starved,
         }
     }
 

@@ -21,8 +21,9 @@ use super::meta::MetaFlags;
 use super::request::{Fault, Request};
 use super::response::Response;
 use super::states::{ServerEvent, ServerState};
-use super::writing::WriteClock;
+use crate::linger::Linger;
 use crate::memcache::Limits;
+use crate::writing::WriteTimer;
 use crate::{Instant, Now, Timeouts};
 
 pub(super) use self::pending::Later;
@@ -72,16 +73,6 @@ enum Ending {
     EndOfStream,
 }
 
-/// Whether the peer may still be sending when everything is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Linger {
-    /// It has said `quit`, or there was nothing under way.
-    Unwanted,
-    Wanted,
-    /// It was told, or there is no use in it any more.
-    Over,
-}
-
 /// One peer's connection, in the server's role.
 ///
 /// **The rule:** after every input, call [`poll_output`](Self::poll_output) until it says
@@ -103,7 +94,8 @@ enum Linger {
 /// At an end that the peer has not asked for (a shut-down, a fatal error, a deadline), it may still
 /// be sending, unless nothing was under way. To close then would send a reset, which can destroy
 /// answers that it has not read yet: the write half is closed ([`Output::CloseWrite`]), and what comes
-/// is dropped until the peer closes too, for two seconds at most. memcached closes at once.
+/// is dropped until the peer closes too, for two seconds at most and up to the length of a value
+/// ([`Limits::value`], or 64 KiB). memcached closes at once.
 ///
 /// Deadlines ([`Timeouts`]): `head` from the first byte of a line to its end, `body` from there to
 /// the end of the block, `idle` while neither side waits for the other, `write` while unsent bytes
@@ -146,7 +138,7 @@ pub struct ServerConnection {
     ending: Ending,
     linger: Linger,
     peer: PeerClock,
-    writing: WriteClock,
+    writing: WriteTimer,
 }
 
 impl ServerConnection {
@@ -159,9 +151,9 @@ impl ServerConnection {
             state: State::Line,
             fault: None,
             ending: Ending::Open,
-            linger: Linger::Unwanted,
+            linger: Linger::default(),
             peer: PeerClock::start(now),
-            writing: WriteClock::default(),
+            writing: WriteTimer::default(),
         }
     }
 
@@ -220,14 +212,15 @@ impl ServerConnection {
     pub fn wants_read(&self) -> bool {
         let more = match self.state {
             _ if self.responses.closing != Closing::Open => {
-                matches!(self.state, State::Lingering) && !self.has_ended()
+                matches!(self.state, State::Lingering(_)) && !self.has_ended()
             }
             State::Over => false,
             State::Line => self.ending == Ending::Open,
             // What was begun is finished.
-            State::Block { .. } | State::Large(_) | State::Discarding { .. } | State::Lingering => {
-                !self.has_ended()
-            }
+            State::Block { .. }
+            | State::Large(_)
+            | State::Discarding { .. }
+            | State::Lingering(_) => !self.has_ended(),
         };
         let held_enough =
             self.responses.holds() && self.input.incoming.len() >= self.input.limits.line;
@@ -289,8 +282,8 @@ impl ServerConnection {
         if let Closing::Asked { active } = self.responses.closing {
             self.responses.closing = Closing::Closed;
             let idle = !active && self.input.incoming.is_empty();
-            if self.linger == Linger::Unwanted && !(idle && matches!(self.state, State::Line)) {
-                self.linger = Linger::Wanted;
+            if !(idle && matches!(self.state, State::Line)) {
+                self.linger.want();
             }
             self.change(ServerEvent::Closed, State::Over);
         }
@@ -316,10 +309,21 @@ impl ServerConnection {
                 found @ (Step::Request | Step::TooLarge { .. }) => return found,
             }
         }
-        if matches!(self.state, State::Over | State::Lingering) {
-            self.input.incoming.consume(self.input.incoming.len());
+        if matches!(self.state, State::Over | State::Lingering(_)) {
+            self.drop_what_came(now);
         }
         Step::Starved
+    }
+
+    /// Nothing is read any more.
+    fn drop_what_came(&mut self, now: Instant) {
+        let come = self.input.incoming.len();
+        self.input.incoming.consume(come);
+        if let State::Lingering(lingering) = &mut self.state
+            && lingering.read_on(come, now).is_none()
+        {
+            self.enter(ServerEvent::TimedOut, State::Over, now);
+        }
     }
 
     /// Takes no further request before every one that was taken is answered
@@ -368,8 +372,8 @@ impl ServerConnection {
             && self.input.incoming.is_empty()
             && self.responses.pending.is_empty()
             && self.responses.outgoing.is_empty();
-        if self.linger == Linger::Unwanted && !is_idle {
-            self.linger = Linger::Wanted;
+        if !is_idle {
+            self.linger.want();
         }
     }
 
@@ -398,7 +402,7 @@ impl ServerConnection {
     /// some more is written or the deadline for that has passed.
     pub fn wrote(&mut self, n: usize) {
         self.responses.outgoing.advance(n);
-        self.writing.tried(n);
+        self.writing.wrote(n);
     }
 
     /// Gives back the memory that an idle connection does not need; to be called before waiting.
