@@ -20,6 +20,7 @@ mod memory;
 pub mod metrics;
 mod private;
 pub mod queue_client;
+mod queue_monitor;
 pub mod runtime;
 pub mod serve;
 pub mod store;

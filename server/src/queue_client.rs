@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use windhover_core::memcache::handler::{Deferred, Handler, Reply, ReplyError, Session};
 use windhover_core::memcache::kestrel::{self, QueueRead, ReadMode};
@@ -15,6 +16,7 @@ use windhover_core::{Instant, Now, UnixTime};
 use crate::app::{App, ReplyKeys};
 use crate::dead_letters::DEAD_LETTERS;
 use crate::kestrel_stats;
+use crate::queue_monitor::Monitor;
 use crate::store::{Begun, Reader, Ticket};
 
 /// Who answers a connection of the queue's listener.
@@ -74,6 +76,26 @@ impl Handler for QueueClient {
             Request::FlushAllExpired => {
                 let expired = store.flush_all_expired(now);
                 reply.send(&Response::Number(expired))
+            }
+            Request::Monitor { queue, seconds, max } => {
+                // What follows depends on what it gets.
+                reply.hold();
+                let until = now.instant + Duration::from_secs(seconds.into());
+                let most = max.unwrap_or(u32::MAX);
+                reply.defer(Monitor::new(self.reader.reads(), queue, until, most));
+                Ok(())
+            }
+            Request::Confirm { queue, count } => {
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                if self.reader.close_many(queue, count, now) {
+                    reply.end()
+                } else {
+                    disconnect(reply)
+                }
+            }
+            Request::DumpStats { queues } => dump(reply, kestrel_stats::queues(&self.app, queues)),
+            Request::DumpConfig { queues } => {
+                dump(reply, kestrel_stats::config(&self.app, queues, now))
             }
             Request::Stats { .. } => reply.stats(kestrel_stats::lines(&self.app, now)),
             Request::Version => {
@@ -220,8 +242,23 @@ fn give(reply: &mut Reply<'_>, key: &[u8], outcome: &Outcome) -> Result<(), Repl
     }
 }
 
+/// Answers with a listing of queues and what is to be said of each.
+fn dump(
+    reply: &mut Reply<'_>,
+    queues: Vec<(String, Vec<(&'static str, String)>)>,
+) -> Result<(), ReplyError> {
+    for (queue, lines) in queues {
+        reply.send(&Response::Listing(format!("queue '{queue}' {{").as_bytes()))?;
+        for (name, value) in lines {
+            reply.send(&Response::Listing(format!("  {name}={value}").as_bytes()))?;
+        }
+        reply.send(&Response::Listing(b"}"))?;
+    }
+    reply.end()
+}
+
 /// Answers `ERROR`, after which kestrel disconnects.
-fn disconnect(reply: &mut Reply<'_>) -> Result<(), ReplyError> {
+pub(crate) fn disconnect(reply: &mut Reply<'_>) -> Result<(), ReplyError> {
     let sent = reply.send(&Response::Error(b""));
     reply.close();
     sent

@@ -18,8 +18,10 @@ pub struct QueueConfig {
     pub max_item_bytes: u64,
     /// Items older than this are dropped (`maxAge`); `None` keeps them.
     pub max_age: Option<Duration>,
-    /// Most reads that one connection may hold open.
+    /// Most reads that one connection may hold open for another to be opened (`get Q/open`).
     pub max_open_reads: usize,
+    /// Most reads that one connection may hold open by `monitor`.
+    pub max_monitored_reads: usize,
     /// A put that would break a bound makes the oldest items go, in place of being refused
     /// (`discardOldWhenFull`). They go once the new ones are in the journal, so that nothing is dropped
     /// for what never came: until then the queue holds up to
@@ -46,6 +48,7 @@ impl Default for QueueConfig {
             max_item_bytes: 1024 * 1024,
             max_age: None,
             max_open_reads: 1,
+            max_monitored_reads: 100,
             discard_old: false,
         }
     }

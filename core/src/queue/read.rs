@@ -12,6 +12,10 @@ pub enum Action {
     Peek,
     /// Set the item aside until it is closed (`/open`).
     Open,
+    /// The same, for one of many that the connection has open at a time (`monitor`). No item comes where
+    /// it has as many as allowed
+    /// ([`QueueConfig::max_monitored_reads`](super::QueueConfig::max_monitored_reads)).
+    Monitor,
     /// Confirm the item that this connection has open (`/close`).
     Close,
     /// Confirm, and set the next item aside (`/close/open`).

@@ -301,6 +301,26 @@ fn bounds_are_kept_and_count_what_is_on_its_way() {
 }
 
 #[test]
+fn many_reads_are_opened_by_a_monitor_and_confirmed_together() {
+    let mut config = Config::default();
+    config.queue.max_monitored_reads = 3;
+    let mut engine = Engine::new(config);
+    engine.put(OpId(1), items(&["a", "b", "c", "d"]), at(0)).unwrap();
+    commit(&mut engine, Ok(1));
+    for (op, expected) in (2..).zip(["a", "b", "c"]) {
+        assert_eq!(get(&mut engine, op, A, Action::Monitor), Some(item(expected)));
+    }
+    assert_eq!(get(&mut engine, 5, A, Action::Monitor), Some(Outcome::Empty), "as many as allowed");
+    assert_eq!(get(&mut engine, 6, B, Action::Monitor), Some(item("d")), "but to others");
+
+    assert!(!engine.close_many(A, b"q", 4), "fewer are open");
+    assert_eq!(engine.open_reads(A, b"q"), 3, "and all stay so");
+    assert!(engine.close_many(A, b"q", 2));
+    engine.disconnect(A, at(0));
+    assert_eq!(get(&mut engine, 7, A, Action::Take), Some(item("c")), "the first two are gone");
+}
+
+#[test]
 fn what_an_item_takes_beside_its_bytes_counts_as_well() {
     let mut config = Config::default();
     config.queue.max_bytes = 1_000;

@@ -33,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         Action::Open,
         Action::Close,
         Action::CloseOpen,
+        Action::Monitor,
         Action::Abort,
         Action::Peek,
     ]);

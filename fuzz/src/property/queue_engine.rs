@@ -56,6 +56,7 @@ impl Driver {
         config.queue.max_bytes = source.pick(&[u64::MAX, QueueConfig::taken(3, 40)]);
         config.queue.max_item_bytes = source.pick(&[1024, 9]);
         config.queue.max_age = source.pick(&[None, Some(Duration::from_millis(300))]);
+        config.queue.max_monitored_reads = source.pick(&[100, 2]);
         config.queue.discard_old = source.chance(1, 3);
         config.queue.max_open_reads = source.pick(&[1, 2, 0]);
         config.max_queues = source.pick(&[10, 2]);
@@ -201,6 +202,7 @@ impl Driver {
             Action::Open,
             Action::Close,
             Action::CloseOpen,
+            Action::Monitor,
             Action::Abort,
             Action::Peek,
         ]);

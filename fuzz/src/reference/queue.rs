@@ -330,8 +330,11 @@ impl Model {
             _ => {}
         }
         let open = self.open_reads(conn, queue);
+        if action == Action::Monitor && open >= self.config.queue.max_monitored_reads {
+            return Some(Outcome::Empty);
+        }
         let most = match action {
-            Action::Peek => usize::MAX,
+            Action::Peek | Action::Monitor => usize::MAX,
             Action::Take => 0,
             _ => self.config.queue.max_open_reads.saturating_sub(1),
         };

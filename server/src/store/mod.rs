@@ -135,7 +135,7 @@ impl State {
         let (looks, gives) = match action {
             Action::Close | Action::Abort => (false, false),
             Action::Peek => (true, false),
-            Action::Take | Action::Open | Action::CloseOpen => (true, true),
+            Action::Take | Action::Open | Action::Monitor | Action::CloseOpen => (true, true),
         };
         // Where nothing can be written, reading on is what makes room.
         if gives && self.journal.healthy && self.engine.unwritten_removals() >= UNWRITTEN {
@@ -296,7 +296,7 @@ impl Store {
             state.next_conn += 1;
             ConnId(state.next_conn)
         };
-        Reader { store: self.clone(), conn, now: Now::default() }
+        Reader { reads: OpenReads { store: self.clone(), conn }, now: Now::default() }
     }
 
     /// Runs `f` on the engine: for what an operator asks for.
@@ -369,16 +369,22 @@ impl StoreCloser {
 /// A connection's view of the queues: its open reads are put back when it is dropped.
 #[derive(Debug)]
 pub struct Reader {
-    store: Store,
-    conn: ConnId,
+    reads: OpenReads,
     /// The time of the last call; good enough for the items that a drop puts back.
     now: Now,
 }
 
-impl Reader {
+/// The reads of a connection, for what answers it later and goes with it. What it opens is the
+/// [`Reader`]'s, which puts it back.
+#[derive(Clone, Debug)]
+pub struct OpenReads {
+    store: Store,
+    conn: ConnId,
+}
+
+impl OpenReads {
     /// Reads from a queue.
-    pub fn get(&mut self, queue: &[u8], read: Read, now: Now) -> Begun {
-        self.now = now;
+    pub fn get(&self, queue: &[u8], read: Read, now: Now) -> Begun {
         let (store, conn) = (&self.store, self.conn);
         let begun = store.shared.with(now, |state| {
             if state.not_yet(queue, read.action, now).is_some() {
@@ -395,10 +401,31 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Reads from a queue.
+    pub fn get(&mut self, queue: &[u8], read: Read, now: Now) -> Begun {
+        self.now = now;
+        self.reads.get(queue, read, now)
+    }
+
+    /// Confirms the oldest `count` open reads of a queue, or none when there are fewer: whether there were
+    /// as many.
+    pub fn close_many(&mut self, queue: &[u8], count: usize, now: Now) -> bool {
+        let conn = self.reads.conn;
+        self.now = now;
+        self.reads.store.manage(now, |engine| engine.close_many(conn, queue, count))
+    }
+
+    /// The same connection's reads, for what answers it later.
+    pub fn reads(&self) -> OpenReads {
+        self.reads.clone()
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
-        let (conn, now) = (self.conn, self.now);
-        self.store.shared.with(now, |state| state.engine.disconnect(conn, now));
+        let (conn, now) = (self.reads.conn, self.now);
+        self.reads.store.shared.with(now, |state| state.engine.disconnect(conn, now));
     }
 }
 

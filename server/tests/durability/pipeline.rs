@@ -77,6 +77,40 @@ fn nothing_is_taken_for_an_answer_that_a_fatal_error_throws_away() {
     closer.close(Duration::from_secs(10)).unwrap();
 }
 
+#[test]
+fn a_monitor_gives_what_comes_while_it_waits() {
+    let opened = journal::open(
+        SimDirectory::default(),
+        &|_: &str, _: &[u8]| Ok(()),
+        Fsync::Always,
+        1 << 20,
+        Config::default(),
+        now().unix,
+    )
+    .unwrap();
+    let (store, closer) = Store::start(opened.engine, opened.journal, now).unwrap();
+    assert_eq!(end_of(&mut store.put(item(b"q", "one"), now()).unwrap()), Outcome::Stored);
+    let app = Arc::new(App::new(store.clone(), Settings::default(), 1));
+    let mut client = QueueClient::connect(app, time());
+    let later = thread::spawn(move || {
+        for data in ["two", "three", "four"] {
+            thread::sleep(Duration::from_millis(30));
+            assert_eq!(end_of(&mut store.put(item(b"q", data), now()).unwrap()), Outcome::Stored);
+        }
+        store
+    });
+    // It ends with its last item, long before its time; what follows waits for its end.
+    let input = b"monitor q 60 3\r\nconfirm q 2\r\nget q\r\n";
+    let expected = "VALUE q 0 3\r\none\r\nEND\r\nVALUE q 0 3\r\ntwo\r\nEND\r\n\
+                    VALUE q 0 5\r\nthree\r\nEND\r\nEND\r\nEND\r\nERROR\r\n";
+    assert_eq!(answers(&mut client, input), expected);
+    drop(client);
+    let store = later.join().unwrap();
+    let left = store.reader().get(b"q", Action::Take.into(), now());
+    assert!(matches!(left, Begun::Done(Outcome::Item(item)) if item == "three"), "it went back");
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
 /// Every command that puts into a queue, reads from it or changes it.
 const COMMANDS: &[&str] = &[
     "set q 0 0 1\r\n1\r\n",
@@ -95,6 +129,8 @@ const COMMANDS: &[&str] = &[
     "flush_expired q\r\n",
     "flush_all_expired\r\n",
     "delete q\r\n",
+    "monitor q 0 2\r\n",
+    "confirm q 0\r\n",
     "version\r\n",
 ];
 

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::super::config::Config;
 use super::super::items::Queue;
 use super::super::stats::{EngineStats, QueueStats};
 use super::Engine;
@@ -56,6 +57,11 @@ impl Engine {
     /// [`flush_expired`](Self::flush_expired) for every queue; returns how many in all.
     pub fn flush_all_expired(&mut self, now: Now) -> u64 {
         self.names().iter().map(|name| self.flush_expired(name, now)).sum()
+    }
+
+    /// The bounds that it was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The names of all queues.

@@ -53,20 +53,19 @@ impl Engine {
                 return Some(Outcome::Empty);
             }
             Action::CloseOpen => self.close(conn, queue),
-            Action::Take | Action::Peek | Action::Open => {}
+            Action::Take | Action::Peek | Action::Open | Action::Monitor => {}
         }
         let take = match read.action {
             Action::Peek => Take::Look,
-            Action::Open | Action::CloseOpen => Take::Reserve,
+            Action::Open | Action::Monitor | Action::CloseOpen => Take::Reserve,
             _ => Take::Remove,
         };
         let held = self.open_reads(conn, queue);
-        let too_many = match take {
-            Take::Look => false,
-            Take::Remove => held > 0,
-            Take::Reserve => held >= self.config.of(queue).max_open_reads,
-        };
-        if too_many {
+        if read.action == Action::Monitor {
+            if held >= self.config.of(queue).max_monitored_reads {
+                return Some(Outcome::Empty);
+            }
+        } else if self.has_too_many_open(queue, take, held) {
             return Some(Outcome::Error(ReadError::AlreadyOpen));
         }
         if take == Take::Look {
@@ -88,6 +87,15 @@ impl Engine {
         let deadline = now.instant + timeout;
         self.waiters.insert(op, Waiter::new(conn, name, take, deadline));
         None
+    }
+
+    /// Whether a connection that has so many reads open on a queue may not take from it like that.
+    fn has_too_many_open(&self, queue: &[u8], take: Take, held: usize) -> bool {
+        match take {
+            Take::Look => false,
+            Take::Remove => held > 0,
+            Take::Reserve => held >= self.config.of(queue).max_open_reads,
+        }
     }
 
     /// The data of the item at the head, which is taken as `take` says.
@@ -132,6 +140,16 @@ impl Engine {
             return;
         };
         self.confirm(&queue, &item);
+    }
+
+    /// Confirms the oldest `count` reads that a connection has open on a queue (kestrel's `confirm`), or
+    /// none when it has fewer: whether it had as many.
+    pub fn close_many(&mut self, conn: ConnId, queue: &[u8], count: usize) -> bool {
+        let has_as_many = self.open_reads(conn, queue) >= count;
+        if has_as_many {
+            (0..count).for_each(|_| self.close(conn, queue));
+        }
+        has_as_many
     }
 
     fn confirm(&mut self, queue: &Bytes, item: &Item) {
