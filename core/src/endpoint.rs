@@ -4,6 +4,7 @@ use core::task::Context;
 
 use bytes::BytesMut;
 
+use crate::buffer::Spare;
 use crate::{Instant, Now};
 
 /// What a connection wants next; see [`Endpoint::poll_output`].
@@ -57,4 +58,17 @@ pub trait Endpoint {
 
     /// Gives back the memory that an idle connection does not need; called before waiting.
     fn release(&mut self);
+
+    /// Takes over the memory that another connection has left in `spare`; called before a read, where
+    /// the adapter keeps such memory. Who does nothing allocates its own.
+    fn reuse(&mut self, spare: &mut Spare) {
+        let _ = spare;
+    }
+
+    /// As [`release`](Self::release), which is what it does unless it is overridden, and leaves memory in
+    /// `spare` for the next connection.
+    fn release_to(&mut self, spare: &mut Spare) {
+        let _ = spare;
+        self.release();
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
+use windhover_core::buffer::Spare;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::handler::{Handler, Reply, ReplyError, Session};
 use windhover_core::memcache::request::{self, Request};
@@ -119,6 +120,31 @@ fn a_turn_of_a_server_that_answers_a_small_value_allocates_nothing() {
     assert_eq!(allocations_of_turns(b"get key\r\n"), 0);
     assert_eq!(allocations_of_turns(b"get key none key\r\n"), 0);
     assert_eq!(allocations_of_turns(b"get key\r\nget none\r\n"), 0);
+}
+
+#[test]
+fn nor_does_a_lone_request_of_one_connection_after_the_other_that_wait_without_memory() {
+    let (limits, timeouts) = (Limits::default(), Timeouts::default());
+    let mut sessions: Vec<_> = (0..3)
+        .map(|_| {
+            let map = Map(HashMap::from([(&b"key"[..], Bytes::from_static(b"hello"))]));
+            Session::new(map, Dialect::Memcached, &limits, &timeouts, Now::default())
+        })
+        .collect();
+    let mut output = BytesMut::with_capacity(1 << 20);
+    let mut spare = Spare::default();
+    let mut turns = |count| {
+        for at in 0..count {
+            let session = &mut sessions[at % 3];
+            session.reuse(&mut spare);
+            turn(session, b"get key\r\n", &mut output);
+            session.release_to(&mut spare);
+        }
+    };
+    turns(10);
+    assert_eq!(allocations(|| turns(300)), 0);
+    // Each gave back all that it had: without what is spare it has to allocate.
+    assert!(allocations(|| turn(&mut sessions[0], b"get key\r\n", &mut output)) > 0);
 }
 
 #[test]

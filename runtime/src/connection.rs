@@ -1,10 +1,13 @@
 //! What moves bytes between one stream and its endpoint.
 
+use std::cell::RefCell;
 use std::io;
 use std::num::NonZero;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
+use windhover_core::buffer::Spare;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::{Instant, Now};
 
@@ -35,6 +38,28 @@ pub struct Connection<S, E> {
     is_ended: bool,
     /// The endpoint was asked for an orderly end.
     is_draining: bool,
+}
+
+thread_local! {
+    /// The memory of the connection of this thread that had its turn last.
+    static SPARE: RefCell<Spare> = RefCell::default();
+}
+
+/// A buffer to read into, in memory that is there already where some is.
+fn read_buffer<E: Endpoint>(endpoint: &mut E) -> &mut BytesMut {
+    // There is none where the thread is ending.
+    let _ =
+        SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| endpoint.reuse(&mut spare)));
+    endpoint.read_buffer()
+}
+
+/// Lets go the memory of an endpoint that waits, for the next one to use.
+fn release(endpoint: &mut impl Endpoint) {
+    let kept = SPARE
+        .try_with(|spare| spare.try_borrow_mut().map(|mut spare| endpoint.release_to(&mut spare)));
+    if !matches!(kept, Ok(Ok(()))) {
+        endpoint.release();
+    }
 }
 
 /// What a stream may hold back.
@@ -117,7 +142,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             match self.round(now, cx) {
                 Ok(Step::Again) => {}
                 Ok(Step::Wait(until)) => {
-                    self.endpoint.release();
+                    release(&mut self.endpoint);
                     return self.wait(until, now.instant);
                 }
                 Ok(end) => return end,
@@ -217,7 +242,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (endpoint, stream) = (&mut self.endpoint, &mut self.stream);
-        if ready!(stream.poll_read(cx, || endpoint.read_buffer()))? == 0 {
+        if ready!(stream.poll_read(cx, || read_buffer(endpoint)))? == 0 {
             self.is_ended = true;
             self.endpoint.end_of_stream();
         }

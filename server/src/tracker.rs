@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use windhover_core::buffer::Spare;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
 use windhover_core::queue::{Outcome, PutBuilder};
@@ -265,6 +266,15 @@ impl RecordSink for Records {
     }
 }
 
+impl Tracker {
+    fn release_answers(&mut self) {
+        if self.answers.is_empty() {
+            self.answers = VecDeque::new();
+            self.decoder.release();
+        }
+    }
+}
+
 impl Endpoint for Tracker {
     fn read_buffer(&mut self) -> &mut BytesMut {
         self.http.read_buffer()
@@ -314,9 +324,15 @@ impl Endpoint for Tracker {
 
     fn release(&mut self) {
         self.http.release();
-        if self.answers.is_empty() {
-            self.answers = VecDeque::new();
-            self.decoder.release();
-        }
+        self.release_answers();
+    }
+
+    fn reuse(&mut self, spare: &mut Spare) {
+        self.http.reuse(spare);
+    }
+
+    fn release_to(&mut self, spare: &mut Spare) {
+        self.http.release_to(spare);
+        self.release_answers();
     }
 }

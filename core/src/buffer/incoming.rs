@@ -2,10 +2,12 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::spare::{self, Spare};
+
 /// What a read is given at least, so that one read serves many small requests.
 const READ: usize = 8 * 1024;
 /// Never more than this is reserved at a time, whatever length a peer declares.
-const MAX_RESERVE: usize = 64 * 1024;
+pub(super) const MAX_RESERVE: usize = 64 * 1024;
 /// What a connection in use keeps.
 const KEPT: usize = 16 * 1024;
 /// A segment is cut off before the buffer has less room than this: growing it would copy.
@@ -150,6 +152,17 @@ impl Incoming {
         if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
             self.bytes = BytesMut::new();
         }
+    }
+
+    /// Takes the spare memory where it has none of its own.
+    pub fn reuse(&mut self, spare: &mut Spare) {
+        spare::lend(&mut spare.incoming, &mut self.bytes);
+    }
+
+    /// As [`release`](Self::release), and keeps the memory for the next.
+    pub fn release_to(&mut self, spare: &mut Spare) {
+        spare::keep(&mut spare.incoming, &mut self.bytes);
+        self.release();
     }
 }
 

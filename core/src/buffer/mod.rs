@@ -2,6 +2,8 @@
 
 mod incoming;
 mod outgoing;
+mod spare;
 
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
+pub use spare::Spare;

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::spare::{self, Spare};
+
 /// A value at least this long is queued as it is instead of being copied behind its neighbours:
 /// below it, the copy is cheaper than one more slice in the write.
 const SHARE_FROM: usize = 4096;
@@ -149,6 +151,19 @@ impl Outgoing {
         if self.is_empty() {
             *self = Self::default();
         }
+    }
+
+    /// Takes the spare memory where it has none of its own.
+    pub fn reuse(&mut self, spare: &mut Spare) {
+        spare::lend(&mut spare.outgoing, &mut self.tail);
+    }
+
+    /// As [`release`](Self::release), and keeps the memory for the next.
+    pub fn release_to(&mut self, spare: &mut Spare) {
+        if self.is_empty() {
+            spare::keep(&mut spare.outgoing, &mut self.tail);
+        }
+        self.release();
     }
 
     /// Gives the memory back when nothing waits and it is more than a few small pieces need.

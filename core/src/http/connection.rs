@@ -16,7 +16,7 @@ use super::limits::HttpLimits;
 use super::refusal::{PendingRefusal, Refusal, RestOfHead};
 use super::request::{Field, Headers, Request};
 use super::response::Response;
-use crate::buffer::{Incoming, Outgoing};
+use crate::buffer::{Incoming, Outgoing, Spare};
 use crate::linger::{LINGER, Linger, Lingering};
 use crate::writing::{WriteTimer, Writing};
 use crate::{Instant, Now, Timeouts, UnixTime};
@@ -333,6 +333,24 @@ impl ServerConnection {
     pub fn release(&mut self) {
         self.incoming.release();
         self.outgoing.release();
+        self.release_fields();
+    }
+
+    /// Takes over the memory that another connection has left ([`Endpoint::reuse`](crate::endpoint::Endpoint::reuse)).
+    pub fn reuse(&mut self, spare: &mut Spare) {
+        self.incoming.reuse(spare);
+        self.outgoing.reuse(spare);
+    }
+
+    /// As [`release`](Self::release), and leaves memory for the next connection
+    /// ([`Endpoint::release_to`](crate::endpoint::Endpoint::release_to)).
+    pub fn release_to(&mut self, spare: &mut Spare) {
+        self.incoming.release_to(spare);
+        self.outgoing.release_to(spare);
+        self.release_fields();
+    }
+
+    fn release_fields(&mut self) {
         if self.incoming.is_empty() && self.fields.capacity() > KEPT_FIELDS {
             self.fields = Vec::new();
         }

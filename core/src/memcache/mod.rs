@@ -61,5 +61,6 @@ pub use key::Keys;
 pub use limits::Limits;
 pub use parsed::Parsed;
 pub use payload::Payload;
+pub(crate) use server::SparePending;
 pub use server::{Output, Responses, ServerConnection};
 pub use timeouts::ClientTimeouts;

@@ -5,6 +5,7 @@ use core::task::Context;
 use bytes::BytesMut;
 
 use super::{Reply, ReplyError};
+use crate::buffer::Spare;
 use crate::endpoint::{Endpoint, Next};
 use crate::memcache::request::Request;
 use crate::memcache::server::Turn;
@@ -151,6 +152,15 @@ impl<H: Handler> Endpoint for Session<H> {
 
     fn release(&mut self) {
         self.connection.release();
+        self.handler.release();
+    }
+
+    fn reuse(&mut self, spare: &mut Spare) {
+        self.connection.reuse(spare);
+    }
+
+    fn release_to(&mut self, spare: &mut Spare) {
+        self.connection.release_to(spare);
         self.handler.release();
     }
 }

@@ -21,6 +21,7 @@ use super::meta::MetaFlags;
 use super::request::{Fault, Request};
 use super::response::Response;
 use super::states::{ServerEvent, ServerState};
+use crate::buffer::Spare;
 use crate::linger::Linger;
 use crate::memcache::Limits;
 use crate::writing::WriteTimer;
@@ -28,6 +29,7 @@ use crate::{Instant, Now, Timeouts};
 
 pub(super) use self::pending::Later;
 pub use self::responses::Responses;
+pub(crate) use self::responses::SparePending;
 pub(super) use self::responses::{Given, TIMED_OUT, Turn};
 
 /// What a connection wants next; see [`ServerConnection::poll_output`].
@@ -409,5 +411,18 @@ impl ServerConnection {
     pub fn release(&mut self) {
         self.input.incoming.release();
         self.responses.release();
+    }
+
+    /// Takes over the memory that another connection has left ([`Endpoint::reuse`](crate::endpoint::Endpoint::reuse)).
+    pub fn reuse(&mut self, spare: &mut Spare) {
+        self.input.incoming.reuse(spare);
+        self.responses.reuse(spare);
+    }
+
+    /// As [`release`](Self::release), and leaves memory for the next connection
+    /// ([`Endpoint::release_to`](crate::endpoint::Endpoint::release_to)).
+    pub fn release_to(&mut self, spare: &mut Spare) {
+        self.input.incoming.release_to(spare);
+        self.responses.release_to(spare);
     }
 }

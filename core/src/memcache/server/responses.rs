@@ -7,7 +7,7 @@ use core::task::Context;
 use bytes::BytesMut;
 
 use super::pending::{Expected, Later, Pending, PendingRequest};
-use crate::buffer::Outgoing;
+use crate::buffer::{Outgoing, Spare};
 use crate::memcache::Data;
 use crate::memcache::command::Command;
 use crate::memcache::handler::{Reply, ReplyError};
@@ -468,7 +468,26 @@ impl Responses {
             self.pending = VecDeque::new();
         }
     }
+
+    pub(super) fn reuse(&mut self, spare: &mut Spare) {
+        self.outgoing.reuse(spare);
+        if self.pending.capacity() == 0 {
+            core::mem::swap(&mut self.pending, &mut spare.pending.0);
+        }
+    }
+
+    pub(super) fn release_to(&mut self, spare: &mut Spare) {
+        self.outgoing.release_to(spare);
+        if self.pending.is_empty() && spare.pending.0.capacity() == 0 {
+            core::mem::swap(&mut self.pending, &mut spare.pending.0);
+        }
+        self.release();
+    }
 }
+
+/// Room for those that wait for replies, kept while nobody needs it.
+#[derive(Debug, Default)]
+pub(crate) struct SparePending(VecDeque<Pending>);
 
 /// The block that replies are gathered in.
 fn gather(out: &mut Outgoing) -> &mut BytesMut {
