@@ -42,4 +42,4 @@ pub use random::Random;
 pub use recorder::Recorder;
 pub use report::report;
 pub use runtime::{Runtime, Task, sleep, timeout};
-pub use server::{Server, Setup};
+pub use server::{Server, Setup, binary};

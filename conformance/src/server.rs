@@ -134,7 +134,7 @@ impl Setup {
 }
 
 /// `WINDHOVER_BIN`, or the binary that was built beside the test.
-pub(crate) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = std::env::var_os("WINDHOVER_BIN").map_or_else(
         || {
             let test = std::env::current_exe().expect("the test knows its own path");

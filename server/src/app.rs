@@ -1,6 +1,7 @@
 //! What every connection of one server shares.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -35,6 +36,8 @@ pub struct App {
     pub http_connections: Arc<Counters>,
     /// The connections of the queue's listener.
     pub queue_connections: Arc<Counters>,
+    /// The end was asked for; everything is still served.
+    pub draining: Arc<AtomicBool>,
     /// Random, new for every process: makes the ids of its events unique.
     pub seed: u64,
 }
@@ -52,6 +55,7 @@ impl App {
             users: None,
             http_connections: Arc::default(),
             queue_connections: Arc::default(),
+            draining: Arc::default(),
             seed,
         }
     }

@@ -215,6 +215,17 @@ pub struct ServeArgs {
     )]
     pub answer_timeout: Duration,
 
+    /// How long everything is still served after SIGTERM or SIGINT while `/readyz` says 503, so that a
+    /// balancer that asks it sends nothing more; then listeners close
+    #[arg(
+        long,
+        env = "WINDHOVER_DRAIN",
+        default_value = "0",
+        value_name = "SECONDS",
+        value_parser = seconds
+    )]
+    pub drain: Duration,
+
     /// How long requests in flight may take at shutdown
     #[arg(
         long,

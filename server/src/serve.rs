@@ -23,7 +23,7 @@ use crate::listen::{
     self, BoundAddress, ListenAddress, ListenError, Place, TlsListener, authenticated,
 };
 use crate::queue_client::QueueClient;
-use crate::runtime::{self, Listener, Server};
+use crate::runtime::{self, Drain, Listener, Server};
 use crate::store::{Store, StoreCloser};
 use crate::tracker::Tracker;
 use crate::upkeep::Upkeep;
@@ -104,6 +104,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
             return Err(ServeError::QueueNameTaken { option });
         }
     }
+    listen::note_handed_over();
     listen::raise_descriptor_limit();
     let reload = listen::reload_on_signal()?;
     let tls = listen::certificate(args.tls_cert.as_deref(), args.tls_key.as_deref(), &reload)?;
@@ -200,7 +201,7 @@ fn settings(args: &ServeArgs) -> Settings {
 }
 
 fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<(), ServeError> {
-    let mut server = Server::start(args.runtime, runtime::threads(args.threads))?;
+    let mut server = Server::start(args.runtime, runtime::threads(args.threads), drain(args, app))?;
     let number = AtomicU64::new(0);
     let tracker = app.clone();
     let http = server.listen(
@@ -232,6 +233,12 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
     let served = server.run(move || forwarder.map_or((), Forwarder::stop));
     upkeep.end();
     Ok(served?)
+}
+
+/// What a balancer is told before the end.
+fn drain(args: &ServeArgs, app: &Arc<App>) -> Drain {
+    let draining = Arc::clone(&app.draining);
+    Drain { time: args.drain, begin: Box::new(move || draining.store(true, Ordering::Relaxed)) }
 }
 
 fn listener(

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -206,6 +207,9 @@ impl Handler<'_> {
         let text = "text/plain; charset=utf-8";
         let mut response = match request.path {
             "/healthz" => Response::new(Status::OK, text, &b"ok\n"[..]),
+            "/readyz" if self.app.draining.load(Ordering::Relaxed) => {
+                Response::new(Status::SERVICE_UNAVAILABLE, text, &b"draining\n"[..])
+            }
             "/readyz" => {
                 let (engine, journal) = self.app.store.stats();
                 if !journal.healthy {

@@ -115,6 +115,19 @@ pub struct ServerConnection {
     end_of_stream: bool,
     shutting_down: bool,
     linger: Linger,
+    life: Life,
+}
+
+/// How long after it was accepted a connection is given for its first request although an end was asked
+/// for: whoever was let in just before it has sent one, and cannot know whether it may be sent again.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// What a connection has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// No whole request.
+    New,
+    Used,
 }
 
 /// What becomes of a request that has a body.
@@ -188,6 +201,7 @@ impl ServerConnection {
             end_of_stream: false,
             shutting_down: false,
             linger: Linger::default(),
+            life: Life::New,
         }
     }
 
@@ -251,7 +265,8 @@ impl ServerConnection {
 
     /// Asks for an orderly end: the requests that the application has are answered, the last one
     /// with `Connection: close`; when it has none, the one that is half received is. A connection
-    /// between two requests closes.
+    /// between two requests closes; one on which nothing has come yet waits for its request, up to a
+    /// second after it was accepted.
     pub fn shut_down(&mut self) {
         self.shutting_down = true;
         self.drop_taken();
@@ -422,7 +437,9 @@ impl ServerConnection {
             Phase::Head(Scan { begun: true, .. }) | Phase::Body { .. } if self.end_of_stream => {
                 self.refuse(HttpError::Incomplete);
             }
-            Phase::Head(Scan { begun: false, .. }) if self.end_of_stream || self.shutting_down => {
+            Phase::Head(Scan { begun: false, .. })
+                if self.end_of_stream || self.shutting_down && self.life == Life::Used =>
+            {
                 self.end();
             }
             _ => {}
@@ -449,7 +466,12 @@ impl ServerConnection {
             Phase::TooLong(_) => self.may_begin_another().then_some(self.timeouts.head.min(LINGER)),
             Phase::Head(_) => {
                 let nothing_pending = self.unanswered.is_empty() && self.outgoing.is_empty();
-                nothing_pending.then_some(self.timeouts.idle)
+                let idle = self.timeouts.idle;
+                nothing_pending.then_some(if self.shutting_down {
+                    idle.min(FIRST_REQUEST)
+                } else {
+                    idle
+                })
             }
             Phase::Body { continue_pending, .. } => {
                 (self.may_begin_another() && !continue_pending).then_some(self.timeouts.body)

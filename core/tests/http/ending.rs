@@ -60,11 +60,28 @@ fn a_half_closed_peer_still_gets_its_answers() {
 
 #[test]
 fn shutting_down_closes_an_idle_connection() {
-    for before in [&b""[..], b"\r\n", GET] {
-        let mut exchange = Exchange::new(&HttpLimits::default());
-        exchange.receive(before);
-        exchange.connection.shut_down();
-        assert_eq!(exchange.poll(), None, "{}", before.escape_ascii());
+    let mut exchange = Exchange::new(&HttpLimits::default());
+    exchange.receive(GET);
+    exchange.connection.shut_down();
+    assert_eq!(exchange.poll(), None);
+}
+
+#[test]
+fn shutting_down_waits_a_second_for_the_first_request_of_a_connection() {
+    for before in [&b""[..], b"\r\n"] {
+        let new = || {
+            let mut exchange = Exchange::new(&HttpLimits::default());
+            exchange.receive(before);
+            exchange.connection.shut_down();
+            exchange
+        };
+        let mut exchange = new();
+        assert_eq!(exchange.poll(), Some(at(1000).instant));
+        exchange.now = at(1000);
+        assert_eq!(exchange.poll(), None, "nothing came");
+        let mut exchange = new();
+        assert_eq!(exchange.receive(GET), None, "one request, and the end");
+        assert!(exchange.outcome.sent.contains("Connection: close"));
     }
 }
 

@@ -10,13 +10,14 @@ use windhover_core::Timeouts;
 
 use super::CacheArgs;
 use crate::listen::{self, ListenError, Place, authenticated};
-use crate::runtime::{self, Listener, Server};
+use crate::runtime::{self, Drain, Listener, Server};
 
 /// Serves a cache until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// [`ListenError`] when it cannot start.
 pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
+    listen::note_handed_over();
     listen::raise_descriptor_limit();
     let reload = listen::reload_on_signal()?;
     let tls = listen::certificate(args.tls_cert.as_deref(), args.tls_key.as_deref(), &reload)?;
@@ -34,7 +35,7 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
         counters: Arc::clone(&options.counters),
     };
     let cache = Cache::new(options);
-    let mut server = Server::start(args.runtime, threads)?;
+    let mut server = Server::start(args.runtime, threads, Drain::none())?;
     let place = server.listen(&listener, move |peer, now| {
         authenticated(cache.accept(now), peer, users.as_ref())
     })?;

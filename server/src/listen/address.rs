@@ -10,7 +10,8 @@ const SOCKET_MODE: u32 = 0o600;
 /// What can be said of a file's owner, group and others.
 const LARGEST_MODE: u32 = 0o777;
 
-/// Where to listen: an IP address, a host name, or the path of a Unix socket.
+/// Where to listen: an IP address, a host name, the path of a Unix socket, or a socket that was handed
+/// over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenAddress {
@@ -29,6 +30,11 @@ pub enum ListenAddress {
         path: PathBuf,
         /// The file's mode.
         mode: u32,
+    },
+    /// A socket that listens already, handed over by whoever started the process (`LISTEN_FDS`).
+    HandedOver {
+        /// Which one, counted from 0.
+        number: usize,
     },
 }
 
@@ -61,6 +67,8 @@ pub enum AddressErrorKind {
     Mode,
     /// What follows the path of a Unix socket is no mode.
     Option,
+    /// What follows `fd:` is no small number.
+    Descriptor,
 }
 
 impl AddressError {
@@ -87,12 +95,16 @@ impl fmt::Display for AddressError {
             AddressErrorKind::Path => "the path of a Unix socket is missing, or begins with `@`",
             AddressErrorKind::Mode => "the mode is no octal number from 0 to 0777",
             AddressErrorKind::Option => "a path can be followed by `?mode=MODE` alone",
+            AddressErrorKind::Descriptor => {
+                "what follows `fd:` is no place among the sockets that are handed over, counted from 0"
+            }
         };
         write!(
             f,
             "cannot listen on `{}`: {fault}; expected an address (127.0.0.1:8080, [::1]:8080), a host \
              name (localhost:8080), either without its port for the default one, or the path of a \
-             Unix socket (unix:/run/windhover.sock, unix:/run/windhover.sock?mode=0660)",
+             Unix socket (unix:/run/windhover.sock, unix:/run/windhover.sock?mode=0660), or a socket \
+             that is handed over (fd:0)",
             self.given
         )
     }
@@ -101,7 +113,7 @@ impl fmt::Display for AddressError {
 impl std::error::Error for AddressError {}
 
 impl ListenAddress {
-    /// Parses `HOST[:PORT]` or `unix:PATH[?mode=MODE]`; a path that begins with `/`, `./` or `../` needs no
+    /// Parses `HOST[:PORT]`, `unix:PATH[?mode=MODE]` or `fd:NUMBER`; a path that begins with `/`, `./` or `../` needs no
     /// `unix:`.
     ///
     /// ```
@@ -118,9 +130,10 @@ impl ListenAddress {
     ///
     /// [`AddressError`] when it is neither.
     pub fn parse(given: &str, default_port: u16) -> Result<Self, AddressError> {
-        let parsed = match path(given) {
-            Some(path) => unix(path),
-            None => host(given, default_port),
+        let parsed = match (given.strip_prefix("fd:"), path(given)) {
+            (Some(number), _) => handed_over(number),
+            (None, Some(path)) => unix(path),
+            (None, None) => host(given, default_port),
         };
         parsed.map_err(|kind| AddressError { given: given.to_owned(), kind })
     }
@@ -132,6 +145,7 @@ impl fmt::Display for ListenAddress {
             Self::Ip(address) => address.fmt(f),
             Self::Name { host, port } => write!(f, "{host}:{port}"),
             Self::Unix { path, mode } => write!(f, "unix:{}?mode={mode:04o}", path.display()),
+            Self::HandedOver { number } => write!(f, "fd:{number}"),
         }
     }
 }
@@ -144,6 +158,13 @@ fn path(given: &str) -> Option<&str> {
         Some(path) => Some(path),
         None => ["/", "./", "../"].iter().any(|start| given.starts_with(start)).then_some(given),
     }
+}
+
+fn handed_over(given: &str) -> Result<ListenAddress, AddressErrorKind> {
+    let is_number = (1..=4).contains(&given.len()) && given.bytes().all(|it| it.is_ascii_digit());
+    let number = is_number.then(|| given.parse().ok()).flatten();
+    let number = number.ok_or(AddressErrorKind::Descriptor)?;
+    Ok(ListenAddress::HandedOver { number })
 }
 
 fn unix(given: &str) -> Result<ListenAddress, AddressErrorKind> {
@@ -249,6 +270,8 @@ mod tests {
             ("unix:a.sock?mode=0660", "unix:a.sock?mode=0660"),
             ("/run/a.sock?mode=777", "unix:/run/a.sock?mode=0777"),
             ("./a.sock", "unix:./a.sock?mode=0600"),
+            ("fd:0", "fd:0"),
+            ("fd:012", "fd:12"),
         ] {
             assert_eq!(parsed(given).as_deref(), Ok(means), "{given}");
         }

@@ -5,9 +5,13 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::mpsc;
+#[cfg(unix)]
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(unix)]
+use listenfd::ListenFd;
 use windhover_runtime::{StdListener, listen_shared};
 
 use super::{ListenAddress, ListenError};
@@ -74,6 +78,7 @@ pub(crate) fn bind(address: &ListenAddress, loops: usize) -> Result<Bound, Liste
             bind_all(&look_up(host, *port).map_err(fault)?, loops).map_err(fault)
         }
         ListenAddress::Unix { path, mode } => bind_unix(path, *mode, loops).map_err(fault),
+        ListenAddress::HandedOver { number } => handed_over(*number, loops).map_err(fault),
     }
 }
 
@@ -157,12 +162,7 @@ fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 #[cfg(unix)]
 fn bind_unix(path: &std::path::Path, mode: u32, loops: usize) -> io::Result<Bound> {
     let (listener, file) = windhover_runtime::listen_unix(path, mode)?;
-    let first = StdListener::from(listener);
-    let mut listeners = Vec::with_capacity(loops);
-    for _ in 1..loops {
-        listeners.push(first.try_clone()?);
-    }
-    listeners.push(first);
+    let listeners = for_each_loop(StdListener::from(listener), loops)?;
     let addresses = vec![BoundAddress::Unix(file.path().to_owned())];
     Ok(Bound { listeners, place: Place { addresses, is_tls: false, _files: vec![file] } })
 }
@@ -170,6 +170,68 @@ fn bind_unix(path: &std::path::Path, mode: u32, loops: usize) -> io::Result<Boun
 #[cfg(not(unix))]
 fn bind_unix(_: &std::path::Path, _: u32, _: usize) -> io::Result<Bound> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "there are no Unix sockets on this system"))
+}
+
+/// One socket, as many times as there are loops: they take connections from one backlog.
+#[cfg(unix)]
+fn for_each_loop(first: StdListener, loops: usize) -> io::Result<Vec<StdListener>> {
+    let mut listeners = Vec::with_capacity(loops);
+    for _ in 1..loops {
+        listeners.push(first.try_clone()?);
+    }
+    listeners.push(first);
+    Ok(listeners)
+}
+
+/// The sockets that were handed over; each can be taken once.
+#[cfg(unix)]
+static HANDED_OVER: LazyLock<Mutex<ListenFd>> = LazyLock::new(|| Mutex::new(ListenFd::from_env()));
+
+/// Notes which sockets were handed over. It takes them out of the environment, which is to be done while
+/// there is one thread.
+#[cfg(unix)]
+pub(crate) fn note_handed_over() {
+    LazyLock::force(&HANDED_OVER);
+}
+
+/// Nothing can be handed over here.
+#[cfg(not(unix))]
+pub(crate) fn note_handed_over() {}
+
+/// A socket that was handed over (`LISTEN_FDS` and `LISTEN_PID`, as systemd and others do). It outlives
+/// the process, and with it the connections that nobody has accepted yet.
+#[cfg(unix)]
+fn handed_over(number: usize, loops: usize) -> io::Result<Bound> {
+    let mut all = HANDED_OVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let there = all.len();
+    let nothing = || {
+        let fault = format!(
+            "no such socket was handed over, or it is used already: there were {there} (LISTEN_FDS), \
+             counted from 0"
+        );
+        io::Error::new(io::ErrorKind::NotFound, fault)
+    };
+    if number >= there {
+        return Err(nothing());
+    }
+    let (first, address) = if let Ok(found) = all.take_tcp_listener(number) {
+        let listener = found.ok_or_else(nothing)?;
+        listener.set_nonblocking(true)?;
+        let address = BoundAddress::Tcp(listener.local_addr()?);
+        (StdListener::from(listener), address)
+    } else {
+        let listener = all.take_unix_listener(number)?.ok_or_else(nothing)?;
+        listener.set_nonblocking(true)?;
+        let path = listener.local_addr()?.as_pathname().map(PathBuf::from);
+        (StdListener::from(listener), BoundAddress::Unix(path.unwrap_or_default()))
+    };
+    let place = Place { addresses: vec![address], is_tls: false, _files: Vec::new() };
+    Ok(Bound { listeners: for_each_loop(first, loops)?, place })
+}
+
+#[cfg(not(unix))]
+fn handed_over(_: usize, _: usize) -> io::Result<Bound> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "no sockets are handed over on this system"))
 }
 
 #[cfg(test)]
@@ -217,6 +279,15 @@ mod tests {
         let bound = bound("localhost:0", 1).unwrap();
         assert!(
             matches!(bound.place.addresses(), [BoundAddress::Tcp(first), ..] if first.ip().is_loopback())
+        );
+    }
+
+    #[test]
+    fn a_socket_that_was_not_handed_over_is_said() {
+        let error = bound("fd:0", 1).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot listen on fd:0: no such socket was handed over"),
+            "{error}"
         );
     }
 

@@ -15,7 +15,7 @@ use windhover_runtime::{Reload, ServerTls};
 pub use self::address::{AddressError, AddressErrorKind, ListenAddress};
 pub(crate) use self::auth::authenticated;
 pub use self::auth::{AuthFile, AuthFileError, LineErrorKind};
-pub(crate) use self::bind::{Bound, BoundAddress, Place, bind};
+pub(crate) use self::bind::{Bound, BoundAddress, Place, bind, note_handed_over};
 pub use self::tls::{TlsFileError, TlsListener};
 
 /// Why a command cannot listen.

@@ -4,14 +4,12 @@ use std::io;
 use std::pin::Pin;
 
 use async_std::task;
-use windhover_async_std::{
-    Peer, ServeReport, Shutdown, connect, serve_all_on, shut_down_on_signal, start_threads,
-};
+use windhover_async_std::{Peer, ServeReport, Shutdown, connect, serve_all_on, start_threads};
 use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
-use super::{Driving, Listener, log_asked};
+use super::{Drain, Driving, Listener, log_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 type Serving = Pin<Box<dyn Future<Output = io::Result<ServeReport>> + Send>>;
@@ -28,10 +26,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(threads: usize) -> Result<Self, ListenError> {
+    pub(super) fn start(threads: usize, drain: Drain) -> Result<Self, ListenError> {
         start_threads(threads);
         let shutdown = Shutdown::new();
-        shut_down_on_signal(&shutdown).map_err(ListenError::system("catch signals"))?;
+        shut_down_on_signal(&shutdown, drain)?;
         Ok(Self { shutdown, serving: Vec::new() })
     }
 

@@ -8,9 +8,9 @@ use std::thread;
 use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_mio::{Peer, ServeReport, Shutdown, connect, serve, shut_down_on_signal};
+use windhover_mio::{Peer, ServeReport, Shutdown, connect, serve};
 
-use super::{Driving, Listener, log_asked};
+use super::{Drain, Driving, Listener, log_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 type Serving = Box<dyn FnOnce(&Shutdown) -> io::Result<ServeReport> + Send>;
@@ -28,9 +28,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(threads: usize) -> Result<Self, ListenError> {
+    pub(super) fn start(threads: usize, drain: Drain) -> Result<Self, ListenError> {
         let shutdown = Shutdown::new();
-        shut_down_on_signal(&shutdown).map_err(ListenError::system("catch signals"))?;
+        shut_down_on_signal(&shutdown, drain)?;
         Ok(Self { threads, shutdown, serving: Vec::new() })
     }
 

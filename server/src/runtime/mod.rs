@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use windhover_client::{Builder, Client};
 use windhover_core::endpoint::Endpoint;
 use windhover_core::{Counters, Now};
-use windhover_runtime::{Clock, Peer, ServeOptions, ServerTls};
+use windhover_runtime::{Clock, Peer, ServeOptions, ServerTls, Shutdown};
 
 use crate::listen::{ListenAddress, ListenError, Place};
 
@@ -92,6 +92,40 @@ impl Listener {
     }
 }
 
+/// What comes between the signal to end and the end of the listeners.
+pub(crate) struct Drain {
+    /// How long everything is served as before.
+    pub(crate) time: Duration,
+    /// Called at its beginning.
+    pub(crate) begin: Box<dyn FnOnce() + Send>,
+}
+
+impl Drain {
+    /// None.
+    pub(crate) fn none() -> Self {
+        Self { time: Duration::ZERO, begin: Box::new(|| ()) }
+    }
+}
+
+/// Triggers `shutdown` on SIGTERM and SIGINT, once the drain is over.
+fn shut_down_on_signal(shutdown: &Shutdown, drain: Drain) -> Result<(), ListenError> {
+    let asked = if drain.time.is_zero() { shutdown.clone() } else { Shutdown::new() };
+    windhover_runtime::shut_down_on_signal(&asked).map_err(ListenError::system("catch signals"))?;
+    if drain.time.is_zero() {
+        return Ok(());
+    }
+    let shutdown = shutdown.clone();
+    let wait = move || {
+        asked.wait_blocking();
+        tracing::info!(seconds = drain.time.as_secs_f64(), "asked to stop: draining");
+        (drain.begin)();
+        std::thread::sleep(drain.time);
+        shutdown.trigger();
+    };
+    let thread = std::thread::Builder::new().name("drain".to_owned()).spawn(wait);
+    thread.map(drop).map_err(ListenError::system("start threads"))
+}
+
 /// A runtime with listeners on it.
 pub(crate) enum Server {
     #[cfg(feature = "tokio")]
@@ -119,15 +153,19 @@ macro_rules! whichever {
 impl Server {
     /// Starts so many threads for connections. From now on SIGTERM and SIGINT end no process, but
     /// [`run`](Self::run).
-    pub(crate) fn start(runtime: Runtime, threads: usize) -> Result<Self, ListenError> {
+    pub(crate) fn start(
+        runtime: Runtime,
+        threads: usize,
+        drain: Drain,
+    ) -> Result<Self, ListenError> {
         tracing::info!(%runtime, threads, "connections are served by");
         match runtime {
             #[cfg(feature = "tokio")]
-            Runtime::Tokio => tokio::Server::start(threads).map(Self::Tokio),
+            Runtime::Tokio => tokio::Server::start(threads, drain).map(Self::Tokio),
             #[cfg(feature = "async-std")]
-            Runtime::AsyncStd => async_std::Server::start(threads).map(Self::AsyncStd),
+            Runtime::AsyncStd => async_std::Server::start(threads, drain).map(Self::AsyncStd),
             #[cfg(feature = "mio")]
-            Runtime::Mio => mio::Server::start(threads).map(Self::Mio),
+            Runtime::Mio => mio::Server::start(threads, drain).map(Self::Mio),
         }
     }
 

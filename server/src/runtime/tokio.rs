@@ -8,11 +8,9 @@ use tokio::runtime::{Builder, Runtime};
 use windhover_client::{Builder as ClientBuilder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_tokio::{
-    Listening, Peer, ServeReport, Shutdown, connect, serve_all, shut_down_on_signal,
-};
+use windhover_tokio::{Listening, Peer, ServeReport, Shutdown, connect, serve_all};
 
-use super::{Driving, Listener, log_asked};
+use super::{Drain, Driving, Listener, log_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 /// How long threads have to end; only one that is blocked takes longer.
@@ -34,7 +32,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(threads: usize) -> Result<Self, ListenError> {
+    pub(super) fn start(threads: usize, drain: Drain) -> Result<Self, ListenError> {
         // With one thread, nothing is ever handed from thread to thread.
         let mut builder = match threads {
             1 => Builder::new_current_thread(),
@@ -47,7 +45,7 @@ impl Server {
             .map_err(ListenError::system("start threads"))?;
         let shutdown = Shutdown::new();
         let entered = runtime.enter();
-        shut_down_on_signal(&shutdown).map_err(ListenError::system("catch signals"))?;
+        shut_down_on_signal(&shutdown, drain)?;
         drop(entered);
         Ok(Self { runtime, shutdown, serving: Vec::new() })
     }

@@ -1,6 +1,6 @@
 //! From bytes to the next whole request.
 
-use super::{Bodies, Body, Phase, ServerConnection, Step, Unanswered};
+use super::{Bodies, Body, Life, Phase, ServerConnection, Step, Unanswered};
 use crate::Instant;
 use crate::buffer::Incoming;
 use crate::http::chunked::{Chunked, Progress};
@@ -116,6 +116,7 @@ impl ServerConnection {
             http10: self.head.http10,
             close: self.head.close,
         });
+        self.life = Life::Used;
         self.phase = Phase::Taken { whole };
         Step::Request { head, body }
     }
