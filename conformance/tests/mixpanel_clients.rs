@@ -83,7 +83,34 @@ fn node_delivers_in_batches(runtime: Runtime) {
     round_trip(runtime, "node, batches of 50", node("track.js"), "batch", "HOST:PORT", order);
 }
 
+/// Every kind of record, through a library that reads back what it sent.
+fn every_kind(runtime: Runtime, library: &str) {
+    let directory = TempDir::new("clients");
+    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
+    let mut driver = python("records.py");
+    driver.args([library, &server.http().to_string(), &server.queue().to_string()]);
+    let outcome = run(&mut driver, BOUND);
+    outcome.expect_code(0);
+    report(&format!("{library}: {}", outcome.stdout.trim()));
+    server.stop();
+}
+
+fn python_sends_every_kind_of_record(runtime: Runtime) {
+    every_kind(runtime, "mixpanel");
+}
+
+fn mixpanel_utils_imports_events_and_profiles(runtime: Runtime) {
+    every_kind(runtime, "mixpanel-utils");
+}
+
+fn aiomixpanel_sends_events_and_updates(runtime: Runtime) {
+    every_kind(runtime, "aiomixpanel");
+}
+
 on_each_runtime!(
+    python_sends_every_kind_of_record,
+    mixpanel_utils_imports_events_and_profiles,
+    aiomixpanel_sends_events_and_updates,
     python_delivers_one_by_one,
     python_delivers_in_batches,
     node_delivers_one_by_one,
