@@ -1,15 +1,10 @@
 //! Many servers as one: which of them is asked, on which connection, and what becomes of a call
 //! when one of them fails.
 
-mod attempt;
-mod bytes;
-mod coming;
-mod dispatch;
-mod failure;
-mod going;
-mod link;
+mod calls;
+mod connections;
+mod health;
 mod output;
-mod selection;
 mod timers;
 
 use alloc::collections::VecDeque;
@@ -17,9 +12,9 @@ use alloc::vec::Vec;
 
 use slab::Slab;
 
-use self::attempt::Active;
-pub(super) use self::attempt::AttemptId;
-use self::link::{Link, State};
+use self::calls::Active;
+pub(super) use self::calls::AttemptId;
+use self::connections::{Link, State};
 use self::timers::{Timer, Timers};
 use super::answer::Answer;
 use super::budget::Budget;
@@ -34,8 +29,8 @@ use super::statistics::ServerStatistics;
 use crate::Instant;
 use crate::memcache::request::Prepared;
 
-pub use self::attempt::CallId;
-pub use self::link::{ConnectionId, ReservationId};
+pub use self::calls::CallId;
+pub use self::connections::{ConnectionId, ReservationId};
 pub use self::output::{ClusterEvent, ClusterOutput, Completed};
 
 /// A set of servers, the connections to them, and the calls under way: a client without its
@@ -108,7 +103,8 @@ impl Cluster {
         seed: u64,
         now: Instant,
     ) -> Result<Self, ClusterError> {
-        let (greeting, probe) = coming::greeting(&options).map_err(ClusterError::Credentials)?;
+        let (greeting, probe) =
+            connections::greeting(&options).map_err(ClusterError::Credentials)?;
         let mut cluster = Self {
             servers: Servers::new(options.selection, options.rotation),
             links: Slab::new(),

@@ -5,8 +5,8 @@ use alloc::collections::VecDeque;
 use slab::Slab;
 
 use super::Cluster;
-use super::attempt::{Active, Attempt, AttemptId, CallId};
-use super::link::{ConnectionId, Purpose, ReservationId, State};
+use super::calls::{Active, Attempt, AttemptId, CallId};
+use super::connections::{ConnectionId, Purpose, ReservationId, State};
 use super::timers::Timer;
 use crate::Instant;
 use crate::client::answer::Answer;

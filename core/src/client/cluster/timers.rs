@@ -2,8 +2,8 @@
 
 use alloc::collections::BTreeSet;
 
-use super::attempt::{AttemptId, CallId};
-use super::link::ConnectionId;
+use super::calls::{AttemptId, CallId};
+use super::connections::ConnectionId;
 use crate::Instant;
 use crate::client::servers::ServerId;
 

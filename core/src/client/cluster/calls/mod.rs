@@ -1,9 +1,13 @@
 //! A call under way, and the attempts at it.
 
+mod dispatch;
+mod outcome;
+mod selection;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::link::ConnectionId;
+use super::connections::ConnectionId;
 use crate::Instant;
 use crate::client::answer::{Answer, Collector};
 use crate::client::call::Call;
@@ -19,7 +23,7 @@ pub struct CallId {
 }
 
 impl CallId {
-    pub(super) const fn new(at: usize, sequence: u64) -> Self {
+    pub(in crate::client) const fn new(at: usize, sequence: u64) -> Self {
         Self { at, sequence }
     }
 
@@ -28,11 +32,11 @@ impl CallId {
         self.sequence
     }
 
-    pub(super) const fn at(self) -> usize {
+    pub(in crate::client) const fn at(self) -> usize {
         self.at
     }
 
-    pub(super) const fn sequence(self) -> u64 {
+    pub(in crate::client) const fn sequence(self) -> u64 {
         self.sequence
     }
 }
@@ -48,14 +52,14 @@ pub(in crate::client) enum Slot {
 /// Which attempt. The number tells it from later ones in the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::client) struct AttemptId {
-    pub(super) call: CallId,
-    pub(super) slot: Slot,
-    pub(super) number: u32,
+    pub(in crate::client) call: CallId,
+    pub(in crate::client) slot: Slot,
+    pub(in crate::client) number: u32,
 }
 
 /// Where an attempt has come to.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum On {
+pub(in crate::client) enum On {
     /// It waits for a shared connection; its number in the line.
     Waiting(u64),
     /// A connection of its own is being made.
@@ -65,90 +69,90 @@ pub(super) enum On {
 }
 
 #[derive(Debug)]
-pub(super) struct Attempt {
-    pub(super) number: u32,
-    pub(super) server: ServerId,
-    pub(super) on: On,
-    pub(super) since: Instant,
+pub(in crate::client) struct Attempt {
+    pub(in crate::client) number: u32,
+    pub(in crate::client) server: ServerId,
+    pub(in crate::client) on: On,
+    pub(in crate::client) since: Instant,
     /// So long it waits for a connection.
-    pub(super) timeout: Instant,
+    pub(in crate::client) timeout: Instant,
     /// So long it waits for its answer.
-    pub(super) deadline: Instant,
-    pub(super) collector: Collector,
+    pub(in crate::client) deadline: Instant,
+    pub(in crate::client) collector: Collector,
 }
 
 /// How a call may go on after an attempt that failed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Next {
+pub(in crate::client) struct Next {
     /// Whether it may go on at all.
-    pub(super) allowed: bool,
+    pub(in crate::client) allowed: bool,
     /// Whether it may go to a server that was tried before.
-    pub(super) again: Again,
+    pub(in crate::client) again: Again,
     /// Whether that is a retry, which the budget has to allow.
-    pub(super) costs: bool,
+    pub(in crate::client) costs: bool,
 }
 
 /// Whether a server that was tried before may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
+pub(in crate::client) enum Again {
     No,
     Yes,
 }
 
 /// The attempts at a call that are under way. A second one is rare.
 #[derive(Debug, Default)]
-pub(super) struct Attempts {
+pub(in crate::client) struct Attempts {
     first: Option<Attempt>,
     hedge: Option<Box<Attempt>>,
 }
 
 impl Attempts {
-    pub(super) fn get(&self, slot: Slot) -> Option<&Attempt> {
+    pub(in crate::client) fn get(&self, slot: Slot) -> Option<&Attempt> {
         match slot {
             Slot::First => self.first.as_ref(),
             Slot::Hedge => self.hedge.as_deref(),
         }
     }
 
-    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Attempt> {
+    pub(in crate::client) fn get_mut(&mut self, slot: Slot) -> Option<&mut Attempt> {
         match slot {
             Slot::First => self.first.as_mut(),
             Slot::Hedge => self.hedge.as_deref_mut(),
         }
     }
 
-    pub(super) fn set(&mut self, slot: Slot, attempt: Attempt) {
+    pub(in crate::client) fn set(&mut self, slot: Slot, attempt: Attempt) {
         match slot {
             Slot::First => self.first = Some(attempt),
             Slot::Hedge => self.hedge = Some(Box::new(attempt)),
         }
     }
 
-    pub(super) fn take(&mut self, slot: Slot) -> Option<Attempt> {
+    pub(in crate::client) fn take(&mut self, slot: Slot) -> Option<Attempt> {
         match slot {
             Slot::First => self.first.take(),
             Slot::Hedge => self.hedge.take().map(|attempt| *attempt),
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(in crate::client) const fn is_empty(&self) -> bool {
         self.first.is_none() && self.hedge.is_none()
     }
 }
 
 /// Servers that were tried: mostly one.
 #[derive(Debug, Default)]
-pub(super) struct Tried {
+pub(in crate::client) struct Tried {
     first: Option<ServerId>,
     others: Vec<ServerId>,
 }
 
 impl Tried {
-    pub(super) fn contains(&self, server: ServerId) -> bool {
+    pub(in crate::client) fn contains(&self, server: ServerId) -> bool {
         self.first == Some(server) || self.others.contains(&server)
     }
 
-    pub(super) fn add(&mut self, server: ServerId) {
+    pub(in crate::client) fn add(&mut self, server: ServerId) {
         match self.first {
             None => self.first = Some(server),
             Some(_) if self.contains(server) => {}
@@ -159,34 +163,34 @@ impl Tried {
 
 /// A call under way.
 #[derive(Debug)]
-pub(super) struct Active {
-    pub(super) sequence: u64,
-    pub(super) call: Call,
-    pub(super) deadline: Instant,
+pub(in crate::client) struct Active {
+    pub(in crate::client) sequence: u64,
+    pub(in crate::client) call: Call,
+    pub(in crate::client) deadline: Instant,
     /// How many attempts were begun.
-    pub(super) begun: u32,
+    pub(in crate::client) begun: u32,
     /// How many of them count against [`ClusterOptions::attempts`]: not those that no connection
     /// took.
     ///
     /// [`ClusterOptions::attempts`]: crate::client::ClusterOptions::attempts
-    pub(super) counted: u32,
-    pub(super) attempts: Attempts,
+    pub(in crate::client) counted: u32,
+    pub(in crate::client) attempts: Attempts,
     /// Servers that were tried.
-    pub(super) tried: Tried,
+    pub(in crate::client) tried: Tried,
     /// What is known from attempts that failed.
-    pub(super) error: Option<CallError>,
+    pub(in crate::client) error: Option<CallError>,
     /// The answer, unless another attempt brings a better one.
-    pub(super) fallback: Option<Box<Answer>>,
+    pub(in crate::client) fallback: Option<Box<Answer>>,
     /// A server that a slow first attempt was hedged with, which is not the key's owner and has nothing.
-    pub(super) missed: Option<ServerId>,
+    pub(in crate::client) missed: Option<ServerId>,
     /// How it goes on once nothing of it is under way.
-    pub(super) next: Option<Next>,
+    pub(in crate::client) next: Option<Next>,
     /// When it is sent to a second server.
-    pub(super) hedge_at: Option<Instant>,
+    pub(in crate::client) hedge_at: Option<Instant>,
 }
 
 impl Active {
-    pub(super) fn new(sequence: u64, call: Call, deadline: Instant) -> Self {
+    pub(in crate::client) fn new(sequence: u64, call: Call, deadline: Instant) -> Self {
         Self {
             sequence,
             call,
@@ -204,13 +208,13 @@ impl Active {
     }
 
     /// Whether an attempt or a timer of it has to be ended with it.
-    pub(super) const fn is_to_be_ended(&self) -> bool {
+    pub(in crate::client) const fn is_to_be_ended(&self) -> bool {
         self.hedge_at.is_some() || !self.attempts.is_empty()
     }
 
     /// Adds what an attempt that failed tells. What may have been done stays so, whatever became
     /// of later attempts.
-    pub(super) fn note(&mut self, error: CallError) {
+    pub(in crate::client) fn note(&mut self, error: CallError) {
         let weight = |error: &CallError| match error {
             CallError::NotSent { .. } => 0,
             CallError::Refused { .. } => 1,

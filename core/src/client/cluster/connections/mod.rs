@@ -1,9 +1,15 @@
 //! Connections: what they are for, and what is under way on them.
 
+mod bytes;
+mod close;
+mod connect;
+
+pub(in crate::client) use self::connect::greeting;
+
 use alloc::collections::VecDeque;
 
 use super::Cluster;
-use super::attempt::AttemptId;
+use super::calls::AttemptId;
 use super::timers::Timer;
 use crate::Instant;
 use crate::client::servers::ServerId;
@@ -13,8 +19,8 @@ use crate::memcache::{ClientConnection, Ticket};
 /// Which connection. Ids are given once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
-    pub(super) at: usize,
-    pub(super) sequence: u64,
+    pub(in crate::client) at: usize,
+    pub(in crate::client) sequence: u64,
 }
 
 impl ConnectionId {
@@ -33,14 +39,14 @@ pub struct ReservationId {
 }
 
 impl ReservationId {
-    pub(super) const fn new(connection: ConnectionId, number: u64) -> Self {
+    pub(in crate::client) const fn new(connection: ConnectionId, number: u64) -> Self {
         Self { connection, number }
     }
 }
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::client) enum Role {
     /// For every call.
     Shared,
     /// For the attempt that it was made for, or that uses it alone.
@@ -54,21 +60,21 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) const fn is_exclusive(self) -> bool {
+    pub(in crate::client) const fn is_exclusive(self) -> bool {
         matches!(self, Self::Exclusive(_) | Self::Reserved(_) | Self::Spare)
     }
 }
 
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are open")]
-pub(super) enum State {
+pub(in crate::client) enum State {
     Connecting { until: Instant },
     Open(ClientConnection),
 }
 
 /// What a request on a connection was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::client) enum Purpose {
     Attempt(AttemptId),
     /// The credentials.
     Greeting,
@@ -78,41 +84,41 @@ pub(super) enum Purpose {
 
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(super) struct Link {
-    pub(super) sequence: u64,
-    pub(super) server: ServerId,
-    pub(super) role: Role,
-    pub(super) state: State,
-    pub(super) tickets: VecDeque<(Ticket, Purpose)>,
+pub(in crate::client) struct Link {
+    pub(in crate::client) sequence: u64,
+    pub(in crate::client) server: ServerId,
+    pub(in crate::client) role: Role,
+    pub(in crate::client) state: State,
+    pub(in crate::client) tickets: VecDeque<(Ticket, Purpose)>,
     /// The credentials were accepted, or are not asked for.
-    pub(super) is_greeted: bool,
+    pub(in crate::client) is_greeted: bool,
     /// What the server said to the credentials or to a probe.
-    pub(super) heard: Option<Kind>,
-    pub(super) is_dirty: bool,
+    pub(in crate::client) heard: Option<Kind>,
+    pub(in crate::client) is_dirty: bool,
     /// Its writer was told to fetch what waits, and has not come yet: what is sent meanwhile it fetches
     /// too.
-    pub(super) awaits_writer: bool,
+    pub(in crate::client) awaits_writer: bool,
     /// Its bytes are lent to who writes them, so that a fetch may add to them.
-    pub(super) is_lent: bool,
+    pub(in crate::client) is_lent: bool,
     /// The earliest instant that a timer of it is set to.
-    pub(super) armed: Option<Instant>,
-    pub(super) retires_at: Option<Instant>,
-    pub(super) is_retiring: bool,
+    pub(in crate::client) armed: Option<Instant>,
+    pub(in crate::client) retires_at: Option<Instant>,
+    pub(in crate::client) is_retiring: bool,
     /// The old connection whose place it takes once it may be used.
-    pub(super) replaces: Option<ConnectionId>,
+    pub(in crate::client) replaces: Option<ConnectionId>,
     /// When a call on it ran into its deadline and that counted against the server's health, since it
     /// answered last: what fails together counts once.
-    pub(super) failed_at: Option<Instant>,
+    pub(in crate::client) failed_at: Option<Instant>,
     /// A request on it was answered.
-    pub(super) answered: bool,
+    pub(in crate::client) answered: bool,
     /// Calls ended with an error because it ended.
-    pub(super) killed: bool,
+    pub(in crate::client) killed: bool,
     /// It has an item open, as far as its answers tell.
-    pub(super) holds: bool,
+    pub(in crate::client) holds: bool,
 }
 
 impl Link {
-    pub(super) fn in_flight(&self) -> usize {
+    pub(in crate::client) fn in_flight(&self) -> usize {
         match &self.state {
             State::Open(open) => open.in_flight(),
             State::Connecting { .. } => 0,
@@ -120,7 +126,7 @@ impl Link {
     }
 
     /// Whether a call could be given to it.
-    pub(super) fn takes_calls(&self) -> bool {
+    pub(in crate::client) fn takes_calls(&self) -> bool {
         match &self.state {
             State::Open(open) => self.is_greeted && !self.is_retiring && open.takes_requests(),
             State::Connecting { .. } => false,
@@ -128,44 +134,47 @@ impl Link {
     }
 
     /// Whether it may take calls soon.
-    pub(super) fn is_coming(&self) -> bool {
+    pub(in crate::client) fn is_coming(&self) -> bool {
         let over = matches!(&self.state, State::Open(open) if open.end().is_some());
         !self.is_greeted && !self.is_retiring && !over
             || matches!(self.state, State::Connecting { .. })
     }
 
     /// Notes a frame that is not a call's.
-    pub(super) fn hear(&mut self, frame: Kind) {
+    pub(in crate::client) fn hear(&mut self, frame: Kind) {
         self.heard = Some(frame);
     }
 }
 
 impl Cluster {
-    pub(super) fn link_at(&self, connection: ConnectionId) -> Option<usize> {
+    pub(in crate::client) fn link_at(&self, connection: ConnectionId) -> Option<usize> {
         let link = self.links.get(connection.at)?;
         (link.sequence == connection.sequence).then_some(connection.at)
     }
 
-    pub(super) fn link_mut(&mut self, connection: ConnectionId) -> Option<&mut Link> {
+    pub(in crate::client) fn link_mut(&mut self, connection: ConnectionId) -> Option<&mut Link> {
         let link = self.links.get_mut(connection.at);
         link.filter(|link| link.sequence == connection.sequence)
     }
 
     /// The connection of a reservation that has not ended, and its server.
-    pub(super) fn reserved_link(&self, reservation: ReservationId) -> Option<(usize, ServerId)> {
+    pub(in crate::client) fn reserved_link(
+        &self,
+        reservation: ReservationId,
+    ) -> Option<(usize, ServerId)> {
         let ConnectionId { at, sequence } = reservation.connection;
         let role = Role::Reserved(reservation.number);
         let reserved = |link: &&Link| link.sequence == sequence && link.role == role;
         self.links.get(at).filter(reserved).map(|link| (at, link.server))
     }
 
-    pub(super) fn connection_id(&self, at: usize) -> Option<ConnectionId> {
+    pub(in crate::client) fn connection_id(&self, at: usize) -> Option<ConnectionId> {
         self.links.get(at).map(|link| ConnectionId { at, sequence: link.sequence })
     }
 
     /// A request was sent on a connection: it is to be looked at, unless its writer is about to and a timer
     /// comes in time.
-    pub(super) fn mark_sent(&mut self, at: usize, deadline: Instant) {
+    pub(in crate::client) fn mark_sent(&mut self, at: usize, deadline: Instant) {
         let in_time = |link: &Link| link.armed.is_some_and(|armed| armed <= deadline);
         if !self.links.get(at).is_some_and(|link| link.awaits_writer && in_time(link)) {
             self.mark(at);
@@ -173,7 +182,7 @@ impl Cluster {
     }
 
     /// Something happened to a connection: it is to be looked at.
-    pub(super) fn mark(&mut self, at: usize) {
+    pub(in crate::client) fn mark(&mut self, at: usize) {
         if let Some(link) = self.links.get_mut(at)
             && !link.is_dirty
         {
@@ -182,7 +191,7 @@ impl Cluster {
         }
     }
 
-    pub(super) fn with_open(
+    pub(in crate::client) fn with_open(
         &mut self,
         connection: ConnectionId,
         change: impl FnOnce(&mut ClientConnection),
@@ -196,33 +205,36 @@ impl Cluster {
     }
 
     /// Changes a connection, where it is still there.
-    pub(super) fn change(&mut self, at: usize, change: impl FnOnce(&mut Link)) {
+    pub(in crate::client) fn change(&mut self, at: usize, change: impl FnOnce(&mut Link)) {
         if let Some(link) = self.links.get_mut(at) {
             change(link);
         }
     }
 
     /// The connections to a server, with their places.
-    pub(super) fn links_to(&self, server: ServerId) -> impl Iterator<Item = (usize, &Link)> {
+    pub(in crate::client) fn links_to(
+        &self,
+        server: ServerId,
+    ) -> impl Iterator<Item = (usize, &Link)> {
         let links = self.servers.get(server).map_or(&[][..], |entry| &entry.links);
         links.iter().filter_map(|&at| self.links.get(at).map(|link| (at, link)))
     }
 
     /// How many shared connections a server has, those being made among them.
-    pub(super) fn shared_links(&self, server: ServerId) -> usize {
+    pub(in crate::client) fn shared_links(&self, server: ServerId) -> usize {
         let shared = |link: &Link| link.role == Role::Shared && !link.is_retiring;
         self.links_to(server).filter(|(_, link)| shared(link)).count()
     }
 
     /// How many shared connections a server has without those that are to take the place of another.
-    pub(super) fn settled_links(&self, server: ServerId) -> usize {
+    pub(in crate::client) fn settled_links(&self, server: ServerId) -> usize {
         let settled =
             |link: &Link| link.role == Role::Shared && !link.is_retiring && link.replaces.is_none();
         self.links_to(server).filter(|(_, link)| settled(link)).count()
     }
 
     /// A timer of the connection is set to that instant, or to an earlier one already.
-    pub(super) fn arm(&mut self, at: usize, until: Instant) {
+    pub(in crate::client) fn arm(&mut self, at: usize, until: Instant) {
         let Some(link) = self.links.get_mut(at) else {
             return;
         };

@@ -1,15 +1,15 @@
-//! How connections go: too old, given back, given up, or ended by their servers.
+//! How connections end: too old, given back, given up, or ended by their servers.
 
-use super::Cluster;
-use super::link::{ConnectionId, Link, Role, State};
-use super::output::ClusterOutput;
-use super::timers::Timer;
+use super::{ConnectionId, Link, Role, State};
 use crate::Instant;
+use crate::client::cluster::Cluster;
+use crate::client::cluster::output::ClusterOutput;
+use crate::client::cluster::timers::Timer;
 use crate::client::error::{ConnectFailure, NotSent};
 use crate::memcache::End;
 
 impl Cluster {
-    pub(super) fn link_timer(&mut self, connection: ConnectionId, now: Instant) {
+    pub(in crate::client) fn link_timer(&mut self, connection: ConnectionId, now: Instant) {
         let at = connection.at;
         let Some(link) = self.link_mut(connection) else {
             return;
@@ -32,7 +32,7 @@ impl Cluster {
     }
 
     /// A connection has grown old: another one takes its place.
-    pub(super) fn replace_link(&mut self, at: usize, now: Instant) {
+    pub(in crate::client) fn replace_link(&mut self, at: usize, now: Instant) {
         let Some(link) = self.links.get_mut(at) else {
             return;
         };
@@ -66,7 +66,7 @@ impl Cluster {
     }
 
     /// A connection that cannot be replaced now is not too old for as long again.
-    pub(super) fn stay_for_another_age(&mut self, at: usize, now: Instant) {
+    pub(in crate::client) fn stay_for_another_age(&mut self, at: usize, now: Instant) {
         if let Some(age) = self.options.max_age {
             self.change(at, |link| link.retires_at = Some(now + age));
             self.arm(at, now + age);
@@ -74,7 +74,7 @@ impl Cluster {
     }
 
     /// Gives no more calls to a connection, and closes it when those under way are answered.
-    pub(super) fn retire_link(&mut self, at: usize, now: Instant) {
+    pub(in crate::client) fn retire_link(&mut self, at: usize, now: Instant) {
         let Some(link) = self.links.get_mut(at) else {
             return;
         };
@@ -95,7 +95,7 @@ impl Cluster {
     }
 
     /// Takes a connection out; its requests were told their ends, or belong to nobody.
-    pub(super) fn remove_link(&mut self, at: usize) -> Option<Link> {
+    pub(in crate::client) fn remove_link(&mut self, at: usize) -> Option<Link> {
         let link = self.links.try_remove(at)?;
         if let Some(armed) = link.armed {
             let connection = ConnectionId { at, sequence: link.sequence };
@@ -108,7 +108,7 @@ impl Cluster {
     }
 
     /// Tells the adapter to close a connection, or not to make it where it has not been told to yet.
-    pub(super) fn tell_close(&mut self, at: usize) {
+    pub(in crate::client) fn tell_close(&mut self, at: usize) {
         let Some(connection) = self.connection_id(at) else {
             return;
         };
@@ -122,7 +122,7 @@ impl Cluster {
     }
 
     /// Closes a connection. What is still under way on it is told so.
-    pub(super) fn close_link(&mut self, at: usize) {
+    pub(in crate::client) fn close_link(&mut self, at: usize) {
         if let Some(link) = self.links.get_mut(at)
             && !link.tickets.is_empty()
             && let State::Open(open) = &mut link.state
@@ -135,7 +135,7 @@ impl Cluster {
     }
 
     /// An exclusive connection is not needed any more.
-    pub(super) fn return_link(&mut self, at: usize, now: Instant) {
+    pub(in crate::client) fn return_link(&mut self, at: usize, now: Instant) {
         let over = self.links.get(at).is_none_or(|link| {
             let old = link.retires_at.is_some_and(|retires_at| retires_at <= now);
             let gone = self.servers.get(link.server).is_none();
@@ -150,7 +150,7 @@ impl Cluster {
     }
 
     /// The connection has ended; every request on it was told so before.
-    pub(super) fn link_ended(&mut self, at: usize, end: End, now: Instant) {
+    pub(in crate::client) fn link_ended(&mut self, at: usize, end: End, now: Instant) {
         let Some(link) = self.remove_link(at) else {
             return;
         };

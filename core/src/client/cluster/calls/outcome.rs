@@ -1,14 +1,13 @@
-//! What becomes of attempts that ended, and of the servers that they ended with.
+//! What becomes of an attempt that has ended, well or not, and of its call.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::Cluster;
-use super::attempt::{Active, Again, AttemptId, CallId, Next, On, Slot};
-use super::link::{ConnectionId, ReservationId, Role};
-use super::output::{ClusterEvent, ClusterOutput};
-use super::timers::Timer;
+use crate::client::cluster::Cluster;
+use crate::client::cluster::connections::{ConnectionId, ReservationId, Role};
+
+use super::{Active, Again, AttemptId, CallId, Next, On, Slot};
 use crate::Instant;
 use crate::client::answer::Answer;
 use crate::client::call::{Retry, Target};
@@ -19,7 +18,7 @@ use crate::memcache::{Reason, Unanswered};
 
 impl Cluster {
     /// A request that was sent for an attempt is over.
-    pub(super) fn attempt_done(
+    pub(in crate::client) fn attempt_done(
         &mut self,
         at: usize,
         id: AttemptId,
@@ -191,7 +190,7 @@ impl Cluster {
     }
 
     /// An attempt that was not given to a connection is over.
-    pub(super) fn not_sent(&mut self, id: AttemptId, why: NotSent, now: Instant) {
+    pub(in crate::client) fn not_sent(&mut self, id: AttemptId, why: NotSent, now: Instant) {
         let Some(attempt) = self.take_attempt(id) else {
             return;
         };
@@ -203,7 +202,7 @@ impl Cluster {
         self.attempt_failed(id, CallError::NotSent { server: Some(server), why }, now);
     }
 
-    pub(super) fn fail_waiting(&mut self, server: ServerId, why: NotSent, now: Instant) {
+    pub(in crate::client) fn fail_waiting(&mut self, server: ServerId, why: NotSent, now: Instant) {
         let Some(entry) = self.servers.get_mut(server) else {
             return;
         };
@@ -259,7 +258,7 @@ impl Cluster {
     }
 
     /// Completes a call with what its attempts have told.
-    pub(super) fn give_up(&mut self, id: CallId) {
+    pub(in crate::client) fn give_up(&mut self, id: CallId) {
         let why = NotSent::NoServer;
         let Some(active) = self.call(id) else {
             return;
@@ -277,56 +276,5 @@ impl Cluster {
             (error, None, _) => Err(error.unwrap_or(CallError::NotSent { server: None, why })),
         };
         self.complete(id, outcome, None);
-    }
-
-    /// Something about a server failed. `why` is told to what waits for it where that takes it out
-    /// of use.
-    pub(super) fn fault(&mut self, server: ServerId, why: NotSent, now: Instant) {
-        let is_last = self.servers.is_last(server);
-        let Some(entry) = self.servers.get_mut(server) else {
-            return;
-        };
-        if entry.health.failed(&self.options.health, is_last, now, &mut self.random) {
-            entry.counters.ejections += 1;
-            self.await_probe(server);
-            self.outputs.push_back(ClusterOutput::Event(ClusterEvent::Ejected { server }));
-            self.fail_waiting(server, why, now);
-        }
-    }
-
-    fn await_probe(&mut self, server: ServerId) {
-        if let Some(at) = self.servers.get(server).and_then(|entry| entry.health.probe_at()) {
-            self.timers.set(at, Timer::Probe(server));
-        }
-    }
-
-    /// A server that is out of use may be asked again.
-    pub(super) fn probe(&mut self, server: ServerId, now: Instant) {
-        if let Some(entry) = self.servers.get_mut(server)
-            && !self.shutting_down
-        {
-            entry.health.begin_probe();
-            self.open_link(server, Role::Probe, now);
-        }
-    }
-
-    /// A probe was not answered.
-    pub(super) fn probe_failed(&mut self, server: ServerId, now: Instant) {
-        if let Some(entry) = self.servers.get_mut(server) {
-            entry.health.probe_failed(&self.options.health, now, &mut self.random);
-            self.await_probe(server);
-        }
-    }
-
-    /// A probe was answered.
-    pub(super) fn restored(&mut self, server: ServerId, now: Instant) {
-        let Some(entry) = self.servers.get_mut(server) else {
-            return;
-        };
-        entry.connect_at = None;
-        if entry.health.probe_succeeded() {
-            self.outputs.push_back(ClusterOutput::Event(ClusterEvent::Restored { server }));
-        }
-        self.open_in_advance(server, now);
     }
 }

@@ -3,10 +3,10 @@
 
 use bytes::BytesMut;
 
-use super::Cluster;
-use super::link::{ConnectionId, Link, State};
+use super::{ConnectionId, Link, State};
 use crate::Instant;
 use crate::buffer::{Incoming, Outgoing};
+use crate::client::cluster::Cluster;
 use crate::memcache::ClientConnection;
 
 impl Cluster {
@@ -66,7 +66,7 @@ impl Cluster {
     }
 
     /// The adapter wrote the first `n` unsent bytes. 0 says that the socket takes nothing now: the
-    /// connection is not named by [`ClusterOutput::Write`](super::ClusterOutput::Write) any more before
+    /// connection is not named by [`ClusterOutput::Write`](crate::client::cluster::ClusterOutput::Write) any more before
     /// some is written.
     pub fn wrote(&mut self, connection: ConnectionId, n: usize) {
         self.with_open(connection, |open| open.wrote(n));

@@ -2,22 +2,22 @@
 
 use slab::Slab;
 
-use super::Cluster;
-use super::attempt::{Again, CallId, Slot};
-use super::link::Link;
+use super::{Again, CallId, Slot};
 use crate::Instant;
 use crate::client::call::Target;
+use crate::client::cluster::Cluster;
+use crate::client::cluster::connections::Link;
 use crate::client::error::NotSent;
 use crate::client::servers::{Entry, ServerId};
 
-pub(super) enum Selected {
+pub(in crate::client) enum Selected {
     Server(ServerId),
     /// The reserved connection, by its place, and its server.
     Reservation(usize, ServerId),
 }
 
 /// Whether a server is in use, and has a connection or may be connected to.
-pub(super) fn is_usable(links: &Slab<Link>, entry: &Entry, now: Instant) -> bool {
+pub(in crate::client) fn is_usable(links: &Slab<Link>, entry: &Entry, now: Instant) -> bool {
     let has_link = || entry.links.iter().any(|&at| links.get(at).is_some_and(Link::takes_calls));
     entry.health.is_healthy()
         && (entry.connect_at.is_none_or(|connect_at| connect_at <= now) || has_link())
@@ -25,7 +25,7 @@ pub(super) fn is_usable(links: &Slab<Link>, entry: &Entry, now: Instant) -> bool
 
 impl Cluster {
     /// The server of the next attempt, or why there is none.
-    pub(super) fn choose(
+    pub(in crate::client) fn choose(
         &mut self,
         id: CallId,
         slot: Slot,

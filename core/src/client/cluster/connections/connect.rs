@@ -1,14 +1,14 @@
-//! How connections come: made, let in, and asked whether a server is there again.
+//! How connections begin: made, authenticated, and asked whether a server is there again.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::Cluster;
-use super::link::{ConnectionId, Link, Purpose, Role, State};
-use super::output::ClusterOutput;
+use super::{ConnectionId, Link, Purpose, Role, State};
 use crate::Instant;
+use crate::client::cluster::Cluster;
+use crate::client::cluster::output::ClusterOutput;
 use crate::client::error::{ConnectFailure, NotSent};
 use crate::client::options::ClusterOptions;
 use crate::client::servers::ServerId;
@@ -17,7 +17,7 @@ use crate::memcache::response::Kind;
 use crate::memcache::{ClientConnection, Reason, Unanswered};
 
 /// What a new connection is asked first, and what a probe asks.
-pub(super) fn greeting(
+pub(in crate::client) fn greeting(
     options: &ClusterOptions,
 ) -> Result<(Option<Prepared>, Prepared), EncodeError> {
     let prepare = |request: &Request<'_>| {
@@ -34,7 +34,12 @@ pub(super) fn greeting(
 
 impl Cluster {
     /// Asks for a connection.
-    pub(super) fn open_link(&mut self, server: ServerId, role: Role, now: Instant) -> ConnectionId {
+    pub(in crate::client) fn open_link(
+        &mut self,
+        server: ServerId,
+        role: Role,
+        now: Instant,
+    ) -> ConnectionId {
         self.sequence += 1;
         let until = now + self.options.connect_timeout;
         let at = self.links.insert(Link {
@@ -67,7 +72,7 @@ impl Cluster {
     }
 
     /// Makes the connections that are to be there before they are needed.
-    pub(super) fn open_in_advance(&mut self, server: ServerId, now: Instant) {
+    pub(in crate::client) fn open_in_advance(&mut self, server: ServerId, now: Instant) {
         let wanted = self.options.opened_in_advance.min(self.options.connections.max(1));
         let have = self.shared_links(server);
         if self.shutting_down || self.servers.get(server).is_none_or(|e| !e.health.is_healthy()) {
@@ -78,7 +83,7 @@ impl Cluster {
         }
     }
 
-    pub(super) fn link_connected(&mut self, at: usize, now: Instant) {
+    pub(in crate::client) fn link_connected(&mut self, at: usize, now: Instant) {
         let coming = self.links.get_mut(at).and_then(|link| match link.state {
             State::Connecting { until } => Some((link, until)),
             State::Open(_) => None,
@@ -154,7 +159,7 @@ impl Cluster {
     }
 
     /// A connection could not be made, or the server does not let us in.
-    pub(super) fn link_refused(&mut self, at: usize, why: ConnectFailure, now: Instant) {
+    pub(in crate::client) fn link_refused(&mut self, at: usize, why: ConnectFailure, now: Instant) {
         let Some(link) = self.remove_link(at) else {
             return;
         };
@@ -185,7 +190,7 @@ impl Cluster {
     }
 
     /// A request that was not a call's is over.
-    pub(super) fn internal_done(
+    pub(in crate::client) fn internal_done(
         &mut self,
         at: usize,
         purpose: Purpose,

@@ -1,24 +1,29 @@
 //! Which connection an attempt goes to.
 
-use super::Cluster;
-use super::attempt::{Active, Again, Attempt, AttemptId, CallId, On, Slot};
-use super::link::{ConnectionId, Link, Purpose, Role, State};
 use super::selection::{Selected, is_usable};
-use super::timers::Timer;
+use super::{Active, Again, Attempt, AttemptId, CallId, On, Slot};
 use crate::Instant;
 use crate::client::answer::Collector;
 use crate::client::call::{Call, Retry, Target};
+use crate::client::cluster::Cluster;
+use crate::client::cluster::connections::{ConnectionId, Link, Purpose, Role, State};
+use crate::client::cluster::timers::Timer;
 use crate::client::error::{CallError, NotSent};
 use crate::client::servers::ServerId;
 use crate::memcache::{End, SendError, Ticket};
 
 impl Cluster {
-    pub(super) fn call(&mut self, id: CallId) -> Option<&mut Active> {
+    pub(in crate::client) fn call(&mut self, id: CallId) -> Option<&mut Active> {
         self.calls.get_mut(id.at()).filter(|active| active.sequence == id.sequence())
     }
 
     /// Takes a call, and begins the first attempt at it.
-    pub(super) fn begin(&mut self, call: Call, deadline: Instant, now: Instant) -> CallId {
+    pub(in crate::client) fn begin(
+        &mut self,
+        call: Call,
+        deadline: Instant,
+        now: Instant,
+    ) -> CallId {
         self.sequence += 1;
         let id = CallId::new(self.calls.vacant_key(), self.sequence);
         // What is bound to one server cannot be asked of another.
@@ -41,7 +46,7 @@ impl Cluster {
 
     /// Begins an attempt with the next server that the call may go to; ends the call where there is
     /// none. Nothing of it is under way.
-    pub(super) fn try_next(&mut self, id: CallId, again: Again, now: Instant) {
+    pub(in crate::client) fn try_next(&mut self, id: CallId, again: Again, now: Instant) {
         match self.choose(id, Slot::First, again, now) {
             Ok(Selected::Server(server)) => self.place(id, Slot::First, server, now),
             Ok(Selected::Reservation(at, server)) => {
@@ -177,7 +182,7 @@ impl Cluster {
             .min_by_key(|&(_, in_flight)| in_flight)
     }
 
-    pub(super) fn send(&mut self, at: usize, attempt: AttemptId, now: Instant) {
+    pub(in crate::client) fn send(&mut self, at: usize, attempt: AttemptId, now: Instant) {
         let connection = self.connection_id(at);
         let call = attempt.call;
         let active = self.calls.get_mut(call.at()).filter(|it| it.sequence == call.sequence());
@@ -222,7 +227,7 @@ impl Cluster {
     }
 
     /// Gives what waits for a server to its connections, as long as they take it.
-    pub(super) fn serve_waiting(&mut self, server: ServerId, now: Instant) {
+    pub(in crate::client) fn serve_waiting(&mut self, server: ServerId, now: Instant) {
         while let Some(entry) = self.servers.get_mut(server)
             && let Some((&place, &front)) = entry.waiting.first_key_value()
         {
@@ -239,18 +244,18 @@ impl Cluster {
         }
     }
 
-    pub(super) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+    pub(in crate::client) fn attempt_mut(&mut self, id: AttemptId) -> Option<&mut Attempt> {
         let placed = self.call(id.call).and_then(|active| active.attempts.get_mut(id.slot));
         placed.filter(|placed| placed.number == id.number)
     }
 
-    pub(super) fn take_attempt(&mut self, id: AttemptId) -> Option<Attempt> {
+    pub(in crate::client) fn take_attempt(&mut self, id: AttemptId) -> Option<Attempt> {
         let attempts = &mut self.call(id.call)?.attempts;
         if attempts.get(id.slot)?.number == id.number { attempts.take(id.slot) } else { None }
     }
 
     /// The first server of a hedged call is slow: asks a second one.
-    pub(super) fn hedge(&mut self, id: CallId, now: Instant) {
+    pub(in crate::client) fn hedge(&mut self, id: CallId, now: Instant) {
         let most = self.options.attempts;
         let Some(active) = self.call(id) else {
             return;
@@ -269,7 +274,7 @@ impl Cluster {
     }
 
     /// Ends what is under way of a call that is over.
-    pub(super) fn drop_attempts(&mut self, id: CallId, active: &mut Active) {
+    pub(in crate::client) fn drop_attempts(&mut self, id: CallId, active: &mut Active) {
         if let Some(hedge_at) = active.hedge_at.take() {
             self.timers.unset(hedge_at, Timer::Hedge(id));
         }
@@ -301,7 +306,7 @@ impl Cluster {
     }
 
     /// An attempt does not wait for a connection any more.
-    pub(super) fn stop_waiting(&mut self, id: AttemptId, attempt: &Attempt) {
+    pub(in crate::client) fn stop_waiting(&mut self, id: AttemptId, attempt: &Attempt) {
         match attempt.on {
             On::Sent(..) => return,
             On::Waiting(place) => {
