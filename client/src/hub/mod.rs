@@ -163,11 +163,10 @@ impl Drop for Locked<'_> {
         let Some(mut guard) = self.guard.take() else {
             return;
         };
-        // Mostly one, for which the room stays.
-        let only = if guard.wakers.len() == 1 { guard.wakers.pop() } else { None };
-        let wakers = match only {
-            Some(_) => Vec::new(),
-            None => std::mem::take(&mut guard.wakers),
+        // Mostly none or one, and the room for it stays.
+        let (only, wakers) = match guard.wakers.len() {
+            0 | 1 => (guard.wakers.pop(), Vec::new()),
+            _ => (None, std::mem::take(&mut guard.wakers)),
         };
         let events = std::mem::take(&mut guard.events);
         drop(guard);
