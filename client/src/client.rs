@@ -135,7 +135,8 @@ impl Client {
     ) -> Result<Answer, Error> {
         match self.sent_to(request, data, call)? {
             Sent::Whole(call) => self.send_whole(call).await,
-            Sent::InParts(parts) => self.items(parts).await,
+            // Apart, for it is rare, and every call would be as large.
+            Sent::InParts(parts) => Box::pin(self.items(parts)).await,
         }
     }
 
@@ -235,10 +236,9 @@ impl Client {
         timeout: Duration,
     ) -> impl Future<Output = (Result<Answer, Error>, Option<ReservationId>)> + Send + use<> {
         let hub = self.hub.hub();
-        let deadline = hub.now() + timeout;
         let prepared = call.prepared.clone();
         async move {
-            let (outcome, reservation) = CallFuture::new(Arc::clone(&hub), call, deadline).await;
+            let (outcome, reservation) = CallFuture::new(Arc::clone(&hub), call, timeout).await;
             (outcome.map_err(|error| named(&hub, prepared.only_key(), error)), reservation)
         }
     }

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use windhover_core::Instant;
 use windhover_core::client::{Answer, Call, CallError, CallId, NotSent, ReservationId};
 
 use super::{Hub, Waiting};
@@ -18,18 +18,18 @@ pub(crate) struct CallFuture {
 }
 
 enum Stage {
-    /// The call is submitted when it is polled first.
+    /// The call is submitted when it is polled first, and its time begins then.
     New {
         call: Call,
-        deadline: Instant,
+        timeout: Duration,
     },
     Waiting(CallId),
     Done,
 }
 
 impl CallFuture {
-    pub(crate) fn new(hub: Arc<Hub>, call: Call, deadline: Instant) -> Self {
-        Self { hub, stage: Stage::New { call, deadline } }
+    pub(crate) fn new(hub: Arc<Hub>, call: Call, timeout: Duration) -> Self {
+        Self { hub, stage: Stage::New { call, timeout } }
     }
 }
 
@@ -40,10 +40,10 @@ impl Future for CallFuture {
         let this = &mut *self;
         let mut state = this.hub.lock();
         if let Stage::New { .. } = &this.stage
-            && let Stage::New { call, deadline } = std::mem::replace(&mut this.stage, Stage::Done)
+            && let Stage::New { call, timeout } = std::mem::replace(&mut this.stage, Stage::Done)
         {
             let now = this.hub.now();
-            match state.cluster.submit(call, deadline, now) {
+            match state.cluster.submit(call, now + timeout, now) {
                 Ok(id) => {
                     state.calls.insert(id.number(), Waiting::default());
                     this.stage = Stage::Waiting(id);
