@@ -148,11 +148,14 @@ impl ClientConnection {
     pub(crate) fn next_deadline(&mut self, now: Instant) -> Instant {
         let writing =
             (self.unwritten() > 0).then(|| self.writing.deadline(now, self.timeouts.write));
-        [self.earliest, self.stalls_at(), self.idles_at(), writing]
-            .into_iter()
-            .flatten()
-            .min()
-            // Only while requests wait for room: any instant that is far enough.
-            .unwrap_or(now + self.timeouts.idle)
+        let mut next = self.earliest;
+        for at in [self.stalls_at(), self.idles_at(), writing] {
+            next = match (next, at) {
+                (Some(next), Some(at)) => Some(next.min(at)),
+                (next, at) => next.or(at),
+            };
+        }
+        // None only while requests wait for room: any instant that is far enough.
+        next.unwrap_or(now + self.timeouts.idle)
     }
 }

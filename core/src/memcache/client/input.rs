@@ -275,8 +275,12 @@ impl ClientConnection {
 
     /// Drops the bytes of the frame that was handed out last.
     pub(super) fn drop_taken(&mut self) {
-        if let Some(Taken::InPlace { whole, .. }) = self.taken.take() {
-            self.incoming.consume(whole);
+        // Mostly there is none, and then there is nothing to move.
+        if let Some(taken) = &self.taken {
+            if let Taken::InPlace { whole, .. } = *taken {
+                self.incoming.consume(whole);
+            }
+            self.taken = None;
         }
     }
 

@@ -200,6 +200,8 @@ pub struct Row {
     pub form: ReplyForm,
     /// The frames that may answer it. The three error lines may answer anything.
     pub replies: &'static [Kind],
+    /// They and the errors, as a set of [bits](Kind::bit).
+    pub(crate) allowed: u32,
     /// The answers that the meta flag `q` hides, as memcached 1.6.18 does.
     pub quiet: &'static [MetaCode],
     /// What it does, in a few words.
@@ -231,7 +233,7 @@ impl Eq for Row {}
 impl Row {
     /// Whether a frame of that kind may be (part of) the answer.
     pub fn allows(&self, reply: Kind) -> bool {
-        reply.is_error() || self.replies.contains(&reply)
+        self.allowed & reply.bit() != 0
     }
 }
 
@@ -399,6 +401,17 @@ mod tests {
             assert!(!row.data || stored);
         }
         assert!(!row(C::Get, Memcached).is_some_and(|row| row.allows(K::Stored)));
+    }
+
+    #[test]
+    fn a_reply_is_allowed_where_the_row_lists_it() {
+        let all = TABLE.iter().flat_map(|row| row.replies).chain(&[K::Error]);
+        for &kind in all {
+            for row in TABLE {
+                let listed = row.replies.contains(&kind);
+                assert_eq!(row.allows(kind), listed || kind.is_error(), "{kind:?} to {}", row.verb);
+            }
+        }
     }
 
     #[test]

@@ -64,10 +64,22 @@ const fn line(
         data: false,
         form,
         replies,
+        allowed: allowed(replies),
         quiet: &[],
         summary,
         source,
     }
+}
+
+/// The set of these and the errors.
+const fn allowed(replies: &[Kind]) -> u32 {
+    let mut set = K::Error.bit() | K::ClientError.bit() | K::ServerError.bit();
+    let mut at = 0;
+    while at < replies.len() {
+        set |= replies[at].bit();
+        at += 1;
+    }
+    set
 }
 
 const fn with_data(row: Row) -> Row {

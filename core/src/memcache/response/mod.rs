@@ -126,6 +126,33 @@ impl Kind {
         matches!(self, Self::Error | Self::ClientError | Self::ServerError)
     }
 
+    /// Its bit in a set of kinds.
+    pub(crate) const fn bit(self) -> u32 {
+        1 << match self {
+            Self::Value => 0,
+            Self::Stat => 1,
+            Self::Listing => 2,
+            Self::End => 3,
+            Self::Stored => 4,
+            Self::NotStored => 5,
+            Self::Exists => 6,
+            Self::Deleted => 7,
+            Self::NotFound => 8,
+            Self::Touched => 9,
+            Self::Ok => 10,
+            Self::Reset => 11,
+            Self::Version => 12,
+            Self::Number => 13,
+            Self::MetaDebug => 14,
+            Self::MetaNoop => 15,
+            Self::Line => 16,
+            Self::Error => 17,
+            Self::ClientError => 18,
+            Self::ServerError => 19,
+            Self::Meta(code) => 20 + code as u32,
+        }
+    }
+
     /// The frame of that kind, where it is one word and nothing else.
     pub const fn word(self) -> Option<Response<'static>> {
         Some(match self {
