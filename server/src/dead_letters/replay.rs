@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use windhover_client::{Builder, Client, Error, Reservation, block_on};
 
 use super::{DEAD_LETTERS, DeadLetter, LetterError, Origin};
-use crate::listen::ListenError;
+use crate::listen::{ListenAddress, ListenError};
 use crate::runtime;
 
 /// How long the server may take for each step.
@@ -34,13 +34,20 @@ pub struct ReplayArgs {
         long,
         env = "WINDHOVER_QUEUE_LISTEN",
         default_value = "127.0.0.1:22133",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        value_parser = |given: &str| ListenAddress::parse(given, 22133)
     )]
-    pub queue_listen: SocketAddr,
+    pub queue_listen: ListenAddress,
 
     /// Where the server's tracker listens, as given to `serve`
-    #[arg(long, env = "WINDHOVER_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub http: SocketAddr,
+    #[arg(
+        long,
+        env = "WINDHOVER_HTTP",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS",
+        value_parser = |given: &str| ListenAddress::parse(given, 8080)
+    )]
+    pub http: ListenAddress,
 
     /// Most letters to send; all that are there when not given
     #[arg(long, value_name = "N")]
@@ -63,6 +70,9 @@ pub struct ReplayReport {
 pub enum ReplayError {
     /// The operating system refused what the client needs.
     System(ListenError),
+    /// The server listens there, and cannot be connected to from here: a Unix socket, or a name without an
+    /// address.
+    Address(ListenAddress),
     /// The queue's port did not answer as it should.
     Queue(Error),
     /// The tracker's port did not answer as it should.
@@ -80,6 +90,11 @@ impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => error.fmt(f),
+            Self::Address(address) => write!(
+                f,
+                "{address} cannot be connected to: letters are sent again over TCP, to an address or a \
+                 name that has one"
+            ),
             Self::Queue(error) => write!(f, "the queue's port: {error}"),
             Self::Http(error) => write!(f, "the tracker's port: {error}"),
             Self::NotNow { status } => {
@@ -101,7 +116,7 @@ impl std::error::Error for ReplayError {
             Self::Queue(error) => Some(error),
             Self::Http(error) => Some(error),
             Self::Letter(error) => Some(error),
-            Self::NotNow { .. } => None,
+            Self::NotNow { .. } | Self::Address(_) => None,
         }
     }
 }
@@ -124,15 +139,16 @@ enum Sent {
 /// # Errors
 /// [`ReplayError`]; what was sent before stays sent.
 pub fn replay(args: &ReplayArgs, told: &mut ReplayReport) -> Result<(), ReplayError> {
-    let (client, _runtime) = runtime::connect_alone(builder(args)).map_err(ReplayError::System)?;
+    let (queue, http) = (tcp(&args.queue_listen)?, tcp(&args.http)?);
+    let (client, _runtime) = runtime::connect_alone(builder(queue)).map_err(ReplayError::System)?;
     let letters = client.queue(DEAD_LETTERS);
     // Not for ever: what is refused again comes again behind.
-    let there = waiting(args.queue_listen).map_err(ReplayError::Http)?;
+    let there = waiting(queue).map_err(ReplayError::Http)?;
     for _ in 0..args.limit.unwrap_or(u64::MAX).min(there) {
         let Some(reservation) = block_on(letters.reserve())? else {
             break;
         };
-        match send(args, &client, &reservation) {
+        match send(http, &client, &reservation) {
             Ok(sent) => {
                 block_on(reservation.confirm())?;
                 match sent {
@@ -149,15 +165,23 @@ pub fn replay(args: &ReplayArgs, told: &mut ReplayReport) -> Result<(), ReplayEr
     Ok(())
 }
 
-fn builder(args: &ReplayArgs) -> Builder {
-    Client::queue_builder().server(&args.queue_listen.to_string()).timeout(TIMEOUT)
+/// Where to connect to a server that listens there.
+fn tcp(address: &ListenAddress) -> Result<SocketAddr, ReplayError> {
+    let found = match address {
+        ListenAddress::Ip(address) => Some(*address),
+        ListenAddress::Name { host, port } => {
+            (host.as_str(), *port).to_socket_addrs().ok().and_then(|mut found| found.next())
+        }
+        _ => None,
+    };
+    found.ok_or_else(|| ReplayError::Address(address.clone()))
 }
 
-fn send(
-    args: &ReplayArgs,
-    client: &Client,
-    reservation: &Reservation,
-) -> Result<Sent, ReplayError> {
+fn builder(queue: SocketAddr) -> Builder {
+    Client::queue_builder().server(&queue.to_string()).timeout(TIMEOUT)
+}
+
+fn send(http: SocketAddr, client: &Client, reservation: &Reservation) -> Result<Sent, ReplayError> {
     let letter = DeadLetter::read(reservation.item()).map_err(ReplayError::Letter)?;
     match &letter.origin {
         Origin::Queue(name) => {
@@ -165,7 +189,7 @@ fn send(
             Ok(Sent::Taken)
         }
         Origin::Path(path) => {
-            match post(args.http, path, &letter.bytes).map_err(ReplayError::Http)? {
+            match post(http, path, &letter.bytes).map_err(ReplayError::Http)? {
                 (200, body) if !says_no(&body) => Ok(Sent::Taken),
                 // 429 is "too many", a word on the moment.
                 (200 | 400..=428 | 430..=499, _) => Ok(Sent::Refused),
@@ -231,6 +255,15 @@ fn post(http: SocketAddr, path: &str, record: &[u8]) -> io::Result<(u16, Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_reached_by_whatever_tcp_address_it_listens_on() {
+        let found = |given: &str| tcp(&ListenAddress::parse(given, 8080).unwrap());
+        assert_eq!(found("127.0.0.1:1").unwrap(), "127.0.0.1:1".parse().unwrap());
+        assert_eq!(found("localhost").unwrap().port(), 8080);
+        let error = found("unix:/run/windhover.sock").unwrap_err().to_string();
+        assert!(error.starts_with("unix:/run/windhover.sock?mode=0600 cannot be"), "{error}");
+    }
 
     #[test]
     fn a_no_is_told_from_a_yes() {
