@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use windhover_core::http::HttpLimits;
 use windhover_core::memcache::Limits;
-use windhover_core::tracking::{BatchRule, RecordKind, RedirectPolicy, TrackingLimits};
+use windhover_core::tracking::{
+    BatchRule, RecordKind, RedirectPolicy, TrackingLimits, TrustedProxies,
+};
 use windhover_core::{Counters, Timeouts};
 use windhover_runtime::ServerTls;
 
@@ -105,9 +107,8 @@ pub struct Settings {
     pub redirects: RedirectPolicy,
     /// What one bad event means for the rest of its batch.
     pub batch_rule: BatchRule,
-    /// How many proxies stand in front of the tracker, each of which appends to
-    /// `X-Forwarded-For`.
-    pub trusted_hops: usize,
+    /// The proxies in front of the tracker.
+    pub proxies: TrustedProxies,
     /// What the reply to a read of a queue names.
     pub reply_keys: ReplyKeys,
     /// When more bytes than this wait for the journal, requests are answered 503 at once, and
@@ -157,7 +158,7 @@ impl Default for Settings {
             queue_timeouts,
             redirects: RedirectPolicy::deny(),
             batch_rule: BatchRule::default(),
-            trusted_hops: 0,
+            proxies: TrustedProxies::default(),
             reply_keys: ReplyKeys::default(),
             overload_bytes: 32 * 1024 * 1024,
             answer_timeout: Duration::from_secs(5),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use windhover_core::tracking::ForwardedHeader;
 
 use crate::app::ReplyKeys;
 use crate::cache::CacheArgs;
@@ -236,9 +237,19 @@ pub struct ServeArgs {
     )]
     pub shutdown_timeout: Duration,
 
-    /// How many proxies stand in front, each of which appends to X-Forwarded-For
+    /// How many proxies stand in front, each of which appends to the header that names the sender
     #[arg(long, env = "WINDHOVER_FORWARDED_HOPS", default_value_t = 0, value_name = "N")]
     pub forwarded_hops: usize,
+
+    /// The header that those proxies write; no other one is believed
+    #[arg(
+        long,
+        env = "WINDHOVER_FORWARDED_HEADER",
+        value_enum,
+        default_value_t,
+        value_name = "HEADER"
+    )]
+    pub forwarded_header: Forwarded,
 
     /// A host that `redirect=` may lead to (`example.com`, `*.example.com`); may be given often
     #[arg(
@@ -280,6 +291,26 @@ impl ServeArgs {
     }
 }
 
+/// The header in which proxies name the sender.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Forwarded {
+    /// X-Forwarded-For: a list of addresses
+    #[default]
+    XForwardedFor,
+    /// Forwarded: the standard's (RFC 7239)
+    Forwarded,
+}
+
+impl From<Forwarded> for ForwardedHeader {
+    fn from(header: Forwarded) -> Self {
+        match header {
+            Forwarded::XForwardedFor => Self::XForwardedFor,
+            Forwarded::Forwarded => Self::Forwarded,
+        }
+    }
+}
+
 /// Mend a damaged journal.
 ///
 /// Every file that is concerned is copied to `DIR/damaged` first; then what is damaged in it is
@@ -303,7 +334,7 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, ValueEnum};
+    use clap::CommandFactory;
 
     use super::*;
 

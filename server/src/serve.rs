@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::{BadName, Config, check_name};
-use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits};
+use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
 use windhover_runtime::Clock;
 
 use crate::app::{App, Settings};
@@ -192,7 +192,7 @@ fn settings(args: &ServeArgs) -> Settings {
         } else {
             BatchRule::EachEvent
         },
-        trusted_hops: args.forwarded_hops,
+        proxies: TrustedProxies { hops: args.forwarded_hops, header: args.forwarded_header.into() },
         reply_keys: args.reply_keys,
         answer_timeout: args.answer_timeout,
         overload_bytes: args.overload_bytes,

@@ -137,7 +137,7 @@ impl Handler<'_> {
         }
         let context = tracking::Context {
             now: now.unix,
-            client: client_address(&request.headers, self.peer, settings.trusted_hops),
+            client: client_address(&request.headers, self.peer, &settings.proxies),
             limits: &settings.tracking_limits,
             redirects: &settings.redirects,
             rule: settings.batch_rule,

@@ -98,7 +98,7 @@ mod stamps;
 mod time;
 mod update;
 
-pub use client::client_address;
+pub use client::{ForwardedHeader, TrustedProxies, client_address};
 pub use cors::{preflight, refused, share};
 pub use decoder::{Batch, Context, Decoder};
 pub use endpoint::{Endpoint, RecordKind};

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    BatchRule, Context, Decoder, Endpoint, IdSource, Records, RedirectPolicy, Rejection, Reply,
-    Route, TrackingLimits, client_address, method_not_allowed, not_found, preflight, route,
+    BatchRule, Context, Decoder, Endpoint, ForwardedHeader, IdSource, Records, RedirectPolicy,
+    Rejection, Reply, Route, TrackingLimits, TrustedProxies, client_address, method_not_allowed,
+    not_found, preflight, route,
 };
 
 use crate::reference::json;
@@ -332,9 +333,13 @@ fn headers_hold(response: &Response, request: &Request<'_>) {
     assert_eq!(allowed("Access-Control-Allow-Credentials"), usable);
 }
 
+fn proxies(hops: usize) -> TrustedProxies {
+    TrustedProxies { hops, header: ForwardedHeader::XForwardedFor }
+}
+
 /// The last address that a proxy wrote, where it wrote one.
 fn client(request: &Request<'_>, headers: &[(&str, &[u8])]) -> IpAddr {
-    assert_eq!(client_address(&request.headers, PEER, 0), PEER);
+    assert_eq!(client_address(&request.headers, PEER, &TrustedProxies::default()), PEER);
     let entries: Vec<String> = headers
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-for"))
@@ -347,9 +352,9 @@ fn client(request: &Request<'_>, headers: &[(&str, &[u8])]) -> IpAddr {
     for hops in 1..3 {
         let entry = entries.len().checked_sub(hops).map(|at| &entries[at]);
         let expected = entry.and_then(|entry| address(entry)).unwrap_or(PEER).to_canonical();
-        assert_eq!(client_address(&request.headers, PEER, hops), expected, "{entries:?}");
+        assert_eq!(client_address(&request.headers, PEER, &proxies(hops)), expected, "{entries:?}");
     }
-    client_address(&request.headers, PEER, 1)
+    client_address(&request.headers, PEER, &proxies(1))
 }
 
 fn address(entry: &str) -> Option<IpAddr> {
