@@ -9,6 +9,7 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use gungraun::prelude::*;
+use windhover_bench_cases::calls::Calls;
 use windhover_bench_cases::client::{Call, Client};
 use windhover_bench_cases::codec::{self, Codec, Command, Reply};
 use windhover_bench_cases::server::Server;
@@ -136,6 +137,27 @@ fn client_turn((mut client, call, data, count): Asking) -> Asking {
     (client, call, data, count)
 }
 
+/// A typed client, what it is to ask, with which data, and how often.
+type Calling = (Option<Calls>, Call, Bytes, usize);
+
+fn calls(call: Call, size: usize, count: usize) -> Calling {
+    let (mut calls, data) = (Calls::new(call, size), Bytes::from(codec::data(size)));
+    for _ in 0..4 {
+        black_box(calls.as_mut().map(|calls| calls.turn(call, &data, count)));
+    }
+    (calls, call, data, count)
+}
+
+#[library_benchmark(setup = calls)]
+#[bench::get(Call::Get, 100, 1)]
+#[bench::get_64(Call::Get, 100, 64)]
+#[bench::set(Call::Set, 100, 1)]
+#[bench::set_64(Call::Set, 100, 64)]
+fn client_call((mut calls, call, data, count): Calling) -> Calling {
+    black_box(calls.as_mut().map(|calls| calls.turn(call, black_box(&data), count)));
+    (calls, call, data, count)
+}
+
 /// A decoder, and the query and the body that it is to decode.
 type Events = (Tracking, String);
 
@@ -191,6 +213,7 @@ library_benchmark_group!(
         encode_reply,
         server_turn,
         client_turn,
+        client_call,
         decode_get,
         decode_post,
         tracker_turn

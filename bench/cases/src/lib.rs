@@ -5,6 +5,7 @@
 //! changes with it.
 
 pub mod cache;
+pub mod calls;
 pub mod client;
 pub mod codec;
 pub mod server;
