@@ -90,17 +90,13 @@ impl Client {
     }
 
     /// Changes the set of servers while calls are under way. Addresses are read as by
-    /// [`Builder::server`](crate::Builder::server); without any server every call fails.
+    /// [`Builder::server`](crate::Builder::server); without any server every call fails. [`Names`](crate::Names)
+    /// does so with the addresses of a name.
     ///
     /// # Errors
     /// [`Error::Address`] and [`Error::Cluster`]; the set is as it was.
     pub fn set_servers(&self, servers: &[Server]) -> Result<(), Error> {
-        let servers = read_servers(servers, self.hub.dialect)?;
-        let mut state = self.hub.lock();
-        let now = self.hub.now();
-        let done: Result<(), ClusterError> = state.cluster.set_servers(&servers, now);
-        state.pump(now);
-        done.map_err(Error::Cluster)
+        set_servers(&self.hub, servers)
     }
 
     /// The servers, in the order in which they were given.
@@ -149,7 +145,8 @@ impl Client {
     ///
     /// let prepared = {
     ///     let key = String::from("greeting");
-    ///     let get = Request::Get(Keys::new(&[key.as_bytes()]));
+    ///     let keys = [key.as_bytes()];
+    ///     let get = Request::Get(Keys::new(&keys));
     ///     client.prepare_call(&get, Default::default(), Call::read)?
     /// };
     /// let answer = prepared.send().await?;
@@ -237,10 +234,22 @@ impl Client {
     ) -> impl Future<Output = (Result<Answer, Error>, Option<ReservationId>)> + Send + use<> {
         let hub = self.hub.hub();
         let prepared = call.prepared.clone();
-        async move {
+        #[cfg(feature = "tracing")]
+        let span = crate::trace::call(&prepared);
+        #[cfg(feature = "tracing")]
+        let its_span = span.clone();
+        let submitted = async move {
             let (outcome, reservation) = CallFuture::new(Arc::clone(&hub), call, timeout).await;
-            (outcome.map_err(|error| named(&hub, prepared.only_key(), error)), reservation)
-        }
+            let outcome = outcome.map_err(|error| named(&hub, prepared.only_key(), error));
+            #[cfg(feature = "tracing")]
+            if let Err(error) = &outcome {
+                crate::trace::failed(&its_span, error);
+            }
+            (outcome, reservation)
+        };
+        #[cfg(feature = "tracing")]
+        let submitted = tracing::Instrument::instrument(submitted, span);
+        submitted
     }
 
     pub(crate) fn abandon(&self, reservation: ReservationId) {
@@ -255,6 +264,15 @@ impl Client {
         state.cluster.release_reservation(reservation, now);
         state.pump(now);
     }
+}
+
+pub(crate) fn set_servers(hub: &Hub, servers: &[Server]) -> Result<(), Error> {
+    let servers = read_servers(servers, hub.dialect)?;
+    let mut state = hub.lock();
+    let now = hub.now();
+    let done: Result<(), ClusterError> = state.cluster.set_servers(&servers, now);
+    state.pump(now);
+    done.map_err(Error::Cluster)
 }
 
 /// A request that was checked and encoded, and can be sent any number of times

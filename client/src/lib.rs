@@ -39,11 +39,14 @@ mod json;
 mod many;
 mod meta;
 mod meta_flags;
+mod names;
 mod parts;
 mod queue;
 mod reservation;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tracing")]
+mod trace;
 mod update;
 mod value;
 mod write_many;
@@ -63,6 +66,7 @@ pub use forward::Forwarded;
 pub use hub::{Connection, Driver, Step, Turn, connect_failure};
 pub use many::Found;
 pub use meta_flags::{ArithmeticFlags, DeleteFlags, GetFlags, SetFlags};
+pub use names::{FollowedNames, Names, NamesEvent};
 pub use queue::Queue;
 pub use reservation::Reservation;
 #[cfg(feature = "tls")]

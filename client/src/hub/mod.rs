@@ -171,6 +171,8 @@ impl Drop for Locked<'_> {
         let events = std::mem::take(&mut guard.events);
         drop(guard);
         only.into_iter().chain(wakers).for_each(Waker::wake);
+        #[cfg(feature = "tracing")]
+        events.iter().for_each(crate::trace::event);
         if let Some(on_event) = &self.hub.on_event {
             for event in &events {
                 on_event(event);
@@ -274,6 +276,17 @@ impl Handle {
     pub(crate) fn new(hub: Arc<Hub>) -> Self {
         hub.lock().clients += 1;
         Self(hub)
+    }
+
+    /// A hold on the hub, unless the last one is gone.
+    pub(crate) fn of_living(hub: &Arc<Hub>) -> Option<Self> {
+        let mut state = hub.lock();
+        if state.clients == 0 {
+            return None;
+        }
+        state.clients += 1;
+        drop(state);
+        Some(Self(Arc::clone(hub)))
     }
 
     /// A hold that does not count.
