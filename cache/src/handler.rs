@@ -176,7 +176,7 @@ impl Handler for CacheHandler {
             Request::Verbosity { .. } => Response::Ok,
             Request::Stats { arguments } => return stats::answer(&self.cache, arguments, reply),
             Request::CacheMemlimit { megabytes, .. } => self.limit_memory(*megabytes, time),
-            Request::Shutdown { .. } => Response::Line(b"ERROR: shutdown not enabled"),
+            Request::Shutdown { .. } => Response::Line(b"SERVER_ERROR: shutdown not enabled"),
             // What tells memcached's slabs and threads what to do has nothing to do here.
             _ => Response::Error(b""),
         };

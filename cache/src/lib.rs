@@ -54,7 +54,7 @@ pub use self::options::CacheOptions;
 use self::storage::{Bounds, Storage, StorageCounters, Time};
 
 /// What a client is told when it asks for the version.
-pub const VERSION: &str = concat!("1.6.18-windhover-", env!("CARGO_PKG_VERSION"));
+pub const VERSION: &str = concat!("1.6.45-windhover-", env!("CARGO_PKG_VERSION"));
 
 /// Shards for each thread, so that two threads seldom want the same.
 const SHARDS_PER_THREAD: usize = 4;

@@ -133,7 +133,9 @@ impl CacheHandler {
         let key = Key { binary: item.binary_key, ..key };
         read(item, &key, asked, created, time, &mut self.flags);
         let flags = self.flags.flags();
-        let given = if !asked.has(b'v') {
+        // Who has that version needs to be told of another one only.
+        let wants_value = asked.has(b'v') && asked.unsigned(b'C') != Some(item.cas);
+        let given = if !wants_value {
             reply.send(&Response::Meta(MetaReply::new(MetaCode::Done, flags)))
         } else if item.value().len() < SHARE_FROM {
             reply.meta_value(flags, item.value())
@@ -334,7 +336,7 @@ impl CacheHandler {
         } else {
             item.key()
         };
-        let expires = item.expiry.remaining(time).map_or(-1, |seconds| -i64::from(seconds));
+        let expires = item.expiry.remaining(time).map_or(-1, i64::from);
         let fields = format!(
             "exp={expires} la={} cas={} fetch={} cls=1 size={}",
             item.idle(time),

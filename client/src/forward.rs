@@ -138,7 +138,9 @@ impl Client {
         }
         Ok(match request {
             Request::MetaNoop => Route::Own(Response::MetaNoop),
-            Request::Shutdown { .. } => Route::Own(Response::Line(b"ERROR: shutdown not enabled")),
+            Request::Shutdown { .. } => {
+                Route::Own(Response::Line(b"SERVER_ERROR: shutdown not enabled"))
+            }
             Request::Authenticate { .. } => {
                 Route::Own(Response::ClientError(b"authentication failure"))
             }

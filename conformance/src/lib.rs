@@ -32,7 +32,9 @@ pub use fault_proxy::{Fault, FaultProxy};
 pub use full_backlog::FullBacklog;
 pub use http::{HttpAnswer, HttpClient};
 pub use ledger::{Ledger, Totals};
-pub use memcached::{CacheServer, memcached_version, memccapable, version_numbers};
+pub use memcached::{
+    CacheServer, DELETE_WITH_A_TIME, memcached_version, memccapable, version_numbers,
+};
 pub use namespace::MountNamespace;
 pub use peers::{driver, peers, python};
 pub use process::{Outcome, eventually, memory, processor_time, raise_open_files, run, target_dir};

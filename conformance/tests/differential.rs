@@ -3,8 +3,10 @@
 
 use std::{env, fs, path::Path, time::Instant};
 
-use windhover_conformance::differential::{RULES, compare};
-use windhover_conformance::{CacheServer, Random, Runtime, on_each_runtime, report};
+use windhover_conformance::differential::{Peer, RULES, compare};
+use windhover_conformance::{
+    CacheServer, Random, Runtime, memcached_version, on_each_runtime, report,
+};
 
 /// Requests in a run of the test command; `WINDHOVER_DIFFERENTIAL` sets another number.
 const COMMANDS: usize = 50_000;
@@ -13,6 +15,7 @@ fn the_same_requests_get_the_same_replies(runtime: Runtime) {
     let commands = env::var("WINDHOVER_DIFFERENTIAL").map_or(COMMANDS, |text| {
         text.parse().expect("WINDHOVER_DIFFERENTIAL is a number of requests")
     });
+    let peer = Peer::of_version(&memcached_version());
     let first_seed = Random::seed_from_environment();
     let started = Instant::now();
     let (mut seed, mut done, mut moments) = (first_seed, 0, 0);
@@ -20,7 +23,8 @@ fn the_same_requests_get_the_same_replies(runtime: Runtime) {
         // Enough memory that nothing is evicted.
         let memcached = CacheServer::memcached_alone(&["-m", "256"]);
         let windhover = CacheServer::windhover(runtime, &["--memory", "256", "--threads", "1"]);
-        match compare(memcached.address(), windhover.address(), seed, commands - done) {
+        let left = (memcached.address(), peer);
+        match compare(left, windhover.address(), seed, commands - done) {
             Ok(compared) => done += compared,
             // It reads what earlier items have left behind a value (`differences.md`, "minus"): the
             // stream once more, on servers that have seen nothing before it, and then the rest.

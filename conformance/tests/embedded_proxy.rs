@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use windhover_conformance::{CacheServer, memccapable, report};
+use windhover_conformance::{CacheServer, DELETE_WITH_A_TIME, memccapable, report};
 use windhover_tokio::Shutdown;
 
 #[path = "../../runtime-tokio/examples/proxy.rs"]
@@ -75,12 +75,14 @@ fn two() -> ([CacheServer; 2], Running) {
 }
 
 #[test]
-fn memccapable_passes_every_test_through_the_proxy() {
+fn memccapable_passes_every_test_but_of_delete_through_the_proxy() {
     let (_servers, proxy) = two();
     let alone = CacheServer::memcached(&[]);
     let (passed, failed) = memccapable(proxy.address);
-    assert_eq!(failed, [""; 0]);
-    assert_eq!(passed, memccapable(alone.address()).0);
+    assert_eq!(failed, DELETE_WITH_A_TIME);
+    let (theirs, _) = memccapable(alone.address());
+    let others = theirs.into_iter().filter(|test| !DELETE_WITH_A_TIME.contains(&&test[..]));
+    assert_eq!(passed, others.collect::<Vec<_>>());
     report(&format!("memccapable -a through the proxy: {} tests pass", passed.len()));
 }
 

@@ -3,7 +3,7 @@
 //! A [`Storage`] is one shard: items by key, in the order of their last use, within a bound of
 //! bytes. Expired items go when they are asked for or when their room is needed; nothing runs
 //! in the background. Rules that are not told here are memcached's (protocol.txt); where that is
-//! silent, those of memcached 1.6.18.
+//! silent, those of memcached 1.6.45.
 
 mod arithmetic;
 mod counters;

@@ -1,4 +1,4 @@
-//! The classic commands; every answer here is memcached 1.6.18's.
+//! The classic commands; every answer here is memcached 1.6.45's.
 
 use crate::support::Peer;
 
@@ -120,7 +120,7 @@ fn too_large_a_value_is_swallowed_and_the_connection_lives() {
     peer.ask(format!("ms Zm9v {length} b ME\r\n{value}\r\n"));
     assert_eq!(peer.ask("get foo\r\n"), "END\r\n");
     assert!(peer.ask("stats\r\n").contains("STAT store_too_large 9\r\n"));
-    assert_eq!(peer.ask("version\r\n"), "VERSION 1.6.18-windhover-0.1.0\r\n");
+    assert_eq!(peer.ask("version\r\n"), "VERSION 1.6.45-windhover-0.1.0\r\n");
     let value = "x".repeat(1024 * 1024 - 60);
     assert_eq!(peer.ask(format!("set k 0 0 {}\r\n{value}\r\n", value.len())), "STORED\r\n");
     assert_eq!(peer.ask("mg k s\r\n"), format!("HD s{}\r\n", value.len()));
@@ -132,7 +132,7 @@ fn what_answers_a_sentence_or_an_error() {
         ("verbosity 1\r\n", "OK\r\n"),
         ("cache_memlimit 8\r\n", "OK\r\n"),
         ("cache_memlimit 7\r\n", "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n"),
-        ("shutdown\r\n", "ERROR: shutdown not enabled\r\n"),
+        ("shutdown\r\n", "SERVER_ERROR: shutdown not enabled\r\n"),
         ("lru mode flat\r\n", "ERROR\r\n"),
         ("slabs automove 0\r\n", "ERROR\r\n"),
         ("nonsense\r\n", "ERROR\r\n"),

@@ -24,7 +24,7 @@ fn a_pipeline_is_answered_in_order() {
          VALUE a 1 3 1\r\nabc\r\nEND\r\nHD c3\r\nVA 3 t30 kc O9\r\nxyz\r\nSTORED\r\n\
          VALUE a 1 7\r\nabc\r\nEN\r\nEND\r\n\
          CLIENT_ERROR cannot increment or decrement non-numeric value\r\nSTORED\r\n10\r\nERROR\r\n\
-         CLIENT_ERROR bad data chunk\r\nERROR\r\nEND\r\nMN\r\n"
+         CLIENT_ERROR bad data chunk\r\nCLIENT_ERROR bad command line format\r\nEND\r\nMN\r\n"
     );
 }
 

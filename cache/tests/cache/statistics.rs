@@ -24,7 +24,7 @@ fn hits_and_misses_are_counted_until_the_reset() {
     for (name, value) in [
         ("uptime", "5"),
         ("time", "2000000005"),
-        ("version", "1.6.18-windhover-0.1.0"),
+        ("version", "1.6.45-windhover-0.1.0"),
         ("cmd_get", "2"),
         ("get_hits", "1"),
         ("get_misses", "1"),

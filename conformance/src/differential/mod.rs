@@ -5,10 +5,11 @@ mod rules;
 mod shrink;
 mod stream;
 mod talk;
+mod versions;
 
 use std::{fmt, net::SocketAddr};
 
-pub use rules::{RULES, Rule};
+pub use rules::{Peer, RULES, Rule};
 use shrink::shrink;
 pub use stream::{Form, Stream};
 
@@ -49,7 +50,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Sends streams with `commands` requests in all to both servers; how many were sent.
+/// Sends streams with `commands` requests in all to both servers, the left one of which is that `peer`;
+/// how many were sent.
 ///
 /// # Errors
 /// The first difference. It is made smaller where it is there every time; where it comes and goes,
@@ -59,12 +61,13 @@ impl fmt::Display for Difference {
 /// When a server cannot be talked to at all.
 #[track_caller]
 pub fn compare(
-    left: SocketAddr,
+    (left, peer): (SocketAddr, Peer),
     right: SocketAddr,
     first_seed: u64,
     commands: usize,
 ) -> Result<usize, Box<Difference>> {
-    let replies = |stream: &Stream| (talk::replies(left, stream), talk::replies(right, stream));
+    let replies =
+        |stream: &Stream| (talk::replies(left, stream, peer), talk::replies(right, stream, peer));
     let differs = |stream: &Stream| {
         let (left, right) = replies(stream);
         !talk::same(&left, &right)
@@ -72,7 +75,7 @@ pub fn compare(
     let (mut done, mut seed) = (0, first_seed);
     while done < commands {
         let form = if seed.is_multiple_of(2) { Form::WellFormed } else { Form::Mangled };
-        let stream = Stream::random(&mut Random::new(seed), form);
+        let stream = Stream::random(&mut Random::new(seed), form, peer);
         let (left, right) = replies(&stream);
         if !talk::same(&left, &right) {
             let lasts = (0..3).all(|_| differs(&stream));

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 
 use windhover_core::memcache::meta::decode_key;
 
+use super::versions;
+
 /// The longest data block that is announced.
 pub(super) const MOST_DATA: usize = 2000;
 
@@ -13,39 +15,92 @@ pub(super) const MOST_DATA: usize = 2000;
 pub struct Rule {
     /// Its name in `differences.md`.
     pub name: &'static str,
+    /// Beside which memcached it is applied.
+    of: Peer,
     /// Whether a line that cannot be compared is left out; the rules without are applied to replies.
     avoids: Option<fn(&Line<'_>) -> bool>,
 }
 
+/// A memcached to compare with, as far as the rules tell them apart. One between the two that were tried
+/// is treated as both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Up to 1.6.18.
+    Old,
+    /// From 1.6.45 on.
+    New,
+    /// Any.
+    Any,
+}
+
+impl Peer {
+    /// That of a version such as `[1, 6, 18]`.
+    pub fn of_version(version: &[u32]) -> Self {
+        if version <= [1, 6, 18].as_slice() {
+            Self::Old
+        } else if version >= [1, 6, 45].as_slice() {
+            Self::New
+        } else {
+            Self::Any
+        }
+    }
+
+    /// Whether what is of `other` may be of it.
+    pub(super) fn may_be(self, other: Self) -> bool {
+        self == Self::Any || other == Self::Any || self == other
+    }
+}
+
+const fn reply(name: &'static str, of: Peer) -> Rule {
+    Rule { name, of, avoids: None }
+}
+
+const fn line(name: &'static str, of: Peer, avoids: fn(&Line<'_>) -> bool) -> Rule {
+    Rule { name, of, avoids: Some(avoids) }
+}
+
 /// Every rule.
 pub const RULES: &[Rule] = &[
-    Rule { name: "cas", avoids: None },
-    Rule { name: "clock", avoids: None },
-    Rule { name: "version", avoids: None },
-    Rule { name: "meta-debug", avoids: None },
-    Rule { name: "padding", avoids: None },
-    Rule { name: "soon", avoids: Some(expires_soon) },
-    Rule { name: "flush-later", avoids: Some(flushes_later) },
-    Rule { name: "longer-number", avoids: Some(may_lose_time_to_live) },
-    Rule { name: "past", avoids: Some(tells_a_time_past) },
-    Rule { name: "long-line", avoids: Some(is_long) },
-    Rule { name: "zero-byte", avoids: Some(|line| line.text.contains(&0)) },
-    Rule { name: "binary", avoids: Some(|line| line.text.contains(&0x80)) },
-    Rule { name: "http", avoids: Some(is_http) },
-    Rule { name: "forgotten-replies", avoids: Some(forgets_replies) },
-    Rule { name: "bget", avoids: Some(|line| line.word(0) == b"bget") },
-    Rule { name: "huge-length", avoids: Some(is_huge) },
-    Rule { name: "blank-number", avoids: Some(stores_blanks) },
-    Rule { name: "minus", avoids: Some(leaves_minus) },
-    Rule { name: "newer", avoids: Some(is_newer) },
-    Rule { name: "quiet-creation", avoids: Some(creates_quietly) },
-    Rule { name: "binary-key", avoids: Some(makes_binary_key_anew) },
-    Rule { name: "administration", avoids: Some(administers) },
+    reply("cas", Peer::Any),
+    reply("clock", Peer::Any),
+    reply("version", Peer::Any),
+    reply("meta-debug", Peer::Any),
+    reply("words", Peer::Old),
+    reply("padding", Peer::Any),
+    line("soon", Peer::Any, expires_soon),
+    line("flush-later", Peer::Any, flushes_later),
+    line("longer-number", Peer::Any, may_lose_time_to_live),
+    line("past", Peer::Any, tells_a_time_past),
+    line("long-line", Peer::Any, is_long),
+    line("zero-byte", Peer::Any, |line| line.text.contains(&0)),
+    line("binary", Peer::Any, |line| line.text.contains(&0x80)),
+    line("http", Peer::Any, is_http),
+    line("forgotten-replies", Peer::Any, forgets_replies),
+    line("bget", Peer::Old, |line| line.word(0) == b"bget"),
+    line("huge-length", Peer::Any, is_huge),
+    line("blank-number", Peer::Any, stores_blanks),
+    line("minus", Peer::Any, leaves_minus),
+    line("binary-key", Peer::Any, makes_binary_key_anew),
+    line("administration", Peer::Any, administers),
+    line("newer", Peer::Old, versions::is_newer),
+    line("quiet-creation", Peer::Old, versions::creates_quietly),
+    line("block", Peer::Old, versions::has_another_block),
+    line("surplus", Peer::Old, versions::has_other_arguments),
+    line("number", Peer::Old, versions::has_number_of_another_form),
+    line("mode", Peer::Old, versions::has_a_longer_mode),
+    line("leading-space", Peer::Any, versions::begins_with_a_space),
+    line("hidden-error", Peer::Old, versions::hides_an_error),
+    line("debug-flags", Peer::Any, versions::debugs_with_flags),
+    line("short-line", Peer::New, versions::is_a_bare_mn),
+    line("flag-of-block", Peer::New, versions::stores_with_no_letter),
+    line("key-noreply", Peer::New, versions::deletes_noreply),
+    line("white-space", Peer::New, versions::stores_with_white_space),
 ];
 
 /// Decides what may be sent, request by request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Filter {
+    peer: Peer,
     /// What came behind the last line's end.
     begun: Vec<u8>,
     /// No line is long, a `get` neither: a block that ends elsewhere may cut its verb off.
@@ -55,9 +110,13 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    pub(super) fn of(peer: Peer) -> Self {
+        Self { peer, begun: Vec::new(), short: false, fetched: HashSet::new() }
+    }
+
     /// For requests whose blocks may end anywhere.
-    pub(super) fn of_mangled() -> Self {
-        Self { short: true, ..Self::default() }
+    pub(super) fn of_mangled(peer: Peer) -> Self {
+        Self { short: true, ..Self::of(peer) }
     }
 
     /// Whether no line falls under a rule that ends with `bytes`, behind what passed before.
@@ -73,11 +132,16 @@ impl Filter {
             .collect();
         let is_fetched = |key: &[u8]| self.fetched.contains(key) || fetched.contains(key);
         let avoided = |line: &Line<'_>| {
-            RULES.iter().any(|rule| rule.avoids.is_some_and(|avoids| avoids(line)))
+            let applied = RULES.iter().filter(|rule| self.peer.may_be(rule.of));
+            applied.filter_map(|rule| rule.avoids).any(|avoids| avoids(line))
                 || (self.short && line.text.len() > LONG)
+                // What is left of a line may be no command.
+                || (self.short && self.peer.may_be(Peer::Old) && line.ends_quietly())
                 || (line.counts() && is_fetched(line.word(1)))
         };
-        if found.iter().any(avoided) {
+        // To 1.6.18 a number ends at a carriage return, whatever follows.
+        let cut_short = self.peer.may_be(Peer::Old) && text.ends_with(b"\r");
+        if cut_short || found.iter().any(avoided) {
             return false;
         }
         let fetched: Vec<Vec<u8>> = fetched.into_iter().map(<[u8]>::to_vec).collect();
@@ -104,9 +168,9 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 /// A line and its words. What is data and what is a line nobody knows before it is parsed: data
 /// that looks like a line that cannot be compared is left out, too.
 #[derive(Debug)]
-struct Line<'a> {
-    text: &'a [u8],
-    words: Vec<&'a [u8]>,
+pub(super) struct Line<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) words: Vec<&'a [u8]>,
     /// What stands behind the line: the data block, where it has one.
     behind: &'a [u8],
 }
@@ -128,11 +192,11 @@ impl<'a> Line<'a> {
         Self { text, words, behind }
     }
 
-    fn word(&self, at: usize) -> &'a [u8] {
+    pub(super) fn word(&self, at: usize) -> &'a [u8] {
         self.words.get(at).copied().unwrap_or_default()
     }
 
-    fn is_store(&self) -> bool {
+    pub(super) fn is_store(&self) -> bool {
         let verbs: [&[u8]; 6] = [b"set", b"add", b"replace", b"append", b"prepend", b"cas"];
         verbs.contains(&self.word(0))
     }
@@ -144,6 +208,11 @@ impl<'a> Line<'a> {
             b"ms" => number(self.word(2)),
             _ => None,
         }
+    }
+
+    /// Whether the last word is `noreply`.
+    pub(super) fn ends_quietly(&self) -> bool {
+        self.words.last() == Some(&&b"noreply"[..])
     }
 
     fn counts(&self) -> bool {
@@ -158,15 +227,15 @@ impl<'a> Line<'a> {
 
     /// Whether an `ma` subtracts: the number does not get longer than its item.
     fn subtracts(&self) -> bool {
-        self.flag(b'M') == Some(b"D")
+        self.flag(b'M').is_some_and(|mode| mode.starts_with(b"D"))
     }
 
-    fn is_meta(&self, verbs: &[&[u8]]) -> bool {
+    pub(super) fn is_meta(&self, verbs: &[&[u8]]) -> bool {
         verbs.contains(&self.word(0))
     }
 
     /// The token of a flag.
-    fn flag(&self, letter: u8) -> Option<&'a [u8]> {
+    pub(super) fn flag(&self, letter: u8) -> Option<&'a [u8]> {
         let from = if self.word(0) == b"ms" { 3 } else { 2 };
         let flags = self.words.get(from.min(self.words.len())..).unwrap_or_default();
         flags
@@ -198,6 +267,10 @@ fn is_verb(word: &[u8]) -> bool {
         "ms",
         "md",
         "ma",
+        "me",
+        "mn",
+        "delete",
+        "verbosity",
         "stats",
     ];
     VERBS.iter().any(|verb| verb.as_bytes() == word)
@@ -303,19 +376,9 @@ fn leaves_minus(line: &Line<'_>) -> bool {
     line.text.contains(&b'-') || in_flags || in_key
 }
 
-fn is_newer(line: &Line<'_>) -> bool {
-    let meta = line.is_meta(&[b"mg", b"ms", b"md", b"ma"]);
-    let into_nothing = line.flag(b'N').is_some() && line.flag(b'M').is_some();
-    (meta && (line.flag(b'E').is_some() || line.flag(b'x').is_some()))
-        || (line.is_meta(&[b"ms"]) && (line.flag(b's').is_some() || into_nothing))
-}
-
-fn creates_quietly(line: &Line<'_>) -> bool {
-    line.is_meta(&[b"ma"]) && line.flag(b'q').is_some() && line.flag(b'N').is_some()
-}
-
 fn makes_binary_key_anew(line: &Line<'_>) -> bool {
-    let joins = line.flag(b'M').is_some_and(|mode| mode == b"A" || mode == b"P");
+    let joins =
+        line.flag(b'M').is_some_and(|mode| mode.starts_with(b"A") || mode.starts_with(b"P"));
     let anew = match line.word(0) {
         b"mg" => line.flag(b'N').is_some(),
         b"ms" => joins,
@@ -343,8 +406,12 @@ fn administers(line: &Line<'_>) -> bool {
 mod tests {
     use super::*;
 
+    fn sent_to(peer: Peer, text: &str) -> bool {
+        Filter::of(peer).passes(text.as_bytes())
+    }
+
     fn sent(text: &str) -> bool {
-        Filter::default().passes(text.as_bytes())
+        sent_to(Peer::Any, text)
     }
 
     #[test]
@@ -362,11 +429,14 @@ mod tests {
 
     #[test]
     fn what_was_fetched_is_not_counted_at_once() {
-        let mut filter = Filter::default();
+        let mut filter = Filter::of(Peer::Any);
         assert!(filter.passes(b"incr a 1\r\n") && filter.passes(b"get b a\r\n"));
         assert!(!filter.passes(b"incr a 1\r\n") && filter.passes(b"incr c 1\r\n"));
         let line = [&b"get "[..], &[b'a'; 1500], b"\r\n"].concat();
-        assert!(Filter::default().passes(b"get a\r\n") && !Filter::of_mangled().passes(&line));
+        assert!(
+            Filter::of(Peer::Any).passes(b"get a\r\n")
+                && !Filter::of_mangled(Peer::Any).passes(&line)
+        );
         assert!(filter.passes(b"incr ") && !filter.passes(b"mg k C") && filter.passes(b"d 1\r\n"));
     }
 
@@ -385,5 +455,43 @@ mod tests {
         assert!(!sent("ma Zm9v b\r\n") && sent("ma Zm9v b MD\r\n"));
         assert!(!sent("mg Zm9v b N0\r\n") && !sent("set a 0 0 4294967301\r\n"));
         assert!(!sent("stats items\r\n") && sent("stats unknown\r\n") && !sent("a\0\r\n"));
+    }
+
+    #[test]
+    fn what_versions_differ_in_is_sent_to_those_that_agree() {
+        for (text, to_old, to_new) in [
+            ("ms a 1 E5\r\n", false, true),
+            ("ms a 1 s\r\n", false, true),
+            ("mg a C5\r\n", false, true),
+            ("ma a q N0\r\n", false, true),
+            ("set a x 0 1\r\n", false, true),
+            ("set a 0 0 1 2 3\r\n", false, true),
+            ("set a 0 0 x\r\n", true, true),
+            ("set a 0 0 x noreply\r\n", false, true),
+            ("cas a 0 0 1 5\r\n", true, true),
+            ("cas a 0 0 1 x\r\n", false, true),
+            ("delete a 0\r\n", true, true),
+            ("delete a 5\r\n", false, true),
+            ("delete noreply\r\n", true, false),
+            ("incr a +1\r\n", false, true),
+            ("incr a 1 2 3\r\n", false, true),
+            ("gat 0\r\n", false, true),
+            ("touch a 4294967295\r\n", false, true),
+            ("set a 0 4294967295 1\r\n", true, true),
+            ("ms a 1 T4294967295\r\n", false, true),
+            ("ms a 1 MSET\r\n", false, true),
+            ("ms a 1 =\r\n", true, false),
+            ("mg a =\r\n", true, true),
+            ("bogus noreply\r\n", false, true),
+            ("set a \t 5 0\r\n", false, false),
+            ("mn\n", true, false),
+            ("mn\r\n", true, true),
+        ] {
+            let sent = (sent_to(Peer::Old, text), sent_to(Peer::New, text));
+            assert_eq!(sent, (to_old, to_new), "{text:?}");
+        }
+        assert_eq!(Peer::of_version(&[1, 6, 18]), Peer::Old);
+        assert_eq!(Peer::of_version(&[1, 6, 30]), Peer::Any);
+        assert_eq!(Peer::of_version(&[1, 6, 45]), Peer::New);
     }
 }

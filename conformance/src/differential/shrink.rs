@@ -34,13 +34,13 @@ pub(super) fn shrink(mut stream: Stream, differs: impl Fn(&Stream) -> bool) -> S
 
 #[cfg(test)]
 mod tests {
-    use super::super::Form;
+    use super::super::{Form, Peer};
     use super::*;
     use crate::Random;
 
     #[test]
     fn what_does_not_matter_is_taken_out() {
-        let stream = Stream::random(&mut Random::new(3), Form::WellFormed);
+        let stream = Stream::random(&mut Random::new(3), Form::WellFormed, Peer::Old);
         let wanted = |stream: &Stream| stream.to_string().matches("delete").count() >= 2;
         assert!(wanted(&stream));
         assert_eq!(shrink(stream, wanted).commands(), 2);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::rules::Filter;
+use super::rules::{Filter, Peer};
 use crate::Random;
 
 /// The keys; few, so that requests meet each other's items.
@@ -39,12 +39,16 @@ type Command = Vec<Part>;
 pub struct Stream(Vec<Vec<Command>>);
 
 impl Stream {
-    pub(super) fn random(random: &mut Random, form: Form) -> Self {
+    pub(super) fn random(random: &mut Random, form: Form, peer: Peer) -> Self {
         match form {
             Form::WellFormed => {
-                Self((0..3).map(|_| phase(random, 40, request, Filter::default())).collect())
+                let next = |random: &mut Random| request(random, peer);
+                Self((0..3).map(|_| phase(random, 40, next, Filter::of(peer))).collect())
             }
-            Form::Mangled => Self(vec![phase(random, 60, mangled, Filter::of_mangled())]),
+            Form::Mangled => {
+                let next = |random: &mut Random| mangled(random, peer);
+                Self(vec![phase(random, 60, next, Filter::of_mangled(peer))])
+            }
         }
     }
 
@@ -78,7 +82,7 @@ impl Stream {
 fn phase(
     random: &mut Random,
     count: usize,
-    next: fn(&mut Random) -> Command,
+    next: impl Fn(&mut Random) -> Command,
     mut filter: Filter,
 ) -> Vec<Command> {
     let mut phase = Vec::new();
@@ -172,7 +176,7 @@ fn cas_part(random: &mut Random) -> (Part, &'static str) {
     (part, key)
 }
 
-fn request(random: &mut Random) -> Command {
+fn request(random: &mut Random, peer: Peer) -> Command {
     let key = pick(random, KEYS);
     let exptime = pick(random, EXPTIMES);
     match below(random, 26) {
@@ -203,65 +207,34 @@ fn request(random: &mut Random) -> Command {
         }
         15 => bytes(format!("touch {key} {exptime}{}\r\n", noreply(random))),
         16 => bytes(pick(random, OTHERS).to_owned()),
-        17..=19 => meta(
-            random,
-            "mg",
-            &[
-                "v", "f", "c", "s", "t", "k", "h", "l", "u", "q", "O1", "T0", "T100000", "N0",
-                "N100000", "R30", "Px", "Ly",
-            ],
-            None,
-        ),
+        17..=19 => meta(random, peer, "mg", OF_MG, None),
         20..=22 => {
             let value = value(random);
-            meta(
-                random,
-                "ms",
-                &[
-                    "c",
-                    "k",
-                    "q",
-                    "O2",
-                    "F9",
-                    "T0",
-                    "T100000",
-                    "T4294967295",
-                    "I",
-                    "MS",
-                    "ME",
-                    "MR",
-                    "MA",
-                    "MP",
-                    "Px",
-                ],
-                Some(&value),
-            )
+            meta(random, peer, "ms", OF_MS, Some(&value))
         }
-        23 => meta(random, "md", &["k", "q", "O3", "I", "T100000", "T0", "Ly"], None),
-        24 => meta(
-            random,
-            "ma",
-            &[
-                "c",
-                "k",
-                "q",
-                "v",
-                "t",
-                "O4",
-                "T100000",
-                "N0",
-                "J13",
-                "D10",
-                "D18446744073709551615",
-                "MI",
-                "MD",
-                "M+",
-            ],
-            None,
-        ),
+        23 => meta(random, peer, "md", OF_MD, None),
+        24 => meta(random, peer, "ma", OF_MA, None),
         _ => bytes(format!("me {key}\r\n")),
     }
 }
+
+/// What flags are taken from.
+#[rustfmt::skip]
+const OF_MG: &[&str] = &[
+    "v", "f", "c", "s", "t", "k", "h", "l", "u", "q", "O1", "T0", "T100000", "N0", "N100000", "R30", "Px",
+    "Ly", "E71",
+];
+#[rustfmt::skip]
+const OF_MS: &[&str] = &[
+    "c", "k", "q", "O2", "F9", "T0", "T100000", "T4294967295", "I", "MS", "ME", "MR", "MA", "MP", "MSET",
+    "Px", "E72", "N100000", "s",
+];
+const OF_MD: &[&str] = &["k", "q", "O3", "I", "T100000", "T0", "Ly", "x", "E70"];
+#[rustfmt::skip]
+const OF_MA: &[&str] = &[
+    "c", "k", "q", "v", "t", "O4", "T100000", "N0", "J13", "D10", "D18446744073709551615", "MI", "MD", "M+",
+    "MINCR", "Mdecr", "E73",
+];
 
 /// Those with few variations.
 const OTHERS: &[&str] = &[
@@ -279,13 +252,29 @@ const OTHERS: &[&str] = &[
     "touch a x\r\n",
     "stats unknown\r\n",
     "delete a 1\r\n",
+    "set a x 0 9\r\nflush_all\r\n",
+    "set a 0 x 9 noreply\r\nflush_all\r\n",
+    "cas a 0 0 9\r\nflush_all\r\n",
+    "set a 0 0 1 x y z\r\n7\r\n",
+    "incr a +1\r\n",
+    "touch a 0 x y\r\n",
+    "ms a x\r\n",
+    "gat 0\r\n",
+    "bogus noreply\r\n",
+    "x\r\n",
 ];
 
 /// A meta request with some of these flags, each of its letters once.
-fn meta(random: &mut Random, verb: &str, known: &[&str], value: Option<&str>) -> Command {
+fn meta(
+    random: &mut Random,
+    peer: Peer,
+    verb: &str,
+    known: &[&str],
+    value: Option<&str>,
+) -> Command {
     loop {
         let (cas, cas_key) = cas_part(random);
-        let with_cas = verb != "mg" && one_in(random, 4);
+        let with_cas = one_in(random, 4);
         let key = if with_cas { cas_key } else { pick(random, KEYS) };
         let mut letters = Vec::new();
         let mut flags = String::new();
@@ -309,16 +298,17 @@ fn meta(random: &mut Random, verb: &str, known: &[&str], value: Option<&str>) ->
         }
         let block = value.map_or(String::new(), |value| format!("{value}\r\n"));
         command.push(Part::Bytes(format!("\r\n{block}").into_bytes()));
-        if Filter::default().passes(format!("{line}\r\n").as_bytes()) {
+        let cas = if with_cas { " C1" } else { "" };
+        if Filter::of(peer).passes(format!("{line}{cas}\r\n").as_bytes()) {
             return command;
         }
     }
 }
 
 /// A request, every other one with some bytes changed.
-fn mangled(random: &mut Random) -> Command {
+fn mangled(random: &mut Random, peer: Peer) -> Command {
     let bytes: Vec<u8> = loop {
-        let command = request(random);
+        let command = request(random, peer);
         let whole = command.iter().map(|part| match part {
             Part::Bytes(bytes) => Some(bytes.as_slice()),
             Part::CasOf(_) => None,
@@ -366,9 +356,11 @@ mod tests {
     #[test]
     fn a_seed_gives_one_stream() {
         for form in [Form::WellFormed, Form::Mangled] {
-            let stream = |seed| Stream::random(&mut Random::new(seed), form).to_string();
-            assert_eq!(stream(5), stream(5));
-            assert_ne!(stream(5), stream(6));
+            for peer in [Peer::Old, Peer::New, Peer::Any] {
+                let stream = |seed| Stream::random(&mut Random::new(seed), form, peer).to_string();
+                assert_eq!(stream(5), stream(5));
+                assert_ne!(stream(5), stream(6));
+            }
         }
         assert_eq!(LONG.len(), 250);
     }
@@ -377,13 +369,15 @@ mod tests {
     fn every_seed_gives_a_stream() {
         for seed in 0..200 {
             let form = if seed % 2 == 0 { Form::WellFormed } else { Form::Mangled };
-            assert!(Stream::random(&mut Random::new(seed), form).commands() >= 60);
+            for peer in [Peer::Old, Peer::New, Peer::Any] {
+                assert!(Stream::random(&mut Random::new(seed), form, peer).commands() >= 60);
+            }
         }
     }
 
     #[test]
     fn requests_can_be_taken_out() {
-        let stream = Stream::random(&mut Random::new(1), Form::WellFormed);
+        let stream = Stream::random(&mut Random::new(1), Form::WellFormed, Peer::New);
         assert_eq!(stream.commands(), 120);
         assert_eq!(stream.without(10, 90).commands(), 40);
         assert_eq!(stream.without(0, 120).commands(), 0);

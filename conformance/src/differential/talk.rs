@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::Stream;
-use super::rules::MOST_DATA;
+use super::rules::{MOST_DATA, Peer};
 use super::stream::{KEYS, Part};
 
 const BOUND: Duration = Duration::from_secs(10);
@@ -17,8 +17,9 @@ const MARK: &[u8] = b"mg nothing-here k Oend-of-phase\r\n";
 const MARKED: &[u8] = b"EN knothing-here Oend-of-phase\r\n";
 
 /// The replies to `stream` behind a `flush_all`, one a line, with what may differ taken out (the
-/// rules "cas", "clock", "version" and "meta-debug"); and how the connection ended.
-pub(super) fn replies(address: SocketAddr, stream: &Stream) -> String {
+/// rules "cas", "clock", "version", "meta-debug" and, beside an old memcached, "words"); and how the
+/// connection ended.
+pub(super) fn replies(address: SocketAddr, stream: &Stream, peer: Peer) -> String {
     let mut connection = Connection::open(address);
     let ending = match connection.play(stream) {
         Ok(()) => {
@@ -28,7 +29,7 @@ pub(super) fn replies(address: SocketAddr, stream: &Stream) -> String {
         }
         Err(error) => format!("(closed: {:?})", error.kind()),
     };
-    let mut normal = Normal::default();
+    let mut normal = Normal { words: !peer.may_be(Peer::Old), uniques: HashMap::new() };
     let mut text = String::new();
     for line in connection.received.split_inclusive(|&byte| byte == b'\n') {
         text.push_str(&normal.line(line).escape_ascii().to_string());
@@ -146,8 +147,9 @@ impl Connection {
 }
 
 /// Takes out what may differ.
-#[derive(Default)]
 struct Normal {
+    /// Whether the words of errors are compared.
+    words: bool,
     /// Cas uniques in the order in which they were seen.
     uniques: HashMap<Vec<u8>, usize>,
 }
@@ -155,7 +157,11 @@ struct Normal {
 impl Normal {
     fn line(&mut self, line: &[u8]) -> Vec<u8> {
         let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+        let word = words[0].strip_suffix(b"\r\n").unwrap_or(words[0]);
         let normal: Vec<Vec<u8>> = match words[0] {
+            _ if !self.words && (word == b"ERROR" || word == b"CLIENT_ERROR") => {
+                return b"(refused)\r\n".to_vec();
+            }
             b"VALUE" if words.len() == 5 => {
                 let mut normal: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
                 normal[4] = self.unique(words[4]);

@@ -183,12 +183,14 @@ pub struct Vector {
 
 impl Vector {
     /// Whether `player` plays it; a memcached has to be of the right version besides
-    /// ([`is_true_of`](Self::is_true_of)). The code follows the newest version.
+    /// ([`is_true_of`](Self::is_true_of)). The code follows the newest version, but in what is named.
     pub fn is_for(&self, player: Player) -> bool {
         let past = matches!(self.versions, Some(Versions::UpTo(_)));
         self.protocol.players().contains(&player)
-            && self.only.as_ref().is_none_or(|(players, _)| players.contains(&player))
-            && (player == Player::Memcached || !past)
+            && match &self.only {
+                Some((players, _)) => players.contains(&player),
+                None => player == Player::Memcached || !past,
+            }
     }
 
     /// Whether it was seen on that version of memcached, or on one that it stands for.

@@ -233,7 +233,13 @@ impl Collector {
                     _ => self.answer = Some(Answer::Lines([line].into())),
                 }
             }
-            // What came before it is the answer.
+            // What came before it is the answer; `OK` says that a listing follows, if only an empty one.
+            Response::End | Response::Meta(_)
+                if matches!(self.answer, Some(Answer::Word(Kind::Ok))) =>
+            {
+                self.answer = Some(Answer::Lines(Vec::new()));
+            }
+            Response::Meta(_) if matches!(self.answer, Some(Answer::Lines(_))) => {}
             Response::End => {
                 self.answer.get_or_insert(Answer::Items(Vec::new()));
             }

@@ -40,11 +40,11 @@ fn check_unusual(
     limits: &Limits,
 ) -> Result<(), RequestError> {
     if bytes.first() == Some(&BINARY_REQUEST) {
-        return Err(RequestError::new(Fault::Binary, dialect, false, 0));
+        return Err(RequestError::new(Fault::Binary, None, dialect, false, 0));
     }
     let gets = || long_gets && length <= limits.get_line && gets_many(bytes, limits);
     if length > limits.line && !gets() {
-        return Err(RequestError::new(Fault::LineTooLong, dialect, false, 0));
+        return Err(RequestError::new(Fault::LineTooLong, None, dialect, false, 0));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! [commands](command::TABLE); [`meta`] has the flags and keys of the meta commands, [`kestrel`] the
 //! names and reads of queues. Level 2 is [`ServerConnection`], which obeys a table of
 //! states (`docs/states.md`). Both follow memcached's `protocol.txt` and, where it is silent, what
-//! memcached 1.6.18 does; differences are noted where they are made. UDP and the binary protocol are
+//! memcached 1.6.45 does; differences are noted where they are made. UDP and the binary protocol are
 //! not spoken.
 //!
 //! A server that embeds the parser:

@@ -1,4 +1,7 @@
 //! The exact rules for numbers on the wire, read and written without `core::fmt`.
+//!
+//! memcached reads the flags and the exptime of a storage command with C's functions, and every other
+//! number of a request with its own, which take digits alone.
 
 use bytes::BytesMut;
 
@@ -7,34 +10,6 @@ use super::swar;
 /// The largest data block that can be declared: memcached keeps the length and the two bytes of
 /// its line end in a signed 32-bit integer.
 pub(crate) const MAX_LENGTH: u32 = i32::MAX as u32 - 2;
-
-/// What C calls white space: memcached's `strtol` skips it before a number, and takes it as the
-/// end of one. A space cannot be here, it separates the words of a line.
-const fn is_c_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
-}
-
-/// A sign and digits as `strtol` takes them: `+1` and `01` are numbers, `0x1` and `1.5` are not.
-#[inline]
-fn signed(word: &[u8]) -> Option<(bool, u64)> {
-    // Digits alone are the rule.
-    match decimal(word) {
-        Some(number) => Some((false, number)),
-        None => signed_between_spaces(word),
-    }
-}
-
-fn signed_between_spaces(word: &[u8]) -> Option<(bool, u64)> {
-    let start = word.iter().position(|&byte| !is_c_space(byte))?;
-    let word = word.get(start..).unwrap_or_default();
-    let (negative, digits) = match word {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] | digits => (false, digits),
-    };
-    let end = digits.iter().position(|&byte| is_c_space(byte)).unwrap_or(digits.len());
-    let digits = digits.get(..end).unwrap_or_default();
-    decimal(digits).map(|number| (negative, number))
-}
 
 /// Digits alone, as servers write them: no sign, at least one digit, at most 2^64 - 1.
 #[inline]
@@ -64,22 +39,43 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     Some(number)
 }
 
-/// An unsigned 64-bit number of a request (a delta, a cas unique). As in memcached, a minus is
-/// refused only where what `strtoull` makes of it (the number below 2^64) has its highest bit set.
+/// The most characters of a 64-bit number of a request.
+pub(crate) const MAX_DIGITS_64: usize = 22;
+/// The most characters of a 32-bit number of a request, its minus among them.
+pub(crate) const MAX_DIGITS_32: usize = 11;
+
+/// An unsigned 64-bit number of a request (a delta, a cas unique): digits, at most 22.
 #[inline]
 pub(crate) fn unsigned_64(word: &[u8]) -> Option<u64> {
-    let (negative, magnitude) = signed(word)?;
-    if !negative {
-        return Some(magnitude);
-    }
-    Some(magnitude.wrapping_neg()).filter(|number| number.leading_zeros() > 0)
+    if word.len() > MAX_DIGITS_64 { None } else { decimal(word) }
 }
 
-/// An unsigned 32-bit number of a request (flags, a verbosity level). A larger one of up to 64
-/// bits loses its upper half, as in memcached.
+/// An unsigned 32-bit number of a request (the flag `F`, a verbosity level): digits, at most 11.
 #[inline]
 pub(crate) fn unsigned_32(word: &[u8]) -> Option<u32> {
-    unsigned_64(word).map(low_32)
+    if word.len() > MAX_DIGITS_32 { None } else { u32::try_from(decimal(word)?).ok() }
+}
+
+/// A signed 32-bit number of a request (an exptime, but of a storage command; a delay): perhaps a
+/// minus, then digits; at most 11 characters.
+#[inline]
+pub(crate) fn signed_32(word: &[u8]) -> Option<i32> {
+    if word.len() > MAX_DIGITS_32 { None } else { i32::try_from(signed_64(word)?).ok() }
+}
+
+/// Perhaps a minus, then digits: as servers write a time to live.
+#[inline]
+pub(crate) fn signed_64(word: &[u8]) -> Option<i64> {
+    match word {
+        [b'-', digits @ ..] => 0i64.checked_sub_unsigned(decimal(digits)?),
+        digits => i64::try_from(decimal(digits)?).ok(),
+    }
+}
+
+/// The length of a data block.
+#[inline]
+pub(crate) fn length(word: &[u8]) -> Option<u32> {
+    u32::try_from(signed_32(word)?).ok().filter(|&length| length <= MAX_LENGTH)
 }
 
 /// The lower half.
@@ -89,23 +85,42 @@ pub(crate) const fn low_32(number: u64) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-/// A signed 64-bit number of a request (an exptime).
-#[inline]
-pub(crate) fn signed_64(word: &[u8]) -> Option<i64> {
-    let (negative, magnitude) = signed(word)?;
+/// The client's flags of a storage command, which memcached reads with C's `strtoul`. A larger number
+/// of up to 64 bits loses its upper half; a minus is refused only where what `strtoul` makes of it
+/// (the number below 2^64) has its highest bit set.
+pub(crate) fn client_flags(word: &[u8]) -> Option<u32> {
+    match signed_as_in_c(word)? {
+        (false, magnitude) => Some(low_32(magnitude)),
+        (true, magnitude) => {
+            let number = magnitude.wrapping_neg();
+            (number.leading_zeros() > 0).then_some(low_32(number))
+        }
+    }
+}
+
+/// The exptime of a storage command, which memcached reads with C's `strtol`.
+pub(crate) fn storage_exptime(word: &[u8]) -> Option<i64> {
+    let (negative, magnitude) = signed_as_in_c(word)?;
     if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
-/// The length of a data block. memcached cuts a length of over 32 bits down to its lower half and
-/// reads a block of *that* length; here it is refused, because a peer that counts otherwise would
-/// take data for commands.
-#[inline]
-pub(crate) fn length(word: &[u8]) -> Option<u32> {
-    let (negative, magnitude) = signed(word)?;
-    if (negative && magnitude != 0) || magnitude > u64::from(MAX_LENGTH) {
-        return None;
-    }
-    u32::try_from(magnitude).ok()
+/// What C calls white space: `strtol` skips it before a number, and memcached takes it as the end of
+/// one. A space cannot be here, it separates the words of a line.
+const fn is_c_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// A sign and digits as `strtol` takes them: `+1` and `01` are numbers, `0x1` and `1.5` are not.
+fn signed_as_in_c(word: &[u8]) -> Option<(bool, u64)> {
+    let start = word.iter().position(|&byte| !is_c_space(byte))?;
+    let word = word.get(start..).unwrap_or_default();
+    let (negative, digits) = match word {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let end = digits.iter().position(|&byte| is_c_space(byte)).unwrap_or(digits.len());
+    let digits = digits.get(..end).unwrap_or_default();
+    decimal(digits).map(|number| (negative, number))
 }
 
 /// The number of the digits that `text` starts with, and how many there are; of more than 19 it may be
@@ -190,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_follow_memcached() {
+    fn the_flags_of_a_storage_command_are_read_as_in_c() {
         for (word, expected) in [
             (&b"0"[..], Some(0)),
             (b"+5", Some(5)),
@@ -208,24 +223,44 @@ mod tests {
             (b"0x5", None),
             (b"", None),
             (b"+", None),
+            (b"\t5", Some(5)),
             (b"5\t9", Some(5)),
         ] {
-            assert_eq!(unsigned_32(word), expected, "{:?}", word.escape_ascii());
+            assert_eq!(client_flags(word), expected, "{:?}", word.escape_ascii());
         }
     }
 
     #[test]
-    fn deltas_follow_memcached() {
+    fn the_exptime_of_a_storage_command_is_read_as_in_c() {
+        for (word, expected) in [
+            (&b"-1"[..], Some(-1)),
+            (b"+0", Some(0)),
+            (b"\x0b1\x0b2", Some(1)),
+            (b"2147483648", Some(2_147_483_648)),
+            (b"9223372036854775807", Some(i64::MAX)),
+            (b"-9223372036854775808", Some(i64::MIN)),
+            (b"9223372036854775808", None),
+            (b"-9223372036854775809", None),
+            (b"1.5", None),
+            (b"+-1", None),
+            (b"\t", None),
+        ] {
+            assert_eq!(storage_exptime(word), expected, "{:?}", word.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn other_numbers_of_64_bits_are_digits() {
         for (word, expected) in [
             (&b"0"[..], Some(0)),
-            (b"-0", Some(0)),
-            (b"+1", Some(1)),
+            (b"007", Some(7)),
             (b"18446744073709551615", Some(u64::MAX)),
+            (b"0018446744073709551615", Some(u64::MAX)),
+            (b"00018446744073709551615", None),
             (b"18446744073709551616", None),
-            (b"-1", None),
-            (b"-9223372036854775808", None),
-            (b"-9223372036854775809", Some(9_223_372_036_854_775_807)),
-            (b"-18446744073709551615", Some(1)),
+            (b"+1", None),
+            (b"-0", None),
+            (b"1\t", None),
             (b"0x1", None),
             (b"1.5", None),
             (b"", None),
@@ -235,42 +270,46 @@ mod tests {
     }
 
     #[test]
-    fn exptimes_follow_memcached() {
-        for (word, expected) in [
-            (&b"-1"[..], Some(-1)),
-            (b"+0", Some(0)),
-            (b"2147483648", Some(2_147_483_648)),
-            (b"9223372036854775807", Some(i64::MAX)),
-            (b"-9223372036854775808", Some(i64::MIN)),
-            (b"9223372036854775808", None),
-            (b"-9223372036854775809", None),
-            (b"1.5", None),
-            (b"+-1", None),
+    fn other_numbers_of_32_bits_are_a_minus_and_digits() {
+        for (word, unsigned, signed) in [
+            (&b"0"[..], Some(0), Some(0)),
+            (b"-0", None, Some(0)),
+            (b"-1", None, Some(-1)),
+            (b"00000000001", Some(1), Some(1)),
+            (b"000000000001", None, None),
+            (b"2147483647", Some(2_147_483_647), Some(i32::MAX)),
+            (b"2147483648", Some(2_147_483_648), None),
+            (b"-2147483648", None, Some(i32::MIN)),
+            (b"-2147483649", None, None),
+            (b"4294967295", Some(u32::MAX), None),
+            (b"4294967296", None, None),
+            (b"+1", None, None),
+            (b"-", None, None),
+            (b"--1", None, None),
+            (b"\t1", None, None),
+            (b"", None, None),
         ] {
-            assert_eq!(signed_64(word), expected, "{:?}", word.escape_ascii());
+            let shown = word.escape_ascii();
+            assert_eq!((unsigned_32(word), signed_32(word)), (unsigned, signed), "{shown:?}");
         }
     }
 
     #[test]
-    fn lengths_follow_memcached_up_to_32_bits() {
+    fn lengths_leave_room_for_the_end_of_the_block() {
         for (word, expected) in [
             (&b"0"[..], Some(0)),
             (b"-0", Some(0)),
-            (b"+1", Some(1)),
             (b"01", Some(1)),
-            (b"1\t", Some(1)),
-            (b"\t1", Some(1)),
-            (b"1\x0b2", Some(1)),
             (b"2147483645", Some(2_147_483_645)),
             (b"2147483646", None),
             (b"2147483648", None),
             (b"4294967297", None),
             (b"18446744073709551616", None),
             (b"-1", None),
-            (b"++1", None),
+            (b"+1", None),
+            (b"1\t", None),
             (b"0x1", None),
             (b"abc", None),
-            (b"\t", None),
         ] {
             assert_eq!(length(word), expected, "{:?}", word.escape_ascii());
         }

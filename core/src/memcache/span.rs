@@ -109,10 +109,10 @@ impl<'a> Scanner<'a> {
         (start < end).then(|| Span::new(start, end))
     }
 
-    /// The next word where it stands behind one space and is a number of digits alone; `None` for
-    /// anything else, of which some may be read.
+    /// The next word where it stands behind one space and is a number of up to `MOST` digits alone;
+    /// `None` for anything else, of which some may be read.
     #[inline]
-    pub(crate) fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number<const MOST: usize>(&mut self) -> Option<u64> {
         let [b' ', digits @ ..] = self.rest else {
             return None;
         };
@@ -121,8 +121,8 @@ impl<'a> Scanner<'a> {
         match (length, self.rest) {
             (0, _) => None,
             // They cannot overflow.
-            (1..=19, [] | [b' ', ..]) => Some(number),
-            (_, [] | [b' ', ..]) => number::decimal(digits.get(..length)?),
+            (1..=19, [] | [b' ', ..]) if length <= MOST => Some(number),
+            (_, [] | [b' ', ..]) if length <= MOST => number::decimal(digits.get(..length)?),
             _ => None,
         }
     }

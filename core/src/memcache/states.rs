@@ -155,7 +155,7 @@ pub(super) static SERVER: &[Transition<ServerState, ServerEvent>] = &[
     transition(S::Locked, E::Credentials, S::Verifying, "hands the credentials out and takes nothing until they are answered"),
     transition(S::Verifying, E::AuthenticationRequired, S::Verifying, "nothing changes"),
     transition(S::Verifying, E::Accepted, S::Open, "takes every request from now on"),
-    transition(S::Verifying, E::Denied, S::Locked, "waits for other credentials"),
+    transition(S::Verifying, E::Denied, S::Locked, "closes behind the answer"),
 ];
 
 /// A state of the client role. A connection is in two at a time: one of reading (the first five),

@@ -29,7 +29,7 @@ fn classic() -> Vec<Example> {
     let quiet = Store { noreply: true, ..STORE };
     vec![
         (b"get k\r\n", Memcached, Request::Get(Keys::new(&[b"k"])), b""),
-        (b" get  a  b \n", Memcached, Request::Get(Keys::new(&[b"a", b"b"])), b""),
+        (b"get  a  b \n", Memcached, Request::Get(Keys::new(&[b"a", b"b"])), b""),
         (b"gets a a\r\n", Memcached, Request::Gets(Keys::new(&[b"a", b"a"])), b""),
         (
             b"gat 60 a b\r\n",
@@ -37,11 +37,10 @@ fn classic() -> Vec<Example> {
             Request::Gat { exptime: 60, keys: Keys::new(&[b"a", b"b"]) },
             b"",
         ),
-        (b"gat 0\r\n", Memcached, Request::Gat { exptime: 0, keys: Keys::new(&[]) }, b""),
         (b"gats -1 a\r\n", Memcached, Request::Gats { exptime: -1, keys: Keys::new(&[b"a"]) }, b""),
         (b"set k 0 0 3\r\nabc\r\n", Memcached, Request::Set(STORE), b"abc"),
         (
-            b"set k 7 -1 +2 noreply\r\n\r\n\r\n",
+            b"set k +7 -1 02 5 noreply\r\n\r\n\r\n",
             Memcached,
             Request::Set(Store { flags: 7, exptime: -1, ..quiet }),
             b"\r\n",
@@ -73,7 +72,12 @@ fn classic() -> Vec<Example> {
             Request::Incr { key: b"k", delta: u64::MAX, noreply: true },
             b"",
         ),
-        (b"decr k +1 x\r\n", Memcached, Request::Decr { key: b"k", delta: 1, noreply: false }, b""),
+        (
+            b"decr k 01 x y z\r\n",
+            Memcached,
+            Request::Decr { key: b"k", delta: 1, noreply: false },
+            b"",
+        ),
         (
             b"touch k 30\r\n",
             Memcached,
@@ -156,7 +160,7 @@ fn administrative() -> Vec<Example> {
         (
             b"slabs reassign 1 noreply\r\n",
             Memcached,
-            admin(Command::Slabs, b"reassign 1 noreply", false),
+            admin(Command::Slabs, b"reassign 1", true),
             b"",
         ),
         (
@@ -169,7 +173,7 @@ fn administrative() -> Vec<Example> {
         (
             b"lru_crawler sleep 5 noreply\r\n",
             Memcached,
-            admin(Command::LruCrawler, b"sleep 5 noreply", false),
+            admin(Command::LruCrawler, b"sleep 5", true),
             b"",
         ),
         (b"watch\r\n", Memcached, admin(Command::Watch, b"", false), b""),

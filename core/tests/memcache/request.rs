@@ -134,25 +134,29 @@ fn assert_refused(dialect: Dialect, refusals: &[Refusal<'_>]) {
 fn what_memcached_refuses_says_fault_answer_and_recovery() {
     let (error, format) = (Some("ERROR"), Some("CLIENT_ERROR bad command line format"));
     let chunk = Some("CLIENT_ERROR bad data chunk");
-    let usage = Some("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
     let large = Some("SERVER_ERROR object too large for cache");
     let long = "k".repeat(251);
     let get_long = format!("get {long}\r\n");
     let set_long = format!("set {long} 0 0 1 noreply\r\n");
     assert_refused(Memcached, &[
         (b"GET k\r\n", Fault::UnknownCommand, error, Recovery::Skip(7)),
-        (b"\n", Fault::UnknownCommand, error, Recovery::Skip(1)),
-        (b"get\r\n", Fault::ArgumentCount, error, Recovery::Skip(5)),
+        (b" get k\r\n", Fault::UnknownCommand, error, Recovery::Skip(8)),
+        (b"bogus noreply\r\n", Fault::UnknownCommand, None, Recovery::Skip(15)),
+        (b"\n", Fault::NoCommand, format, Recovery::Skip(1)),
+        (b"a\r\n", Fault::NoCommand, format, Recovery::Skip(3)),
+        (b"get\r\n", Fault::ArgumentCount, format, Recovery::Skip(5)),
         (get_long.as_bytes(), Fault::KeyTooLong { length: 251 }, format, Recovery::Skip(257)),
-        (set_long.as_bytes(), Fault::KeyTooLong { length: 251 }, None, Recovery::Skip(271)),
+        (set_long.as_bytes(), Fault::KeyTooLong { length: 251 }, None, Recovery::Skip(274)),
+        (b"set k -1 0 1\r\n", Fault::BadNumber, format, Recovery::Skip(17)),
+        (b"set k 0 x 1 noreply\r\n", Fault::BadNumber, None, Recovery::Skip(24)),
+        (b"cas k 0 0 1\r\n", Fault::BadNumber, format, Recovery::Skip(16)),
+        (b"set k 0 0 x noreply\r\n", Fault::BadNumber, format, Recovery::Skip(21)),
         (b"set k 0 0 -1\r\n", Fault::BadNumber, format, Recovery::Skip(14)),
         (b"set k 0 0 4294967297\r\n", Fault::BadNumber, format, Recovery::Skip(22)),
-        (b"set k 0 0 1 noreply x\r\n", Fault::ArgumentCount, error, Recovery::Skip(23)),
         (b"set k 0 0 1048577\r\n", Fault::ValueTooLarge { length: 1_048_577 }, large,
             Recovery::Skip(19 + 1_048_577 + 2)),
         (b"set k 0 0 1\r\nabc", Fault::BadDataBlock, chunk, Recovery::Skip(16)),
         (b"set k 0 0 1 noreply\r\nabc", Fault::BadDataBlock, None, Recovery::Skip(24)),
-        (b"delete k 1\r\n", Fault::BadDelete, usage, Recovery::Skip(12)),
         (b"flush_all x\r\n", Fault::BadExptime, Some("CLIENT_ERROR invalid exptime argument"),
             Recovery::Skip(13)),
         (b"\x80", Fault::Binary, None, Recovery::Close),

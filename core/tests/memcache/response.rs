@@ -85,6 +85,18 @@ fn every_proper_prefix_is_incomplete_and_wants_no_more_than_is_missing() {
     }
 }
 
+#[test]
+fn items_are_listed_with_bare_newlines() {
+    let message = Response::Listing(b"key=a exp=-1 ");
+    let bare = parse(b"key=a exp=-1 \n", Memcached);
+    assert_eq!(bare, Ok(Parsed::Complete { message, consumed: 14 }));
+    assert_reads(b"key=a exp=-1\r\n", Memcached, Response::Listing(b"key=a exp=-1"));
+    assert_eq!(parse(b"mg a\n", Memcached), Err(ResponseError::BareNewline));
+    assert_eq!(parse(b"key=a\n", Kestrel), Err(ResponseError::BareNewline));
+    let refused = b"SERVER_ERROR: shutdown not enabled";
+    assert_reads(b"SERVER_ERROR: shutdown not enabled\r\n", Memcached, Response::Line(refused));
+}
+
 /// That frame and no other, in that dialect.
 fn assert_reads(bytes: &[u8], dialect: Dialect, frame: Response<'_>) {
     let whole = Ok(Parsed::Complete { message: frame, consumed: bytes.len() });

@@ -25,7 +25,7 @@ struct Parts {
     /// The first of them in base64.
     base64: Vec<u8>,
     text: String,
-    numbers: (u32, u64, i64),
+    numbers: (u32, u64, i32),
     /// Which flags a meta command has.
     flags: u64,
     noreply: bool,
@@ -50,7 +50,7 @@ fn parts(dialect: Dialect) -> impl Strategy<Value = Parts> {
     (
         proptest::collection::vec(proptest::collection::vec(name, 1..=180), 1..6),
         "[!-~]{1,31}",
-        any::<(u32, u64, i64)>(),
+        any::<(u32, u64, i32)>(),
         any::<(u64, bool)>(),
         proptest::collection::vec(any::<u8>(), 0..300),
     )
@@ -96,7 +96,7 @@ fn flags(command: Command, parts: &Parts) -> Vec<u8> {
         let (_, unsigned, signed) = parts.numbers;
         match row.token {
             TokenRule::Opaque | TokenRule::Text => buffer.push(row.letter, parts.text.as_bytes()),
-            TokenRule::Seconds => buffer.push_signed(row.letter, signed),
+            TokenRule::Seconds => buffer.push_signed(row.letter, i64::from(signed)),
             TokenRule::Unsigned32 => {
                 buffer.push_unsigned(row.letter, unsigned & u64::from(u32::MAX))
             }
@@ -126,6 +126,7 @@ fn cache_requests(command: Command, parts: &Parts, each: &mut dyn FnMut(&Request
     let keys = parts.keys();
     let (key, many) = (keys[0], Keys::new(&keys));
     let (number, long, exptime) = parts.numbers;
+    let exptime = i64::from(exptime);
     let noreply = parts.noreply;
     let store = Store { key, flags: number, exptime, noreply };
     let flags = flags(command, parts);
@@ -172,10 +173,10 @@ fn cache_requests(command: Command, parts: &Parts, each: &mut dyn FnMut(&Request
         }
         Command::CacheMemlimit => plain(Request::CacheMemlimit { megabytes: number, noreply }),
         // Which of them know `noreply` is memcached's.
-        Command::Slabs | Command::LruCrawler => {
+        Command::Slabs | Command::LruCrawler | Command::Watch => {
             plain(Request::Admin { command, arguments: key, noreply: false });
         }
-        Command::Lru | Command::Watch | Command::Extstore | Command::RefreshCerts => {
+        Command::Lru | Command::Extstore | Command::RefreshCerts => {
             plain(Request::Admin { command, arguments: key, noreply });
         }
         Command::Shutdown => {
@@ -196,6 +197,7 @@ fn queue_requests(
     let names = parts.keys();
     let (queue, many) = (names[0], Keys::new(&names));
     let (number, _, exptime) = parts.numbers;
+    let exptime = i64::from(exptime);
     let count = number >> 1;
     let store = Store { key: queue, flags: number, exptime, noreply: false };
     let mut plain = |request: Request<'_>| each(&request, b"");

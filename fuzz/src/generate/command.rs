@@ -71,6 +71,12 @@ impl Command {
             }
         }
         let data = if row.data { block(source) } else { Vec::new() };
+        // Only storage commands have exptimes of more than 32 bits.
+        let signed = if row.data || queue {
+            edgy_signed(source)
+        } else {
+            i64::from(edgy_32(source).cast_signed())
+        };
         let group =
             (dialect == Dialect::Siberite && source.chance(1, 3)).then(|| b"readers".to_vec());
         Self {
@@ -79,7 +85,7 @@ impl Command {
             keys,
             data,
             flags: edgy_32(source),
-            signed: edgy_signed(source),
+            signed,
             unsigned: source.edgy(),
             count: edgy_32(source) >> 1,
             most: source.chance(1, 2).then(|| edgy_32(source) >> 1),
@@ -193,13 +199,13 @@ impl Command {
         command
     }
 
-    /// Whether the server answers although it is told not to: of the administrative commands,
-    /// memcached looks at the last word of some only.
+    /// Whether some server answers although it is told not to: of the administrative commands,
+    /// memcached 1.6.18 looks at the last word of some only.
     pub fn is_answered(&self) -> bool {
         use command::Command as C;
         let looks = match self.row.command {
             C::Slabs => self.words.starts_with(b"automove"),
-            C::LruCrawler => false,
+            C::LruCrawler | C::Watch => false,
             _ => true,
         };
         !self.noreply || !looks
@@ -228,6 +234,7 @@ impl Command {
             asked.group.clone_from(&self.group);
             asked.wait = self.wait.unwrap_or_default();
         }
+        asked.dumps = self.row.command == C::LruCrawler && self.words.starts_with(b"metadump");
         asked.without_end = self.row.command == C::Stats
             && self.dialect == Dialect::Memcached
             && sizes.contains(&&self.words[..]);
@@ -496,7 +503,9 @@ fn draw_flags(row: &Row, source: &mut Source<'_>, meta: &mut FlagBuffer) -> bool
                 let byte = b'a' + source.clone().byte() % 26;
                 meta.push(flag.letter, &vec![byte; len]);
             }
-            TokenRule::Seconds => drop(meta.push_signed(flag.letter, edgy_signed(source))),
+            TokenRule::Seconds => {
+                meta.push_signed(flag.letter, i64::from(edgy_32(source).cast_signed()));
+            }
             TokenRule::Unsigned32 => {
                 meta.push_unsigned(flag.letter, u64::from(edgy_32(source)));
             }

@@ -146,7 +146,7 @@ impl Driver {
                 let credentials: [&[u8]; 5] = [
                     b"set auth 0 0 9\r\nuser pass\r\n",
                     b"set auth 0 0 4\r\nuser\r\n",
-                    b"set auth 0 0 2049\r\n",
+                    b"set auth 0 0 16385\r\n",
                     b"set auth 0 0 9 more\r\nuser pass\n\n",
                     b"get auth\r\n",
                 ];

@@ -71,13 +71,19 @@ pub fn read(
                 stream.tail = Tail::Over;
                 return stream;
             }
-            if let Some(left) = verdicts {
-                let Some((verdict, left)) = left.split_first() else {
+            if let Some(verdicts_left) = verdicts {
+                let Some((verdict, _)) = verdicts_left.split_first() else {
                     stream.items.push(item);
                     stream.taken += skip;
                     return stream;
                 };
-                verdicts = if *verdict { None } else { Some(left) };
+                if !verdict {
+                    stream.items.push(item);
+                    stream.taken += skip;
+                    stream.tail = Tail::Over;
+                    return stream;
+                }
+                verdicts = None;
             }
         }
         if skip > rest.len() {
@@ -125,29 +131,26 @@ fn credentials(rest: &[u8], limits: &Limits) -> Part {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let words: Vec<&[u8]> = split(line);
     let length = words.get(4).and_then(|word| number::length(word));
-    let length = match (words.first(), length) {
-        (Some(&b"set"), Some(length)) => length,
+    let length = match (line.starts_with(b"set "), length) {
+        (true, Some(length)) => length,
         _ if is_http(&words) => return Err(None),
         _ => return Ok(Some((Item::Refused(Some("CLIENT_ERROR unauthenticated")), newline + 1))),
     };
     let whole = newline + 1 + length + 2;
-    if length > 2048 {
-        return Ok(Some((
-            Item::Refused(Some("CLIENT_ERROR bad authentication token format")),
-            whole,
-        )));
+    if length > 16_384 {
+        return Err(Some("CLIENT_ERROR auth token too long"));
     }
     let Some(block) = rest.get(newline + 1..whole) else {
         return Ok(None);
     };
     let Some(block) = block.strip_suffix(b"\r\n") else {
-        return Ok(Some((Item::Refused(Some("CLIENT_ERROR bad command line termination")), whole)));
+        return Err(Some("CLIENT_ERROR bad command line termination"));
     };
     match split(block)[..] {
         [user, password, ..] => {
             Ok(Some((item(&Request::Authenticate { user, password }, b""), whole)))
         }
-        _ => Ok(Some((Item::Refused(Some("CLIENT_ERROR bad authentication token format")), whole))),
+        _ => Err(Some("CLIENT_ERROR bad authentication token format")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Numbers as memcached reads them: white space, a sign, digits, and then white space or the end.
+//! Numbers: as C reads them (white space, a sign, digits, and then white space or the end), and lengths as
+//! memcached does.
 
 /// Whether it is negative, and the digits' number; `None` where it is no number, or too large.
 pub fn read(word: &[u8]) -> Option<(bool, u128)> {
@@ -20,8 +21,12 @@ pub fn read(word: &[u8]) -> Option<(bool, u128)> {
     (number <= u128::from(u64::MAX)).then_some((negative, number))
 }
 
-/// The length of a data block.
+/// The length of a data block: digits alone, or a minus before zeros, eleven characters at most.
 pub fn length(word: &[u8]) -> Option<usize> {
+    let digits = word.strip_prefix(b"-").unwrap_or(word);
+    if word.len() > 11 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
     let (negative, number) = read(word)?;
     if (negative && number > 0) || number > 2_147_483_645 {
         return None;

@@ -29,6 +29,8 @@ pub struct Asked {
     pub group: Option<Vec<u8>>,
     /// `STAT` is all of its answer.
     pub without_end: bool,
+    /// `OK` may come before the items that are listed.
+    pub dumps: bool,
     /// How many requests stand before this one, the barrier of a batch.
     pub batch: Option<usize>,
     /// Whether one of them has a data block.
@@ -48,6 +50,7 @@ impl Asked {
             opens: false,
             group: None,
             without_end: false,
+            dumps: false,
             batch: None,
             batch_has_data: false,
         }
@@ -179,7 +182,7 @@ impl Reply {
             Kind::Value | Kind::Listing => false,
             Kind::Stat => asked.without_end,
             Kind::End if asked.row.form == ReplyForm::Monitor => !after_value,
-            Kind::Ok => !asked.is_endless(),
+            Kind::Ok => !asked.is_endless() && !asked.dumps,
             _ => true,
         })
     }

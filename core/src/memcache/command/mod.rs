@@ -202,7 +202,7 @@ pub struct Row {
     pub replies: &'static [Kind],
     /// They and the errors, as a set of [bits](Kind::bit).
     pub(crate) allowed: u32,
-    /// The answers that the meta flag `q` hides, as memcached 1.6.18 does.
+    /// The answers that the meta flag `q` hides, as memcached does.
     pub quiet: &'static [MetaCode],
     /// What it does, in a few words.
     pub summary: &'static str,
@@ -272,6 +272,10 @@ pub(crate) fn read_verb(line: &mut Scanner<'_>, dialect: Dialect) -> Option<&'st
                 return row;
             }
         }
+    }
+    // Before a verb, only queue servers take spaces.
+    if line.rest().starts_with(b" ") && !dialect.is_queue() {
+        return None;
     }
     let verb = line.word().unwrap_or_default();
     find(verb.of(line.text()), dialect)

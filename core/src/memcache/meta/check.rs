@@ -15,15 +15,15 @@ const MAX_OPAQUE: usize = 31;
 pub enum FlagFault {
     /// No command has a flag of that letter.
     Unknown,
-    /// It stands there twice; or it is no letter at all.
+    /// It begins with neither a letter nor a digit.
+    NoLetter,
+    /// It stands there twice.
     Duplicate,
     /// The token is no number in range.
     BadNumber,
     /// The token of `O` is longer than 31 bytes.
     OpaqueTooLong,
-    /// The token of `M` is not one letter.
-    ModeLength,
-    /// The command has no mode of that letter.
+    /// The command has no mode of that letter, or there is none.
     UnknownMode,
     /// `b` is there, but the key is no base64.
     KeyNotBase64,
@@ -33,10 +33,10 @@ impl fmt::Display for FlagFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unknown => "no command knows it",
-            Self::Duplicate => "it is given twice, or is no letter: give each flag once",
+            Self::NoLetter => "no flag begins so: it is a letter, with its token behind it",
+            Self::Duplicate => "it is given twice: give each flag once",
             Self::BadNumber => "its token is not a decimal number in range",
             Self::OpaqueTooLong => "its token is longer than 31 bytes: shorten it",
-            Self::ModeLength => "its token is not one letter",
             Self::UnknownMode => "the command has no such mode",
             Self::KeyNotBase64 => "the key is no base64: encode it, or leave the flag out",
         })
@@ -78,9 +78,6 @@ pub(crate) fn check(
     for flag in flags {
         let letter = flag.letter;
         let refusal = |fault| Refusal { letter, fault };
-        if letter >= 127 {
-            return Err(refusal(FlagFault::Duplicate));
-        }
         let Some(rule) = token_rule(letter) else {
             return Err(refusal(FlagFault::Unknown));
         };
@@ -101,7 +98,7 @@ pub(crate) fn check(
                 }
             }
             TokenRule::Seconds => {
-                if flag.signed().is_none() {
+                if number::signed_32(flag.token).is_none() {
                     wrong = Some(refusal(FlagFault::BadNumber));
                 }
             }
@@ -119,9 +116,6 @@ pub(crate) fn check(
             TokenRule::Mode => {
                 if !command_has_mode(command, flag.token) {
                     late = Some(refusal(FlagFault::UnknownMode));
-                }
-                if flag.token.len() != 1 {
-                    wrong = Some(refusal(FlagFault::ModeLength));
                 }
             }
         }
@@ -152,28 +146,36 @@ mod tests {
     #[test]
     fn the_fault_that_memcached_reports() {
         use Command::{MetaArithmetic as Ma, MetaGet as Mg, MetaSet as Ms};
-        use FlagFault::{BadNumber, Duplicate, KeyNotBase64, ModeLength, OpaqueTooLong, Unknown};
+        use FlagFault::{BadNumber, Duplicate, KeyNotBase64, OpaqueTooLong, Unknown, UnknownMode};
         let long = [b'O'; 33];
         let long_and_mode = [&long[..], b" MX"].concat();
         for (flags, command, expected) in [
             (&b"v t k"[..], Mg, None),
             (b"Txx v v", Mg, Some((b'v', Duplicate))),
             (b"Txx !", Mg, Some((b'!', Unknown))),
-            (b"\x80", Mg, Some((0x80, Duplicate))),
+            (b"\x80", Mg, Some((0x80, Unknown))),
             (b"W", Mg, Some((b'W', Unknown))),
             (b"Jx Dx", Mg, Some((b'D', BadNumber))),
             (b"Tx Fx", Mg, Some((b'T', BadNumber))),
             (b"F", Mg, Some((b'F', BadNumber))),
             (b"b", Mg, Some((b'b', KeyNotBase64))),
             (b"MX", Mg, None),
-            (b"M", Mg, Some((b'M', ModeLength))),
-            (b"MX", Ms, Some((b'M', FlagFault::UnknownMode))),
-            (b"ME", Ma, Some((b'M', FlagFault::UnknownMode))),
+            (b"T+1", Mg, Some((b'T', BadNumber))),
+            (b"T2147483648", Mg, Some((b'T', BadNumber))),
+            (b"F4294967296", Ms, Some((b'F', BadNumber))),
+            (b"C18446744073709551615", Ms, None),
+            (b"M", Mg, None),
+            (b"M", Ms, Some((b'M', UnknownMode))),
+            (b"MX", Ms, Some((b'M', UnknownMode))),
+            (b"Ms", Ms, Some((b'M', UnknownMode))),
+            (b"MSET", Ms, None),
+            (b"ME", Ma, Some((b'M', UnknownMode))),
             (b"M+", Ma, None),
-            (b"Mincr", Ma, Some((b'M', ModeLength))),
+            (b"MINCR", Ma, None),
+            (b"Mincr", Ma, Some((b'M', UnknownMode))),
             (&long[1..], Mg, None),
             (&long, Mg, Some((b'O', OpaqueTooLong))),
-            (&long_and_mode, Ms, Some((b'M', FlagFault::UnknownMode))),
+            (&long_and_mode, Ms, Some((b'M', UnknownMode))),
         ] {
             assert_eq!(fault(flags, command), expected, "{}", flags.escape_ascii());
         }

@@ -84,14 +84,14 @@ impl SetMode {
         }
     }
 
-    /// The mode that an `M` token of one letter names.
+    /// The mode that an `M` token names with its first letter.
     pub const fn of_token(token: &[u8]) -> Option<Self> {
         match token {
-            b"S" => Some(Self::Set),
-            b"E" => Some(Self::Add),
-            b"R" => Some(Self::Replace),
-            b"A" => Some(Self::Append),
-            b"P" => Some(Self::Prepend),
+            [b'S', ..] => Some(Self::Set),
+            [b'E', ..] => Some(Self::Add),
+            [b'R', ..] => Some(Self::Replace),
+            [b'A', ..] => Some(Self::Append),
+            [b'P', ..] => Some(Self::Prepend),
             _ => None,
         }
     }
@@ -116,11 +116,11 @@ impl ArithmeticMode {
         }
     }
 
-    /// The mode that an `M` token of one letter names.
+    /// The mode that an `M` token names with its first letter.
     pub const fn of_token(token: &[u8]) -> Option<Self> {
         match token {
-            b"I" | b"+" => Some(Self::Increment),
-            b"D" | b"-" => Some(Self::Decrement),
+            [b'I' | b'+', ..] => Some(Self::Increment),
+            [b'D' | b'-', ..] => Some(Self::Decrement),
             _ => None,
         }
     }

@@ -18,7 +18,7 @@ pub enum TokenRule {
     Unsigned32,
     /// An unsigned number of 64 bits.
     Unsigned64,
-    /// One letter.
+    /// A letter; what follows it is ignored.
     Mode,
 }
 
@@ -104,7 +104,7 @@ pub static FLAGS: &[FlagRow] = &[
     flag(b'b', T::None, &[G, S, D, A, E], "the key is base64 of a binary key"),
     flag(b'N', T::Seconds, &[G, S, A], "vivify: creates the item on a miss, with this time to live; `ms` in append mode: newer than 1.6.18"),
     flag(b'R', T::Seconds, &[G], "recache: one client wins (`W`) when less than this time to live remains"),
-    flag(b'C', T::Unsigned64, &[S, D, A], "compare: only where the cas unique is this one"),
+    flag(b'C', T::Unsigned64, &[G, S, D, A], "compare: only where the cas unique is this one; `mg` leaves the value out where it is, newer than 1.6.18"),
     newer(flag(b'E', T::Unsigned64, &[G, S, D, A], "the cas unique that the item gets")),
     flag(b'I', T::None, &[S, D], "invalidate: `md` marks the item stale, `ms` stores an older cas unique as stale"),
     newer(flag(b'x', T::None, &[D], "removes the value and leaves the item")),

@@ -1,6 +1,6 @@
 //! Lines of administrative commands.
 
-use super::arguments::{Refused, Words, refused, refused_quietly};
+use super::arguments::{Refused, Words, refused_quietly};
 use super::{Fault, RequestSpans, ShutdownMode};
 use crate::memcache::Limits;
 use crate::memcache::command::Command;
@@ -32,7 +32,6 @@ fn number_of_32_bits(
     otherwise: Fault,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    words.want(1, 2)?;
     spans.noreply = words.noreply();
     match number::unsigned_32(words.word(0)) {
         Some(number) => {
@@ -51,14 +50,13 @@ pub(super) fn delay(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let words = Words::of(scanner);
-    words.want(0, 2)?;
     spans.noreply = words.noreply();
     if words.count() == usize::from(spans.noreply) {
         return Ok(());
     }
-    match number::signed_64(words.word(0)) {
+    match number::signed_32(words.word(0)) {
         Some(delay) => {
-            (spans.signed, spans.option) = (delay, true);
+            (spans.signed, spans.option) = (i64::from(delay), true);
             Ok(())
         }
         None => Err(refused_quietly(Fault::BadExptime, spans.noreply)),
@@ -96,8 +94,8 @@ pub(crate) fn is_without_end(arguments: &[u8], dialect: Dialect) -> bool {
     !dialect.is_queue() && matches!(arguments, b"sizes_enable" | b"sizes_disable")
 }
 
-/// `[word…] [noreply]`: which administrative commands look for `noreply`, and which want an
-/// argument, is memcached's.
+/// `[word…] [noreply]`
+#[expect(clippy::unnecessary_wraps, reason = "a parser as the table takes it")]
 pub(super) fn admin(
     scanner: &mut Scanner<'_>,
     _: Dialect,
@@ -107,12 +105,9 @@ pub(super) fn admin(
     let text = scanner.text();
     spans.rest = scanner.trimmed();
     let command = spans.command();
-    let wanting = matches!(command, Command::Lru | Command::Extstore);
-    if wanting && spans.rest.is_empty() {
-        return Err(refused(Fault::ArgumentCount));
-    }
-    if let Some(before) = without_noreply(spans.rest.of(text))
-        && looks_for_noreply(command, before)
+    spans.option = command == Command::LruCrawler && is_dump(spans.rest.of(text));
+    if command != Command::Watch
+        && let Some(before) = without_noreply(spans.rest.of(text))
     {
         let start = spans.rest.start();
         spans.rest = Span::new(start, start + before.len());
@@ -121,11 +116,17 @@ pub(super) fn admin(
     Ok(())
 }
 
-/// Whether memcached looks for a `noreply` at the end of these arguments; else it answers.
-pub(super) fn looks_for_noreply(command: Command, arguments: &[u8]) -> bool {
+/// Whether these arguments of `lru_crawler` ask for a list of items.
+pub(crate) fn is_dump(arguments: &[u8]) -> bool {
+    matches!(key::words(arguments).next(), Some(b"metadump" | b"mgdump"))
+}
+
+/// Whether every memcached looks for a `noreply` at the end of these arguments. 1.6.18 does not behind
+/// all of them, and answers.
+pub(super) fn is_noreply_known(command: Command, arguments: &[u8]) -> bool {
     match command {
         Command::Slabs => key::words(arguments).next() == Some(b"automove"),
-        Command::LruCrawler => false,
+        Command::LruCrawler | Command::Watch => false,
         _ => true,
     }
 }

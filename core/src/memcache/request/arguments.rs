@@ -1,8 +1,8 @@
 //! The words of a line.
 
 use super::Fault;
-use crate::memcache::Limits;
 use crate::memcache::span::{Scanner, Span};
+use crate::memcache::{Limits, number};
 
 /// A fault on a line, whether the client asked for no answer, and how many bytes behind the line
 /// are to be dropped with it.
@@ -25,30 +25,36 @@ pub(super) fn refused_quietly(fault: Fault, noreply: bool) -> Refused {
     Refused { fault, noreply, block: 0 }
 }
 
-/// No command whose arguments are numbered takes more.
+/// No command looks at more arguments by their number.
 const MAX_WORDS: usize = 6;
+/// memcached splits a line into so many words, its verb among them: those behind have no meaning.
+pub(super) const MAX_TOKENS: usize = 23;
 
-/// The first arguments of a line, and how many there are.
+/// The first arguments of a line, the last one, and how many there are.
 pub(super) struct Words<'a> {
     text: &'a [u8],
     spans: [Span; MAX_WORDS],
+    last: Span,
     count: usize,
 }
 
 impl<'a> Words<'a> {
-    /// The words that are left on the line; those above one too many are not counted.
+    /// The words that are left on the line behind its verb, as far as memcached looks at them.
     #[inline]
     pub(super) fn of(scanner: &mut Scanner<'a>) -> Self {
         let mut spans = [Span::EMPTY; MAX_WORDS];
+        let mut last = Span::EMPTY;
         let mut count = 0;
-        while let Some(word) = scanner.word() {
-            count += 1;
-            match spans.get_mut(count - 1) {
-                Some(place) => *place = word,
-                None => break,
+        while count < MAX_TOKENS - 1
+            && let Some(word) = scanner.word()
+        {
+            if let Some(place) = spans.get_mut(count) {
+                *place = word;
             }
+            last = word;
+            count += 1;
         }
-        Self { text: scanner.text(), spans, count }
+        Self { text: scanner.text(), spans, last, count }
     }
 
     pub(super) const fn count(&self) -> usize {
@@ -68,42 +74,46 @@ impl<'a> Words<'a> {
 
     /// memcached looks at the last word, whatever its place, before it looks at the others.
     pub(super) fn noreply(&self) -> bool {
-        self.count.checked_sub(1).is_some_and(|last| self.word(last) == b"noreply")
+        self.last.of(self.text) == b"noreply"
     }
 
-    /// Refuses the line unless it has so many words.
-    pub(super) fn want(&self, least: usize, most: usize) -> Result<(), Refused> {
-        if (least..=most).contains(&self.count) {
-            Ok(())
-        } else {
-            Err(refused(Fault::ArgumentCount))
-        }
+    /// Refuses the line unless it has as many words at least.
+    pub(super) fn want(&self, least: usize) -> Result<(), Refused> {
+        if self.count < least { Err(refused(Fault::ArgumentCount)) } else { Ok(()) }
+    }
+
+    /// Refuses the line unless it has at least and at most so many words.
+    pub(super) fn want_between(&self, least: usize, most: usize) -> Result<(), Refused> {
+        if self.count > most { Err(refused(Fault::ArgumentCount)) } else { self.want(least) }
     }
 }
 
-/// `<key> <number>{N} [noreply]` as clients write it: numbers of digits alone, one space between.
-/// `None` for anything else, which is then read word by word.
-pub(super) struct Plain<const N: usize> {
+/// `<key> <number>{N} <number> [noreply]` as clients write it: numbers of digits alone, one space
+/// between, the last one of up to `MOST` digits. `None` for anything else, which is then read word by
+/// word.
+pub(super) struct Plain<const N: usize, const MOST: usize> {
     pub(super) key: Span,
     pub(super) numbers: [u64; N],
+    pub(super) last: u64,
     pub(super) noreply: bool,
 }
 
-impl<const N: usize> Plain<N> {
+impl<const N: usize, const MOST: usize> Plain<N, MOST> {
     #[inline]
     pub(super) fn read(scanner: &Scanner<'_>, limits: &Limits) -> Option<Self> {
         let mut scanner = scanner.clone();
         let key = scanner.word().filter(|key| key.len() <= limits.key)?;
         let mut numbers = [0; N];
         for number in &mut numbers {
-            *number = scanner.number()?;
+            *number = scanner.number::<{ number::MAX_DIGITS_64 }>()?;
         }
+        let last = scanner.number::<MOST>()?;
         let noreply = match scanner.rest() {
             b"" => false,
             b" noreply" => true,
             _ => return None,
         };
-        Some(Self { key, numbers, noreply })
+        Some(Self { key, numbers, last, noreply })
     }
 }
 

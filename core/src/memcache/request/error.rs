@@ -13,7 +13,9 @@ use crate::memcache::meta::FlagFault;
 pub enum Fault {
     /// No command of the dialect has that name.
     UnknownCommand,
-    /// Too few or too many arguments.
+    /// The line is too short for any command.
+    NoCommand,
+    /// Too few arguments; of a queue's command also too many.
     ArgumentCount,
     /// A key is longer than the limit.
     KeyTooLong {
@@ -22,8 +24,6 @@ pub enum Fault {
     },
     /// Flags, an exptime, a length or a level that is no such number.
     BadNumber,
-    /// What follows the key of a `delete` is neither `0` nor `noreply`.
-    BadDelete,
     /// The delay of a `flush_all`, or the exptime of a `touch` or `gat`, is no number.
     BadExptime,
     /// The delta of an `incr` or `decr` is no number.
@@ -48,8 +48,10 @@ pub enum Fault {
     },
     /// Anything but a `set` with credentials on a connection that has to authenticate first.
     Unauthenticated,
-    /// The block of a `set` that authenticates is not `<user> <password>`, or is longer than 2 KiB.
+    /// The block of a `set` that authenticates is not `<user> <password>`.
     BadCredentials,
+    /// The block of a `set` that authenticates is longer than 16 KiB.
+    CredentialsTooLong,
     /// The block of a `set` that authenticates does not end in `\r\n`.
     BadCredentialsEnd,
     /// The data block does not end in `\r\n` where its declared length says.
@@ -77,6 +79,7 @@ impl fmt::Display for Fault {
             Self::UnknownCommand => {
                 f.write_str("the command is not known: check its name and the dialect")
             }
+            Self::NoCommand => f.write_str("the line is too short for a command: name one"),
             Self::ArgumentCount => f.write_str("the command takes another number of arguments"),
             Self::KeyTooLong { length } => {
                 write!(f, "the key is {length} bytes long: shorten it to the limit")
@@ -84,9 +87,6 @@ impl fmt::Display for Fault {
             Self::BadNumber => f.write_str(
                 "an argument is not a number in range: flags and lengths are decimal and not negative",
             ),
-            Self::BadDelete => {
-                f.write_str("a key to delete is followed by nothing but '0' and 'noreply'")
-            }
             Self::BadExptime => {
                 f.write_str("the delay or exptime is not a decimal number of seconds")
             }
@@ -96,7 +96,7 @@ impl fmt::Display for Fault {
             Self::BadMegabytes => f.write_str("the limit is not a decimal number of megabytes"),
             Self::NoKey => f.write_str("there is no key: name one"),
             Self::TooManyFlags { .. } => {
-                f.write_str("a meta command has at most 17 flags, `ms` 16: leave some out")
+                f.write_str("a meta command has at most 18 flags, `ms` 17: leave some out")
             }
             Self::Flag { letter, fault, .. } => {
                 write!(f, "the flag '{}' is wrong: {fault}", letter.escape_ascii())
@@ -104,9 +104,12 @@ impl fmt::Display for Fault {
             Self::Unauthenticated => f.write_str(
                 "the client has not authenticated: it has to send a `set` with its credentials",
             ),
-            Self::BadCredentials => f.write_str(
-                "the block of credentials is not a user, a space and a password within 2 KiB",
-            ),
+            Self::BadCredentials => {
+                f.write_str("the block of credentials is not a user, a space and a password")
+            }
+            Self::CredentialsTooLong => {
+                f.write_str("the block of credentials is longer than 16 KiB: shorten the password")
+            }
             Self::BadCredentialsEnd => f.write_str(
                 "the block of credentials does not end in CR LF at its declared length",
             ),
@@ -141,11 +144,12 @@ pub enum Recovery {
 
 /// A request that was refused: the fault, the exact answer and the way on.
 ///
-/// As memcached 1.6.18 has them, with these differences: HTTP is recognised by its request line
+/// As memcached 1.6.45 has them, with these differences: HTTP is recognised by its request line
 /// in more forms, a line that is too long is answered `CLIENT_ERROR line too long` before the
 /// connection is closed (memcached closes without a word, or takes the line, depending on how it
-/// was split), and the binary protocol is not spoken. Kestrel answers `CLIENT_ERROR` to everything
-/// and disconnects.
+/// was split), the binary protocol is not spoken, a block whose length is known never becomes commands,
+/// and a failed attempt to authenticate ends the connection. Kestrel answers `CLIENT_ERROR` to
+/// everything and disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RequestError {
@@ -159,11 +163,23 @@ pub struct RequestError {
 }
 
 impl RequestError {
-    pub(crate) fn new(fault: Fault, dialect: Dialect, noreply: bool, skip: usize) -> Self {
+    /// The refusal of a request, whose command is known from a certain point on.
+    pub(crate) fn new(
+        fault: Fault,
+        command: Option<Command>,
+        dialect: Dialect,
+        noreply: bool,
+        skip: usize,
+    ) -> Self {
         let (reply, recovery) = match fault {
             Fault::Binary | Fault::Http => (None, Recovery::Close),
             Fault::LineTooLong => (Some("CLIENT_ERROR line too long"), Recovery::Close),
-            fault if !dialect.is_queue() => (Some(memcached_reply(fault)), Recovery::Skip(skip)),
+            Fault::BadCredentials | Fault::BadCredentialsEnd | Fault::CredentialsTooLong => {
+                (Some(memcached_reply(fault, command)), Recovery::Close)
+            }
+            fault if !dialect.is_queue() => {
+                (Some(memcached_reply(fault, command)), Recovery::Skip(skip))
+            }
             Fault::ValueTooLarge { .. } => (Some("NOT_STORED"), Recovery::Skip(skip)),
             _ => (Some("CLIENT_ERROR"), Recovery::Close),
         };
@@ -171,30 +187,31 @@ impl RequestError {
     }
 }
 
-fn memcached_reply(fault: Fault) -> &'static str {
+fn memcached_reply(fault: Fault, command: Option<Command>) -> &'static str {
     match fault {
-        Fault::UnknownCommand | Fault::ArgumentCount | Fault::BadMegabytes => "ERROR",
-        Fault::BadDelete => "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]",
+        Fault::UnknownCommand | Fault::BadMegabytes => "ERROR",
+        // `ma` has one answer to most of what is wrong with it.
+        Fault::TooManyFlags { command: Command::MetaArithmetic } => OF_ARITHMETIC,
+        Fault::KeyTooLong { .. } if command == Some(Command::MetaArithmetic) => OF_ARITHMETIC,
         Fault::BadExptime => "CLIENT_ERROR invalid exptime argument",
         Fault::BadDelta => "CLIENT_ERROR invalid numeric delta argument",
         Fault::BadDataBlock => "CLIENT_ERROR bad data chunk",
         Fault::ValueTooLarge { .. } => "SERVER_ERROR object too large for cache",
-        Fault::TooManyFlags { command: Command::MetaGet } => {
-            "CLIENT_ERROR options flags are too long"
-        }
-        Fault::TooManyFlags { .. } => "CLIENT_ERROR options flags too long",
+        Fault::TooManyFlags { .. } => "CLIENT_ERROR options flags are too long",
         Fault::Flag { command, letter, fault } => flag_reply(command, letter, fault),
         Fault::Unauthenticated => "CLIENT_ERROR unauthenticated",
         Fault::BadCredentials => "CLIENT_ERROR bad authentication token format",
+        Fault::CredentialsTooLong => "CLIENT_ERROR auth token too long",
         Fault::BadCredentialsEnd => "CLIENT_ERROR bad command line termination",
         _ => "CLIENT_ERROR bad command line format",
     }
 }
 
+const OF_ARITHMETIC: &str = "CLIENT_ERROR invalid or duplicate flag";
+
 fn flag_reply(command: Command, letter: u8, fault: FlagFault) -> &'static str {
     match (fault, command, letter) {
-        (_, Command::MetaDebug, _)
-        | (FlagFault::BadNumber, Command::MetaGet | Command::MetaSet, b'F') => {
+        (FlagFault::NoLetter, ..) | (_, Command::MetaDebug, _) => {
             "CLIENT_ERROR bad command line format"
         }
         (FlagFault::OpaqueTooLong, ..) => "CLIENT_ERROR opaque token too long",
@@ -202,15 +219,13 @@ fn flag_reply(command: Command, letter: u8, fault: FlagFault) -> &'static str {
             "CLIENT_ERROR invalid mode for ma M token"
         }
         (FlagFault::UnknownMode, ..) => "CLIENT_ERROR invalid mode for ms M token",
-        (_, Command::MetaDelete | Command::MetaArithmetic, _) => {
-            "CLIENT_ERROR invalid or duplicate flag"
-        }
+        (_, Command::MetaArithmetic, _) => OF_ARITHMETIC,
         (FlagFault::Unknown, ..) => "CLIENT_ERROR invalid flag",
         (FlagFault::Duplicate, ..) => "CLIENT_ERROR duplicate flag",
+        (FlagFault::BadNumber, _, b'F') => "CLIENT_ERROR bad command line format",
         (FlagFault::BadNumber, _, b'J') => "CLIENT_ERROR invalid numeric initial value",
         (FlagFault::BadNumber, _, b'D') => "CLIENT_ERROR invalid numeric delta value",
         (FlagFault::BadNumber, ..) => "CLIENT_ERROR bad token in command line format",
-        (FlagFault::ModeLength, ..) => "CLIENT_ERROR incorrect length for M token",
         (FlagFault::KeyNotBase64, ..) => "CLIENT_ERROR error decoding key",
     }
 }

@@ -1,15 +1,18 @@
 //! Lines of meta commands.
 
-use super::arguments::{Refused, check_key, refused};
-use super::{BLOCK_END, Fault, RequestSpans};
+use super::arguments::{MAX_TOKENS, Refused, check_key, refused};
+use super::store::with_block;
+use super::{Fault, RequestSpans};
 use crate::memcache::Limits;
 use crate::memcache::command::Command;
 use crate::memcache::meta::{self, Checked, FlagFault, MetaFlags, MetaRequest, Refusal};
-use crate::memcache::span::{Scanner, Span};
+use crate::memcache::span::Scanner;
 use crate::memcache::{Dialect, number};
 
 /// memcached takes so many words on the line of a meta command, its verb among them.
-const MAX_WORDS: usize = 19;
+const MAX_WORDS: usize = 20;
+/// Version 1.6.18 takes no more, and then takes the block of an `ms` for commands.
+pub(super) const MAX_WORDS_TO_SEND: usize = 19;
 
 /// `<key> <flag>*`
 pub(super) fn flags(
@@ -18,54 +21,48 @@ pub(super) fn flags(
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    spans.key = key(scanner, limits, Fault::ArgumentCount)?;
+    spans.key = scanner.word().ok_or_else(|| refused(Fault::ArgumentCount))?;
     spans.rest = scanner.rest_span();
     let request = MetaRequest::new(spans.key.of(scanner.text()), MetaFlags::new(scanner.rest()));
-    let checked = check_all(spans.command(), request, 2).map_err(refused)?;
-    spans.quiet = checked.quiet;
+    let checked = check_key(spans.key, limits)
+        .and_then(|()| check_all(spans.command(), request, 2, MAX_WORDS));
+    spans.quiet = checked.map_err(|fault| refused(or_no_letter(fault, spans, request, 2)))?.quiet;
     Ok(())
 }
 
-/// `<key> <datalen> <flag>*`: once the length is known, what is wrong with the flags takes the block
-/// with it.
+/// `<key> <datalen> <flag>*`: once the length is known, what is wrong with anything else takes the block
+/// with it. (memcached takes it for commands where a flag is no letter.)
 pub(super) fn store(
     scanner: &mut Scanner<'_>,
     _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    spans.key = key(scanner, limits, Fault::ArgumentCount)?;
-    let length = length(scanner)?;
+    spans.key = scanner.word().ok_or_else(|| refused(Fault::ArgumentCount))?;
+    spans.length = length(scanner).ok_or_else(|| refused(Fault::BadNumber))?;
     spans.rest = scanner.rest_span();
     let request = MetaRequest::new(spans.key.of(scanner.text()), MetaFlags::new(scanner.rest()));
-    match (check_all(Command::MetaSet, request, 3), length) {
-        (Ok(checked), Some(length)) => {
-            (spans.quiet, spans.length) = (checked.quiet, length);
-            Ok(())
-        }
-        (Err(fault @ Fault::TooManyFlags { .. }), _) => Err(refused(fault)),
-        (_, None) => Err(refused(Fault::BadNumber)),
-        (Err(fault), Some(length)) => {
-            let block = length as usize + BLOCK_END.len();
-            Err(Refused { fault, noreply: false, block })
-        }
-    }
+    let checked = check_key(spans.key, limits)
+        .and_then(|()| check_all(Command::MetaSet, request, 3, MAX_WORDS));
+    spans.quiet =
+        checked.map_err(|fault| with_block(or_no_letter(fault, spans, request, 3), spans))?.quiet;
+    Ok(())
 }
 
-/// The length of a block; `None` for a word that is none.
+/// The length of a block; `None` where there is none.
 #[inline]
-fn length(scanner: &mut Scanner<'_>) -> Result<Option<u32>, Refused> {
+fn length(scanner: &mut Scanner<'_>) -> Option<u32> {
     // As clients write it.
     let mut plain = scanner.clone();
-    if let Some(length) = plain.number()
+    if let Some(length) = plain.number::<{ number::MAX_DIGITS_32 }>()
         && let Ok(length) = u32::try_from(length)
         && length <= number::MAX_LENGTH
     {
         *scanner = plain;
-        return Ok(Some(length));
+        return Some(length);
     }
-    let word = scanner.word().ok_or_else(|| refused(Fault::BadNumber))?;
-    Ok(number::length(word.of(scanner.text())))
+    let word = scanner.word()?;
+    number::length(word.of(scanner.text()))
 }
 
 /// `<key> [b]`: a flag in another place is ignored, and so is every other flag.
@@ -76,36 +73,33 @@ pub(super) fn debug(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let text = scanner.text();
-    spans.key = key(scanner, limits, Fault::NoKey)?;
+    spans.key = scanner.word().ok_or_else(|| refused(Fault::NoKey))?;
+    check_key(spans.key, limits).map_err(refused)?;
+    let flags = MetaFlags::new(scanner.rest());
+    let wrong =
+        |letter, fault| Err(refused(Fault::Flag { command: Command::MetaDebug, letter, fault }));
+    if let Some(letter) = no_letter(flags, 2) {
+        return wrong(letter, FlagFault::NoLetter);
+    }
     spans.option = scanner.word().is_some_and(|flag| flag.of(text) == b"b");
     if spans.option && !meta::decodes(spans.key.of(text)) {
-        return Err(refused(Fault::Flag {
-            command: Command::MetaDebug,
-            letter: b'b',
-            fault: FlagFault::KeyNotBase64,
-        }));
+        return wrong(b'b', FlagFault::KeyNotBase64);
     }
     Ok(())
 }
 
-/// The key, which is to be there.
-#[inline]
-fn key(scanner: &mut Scanner<'_>, limits: &Limits, missing: Fault) -> Result<Span, Refused> {
-    let key = scanner.word().ok_or_else(|| refused(missing))?;
-    check_key(key, limits).map_err(refused)?;
-    Ok(key)
-}
-
-/// Checks the flags of a request, their number first; `before` words stand before them.
+/// Checks the flags of a request, their number first; `before` words stand before them, and `most` may
+/// be there in all.
 #[inline]
 pub(super) fn check_all(
     command: Command,
     request: MetaRequest<'_>,
     before: usize,
+    most: usize,
 ) -> Result<Checked, Fault> {
     match meta::check(request.key, request.flags, command) {
-        Ok(checked) if checked.count + before <= MAX_WORDS => Ok(checked),
-        checked => Err(fault(command, request, before, checked.err())),
+        Ok(checked) if checked.count + before <= most => Ok(checked),
+        checked => Err(fault(command, request, before, most, checked.err())),
     }
 }
 
@@ -115,14 +109,38 @@ fn fault(
     command: Command,
     request: MetaRequest<'_>,
     before: usize,
+    most: usize,
     refusal: Option<Refusal>,
 ) -> Fault {
     match refusal {
         Some(Refusal { letter, fault })
-            if request.flags.iter().take(MAX_WORDS).count() + before <= MAX_WORDS =>
+            if request.flags.iter().take(most).count() + before <= most =>
         {
             Fault::Flag { command, letter, fault }
         }
         _ => Fault::TooManyFlags { command },
     }
+}
+
+/// What is reported of a line with a fault: memcached looks at the letters of its flags before it looks
+/// at anything else.
+#[cold]
+fn or_no_letter(
+    fault: Fault,
+    spans: &RequestSpans,
+    request: MetaRequest<'_>,
+    before: usize,
+) -> Fault {
+    match no_letter(request.flags, before) {
+        Some(letter) => {
+            Fault::Flag { command: spans.command(), letter, fault: FlagFault::NoLetter }
+        }
+        None => fault,
+    }
+}
+
+/// The first flag that begins with neither a letter (as memcached counts them) nor a digit.
+fn no_letter(flags: MetaFlags<'_>, before: usize) -> Option<u8> {
+    let letters = flags.iter().take(MAX_TOKENS - before).map(|flag| flag.letter);
+    letters.into_iter().find(|letter| !matches!(letter, b'A'..=b'z' | b'0'..=b'9'))
 }

@@ -20,7 +20,7 @@ mod queue;
 mod spans;
 mod store;
 
-pub(crate) use admin::{is_without_end, shutdown_mode};
+pub(crate) use admin::{is_dump, is_without_end, shutdown_mode};
 pub use batch::{Barrier, Batch};
 pub use encode::{EncodeError, check_key, encode, encode_line};
 pub use error::{Fault, Recovery, RequestError};
@@ -220,7 +220,7 @@ pub enum Request<'a> {
         noreply: bool,
     },
     /// `shutdown [graceful]` stops the server, kestrel's takes no mode. Has no answer, the
-    /// connection is closed; where it is not allowed, memcached answers `ERROR: shutdown not
+    /// connection is closed; where it is not allowed, memcached answers `SERVER_ERROR: shutdown not
     /// enabled`.
     Shutdown {
         /// How.

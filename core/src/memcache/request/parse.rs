@@ -1,14 +1,16 @@
 //! Parsing, step by step and at once.
 
-use super::arguments::{Refused, check_key, refused};
+use super::arguments::{MAX_TOKENS, Refused, check_key, refused, refused_quietly};
 use super::{Fault, Request, RequestError, RequestSpans, admin, meta, queue, store};
 use crate::memcache::Limits;
-use crate::memcache::command::{self, Arguments};
+use crate::memcache::command::{self, Arguments, Command};
 use crate::memcache::span::{Scanner, Span};
 use crate::memcache::{Dialect, Parsed, key, line, number};
 
 /// The two bytes behind a data block.
 pub(crate) const BLOCK_END: &[u8] = b"\r\n";
+/// On a shorter line, counted with its end, memcached looks for no command.
+const SHORTEST_LINE: usize = 4;
 
 /// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,33 +157,48 @@ pub(crate) fn with_spans_of_any_length<T>(
     then: impl FnOnce(&RequestSpans) -> Result<T, RequestError>,
 ) -> Result<T, RequestError> {
     if line.len() > Span::MAX_LINE {
-        return Err(RequestError::new(Fault::LineTooLong, dialect, false, 0));
+        return Err(RequestError::new(Fault::LineTooLong, None, dialect, false, 0));
     }
     let text = line::text(line);
     let mut scanner = Scanner::new(text);
     let Some(row) = command::read_verb(&mut scanner, dialect) else {
-        return Err(refuse(refused(Fault::UnknownCommand), line, dialect));
+        return Err(refuse(unknown(line, dialect), None, line, dialect));
     };
     let mut spans = RequestSpans::new(row);
     if let Err(refused) = (row.parse)(&mut scanner, dialect, limits, &mut spans) {
-        return Err(refuse(refused, line, dialect));
+        return Err(refuse(refused, Some(row.command), line, dialect));
     }
     then(&spans)
 }
 
+/// A line that no command of the dialect stands on.
 #[cold]
-fn refuse(refused: Refused, line: &[u8], dialect: Dialect) -> RequestError {
-    let Refused { fault, noreply, block } = refused;
-    if line.len() > Span::MAX_LINE {
-        return RequestError::new(Fault::LineTooLong, dialect, false, 0);
+fn unknown(line: &[u8], dialect: Dialect) -> Refused {
+    if dialect.is_queue() {
+        return refused(Fault::UnknownCommand);
     }
+    if line.len() < SHORTEST_LINE {
+        return refused(Fault::NoCommand);
+    }
+    let last = key::words(line::text(line)).take(MAX_TOKENS).last();
+    refused_quietly(Fault::UnknownCommand, last == Some(b"noreply"))
+}
+
+#[cold]
+fn refuse(
+    refused: Refused,
+    command: Option<Command>,
+    line: &[u8],
+    dialect: Dialect,
+) -> RequestError {
+    let Refused { fault, noreply, block } = refused;
     // In a queue's dialect `GET / HTTP/1.1` is a known verb.
     let fault = match fault {
         Fault::UnknownCommand => fault_or_http(fault, line::text(line)),
         fault if dialect.is_queue() => fault_or_http(fault, line::text(line)),
         fault => fault,
     };
-    RequestError::new(fault, dialect, noreply, line.len() + block)
+    RequestError::new(fault, command, dialect, noreply, line.len() + block)
 }
 
 /// Step 3: the data of a block, given with the two bytes behind it; `None` where these are not
@@ -192,7 +209,7 @@ pub fn split_block(block: &[u8]) -> Option<&[u8]> {
 
 /// The error of a block that does not end where it should; `skip` is the length of line and block.
 pub(crate) fn bad_block(noreply: bool, dialect: Dialect, skip: usize) -> RequestError {
-    RequestError::new(Fault::BadDataBlock, dialect, noreply, skip)
+    RequestError::new(Fault::BadDataBlock, None, dialect, noreply, skip)
 }
 
 /// Parses what follows a verb. (The scanner is lent: to hand on a copy of what was just written waits
@@ -248,38 +265,38 @@ fn keys(
         spans.rest = scanner.rest_span();
         return Ok(());
     }
-    if each_key(scanner, limits, spans)? == 0 {
-        return Err(refused(Fault::ArgumentCount));
-    }
-    Ok(())
+    each_key(scanner, limits, spans)
 }
 
-/// Checks the keys that are left on the line: how many there are.
+/// Checks the keys that are left on the line; one at least.
 fn each_key(
     scanner: &mut Scanner<'_>,
     limits: &Limits,
     spans: &mut RequestSpans,
-) -> Result<usize, Refused> {
+) -> Result<(), Refused> {
     spans.rest = scanner.rest_span();
     let mut count = 0;
     while let Some(key) = scanner.word() {
         check_key(key, limits).map_err(refused)?;
         count += 1;
     }
-    Ok(count)
+    if count == 0 { Err(refused(Fault::ArgumentCount)) } else { Ok(()) }
 }
 
-/// `<exptime> <key>*`: memcached takes it without keys, too.
+/// `<exptime> <key>+`
 fn touch_keys(
     scanner: &mut Scanner<'_>,
     _: Dialect,
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    let exptime = scanner.word().ok_or_else(|| refused(Fault::ArgumentCount))?;
-    let exptime = number::signed_64(exptime.of(scanner.text()));
-    spans.signed = exptime.ok_or_else(|| refused(Fault::BadExptime))?;
-    each_key(scanner, limits, spans).map(|_| ())
+    let exptime = scanner.word().unwrap_or_default();
+    if scanner.clone().word().is_none() {
+        return Err(refused(Fault::ArgumentCount));
+    }
+    let exptime = number::signed_32(exptime.of(scanner.text()));
+    spans.signed = i64::from(exptime.ok_or_else(|| refused(Fault::BadExptime))?);
+    each_key(scanner, limits, spans)
 }
 
 /// [`Fault::Http`] where the line is the first of a HTTP request, else the fault itself.

@@ -16,7 +16,7 @@ pub(super) fn read(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
-    words.want(1, 1)?;
+    words.want_between(1, 1)?;
     let read =
         QueueRead::parse_in(words.word(0), dialect).map_err(|error| refused(Fault::Read(error)))?;
     let start = words.span(0).start();
@@ -56,6 +56,10 @@ pub(super) fn store(
         return Err(refused(Fault::ArgumentCount));
     }
     item(words, spans).map_err(refused)?;
+    spans.length = number::storage_exptime(words.word(3))
+        .and_then(|length| u32::try_from(length).ok())
+        .filter(|&length| length <= number::MAX_LENGTH)
+        .ok_or_else(|| refused(Fault::BadNumber))?;
     spans.key = queue_span;
     spans.option = queue.len() < name.len();
     Ok(())
@@ -104,7 +108,7 @@ pub(super) fn monitor(
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
     first_queue(words, dialect, limits, spans)?;
-    words.want(2, 3)?;
+    words.want_between(2, 3)?;
     spans.unsigned = u64::from(count(words.word(1))?);
     spans.option = words.count() == 3;
     if spans.option {
@@ -122,7 +126,7 @@ pub(super) fn confirm(
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
     first_queue(words, dialect, limits, spans)?;
-    words.want(2, 2)?;
+    words.want_between(2, 2)?;
     spans.unsigned = u64::from(count(words.word(1))?);
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Command, Row};
 use crate::memcache::kestrel::{QueueRead, ReadMode};
 use crate::memcache::meta::{MetaFlags, MetaRequest};
-use crate::memcache::response::Reply;
+use crate::memcache::response::{Ending, Reply};
 use crate::memcache::span::Span;
 use crate::memcache::{Dialect, Keys};
 
@@ -50,7 +50,8 @@ pub struct RequestSpans {
     pub(super) length: u32,
     /// What a queue's read does.
     pub(super) mode: ReadMode,
-    /// Whether the optional argument is there: a delay, a time to wait, a `max`, `/sync`, `b`.
+    /// Whether the optional argument is there: a delay, a time to wait, a `max`, `/sync`, `b`; or the
+    /// arguments say something of the reply's end.
     pub(super) option: bool,
     pub(super) noreply: bool,
     pub(super) quiet: bool,
@@ -124,8 +125,14 @@ impl RequestSpans {
 
     /// What follows its reply to the end.
     pub fn reply(&self) -> Reply {
-        // Only memcached's `stats` has the option, and it is the one whose reply has no `END`.
-        Reply::of(self.row, self.row.command == Command::Stats && self.option)
+        Reply::of(
+            self.row,
+            match self.row.command {
+                Command::Stats if self.option => Ending::WithoutEnd,
+                Command::LruCrawler if self.option => Ending::BehindOk,
+                _ => Ending::Usual,
+            },
+        )
     }
 
     /// Refuses a request whose data block is above the limit; `line` is the line's length.
@@ -139,7 +146,7 @@ impl RequestSpans {
             Some(length) if length > limits.value => {
                 let skip = line + length + BLOCK_END.len();
                 let fault = Fault::ValueTooLarge { length };
-                Err(RequestError::new(fault, dialect, self.noreply, skip))
+                Err(RequestError::new(fault, Some(self.command()), dialect, self.noreply, skip))
             }
             _ => Ok(()),
         }

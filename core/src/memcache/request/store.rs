@@ -8,10 +8,10 @@ use crate::memcache::span::Scanner;
 use crate::memcache::{Dialect, key, line, number};
 
 /// The longest block of user and password.
-const MAX_CREDENTIALS: usize = 2048;
+const MAX_CREDENTIALS: usize = 16_384;
 
-/// `set <key> <flags> <exptime> <bytes> [noreply]`: a fifth argument may be any word, but only
-/// `noreply` means something.
+/// `set <key> <flags> <exptime> <bytes> [noreply]`: only the last word may be `noreply`; others behind
+/// the length mean nothing.
 #[inline]
 pub(super) fn store(
     scanner: &mut Scanner<'_>,
@@ -19,8 +19,8 @@ pub(super) fn store(
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    if let Some(Plain { key, numbers: [flags, exptime, length], noreply }) =
-        Plain::read(scanner, limits)
+    if let Some(Plain { key, numbers: [flags, exptime], last: length, noreply }) =
+        Plain::<2, { number::MAX_DIGITS_32 }>::read(scanner, limits)
         && let Ok(exptime) = i64::try_from(exptime)
         && let Ok(length) = u32::try_from(length)
         && length <= number::MAX_LENGTH
@@ -30,13 +30,7 @@ pub(super) fn store(
         (spans.signed, spans.length) = (exptime, length);
         return Ok(());
     }
-    let words = &Words::of(scanner);
-    words.want(4, 5)?;
-    let noreply = words.noreply();
-    spans.noreply = noreply;
-    check_key(words.span(0), limits)
-        .and_then(|()| item(words, spans))
-        .map_err(|fault| refused_quietly(fault, noreply))
+    words_of_store(&Words::of(scanner), limits, spans)
 }
 
 /// `cas <key> <flags> <exptime> <bytes> <cas unique> [noreply]`
@@ -47,25 +41,39 @@ pub(super) fn cas(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
-    words.want(5, 6)?;
-    let noreply = words.noreply();
-    spans.noreply = noreply;
-    check_key(words.span(0), limits)
-        .and_then(|()| item(words, spans))
-        .and_then(|()| {
-            spans.unsigned = number::unsigned_64(words.word(4)).ok_or(Fault::BadNumber)?;
-            Ok(())
-        })
-        .map_err(|fault| refused_quietly(fault, noreply))
+    words_of_store(words, limits, spans)?;
+    spans.unsigned =
+        number::unsigned_64(words.word(4)).ok_or_else(|| with_block(Fault::BadNumber, spans))?;
+    Ok(())
 }
 
-/// `<key> <flags> <exptime> <bytes>`: the item that a line describes, and the length of its value.
+/// Once the length is known, what is wrong with anything else takes the block with it: data never
+/// becomes commands.
+fn words_of_store(
+    words: &Words<'_>,
+    limits: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    words.want(4)?;
+    spans.length = number::length(words.word(3)).ok_or_else(|| refused(Fault::BadNumber))?;
+    spans.noreply = words.noreply();
+    check_key(words.span(0), limits)
+        .and_then(|()| item(words, spans))
+        .map_err(|fault| with_block(fault, spans))
+}
+
+/// A fault on a line whose block is known, and dropped with it.
+#[cold]
+pub(super) fn with_block(fault: Fault, spans: &RequestSpans) -> Refused {
+    Refused { fault, noreply: spans.noreply, block: spans.length as usize + BLOCK_END.len() }
+}
+
+/// `<key> <flags> <exptime>`: the item that a line describes.
 #[inline]
 pub(super) fn item(words: &Words<'_>, spans: &mut RequestSpans) -> Result<(), Fault> {
     spans.key = words.span(0);
-    spans.client_flags = number::unsigned_32(words.word(1)).ok_or(Fault::BadNumber)?;
-    spans.signed = number::signed_64(words.word(2)).ok_or(Fault::BadNumber)?;
-    spans.length = number::length(words.word(3)).ok_or(Fault::BadNumber)?;
+    spans.client_flags = number::client_flags(words.word(1)).ok_or(Fault::BadNumber)?;
+    spans.signed = number::storage_exptime(words.word(2)).ok_or(Fault::BadNumber)?;
     Ok(())
 }
 
@@ -73,21 +81,20 @@ pub(super) fn item(words: &Words<'_>, spans: &mut RequestSpans) -> Result<(), Fa
 /// newline: the length of the block. Key, flags and exptime may be anything, and `noreply` means
 /// nothing.
 pub(crate) fn parse_credentials_line(line: &[u8]) -> Result<usize, RequestError> {
-    let refuse =
-        |fault, block| Err(RequestError::new(fault, Dialect::Memcached, false, line.len() + block));
+    let refuse = |fault| Err(RequestError::new(fault, None, Dialect::Memcached, false, line.len()));
     let text = line::text(line);
     let mut scanner = Scanner::new(text);
-    let verb = scanner.word().map(|verb| verb.of(text));
-    let words = Words::of(&mut scanner);
-    match number::length(words.word(3)) {
-        Some(length) if verb == Some(b"set") && words.count() >= 4 => {
+    let is_set = text.starts_with(b"set ");
+    scanner.skip(3);
+    match number::length(Words::of(&mut scanner).word(3)) {
+        Some(length) if is_set => {
             let length = length as usize;
             if length > MAX_CREDENTIALS {
-                return refuse(Fault::BadCredentials, length + BLOCK_END.len());
+                return refuse(Fault::CredentialsTooLong);
             }
             Ok(length)
         }
-        _ => refuse(fault_or_http(Fault::Unauthenticated, text), 0),
+        _ => refuse(fault_or_http(Fault::Unauthenticated, text)),
     }
 }
 
@@ -104,12 +111,14 @@ pub(super) fn delta(
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    if let Some(Plain { key, numbers: [delta], noreply }) = Plain::read(scanner, limits) {
+    if let Some(Plain { key, numbers: [], last: delta, noreply }) =
+        Plain::<0, { number::MAX_DIGITS_64 }>::read(scanner, limits)
+    {
         (spans.key, spans.unsigned, spans.noreply) = (key, delta, noreply);
         return Ok(());
     }
     let words = Words::of(scanner);
-    words.want(2, 3)?;
+    words.want(2)?;
     spans.key = words.span(0);
     spans.noreply = words.noreply();
     check_key(spans.key, limits)
@@ -126,16 +135,16 @@ pub(super) fn touch(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
-    words.want(2, 3)?;
+    words.want(2)?;
     spans.key = words.span(0);
     spans.noreply = words.noreply();
     check_key(spans.key, limits)
-        .and_then(|()| number::signed_64(words.word(1)).ok_or(Fault::BadExptime))
-        .map(|exptime| spans.signed = exptime)
+        .and_then(|()| number::signed_32(words.word(1)).ok_or(Fault::BadExptime))
+        .map(|exptime| spans.signed = i64::from(exptime))
         .map_err(|fault| refused_quietly(fault, spans.noreply))
 }
 
-/// `delete <key> [0] [noreply]`: the 0 is what is left of a time that old servers took.
+/// `delete <key> [noreply]`: what stands between them means nothing (old servers took a time).
 pub(super) fn delete(
     scanner: &mut Scanner<'_>,
     _: Dialect,
@@ -143,16 +152,9 @@ pub(super) fn delete(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
-    let (second, third) = (words.word(1), words.word(2));
-    let (noreply, legal) = match words.count() {
-        1 => (false, true),
-        2 => (second == b"noreply", second == b"0" || second == b"noreply"),
-        3 => (third == b"noreply", second == b"0" && third == b"noreply"),
-        _ => return Err(refused(Fault::ArgumentCount)),
-    };
-    if !legal {
-        return Err(refused_quietly(Fault::BadDelete, noreply));
-    }
-    (spans.key, spans.noreply) = (words.span(0), noreply);
-    check_key(spans.key, limits).map_err(|fault| refused_quietly(fault, noreply))
+    words.want(1)?;
+    spans.key = words.span(0);
+    // The only word is the key, whatever it is.
+    spans.noreply = words.count() > 1 && words.noreply();
+    check_key(spans.key, limits).map_err(|fault| refused_quietly(fault, spans.noreply))
 }

@@ -9,7 +9,7 @@ use core::fmt;
 pub enum ResponseError {
     /// The line has no end within `limits.line`.
     LineTooLong,
-    /// The line ends without `\r`, as no server writes it.
+    /// The line ends without `\r`, as no server writes such a one.
     BareNewline,
     /// A `VALUE` line is not `VALUE <key> <flags> <bytes> [<cas>]` with decimal numbers in range.
     BadValueLine,

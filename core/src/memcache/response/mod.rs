@@ -14,6 +14,7 @@ pub use encode::{encode, encode_meta_value_line, encode_value_line};
 pub use error::ResponseError;
 pub(crate) use parse::parse_line_with_any_flags;
 pub use parse::{Line, parse, parse_line};
+pub(crate) use reply::Ending;
 pub use reply::Reply;
 pub(crate) use spans::ResponseSpans;
 
@@ -46,7 +47,8 @@ pub enum Response<'a> {
         value: &'a [u8],
     },
     /// A line of a listing that goes on: kestrel's `queue 'Q' {`, `  k=v` and `}`, memcached's
-    /// `ITEM …`, `PREFIX …`, `key=…` and `ts=…`, and the `mg …` of `lru_crawler mgdump`.
+    /// `ITEM …`, `PREFIX …`, `key=…` (which memcached ends with a bare newline) and `ts=…`, and the
+    /// `mg …` of `lru_crawler mgdump`.
     Listing(&'a [u8]),
     /// `END`: the end of a retrieval or of statistics; kestrel's "done".
     End,

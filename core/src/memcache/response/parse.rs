@@ -97,7 +97,7 @@ fn parse_line_alone<'a>(
         return Err(ResponseError::LineTooLong);
     }
     let Some(text) = line.strip_suffix(b"\r\n") else {
-        return Err(ResponseError::BareNewline);
+        return bare_line(line, dialect);
     };
     Ok(match text {
         b"END" => Response::End,
@@ -114,6 +114,17 @@ fn parse_line_alone<'a>(
             None => other_line(text, dialect)?,
         },
     })
+}
+
+/// A line that ends with a bare newline: memcached writes those of `lru_crawler metadump` so.
+#[cold]
+fn bare_line(line: &[u8], dialect: Dialect) -> Result<Response<'_>, ResponseError> {
+    match line.strip_suffix(b"\n") {
+        Some(text) if !dialect.is_queue() && text.starts_with(b"key=") => {
+            Ok(Response::Listing(text))
+        }
+        _ => Err(ResponseError::BareNewline),
+    }
 }
 
 /// A `VALUE` line that [`parse_line`] refuses for its flags alone, with flags of 0 in their place.
@@ -204,6 +215,7 @@ const SENTENCES: &[&[u8]] = &[
     b"MEMLIMIT_",
     b"WATCHER_",
     b"ERROR: ",
+    b"SERVER_ERROR: ",
     b"Error ",
 ];
 

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::memcache::command::{self, ReplyForm, Row};
-use crate::memcache::request::{Request, is_without_end};
+use crate::memcache::request::{Request, is_dump, is_without_end};
 use crate::memcache::{Dialect, command::Command};
 
 /// Follows one reply, frame by frame, to its end. Both roles need it: which frame is the last
@@ -25,9 +25,20 @@ use crate::memcache::{Dialect, command::Command};
 pub struct Reply {
     command: Command,
     form: ReplyForm,
-    /// `stats sizes_enable` and `stats sizes_disable`: memcached sends no `END`.
-    without_end: bool,
+    /// What the arguments say of its end.
+    ending: Ending,
     after_value: bool,
+}
+
+/// What the arguments of some commands say of the end of their replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing.
+    Usual,
+    /// `stats sizes_enable` and `stats sizes_disable`: memcached sends no `END`.
+    WithoutEnd,
+    /// `lru_crawler metadump` and `mgdump`: newer memcached says `OK` before it lists the items.
+    BehindOk,
 }
 
 impl Reply {
@@ -35,15 +46,23 @@ impl Reply {
     pub fn to(request: &Request<'_>, dialect: Dialect) -> Self {
         let command = request.command();
         let form = command::row(command, dialect).map_or(ReplyForm::One, |row| row.form);
-        let without_end = matches!(
-            request, Request::Stats { arguments } if is_without_end(arguments, dialect)
-        );
-        Self { command, form, without_end, after_value: false }
+        let ending = match request {
+            Request::Stats { arguments } if is_without_end(arguments, dialect) => {
+                Ending::WithoutEnd
+            }
+            Request::Admin { command: Command::LruCrawler, arguments, .. }
+                if is_dump(arguments) =>
+            {
+                Ending::BehindOk
+            }
+            _ => Ending::Usual,
+        };
+        Self { command, form, ending, after_value: false }
     }
 
     /// The reply to a request of that row.
-    pub(crate) const fn of(row: &Row, without_end: bool) -> Self {
-        Self { command: row.command, form: row.form, without_end, after_value: false }
+    pub(crate) const fn of(row: &Row, ending: Ending) -> Self {
+        Self { command: row.command, form: row.form, ending, after_value: false }
     }
 
     /// What is answered.
@@ -54,7 +73,7 @@ impl Reply {
     /// Whether the `END` of this reply is not sent, as memcached forgets it behind `stats
     /// sizes_enable` and `stats sizes_disable`: the `STAT` line is all.
     pub const fn is_without_end(&self) -> bool {
-        self.without_end
+        matches!(self.ending, Ending::WithoutEnd)
     }
 
     /// Takes note of the next frame; whether it is the last.
@@ -62,9 +81,9 @@ impl Reply {
         let after_value = core::mem::replace(&mut self.after_value, frame == Kind::Value);
         match frame {
             Kind::Value | Kind::Listing => false,
-            Kind::Stat => self.without_end,
+            Kind::Stat => self.is_without_end(),
             Kind::End => self.form != ReplyForm::Monitor || !after_value,
-            Kind::Ok => self.form != ReplyForm::Endless,
+            Kind::Ok => self.form != ReplyForm::Endless && self.ending != Ending::BehindOk,
             Kind::Stored
             | Kind::NotStored
             | Kind::Exists
@@ -104,6 +123,15 @@ mod tests {
         let sizes = Request::Stats { arguments: b"sizes_enable" };
         assert_eq!(ends(&sizes, Dialect::Memcached, &[Stat]), [true]);
         assert!(Reply::to(&sizes, Dialect::Memcached).is_without_end());
+        for (arguments, expected) in [
+            (&b"metadump all"[..], [false, false, true]),
+            (b"mgdump hash", [false, false, true]),
+            (b"enable", [true, false, true]),
+        ] {
+            let crawler =
+                Request::Admin { command: Command::LruCrawler, arguments, noreply: false };
+            assert_eq!(ends(&crawler, Dialect::Memcached, &[Ok, Listing, End]), expected);
+        }
         let monitor = Request::Monitor { queue: b"q", seconds: 1, max: Some(2) };
         assert_eq!(
             ends(&monitor, Dialect::Kestrel, &[Value, End, Value, End, End]),

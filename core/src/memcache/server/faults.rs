@@ -19,7 +19,7 @@ const fn place(fault: &Fault) -> usize {
         Fault::ArgumentCount => 1,
         Fault::KeyTooLong { .. } => 2,
         Fault::BadNumber => 3,
-        Fault::BadDelete => 4,
+        Fault::NoCommand => 4,
         Fault::BadExptime => 5,
         Fault::BadDelta => 6,
         Fault::BadMegabytes => 7,
@@ -38,7 +38,7 @@ const fn place(fault: &Fault) -> usize {
             FlagFault::Duplicate => 19,
             FlagFault::BadNumber => 20,
             FlagFault::OpaqueTooLong => 21,
-            FlagFault::ModeLength => 22,
+            FlagFault::NoLetter => 22,
             FlagFault::UnknownMode => 23,
             FlagFault::KeyNotBase64 => 24,
         },
@@ -49,11 +49,12 @@ const fn place(fault: &Fault) -> usize {
         Fault::Read(ReadError::Conflict) => 27,
         Fault::Read(ReadError::Timeout) => 28,
         Fault::Read(ReadError::UnknownOption) => 29,
+        Fault::CredentialsTooLong => 30,
         // The encoder's alone: no input is refused for it.
         Fault::Read(ReadError::Group) => PLACES,
     }
 }
-const PLACES: usize = 30;
+const PLACES: usize = 31;
 
 /// What is sent to a new connection, by whom it is refused, the answer, and whether the request
 /// behind it is answered; else the connection is closed.
@@ -71,37 +72,45 @@ fn case(dialect: Dialect, input: impl Into<Vec<u8>>, answer: &'static str, goes_
 
 fn cases() -> Vec<Case> {
     const FORMAT: &str = "CLIENT_ERROR bad command line format\r\n";
+    const FLAGS: &str = "CLIENT_ERROR options flags are too long\r\n";
+    const OF_ARITHMETIC: &str = "CLIENT_ERROR invalid or duplicate flag\r\n";
     let open = |input: &str, answer| case(Memcached, input, answer, true);
     let locked = |input: &str, answer| Case { locked: true, ..open(input, answer) };
+    let refused = |input: &str, answer| Case { goes_on: false, ..locked(input, answer) };
     let closed = |dialect, input: &str| case(dialect, input, "CLIENT_ERROR\r\n", false);
     let mut cases = Vec::from([
         open("bogus\r\n", "ERROR\r\n"),
-        open("get\r\n", "ERROR\r\n"),
+        open(" get k\r\n", "ERROR\r\n"),
+        open("bogus noreply\r\n", ""),
+        open("\r\n", FORMAT),
+        open("get\r\n", FORMAT),
         open(&std::format!("touch {} 0\r\n", "k".repeat(251)), FORMAT),
-        open("set k x 0 1\r\n", FORMAT),
-        open(
-            "delete k 5\r\n",
-            "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n",
-        ),
         open("touch k x\r\n", "CLIENT_ERROR invalid exptime argument\r\n"),
+        open("touch k x noreply\r\n", ""),
         open("incr k x\r\n", "CLIENT_ERROR invalid numeric delta argument\r\n"),
         open("cache_memlimit x\r\n", "ERROR\r\n"),
         open("me\r\n", FORMAT),
-        open(
-            &std::format!("mg k{}\r\n", " v".repeat(18)),
-            "CLIENT_ERROR options flags are too long\r\n",
-        ),
-        open(
-            &std::format!("md k{}\r\n", " q".repeat(18)),
-            "CLIENT_ERROR options flags too long\r\n",
-        ),
+        open("mg k v t f c k s q h l u O P L b N0 R0 T0 x I\r\n", FLAGS),
+        open(&std::format!("md k{}\r\n", " q".repeat(19)), FLAGS),
+        open(&std::format!("ma k{}\r\n", " q".repeat(19)), OF_ARITHMETIC),
         locked("get k\r\n", "CLIENT_ERROR unauthenticated\r\n"),
-        locked("set k 0 0 1\r\nx\r\n", "CLIENT_ERROR bad authentication token format\r\n"),
-        locked("set k 0 0 3\r\na bXX", "CLIENT_ERROR bad command line termination\r\n"),
         open("set k 0 0 1\r\nxXX", "CLIENT_ERROR bad data chunk\r\n"),
-        open("mg k =\r\n", "CLIENT_ERROR invalid flag\r\n"),
+        // What is wrong with the rest of the line takes the block with it.
+        open("set k 0 0\r\n", FORMAT),
+        open("set k 0 0 x noreply\r\n", FORMAT),
+        open("set k x 0 7\r\nversion\r\n", FORMAT),
+        open("set k 0 x 7\r\nversion\r\n", FORMAT),
+        open("set k x 0 7 noreply\r\nversion\r\n", ""),
+        open(&std::format!("set {} 0 0 7\r\nversion\r\n", "k".repeat(251)), FORMAT),
+        open("cas k 0 0 7\r\nversion\r\n", FORMAT),
+        open("cas k 0 0 7 x\r\nversion\r\n", FORMAT),
+        open("ms k 7 =\r\nversion\r\n", FORMAT),
+        open(&std::format!("ms {} 7\r\nversion\r\n", "k".repeat(251)), FORMAT),
+        open(&std::format!("ms k 7{}\r\nversion\r\n", " q".repeat(18)), FLAGS),
+        open("mg k =\r\n", FORMAT),
+        open("mg k Z\r\n", "CLIENT_ERROR invalid flag\r\n"),
         open("mg k v v\r\n", "CLIENT_ERROR duplicate flag\r\n"),
-        open("md k =\r\n", "CLIENT_ERROR invalid or duplicate flag\r\n"),
+        open("ma k v v\r\n", OF_ARITHMETIC),
         open("mg k Tx\r\n", "CLIENT_ERROR bad token in command line format\r\n"),
         open("ms k 1 Fx\r\nv\r\n", FORMAT),
         open("mg k Jx\r\n", "CLIENT_ERROR invalid numeric initial value\r\n"),
@@ -110,11 +119,15 @@ fn cases() -> Vec<Case> {
             &std::format!("mg k O{}\r\n", "o".repeat(32)),
             "CLIENT_ERROR opaque token too long\r\n",
         ),
-        open("ms k 1 M\r\nv\r\n", "CLIENT_ERROR incorrect length for M token\r\n"),
-        open("ms k 1 MX\r\nv\r\n", "CLIENT_ERROR invalid mode for ms M token\r\n"),
+        open("ms k 1 M\r\nv\r\n", "CLIENT_ERROR invalid mode for ms M token\r\n"),
         open("ma k MX\r\n", "CLIENT_ERROR invalid mode for ma M token\r\n"),
+        open(&std::format!("ma {}\r\n", "k".repeat(251)), OF_ARITHMETIC),
         open("mg ! b\r\n", "CLIENT_ERROR error decoding key\r\n"),
         open("me ! b\r\n", FORMAT),
+        open("me k =\r\n", FORMAT),
+        refused("set k 0 0 1\r\nx\r\n", "CLIENT_ERROR bad authentication token format\r\n"),
+        refused("set k 0 0 3\r\na bXX", "CLIENT_ERROR bad command line termination\r\n"),
+        refused("set k 0 0 16385\r\n", "CLIENT_ERROR auth token too long\r\n"),
         closed(Kestrel, "bogus\r\n"),
         closed(Kestrel, "get\r\n"),
         closed(Kestrel, "monitor q x\r\n"),

@@ -264,8 +264,8 @@ impl ServerConnection {
                 None => Some(Fault::BadCredentialsEnd),
             };
             if let Some(fault) = fault {
-                return self
-                    .refuse(RequestError::new(fault, self.input.dialect, false, whole), now);
+                let dialect = self.input.dialect;
+                return self.refuse(RequestError::new(fault, None, dialect, false, whole), now);
             }
             self.responses.admit(ServerEvent::Credentials);
             // What follows depends on whether the peer is let in.

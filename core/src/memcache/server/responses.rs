@@ -331,6 +331,8 @@ impl Responses {
         }
         let accepted = kind == Kind::Stored && !request.broken;
         if request.expected.command() == Command::Authenticate {
+            // Whoever guesses pays for a connection with each guess.
+            request.closes |= !accepted;
             self.admit(if accepted { ServerEvent::Accepted } else { ServerEvent::Denied });
         }
         self.end(first);

@@ -4,8 +4,9 @@ mod error;
 
 use bytes::BytesMut;
 
-use super::admin::looks_for_noreply;
-use super::{BLOCK_END, Request, ShutdownMode, Store, meta};
+use super::admin::is_noreply_known;
+use super::meta::{MAX_WORDS_TO_SEND, check_all};
+use super::{BLOCK_END, Request, ShutdownMode, Store};
 use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Row};
 use crate::memcache::kestrel::{self, QueueRead, ReadError};
@@ -109,7 +110,7 @@ fn put_line(
     let mut line = Line { row, dialect, limits, out };
     if line.put_arguments(request, data)? {
         let answers = match request {
-            Request::Admin { command, arguments, .. } => !looks_for_noreply(*command, arguments),
+            Request::Admin { command, arguments, .. } => !is_noreply_known(*command, arguments),
             _ => dialect.is_queue(),
         };
         if answers {
@@ -335,9 +336,10 @@ impl Line<'_> {
         Ok(())
     }
 
-    /// Flags that a server would refuse are refused here; `before` words stand before them.
+    /// Flags that some server would refuse are refused here; `before` words stand before them.
     fn put_flags(&mut self, request: MetaRequest<'_>, before: usize) -> Result<(), EncodeError> {
-        meta::check_all(self.row.command, request, before).map_err(EncodeError::Flags)?;
+        check_all(self.row.command, request, before, MAX_WORDS_TO_SEND)
+            .map_err(EncodeError::Flags)?;
         request.flags.iter().try_for_each(|flag| {
             self.out.extend_from_slice(&[b' ', flag.letter]);
             if flag.token.is_empty() {
