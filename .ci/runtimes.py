@@ -35,7 +35,7 @@ for package in BELOW:
     failed |= bool(runtimes)
     print(f"{package}: {sorted(runtimes) or 'no runtime'}")
 for runtime, own in CRATES.items():
-    found = crates(["-p", "windhover", "--no-default-features", "--features", runtime])
+    found = crates(["-p", "windhover-server", "--no-default-features", "--features", runtime])
     others = set().union(*(CRATES[other] for other in CRATES if other != runtime))
     foreign = (found & others) - BUILT_ON[runtime]
     missing = own - found

@@ -39,7 +39,7 @@ class Tools:
 
     def build(self):
         cargo = ["cargo", "build", "--release", "--locked", "--quiet"]
-        own = [*cargo, "-p", "windhover", "-p", "windhover-bench"]
+        own = [*cargo, "-p", "windhover-server", "-p", "windhover-bench"]
         subprocess.run(own, check=True, cwd=self.root, env=environment())
         peers = [*cargo, "--manifest-path", self.root / "bench/peers/Cargo.toml"]
         peers += ["--target-dir", self.output / "peers"]

@@ -16,7 +16,7 @@ use crate::runtime::Runtime;
 
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
 #[derive(Debug, Parser)]
-#[command(version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "windhover", version, about, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "\
 Try it:
   windhover serve

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use windhover::cache;
-use windhover::cli::{Cli, Command, RepairArgs};
-use windhover::data::{DataDirectory, DataError};
-use windhover::dead_letters::{ReplayArgs, ReplayReport, replay};
-use windhover::journal::OpenError;
-use windhover::serve::{self, ServeError};
 use windhover_core::UnixTime;
+use windhover_server::cache;
+use windhover_server::cli::{Cli, Command, RepairArgs};
+use windhover_server::data::{DataDirectory, DataError};
+use windhover_server::dead_letters::{ReplayArgs, ReplayReport, replay};
+use windhover_server::journal::OpenError;
+use windhover_server::serve::{self, ServeError};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

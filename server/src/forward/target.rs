@@ -12,11 +12,11 @@ const SCHEME: &str = "kestrel://";
 /// Queue servers: `kestrel://HOST[:PORT][,HOST[:PORT]…]`.
 ///
 /// ```
-/// use windhover::forward::QueueServers;
+/// use windhover_server::forward::QueueServers;
 ///
 /// let servers: QueueServers = "kestrel://queue-1,queue-2:2000,[::1]".parse()?;
 /// assert_eq!(servers.addresses(), ["queue-1:22133", "queue-2:2000", "[::1]:22133"]);
-/// # Ok::<(), windhover::forward::BadQueueServers>(())
+/// # Ok::<(), windhover_server::forward::BadQueueServers>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueServers(Vec<String>);

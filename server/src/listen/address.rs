@@ -117,13 +117,13 @@ impl ListenAddress {
     /// `unix:`.
     ///
     /// ```
-    /// use windhover::listen::ListenAddress;
+    /// use windhover_server::listen::ListenAddress;
     ///
     /// let address = ListenAddress::parse("[::1]", 11211)?;
     /// assert_eq!(address.to_string(), "[::1]:11211");
     /// let address = ListenAddress::parse("unix:/run/cache.sock?mode=0660", 11211)?;
     /// assert_eq!(address.to_string(), "unix:/run/cache.sock?mode=0660");
-    /// # Ok::<(), windhover::listen::AddressError>(())
+    /// # Ok::<(), windhover_server::listen::AddressError>(())
     /// ```
     ///
     /// # Errors

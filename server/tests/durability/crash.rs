@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::disk::{Faults, SimDirectory, random, seed};
-use windhover::journal::{self, Fsync, Journal, OpenError};
 use windhover_core::queue::{
     Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
+use windhover_server::journal::{self, Fsync, Journal, OpenError};
 
 fn now() -> Now {
     Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }

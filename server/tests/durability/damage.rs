@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::io;
 
 use crate::disk::SimDirectory;
-use windhover::journal::{self, Directory, Fault, Fsync, OpenError, Opened};
 use windhover_core::queue::segment::{Damage, What};
 use windhover_core::queue::{Action, Config, ConnId, Engine, OpId, Outcome, PutBuilder};
 use windhover_core::{Instant, Now, UnixTime};
+use windhover_server::journal::{self, Directory, Fault, Fsync, OpenError, Opened};
 
 const ITEMS: u64 = 60;
 

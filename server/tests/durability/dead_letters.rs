@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use windhover::app::{App, Settings};
-use windhover::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, Origin};
-use windhover::journal::{self, Fsync};
-use windhover::store::{Begun, Store, StoreCloser};
 use windhover_core::queue::{Action, Config, Outcome};
+use windhover_server::app::{App, Settings};
+use windhover_server::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, Origin};
+use windhover_server::journal::{self, Fsync};
+use windhover_server::store::{Begun, Store, StoreCloser};
 
 use crate::disk::{Faults, SimDirectory, seed};
 use crate::journaled::{item, now};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use windhover::journal::{Directory, Entry, SegmentFile};
+use windhover_server::journal::{Directory, Entry, SegmentFile};
 
 thread_local! {
     static SEED: RefCell<u64> = const { RefCell::new(1) };

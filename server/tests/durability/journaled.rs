@@ -1,10 +1,10 @@
 //! An engine and its journal, driven step by step as the journal's thread would.
 
-use windhover::journal::{self, Directory, Fsync, Journal, OpenError};
 use windhover_core::queue::{
     Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Put, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
+use windhover_server::journal::{self, Directory, Fsync, Journal, OpenError};
 
 pub(crate) fn now() -> Now {
     Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }

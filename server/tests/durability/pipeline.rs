@@ -5,14 +5,14 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windhover::app::{App, Settings};
-use windhover::journal::{self, Fsync};
-use windhover::queue_client::QueueClient;
-use windhover::store::{Begun, Store};
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::handler::Session;
 use windhover_core::queue::{Action, Config, Outcome};
 use windhover_core::{Now, UnixTime};
+use windhover_server::app::{App, Settings};
+use windhover_server::journal::{self, Fsync};
+use windhover_server::queue_client::QueueClient;
+use windhover_server::store::{Begun, Store};
 
 use crate::disk::SimDirectory;
 use crate::journaled::{item, now};

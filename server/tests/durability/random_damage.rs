@@ -6,10 +6,10 @@ use std::io;
 use std::ops::Range;
 
 use bytes::Bytes;
-use windhover::journal::{self, Directory, Fsync, OpenError};
 use windhover_core::queue::record::{self, Kind};
 use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::{Action, Config};
+use windhover_server::journal::{self, Directory, Fsync, OpenError};
 
 use crate::disk::{SimDirectory, random, random_index, seed};
 use crate::journaled::{Journaled, now};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use windhover::journal::{Directory, Fsync};
 use windhover_core::queue::Config;
+use windhover_server::journal::{Directory, Fsync};
 
 use crate::disk::{Faults, SimDirectory, seed};
 use crate::journaled::Journaled;

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crate::disk::{Faults, SimDirectory, seed};
-use windhover::journal::{self, Fsync};
-use windhover::store::{Begun, Store, StoreCloser, Ticket};
 use windhover_core::queue::{Action, Config, Engine, Outcome, Put, PutBuilder, Read};
 use windhover_core::{Instant, Now, UnixTime};
+use windhover_server::journal::{self, Fsync};
+use windhover_server::store::{Begun, Store, StoreCloser, Ticket};
 
 /// Whether somebody was woken.
 #[derive(Default)]

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windhover::journal::{self, Fsync};
-use windhover::store::{Begun, Store, StoreCloser};
 use windhover_core::queue::{Action, Config, Outcome, PutBuilder};
+use windhover_server::journal::{self, Fsync};
+use windhover_server::store::{Begun, Store, StoreCloser};
 
 use crate::disk::{Faults, SimDirectory, seed};
 use crate::journaled::{Journaled, item, now};
