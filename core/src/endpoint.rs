@@ -56,6 +56,13 @@ pub trait Endpoint {
     /// with the deadline for that instead of [`Next::Write`].
     fn wrote(&mut self, n: usize);
 
+    /// How many bytes of memory it holds for its peer: what has come and was not worked off, what waits to
+    /// be written. A value that many hold counts for each of them. What an adapter bounds all connections
+    /// together by; one that says 0 takes no part in that.
+    fn held(&self) -> usize {
+        0
+    }
+
     /// Gives back the memory that an idle connection does not need; called before waiting.
     fn release(&mut self);
 

@@ -110,8 +110,8 @@ pub use windhover_client;
 #[doc(inline)]
 pub use windhover_client::*;
 pub use windhover_runtime::{
-    AcceptErrorHook, Clock, ConnectionLimit, Counters, End, Peer, ServeOptions, ServeReport,
-    Shutdown, StdListener, listen_shared as listen, shut_down_on_signal,
+    AcceptErrorHook, Clock, ConnectionLimit, ConnectionMemory, Counters, End, Peer, ServeOptions,
+    ServeReport, Shutdown, StdListener, listen_shared as listen, shut_down_on_signal,
 };
 #[cfg(feature = "server-tls")]
 pub use windhover_runtime::{ServerTls, ServerTlsError};

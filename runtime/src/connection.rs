@@ -11,6 +11,7 @@ use windhover_core::buffer::Spare;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::{Instant, Now};
 
+use crate::memory::{Account, GRACE};
 use crate::secured::Secured;
 use crate::stream::write_slices;
 use crate::{Peer, PollStream, ServeOptions};
@@ -38,6 +39,7 @@ pub struct Connection<S, E> {
     is_ended: bool,
     /// The endpoint was asked for an orderly end.
     is_draining: bool,
+    account: Account,
 }
 
 thread_local! {
@@ -93,6 +95,9 @@ pub enum End {
     Broken,
     /// It was told to stop at once.
     Cut,
+    /// What all connections hold was too much, and its peer had done nothing for the longest time
+    /// ([`ConnectionMemory`](crate::ConnectionMemory)).
+    Evicted,
 }
 
 impl<S: PollStream, E: Endpoint> Connection<S, E> {
@@ -113,7 +118,9 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         options: &ServeOptions,
         now: Instant,
     ) -> io::Result<Self> {
-        Ok(Self::over(Secured::accepted(stream, peer, options, now)?, endpoint))
+        let mut accepted = Self::over(Secured::accepted(stream, peer, options, now)?, endpoint);
+        accepted.account = Account::new(options.memory.clone());
+        Ok(accepted)
     }
 
     fn over(stream: Secured<S>, endpoint: E) -> Self {
@@ -125,6 +132,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             is_full: false,
             is_ended: false,
             is_draining: false,
+            account: Account::default(),
         }
     }
 
@@ -138,6 +146,29 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
 
     /// Drives the endpoint until it waits, for a bounded number of rounds.
     pub fn turn(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
+        self.account.begin_turn();
+        let step = self.rounds(now, cx);
+        if matches!(step, Step::End(_)) {
+            return step;
+        }
+        let held = self.held();
+        if !self.account.settle(held, now.instant, cx) {
+            return Step::End(End::Evicted);
+        }
+        match step {
+            Step::Wait(until) if self.account.is_held_back() => {
+                let again = now.instant + GRACE;
+                Step::Wait(Some(until.map_or(again, |until| until.min(again))))
+            }
+            step => step,
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.endpoint.held() + self.stream.held()
+    }
+
+    fn rounds(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
         for _ in 0..ROUNDS {
             match self.round(now, cx) {
                 Ok(Step::Again) => {}
@@ -196,8 +227,11 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         }
         // Whether it waits or not, the peer may go on sending.
         let _: Poll<()> = self.poll_flush(cx)?;
-        if !self.is_ended && self.endpoint.wants_read() && self.poll_read(cx)?.is_ready() {
-            return Ok(Step::Again);
+        if !self.is_ended && self.endpoint.wants_read() {
+            let held = || self.endpoint.held() + self.stream.held();
+            if self.account.may_read(held, now.instant, cx) && self.poll_read(cx)?.is_ready() {
+                return Ok(Step::Again);
+            }
         }
         Ok(Step::Wait(until))
     }
@@ -226,6 +260,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         }
         self.is_full = false;
         self.unflushed = Unflushed::Written;
+        self.account.moved();
         self.endpoint.wrote(n);
         Poll::Ready(Ok(()))
     }
@@ -245,6 +280,8 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         if ready!(stream.poll_read(cx, || read_buffer(endpoint)))? == 0 {
             self.is_ended = true;
             self.endpoint.end_of_stream();
+        } else {
+            self.account.moved();
         }
         Poll::Ready(Ok(()))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use windhover_core::Counters;
 
-use crate::{Clock, TcpOptions};
+use crate::{Clock, ConnectionMemory, TcpOptions};
 
 /// How long to wait after an accept that failed for lack of something: connections that end give
 /// it back. At once would take a whole core, and giving up would end the server for a moment's
@@ -44,6 +44,8 @@ pub struct ServeOptions {
     pub clock: Clock,
     /// Where is counted what happens.
     pub counters: Arc<Counters>,
+    /// What connections may hold together; `None` bounds each for itself alone.
+    pub memory: Option<ConnectionMemory>,
     /// The certificate of connections that speak TLS; `None` takes them as they come.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::ServerTls>,
@@ -98,6 +100,7 @@ impl Default for ServeOptions {
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             clock: Clock::new(),
             counters: Arc::default(),
+            memory: None,
             #[cfg(feature = "tls")]
             tls: None,
             on_accept_error: None,

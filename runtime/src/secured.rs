@@ -33,6 +33,7 @@ macro_rules! whichever {
 
 impl<S> Secured<S> {
     /// A stream of `peer`'s that was accepted at `now`, with what `options` put around it.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unnecessary_wraps, reason = "TLS may fail"))]
     pub(crate) fn accepted(
         stream: S,
         peer: Peer,
@@ -53,6 +54,15 @@ impl<S> Secured<S> {
             Self::Plain(stream) => stream,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.stream_mut(),
+        }
+    }
+
+    /// How many bytes of memory it holds beside those of the stream.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.held(),
         }
     }
 

@@ -83,11 +83,23 @@ impl ReadBlock {
                 && n > 0
             {
                 self.most = if n == most { LARGE_READ } else { READ };
-                buffer().extend_from_slice(into.get(..n).unwrap_or_default());
+                append(buffer(), into.get(..n).unwrap_or_default());
             }
             read
         })
     }
+}
+
+/// Appends bytes. A buffer that grows by itself doubles its memory, and half of that would be held, unseen,
+/// with each segment of a large value: one that holds little is given as much as it takes.
+fn append(buffer: &mut BytesMut, bytes: &[u8]) {
+    let length = buffer.len() + bytes.len();
+    if length > buffer.capacity() && buffer.len() <= LARGE_READ {
+        let mut exact = BytesMut::with_capacity(length);
+        exact.extend_from_slice(buffer);
+        *buffer = exact;
+    }
+    buffer.extend_from_slice(bytes);
 }
 
 /// Reads as much as `buffer` has room for, by the same block: for a stream that can say whether bytes

@@ -11,12 +11,15 @@ use windhover_core::tracking::{
     BatchRule, RecordKind, RedirectPolicy, TrackingLimits, TrustedProxies,
 };
 use windhover_core::{Counters, Timeouts};
-use windhover_runtime::ServerTls;
+use windhover_runtime::{ConnectionMemory, ServerTls};
 
 use crate::dead_letters::DeadLetters;
 use crate::listen::AuthFile;
 use crate::metrics::Metrics;
 use crate::store::Store;
+
+/// Most bytes that connections hold together, unless it is said otherwise.
+const CONNECTION_MEMORY: usize = 256 * 1024 * 1024;
 
 /// What every connection of one server shares.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct App {
     pub metrics: Metrics,
     /// What the operator decided.
     pub settings: Settings,
+    /// What its connections may hold together.
+    pub connection_memory: ConnectionMemory,
     /// The certificate that its listeners show, if there is one.
     pub tls: Option<ServerTls>,
     /// Who may use the queue's listener; everybody if there is no file of them.
@@ -53,6 +58,7 @@ impl App {
             store,
             metrics,
             settings,
+            connection_memory: ConnectionMemory::new(CONNECTION_MEMORY),
             tls: None,
             users: None,
             http_connections: Arc::default(),

@@ -185,6 +185,18 @@ pub struct ServeArgs {
     )]
     pub max_connections: u64,
 
+    /// What all connections together may hold, in MiB: requests that have come in part, answers that were
+    /// not taken. Where it is used up, those that hold much are not read from, and those whose peers have
+    /// done nothing for the longest time are closed
+    #[arg(
+        long,
+        env = "WINDHOVER_CONNECTION_MEMORY",
+        default_value_t = 256,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub connection_memory: u32,
+
     /// Largest body of a request, as it came and without its compression; events in it have bounds
     /// of their own
     #[arg(

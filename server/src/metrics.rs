@@ -85,6 +85,8 @@ struct Pulled {
     http_total: Counter,
     queue_open: Gauge,
     queue_total: Counter,
+    connection_memory: Gauge,
+    evicted: Counter,
     tls_failures: Counter,
     authentication_failures: Counter,
     queue_items: Gauge,
@@ -151,6 +153,14 @@ impl Pulled {
             http_total,
             queue_open,
             queue_total,
+            connection_memory: all.one(
+                "connection_memory_bytes",
+                "Bytes that connections hold: half of requests, answers not taken (--connection-memory)",
+            ),
+            evicted: all.one(
+                "connections_evicted",
+                "Connections that were closed because all together held too much",
+            ),
             tls_failures: all.one(
                 "tls_failures",
                 "Connections that failed for TLS: the peer spoke something else, did not trust the \
@@ -267,6 +277,9 @@ impl Metrics {
         raise(&pulled.http_total, http.accepted.load(Ordering::Relaxed));
         set(&pulled.queue_open, queue.active());
         raise(&pulled.queue_total, queue.accepted.load(Ordering::Relaxed));
+        let memory = &app.connection_memory;
+        set(&pulled.connection_memory, u64::try_from(memory.used()).unwrap_or(u64::MAX));
+        raise(&pulled.evicted, memory.closed());
         raise(&pulled.tls_failures, app.tls.as_ref().map_or(0, ServerTls::failures));
         raise(&pulled.authentication_failures, app.users.as_ref().map_or(0, AuthFile::failures));
         set(&pulled.queue_items, engine.items);

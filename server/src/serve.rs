@@ -11,7 +11,7 @@ use std::time::Duration;
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::{BadName, Config, check_name};
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
-use windhover_runtime::Clock;
+use windhover_runtime::{Clock, ConnectionMemory};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
@@ -118,6 +118,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let seed = getrandom::u64().map_err(io::Error::other).map_err(system("read random bytes"))?;
     let mut app = App::new(store, settings(args), seed);
     (app.tls, app.users) = (tls, users);
+    app.connection_memory = ConnectionMemory::new(listen::mebibytes(args.connection_memory));
     let app = Arc::new(app);
 
     let served = serve(args, &app, data.path(), clock);
@@ -254,6 +255,7 @@ fn listener(
     };
     Listener {
         name,
+        memory: app.connection_memory.clone(),
         tls: app.tls.clone().filter(|_| args.speaks_tls(which)),
         address: address.clone(),
         connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),

@@ -326,6 +326,10 @@ impl Endpoint for Tracker {
         self.http.wrote(n);
     }
 
+    fn held(&self) -> usize {
+        self.http.held()
+    }
+
     fn release(&mut self) {
         self.http.release();
         self.release_answers();

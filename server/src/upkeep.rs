@@ -43,7 +43,8 @@ impl Upkeep {
                     app.store.flush_all_expired(clock.now());
                 }
                 refused.turn(stats, app.settings.max_queues);
-                memory.turn(stats.taken_bytes);
+                let held = u64::try_from(app.connection_memory.used()).unwrap_or(u64::MAX);
+                memory.turn(stats.taken_bytes.saturating_add(held));
             }
         };
         let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(keep)?;

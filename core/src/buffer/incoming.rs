@@ -97,6 +97,11 @@ impl Incoming {
         self.bytes.capacity() - self.bytes.len()
     }
 
+    /// How much memory it has, for what came and for what may come.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The place of the first newline, searched from where the last search stopped.
     pub fn find_newline(&mut self) -> Option<usize> {
         let unsearched = self.bytes.get(self.searched..).unwrap_or_default();

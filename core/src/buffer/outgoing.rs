@@ -52,6 +52,11 @@ impl Outgoing {
         self.pieces_len + self.tail.len()
     }
 
+    /// How much memory it has; pieces that others share count as if they were its own.
+    pub fn held(&self) -> usize {
+        self.pieces_len + self.tail.capacity()
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

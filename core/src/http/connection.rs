@@ -344,6 +344,12 @@ impl ServerConnection {
         self.writing.wrote(n);
     }
 
+    /// How many bytes of memory it holds for the peer: what has come and was not worked off, answers that
+    /// wait to be written.
+    pub fn held(&self) -> usize {
+        self.incoming.capacity() + self.outgoing.held()
+    }
+
     /// Gives back the memory that an idle connection does not need; to be called before waiting.
     pub fn release(&mut self) {
         self.incoming.release();

@@ -15,6 +15,9 @@ use crate::{Peer, PollStream};
 /// Room for one read of what is encrypted: the longest record, and its header.
 const READ: usize = 17 * 1024;
 
+/// Most bytes that rustls holds back, which it does not tell.
+const UNSENT: usize = 64 * 1024;
+
 /// The TLS of one connection, between its endpoint and the stream that carries it.
 pub(crate) struct TlsStream<S> {
     stream: S,
@@ -57,6 +60,12 @@ impl<S> TlsStream<S> {
     /// The peer took too long.
     pub(crate) fn give_up(&mut self) {
         self.fail("it did not agree upon keys in time");
+    }
+
+    /// How many bytes of memory it holds, at most.
+    pub(crate) fn held(&self) -> usize {
+        let unsent = if self.connection.wants_write() { UNSENT } else { 0 };
+        self.incoming.capacity() + unsent
     }
 
     /// Says that nothing more comes (`close_notify`); whether a flush has something to send.

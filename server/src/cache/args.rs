@@ -49,8 +49,8 @@ pub struct CacheArgs {
     #[arg(long, env = "WINDHOVER_CACHE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
-    /// Memory for items, in MiB. An item takes its key, its value and some 150 bytes; connections
-    /// come on top
+    /// Memory for items, in MiB. An item takes its key, its value and some 150 bytes; what connections
+    /// hold comes on top (`--connection-memory`)
     #[arg(
         long,
         env = "WINDHOVER_CACHE_MEMORY",
@@ -69,6 +69,18 @@ pub struct CacheArgs {
         value_parser = clap::value_parser!(u32).range(1024..=1024 * 1024 * 1024)
     )]
     pub max_item_size: u32,
+
+    /// What all connections together may hold, in MiB: requests that have come in part, answers that were
+    /// not taken. Where it is used up, those that hold much are not read from, and those whose peers have
+    /// done nothing for the longest time are closed
+    #[arg(
+        long,
+        env = "WINDHOVER_CACHE_CONNECTION_MEMORY",
+        default_value_t = 256,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub connection_memory: u32,
 
     /// Most connections open at a time; others wait
     #[arg(

@@ -2,15 +2,21 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use windhover_runtime::Clock;
+use windhover_runtime::{Clock, ConnectionMemory};
 
 use windhover_cache::{Cache, CacheOptions};
 use windhover_core::Timeouts;
 
 use super::CacheArgs;
 use crate::listen::{self, ListenError, Place, authenticated};
+use crate::memory::{GiveBack, give_back};
 use crate::runtime::{self, Drain, Listener, Server};
+
+/// How often it is looked whether there is memory to give back.
+const TURN: Duration = Duration::from_millis(250);
 
 /// Serves a cache until SIGTERM or SIGINT.
 ///
@@ -25,9 +31,11 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     let threads = runtime::threads(args.threads);
     let clock = Clock::new();
     let options = options(args, threads).with_started(clock.now().instant);
+    let memory = ConnectionMemory::new(listen::mebibytes(args.connection_memory));
     let listener = Listener {
         name: "cache",
         address: args.listen.clone(),
+        memory: memory.clone(),
         tls,
         connections: options.connections,
         shutdown_timeout: args.shutdown_timeout,
@@ -40,7 +48,26 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
         authenticated(cache.accept(now), peer, users.as_ref())
     })?;
     say_ready(args, &place);
+    start_upkeep(memory).map_err(ListenError::system("start threads"))?;
     server.run(|| ())
+}
+
+/// Gives memory back to the operating system that connections held, for as long as the process runs.
+fn start_upkeep(memory: ConnectionMemory) -> io::Result<()> {
+    let turns = move || {
+        let (mut given_back, mut closed) = (GiveBack::default(), 0);
+        loop {
+            thread::sleep(TURN);
+            given_back.turn(u64::try_from(memory.used()).unwrap_or(u64::MAX));
+            // What those held that were closed is not always what others can use.
+            let now = memory.closed();
+            if std::mem::replace(&mut closed, now) < now {
+                give_back();
+            }
+        }
+    };
+    thread::Builder::new().name("upkeep".to_owned()).spawn(turns)?;
+    Ok(())
 }
 
 fn options(args: &CacheArgs, threads: usize) -> CacheOptions {

@@ -98,6 +98,11 @@ pub(crate) fn certificate(
     tls::open(certificate, key, reload).map(Some).map_err(ListenError::Tls)
 }
 
+/// So many MiB in bytes.
+pub(crate) fn mebibytes(count: u32) -> usize {
+    usize::try_from(u64::from(count) << 20).unwrap_or(usize::MAX)
+}
+
 /// As many descriptors as the system allows: the usual soft limit is far below what a server with
 /// many clients needs.
 pub(crate) fn raise_descriptor_limit() {

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use windhover_client::{Builder, Client};
 use windhover_core::endpoint::Endpoint;
 use windhover_core::{Counters, Now};
-use windhover_runtime::{Clock, Peer, ServeOptions, ServerTls, Shutdown};
+use windhover_runtime::{Clock, ConnectionMemory, Peer, ServeOptions, ServerTls, Shutdown};
 
 use crate::listen::{ListenAddress, ListenError, Place};
 
@@ -61,6 +61,8 @@ pub(crate) struct Listener {
     pub(crate) address: ListenAddress,
     /// What its connections are to be encrypted with.
     pub(crate) tls: Option<ServerTls>,
+    /// What they and those of other listeners may hold together.
+    pub(crate) memory: ConnectionMemory,
     /// Most connections open at a time.
     pub(crate) connections: usize,
     /// How long requests in flight may take at shutdown.
@@ -83,6 +85,7 @@ impl Listener {
         options.on_accept_error = Some(Arc::new(move |error| {
             tracing::warn!(%error, listener, "a connection could not be accepted; trying again");
         }));
+        options.memory = Some(self.memory.clone());
         options.tls = self.tls.clone().map(|tls| {
             tls.on_failure(move |peer, why| {
                 tracing::info!(%peer, why, listener, "TLS failed with a peer");

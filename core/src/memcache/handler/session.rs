@@ -150,6 +150,10 @@ impl<H: Handler> Endpoint for Session<H> {
         self.connection.wrote(n);
     }
 
+    fn held(&self) -> usize {
+        self.connection.held()
+    }
+
     fn release(&mut self) {
         self.connection.release();
         self.handler.release();

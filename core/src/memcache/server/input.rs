@@ -38,6 +38,14 @@ pub(super) enum State {
 }
 
 impl State {
+    /// How many bytes have left the buffer for it.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Large(large) => large.length - large.left,
+            _ => 0,
+        }
+    }
+
     /// Its name in the table.
     pub(super) const fn name(&self) -> ServerState {
         match self {
@@ -85,6 +93,15 @@ impl Input {
     pub(super) fn new(dialect: Dialect, limits: &Limits) -> Self {
         let (incoming, limits) = (Incoming::new(), limits.clone());
         Self { dialect, limits, incoming, spans: None, taken: None }
+    }
+
+    /// How many bytes of memory it holds.
+    pub(super) fn held(&self) -> usize {
+        let taken = match &self.taken {
+            Some(Taken::Large(large)) => large.length,
+            _ => 0,
+        };
+        self.incoming.capacity() + taken
     }
 
     /// The request that was handed out.

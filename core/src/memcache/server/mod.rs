@@ -407,6 +407,12 @@ impl ServerConnection {
         self.writing.wrote(n);
     }
 
+    /// How many bytes of memory it holds for the peer: what has come and was not worked off, replies that
+    /// wait to be written.
+    pub fn held(&self) -> usize {
+        self.input.held() + self.state.held() + self.responses.held_bytes()
+    }
+
     /// Gives back the memory that an idle connection does not need; to be called before waiting.
     pub fn release(&mut self) {
         self.input.incoming.release();

@@ -250,6 +250,11 @@ impl Responses {
         self.flush();
     }
 
+    /// How many bytes of memory replies hold.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.outgoing.held() + self.buffered
+    }
+
     /// Changes who is let in, by the table.
     pub(super) fn admit(&mut self, event: ServerEvent) {
         let next = states::next(states::SERVER, self.access, &event);

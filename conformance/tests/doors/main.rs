@@ -1,0 +1,5 @@
+//! What stands before the listeners: the budget for what connections hold, TLS, users, Unix sockets, host
+//! names, and SIGHUP.
+#![allow(clippy::panic, clippy::expect_used)]
+
+mod memory;
