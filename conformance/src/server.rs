@@ -134,6 +134,7 @@ impl Setup {
 }
 
 /// `WINDHOVER_BIN`, or the binary that was built beside the test.
+#[track_caller]
 pub fn binary() -> PathBuf {
     let path = std::env::var_os("WINDHOVER_BIN").map_or_else(
         || {

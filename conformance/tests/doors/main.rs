@@ -3,3 +3,5 @@
 #![allow(clippy::panic, clippy::expect_used)]
 
 mod memory;
+mod peers;
+mod ready;
