@@ -382,6 +382,7 @@ fn makes_binary_key_anew(line: &Line<'_>) -> bool {
     let anew = match line.word(0) {
         b"mg" => line.flag(b'N').is_some(),
         b"ms" => joins,
+        b"md" => line.flag(b'x').is_some(),
         b"ma" => line.flag(b'N').is_some() || !line.subtracts(),
         _ => false,
     };
@@ -453,6 +454,8 @@ mod tests {
         assert!(!sent("ma a q N0\r\n") && sent("ma a q\r\n") && sent("mg a q N0\r\n"));
         assert!(!sent("ms Zm9v 1 b MA\r\n1\r\n") && sent("ms Zm9v 1 b ME\r\n1\r\n"));
         assert!(!sent("ma Zm9v b\r\n") && sent("ma Zm9v b MD\r\n"));
+        let empties = |text| sent_to(Peer::New, text);
+        assert!(!empties("md Zm9v b x\r\n") && empties("md Zm9v x\r\n"));
         assert!(!sent("mg Zm9v b N0\r\n") && !sent("set a 0 0 4294967301\r\n"));
         assert!(!sent("stats items\r\n") && sent("stats unknown\r\n") && !sent("a\0\r\n"));
     }
