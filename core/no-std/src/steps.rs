@@ -8,7 +8,9 @@ use windhover_core::{
     http::{self, HttpLimits, Method, Response, Status},
     memcache::{self, Dialect, Limits},
     queue::{Config, ConnId, Engine, OpId, Outcome, Output, PutBuilder, Read},
-    tracking::{BatchRule, Context, Decoder, Events, IdSource, RedirectPolicy, TrackingLimits},
+    tracking::{
+        BatchRule, Context, Decoder, Endpoint, IdSource, Records, RedirectPolicy, TrackingLimits,
+    },
 };
 
 /// In the order of their numbers, from 1.
@@ -74,10 +76,16 @@ fn tracking() -> Option<()> {
         redirects: &RedirectPolicy::deny(),
         rule: BatchRule::default(),
     };
-    let mut events = Events::new();
-    let batch = Decoder::new().decode(&request, &context, &mut IdSource::new(1, 1), &mut events);
+    let mut records = Records::new();
+    let batch = Decoder::new().decode(
+        Endpoint::Track,
+        &request,
+        &context,
+        &mut IdSource::new(1, 1),
+        &mut records,
+    );
     given(batch.result == Ok(1))?;
-    let line = events.as_slice().first()?;
+    let line = records.as_slice().first()?;
     given(line.starts_with(br#"{"event":"e","properties":{"token":"t","time":"#))
 }
 

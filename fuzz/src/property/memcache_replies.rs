@@ -81,7 +81,10 @@ fn every_prefix(
 fn holds(bytes: &[u8], frame: &Response<'_>, dialect: Dialect, limits: &Limits) {
     let line = bytes.iter().position(|&byte| byte == b'\n').expect("a frame has a line");
     assert!(line <= limits.line, "a line of {line} bytes");
-    assert_eq!(&bytes[line - 1..=line], b"\r\n", "a line that ends in a bare newline");
+    // As memcached writes the lines of `lru_crawler metadump`.
+    let may_be_bare = !dialect.is_queue() && bytes.starts_with(b"key=");
+    let text = bytes[..line].strip_suffix(b"\r").unwrap_or(&bytes[..line]);
+    assert!(text.len() < line || may_be_bare, "a line that ends in a bare newline");
     let data = match frame {
         Response::Value(value) => Some(value.data),
         Response::Meta(reply) if frame.kind().text() == "VA" => Some(reply.data),
@@ -101,7 +104,7 @@ fn holds(bytes: &[u8], frame: &Response<'_>, dialect: Dialect, limits: &Limits) 
     encode(frame, &mut out);
     // A carriage return inside of a line is not sent again, which makes it another line, or one with
     // a block behind it.
-    let as_it_was = !bytes[..line - 1].contains(&b'\r');
+    let as_it_was = !text.contains(&b'\r');
     match parse(&out, dialect, &Limits::default()) {
         Ok(Parsed::Complete { message, consumed }) => {
             assert_eq!(consumed, out.len(), "{frame:?} became more than one frame");

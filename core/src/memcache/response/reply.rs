@@ -27,7 +27,8 @@ pub struct Reply {
     form: ReplyForm,
     /// What the arguments say of its end.
     ending: Ending,
-    after_value: bool,
+    /// The frame before was a `VALUE` or a `STAT`.
+    after_item: bool,
 }
 
 /// What the arguments of some commands say of the end of their replies.
@@ -57,12 +58,12 @@ impl Reply {
             }
             _ => Ending::Usual,
         };
-        Self { command, form, ending, after_value: false }
+        Self { command, form, ending, after_item: false }
     }
 
     /// The reply to a request of that row.
     pub(crate) const fn of(row: &Row, ending: Ending) -> Self {
-        Self { command: row.command, form: row.form, ending, after_value: false }
+        Self { command: row.command, form: row.form, ending, after_item: false }
     }
 
     /// What is answered.
@@ -76,13 +77,20 @@ impl Reply {
         matches!(self.ending, Ending::WithoutEnd)
     }
 
+    /// Whether an `END` is not to be sent as the next frame: only the `STAT` line before it ends the reply
+    /// for the peer.
+    pub(crate) const fn hides_end(&self) -> bool {
+        self.is_without_end() && self.after_item
+    }
+
     /// Takes note of the next frame; whether it is the last.
     pub fn ends_with(&mut self, frame: Kind) -> bool {
-        let after_value = core::mem::replace(&mut self.after_value, frame == Kind::Value);
+        let is_item = matches!(frame, Kind::Value | Kind::Stat);
+        let after_item = core::mem::replace(&mut self.after_item, is_item);
         match frame {
             Kind::Value | Kind::Listing => false,
             Kind::Stat => self.is_without_end(),
-            Kind::End => self.form != ReplyForm::Monitor || !after_value,
+            Kind::End => self.form != ReplyForm::Monitor || !after_item,
             Kind::Ok => self.form != ReplyForm::Endless && self.ending != Ending::BehindOk,
             Kind::Stored
             | Kind::NotStored

@@ -112,7 +112,7 @@ impl Expected {
         match (self.hides, frame) {
             (Hides::Everything, _) => true,
             (Hides::Quiet, Kind::Meta(code)) => self.row.quiet.contains(&code),
-            (_, Kind::End) => self.reply.is_without_end(),
+            (_, Kind::End) => self.reply.hides_end(),
             _ => false,
         }
     }

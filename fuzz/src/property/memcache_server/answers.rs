@@ -142,7 +142,9 @@ impl Pending {
                 line.to_vec()
             }
         };
-        if !self.hides(kind) {
+        // Behind nothing, an end is all that the client can wait for.
+        let is_alone = kind == Kind::End && sent.is_empty();
+        if !self.hides(kind) || (is_alone && !self.noreply) {
             sent.extend_from_slice(&text);
         }
     }
