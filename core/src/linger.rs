@@ -8,6 +8,11 @@ use crate::Instant;
 /// answer away from a peer that is still sending (RFC 9112 §9.6).
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
+/// Bytes that may be on the way to a connection when it says its last word: what the socket buffers of both
+/// ends hold, which grow to several megabytes where a peer sends fast.
+#[cfg(feature = "memcache")]
+pub(crate) const MAX_ON_THE_WAY: usize = 16 * 1024 * 1024;
+
 /// Whether a connection that has said its last word is to go on reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Linger {

@@ -81,7 +81,7 @@ fn numbers<const N: usize>(content: &[u8], begin: &str, names: [&str; N]) -> Opt
     for (number, name) in found.iter_mut().zip(names) {
         *number = fields.next()?.strip_prefix(name)?.strip_prefix('=')?.parse().ok()?;
     }
-    Some(found)
+    fields.next().is_none().then_some(found)
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Reply {
 
     /// Whether an `END` is not to be sent as the next frame: only the `STAT` line before it ends the reply
     /// for the peer.
-    pub(crate) const fn hides_end(&self) -> bool {
+    pub(crate) const fn hides_end(self) -> bool {
         self.is_without_end() && self.after_item
     }
 

@@ -5,8 +5,8 @@ use core::time::Duration;
 use super::input::State;
 use super::{Output, ServerConnection};
 use crate::Instant;
-use crate::buffer::{Incoming, Outgoing};
-use crate::linger::{LINGER, Linger};
+use crate::buffer::Outgoing;
+use crate::linger::{LINGER, Linger, MAX_ON_THE_WAY};
 use crate::memcache::states::ServerEvent;
 use crate::writing::Writing;
 
@@ -90,8 +90,7 @@ impl ServerConnection {
             }
         }
         if matches!(self.state, State::Over) && self.responses.pending.is_empty() {
-            let most = self.input.limits.value.max(Incoming::SEGMENT);
-            if let Some(lingering) = self.linger.begin(now, self.has_ended(), most) {
+            if let Some(lingering) = self.linger.begin(now, self.has_ended(), MAX_ON_THE_WAY) {
                 self.enter(ServerEvent::Written, State::Lingering(lingering), now);
                 return Output::CloseWrite;
             }
