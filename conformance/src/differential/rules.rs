@@ -122,8 +122,12 @@ impl Filter {
     /// Whether no line falls under a rule that ends with `bytes`, behind what passed before.
     pub(super) fn passes(&mut self, bytes: &[u8]) -> bool {
         let text = [&self.begun, bytes].concat();
-        let found: Vec<Line<'_>> =
-            lines(&text).flat_map(|(line, behind)| Line::all(line, behind)).collect();
+        // A line that is begun may be followed by the filler behind all requests.
+        let filled = [&text, &b"!"[..]].concat();
+        let found: Vec<Line<'_>> = lines(&text)
+            .chain(lines(&filled).last().filter(|(line, _)| line.len() > 1))
+            .flat_map(|(line, behind)| Line::all(line, behind))
+            .collect();
         // All of them, also those behind: a line that is begun must not be one that no end fits.
         let fetched: HashSet<&[u8]> = found
             .iter()

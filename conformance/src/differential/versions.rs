@@ -106,6 +106,11 @@ pub(super) fn begins_with_a_space(line: &Line<'_>) -> bool {
 
 /// An error that `noreply` hides in one version and not in another.
 pub(super) fn hides_an_error(line: &Line<'_>) -> bool {
+    // A block that ends inside the last word leaves `noreply` as a line of its own.
+    let last = line.words.last().copied().unwrap_or_default();
+    if last.len() > b"noreply".len() && last.ends_with(b"noreply") {
+        return true;
+    }
     line.ends_quietly()
         && if line.is_store() {
             line.words.len() < 6 || is_none(line.word(4))
