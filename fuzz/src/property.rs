@@ -18,6 +18,8 @@ mod ring;
 mod splits;
 mod tracking;
 
+use std::error::Error;
+
 pub use client_connection::client_connection;
 pub use client_health::client_health;
 pub use client_hostile::client_hostile;
@@ -34,3 +36,8 @@ pub use memcache_server::memcache_server;
 pub use queue_engine::queue_engine;
 pub use ring::ring;
 pub use tracking::tracking;
+
+/// An error says what it is, and so does what caused it.
+pub(crate) fn tells(error: &dyn Error) -> bool {
+    !error.to_string().is_empty() && error.source().is_none_or(tells)
+}

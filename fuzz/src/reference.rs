@@ -4,6 +4,7 @@
 pub mod answers;
 pub mod base64;
 pub mod client;
+pub mod forwarded;
 pub mod health;
 pub mod http;
 pub mod inflate;

@@ -67,7 +67,7 @@ pub fn prepare(command: &Command, limits: &Limits) -> Option<(Prepared, Asked)> 
             Some((prepared, asked))
         }
         Err(error) => {
-            assert!(!error.to_string().is_empty());
+            assert!(crate::property::tells(&error));
             if error == EncodeError::NeedsBarrier {
                 assert!(command.noreply || command.is_quiet(), "{command:?}");
             }
@@ -135,7 +135,7 @@ pub fn batch(source: &mut Source<'_>, limits: &Limits) -> Option<(Prepared, Aske
                 first_key = first_key.or(command.keys.first().cloned());
             }
             Err(error) => {
-                assert!(!error.to_string().is_empty());
+                assert!(crate::property::tells(&error));
                 assert_eq!(batch.len(), index);
             }
         }

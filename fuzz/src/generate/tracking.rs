@@ -129,6 +129,8 @@ pub const DICTIONARY: &[&[u8]] = &[
     b"X-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n",
     b"X-Forwarded-For: \"[2001:db8::1]:80\"\r\n",
     b"X-Forwarded-For: [::ffff:1.2.3.4]\r\n",
+    b"Forwarded: for=1.2.3.4;proto=http, For=\"[2001:db8::1]:80\" ; by=\"a\\\"b\"\r\n",
+    b"Forwarded: ,for=unknown\r\nForwarded: by=5.6.7.8\r\n",
     b"Access-Control-Request-Headers: x, y\r\n",
     b"\r\n\r\n",
 ];
@@ -170,6 +172,7 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
         "",
         "Origin: http://o\r\n",
         "X-Forwarded-For: 9.9.9.9\r\n",
+        "Forwarded: for=9.9.9.9, for=\"[2001:db8::1]\";proto=https\r\n",
         "Authorization: Basic dDE6\r\n",
         "Authorization: Basic YWNjb3VudC4xOnNlY3JldA==\r\n",
     ]);

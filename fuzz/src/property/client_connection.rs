@@ -189,7 +189,7 @@ impl Driver {
                 self.model.waiting.push_back(Waiting { ticket, asked: Rc::new(asked), deadline });
             }
             Err(error) => {
-                assert!(!error.to_string().is_empty());
+                assert!(crate::property::tells(&error));
                 assert_eq!(Some(error), expected, "a request was not taken");
             }
         }

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use windhover_core::buffer::Spare;
 use windhover_core::http::{HttpLimits, Output, Response, ServerConnection, Status};
 use windhover_core::tracking;
 use windhover_core::{Instant, Now, Timeouts, UnixTime};
@@ -143,6 +144,10 @@ impl Driver {
             }
             11 => {
                 self.answers_at_once = source.chance(1, 2);
+                let mut spare = Spare::default();
+                self.connection.release_to(&mut spare);
+                self.connection.reuse(&mut spare);
+                // What was lent is not missed.
                 self.connection.release();
             }
             12 if source.chance(1, 2) => {
@@ -272,7 +277,7 @@ impl Driver {
         let mut rest = &self.received[..];
         let mut waits = Waits::Request;
         let whole = reference::read(&self.received, &self.limits);
-        if whole.closed {
+        if whole.closed || whole.error {
             return;
         }
         for _ in 0..whole.requests.len() {
@@ -294,13 +299,15 @@ impl Driver {
             Waits::Head => self.timeouts.head,
             Waits::Body => self.timeouts.body,
         };
-        assert_eq!(deadline, self.since + timeout, "{waits:?}");
+        assert_eq!(deadline, self.since + timeout, "{waits:?} of {}", rest.escape_ascii());
     }
 
     fn unsent(&self) -> Vec<u8> {
         let mut slices = [&b""[..]; 64];
         let filled = self.connection.unsent(&mut slices);
-        slices[..filled].concat()
+        let unsent = slices[..filled].concat();
+        assert!(self.connection.held() >= unsent.len(), "less is held than is to be sent");
+        unsent
     }
 
     fn write(&mut self) {

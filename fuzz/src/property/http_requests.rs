@@ -40,10 +40,30 @@ pub fn http_requests(input: &[u8]) {
         assert_eq!(whole.requests, simple.requests, "seen on the left; {:?}", whole.error);
         assert_eq!(whole.error.is_some(), simple.error, "{:?}", whole.error);
         if let Some(error) = whole.error {
-            assert!(!error.to_string().is_empty() && error.status().0 >= 400);
+            assert!(
+                crate::property::tells(&error)
+                    && !error.reason().is_empty()
+                    && error.status().0 >= 400
+            );
             assert!(!error.status().reason().is_empty(), "{:?} has no reason", error.status());
         }
         answers_fit(&whole);
+        overloaded(input, &limits);
+    }
+}
+
+/// While the server is overloaded, no request with a body comes out.
+fn overloaded(input: &[u8], limits: &HttpLimits) {
+    let now = now();
+    let mut connection = ServerConnection::new(limits, &Timeouts::default(), now.instant);
+    connection.set_overloaded(true);
+    connection.receive(input);
+    let mut seen = Seen { requests: Vec::new(), error: None, written: Vec::new() };
+    drive(&mut connection, now, &mut seen);
+    assert!(seen.requests.iter().all(|request| request.body.is_empty()));
+    if let Some(error) = connection.take_refused() {
+        let status = error.status().0;
+        assert!(crate::property::tells(&error) && !error.reason().is_empty() && status >= 400);
     }
 }
 

@@ -6,6 +6,7 @@ mod answers;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use windhover_core::buffer::Spare;
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Instant, Timeouts};
 
@@ -168,7 +169,12 @@ impl Driver {
                 self.holds = source.chance(1, 2);
                 self.answers_at_once = source.chance(1, 2);
             }
-            12 => self.connection.release(),
+            12 => {
+                let mut spare = Spare::default();
+                self.connection.release_to(&mut spare);
+                self.connection.reuse(&mut spare);
+                self.connection.release();
+            }
             13 => {
                 self.connection.shut_down();
                 self.cut_short = true;
@@ -354,6 +360,8 @@ impl Driver {
     /// Behind each step, at one moment: the deadline is that of what the stream ends in.
     fn settle(&mut self) {
         let busy = core::mem::take(&mut self.busy);
+        let unsent = self.unsent().len();
+        assert!(self.connection.held() >= unsent, "less is held than is to be sent");
         let Some(deadline) = self.deadline else {
             return;
         };

@@ -150,6 +150,7 @@ impl Driver {
                 _ => {
                     self.engine.end_waits();
                     self.model.end_waits();
+                    self.close_many(queue, source);
                 }
             },
             17 => self.engine.compact(self.journal.len(), self.journal.active()),
@@ -160,6 +161,22 @@ impl Driver {
                 self.ended.retain(|ended| *ended != op);
             }
             _ => self.crash(source),
+        }
+    }
+
+    /// Confirms as many reads as asked for, or none.
+    fn close_many(&mut self, queue: &'static str, source: &mut Source<'_>) {
+        let (conn, count) = (source.below(3) as u64, source.below(3));
+        let has_as_many = self.model.open_reads(conn, queue) >= count;
+        assert_eq!(
+            self.engine.close_many(ConnId(conn), queue.as_bytes(), count),
+            has_as_many,
+            "{count} of {queue}"
+        );
+        for _ in 0..if has_as_many { count } else { 0 } {
+            self.ops += 1;
+            let now = (self.millis, self.unix);
+            self.model.get(self.ops, conn, queue, Action::Close, None, now);
         }
     }
 
@@ -214,7 +231,7 @@ impl Driver {
         let theirs = self.model.get(self.ops, conn, queue, action, wait, now);
         assert_eq!(ours, theirs, "{action:?} of {queue} by {conn}");
         if let Some(windhover_core::queue::Outcome::Error(error)) = &ours {
-            assert!(!error.to_string().is_empty());
+            assert!(crate::property::tells(&error));
         }
         assert_eq!(
             self.engine.open_reads(ConnId(conn), queue.as_bytes()),
@@ -289,6 +306,9 @@ impl Driver {
         let mut expected = self.model.summary();
         expected.sort_unstable();
         assert_eq!(seen, expected, "queue, items, bytes, waits, set aside; expected on the right");
+        for (name, items, ..) in &seen {
+            assert_eq!(self.engine.stats_of(name.as_bytes()).items, *items);
+        }
         let stats = self.engine.stats();
         assert_eq!(stats.items, expected.iter().map(|queue| queue.1).sum::<u64>());
         assert_eq!(stats.bytes, expected.iter().map(|queue| queue.2).sum::<u64>());

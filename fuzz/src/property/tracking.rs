@@ -10,6 +10,7 @@ use windhover_core::tracking::{
     not_found, preflight, route,
 };
 
+use crate::reference::forwarded;
 use crate::reference::json;
 use crate::reference::tracking::{self as reference, Parameters, Refusal};
 
@@ -185,6 +186,7 @@ fn endpoint(path: &str) -> Option<Endpoint> {
         "/groups" => Endpoint::Groups,
         _ => return None,
     })
+    .inspect(|endpoint| assert_eq!(endpoint.path(), format!("/{}", endpoint.name())))
 }
 
 /// The answers of `/import` are JSON that tells status and count, and each record that failed.
@@ -333,6 +335,22 @@ fn headers_hold(response: &Response, request: &Request<'_>) {
     assert_eq!(allowed("Access-Control-Allow-Credentials"), usable);
 }
 
+/// The last element of `Forwarded` that a proxy of one's own wrote, as its grammar reads it.
+fn last_forwarded(request: &Request<'_>, headers: &[(&str, &[u8])]) {
+    let mut elements = Some(Vec::new());
+    for (_, value) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("forwarded")) {
+        let read = forwarded::forwarded(value);
+        elements = elements.zip(read).map(|(all, more)| [all, more].concat());
+    }
+    for hops in 1..3 {
+        let proxies = TrustedProxies { hops, header: ForwardedHeader::Forwarded };
+        let named = elements.as_ref().and_then(|all| all.get(all.len().checked_sub(hops)?));
+        let text = named.and_then(|named| String::from_utf8(named.clone()).ok());
+        let expected = text.and_then(|text| address(&text)).unwrap_or(PEER).to_canonical();
+        assert_eq!(client_address(&request.headers, PEER, &proxies), expected, "{elements:?}");
+    }
+}
+
 fn proxies(hops: usize) -> TrustedProxies {
     TrustedProxies { hops, header: ForwardedHeader::XForwardedFor }
 }
@@ -340,6 +358,7 @@ fn proxies(hops: usize) -> TrustedProxies {
 /// The last address that a proxy wrote, where it wrote one.
 fn client(request: &Request<'_>, headers: &[(&str, &[u8])]) -> IpAddr {
     assert_eq!(client_address(&request.headers, PEER, &TrustedProxies::default()), PEER);
+    last_forwarded(request, headers);
     let entries: Vec<String> = headers
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-for"))

@@ -8,7 +8,7 @@ use super::Driver;
 impl Driver {
     /// A request has ended without its answer, or with a part of it.
     pub(super) fn failed(&mut self, ticket: Ticket, outcome: Unanswered) {
-        assert!(!outcome.to_string().is_empty() && !outcome.reason().to_string().is_empty());
+        assert!(crate::property::tells(&outcome) && crate::property::tells(&outcome.reason()));
         let pending = self.model.pending.iter().position(|request| request.ticket == ticket);
         let waiting = self.model.waiting.iter().position(|waiting| waiting.ticket == ticket);
         match outcome.reason() {
@@ -70,7 +70,7 @@ impl Driver {
                 End::Closed => assert!(none && written && self.model.leaving),
                 other => panic!("it has ended: {other:?}"),
             }
-            assert!(!end.to_string().is_empty());
+            assert!(crate::property::tells(&end));
             self.model.spend(end);
             return;
         };

@@ -95,7 +95,7 @@ pub(crate) fn refused(world: &mut World, source: &mut Source<'_>) {
             options.credentials = None;
         }
         let error = Cluster::new(&[], options, 1, now).expect_err("it cannot be sent");
-        assert!(matches!(error, ClusterError::Credentials(_)), "{error}");
+        assert!(matches!(error, ClusterError::Credentials(_)) && crate::property::tells(&error));
         assert!(error.to_string().contains("cannot be sent"));
     };
     match source.below(4) {

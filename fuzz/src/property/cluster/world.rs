@@ -12,7 +12,7 @@ use std::rc::Rc;
 use windhover_core::Instant;
 use windhover_core::client::{
     Answer, Call, CallError, CallId, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
-    Completed, ConnectFailure, ConnectionId, NotSent, ReservationId, Server, ServerId,
+    Completed, ConnectFailure, ConnectionId, MetaAnswer, NotSent, ReservationId, Server, ServerId,
     ServerSelection, ServerState, Target,
 };
 use windhover_core::memcache::Dialect;
@@ -274,6 +274,8 @@ impl World {
     /// Sockets take bytes again.
     pub(crate) fn unblock(&mut self) {
         for id in self.some(|socket| socket.is_connected) {
+            // Of one connection, one write is under way.
+            self.end_write(id);
             if self.write > 0 && !self.unsent(id).is_empty() {
                 self.write(id);
             }
@@ -457,9 +459,12 @@ impl World {
             Ok(answer) => {
                 let told = replies.iter().any(|reply| reply.is(answer, self.dialect));
                 assert!(told, "no server has answered {answer:?} to {asked:?}: {replies:?}");
+                if let Answer::Meta(meta) = answer {
+                    reads_its_flags(meta);
+                }
             }
             Err(error) => {
-                assert!(!error.to_string().is_empty());
+                assert!(crate::property::tells(error));
                 let certain =
                     matches!(error, CallError::NotSent { .. } | CallError::Refused { .. });
                 assert_eq!(error.had_no_effect(), certain);
@@ -509,3 +514,23 @@ impl World {
 
 /// What a new connection is asked first where there are credentials.
 pub(super) const GREETING: &[u8] = b"set auth 0 0 11\r\nuser secret\r\n";
+
+/// What is told by name is what the flag of the letter says.
+fn reads_its_flags(meta: &MetaAnswer) {
+    let token = |letter| {
+        let flag = meta.flags().iter().find(|flag| flag.letter == letter)?;
+        std::str::from_utf8(flag.token).ok()
+    };
+    let number = |letter| token(letter).and_then(|text| text.parse::<u64>().ok());
+    let has = |letter| meta.flags().iter().any(|flag| flag.letter == letter);
+    for (read, letter) in [(meta.cas(), b'c'), (meta.size(), b's'), (meta.last_access(), b'l')] {
+        // Digits alone are a number, without a sign.
+        assert!(read.is_none() || read == number(letter), "{}: {meta:?}", letter as char);
+    }
+    assert!(meta.client_flags().is_none() || meta.client_flags().map(u64::from) == number(b'f'));
+    assert!(meta.ttl().is_none() || token(b't').and_then(|it| it.parse().ok()) == meta.ttl());
+    assert!(meta.hit_before().is_none() || meta.hit_before() == number(b'h').map(|hit| hit > 0));
+    assert_eq!(meta.has_won(), has(b'W'));
+    assert_eq!(meta.another_has_won(), has(b'Z'));
+    assert_eq!(meta.is_stale(), has(b'X'));
+}
