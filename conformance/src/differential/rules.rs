@@ -95,6 +95,7 @@ pub const RULES: &[Rule] = &[
     line("flag-of-block", Peer::New, versions::stores_with_no_letter),
     line("key-noreply", Peer::New, versions::deletes_noreply),
     line("white-space", Peer::New, versions::stores_with_white_space),
+    line("cas-of-bad-block", Peer::New, versions::names_the_cas_of_a_bad_block),
 ];
 
 /// Decides what may be sent, request by request.
@@ -212,6 +213,14 @@ impl<'a> Line<'a> {
             b"ms" => number(self.word(2)),
             _ => None,
         }
+    }
+
+    /// Whether the data block that the line declares does not end where it should.
+    pub(super) fn has_bad_block(&self) -> bool {
+        let block = self.block().and_then(|length| usize::try_from(length).ok());
+        block.is_some_and(|length| {
+            !self.behind.get(length..).is_some_and(|end| end.starts_with(b"\r\n"))
+        })
     }
 
     /// Whether the last word is `noreply`.
@@ -447,7 +456,7 @@ mod tests {
 
     #[test]
     fn documented_differences_are_not_sent() {
-        assert!(!sent("ms a 1 E5\r\n") && !sent("md a x\r\n") && !sent("ms a 1 s\r\n"));
+        assert!(!sent("ms a 1 E5\r\nx\r\n") && !sent("md a x\r\n") && !sent("ms a 1 s\r\n"));
         assert!(!sent("ms a 1 MA N0\r\n") && sent("mg a s N0 MA\r\n"));
         assert!(!sent("ma a T0\r\n") && !sent("ma a MI T0\r\n") && sent("ma a MD T0\r\n"));
         assert!(!sent("set a 0 0 2\r\n\r\n\r\n") && !sent("get b\r\nms a 1\r\n \r\n"));
@@ -467,7 +476,7 @@ mod tests {
     #[test]
     fn what_versions_differ_in_is_sent_to_those_that_agree() {
         for (text, to_old, to_new) in [
-            ("ms a 1 E5\r\n", false, true),
+            ("ms a 1 E5\r\nx\r\n", false, true),
             ("ms a 1 s\r\n", false, true),
             ("mg a C5\r\n", false, true),
             ("ma a q N0\r\n", false, true),

@@ -167,3 +167,8 @@ pub(super) fn stores_with_white_space(line: &Line<'_>) -> bool {
 pub(super) fn deletes_noreply(line: &Line<'_>) -> bool {
     line.words == [&b"delete"[..], b"noreply"]
 }
+
+/// 1.6.45 gives the cas unique that an `ms` asked for with `E` to the next item, where its own block was bad.
+pub(super) fn names_the_cas_of_a_bad_block(line: &Line<'_>) -> bool {
+    line.is_meta(&[b"ms"]) && line.flag(b'E').is_some() && line.has_bad_block()
+}
