@@ -96,8 +96,8 @@ enum Ending {
 /// At an end that the peer has not asked for (a shut-down, a fatal error, a deadline), it may still
 /// be sending, unless nothing was under way. To close then would send a reset, which can destroy
 /// answers that it has not read yet: the write half is closed ([`Output::CloseWrite`]), and what comes
-/// is dropped until the peer closes too, for two seconds at most and up to the length of a value
-/// ([`Limits::value`], or 64 KiB). memcached closes at once.
+/// is dropped until the peer closes too, for two seconds at most and up to 16 MiB, which is what socket
+/// buffers hold. memcached closes at once.
 ///
 /// Deadlines ([`Timeouts`]): `head` from the first byte of a line to its end, `body` from there to
 /// the end of the block, `idle` while neither side waits for the other, `write` while unsent bytes
