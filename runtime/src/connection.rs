@@ -64,6 +64,16 @@ fn release(endpoint: &mut impl Endpoint) {
     }
 }
 
+/// How many bytes a connection holds for its peer.
+fn held<S>(endpoint: &impl Endpoint, stream: &Secured<S>) -> usize {
+    endpoint.held() + stream.held()
+}
+
+/// Waits, but no longer than to `at`.
+fn wait_until(until: Option<Instant>, at: Instant) -> Step {
+    Step::Wait(Some(until.map_or(at, |until| until.min(at))))
+}
+
 /// What a stream may hold back.
 #[derive(Clone, Copy, Debug)]
 enum Unflushed {
@@ -151,21 +161,16 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         if matches!(step, Step::End(_)) {
             return step;
         }
-        let held = self.held();
+        let held = held(&self.endpoint, &self.stream);
         if !self.account.settle(held, now.instant, cx) {
             return Step::End(End::Evicted);
         }
         match step {
             Step::Wait(until) if self.account.is_held_back() => {
-                let again = now.instant + GRACE;
-                Step::Wait(Some(until.map_or(again, |until| until.min(again))))
+                wait_until(until, now.instant + GRACE)
             }
             step => step,
         }
-    }
-
-    fn held(&self) -> usize {
-        self.endpoint.held() + self.stream.held()
     }
 
     fn rounds(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
@@ -190,7 +195,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             self.stream.give_up();
             return Step::End(End::Broken);
         }
-        Step::Wait(Some(until.map_or(agree_by, |until| until.min(agree_by))))
+        wait_until(until, agree_by)
     }
 
     fn round(&mut self, now: Now, cx: &mut Context<'_>) -> io::Result<Step> {
@@ -228,7 +233,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         // Whether it waits or not, the peer may go on sending.
         let _: Poll<()> = self.poll_flush(cx)?;
         if !self.is_ended && self.endpoint.wants_read() {
-            let held = || self.endpoint.held() + self.stream.held();
+            let held = || held(&self.endpoint, &self.stream);
             if self.account.may_read(held, now.instant, cx) && self.poll_read(cx)?.is_ready() {
                 return Ok(Step::Again);
             }

@@ -60,7 +60,7 @@ pub use shutdown::{Shutdown, Triggered};
 #[cfg(feature = "signal")]
 pub use signal::shut_down_on_signal;
 pub use socket::Socket;
-pub use stream::{PollStream, ReadBlock, read_spare};
+pub use stream::{PollStream, ReadBlock, read_spare, write_slices};
 pub use task::{SpawnOn, Task};
 pub use tcp::{AsSocket, TcpOptions, close_write};
 #[cfg(feature = "tls")]

@@ -1,11 +1,10 @@
 //! A connection's stream, as it was accepted or with TLS around it.
 
-use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::io;
 
-use bytes::BytesMut;
 use windhover_core::Instant;
 
+use crate::stream::poll_whichever;
 #[cfg(feature = "tls")]
 use crate::tls::TlsStream;
 use crate::{Peer, PollStream, ServeOptions};
@@ -18,17 +17,6 @@ pub(crate) enum Secured<S> {
     /// In a box, since it is large and most connections are not of its kind.
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<S>>),
-}
-
-/// Does the same with whichever it is.
-macro_rules! whichever {
-    ($secured:expr, $stream:ident => $does:expr) => {
-        match $secured {
-            Self::Plain($stream) => $does,
-            #[cfg(feature = "tls")]
-            Self::Tls($stream) => $does,
-        }
-    };
 }
 
 impl<S> Secured<S> {
@@ -95,27 +83,9 @@ impl<S> Secured<S> {
 }
 
 impl<S: PollStream> PollStream for Secured<S> {
-    fn poll_read<'b>(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: impl FnOnce() -> &'b mut BytesMut,
-    ) -> Poll<io::Result<usize>> {
-        whichever!(self, stream => stream.poll_read(cx, buffer))
-    }
-
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        whichever!(self, stream => stream.poll_write(cx, slices))
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        whichever!(self, stream => stream.poll_flush(cx))
-    }
-
-    fn poll_close_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        whichever!(self, stream => stream.poll_close_write(cx))
-    }
+    poll_whichever!(
+        Plain,
+        #[cfg(feature = "tls")]
+        Tls
+    );
 }

@@ -50,6 +50,42 @@ pub trait PollStream {
     fn poll_close_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
+/// The methods of [`PollStream`] for an enum of streams: those of whichever it is.
+macro_rules! poll_whichever {
+    ($($(#[$only:meta])* $variant:ident),+) => {
+        fn poll_read<'b>(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+            buffer: impl FnOnce() -> &'b mut bytes::BytesMut,
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            match self { $($(#[$only])* Self::$variant(stream) => stream.poll_read(cx, buffer),)+ }
+        }
+
+        fn poll_write(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+            slices: &[std::io::IoSlice<'_>],
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            match self { $($(#[$only])* Self::$variant(stream) => stream.poll_write(cx, slices),)+ }
+        }
+
+        fn poll_flush(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            match self { $($(#[$only])* Self::$variant(stream) => stream.poll_flush(cx),)+ }
+        }
+
+        fn poll_close_write(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            match self { $($(#[$only])* Self::$variant(stream) => stream.poll_close_write(cx),)+ }
+        }
+    };
+}
+pub(crate) use poll_whichever;
+
 thread_local! {
     /// One for each thread, for a connection that waits should hold none.
     static BLOCK: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -137,7 +173,7 @@ impl Default for ReadBlock {
 }
 
 /// Lends `write` the first slices that `unsent` fills in, as the operating system takes them.
-pub(crate) fn write_slices<'a, T>(
+pub fn write_slices<'a, T>(
     unsent: impl FnOnce(&mut [&'a [u8]]) -> usize,
     write: impl FnOnce(&[IoSlice<'_>]) -> T,
 ) -> T {

@@ -6,14 +6,12 @@ use std::task::{Poll, ready};
 use bytes::BytesMut;
 use windhover_core::buffer::{Incoming, Outgoing};
 use windhover_core::client::ConnectFailure;
+use windhover_runtime::write_slices;
 
 #[cfg(not(feature = "tls"))]
 use super::no_session::Session;
 #[cfg(feature = "tls")]
 use crate::tls::Session;
-
-/// Most slices in one write.
-const SLICES: usize = 16;
 
 /// What a read brought.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +70,10 @@ impl Wire {
             let taken = if self.outgoing.is_empty() {
                 0
             } else {
-                with_slices(&self.outgoing, |slices| session.encrypt(slices))
+                write_slices(
+                    |slices| self.outgoing.slices(slices),
+                    |slices| session.encrypt(slices),
+                )
             };
             self.outgoing.advance(taken);
             return Written { taken, socket: session.write(write) };
@@ -80,7 +81,7 @@ impl Wire {
         if self.outgoing.is_empty() {
             return Written { taken: 0, socket: Poll::Ready(Ok(())) };
         }
-        let written = with_slices(&self.outgoing, write);
+        let written = write_slices(|slices| self.outgoing.slices(slices), write);
         let taken = match &written {
             Poll::Ready(Ok(n)) => *n,
             _ => 0,
@@ -119,22 +120,5 @@ impl Wire {
     /// it; whether there is something to be written for it.
     pub(super) fn end(&mut self) -> bool {
         self.session.as_mut().is_some_and(Session::end)
-    }
-}
-
-/// Shows `to` the first slices of what waits.
-fn with_slices<T>(waiting: &Outgoing, to: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
-    let mut slices = [&b""[..]; SLICES];
-    let filled = waiting.slices(&mut slices);
-    match slices.get(..filled).unwrap_or_default() {
-        // By far the most: it need not be laid out again.
-        [slice] => to(&[IoSlice::new(slice)]),
-        slices => {
-            let mut buffers = [IoSlice::new(&[]); SLICES];
-            for (buffer, slice) in buffers.iter_mut().zip(slices) {
-                *buffer = IoSlice::new(slice);
-            }
-            to(buffers.get(..filled).unwrap_or_default())
-        }
     }
 }

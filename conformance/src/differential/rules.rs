@@ -124,9 +124,11 @@ impl Filter {
     pub(super) fn passes(&mut self, bytes: &[u8]) -> bool {
         let text = [&self.begun, bytes].concat();
         // A line that is begun may be followed by the filler behind all requests.
-        let filled = [&text, &b"!"[..]].concat();
+        let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let begun = &text[end..];
+        let filled = [begun, b"!"].concat();
         let found: Vec<Line<'_>> = lines(&text)
-            .chain(lines(&filled).last().filter(|(line, _)| line.len() > 1))
+            .chain((!begun.is_empty()).then_some((&filled[..], &[][..])))
             .flat_map(|(line, behind)| Line::all(line, behind))
             .collect();
         // All of them, also those behind: a line that is begun must not be one that no end fits.
@@ -151,8 +153,7 @@ impl Filter {
         }
         let fetched: Vec<Vec<u8>> = fetched.into_iter().map(<[u8]>::to_vec).collect();
         self.fetched.extend(fetched);
-        let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        self.begun = text[end..].to_vec();
+        self.begun = begun.to_vec();
         true
     }
 }

@@ -299,7 +299,9 @@ fn meta(
         let block = value.map_or(String::new(), |value| format!("{value}\r\n"));
         command.push(Part::Bytes(format!("\r\n{block}").into_bytes()));
         let cas = if with_cas { " C1" } else { "" };
-        if Filter::of(peer).passes(format!("{line}{cas}\r\n").as_bytes()) {
+        // The line is judged here, with any block of its length; what the block says, with the phase.
+        let any = value.map_or(String::new(), |value| "x".repeat(value.len()) + "\r\n");
+        if Filter::of(peer).passes(format!("{line}{cas}\r\n{any}").as_bytes()) {
             return command;
         }
     }

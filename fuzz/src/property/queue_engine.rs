@@ -173,10 +173,12 @@ impl Driver {
             has_as_many,
             "{count} of {queue}"
         );
-        for _ in 0..if has_as_many { count } else { 0 } {
-            self.ops += 1;
-            let now = (self.millis, self.unix);
-            self.model.get(self.ops, conn, queue, Action::Close, None, now);
+        if has_as_many {
+            for _ in 0..count {
+                self.ops += 1;
+                let now = (self.millis, self.unix);
+                self.model.get(self.ops, conn, queue, Action::Close, None, now);
+            }
         }
     }
 

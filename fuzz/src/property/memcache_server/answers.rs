@@ -142,9 +142,7 @@ impl Pending {
                 line.to_vec()
             }
         };
-        // Behind nothing, an end is all that the client can wait for.
-        let is_alone = kind == Kind::End && sent.is_empty();
-        if !self.hides(kind) || (is_alone && !self.noreply) {
+        if !self.hides(kind, sent) {
             sent.extend_from_slice(&text);
         }
     }
@@ -154,8 +152,8 @@ impl Pending {
         if self.noreply { b"" } else { b"SERVER_ERROR the server made no reply in time\r\n" }
     }
 
-    /// What protocol.txt says that a client does not get to see.
-    fn hides(&self, kind: Kind) -> bool {
+    /// What protocol.txt says that a client does not get to see, behind what it was sent of the reply.
+    fn hides(&self, kind: Kind, sent: &[u8]) -> bool {
         let expected = match self.command {
             Command::MetaGet => kind == Kind::Meta(MetaCode::Miss),
             Command::MetaSet | Command::MetaDelete => kind == Kind::Meta(MetaCode::Done),
@@ -164,7 +162,9 @@ impl Pending {
             }
             _ => false,
         };
-        self.noreply || (self.quiet && expected) || (self.without_end && kind == Kind::End)
+        self.noreply
+            || (self.quiet && expected)
+            || (self.without_end && kind == Kind::End && !sent.is_empty())
     }
 }
 
