@@ -69,7 +69,7 @@ pub const RULES: &[Rule] = &[
     reply("padding", Peer::Any),
     line("soon", Peer::Any, expires_soon),
     line("flush-later", Peer::Any, flushes_later),
-    line("longer-number", Peer::Any, may_lose_time_to_live),
+    line("longer-number", Peer::Any, may_set_the_item_replaced),
     line("past", Peer::Any, tells_a_time_past),
     line("long-line", Peer::Any, is_long),
     line("zero-byte", Peer::Any, |line| line.text.contains(&0)),
@@ -334,8 +334,9 @@ fn tells_a_time_past(line: &Line<'_>) -> bool {
         && [b'T', b'N'].iter().any(|&letter| line.flag(letter).is_some_and(is_past))
 }
 
-fn may_lose_time_to_live(line: &Line<'_>) -> bool {
-    line.is_meta(&[b"ma"]) && line.flag(b'T').is_some() && !line.subtracts()
+fn may_set_the_item_replaced(line: &Line<'_>) -> bool {
+    let sets = line.flag(b'T').is_some() || line.flag(b'E').is_some();
+    line.is_meta(&[b"ma"]) && sets && !line.subtracts()
 }
 
 fn flushes_later(line: &Line<'_>) -> bool {
@@ -481,6 +482,8 @@ mod tests {
             ("ms a 1 s\r\n", false, true),
             ("mg a C5\r\n", false, true),
             ("ma a q N0\r\n", false, true),
+            ("ma a E5\r\n", false, false),
+            ("ma a MD E5\r\n", false, true),
             ("set a x 0 1\r\n", false, true),
             ("set a 0 0 1 2 3\r\n", false, true),
             ("set a 0 0 x\r\n", true, true),
