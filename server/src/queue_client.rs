@@ -10,7 +10,7 @@ use windhover_core::memcache::kestrel::{self, QueueRead, ReadMode};
 use windhover_core::memcache::request::{Request, Store as StoreRequest};
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Data, Dialect, Expiry};
-use windhover_core::queue::{Action, Engine, Outcome, PutBuilder, Read, Refused};
+use windhover_core::queue::{Action, Engine, Outcome, PutBuilder, PutError, Read};
 use windhover_core::{Instant, Now, UnixTime};
 
 use crate::app::{App, ReplyKeys};
@@ -175,7 +175,7 @@ impl QueueClient {
                 reply.defer(Journaled(ticket));
                 Ok(())
             }
-            Err(Refused::Busy) => reply.send(&Response::ServerError(b"the journal is behind")),
+            Err(PutError::Busy) => reply.send(&Response::ServerError(b"the journal is behind")),
             Err(_) => reply.send(&Response::NotStored),
         }
     }

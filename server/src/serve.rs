@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use windhover_core::http::HttpLimits;
-use windhover_core::queue::{BadName, Config, check_name};
+use windhover_core::queue::{Config, NameError, check_name};
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
 use windhover_runtime::{Clock, ConnectionMemory};
 
@@ -42,7 +42,7 @@ pub enum ServeError {
         /// The option that gives it.
         option: &'static str,
         /// Why not.
-        source: BadName,
+        source: NameError,
     },
     /// The name is that of the dead-letter queue.
     QueueNameTaken {

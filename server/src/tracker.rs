@@ -14,8 +14,8 @@ use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
 use windhover_core::queue::{Outcome, PutBuilder};
 use windhover_core::tracking::{
-    self, Batch, BatchRule, Decoder, Endpoint as Path, IdSource, RecordSink, RefusedRecord,
-    Rejection, Reply, Route, client_address,
+    self, Batch, BatchRule, DecodeError, Decoder, Endpoint as Path, IdSource, RecordSink,
+    RefusedRecord, Reply, Route, client_address,
 };
 use windhover_core::{Instant, Now};
 
@@ -117,7 +117,7 @@ impl Handler<'_> {
         match tracking::route(request.method, request.path) {
             Route::Record(path) => self.record(path, request, now),
             Route::NotBuilt(path) => {
-                self.app.metrics.requests_refused.count(path.name(), "not_built");
+                self.app.metrics.requests_refused.count(path.name(), "unbuilt_path");
                 Answer::Ready(path.response(&request.headers))
             }
             Route::Preflight => Answer::Ready(tracking::preflight(request)),
@@ -184,13 +184,13 @@ impl Handler<'_> {
         &self,
         path: Path,
         request: &Request<'_>,
-        result: &Result<usize, Rejection>,
+        result: &Result<usize, DecodeError>,
         (refused, strict): (Vec<RefusedRecord>, bool),
         now: Now,
     ) {
         let is_each = self.app.settings.batch_rule == BatchRule::EachEvent;
         if let Err(rejection) = result
-            && !(is_each && matches!(rejection, Rejection::Record { .. }))
+            && !(is_each && matches!(rejection, DecodeError::Record { .. }))
         {
             if rejection.has_lost_something() {
                 let time = now.unix;
@@ -244,7 +244,7 @@ impl Handler<'_> {
     }
 }
 
-fn rejected(reply: &Reply, rejection: &Rejection) -> Response {
+fn rejected(reply: &Reply, rejection: &DecodeError) -> Response {
     tracing::debug!(%rejection, "a tracking request was rejected");
     reply.rejected(rejection)
 }

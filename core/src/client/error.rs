@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Item, ServerId};
 use crate::memcache::response::{Kind, Response};
-use crate::memcache::{End, Oversized, Reason, Unanswered};
+use crate::memcache::{AnswerError, End, Oversized, Reason};
 
 /// A server's refusal, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,16 +211,16 @@ impl CallError {
         matches!(self, Self::NotSent { .. } | Self::Refused { .. })
     }
 
-    pub(super) fn unanswered(server: ServerId, outcome: Unanswered, found: Vec<Item>) -> Self {
+    pub(super) fn unanswered(server: ServerId, outcome: AnswerError, found: Vec<Item>) -> Self {
         match outcome {
-            Unanswered::NotSent(reason) => {
+            AnswerError::NotSent(reason) => {
                 let why = match reason {
                     Reason::End(end) => NotSent::Connection(end),
                     _ => NotSent::Deadline,
                 };
                 Self::NotSent { server: Some(server), why }
             }
-            Unanswered::Unknown(why) => Self::Unknown { server, why, found },
+            AnswerError::Unknown(why) => Self::Unknown { server, why, found },
         }
     }
 }

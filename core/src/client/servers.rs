@@ -8,7 +8,7 @@ use super::cluster::AttemptId;
 use super::health::Health;
 use super::options::{Rotation, ServerSelection};
 use super::random::Random;
-use super::ring::{Member, Rendezvous, Ring, TooManyMembers};
+use super::ring::{Member, Rendezvous, Ring, RingError};
 use super::statistics::ServerCounters;
 use crate::Instant;
 
@@ -97,7 +97,7 @@ pub(super) struct Changes {
     pub(super) removed: Vec<Entry>,
 }
 
-fn place(selection: ServerSelection, servers: &[Server]) -> Result<Placement, TooManyMembers> {
+fn place(selection: ServerSelection, servers: &[Server]) -> Result<Placement, RingError> {
     let members: Vec<_> =
         servers.iter().map(|server| Member::new(server.name.as_bytes(), server.weight)).collect();
     Ok(match selection {
@@ -120,11 +120,7 @@ impl Servers {
 
     /// Makes the set be `wanted`. A server that is in both sets, by name and address, is kept with
     /// all that is known of it.
-    pub(super) fn set(
-        &mut self,
-        wanted: &[Server],
-        now: Instant,
-    ) -> Result<Changes, TooManyMembers> {
+    pub(super) fn set(&mut self, wanted: &[Server], now: Instant) -> Result<Changes, RingError> {
         self.placement = place(self.selection, wanted)?;
         let mut changes = Changes::default();
         let mut old = core::mem::take(&mut self.entries);

@@ -53,15 +53,15 @@ impl ReadMode {
 ///
 /// ```
 /// use core::time::Duration;
-/// use windhover_core::memcache::kestrel::{QueueRead, ReadError, ReadMode};
+/// use windhover_core::memcache::kestrel::{QueueRead, QueueReadError, ReadMode};
 ///
 /// let read = QueueRead::parse(b"jobs/t=250/close/open")?;
 /// assert_eq!(read.queue, b"jobs");
 /// assert_eq!(read.timeout, Some(Duration::from_millis(250)));
 /// assert_eq!(read.mode, ReadMode::CloseOpen);
 ///
-/// assert_eq!(QueueRead::parse(b"jobs/peek/open"), Err(ReadError::Conflict));
-/// # Ok::<(), ReadError>(())
+/// assert_eq!(QueueRead::parse(b"jobs/peek/open"), Err(QueueReadError::Conflict));
+/// # Ok::<(), QueueReadError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -107,7 +107,7 @@ impl<'a> QueueRead<'a> {
     /// # Errors
     /// Where kestrel answers `CLIENT_ERROR` and disconnects: a name that [`check_queue`] refuses,
     /// options that exclude each other, and a time that is no 32-bit number.
-    pub fn parse(key: &'a [u8]) -> Result<Self, ReadError> {
+    pub fn parse(key: &'a [u8]) -> Result<Self, QueueReadError> {
         Self::parse_in(key, Dialect::Kestrel)
     }
 
@@ -117,12 +117,12 @@ impl<'a> QueueRead<'a> {
     /// # Errors
     /// As [`parse`](Self::parse), and an option that the server does not know where it refuses
     /// such.
-    pub fn parse_in(key: &'a [u8], dialect: Dialect) -> Result<Self, ReadError> {
+    pub fn parse_in(key: &'a [u8], dialect: Dialect) -> Result<Self, QueueReadError> {
         let rules = rules(dialect);
         let mut parts = key.split(|&byte| byte == b'/');
         let name = parts.next().unwrap_or_default();
         let (queue, group) = split_group(name, rules);
-        check_queue_in(queue, dialect).map_err(ReadError::Queue)?;
+        check_queue_in(queue, dialect).map_err(QueueReadError::Queue)?;
         let mut timeout = None;
         let mut options = Options::default();
         for part in parts {
@@ -156,13 +156,13 @@ impl<'a> QueueRead<'a> {
     }
 
     /// The time-out as the wire has it.
-    pub(crate) fn millis(&self) -> Result<Option<u64>, ReadError> {
+    pub(crate) fn millis(&self) -> Result<Option<u64>, QueueReadError> {
         let Some(timeout) = self.timeout else {
             return Ok(None);
         };
         match u64::try_from(timeout.as_millis()) {
             Ok(millis) if millis <= MAX_MILLIS => Ok(Some(millis)),
-            _ => Err(ReadError::Timeout),
+            _ => Err(QueueReadError::Timeout),
         }
     }
 }
@@ -199,7 +199,7 @@ struct Options {
 }
 
 impl Options {
-    fn add(&mut self, option: &[u8], rules: &QueueRules) -> Result<(), ReadError> {
+    fn add(&mut self, option: &[u8], rules: &QueueRules) -> Result<(), QueueReadError> {
         let is = |name: &[u8]| {
             option == name || (rules.options_in_any_case && option.eq_ignore_ascii_case(name))
         };
@@ -208,7 +208,7 @@ impl Options {
             &mut self.open
         } else if is(b"close") {
             if in_order && self.open {
-                return Err(ReadError::Conflict);
+                return Err(QueueReadError::Conflict);
             }
             &mut self.close
         } else if is(b"abort") {
@@ -218,16 +218,16 @@ impl Options {
         } else if rules.ignores_unknown_options || (in_order && option.is_empty()) {
             return Ok(());
         } else {
-            return Err(ReadError::UnknownOption);
+            return Err(QueueReadError::UnknownOption);
         };
         if *place && in_order {
-            return Err(ReadError::Conflict);
+            return Err(QueueReadError::Conflict);
         }
         *place = true;
         Ok(())
     }
 
-    fn mode(&self, rules: &QueueRules) -> Result<ReadMode, ReadError> {
+    fn mode(&self, rules: &QueueRules) -> Result<ReadMode, QueueReadError> {
         match (self.open, self.close, self.abort, self.peek) {
             (false, false, false, false) => Ok(ReadMode::Remove),
             (true, false, false, false) => Ok(ReadMode::Open),
@@ -236,7 +236,7 @@ impl Options {
             (false, false, true, false) => Ok(ReadMode::Abort),
             (false, false, false, true) => Ok(ReadMode::Peek),
             (false, true, false, true) if rules.closes_before_peek => Ok(ReadMode::Close),
-            _ => Err(ReadError::Conflict),
+            _ => Err(QueueReadError::Conflict),
         }
     }
 }
@@ -267,7 +267,7 @@ fn strip_time<'a>(option: &'a [u8], rules: &QueueRules) -> Option<&'a [u8]> {
 /// Kestrel reads the time into a signed 32-bit integer.
 const MAX_MILLIS: u64 = i32::MAX as u64;
 
-fn parse_timeout(millis: &[u8], rules: &QueueRules) -> Result<Duration, ReadError> {
+fn parse_timeout(millis: &[u8], rules: &QueueRules) -> Result<Duration, QueueReadError> {
     let (negative, digits) = match millis {
         [b'-', digits @ ..] if rules.signed_time => (true, digits),
         [b'+', digits @ ..] if rules.signed_time => (false, digits),
@@ -277,7 +277,7 @@ fn parse_timeout(millis: &[u8], rules: &QueueRules) -> Result<Duration, ReadErro
         Some(millis) if millis <= MAX_MILLIS => {
             Ok(Duration::from_millis(if negative { 0 } else { millis }))
         }
-        _ => Err(ReadError::Timeout),
+        _ => Err(QueueReadError::Timeout),
     }
 }
 
@@ -340,7 +340,7 @@ impl core::error::Error for QueueNameError {}
 /// Why a read was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ReadError {
+pub enum QueueReadError {
     /// The queue cannot have that name.
     Queue(QueueNameError),
     /// `peek` or `abort` came with each other, or with `open` or `close`.
@@ -353,7 +353,7 @@ pub enum ReadError {
     Group,
 }
 
-impl core::fmt::Display for ReadError {
+impl core::fmt::Display for QueueReadError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Queue(error) => error.fmt(f),
@@ -373,7 +373,7 @@ impl core::fmt::Display for ReadError {
     }
 }
 
-impl core::error::Error for ReadError {
+impl core::error::Error for QueueReadError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Queue(error) => Some(error),
@@ -402,7 +402,7 @@ mod tests {
             match QueueRead::parse(&key) {
                 Err(error) => {
                     assert!(illegal);
-                    assert_eq!(error, ReadError::Conflict);
+                    assert_eq!(error, QueueReadError::Conflict);
                 }
                 Ok(read) => {
                     assert!(!illegal);
@@ -442,7 +442,7 @@ mod tests {
         assert_eq!(timeout(b"q/t=-5"), Ok(Some(Duration::ZERO)));
         assert_eq!(timeout(b"q/t=2147483647"), Ok(Some(Duration::from_millis(2_147_483_647))));
         for key in [&b"q/t="[..], b"q/t=x", b"q/t=2147483648", b"q/t=1.5"] {
-            assert_eq!(timeout(key), Err(ReadError::Timeout));
+            assert_eq!(timeout(key), Err(QueueReadError::Timeout));
         }
     }
 
@@ -451,17 +451,17 @@ mod tests {
         let mode = |key, dialect| QueueRead::parse_in(key, dialect).map(|read| read.mode);
         for (key, darner, siberite) in [
             (&b"q"[..], Ok(ReadMode::Remove), Ok(ReadMode::Remove)),
-            (b"q/", Err(ReadError::UnknownOption), Ok(ReadMode::Remove)),
+            (b"q/", Err(QueueReadError::UnknownOption), Ok(ReadMode::Remove)),
             (b"q/close/open", Ok(ReadMode::CloseOpen), Ok(ReadMode::CloseOpen)),
-            (b"q/open/close", Ok(ReadMode::CloseOpen), Err(ReadError::Conflict)),
-            (b"q/open/open", Ok(ReadMode::Open), Err(ReadError::Conflict)),
-            (b"q/OPEN", Ok(ReadMode::Open), Err(ReadError::UnknownOption)),
-            (b"q/peek/close", Ok(ReadMode::Close), Err(ReadError::Conflict)),
-            (b"q/peek/open", Err(ReadError::Conflict), Err(ReadError::Conflict)),
-            (b"q/other", Err(ReadError::UnknownOption), Err(ReadError::UnknownOption)),
+            (b"q/open/close", Ok(ReadMode::CloseOpen), Err(QueueReadError::Conflict)),
+            (b"q/open/open", Ok(ReadMode::Open), Err(QueueReadError::Conflict)),
+            (b"q/OPEN", Ok(ReadMode::Open), Err(QueueReadError::UnknownOption)),
+            (b"q/peek/close", Ok(ReadMode::Close), Err(QueueReadError::Conflict)),
+            (b"q/peek/open", Err(QueueReadError::Conflict), Err(QueueReadError::Conflict)),
+            (b"q/other", Err(QueueReadError::UnknownOption), Err(QueueReadError::UnknownOption)),
             (b"q/t=5/peek", Ok(ReadMode::Peek), Ok(ReadMode::Peek)),
-            (b"q/t=-5", Err(ReadError::Timeout), Err(ReadError::Timeout)),
-            (b"q/T=5", Ok(ReadMode::Remove), Err(ReadError::UnknownOption)),
+            (b"q/t=-5", Err(QueueReadError::Timeout), Err(QueueReadError::Timeout)),
+            (b"q/T=5", Ok(ReadMode::Remove), Err(QueueReadError::UnknownOption)),
         ] {
             assert_eq!(mode(key, Dialect::Darner), darner, "{}", key.escape_ascii());
             assert_eq!(mode(key, Dialect::Siberite), siberite, "{}", key.escape_ascii());
@@ -478,12 +478,15 @@ mod tests {
     #[test]
     fn names_that_kestrel_refuses() {
         let refused = |key| QueueRead::parse(key).map(|read| read.mode);
-        assert_eq!(refused(b""), Err(ReadError::Queue(QueueNameError::Empty)));
-        assert_eq!(refused(b"/open"), Err(ReadError::Queue(QueueNameError::Empty)));
-        assert_eq!(refused(b"a.b"), Err(ReadError::Queue(QueueNameError::Reserved { byte: b'.' })));
+        assert_eq!(refused(b""), Err(QueueReadError::Queue(QueueNameError::Empty)));
+        assert_eq!(refused(b"/open"), Err(QueueReadError::Queue(QueueNameError::Empty)));
+        assert_eq!(
+            refused(b"a.b"),
+            Err(QueueReadError::Queue(QueueNameError::Reserved { byte: b'.' }))
+        );
         assert_eq!(
             refused(b"a~b/open"),
-            Err(ReadError::Queue(QueueNameError::Reserved { byte: b'~' }))
+            Err(QueueReadError::Queue(QueueNameError::Reserved { byte: b'~' }))
         );
         assert_eq!(refused(b"parent+child/open"), Ok(ReadMode::Open));
     }

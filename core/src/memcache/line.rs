@@ -1,6 +1,6 @@
 //! Framing: where a line ends, and how long it may get.
 
-use super::request::{Fault, RequestError};
+use super::request::{RequestError, RequestFault};
 use super::{Dialect, key};
 use crate::memcache::Limits;
 
@@ -40,11 +40,11 @@ fn check_unusual(
     limits: &Limits,
 ) -> Result<(), RequestError> {
     if bytes.first() == Some(&BINARY_REQUEST) {
-        return Err(RequestError::new(Fault::Binary, None, dialect, false, 0));
+        return Err(RequestError::new(RequestFault::Binary, None, dialect, false, 0));
     }
     let gets = || long_gets && length <= limits.get_line && gets_many(bytes, limits);
     if length > limits.line && !gets() {
-        return Err(RequestError::new(Fault::LineTooLong, None, dialect, false, 0));
+        return Err(RequestError::new(RequestFault::LineTooLong, None, dialect, false, 0));
     }
     Ok(())
 }

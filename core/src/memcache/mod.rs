@@ -51,8 +51,8 @@ mod swar;
 mod timeouts;
 
 pub use client::{
-    Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, Oversized, Reason,
-    SendError, Ticket, Unanswered,
+    AnswerError, Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, Oversized,
+    Reason, SendError, Ticket,
 };
 pub use data::Data;
 pub use dialect::{Dialect, QUEUE_RULES, QueueRules};

@@ -69,7 +69,7 @@ pub struct Config {
     /// are kept while they are empty.
     pub own_queues: Vec<Bytes>,
     /// Most bytes that wait for the journal; beyond it a put is refused as
-    /// [`Busy`](super::Refused::Busy).
+    /// [`Busy`](super::PutError::Busy).
     pub max_backlog: u64,
     /// A journal larger than this many times its live bytes is compacted.
     pub compact_ratio: u64,

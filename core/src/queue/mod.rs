@@ -46,9 +46,9 @@ mod usage;
 mod waiters;
 
 pub use config::{Config, QueueConfig};
-pub use engine::{Batch, Engine, NotAppended, Output};
-pub use name::{BadName, check_name};
-pub use outcome::{ConnId, OpId, Outcome, ReadError, Refused};
+pub use engine::{AppendError, Batch, Engine, Output};
+pub use name::{NameError, check_name};
+pub use outcome::{ConnId, OpId, Outcome, PutError, ReadError};
 pub use put::{Put, PutBuilder};
 pub use read::{Action, Read};
 pub use recovery::{Place, Recovered, Recovery, SegmentReport};

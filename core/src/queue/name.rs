@@ -9,7 +9,7 @@ const LONGEST: u8 = 250;
 /// Why a queue cannot have a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BadName {
+pub enum NameError {
     /// The name is empty.
     Empty,
     /// The name has more than 250 bytes.
@@ -19,7 +19,7 @@ pub enum BadName {
     Byte(u8),
 }
 
-impl fmt::Display for BadName {
+impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the queue's name is empty"),
@@ -35,25 +35,25 @@ impl fmt::Display for BadName {
     }
 }
 
-impl core::error::Error for BadName {}
+impl core::error::Error for NameError {}
 
 /// Checks a queue's name (kestrel's guide, "Memcache commands": anything but `/`, `~`, `+`, `.`).
 ///
 /// # Errors
-/// [`BadName`] says which rule the name breaks.
-pub fn check_name(name: &[u8]) -> Result<(), BadName> {
+/// [`NameError`] says which rule the name breaks.
+pub fn check_name(name: &[u8]) -> Result<(), NameError> {
     length_of_name(name).map(|_| ())
 }
 
 /// The same, and how long it is.
-pub(super) fn length_of_name(name: &[u8]) -> Result<u8, BadName> {
+pub(super) fn length_of_name(name: &[u8]) -> Result<u8, NameError> {
     if name.is_empty() {
-        return Err(BadName::Empty);
+        return Err(NameError::Empty);
     }
     let length = u8::try_from(name.len()).ok().filter(|&length| length <= LONGEST);
-    let length = length.ok_or(BadName::TooLong(name.len()))?;
+    let length = length.ok_or(NameError::TooLong(name.len()))?;
     match name.iter().find(|&&b| b <= b' ' || b == 0x7f || b"/~+.".contains(&b)) {
-        Some(&byte) => Err(BadName::Byte(byte)),
+        Some(&byte) => Err(NameError::Byte(byte)),
         None => Ok(length),
     }
 }
@@ -66,10 +66,10 @@ mod tests {
     fn names_follow_kestrels_rule() {
         assert_eq!(check_name(b"events"), Ok(()));
         assert_eq!(check_name("Ereignisse_ü".as_bytes()), Ok(()));
-        assert_eq!(check_name(b""), Err(BadName::Empty));
-        assert_eq!(check_name(b"a/b"), Err(BadName::Byte(b'/')));
-        assert_eq!(check_name(b"a+b"), Err(BadName::Byte(b'+')));
-        assert_eq!(check_name(b"a b"), Err(BadName::Byte(b' ')));
-        assert_eq!(check_name(&[b'q'; 251]), Err(BadName::TooLong(251)));
+        assert_eq!(check_name(b""), Err(NameError::Empty));
+        assert_eq!(check_name(b"a/b"), Err(NameError::Byte(b'/')));
+        assert_eq!(check_name(b"a+b"), Err(NameError::Byte(b'+')));
+        assert_eq!(check_name(b"a b"), Err(NameError::Byte(b' ')));
+        assert_eq!(check_name(&[b'q'; 251]), Err(NameError::TooLong(251)));
     }
 }

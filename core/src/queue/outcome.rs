@@ -4,7 +4,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
-use super::name::BadName;
+use super::name::NameError;
 
 /// One operation of a caller's; unique, and rising in the order of the calls (waiters are served
 /// in that order).
@@ -36,7 +36,7 @@ pub enum Outcome {
 #[non_exhaustive]
 pub enum ReadError {
     /// The name cannot be a queue's.
-    Name(BadName),
+    Name(NameError),
     /// The connection has as many reads open on this queue as it may.
     AlreadyOpen,
 }
@@ -64,7 +64,7 @@ impl core::error::Error for ReadError {
 /// Why a put was refused before anything was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum PutError {
     /// The queue has as many items or bytes as it may.
     Full,
     /// An item is larger than the queue allows.
@@ -80,7 +80,7 @@ pub enum Refused {
     TooManyQueues,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for PutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("the queue is full"),
@@ -93,4 +93,4 @@ impl fmt::Display for Refused {
     }
 }
 
-impl core::error::Error for Refused {}
+impl core::error::Error for PutError {}

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::name::{BadName, length_of_name};
+use super::name::{NameError, length_of_name};
 use super::record::{self, HEADER, ITEM_HEADER, Kind};
 use crate::UnixTime;
 
@@ -20,7 +20,7 @@ use crate::UnixTime;
 /// put.end_item();
 /// put.item(None, b"another");
 /// assert_eq!(put.finish().items(), 2);
-/// # Ok::<(), windhover_core::queue::BadName>(())
+/// # Ok::<(), windhover_core::queue::NameError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct PutBuilder {
@@ -38,8 +38,8 @@ impl PutBuilder {
     /// A put, made at `now`, of no items yet to the queue of that name.
     ///
     /// # Errors
-    /// [`BadName`] when a queue cannot have that name.
-    pub fn new(queue: &[u8], now: UnixTime) -> Result<Self, BadName> {
+    /// [`NameError`] when a queue cannot have that name.
+    pub fn new(queue: &[u8], now: UnixTime) -> Result<Self, NameError> {
         let name_len = length_of_name(queue)?;
         let mut record = Vec::with_capacity(512);
         record.resize(HEADER, 0);

@@ -38,7 +38,7 @@ pub struct Header {
 /// Why a segment's header cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BadHeader {
+pub enum HeaderError {
     /// The file is shorter than a header.
     Short,
     /// It does not begin with the magic bytes: not a segment of this format.
@@ -49,7 +49,7 @@ pub enum BadHeader {
     Checksum,
 }
 
-impl fmt::Display for BadHeader {
+impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Short => {
@@ -66,7 +66,7 @@ impl fmt::Display for BadHeader {
     }
 }
 
-impl core::error::Error for BadHeader {}
+impl core::error::Error for HeaderError {}
 
 impl Header {
     /// The header's bytes.
@@ -86,11 +86,11 @@ impl Header {
     /// Reads a header from the start of a segment.
     ///
     /// # Errors
-    /// [`BadHeader`] says what is wrong.
-    pub fn decode(bytes: &[u8]) -> Result<Self, BadHeader> {
-        let header = bytes.first_chunk::<HEADER>().ok_or(BadHeader::Short)?;
+    /// [`HeaderError`] says what is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let header = bytes.first_chunk::<HEADER>().ok_or(HeaderError::Short)?;
         if header[..7] != MAGIC[..7] {
-            return Err(BadHeader::Magic);
+            return Err(HeaderError::Magic);
         }
         let number = |at: usize| {
             let mut bytes = [0; 8];
@@ -98,10 +98,10 @@ impl Header {
             u64::from_le_bytes(bytes)
         };
         if header[60..] != crc32fast::hash(&header[..60]).to_le_bytes() {
-            return Err(BadHeader::Checksum);
+            return Err(HeaderError::Checksum);
         }
         if header[7] != MAGIC[7] {
-            return Err(BadHeader::Version(header[7]));
+            return Err(HeaderError::Version(header[7]));
         }
         Ok(Self {
             number: number(8),
@@ -144,7 +144,7 @@ pub enum What {
     /// The checksums fit but the record is of no known kind.
     Unknown,
     /// The segment's own header cannot be read.
-    SegmentHeader(BadHeader),
+    SegmentHeader(HeaderError),
 }
 
 impl fmt::Display for What {

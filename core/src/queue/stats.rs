@@ -1,6 +1,6 @@
 //! Counters, under kestrel's names.
 
-use super::outcome::Refused;
+use super::outcome::PutError;
 
 /// Counters of one queue (kestrel's guide, "Stats"); counts begin with the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,12 +82,12 @@ pub struct EngineStats {
 }
 
 impl EngineStats {
-    pub(super) fn count(&mut self, refused: Refused) {
+    pub(super) fn count(&mut self, refused: PutError) {
         let counter = match refused {
-            Refused::Full => &mut self.refused_full,
-            Refused::ItemTooLarge { .. } => &mut self.refused_item_too_large,
-            Refused::Busy => &mut self.refused_busy,
-            Refused::TooManyQueues => &mut self.refused_too_many_queues,
+            PutError::Full => &mut self.refused_full,
+            PutError::ItemTooLarge { .. } => &mut self.refused_item_too_large,
+            PutError::Busy => &mut self.refused_busy,
+            PutError::TooManyQueues => &mut self.refused_too_many_queues,
         };
         *counter += 1;
     }

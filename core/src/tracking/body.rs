@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
+use super::error::DecodeError;
 #[cfg(feature = "gzip")]
 use super::inflate::{self, Coding};
 use super::limits::TrackingLimits;
-use super::rejection::Rejection;
 use crate::http::{Headers, Method, Request};
 
 /// The codings that a body may have, as `Accept-Encoding` tells them (RFC 9110 §15.5.16).
@@ -33,12 +33,12 @@ impl<'a> Body<'a> {
         request: &Request<'a>,
         limits: &TrackingLimits,
         inflated: &'a mut Vec<u8>,
-    ) -> Result<Self, Rejection> {
+    ) -> Result<Self, DecodeError> {
         match request.method {
             Method::Get if request.body.is_empty() => return Ok(Self::None),
-            Method::Get => return Err(Rejection::BodyOfGet),
+            Method::Get => return Err(DecodeError::BodyOfGet),
             Method::Post => {}
-            _ => return Err(Rejection::Method),
+            _ => return Err(DecodeError::Method),
         }
         if request.body.is_empty() {
             return Ok(Self::None);
@@ -53,7 +53,7 @@ impl<'a> Body<'a> {
             ContentType::Multipart => {
                 Self::Multipart(request.headers.get("content-type").unwrap_or_default(), body)
             }
-            ContentType::Other => return Err(Rejection::ContentType),
+            ContentType::Other => return Err(DecodeError::ContentType),
         })
     }
 }
@@ -71,19 +71,19 @@ fn plain<'a>(
     request: &Request<'a>,
     limits: &TrackingLimits,
     inflated: &'a mut Vec<u8>,
-) -> Result<&'a [u8], Rejection> {
+) -> Result<&'a [u8], DecodeError> {
     let coding = match content_coding(&request.headers)? {
         Some(name) if name.eq_ignore_ascii_case(b"gzip") => Coding::Gzip,
         // Equivalent, by RFC 9110 §8.4.1.3.
         Some(name) if name.eq_ignore_ascii_case(b"x-gzip") => Coding::Gzip,
         Some(name) if name.eq_ignore_ascii_case(b"deflate") => Coding::Deflate,
-        Some(_) => return Err(Rejection::ContentEncoding),
+        Some(_) => return Err(DecodeError::ContentEncoding),
         // A beacon cannot say that it is compressed.
         None if request.body.starts_with(inflate::GZIP_MAGIC) => Coding::Gzip,
         None => return Ok(request.body),
     };
     inflate::inflate_into(coding, request.body, limits, inflated)
-        .map_err(|fault| Rejection::Inflate { fault })?;
+        .map_err(|fault| DecodeError::Inflate { fault })?;
     Ok(inflated)
 }
 
@@ -93,15 +93,15 @@ fn plain<'a>(
     request: &Request<'a>,
     _: &TrackingLimits,
     _: &'a mut Vec<u8>,
-) -> Result<&'a [u8], Rejection> {
+) -> Result<&'a [u8], DecodeError> {
     match content_coding(&request.headers)? {
-        Some(_) => Err(Rejection::ContentEncoding),
+        Some(_) => Err(DecodeError::ContentEncoding),
         None => Ok(request.body),
     }
 }
 
 /// The one coding that the body has, if it has any.
-fn content_coding<'a>(headers: &Headers<'a>) -> Result<Option<&'a [u8]>, Rejection> {
+fn content_coding<'a>(headers: &Headers<'a>) -> Result<Option<&'a [u8]>, DecodeError> {
     let mut codings = headers
         .all("content-encoding")
         .flat_map(|value| value.split(|&byte| byte == b','))
@@ -109,7 +109,7 @@ fn content_coding<'a>(headers: &Headers<'a>) -> Result<Option<&'a [u8]>, Rejecti
         .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
     match (codings.next(), codings.next()) {
         (coding, None) => Ok(coding),
-        (_, Some(_)) => Err(Rejection::ContentEncoding),
+        (_, Some(_)) => Err(DecodeError::ContentEncoding),
     }
 }
 

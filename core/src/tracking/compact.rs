@@ -5,9 +5,9 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::error::RecordFault;
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
-use super::rejection::RecordFault;
 
 /// What stands for a character that cannot be known (U+FFFD).
 const REPLACEMENT: &str = "\\ufffd";

@@ -7,9 +7,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::base64;
+use super::error::DecodeError;
 use super::form::decoded;
 use super::parameters::Parameters;
-use super::rejection::Rejection;
 use crate::http::Headers;
 
 /// The token, as a JSON string, that the request has for events that bring none: the user of
@@ -18,11 +18,11 @@ use crate::http::Headers;
 ///
 /// # Errors
 ///
-/// [`Rejection::Unauthorized`] when the request has no credentials.
+/// [`DecodeError::Unauthorized`] when the request has no credentials.
 pub(super) fn token(
     headers: &Headers<'_>,
     parameters: &Parameters<'_>,
-) -> Result<Option<String>, Rejection> {
+) -> Result<Option<String>, DecodeError> {
     let given = |value: Option<&[u8]>| {
         let value = String::from_utf8(decoded(value.unwrap_or_default()).collect()).ok()?;
         (!value.is_empty()).then_some(value)
@@ -31,7 +31,7 @@ pub(super) fn token(
         (Some((user, password)), _) if password.is_empty() => Some(user),
         (Some(_), _) => given(parameters.project_id),
         (None, Some(key)) => Some(key),
-        (None, None) => return Err(Rejection::Unauthorized),
+        (None, None) => return Err(DecodeError::Unauthorized),
     };
     Ok(token.and_then(|token| serde_json::to_string(&token).ok()))
 }
@@ -54,7 +54,7 @@ fn basic(headers: &Headers<'_>) -> Option<(String, String)> {
 mod tests {
     use super::*;
 
-    fn token_of(authorization: &str, query: &str) -> Result<Option<String>, Rejection> {
+    fn token_of(authorization: &str, query: &str) -> Result<Option<String>, DecodeError> {
         let entries = [("Authorization", authorization.as_bytes())];
         let headers = if authorization.is_empty() { &entries[..0] } else { &entries };
         let mut parameters = Parameters::default();
@@ -99,7 +99,7 @@ mod tests {
             "",
         ] {
             let refused = token_of(authorization, "project_id=12&api_key=");
-            assert_eq!(refused, Err(Rejection::Unauthorized), "{authorization}");
+            assert_eq!(refused, Err(DecodeError::Unauthorized), "{authorization}");
         }
     }
 }

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use super::body::{Body, begins_json};
 use super::credentials;
 use super::endpoint::Endpoint;
+use super::error::DecodeError;
 use super::id::IdSource;
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
@@ -14,7 +15,6 @@ use super::parameters::{Parameters, Switch};
 use super::reading::{BatchRule, Reading};
 use super::redirect::RedirectPolicy;
 use super::refused::{RefusedRecord, RefusedRecords};
-use super::rejection::Rejection;
 use super::reply::Reply;
 use super::sink::RecordSink;
 use super::stamps::Stamps;
@@ -44,7 +44,7 @@ pub struct Batch {
     /// How to answer, when it is known what became of the records.
     pub reply: Reply,
     /// How many records the sink was given, or why it has none.
-    pub result: Result<usize, Rejection>,
+    pub result: Result<usize, DecodeError>,
     /// The records that the sink was not given, in their order. With
     /// [`BatchRule::AllOrNothing`] it is the first one at which decoding ended.
     pub refused: Vec<RefusedRecord>,
@@ -122,7 +122,7 @@ impl Decoder {
         Self::default()
     }
 
-    /// Decodes the records of a request into `sink`. When a [`Rejection`] says why none is recorded,
+    /// Decodes the records of a request into `sink`. When a [`DecodeError`] says why none is recorded,
     /// the sink is told to discard what it was given.
     ///
     /// The endpoint is the one of the request's path, as [`route`](super::route) finds it; the path
@@ -146,7 +146,7 @@ impl Decoder {
                 Body::Form(form) => parameters.read(form),
                 Body::Multipart(content_type, body) => {
                     form = multipart::to_form(content_type, body)
-                        .map_err(|NotMultipart| Rejection::Multipart)?;
+                        .map_err(|NotMultipart| DecodeError::Multipart)?;
                     parameters.read(&form);
                 }
                 Body::None | Body::Json(_) | Body::Lines(_) => {}
@@ -211,7 +211,7 @@ impl Decoder {
     }
 
     /// The bytes that JSON text is in.
-    fn undo_encoding<'a>(&'a mut self, source: &Source<'a>) -> Result<&'a [u8], Rejection> {
+    fn undo_encoding<'a>(&'a mut self, source: &Source<'a>) -> Result<&'a [u8], DecodeError> {
         match *source {
             Source::Json(bytes) | Source::Lines(bytes) => Ok(bytes),
             Source::Data(encoded) => {
@@ -219,7 +219,7 @@ impl Decoder {
                     form::decode_into(encoded, &mut self.decoded);
                 } else {
                     base64::decode_into(encoded, &mut self.symbols, &mut self.decoded)
-                        .map_err(|error| Rejection::Base64 { at: error.at })?;
+                        .map_err(|error| DecodeError::Base64 { at: error.at })?;
                 }
                 Ok(&self.decoded)
             }
@@ -227,31 +227,34 @@ impl Decoder {
     }
 }
 
-fn choose_source<'a>(parameters: &Parameters<'a>, body: Body<'a>) -> Result<Source<'a>, Rejection> {
+fn choose_source<'a>(
+    parameters: &Parameters<'a>,
+    body: Body<'a>,
+) -> Result<Source<'a>, DecodeError> {
     match (parameters.data, body) {
-        _ if parameters.data_twice => Err(Rejection::DataTwice),
-        (Some(_), Body::Json(_) | Body::Lines(_)) => Err(Rejection::DataTwice),
+        _ if parameters.data_twice => Err(DecodeError::DataTwice),
+        (Some(_), Body::Json(_) | Body::Lines(_)) => Err(DecodeError::DataTwice),
         (None, Body::Json(json)) => Ok(Source::Json(json)),
         (None, Body::Lines(lines)) => Ok(Source::Lines(lines)),
-        (Some([]), _) => Err(Rejection::DataEmpty),
+        (Some([]), _) => Err(DecodeError::DataEmpty),
         (Some(data), _) => Ok(Source::Data(data)),
-        (None, _) => Err(Rejection::DataMissing),
+        (None, _) => Err(DecodeError::DataMissing),
     }
 }
 
 /// Why events are refused, where the value of `data` that they were looked for in is `encoded`, is no
 /// base64, and is something else that senders write.
 #[cold]
-fn said_as_it_is(rejection: Rejection, encoded: &[u8]) -> Rejection {
+fn said_as_it_is(rejection: DecodeError, encoded: &[u8]) -> DecodeError {
     // What programs make of an event that they do not have.
     const NOTHING: [&[u8]; 5] = [b"null", b"undefined", b"true", b"false", b"NaN"];
     let is_of_text = matches!(
         rejection,
-        Rejection::Base64 { .. }
-            | Rejection::Utf8 { .. }
-            | Rejection::Json { .. }
-            | Rejection::JsonCut { .. }
-            | Rejection::JsonTrailing { .. }
+        DecodeError::Base64 { .. }
+            | DecodeError::Utf8 { .. }
+            | DecodeError::Json { .. }
+            | DecodeError::JsonCut { .. }
+            | DecodeError::JsonTrailing { .. }
     );
     if encoded.is_empty() || !is_of_text {
         return rejection;
@@ -260,9 +263,9 @@ fn said_as_it_is(rejection: Rejection, encoded: &[u8]) -> Rejection {
     form::decode_into(encoded, &mut text);
     match text.trim_ascii() {
         text if text.iter().all(|&byte| byte == b'=' || byte.is_ascii_whitespace()) => {
-            Rejection::DataEmpty
+            DecodeError::DataEmpty
         }
-        text if text.starts_with(b"\"") || NOTHING.contains(&text) => Rejection::NotEvents,
+        text if text.starts_with(b"\"") || NOTHING.contains(&text) => DecodeError::NotEvents,
         _ => rejection,
     }
 }

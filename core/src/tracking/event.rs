@@ -4,12 +4,12 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::compact::Level;
+use super::error::RecordFault;
 use super::id::IdSource;
 use super::json::Unreadable;
 use super::limits::TrackingLimits;
 use super::members::{Member, Members, Name};
 use super::mend::Repairs;
-use super::rejection::RecordFault;
 use super::stamps::Stamps;
 use super::{client, compact, decimal, distinct_id, json, time};
 use crate::UnixTime;

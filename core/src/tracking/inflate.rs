@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags as flags};
 
+use super::error::InflateFault;
 use super::limits::TrackingLimits;
-use super::rejection::InflateFault;
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

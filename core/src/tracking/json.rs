@@ -8,7 +8,7 @@ use serde_core::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, Error};
 
-use super::rejection::Rejection;
+use super::error::DecodeError;
 
 /// The text is not JSON, or not of the type that was asked for; [`rejection`] tells which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +40,20 @@ pub(super) fn elements<'a, E>(
 
 /// What is wrong with a text that is not readable as events.
 #[cold]
-pub(super) fn rejection(text: &str) -> Rejection {
+pub(super) fn rejection(text: &str) -> DecodeError {
     let mut json = Deserializer::from_str(text);
     if let Err(error) = IgnoredAny::deserialize(&mut json) {
         let at = offset(text, &error);
         // A number that ends too early is invalid to serde_json, even where the text ends with it.
         let in_number = text.ends_with(['-', '+', '.', 'e', 'E']) && at + 1 == text.len();
         if error.is_eof() || in_number {
-            return Rejection::JsonCut { length: text.len() };
+            return DecodeError::JsonCut { length: text.len() };
         }
-        return Rejection::Json { at };
+        return DecodeError::Json { at };
     }
     match json.end() {
-        Err(error) => Rejection::JsonTrailing { at: offset(text, &error) },
-        Ok(()) => Rejection::NotEvents,
+        Err(error) => DecodeError::JsonTrailing { at: offset(text, &error) },
+        Ok(()) => DecodeError::NotEvents,
     }
 }
 
@@ -166,21 +166,21 @@ mod tests {
         assert_eq!(taken, Ok(Ok(())));
         assert_eq!(length, 2_000_000);
         let open = String::from("[").repeat(1_000_000);
-        assert_eq!(rejection(&open), Rejection::JsonCut { length: 1_000_000 });
+        assert_eq!(rejection(&open), DecodeError::JsonCut { length: 1_000_000 });
     }
 
     #[test]
     fn errors_are_found_on_their_line() {
         let cases = [
-            ("{\"a\":x}", Rejection::Json { at: 5 }),
-            ("{\n\"a\":x}", Rejection::Json { at: 6 }),
-            ("{\n\"a\":\n\nx}", Rejection::Json { at: 8 }),
-            ("{}\n\n x", Rejection::JsonTrailing { at: 5 }),
-            ("{\n\n", Rejection::JsonCut { length: 3 }),
-            ("[-", Rejection::JsonCut { length: 2 }),
-            ("[1.5e", Rejection::JsonCut { length: 5 }),
-            ("\"\\ud83d\"", Rejection::NotEvents),
-            ("1e999", Rejection::NotEvents),
+            ("{\"a\":x}", DecodeError::Json { at: 5 }),
+            ("{\n\"a\":x}", DecodeError::Json { at: 6 }),
+            ("{\n\"a\":\n\nx}", DecodeError::Json { at: 8 }),
+            ("{}\n\n x", DecodeError::JsonTrailing { at: 5 }),
+            ("{\n\n", DecodeError::JsonCut { length: 3 }),
+            ("[-", DecodeError::JsonCut { length: 2 }),
+            ("[1.5e", DecodeError::JsonCut { length: 5 }),
+            ("\"\\ud83d\"", DecodeError::NotEvents),
+            ("1e999", DecodeError::NotEvents),
         ];
         for (text, expected) in cases {
             assert_eq!(rejection(text), expected, "{text}");

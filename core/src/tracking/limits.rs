@@ -2,7 +2,7 @@
 
 /// How large and how many events may be.
 ///
-/// The defaults are the tracking API's. Going over one is a [`Rejection`](super::Rejection) that says
+/// The defaults are the tracking API's. Going over one is a [`DecodeError`](super::DecodeError) that says
 /// which. Sizes are in bytes.
 ///
 /// ```

@@ -23,7 +23,7 @@
 //! in a string becomes U+FFFD and is counted ([`Repairs`]). Events in two
 //! places are refused, because one of them would be lost in silence; so is the body of a `GET`. With the
 //! feature `gzip` a body may be compressed, as gzip or deflate. What cannot be read is never answered
-//! 200 ([`Rejection::status`]): senders delete what that answers.
+//! 200 ([`DecodeError::status`]): senders delete what that answers.
 //!
 //! The parameters `ip`, `verbose`, `redirect`, `img`, `callback`, `test`, `strict`, `api_key` and
 //! `project_id` are taken from the query and from a form body.
@@ -74,6 +74,7 @@ mod decimal;
 mod decoder;
 mod distinct_id;
 mod endpoint;
+mod error;
 mod event;
 mod form;
 mod id;
@@ -84,32 +85,31 @@ mod limits;
 mod members;
 mod mend;
 mod multipart;
-mod not_built;
 mod parameters;
 mod reading;
 mod record;
 mod redirect;
 mod refused;
-mod rejection;
 mod reply;
 mod route;
 mod sink;
 mod stamps;
 mod time;
+mod unbuilt_path;
 mod update;
 
 pub use client::{ForwardedHeader, TrustedProxies, client_address};
 pub use cors::{preflight, refused, share};
 pub use decoder::{Batch, Context, Decoder};
 pub use endpoint::{Endpoint, RecordKind};
+pub use error::{DecodeError, FaultOf, InflateFault, RecordFault};
 pub use id::IdSource;
 pub use limits::TrackingLimits;
 pub use mend::Repairs;
-pub use not_built::NotBuilt;
 pub use reading::BatchRule;
 pub use redirect::RedirectPolicy;
 pub use refused::RefusedRecord;
-pub use rejection::{FaultOf, InflateFault, RecordFault, Rejection};
 pub use reply::Reply;
 pub use route::{Route, method_not_allowed, not_found, overloaded, route};
 pub use sink::{RecordSink, Records};
+pub use unbuilt_path::UnbuiltPath;

@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 
+use super::error::{DecodeError, RecordFault};
 use super::id::IdSource;
 use super::json;
 use super::json::Unreadable;
@@ -9,7 +10,6 @@ use super::limits::TrackingLimits;
 use super::mend::{self, Repairs};
 use super::record::{Record, RecordReader};
 use super::refused::{RefusedRecord, RefusedRecords};
-use super::rejection::{RecordFault, Rejection};
 use super::sink::RecordSink;
 use super::stamps::Stamps;
 
@@ -41,11 +41,11 @@ pub(super) struct Reading<'a, S: ?Sized> {
 impl<S: RecordSink + ?Sized> Reading<'_, S> {
     /// Gives the sink the records that `bytes` are, one of them or an array, and tells how many there
     /// were; none of them is left there when they are refused.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
         let text = match core::str::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => {
-                Cow::Owned(mend::utf8(bytes, self.repairs).map_err(|at| Rejection::Utf8 { at })?)
+                Cow::Owned(mend::utf8(bytes, self.repairs).map_err(|at| DecodeError::Utf8 { at })?)
             }
         };
         let json = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
@@ -61,7 +61,7 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         (*self.ids, *self.repairs) = (ids, repairs);
         let Some(mended) = mend::words(json, self.repairs) else {
             return Err(match json.trim_ascii() {
-                "" => Rejection::DataEmpty,
+                "" => DecodeError::DataEmpty,
                 _ => json::rejection(json).moved(place),
             });
         };
@@ -74,7 +74,7 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
     }
 
     /// The same for a record in each line: one that is not JSON is one that is refused.
-    pub(super) fn read_lines(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
+    pub(super) fn read_lines(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
         self.begin();
         let mut reader = RecordReader::new(self.stamps.kind);
         let mut recorded = 0;
@@ -96,7 +96,7 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         }
         Err(match self.refused.list.first() {
             Some(_) => self.nothing_recorded(),
-            None => Rejection::DataEmpty,
+            None => DecodeError::DataEmpty,
         })
     }
 
@@ -105,7 +105,7 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         reader: &mut RecordReader<'t>,
         line: &'t [u8],
         recorded: &mut usize,
-    ) -> Result<(), Rejection> {
+    ) -> Result<(), DecodeError> {
         let repairs = *self.repairs;
         if let Ok(text) = core::str::from_utf8(line)
             && let Ok(taken) = self.record(reader, text, recorded)
@@ -124,7 +124,7 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         }
         *self.repairs = repairs;
         let fault = match json::rejection(&text) {
-            Rejection::NotEvents => RecordFault::NotAnObject,
+            DecodeError::NotEvents => RecordFault::NotAnObject,
             _ => RecordFault::NotJson,
         };
         self.refuse(&unread, line, fault)
@@ -155,7 +155,7 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
             Ok(Ok(())) => return Err(Unread::Refused(self.nothing_recorded())),
             Ok(Err(rejection)) => Unread::Refused(self.give_up(recorded, rejection)),
             Err(Unreadable) => {
-                self.give_up(recorded, Rejection::NotEvents);
+                self.give_up(recorded, DecodeError::NotEvents);
                 Unread::NotRecords
             }
         };
@@ -164,9 +164,9 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
 
     /// Takes back what the sink was given.
     #[cold]
-    fn give_up(&mut self, recorded: usize, rejection: Rejection) -> Rejection {
+    fn give_up(&mut self, recorded: usize, rejection: DecodeError) -> DecodeError {
         self.sink.discard(recorded);
-        if !matches!(rejection, Rejection::Record { .. }) {
+        if !matches!(rejection, DecodeError::Record { .. }) {
             // It is not for them that nothing is recorded.
             self.refused.list.clear();
         }
@@ -178,9 +178,9 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         reader: &mut RecordReader<'t>,
         text: &'t str,
         recorded: &mut usize,
-    ) -> Result<Result<(), Rejection>, Unreadable> {
+    ) -> Result<Result<(), DecodeError>, Unreadable> {
         if self.refused.records >= self.limits.batch {
-            return Ok(Err(Rejection::BatchTooLarge { limit: self.limits.batch }));
+            return Ok(Err(DecodeError::BatchTooLarge { limit: self.limits.batch }));
         }
         let record = reader.read(text, self.limits, self.stamps, self.repairs)?;
         Ok(match record.and_then(|record| self.write(reader, &record)) {
@@ -213,10 +213,10 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         reader: &RecordReader<'_>,
         text: &[u8],
         fault: RecordFault,
-    ) -> Result<(), Rejection> {
+    ) -> Result<(), DecodeError> {
         let index = self.refused.records;
         if index >= self.limits.batch {
-            return Err(Rejection::BatchTooLarge { limit: self.limits.batch });
+            return Err(DecodeError::BatchTooLarge { limit: self.limits.batch });
         }
         self.refused.records += 1;
         let token = reader.token().or(self.stamps.token.as_deref());
@@ -225,17 +225,19 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         match self.rule {
             BatchRule::EachEvent => Ok(()),
             BatchRule::AllOrNothing => {
-                Err(Rejection::Record { kind: self.stamps.kind, index, fault })
+                Err(DecodeError::Record { kind: self.stamps.kind, index, fault })
             }
         }
     }
 
-    fn nothing_recorded(&self) -> Rejection {
+    fn nothing_recorded(&self) -> DecodeError {
         match self.refused.list.first() {
-            Some(first) => {
-                Rejection::Record { kind: self.stamps.kind, index: first.index, fault: first.fault }
-            }
-            None => Rejection::BatchEmpty,
+            Some(first) => DecodeError::Record {
+                kind: self.stamps.kind,
+                index: first.index,
+                fault: first.fault,
+            },
+            None => DecodeError::BatchEmpty,
         }
     }
 }
@@ -244,5 +246,5 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
 enum Unread {
     /// It is not JSON, or neither an object nor an array; [`json::rejection`] tells which.
     NotRecords,
-    Refused(Rejection),
+    Refused(DecodeError),
 }

@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use super::endpoint::RecordKind;
+use super::error::RecordFault;
 use super::event::{Event, EventReader};
 use super::id::IdSource;
 use super::json::Unreadable;
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
-use super::rejection::RecordFault;
 use super::stamps::Stamps;
 use super::update::{Update, UpdateReader};
 

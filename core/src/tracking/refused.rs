@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use super::endpoint::RecordKind;
-use super::rejection::RecordFault;
+use super::error::RecordFault;
 
 /// Longest `$insert_id` that is kept of an event that is refused, with its quotes; the API's own
 /// bound is 36 characters.

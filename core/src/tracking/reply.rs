@@ -8,11 +8,11 @@ use alloc::vec::Vec;
 use super::body::ACCEPTED_CODINGS;
 use super::cors;
 use super::endpoint::{Endpoint, RecordKind};
+use super::error::DecodeError;
 use super::form::decoded;
 use super::parameters::{Parameters, Switch};
 use super::redirect::RedirectPolicy;
 use super::refused::RefusedRecords;
-use super::rejection::Rejection;
 use crate::http::{Body, Method, Request, Response, Status};
 
 /// The 1×1 transparent GIF of tracking pixels.
@@ -83,7 +83,7 @@ impl Reply {
         parameters: &Parameters<'_>,
         request: &Request<'_>,
         redirects: &RedirectPolicy,
-    ) -> (Self, Result<(), Rejection>) {
+    ) -> (Self, Result<(), DecodeError>) {
         let headers = &request.headers;
         let mut reply = Self {
             form: Form::of(endpoint, parameters, request.method),
@@ -100,7 +100,7 @@ impl Reply {
         if given(parameters.callback.as_ref()) {
             reply.callback = parameters.callback.and_then(callback_name);
             if reply.callback.is_none() {
-                result = Err(Rejection::Callback);
+                result = Err(DecodeError::Callback);
             }
         }
         if given(parameters.redirect.as_ref()) {
@@ -146,8 +146,8 @@ impl Reply {
     }
 
     /// Nothing is recorded, because of what was sent: there is no use in sending it again as it is.
-    /// The status is [`Rejection::status`], but for `/import` 400 in the place of 200.
-    pub fn rejected(&self, rejection: &Rejection) -> Response {
+    /// The status is [`DecodeError::status`], but for `/import` 400 in the place of 200.
+    pub fn rejected(&self, rejection: &DecodeError) -> Response {
         let mut response = if self.form.is_import() {
             let status = match rejection.status() {
                 Status::OK => Status::BAD_REQUEST,
@@ -164,10 +164,10 @@ impl Reply {
             response
         };
         match rejection {
-            Rejection::ContentEncoding => {
+            DecodeError::ContentEncoding => {
                 response.headers.push(("Accept-Encoding", ACCEPTED_CODINGS.into()));
             }
-            Rejection::Unauthorized => {
+            DecodeError::Unauthorized => {
                 response.headers.push(("WWW-Authenticate", "Basic realm=\"import\"".into()));
             }
             _ => {}

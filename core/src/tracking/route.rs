@@ -6,7 +6,7 @@ use crate::http::{Headers, HttpError, Method, Response, Status};
 
 use super::cors;
 use super::endpoint::Endpoint;
-use super::not_built::NotBuilt;
+use super::unbuilt_path::UnbuiltPath;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,8 +18,8 @@ pub enum Route {
     /// [`preflight`](super::preflight).
     Preflight,
     /// A path of the official libraries that has nothing to do with events:
-    /// [`NotBuilt::response`].
-    NotBuilt(NotBuilt),
+    /// [`UnbuiltPath::response`].
+    NotBuilt(UnbuiltPath),
     /// A path of the API, with a method that it does not have: [`method_not_allowed`].
     ///
     /// `HEAD` is one of them: `GET` records here, `HEAD` must not, and an answer "recorded" for
@@ -44,9 +44,9 @@ pub fn route(method: Method, path: &str) -> Route {
         return Route::Preflight;
     }
     let path = path.strip_suffix('/').unwrap_or(path);
-    let found = match (Endpoint::of(path), NotBuilt::of(path)) {
+    let found = match (Endpoint::of(path), UnbuiltPath::of(path)) {
         (Some(endpoint), _) => Route::Record(endpoint),
-        (None, Some(not_built)) => Route::NotBuilt(not_built),
+        (None, Some(unbuilt_path)) => Route::NotBuilt(unbuilt_path),
         (None, None) => return Route::NotFound,
     };
     match method {
@@ -114,13 +114,13 @@ mod tests {
             (Method::Get, "", Route::NotFound),
             (Method::Options, "*", Route::Preflight),
             (Method::Options, "/engage", Route::Preflight),
-            (Method::Get, "/flags/", Route::NotBuilt(NotBuilt::Flags)),
-            (Method::Get, "/flags", Route::NotBuilt(NotBuilt::Flags)),
-            (Method::Get, "/flags/definitions", Route::NotBuilt(NotBuilt::FlagDefinitions)),
+            (Method::Get, "/flags/", Route::NotBuilt(UnbuiltPath::Flags)),
+            (Method::Get, "/flags", Route::NotBuilt(UnbuiltPath::Flags)),
+            (Method::Get, "/flags/definitions", Route::NotBuilt(UnbuiltPath::FlagDefinitions)),
             (Method::Get, "/flags/other", Route::NotFound),
-            (Method::Get, "/settings/", Route::NotBuilt(NotBuilt::Settings)),
-            (Method::Post, "/record/", Route::NotBuilt(NotBuilt::Record)),
-            (Method::Get, "/decide", Route::NotBuilt(NotBuilt::Decide)),
+            (Method::Get, "/settings/", Route::NotBuilt(UnbuiltPath::Settings)),
+            (Method::Post, "/record/", Route::NotBuilt(UnbuiltPath::Record)),
+            (Method::Get, "/decide", Route::NotBuilt(UnbuiltPath::Decide)),
             (Method::Options, "/record/", Route::Preflight),
             (Method::Other, "/record/", Route::MethodNotAllowed),
         ];

@@ -1,6 +1,6 @@
 //! Event times: what senders write, made one number of milliseconds.
 
-use super::rejection::RecordFault;
+use super::error::RecordFault;
 use super::stamps::Stamps;
 use crate::UnixTime;
 

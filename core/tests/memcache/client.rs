@@ -9,8 +9,8 @@ use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, ShutdownMode, Store};
 use windhover_core::memcache::response::{Kind, ResponseError};
 use windhover_core::memcache::{
-    Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Keys, Limits,
-    MAX_DISCARDED, Oversized, Reason, SendError, Ticket, Unanswered,
+    AnswerError, Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Keys,
+    Limits, MAX_DISCARDED, Oversized, Reason, SendError, Ticket,
 };
 
 /// What a connection told, without its borrows.
@@ -18,7 +18,7 @@ use windhover_core::memcache::{
 enum Told {
     Frame { ticket: Ticket, index: Option<usize>, kind: Kind, data: Vec<u8> },
     Oversized(Ticket, Option<usize>, Oversized),
-    Done(Ticket, Result<(), Unanswered>),
+    Done(Ticket, Result<(), AnswerError>),
     Close(End),
 }
 
@@ -111,7 +111,7 @@ fn done(ticket: Ticket) -> Told {
     Told::Done(ticket, Ok(()))
 }
 
-fn failed(ticket: Ticket, outcome: Unanswered) -> Told {
+fn failed(ticket: Ticket, outcome: AnswerError) -> Told {
     Told::Done(ticket, Err(outcome))
 }
 
@@ -177,7 +177,7 @@ fn a_deadline_ends_its_own_request_and_discards_its_late_reply() {
     let long = peer.get(b"other");
     assert_eq!(peer.poll(), []);
     assert_eq!(peer.idle_until, peer.now + SECOND / 10);
-    assert_eq!(peer.after(SECOND / 10), [failed(short, Unanswered::Unknown(DEADLINE))]);
+    assert_eq!(peer.after(SECOND / 10), [failed(short, AnswerError::Unknown(DEADLINE))]);
     assert_eq!(peer.connection.discarding(), 1);
     let next = peer.get(b"slow");
     assert_eq!(peer.poll(), []);
@@ -223,7 +223,7 @@ fn what_has_not_left_is_taken_back() {
     let second = peer.send(&Request::Set(Store::new(b"b")), b"b", SECOND / 2);
     let third = peer.get(b"c");
     assert_eq!(peer.poll(), []);
-    assert_eq!(peer.after(SECOND / 2), [failed(second, Unanswered::NotSent(DEADLINE))]);
+    assert_eq!(peer.after(SECOND / 2), [failed(second, AnswerError::NotSent(DEADLINE))]);
     assert_eq!(peer.connection.cancel(third), Some(Cancelled::NotSent));
     peer.full = false;
     peer.connection.wrote(1);
@@ -250,9 +250,9 @@ fn a_connection_that_ends_says_what_was_sent() {
         [
             frame(answered, None, Kind::End, b""),
             done(answered),
-            failed(half, Unanswered::Unknown(gone)),
-            failed(sent, Unanswered::Unknown(gone)),
-            failed(unsent, Unanswered::NotSent(gone)),
+            failed(half, AnswerError::Unknown(gone)),
+            failed(sent, AnswerError::Unknown(gone)),
+            failed(unsent, AnswerError::NotSent(gone)),
             Told::Close(End::EndOfStream),
         ]
     );
@@ -291,8 +291,8 @@ fn what_cannot_be_the_answer_spends_the_connection() {
         let next = peer.get(b"next");
         peer.poll();
         let expected = [
-            failed(ticket, Unanswered::Unknown(Reason::End(end))),
-            failed(next, Unanswered::Unknown(Reason::End(end))),
+            failed(ticket, AnswerError::Unknown(Reason::End(end))),
+            failed(next, AnswerError::Unknown(Reason::End(end))),
             Told::Close(end),
         ];
         assert_eq!(peer.reply(reply), expected, "{}", reply.escape_ascii());
@@ -388,7 +388,7 @@ fn words_that_nobody_asked_for_spend_the_connection_at_their_first_byte() {
     let end = Reason::End(End::Unasked);
     assert_eq!(
         peer.reply(b"END\r\n"),
-        [failed(ticket, Unanswered::NotSent(end)), Told::Close(End::Unasked)]
+        [failed(ticket, AnswerError::NotSent(end)), Told::Close(End::Unasked)]
     );
 }
 
@@ -408,7 +408,7 @@ fn silence_while_replies_are_pending_fails_the_connection() {
     let end = Reason::End(End::Stalled);
     assert_eq!(
         peer.after(SECOND / 10),
-        [failed(ticket, Unanswered::Unknown(end)), Told::Close(End::Stalled)]
+        [failed(ticket, AnswerError::Unknown(end)), Told::Close(End::Stalled)]
     );
 }
 
@@ -432,7 +432,7 @@ fn a_server_that_takes_nothing_spends_the_connection() {
     let end = Reason::End(End::WriteStalled);
     assert_eq!(
         peer.after(ClientTimeouts::default().write),
-        [failed(ticket, Unanswered::NotSent(end)), Told::Close(End::WriteStalled)]
+        [failed(ticket, AnswerError::NotSent(end)), Told::Close(End::WriteStalled)]
     );
 }
 
@@ -451,7 +451,7 @@ fn an_item_that_was_opened_for_nobody_spends_the_connection() {
     let open = QueueRead::new(b"jobs", ReadMode::Open);
     let ticket = peer.send(&Request::QueueRead(open), b"", SECOND / 10);
     peer.poll();
-    assert_eq!(peer.after(SECOND / 10), [failed(ticket, Unanswered::Unknown(DEADLINE))]);
+    assert_eq!(peer.after(SECOND / 10), [failed(ticket, AnswerError::Unknown(DEADLINE))]);
     // Without an item, nothing is left behind.
     assert_eq!(peer.reply(b"END\r\n"), []);
     let ticket = peer.send(&Request::QueueRead(open), b"", SECOND / 10);
@@ -482,7 +482,7 @@ fn an_item_that_is_being_opened_when_its_request_is_given_up_spends_the_connecti
         peer.reply(come);
         assert_eq!(
             peer.after(SECOND),
-            [failed(ticket, Unanswered::Unknown(DEADLINE)), Told::Close(End::Abandoned)]
+            [failed(ticket, AnswerError::Unknown(DEADLINE)), Told::Close(End::Abandoned)]
         );
     }
 }
@@ -564,7 +564,7 @@ fn an_end_answers_no_shutdown_that_was_not_sent() {
     let end = Reason::End(End::EndOfStream);
     assert_eq!(
         peer.poll(),
-        [failed(ticket, Unanswered::NotSent(end)), Told::Close(End::EndOfStream)]
+        [failed(ticket, AnswerError::NotSent(end)), Told::Close(End::EndOfStream)]
     );
 }
 
@@ -682,7 +682,7 @@ fn a_value_that_is_too_large_has_to_end_where_it_says() {
     let end = End::Malformed(ResponseError::BadDataBlock);
     assert_eq!(
         peer.reply(b"xx"),
-        [failed(big, Unanswered::Unknown(Reason::End(end))), Told::Close(end)]
+        [failed(big, AnswerError::Unknown(Reason::End(end))), Told::Close(end)]
     );
 }
 
@@ -699,7 +699,7 @@ fn what_no_server_can_hold_is_no_response() {
         let end = End::Malformed(ResponseError::ValueTooLarge { length });
         assert_eq!(
             peer.reply(reply.as_bytes()),
-            [failed(get, Unanswered::Unknown(Reason::End(end))), Told::Close(end)]
+            [failed(get, AnswerError::Unknown(Reason::End(end))), Told::Close(end)]
         );
     }
 }
@@ -773,8 +773,8 @@ fn an_error_before_any_value_leaves_no_one_to_trust() {
             [
                 frame(many, None, Kind::ServerError, b""),
                 done(many),
-                failed(next, Unanswered::Unknown(end)),
-                failed(set, Unanswered::NotSent(end)),
+                failed(next, AnswerError::Unknown(end)),
+                failed(set, AnswerError::NotSent(end)),
                 Told::Close(End::Ambiguous),
             ],
             "{behind:?}"
@@ -833,7 +833,7 @@ fn values_that_are_taken_for_commands_end_the_connection() {
         [
             frame(sets, None, Kind::Error, b""),
             done(sets),
-            failed(next, Unanswered::Unknown(Reason::End(End::Ambiguous))),
+            failed(next, AnswerError::Unknown(Reason::End(End::Ambiguous))),
             Told::Close(End::Ambiguous),
         ]
     );

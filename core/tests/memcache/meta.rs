@@ -7,13 +7,13 @@ use windhover_core::memcache::meta::{
     ArithmeticMode, FLAGS, FlagBuffer, FlagFault, MetaCode, MetaFlags, MetaReply, MetaRequest,
     SetMode, TokenRule, decode_key, encode_key,
 };
-use windhover_core::memcache::request::{self, EncodeError, Fault, Recovery, Request};
+use windhover_core::memcache::request::{self, EncodeError, Recovery, Request, RequestFault};
 use windhover_core::memcache::response::{self, Response, ResponseError};
 use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use Dialect::Memcached;
 
-fn refusal(input: &str) -> (Fault, Option<&'static str>, Recovery) {
+fn refusal(input: &str) -> (RequestFault, Option<&'static str>, Recovery) {
     let long = "k".repeat(251);
     let input = input.replace("<251>", &long);
     match request::parse(input.as_bytes(), Memcached, &Limits::default()) {
@@ -102,7 +102,7 @@ fn a_refused_ms_with_a_known_length_discards_its_block() {
         assert_eq!(recovery, Recovery::Skip(length + 4), "{line}");
     }
     let (fault, answer, recovery) = refusal("ms k 2000000 q\r\n");
-    assert_eq!(fault, Fault::ValueTooLarge { length: 2_000_000 });
+    assert_eq!(fault, RequestFault::ValueTooLarge { length: 2_000_000 });
     assert_eq!(answer, Some("SERVER_ERROR object too large for cache"));
     assert_eq!(recovery, Recovery::Skip(16 + 2_000_002));
 }
@@ -110,8 +110,11 @@ fn a_refused_ms_with_a_known_length_discards_its_block() {
 #[test]
 fn a_fault_names_the_flag() {
     let (fault, ..) = refusal("md k O1 Txx\r\n");
-    let expected =
-        Fault::Flag { command: Command::MetaDelete, letter: b'T', fault: FlagFault::BadNumber };
+    let expected = RequestFault::Flag {
+        command: Command::MetaDelete,
+        letter: b'T',
+        fault: FlagFault::BadNumber,
+    };
     assert_eq!(fault, expected);
     assert!(fault.to_string().contains("'T'"));
 }
@@ -145,14 +148,14 @@ fn a_client_refuses_flags_that_servers_would_refuse_or_misread() {
     assert_eq!(get(b" v  O1 "), Ok("mg k v O1\r\n".to_owned()));
     assert_eq!(get(b"v O1\r\nflush_all"), Err(EncodeError::ForbiddenByte { byte: b'\r', at: 1 }));
     let flag = |letter, fault| {
-        Err(EncodeError::Flags(Fault::Flag { command: Command::MetaGet, letter, fault }))
+        Err(EncodeError::Flags(RequestFault::Flag { command: Command::MetaGet, letter, fault }))
     };
     assert_eq!(get(b"v v"), flag(b'v', FlagFault::Duplicate));
     assert_eq!(get(b"\n"), flag(b'\n', FlagFault::Unknown));
     assert_eq!(get(b"b"), flag(b'b', FlagFault::KeyNotBase64));
     assert!(matches!(
         get(b"b c f h k l O1 q s t u v N0 R0 T0 P L I"),
-        Err(EncodeError::Flags(Fault::TooManyFlags { .. }))
+        Err(EncodeError::Flags(RequestFault::TooManyFlags { .. }))
     ));
     let debug = Request::MetaDebug { key: b"a", base64: true };
     assert!(matches!(encode(&debug), Err(EncodeError::Flags(_))));

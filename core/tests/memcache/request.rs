@@ -13,9 +13,9 @@ use crate::examples::examples;
 use bytes::BytesMut;
 use proptest::prelude::*;
 use windhover_core::memcache::command::{Command, TABLE};
-use windhover_core::memcache::kestrel::{QueueNameError, QueueRead, ReadError, ReadMode};
+use windhover_core::memcache::kestrel::{QueueNameError, QueueRead, QueueReadError, ReadMode};
 use windhover_core::memcache::request::{
-    self, EncodeError, Fault, Message, Recovery, Request, RequestError, ShutdownMode, Store,
+    self, EncodeError, Message, Recovery, Request, RequestError, RequestFault, ShutdownMode, Store,
 };
 use windhover_core::memcache::response::Reply;
 use windhover_core::memcache::{Dialect, Keys, Limits, Parsed};
@@ -116,7 +116,7 @@ fn a_block_says_how_much_of_it_is_missing() {
 }
 
 /// Input, fault, answer, recovery.
-type Refusal<'a> = (&'a [u8], Fault, Option<&'static str>, Recovery);
+type Refusal<'a> = (&'a [u8], RequestFault, Option<&'static str>, Recovery);
 
 fn assert_refused(dialect: Dialect, refusals: &[Refusal<'_>]) {
     for &(input, fault, reply, recovery) in refusals {
@@ -139,29 +139,29 @@ fn what_memcached_refuses_says_fault_answer_and_recovery() {
     let get_long = format!("get {long}\r\n");
     let set_long = format!("set {long} 0 0 1 noreply\r\n");
     assert_refused(Memcached, &[
-        (b"GET k\r\n", Fault::UnknownCommand, error, Recovery::Skip(7)),
-        (b" get k\r\n", Fault::UnknownCommand, error, Recovery::Skip(8)),
-        (b"bogus noreply\r\n", Fault::UnknownCommand, None, Recovery::Skip(15)),
-        (b"\n", Fault::NoCommand, format, Recovery::Skip(1)),
-        (b"a\r\n", Fault::NoCommand, format, Recovery::Skip(3)),
-        (b"get\r\n", Fault::ArgumentCount, format, Recovery::Skip(5)),
-        (get_long.as_bytes(), Fault::KeyTooLong { length: 251 }, format, Recovery::Skip(257)),
-        (set_long.as_bytes(), Fault::KeyTooLong { length: 251 }, None, Recovery::Skip(274)),
-        (b"set k -1 0 1\r\n", Fault::BadNumber, format, Recovery::Skip(17)),
-        (b"set k 0 x 1 noreply\r\n", Fault::BadNumber, None, Recovery::Skip(24)),
-        (b"cas k 0 0 1\r\n", Fault::BadNumber, format, Recovery::Skip(16)),
-        (b"set k 0 0 x noreply\r\n", Fault::BadNumber, format, Recovery::Skip(21)),
-        (b"set k 0 0 -1\r\n", Fault::BadNumber, format, Recovery::Skip(14)),
-        (b"set k 0 0 4294967297\r\n", Fault::BadNumber, format, Recovery::Skip(22)),
-        (b"set k 0 0 1048577\r\n", Fault::ValueTooLarge { length: 1_048_577 }, large,
+        (b"GET k\r\n", RequestFault::UnknownCommand, error, Recovery::Skip(7)),
+        (b" get k\r\n", RequestFault::UnknownCommand, error, Recovery::Skip(8)),
+        (b"bogus noreply\r\n", RequestFault::UnknownCommand, None, Recovery::Skip(15)),
+        (b"\n", RequestFault::NoCommand, format, Recovery::Skip(1)),
+        (b"a\r\n", RequestFault::NoCommand, format, Recovery::Skip(3)),
+        (b"get\r\n", RequestFault::ArgumentCount, format, Recovery::Skip(5)),
+        (get_long.as_bytes(), RequestFault::KeyTooLong { length: 251 }, format, Recovery::Skip(257)),
+        (set_long.as_bytes(), RequestFault::KeyTooLong { length: 251 }, None, Recovery::Skip(274)),
+        (b"set k -1 0 1\r\n", RequestFault::BadNumber, format, Recovery::Skip(17)),
+        (b"set k 0 x 1 noreply\r\n", RequestFault::BadNumber, None, Recovery::Skip(24)),
+        (b"cas k 0 0 1\r\n", RequestFault::BadNumber, format, Recovery::Skip(16)),
+        (b"set k 0 0 x noreply\r\n", RequestFault::BadNumber, format, Recovery::Skip(21)),
+        (b"set k 0 0 -1\r\n", RequestFault::BadNumber, format, Recovery::Skip(14)),
+        (b"set k 0 0 4294967297\r\n", RequestFault::BadNumber, format, Recovery::Skip(22)),
+        (b"set k 0 0 1048577\r\n", RequestFault::ValueTooLarge { length: 1_048_577 }, large,
             Recovery::Skip(19 + 1_048_577 + 2)),
-        (b"set k 0 0 1\r\nabc", Fault::BadDataBlock, chunk, Recovery::Skip(16)),
-        (b"set k 0 0 1 noreply\r\nabc", Fault::BadDataBlock, None, Recovery::Skip(24)),
-        (b"flush_all x\r\n", Fault::BadExptime, Some("CLIENT_ERROR invalid exptime argument"),
+        (b"set k 0 0 1\r\nabc", RequestFault::BadDataBlock, chunk, Recovery::Skip(16)),
+        (b"set k 0 0 1 noreply\r\nabc", RequestFault::BadDataBlock, None, Recovery::Skip(24)),
+        (b"flush_all x\r\n", RequestFault::BadExptime, Some("CLIENT_ERROR invalid exptime argument"),
             Recovery::Skip(13)),
-        (b"\x80", Fault::Binary, None, Recovery::Close),
-        (b"GET /\r\n", Fault::Http, None, Recovery::Close),
-        (b"POST / HTTP/1.1\r\n", Fault::Http, None, Recovery::Close),
+        (b"\x80", RequestFault::Binary, None, Recovery::Close),
+        (b"GET /\r\n", RequestFault::Http, None, Recovery::Close),
+        (b"POST / HTTP/1.1\r\n", RequestFault::Http, None, Recovery::Close),
     ]);
 }
 
@@ -169,35 +169,35 @@ fn what_memcached_refuses_says_fault_answer_and_recovery() {
 #[test]
 fn what_kestrel_refuses_ends_the_connection() {
     let error = Some("CLIENT_ERROR");
-    let name = |byte| Fault::QueueName(QueueNameError::Reserved { byte });
-    let empty = Fault::Read(ReadError::Queue(QueueNameError::Empty));
+    let name = |byte| RequestFault::QueueName(QueueNameError::Reserved { byte });
+    let empty = RequestFault::Read(QueueReadError::Queue(QueueNameError::Empty));
     assert_refused(Kestrel, &[
-        (b"\r\n", Fault::UnknownCommand, error, Recovery::Close),
-        (b"mg k v\r\n", Fault::UnknownCommand, error, Recovery::Close),
-        (b"monitor q\r\n", Fault::ArgumentCount, error, Recovery::Close),
-        (b"monitor q x\r\n", Fault::BadNumber, error, Recovery::Close),
-        (b"monitor q 2147483648\r\n", Fault::BadNumber, error, Recovery::Close),
-        (b"monitor q 1 2 3\r\n", Fault::ArgumentCount, error, Recovery::Close),
-        (b"confirm q\r\n", Fault::ArgumentCount, error, Recovery::Close),
-        (b"confirm q -1\r\n", Fault::BadNumber, error, Recovery::Close),
+        (b"\r\n", RequestFault::UnknownCommand, error, Recovery::Close),
+        (b"mg k v\r\n", RequestFault::UnknownCommand, error, Recovery::Close),
+        (b"monitor q\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
+        (b"monitor q x\r\n", RequestFault::BadNumber, error, Recovery::Close),
+        (b"monitor q 2147483648\r\n", RequestFault::BadNumber, error, Recovery::Close),
+        (b"monitor q 1 2 3\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
+        (b"confirm q\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
+        (b"confirm q -1\r\n", RequestFault::BadNumber, error, Recovery::Close),
         (b"dump_stats a b/c\r\n", name(b'/'), error, Recovery::Close),
-        (b"get\r\n", Fault::ArgumentCount, error, Recovery::Close),
-        (b"get a b\r\n", Fault::ArgumentCount, error, Recovery::Close),
+        (b"get\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
+        (b"get a b\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
         (b"get /open\r\n", empty, error, Recovery::Close),
-        (b"get q/peek/open\r\n", Fault::Read(ReadError::Conflict), error, Recovery::Close),
-        (b"get q/t=x\r\n", Fault::Read(ReadError::Timeout), error, Recovery::Close),
-        (b"set q 0 0\r\n", Fault::ArgumentCount, error, Recovery::Close),
-        (b"set q 0 0 x\r\n", Fault::BadNumber, error, Recovery::Close),
+        (b"get q/peek/open\r\n", RequestFault::Read(QueueReadError::Conflict), error, Recovery::Close),
+        (b"get q/t=x\r\n", RequestFault::Read(QueueReadError::Timeout), error, Recovery::Close),
+        (b"set q 0 0\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
+        (b"set q 0 0 x\r\n", RequestFault::BadNumber, error, Recovery::Close),
         (b"set /open 0 0 1\r\n", name(b'/'), error, Recovery::Close),
         (b"flush a.b\r\n", name(b'.'), error, Recovery::Close),
-        (b"set q 0 0 1\r\nabc", Fault::BadDataBlock, error, Recovery::Close),
-        (b"\x80", Fault::Binary, None, Recovery::Close),
-        (b"GET / HTTP/1.1\r\n", Fault::Http, None, Recovery::Close),
-        (b"DELETE /q HTTP/1.1\r\n", Fault::Http, None, Recovery::Close),
+        (b"set q 0 0 1\r\nabc", RequestFault::BadDataBlock, error, Recovery::Close),
+        (b"\x80", RequestFault::Binary, None, Recovery::Close),
+        (b"GET / HTTP/1.1\r\n", RequestFault::Http, None, Recovery::Close),
+        (b"DELETE /q HTTP/1.1\r\n", RequestFault::Http, None, Recovery::Close),
     ]);
     assert_refused(Kestrel, &[(
         b"set q 0 0 1048577\r\n",
-        Fault::ValueTooLarge { length: 1_048_577 },
+        RequestFault::ValueTooLarge { length: 1_048_577 },
         Some("NOT_STORED"),
         Recovery::Skip(19 + 1_048_577 + 2),
     )]);
@@ -218,7 +218,7 @@ fn a_line_that_is_too_long_is_refused_whole_and_in_pieces() {
     let too_long = |input: &[u8]| match request::find_line(input, 0, Memcached, &limits) {
         Ok(_) => false,
         Err(error) => {
-            assert_eq!(error.fault, Fault::LineTooLong);
+            assert_eq!(error.fault, RequestFault::LineTooLong);
             assert_eq!(error.reply, Some("CLIENT_ERROR line too long"));
             assert_eq!(error.recovery, Recovery::Close);
             true
@@ -305,9 +305,9 @@ fn a_client_refuses_what_the_dialect_has_not() {
     );
     assert_eq!(set(b"q\r\n"), Err(EncodeError::ForbiddenByte { byte: b'\r', at: 1 }));
     let grouped = Request::QueueRead(QueueRead::new(b"q", ReadMode::Open).group(b"g"));
-    assert_eq!(encode(&grouped, b"", Kestrel), Err(EncodeError::Read(ReadError::Group)));
+    assert_eq!(encode(&grouped, b"", Kestrel), Err(EncodeError::Read(QueueReadError::Group)));
     let split = Request::QueueRead(QueueRead::new(b"q.g", ReadMode::Open));
-    assert_eq!(encode(&split, b"", Siberite), Err(EncodeError::Read(ReadError::Group)));
+    assert_eq!(encode(&split, b"", Siberite), Err(EncodeError::Read(QueueReadError::Group)));
     let sync = Request::SetSync(Store::new(b"q"));
     assert_eq!(encode(&sync, b"", Kestrel), not(Command::Set));
     let monitor = Request::Monitor { queue: b"q", seconds: 1, max: None };
@@ -321,7 +321,7 @@ fn a_client_refuses_what_the_dialect_has_not() {
     let long = QueueRead::new(b"q", ReadMode::Remove).wait(Duration::from_secs(1 << 31));
     assert_eq!(
         encode(&Request::QueueRead(long), b"", Kestrel),
-        Err(EncodeError::Read(ReadError::Timeout))
+        Err(EncodeError::Read(QueueReadError::Timeout))
     );
 }
 

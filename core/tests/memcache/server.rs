@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::cache::{Cache, Served, drain, serve, write_all};
 use bytes::Bytes;
-use windhover_core::memcache::request::{Fault, Request};
+use windhover_core::memcache::request::{Request, RequestFault};
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Instant, Timeouts};
@@ -196,7 +196,7 @@ fn a_value_that_is_too_large_is_swallowed_without_being_kept() {
         connection.receive(b"\r\nversion\r\n");
         assert_eq!(request(&mut connection, START), "Version +0");
         assert_eq!(written(&mut connection), answer);
-        assert_eq!(connection.fault(), Some(Fault::ValueTooLarge { length: 2_000_000 }));
+        assert_eq!(connection.fault(), Some(RequestFault::ValueTooLarge { length: 2_000_000 }));
     }
     let quiet = [&b"set k 0 0 2000000 noreply\r\n"[..], &vec![b'x'; 2_000_000], b"\r\nversion\r\n"];
     let served = serve(Dialect::Memcached, &mut Cache::default(), &quiet);

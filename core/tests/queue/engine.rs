@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
-    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, Place, Put, PutBuilder,
-    QueueConfig, Read, ReadError, Recovery, Refused,
+    Action, AppendError, Config, ConnId, Engine, OpId, Outcome, Output, Place, Put, PutBuilder,
+    PutError, QueueConfig, Read, ReadError, Recovery,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -42,7 +42,7 @@ fn put(engine: &mut Engine, op: u64, item: &str) {
     commit(engine, Ok(1));
 }
 
-fn commit(engine: &mut Engine, result: Result<u64, NotAppended>) {
+fn commit(engine: &mut Engine, result: Result<u64, AppendError>) {
     let batch = engine.begin_append().expect("something to append");
     engine.journaled(batch.commit, result, at(0));
 }
@@ -95,7 +95,7 @@ fn an_item_is_readable_only_after_the_journal_has_it() {
 fn a_put_that_the_journal_refused_leaves_nothing() {
     let mut engine = engine();
     engine.put(OpId(1), items(&["x"]), at(0)).unwrap();
-    commit(&mut engine, Err(NotAppended));
+    commit(&mut engine, Err(AppendError));
     assert_eq!(outputs(&mut engine, at(0)), [(1, Outcome::NotJournaled)]);
     assert_eq!(get(&mut engine, 2, A, Action::Take), Some(Outcome::Empty));
     assert_eq!(engine.stats().backlog_bytes, 0);
@@ -107,7 +107,7 @@ fn a_removal_survives_the_loss_of_its_batch() {
     put(&mut engine, 1, "x");
     get(&mut engine, 2, A, Action::Take).unwrap();
     let lost = engine.begin_append().unwrap();
-    engine.journaled(lost.commit, Err(NotAppended), at(0));
+    engine.journaled(lost.commit, Err(AppendError), at(0));
     let again = engine.begin_append().unwrap();
     assert_eq!(again.pieces.concat(), lost.pieces.concat());
 }
@@ -289,13 +289,13 @@ fn bounds_are_kept_and_count_what_is_on_its_way() {
     config.queue.max_item_bytes = 4;
     let mut engine = Engine::new(config);
     let mut put = |op, put| engine.put(OpId(op), put, at(0));
-    assert_eq!(put(1, items(&["a", "b", "c"])), Err(Refused::Full));
+    assert_eq!(put(1, items(&["a", "b", "c"])), Err(PutError::Full));
     assert_eq!(put(2, items(&["a", "b"])), Ok(()));
-    assert_eq!(put(3, items(&["c"])), Err(Refused::Full));
-    assert_eq!(put(4, items(&["12345"])), Err(Refused::ItemTooLarge { len: 5, limit: 4 }));
+    assert_eq!(put(3, items(&["c"])), Err(PutError::Full));
+    assert_eq!(put(4, items(&["12345"])), Err(PutError::ItemTooLarge { len: 5, limit: 4 }));
     commit(&mut engine, Ok(1));
     get(&mut engine, 5, A, Action::Open);
-    assert_eq!(engine.put(OpId(6), items(&["c"]), at(0)), Err(Refused::Full));
+    assert_eq!(engine.put(OpId(6), items(&["c"]), at(0)), Err(PutError::Full));
     get(&mut engine, 7, A, Action::Close);
     assert_eq!(engine.put(OpId(8), items(&["c"]), at(0)), Ok(()));
 }
@@ -327,12 +327,12 @@ fn what_an_item_takes_beside_its_bytes_counts_as_well() {
     let mut engine = Engine::new(config);
     // 160 bytes each, though they are empty: the seventh has no room, before they are safe or behind.
     assert_eq!(engine.put(OpId(1), items(&[""; 6]), at(0)), Ok(()));
-    assert_eq!(engine.put(OpId(2), items(&[""]), at(0)), Err(Refused::Full));
+    assert_eq!(engine.put(OpId(2), items(&[""]), at(0)), Err(PutError::Full));
     commit(&mut engine, Ok(1));
-    assert_eq!(engine.put(OpId(3), items(&[""]), at(0)), Err(Refused::Full));
+    assert_eq!(engine.put(OpId(3), items(&[""]), at(0)), Err(PutError::Full));
     assert_eq!(engine.stats().taken_bytes, 960);
     get(&mut engine, 4, A, Action::Open);
-    assert_eq!(engine.put(OpId(5), items(&[""]), at(0)), Err(Refused::Full), "open is held");
+    assert_eq!(engine.put(OpId(5), items(&[""]), at(0)), Err(PutError::Full), "open is held");
     get(&mut engine, 6, A, Action::Close);
     assert_eq!(engine.put(OpId(7), items(&["0123456789".repeat(4).as_str()]), at(0)), Ok(()));
     assert_eq!(engine.stats().taken_bytes, 1_000);
@@ -367,8 +367,8 @@ fn a_queue_that_discards_drops_its_oldest_items_once_the_new_ones_are_safe() {
 
     // Bytes count as well, and what could never fit is refused.
     let large = "x".repeat(2 * 160 + 11);
-    assert_eq!(put(&mut engine, 5, items(&[&large])), Err(Refused::Full));
-    assert_eq!(put(&mut engine, 6, items(&["1", "2", "3", "4"])), Err(Refused::Full));
+    assert_eq!(put(&mut engine, 5, items(&[&large])), Err(PutError::Full));
+    assert_eq!(put(&mut engine, 6, items(&["1", "2", "3", "4"])), Err(PutError::Full));
     put(&mut engine, 7, items(&["12345678"])).unwrap();
     commit(&mut engine);
     assert_eq!(engine.queue_stats().next().unwrap().1.bytes, 9);
@@ -390,7 +390,7 @@ fn a_journal_that_is_behind_refuses_more() {
     config.max_backlog = 100;
     let mut engine = Engine::new(config);
     assert_eq!(engine.put(OpId(1), items(&["0123456789"]), at(0)), Ok(()));
-    assert_eq!(engine.put(OpId(2), items(&["0123456789"]), at(0)), Err(Refused::Busy));
+    assert_eq!(engine.put(OpId(2), items(&["0123456789"]), at(0)), Err(PutError::Busy));
     commit(&mut engine, Ok(1));
     assert_eq!(engine.put(OpId(3), items(&["0123456789"]), at(0)), Ok(()));
 }
@@ -436,7 +436,7 @@ fn compaction_moves_a_lone_item_out_of_an_old_segment() {
     assert_eq!(get(&mut engine, 2, A, Action::Take), Some(item("lone")));
 }
 
-fn put_to(engine: &mut Engine, op: u64, queue: &str) -> Result<(), Refused> {
+fn put_to(engine: &mut Engine, op: u64, queue: &str) -> Result<(), PutError> {
     let mut put = PutBuilder::new(queue.as_bytes(), at(0).unix).unwrap();
     put.item(None, b"x");
     engine.put(OpId(op), put.finish(), at(0))?;
@@ -482,10 +482,10 @@ fn empty_queues_make_room_for_others_and_those_with_items_do_not() {
     let mut engine = few_queues();
     assert_eq!(put_to(&mut engine, 1, "a"), Ok(()));
     assert_eq!(put_to(&mut engine, 2, "b"), Ok(()));
-    assert_eq!(put_to(&mut engine, 3, "c"), Err(Refused::TooManyQueues));
+    assert_eq!(put_to(&mut engine, 3, "c"), Err(PutError::TooManyQueues));
     assert_eq!(engine.stats().refused_too_many_queues, 1);
     assert_eq!(engine.get(OpId(4), A, b"a", Action::Open.into(), at(0)), Some(item("x")));
-    assert_eq!(put_to(&mut engine, 5, "c"), Err(Refused::TooManyQueues), "an open item is one");
+    assert_eq!(put_to(&mut engine, 5, "c"), Err(PutError::TooManyQueues), "an open item is one");
     engine.get(OpId(6), A, b"a", Action::Close.into(), at(0));
     assert_eq!(put_to(&mut engine, 7, "c"), Ok(()));
     assert_eq!(names(&engine), ["b", "c"]);
@@ -501,7 +501,7 @@ fn a_queue_that_a_refused_put_had_made_makes_room_as_well() {
         let mut put = PutBuilder::new(queue, at(0).unix).unwrap();
         put.item(None, b"x");
         engine.put(OpId(1), put.finish(), at(0)).unwrap();
-        commit(&mut engine, Err(NotAppended));
+        commit(&mut engine, Err(AppendError));
     }
     assert_eq!(put_to(&mut engine, 2, "c"), Ok(()));
     assert_eq!(put_to(&mut engine, 3, "d"), Ok(()));
@@ -515,7 +515,7 @@ fn the_applications_own_queues_are_not_counted_and_stay() {
         assert_eq!(put_to(&mut engine, 1, queue), Ok(()));
     }
     assert_eq!(put_to(&mut engine, 2, "own"), Ok(()));
-    assert_eq!(put_to(&mut engine, 3, "c"), Err(Refused::TooManyQueues));
+    assert_eq!(put_to(&mut engine, 3, "c"), Err(PutError::TooManyQueues));
     for queue in ["a", "own"] {
         engine.flush(queue.as_bytes());
     }

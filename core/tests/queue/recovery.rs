@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::{
-    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, Place, PutBuilder, Recovery,
+    Action, AppendError, Config, ConnId, Engine, OpId, Outcome, Output, Place, PutBuilder, Recovery,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -105,7 +105,7 @@ impl Journaled {
             Step::Commit => self.commit(),
             Step::Lose => {
                 if let Some(batch) = engine.begin_append() {
-                    engine.journaled(batch.commit, Err(NotAppended), now());
+                    engine.journaled(batch.commit, Err(AppendError), now());
                 }
             }
         }

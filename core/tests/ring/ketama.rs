@@ -1,6 +1,6 @@
 //! The ketama ring.
 
-use windhover_core::client::ring::{HashTag, KeyHash, Member, Naming, Ring, TooManyMembers};
+use windhover_core::client::ring::{HashTag, KeyHash, Member, Naming, Ring, RingError};
 
 use crate::{KEYS, deviations, keys, members, moves, named, owners};
 
@@ -220,7 +220,7 @@ fn too_many_servers_are_refused() {
 
     let refused = Ring::new(&members, Naming::AsIs).expect_err("one too many");
 
-    assert_eq!(refused, TooManyMembers { members: 65_537 });
+    assert_eq!(refused, RingError { members: 65_537 });
     assert_eq!(
         refused.to_string(),
         "a ring takes at most 65536 servers, not 65537: divide them among clusters"

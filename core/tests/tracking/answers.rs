@@ -3,7 +3,7 @@
 use crate::support::{Tracker, get};
 use windhover_core::http::{Headers, Method, Request, Response, Status};
 use windhover_core::tracking::{
-    NotBuilt, RedirectPolicy, Route, method_not_allowed, not_found, preflight, route, share,
+    RedirectPolicy, Route, UnbuiltPath, method_not_allowed, not_found, preflight, route, share,
 };
 
 const GOOD: &str = r#"data={"event":"e","properties":{"token":"t"}}"#;
@@ -157,15 +157,15 @@ fn a_browser_may_see_the_answer_even_with_credentials() {
 #[test]
 fn a_library_that_asks_for_more_than_events_is_told_that_there_is_nothing() {
     let entries: [(&str, &[u8]); 1] = [("Origin", b"https://a.test")];
-    for (path, not_built, members) in [
-        ("/flags/", NotBuilt::Flags, &["flags"][..]),
-        ("/flags/definitions", NotBuilt::FlagDefinitions, &["flags"]),
-        ("/settings/", NotBuilt::Settings, &[]),
-        ("/record/", NotBuilt::Record, &["code", "status"]),
-        ("/decide", NotBuilt::Decide, &["notifications", "surveys"]),
+    for (path, unbuilt_path, members) in [
+        ("/flags/", UnbuiltPath::Flags, &["flags"][..]),
+        ("/flags/definitions", UnbuiltPath::FlagDefinitions, &["flags"]),
+        ("/settings/", UnbuiltPath::Settings, &[]),
+        ("/record/", UnbuiltPath::Record, &["code", "status"]),
+        ("/decide", UnbuiltPath::Decide, &["notifications", "surveys"]),
     ] {
-        assert_eq!(route(Method::Get, path), Route::NotBuilt(not_built));
-        let response = not_built.response(&Headers::new(&entries));
+        assert_eq!(route(Method::Get, path), Route::NotBuilt(unbuilt_path));
+        let response = unbuilt_path.response(&Headers::new(&entries));
         assert_eq!((response.status, response.content_type), (Status::OK, "application/json"));
         assert_eq!(header(&response, "Access-Control-Allow-Origin"), Some("https://a.test"));
         let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();

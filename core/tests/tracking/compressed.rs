@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use windhover_core::http::{Headers, Method, Request, Response};
-use windhover_core::tracking::{InflateFault, Rejection};
+use windhover_core::tracking::{DecodeError, InflateFault};
 
 use crate::support::{Outcome, Tracker};
 
@@ -85,7 +85,7 @@ fn what_cannot_be_read_is_not_answered_200() {
         let mut headers = vec![JSON];
         headers.extend(encodings.iter().map(|it| ("Content-Encoding", it.as_bytes())));
         let outcome = post("verbose=1", &headers, &good);
-        assert_eq!(outcome.result, Err(Rejection::ContentEncoding), "{encodings:?}");
+        assert_eq!(outcome.result, Err(DecodeError::ContentEncoding), "{encodings:?}");
         let answer = outcome.answer();
         assert_eq!(answer.status.0, 415);
         assert_eq!(header(&answer, "Accept-Encoding"), Some("gzip, deflate"));
@@ -94,7 +94,7 @@ fn what_cannot_be_read_is_not_answered_200() {
             r#"{"status":0,"error":"the Content-Encoding of the body is not read here: use one of gzip, deflate, or none"}"#
         );
     }
-    let damaged = |fault| Err(Rejection::Inflate { fault });
+    let damaged = |fault| Err(DecodeError::Inflate { fault });
     for (body, expected) in [
         (EVENT.as_bytes(), damaged(InflateFault::Damaged)),
         (&good[..good.len() - 1], damaged(InflateFault::Cut)),
@@ -116,13 +116,13 @@ fn what_is_too_much_is_to_be_halved() {
     let spaces = gzip(&format!("{}{EVENT}", " ".repeat(10 * 1024 * 1024)));
     let outcome = post("", &[JSON, GZIP], &spaces);
     let fault = InflateFault::Ratio { limit: 500 };
-    assert_eq!(outcome.result, Err(Rejection::Inflate { fault }));
+    assert_eq!(outcome.result, Err(DecodeError::Inflate { fault }));
     assert_eq!((outcome.answer().status.0, &*outcome.body()), (413, "0"));
 
     let batch = format!("[{}{EVENT}]", format!("{EVENT},").repeat(2000));
     for body in [batch.as_bytes(), &gzip(&batch)] {
         let outcome = post("", &[JSON], body);
-        assert_eq!(outcome.result, Err(Rejection::BatchTooLarge { limit: 2000 }));
+        assert_eq!(outcome.result, Err(DecodeError::BatchTooLarge { limit: 2000 }));
         assert_eq!((outcome.answer().status.0, &*outcome.body()), (413, "0"));
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::support::{STAMPS, Tracker, json, post, refusal};
-use windhover_core::tracking::{BatchRule, RecordFault, RecordKind, Rejection};
+use windhover_core::tracking::{BatchRule, DecodeError, RecordFault, RecordKind};
 
 /// The line of an event that is sent as a JSON body and stamped with nothing that it brought.
 fn line(body: &str) -> String {
@@ -14,7 +14,7 @@ fn line(body: &str) -> String {
 
 fn fault(body: &str) -> Option<RecordFault> {
     match json(body).result {
-        Err(Rejection::Record { index: 0, fault, .. }) => Some(fault),
+        Err(DecodeError::Record { index: 0, fault, .. }) => Some(fault),
         _ => None,
     }
 }
@@ -264,45 +264,45 @@ fn what_must_be_there_is_asked_for() {
 fn what_is_not_json_is_refused() {
     let good = r#"{"event":"e","properties":{"token":"t"}}"#;
     let cases = [
-        (format!("{good}{good}"), Rejection::JsonTrailing { at: 40 }),
-        (format!("{good}\n{good}"), Rejection::JsonTrailing { at: 41 }),
-        (format!("{good},"), Rejection::JsonTrailing { at: 40 }),
-        (format!("[{good},]"), Rejection::Json { at: 42 }),
-        (format!("[,{good}]"), Rejection::Json { at: 1 }),
-        (format!("[{good} {good}]"), Rejection::Json { at: 42 }),
-        (format!("[{good}"), Rejection::JsonCut { length: 41 }),
-        ("{,}".into(), Rejection::Json { at: 1 }),
-        (r#"{"a":1,}"#.into(), Rejection::Json { at: 7 }),
-        (r#"{"a":[1,]}"#.into(), Rejection::Json { at: 8 }),
-        (r#"{"a":{"b":1,}}"#.into(), Rejection::Json { at: 12 }),
-        (r#"{"a" 1}"#.into(), Rejection::Json { at: 5 }),
-        ("{a:1}".into(), Rejection::Json { at: 1 }),
-        ("{'a':1}".into(), Rejection::Json { at: 1 }),
-        (r#"{"a":[1}}"#.into(), Rejection::Json { at: 7 }),
-        (r#"{"a":{"b":1]}"#.into(), Rejection::Json { at: 11 }),
-        (r#"{"a":nan}"#.into(), Rejection::Json { at: 6 }),
-        (r#"{"a":-NaN}"#.into(), Rejection::Json { at: 6 }),
-        (r#"{"a":NaNs}"#.into(), Rejection::Json { at: 5 }),
-        ("{NaN:1}".into(), Rejection::Json { at: 1 }),
-        (r#"{"a":NaN,"b":Infinity,}"#.into(), Rejection::Json { at: 22 }),
-        (r#"{"a":-Infinity}x"#.into(), Rejection::JsonTrailing { at: 15 }),
-        ("[NaN,".into(), Rejection::JsonCut { length: 5 }),
-        (r#"{"a":tru}"#.into(), Rejection::Json { at: 8 }),
-        (r#"{"a":01}"#.into(), Rejection::Json { at: 6 }),
-        (r#"{"a":.5}"#.into(), Rejection::Json { at: 5 }),
-        (r#"{"a":1.}"#.into(), Rejection::Json { at: 7 }),
-        (r#"{"a":+1}"#.into(), Rejection::Json { at: 5 }),
-        (r#"{"a":1e}"#.into(), Rejection::Json { at: 7 }),
-        (r#"{"a":-}"#.into(), Rejection::Json { at: 6 }),
-        (r#"{"a":"\x"}"#.into(), Rejection::Json { at: 7 }),
+        (format!("{good}{good}"), DecodeError::JsonTrailing { at: 40 }),
+        (format!("{good}\n{good}"), DecodeError::JsonTrailing { at: 41 }),
+        (format!("{good},"), DecodeError::JsonTrailing { at: 40 }),
+        (format!("[{good},]"), DecodeError::Json { at: 42 }),
+        (format!("[,{good}]"), DecodeError::Json { at: 1 }),
+        (format!("[{good} {good}]"), DecodeError::Json { at: 42 }),
+        (format!("[{good}"), DecodeError::JsonCut { length: 41 }),
+        ("{,}".into(), DecodeError::Json { at: 1 }),
+        (r#"{"a":1,}"#.into(), DecodeError::Json { at: 7 }),
+        (r#"{"a":[1,]}"#.into(), DecodeError::Json { at: 8 }),
+        (r#"{"a":{"b":1,}}"#.into(), DecodeError::Json { at: 12 }),
+        (r#"{"a" 1}"#.into(), DecodeError::Json { at: 5 }),
+        ("{a:1}".into(), DecodeError::Json { at: 1 }),
+        ("{'a':1}".into(), DecodeError::Json { at: 1 }),
+        (r#"{"a":[1}}"#.into(), DecodeError::Json { at: 7 }),
+        (r#"{"a":{"b":1]}"#.into(), DecodeError::Json { at: 11 }),
+        (r#"{"a":nan}"#.into(), DecodeError::Json { at: 6 }),
+        (r#"{"a":-NaN}"#.into(), DecodeError::Json { at: 6 }),
+        (r#"{"a":NaNs}"#.into(), DecodeError::Json { at: 5 }),
+        ("{NaN:1}".into(), DecodeError::Json { at: 1 }),
+        (r#"{"a":NaN,"b":Infinity,}"#.into(), DecodeError::Json { at: 22 }),
+        (r#"{"a":-Infinity}x"#.into(), DecodeError::JsonTrailing { at: 15 }),
+        ("[NaN,".into(), DecodeError::JsonCut { length: 5 }),
+        (r#"{"a":tru}"#.into(), DecodeError::Json { at: 8 }),
+        (r#"{"a":01}"#.into(), DecodeError::Json { at: 6 }),
+        (r#"{"a":.5}"#.into(), DecodeError::Json { at: 5 }),
+        (r#"{"a":1.}"#.into(), DecodeError::Json { at: 7 }),
+        (r#"{"a":+1}"#.into(), DecodeError::Json { at: 5 }),
+        (r#"{"a":1e}"#.into(), DecodeError::Json { at: 7 }),
+        (r#"{"a":-}"#.into(), DecodeError::Json { at: 6 }),
+        (r#"{"a":"\x"}"#.into(), DecodeError::Json { at: 7 }),
         // An escape is told by its last byte, a control character by the byte before it.
-        (r#"{"a":"\u12g4"}"#.into(), Rejection::Json { at: 11 }),
-        ("{\"a\":\"\n\"}".into(), Rejection::Json { at: 5 }),
-        ("{\"a\":\"12345678\0\"}".into(), Rejection::Json { at: 13 }),
-        ("{\"a\":1\u{a0}}".into(), Rejection::Json { at: 6 }),
-        ("{/**/}".into(), Rejection::Json { at: 1 }),
-        ("\0".into(), Rejection::Json { at: 0 }),
-        (String::from(" "), Rejection::DataEmpty),
+        (r#"{"a":"\u12g4"}"#.into(), DecodeError::Json { at: 11 }),
+        ("{\"a\":\"\n\"}".into(), DecodeError::Json { at: 5 }),
+        ("{\"a\":\"12345678\0\"}".into(), DecodeError::Json { at: 13 }),
+        ("{\"a\":1\u{a0}}".into(), DecodeError::Json { at: 6 }),
+        ("{/**/}".into(), DecodeError::Json { at: 1 }),
+        ("\0".into(), DecodeError::Json { at: 0 }),
+        (String::from(" "), DecodeError::DataEmpty),
     ];
     for (body, expected) in cases {
         assert_eq!(json(&body).result, Err(expected), "{body}");
@@ -316,7 +316,7 @@ fn every_cut_of_an_event_is_refused() {
     for cut in 1..body.len() {
         assert_eq!(
             json(&body[..cut]).result,
-            Err(Rejection::JsonCut { length: cut }),
+            Err(DecodeError::JsonCut { length: cut }),
             "{}",
             &body[..cut]
         );
@@ -354,9 +354,9 @@ fn properties_go_as_deep_as_the_limit() {
 #[test]
 fn that_it_is_not_json_goes_before_what_is_wrong_with_an_event() {
     let bad = r#"{"event":"","properties":{"token":5,"v":[[[[]]]]}}"#;
-    assert_eq!(json(&format!("[{bad},]")).result, Err(Rejection::Json { at: 52 }));
-    assert_eq!(json(&format!("[{bad}")).result, Err(Rejection::JsonCut { length: 51 }));
-    assert_eq!(json(&format!("[{bad}]x")).result, Err(Rejection::JsonTrailing { at: 52 }));
+    assert_eq!(json(&format!("[{bad},]")).result, Err(DecodeError::Json { at: 52 }));
+    assert_eq!(json(&format!("[{bad}")).result, Err(DecodeError::JsonCut { length: 51 }));
+    assert_eq!(json(&format!("[{bad}]x")).result, Err(DecodeError::JsonTrailing { at: 52 }));
 }
 
 #[test]
@@ -398,7 +398,7 @@ fn an_event_is_as_large_as_the_limit() {
     let fault = RecordFault::TooLarge { limit };
     assert_eq!(
         tracker.json(&body(limit - overhead + 1)).result,
-        Err(Rejection::Record { kind: RecordKind::Event, index: 0, fault })
+        Err(DecodeError::Record { kind: RecordKind::Event, index: 0, fault })
     );
     // White space does not count.
     let spaced = body(limit - overhead).replace(':', &format!(":{}", " ".repeat(1000)));
@@ -407,7 +407,7 @@ fn an_event_is_as_large_as_the_limit() {
     let fault = RecordFault::TooLarge { limit: 200 };
     assert_eq!(
         tracker.json(&body(200)).result,
-        Err(Rejection::Record { kind: RecordKind::Event, index: 0, fault })
+        Err(DecodeError::Record { kind: RecordKind::Event, index: 0, fault })
     );
 }
 
@@ -482,7 +482,10 @@ fn every_fault_of_an_event_leaves_the_others_alone() {
 fn a_batch_of_bad_events_only_is_refused() {
     let outcome = post("verbose=1", "application/json", &format!("[{NO_TOKEN},{{}}]"));
     let fault = RecordFault::TokenMissing;
-    assert_eq!(outcome.result, Err(Rejection::Record { kind: RecordKind::Event, index: 0, fault }));
+    assert_eq!(
+        outcome.result,
+        Err(DecodeError::Record { kind: RecordKind::Event, index: 0, fault })
+    );
     assert_eq!(outcome.refused.len(), 2);
     let answer: serde_json::Value = serde_json::from_str(&outcome.body()).unwrap();
     assert_eq!(answer["status"], 0);
@@ -506,7 +509,7 @@ fn a_batch_is_as_long_as_the_limit_whatever_its_events_are() {
     tracker.limits.batch = 2;
     assert_eq!(tracker.json(&format!("[{GOOD},{GOOD}]")).result, Ok(2));
     assert_eq!(tracker.json(&format!("[{GOOD},7]")).result, Ok(1));
-    let too_large = Err(Rejection::BatchTooLarge { limit: 2 });
+    let too_large = Err(DecodeError::BatchTooLarge { limit: 2 });
     for third in [GOOD, NO_TOKEN, "7"] {
         let outcome = tracker.json(&format!("[{GOOD},{NO_TOKEN},{third}]"));
         assert_eq!(outcome.result, too_large, "{third}");
@@ -543,7 +546,7 @@ fn every_cut_of_an_event_with_bare_words_is_refused() {
     for cut in 1..body.len() {
         let result = json(&body[..cut]).result;
         assert!(
-            matches!(result, Err(Rejection::JsonCut { .. } | Rejection::Json { .. })),
+            matches!(result, Err(DecodeError::JsonCut { .. } | DecodeError::Json { .. })),
             "{}: {result:?}",
             &body[..cut]
         );

@@ -1,7 +1,7 @@
 //! `/import`: credentials, what `strict=1` asks for, lines, and answers of its own form.
 
 use windhover_core::http::{Headers, Method, Request, Response};
-use windhover_core::tracking::{RecordFault, Rejection};
+use windhover_core::tracking::{DecodeError, RecordFault};
 
 use crate::support::{Outcome, Tracker};
 
@@ -54,7 +54,7 @@ fn an_event_takes_its_token_from_the_credentials() {
     let outcome = send("", &headers, &event(""));
     assert!(matches!(
         outcome.result,
-        Err(Rejection::Record { fault: RecordFault::TokenMissing, .. })
+        Err(DecodeError::Record { fault: RecordFault::TokenMissing, .. })
     ));
 }
 
@@ -62,7 +62,7 @@ fn an_event_takes_its_token_from_the_credentials() {
 fn without_credentials_nothing_is_imported() {
     let body = r#"{"event":"e","properties":{"token":"t","time":1300000000}}"#;
     let outcome = send("", &[("Content-Type", b"application/json")], body);
-    assert_eq!(outcome.result, Err(Rejection::Unauthorized));
+    assert_eq!(outcome.result, Err(DecodeError::Unauthorized));
     let response = outcome.answer();
     assert_eq!(response.status.0, 401);
     assert!(response.headers.iter().any(|(name, _)| *name == "WWW-Authenticate"));
@@ -112,7 +112,7 @@ fn strict_refuses_what_means_nothing() {
     for (properties, expected) in cases {
         let body = format!(r#"[{{"event":"e","properties":{{{properties}}}}}]"#);
         let fault = |outcome: Outcome| match outcome.result {
-            Err(Rejection::Record { fault, .. }) => Some(fault),
+            Err(DecodeError::Record { fault, .. }) => Some(fault),
             _ => None,
         };
         assert_eq!(fault(json("strict=1", &body)), expected, "{properties}");
@@ -172,7 +172,7 @@ fn each_line_stands_for_itself() {
     assert_eq!(refused, [(1, RecordFault::NotJson), (2, RecordFault::NotAnObject)]);
     assert_eq!(&*outcome.refused[0].text, br#"{"event":"b","properties":"#);
 
-    assert_eq!(lines("", "\n\r\n").result, Err(Rejection::DataEmpty));
+    assert_eq!(lines("", "\n\r\n").result, Err(DecodeError::DataEmpty));
     let bytes =
         b"{\"event\":\"\xed\xa0\xbd\xed\xb8\x80\xff\",\"properties\":{\"token\":\"t\"}}\n\xff\n";
     let mut request = Request::new(Method::Post, "/track", "");
@@ -191,6 +191,6 @@ fn each_line_stands_for_itself() {
     let three = line.repeat(3);
     request.body = three.as_bytes();
     let outcome = tracker.send(&request);
-    assert_eq!(outcome.result, Err(Rejection::BatchTooLarge { limit: 2 }));
+    assert_eq!(outcome.result, Err(DecodeError::BatchTooLarge { limit: 2 }));
     assert!(outcome.refused.is_empty());
 }

@@ -4,7 +4,7 @@ use crate::support::{Tracker, json};
 use proptest::prelude::*;
 use serde_json::Value;
 use windhover_core::http::{Headers, Method, Request};
-use windhover_core::tracking::{RedirectPolicy, Rejection};
+use windhover_core::tracking::{DecodeError, RedirectPolicy};
 
 /// JSON text of up to three levels, with white space between its tokens, built so that the values
 /// and the digits are known.
@@ -198,11 +198,11 @@ proptest! {
         let outcome = json(&body);
         let ours = !matches!(
             outcome.result,
-            Err(Rejection::Json { .. } | Rejection::JsonCut { .. } | Rejection::JsonTrailing { .. })
+            Err(DecodeError::Json { .. } | DecodeError::JsonCut { .. } | DecodeError::JsonTrailing { .. })
         );
         // What is too deep is refused before the rest is looked at.
         if ours != theirs {
-            prop_assert!(matches!(outcome.result, Err(Rejection::Record { .. })), "{}", body);
+            prop_assert!(matches!(outcome.result, Err(DecodeError::Record { .. })), "{}", body);
         }
         for line in &outcome.events {
             prop_assert!(serde_json::from_str::<&serde_json::value::RawValue>(line).is_ok());

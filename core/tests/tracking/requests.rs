@@ -4,7 +4,7 @@ use crate::support::{Tracker, get, json, post};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use windhover_core::http::{Method, Request};
-use windhover_core::tracking::Rejection;
+use windhover_core::tracking::DecodeError;
 
 const EVENT: &str = r#"{"event":"e","properties":{"token":"t","time":1334859600,"$insert_id":"i","n":"<<???>>~~"}}"#;
 const LINE: &str = r#"{"event":"e","properties":{"token":"t","time":1334859600000,"$insert_id":"i","n":"<<???>>~~","mp_processing_time_ms":1334859601234}}"#;
@@ -82,13 +82,13 @@ fn a_get_without_header_and_body_needs_no_slash() {
 fn what_is_ambiguous_is_refused() {
     let data = format!("data={}", STANDARD.encode(EVENT));
     let twice = format!("{data}&{data}");
-    assert_eq!(get(&twice).result, Err(Rejection::DataTwice));
-    assert_eq!(post(&data, FORM, &data).result, Err(Rejection::DataTwice));
-    assert_eq!(post("data=", FORM, &data).result, Err(Rejection::DataTwice));
-    assert_eq!(post(&data, "application/json", EVENT).result, Err(Rejection::DataTwice));
+    assert_eq!(get(&twice).result, Err(DecodeError::DataTwice));
+    assert_eq!(post(&data, FORM, &data).result, Err(DecodeError::DataTwice));
+    assert_eq!(post("data=", FORM, &data).result, Err(DecodeError::DataTwice));
+    assert_eq!(post(&data, "application/json", EVENT).result, Err(DecodeError::DataTwice));
     let mut request = Request::new(Method::Get, "/track", &data);
     request.body = b"x";
-    assert_eq!(Tracker::default().send(&request).result, Err(Rejection::BodyOfGet));
+    assert_eq!(Tracker::default().send(&request).result, Err(DecodeError::BodyOfGet));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_multipart_form_is_a_form() {
             assert_eq!(outcome.answer().status.0, status, "{cut}");
         }
         let twice = format!("{}{}--x--\r\n", part("data", data), part("data", data));
-        assert_eq!(post("", content_type, &twice).result, Err(Rejection::DataTwice));
+        assert_eq!(post("", content_type, &twice).result, Err(DecodeError::DataTwice));
     }
     let plus = r#"{"event":"a+b%20&c=d","properties":{"token":"t"}}"#;
     let events = post("", content_type, &format!("{}--x--", part("data", plus))).events;
@@ -121,29 +121,29 @@ fn a_multipart_form_is_a_form() {
 fn a_value_that_holds_nothing_is_said_to() {
     for data in ["====", "=", "+", "%20", "%0A%0D", "%09====", "IA==", "IAo", "%EF%BB%BF"] {
         let result = get(&format!("data={data}")).result;
-        assert_eq!(result, Err(Rejection::DataEmpty), "{data}");
+        assert_eq!(result, Err(DecodeError::DataEmpty), "{data}");
     }
     for body in [" ", "\r\n", "\u{feff} "] {
-        assert_eq!(post("", "application/json", body).result, Err(Rejection::DataEmpty));
+        assert_eq!(post("", "application/json", body).result, Err(DecodeError::DataEmpty));
     }
     for data in ["null", "undefined", "true", "+false", "NaN", "%22a%22", "\""] {
         let result = get(&format!("data={data}")).result;
-        assert_eq!(result, Err(Rejection::NotEvents), "{data}");
+        assert_eq!(result, Err(DecodeError::NotEvents), "{data}");
     }
 }
 
 #[test]
 fn what_is_missing_is_said() {
     for query in ["", "&", "datum=x", "verbose=0"] {
-        assert_eq!(get(query).result, Err(Rejection::DataMissing), "{query}");
+        assert_eq!(get(query).result, Err(DecodeError::DataMissing), "{query}");
     }
-    assert_eq!(get("data").result, Err(Rejection::DataEmpty));
-    assert_eq!(get("data=").result, Err(Rejection::DataEmpty));
-    assert_eq!(post("", FORM, "data=&x").result, Err(Rejection::DataEmpty));
-    assert_eq!(post("", FORM, "").result, Err(Rejection::DataMissing));
-    assert_eq!(post("", "application/json", "").result, Err(Rejection::DataMissing));
+    assert_eq!(get("data").result, Err(DecodeError::DataEmpty));
+    assert_eq!(get("data=").result, Err(DecodeError::DataEmpty));
+    assert_eq!(post("", FORM, "data=&x").result, Err(DecodeError::DataEmpty));
+    assert_eq!(post("", FORM, "").result, Err(DecodeError::DataMissing));
+    assert_eq!(post("", "application/json", "").result, Err(DecodeError::DataMissing));
     let head = Request::new(Method::Head, "/track", "data=x");
-    assert_eq!(Tracker::default().send(&head).result, Err(Rejection::Method));
+    assert_eq!(Tracker::default().send(&head).result, Err(DecodeError::Method));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn bodies_of_other_types_are_refused() {
     {
         assert_eq!(
             post("", content_type, EVENT).result,
-            Err(Rejection::ContentType),
+            Err(DecodeError::ContentType),
             "{content_type}"
         );
     }
@@ -221,34 +221,37 @@ fn every_cut_of_text_that_needs_mending_is_refused_where_it_was_cut() {
     let body = with_name(b"\xed\xa0\xbd\xed\xb8\x80 caf\xe9 \xed\xa0\xbd");
     for cut in 1..body.len() {
         let outcome = Tracker::default().post("", "application/json", &body[..cut]);
-        assert_eq!(outcome.result, Err(Rejection::JsonCut { length: cut }), "{cut}");
+        assert_eq!(outcome.result, Err(DecodeError::JsonCut { length: cut }), "{cut}");
         assert_eq!(outcome.events, [""; 0]);
     }
     let behind = [&b"\xef\xbb\xbf"[..], &body, b"!"].concat();
     let outcome = Tracker::default().post("", "application/json", &behind);
-    assert_eq!(outcome.result, Err(Rejection::JsonTrailing { at: body.len() + 3 }));
+    assert_eq!(outcome.result, Err(DecodeError::JsonTrailing { at: body.len() + 3 }));
 }
 
 #[test]
 fn undecodable_data_is_refused_where_it_fails() {
-    let json_at = |at| Err(Rejection::Json { at });
+    let json_at = |at| Err(DecodeError::Json { at });
     let cases = [
-        ("data=%7b%22event", Err(Rejection::JsonCut { length: 7 })),
-        ("data=!", Err(Rejection::Base64 { at: 0 })),
-        ("data=e30=e30", Err(Rejection::Base64 { at: 4 })),
-        ("data=e30*", Err(Rejection::Base64 { at: 3 })),
+        ("data=%7b%22event", Err(DecodeError::JsonCut { length: 7 })),
+        ("data=!", Err(DecodeError::Base64 { at: 0 })),
+        ("data=e30=e30", Err(DecodeError::Base64 { at: 4 })),
+        ("data=e30*", Err(DecodeError::Base64 { at: 3 })),
         // {"a":1,}
         ("data=eyJhIjoxLH0=", json_at(7)),
-        ("data=//79", Err(Rejection::Utf8 { at: 0 })),
-        ("data=MTIz", Err(Rejection::NotEvents)),
-        ("data=%5B%5D", Err(Rejection::BatchEmpty)),
+        ("data=//79", Err(DecodeError::Utf8 { at: 0 })),
+        ("data=MTIz", Err(DecodeError::NotEvents)),
+        ("data=%5B%5D", Err(DecodeError::BatchEmpty)),
     ];
     for (query, expected) in cases {
         assert_eq!(get(query).result, expected, "{query}");
     }
     let mut tracker = Tracker::default();
     let body = b"{\"event\":\"\xc3(\",\xc3(}";
-    assert_eq!(tracker.post("", "application/json", body).result, Err(Rejection::Utf8 { at: 14 }));
+    assert_eq!(
+        tracker.post("", "application/json", body).result,
+        Err(DecodeError::Utf8 { at: 14 })
+    );
 }
 
 #[test]

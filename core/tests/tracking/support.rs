@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    Batch, BatchRule, Context, Decoder, Endpoint, IdSource, Records, RedirectPolicy, RefusedRecord,
-    Rejection, Repairs, Reply, Route, TrackingLimits, route,
+    Batch, BatchRule, Context, DecodeError, Decoder, Endpoint, IdSource, Records, RedirectPolicy,
+    RefusedRecord, Repairs, Reply, Route, TrackingLimits, route,
 };
 
 /// 2012-04-19 18:20:01.234 UTC.
@@ -21,7 +21,7 @@ pub(crate) const STAMPS: &str = concat!(
 
 pub(crate) struct Outcome {
     pub(crate) reply: Reply,
-    pub(crate) result: Result<usize, Rejection>,
+    pub(crate) result: Result<usize, DecodeError>,
     pub(crate) events: Vec<String>,
     pub(crate) refused: Vec<RefusedRecord>,
     pub(crate) repairs: Repairs,

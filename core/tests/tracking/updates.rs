@@ -1,7 +1,7 @@
 //! Updates of profiles: what they must be, and what they become.
 
 use windhover_core::http::{Headers, Method, Request};
-use windhover_core::tracking::{RecordFault, RecordKind, Rejection};
+use windhover_core::tracking::{DecodeError, RecordFault, RecordKind};
 
 use crate::support::{Outcome, Tracker};
 
@@ -25,7 +25,7 @@ fn group(members: &str) -> Outcome {
 
 fn fault(outcome: &Outcome) -> Option<RecordFault> {
     match outcome.result {
-        Err(Rejection::Record { index: 0, fault, .. }) => Some(fault),
+        Err(DecodeError::Record { index: 0, fault, .. }) => Some(fault),
         Err(ref other) => panic!("{other}"),
         Ok(_) => None,
     }

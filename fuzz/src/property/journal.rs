@@ -3,10 +3,10 @@
 use windhover_core::Now;
 use windhover_core::UnixTime;
 use windhover_core::queue::record::{self, Broken, Kind, decode};
-use windhover_core::queue::segment::{BadHeader, Damage, End, HEADER, Header, What, scan};
+use windhover_core::queue::segment::{Damage, End, HEADER, Header, HeaderError, What, scan};
 use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{
-    Action, BadName, Config, ConnId, Engine, OpId, Outcome, Place, PutBuilder, Read, ReadError,
+    Action, Config, ConnId, Engine, NameError, OpId, Outcome, Place, PutBuilder, Read, ReadError,
     Recovery, check_name,
 };
 
@@ -159,12 +159,12 @@ fn segment(bytes: &[u8]) {
     recovery(bytes, &parts);
 }
 
-fn header_holds(bytes: &[u8], header: Result<Header, BadHeader>) {
+fn header_holds(bytes: &[u8], header: Result<Header, HeaderError>) {
     match header {
         Ok(header) => assert_eq!(header.encode()[..], bytes[..HEADER]),
         Err(bad) => {
             assert!(!bad.to_string().is_empty());
-            assert_eq!(bad == BadHeader::Short, bytes.len() < HEADER);
+            assert_eq!(bad == HeaderError::Short, bytes.len() < HEADER);
         }
     }
 }
@@ -221,7 +221,7 @@ fn recovery(bytes: &[u8], parts: &[Part]) {
     assert!(closed.torn.is_empty());
     assert_eq!(closed.damage.len(), report.torn.len() + report.damage.len());
     let get = engine.get(OpId(1), ConnId(1), b"no/name", Read::from(Action::Take), Now::default());
-    let error = ReadError::Name(BadName::Byte(b'/'));
+    let error = ReadError::Name(NameError::Byte(b'/'));
     assert_eq!(get, Some(Outcome::Error(error)));
     assert!(!error.to_string().is_empty());
 }
@@ -253,7 +253,7 @@ fn written_elsewhere(input: &[u8]) {
     bytes[7] = source.byte().wrapping_add(1);
     let sum = reference::crc32(&bytes[..60]);
     bytes[60..].copy_from_slice(&sum.to_le_bytes());
-    let expected = if bytes[7] == 2 { Ok(header) } else { Err(BadHeader::Version(bytes[7])) };
+    let expected = if bytes[7] == 2 { Ok(header) } else { Err(HeaderError::Version(bytes[7])) };
     assert_eq!(Header::decode(&bytes), expected);
     if let Err(bad) = expected {
         assert!(!bad.to_string().is_empty());

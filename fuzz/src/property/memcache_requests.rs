@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use windhover_core::memcache::request::{
-    EncodeError, Fault, Message, Recovery, Request, RequestError, ShutdownMode, encode, parse,
-    parse_spans,
+    EncodeError, Message, Recovery, Request, RequestError, RequestFault, ShutdownMode, encode,
+    parse, parse_spans,
 };
 use windhover_core::memcache::{Dialect, Limits, Parsed, command, meta};
 
@@ -191,7 +191,8 @@ fn again(message: &Message<'_>, dialect: Dialect, limits: &Limits) {
                 // In canonical form it may be longer.
                 EncodeError::LineTooLong { length } => assert!(length > limits.line),
                 // More than older servers take; another `noreply` than they know.
-                EncodeError::Flags(Fault::TooManyFlags { .. }) | EncodeError::NoreplyNotKnown => {}
+                EncodeError::Flags(RequestFault::TooManyFlags { .. })
+                | EncodeError::NoreplyNotKnown => {}
                 EncodeError::Read(_) | EncodeError::QueueName(_) => assert!(dialect.is_queue()),
                 other => panic!("{request:?} was read, but not written: {other:?}"),
             }
@@ -221,19 +222,19 @@ fn error_holds(input: &[u8], error: &RequestError, dialect: Dialect, limits: &Li
         assert!(skip >= line, "{skip} bytes behind a line of {line}");
     }
     match error.fault {
-        Fault::KeyTooLong { length } => assert!(length > limits.key, "{length}"),
-        Fault::ValueTooLarge { length } => {
+        RequestFault::KeyTooLong { length } => assert!(length > limits.key, "{length}"),
+        RequestFault::ValueTooLarge { length } => {
             assert!(length > limits.value, "{length}");
             let Recovery::Skip(skip) = error.recovery else { panic!("the block is skipped") };
             let line = input.iter().position(|&byte| byte == b'\n').expect("a line") + 1;
             assert_eq!(skip, line + length + 2);
         }
-        Fault::LineTooLong => {
+        RequestFault::LineTooLong => {
             let line = input.iter().position(|&byte| byte == b'\n').unwrap_or(input.len());
             assert!(line > limits.line, "a line of {line} bytes");
         }
-        Fault::Binary => assert_eq!(input.first(), Some(&0x80)),
-        Fault::BadDataBlock => {
+        RequestFault::Binary => assert_eq!(input.first(), Some(&0x80)),
+        RequestFault::BadDataBlock => {
             // A longer or a shorter block, but not what was declared.
             let Recovery::Skip(skip) = error.recovery else {
                 return assert!(dialect.is_queue());

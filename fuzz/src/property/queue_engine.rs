@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use windhover_core::queue::{
-    Action, Batch, Config, ConnId, Engine, NotAppended, OpId, Output, PutBuilder, QueueConfig,
+    Action, AppendError, Batch, Config, ConnId, Engine, OpId, Output, PutBuilder, QueueConfig,
     Read, Recovery,
 };
 use windhover_core::{Instant, Now, UnixTime};
@@ -265,7 +265,7 @@ impl Driver {
             Ok(self.journal.append(&bytes))
         } else {
             self.journal.fail(&bytes, source.below(256), self.unix);
-            Err(NotAppended)
+            Err(AppendError)
         };
         self.engine.journaled(batch.commit, result, self.now());
         self.model.journaled(safe, self.unix);

@@ -1,8 +1,6 @@
 //! Which server a key belongs to.
 
-use windhover_core::client::ring::{
-    HashTag, KeyHash, Member, Naming, Rendezvous, Ring, TooManyMembers,
-};
+use windhover_core::client::ring::{HashTag, KeyHash, Member, Naming, Rendezvous, Ring, RingError};
 
 use crate::reference::ring::{Ketama, Server, distances};
 use crate::{Script, Source};
@@ -44,7 +42,7 @@ pub fn ring(input: &[u8]) {
         let most = Ring::MAX_MEMBERS;
         let many = vec![Member::new(b"a", 0); most + 1];
         let refused = Ring::new(&many, naming).err();
-        assert_eq!(refused, Some(TooManyMembers { members: most + 1 }));
+        assert_eq!(refused, Some(RingError { members: most + 1 }));
         assert!(refused.is_some_and(|error| error.to_string().contains("65537")));
         assert!(Ring::new(&many[1..], naming).is_ok_and(|ring| ring.owner(b"k").is_none()));
     }

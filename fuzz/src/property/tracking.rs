@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    BatchRule, Context, Decoder, Endpoint, ForwardedHeader, IdSource, Records, RedirectPolicy,
-    Rejection, Reply, Route, TrackingLimits, TrustedProxies, client_address, method_not_allowed,
-    not_found, preflight, route,
+    BatchRule, Context, DecodeError, Decoder, Endpoint, ForwardedHeader, IdSource, Records,
+    RedirectPolicy, Reply, Route, TrackingLimits, TrustedProxies, client_address,
+    method_not_allowed, not_found, preflight, route,
 };
 
 use crate::reference::forwarded;
@@ -121,7 +121,7 @@ fn decode(
                 assert!(same(rejection, refusal), "{rejection:?}, expected {refusal:?}");
                 assert!(!rejection.to_string().is_empty() && !rejection.reason().is_empty());
                 let has_source =
-                    matches!(rejection, Rejection::Record { .. } | Rejection::Inflate { .. });
+                    matches!(rejection, DecodeError::Record { .. } | DecodeError::Inflate { .. });
                 assert_eq!(std::error::Error::source(rejection).is_some(), has_source);
             }
             _ => panic!("{result:?}, expected {expected:?}"),
@@ -142,7 +142,7 @@ fn all_or_nothing(
     endpoint: Endpoint,
     request: &Request<'_>,
     context: &Context<'_>,
-    result: &Result<usize, Rejection>,
+    result: &Result<usize, DecodeError>,
     refused: usize,
 ) {
     let context = Context { rule: BatchRule::AllOrNothing, ..*context };
@@ -150,28 +150,28 @@ fn all_or_nothing(
     let mut ids = IdSource::new(10, 0);
     let batch = Decoder::new().decode(endpoint, request, &context, &mut ids, &mut sink);
     assert_eq!(sink.as_slice().len(), batch.result.clone().unwrap_or(0));
-    if matches!(result, Err(Rejection::BatchTooLarge { .. })) {
+    if matches!(result, Err(DecodeError::BatchTooLarge { .. })) {
         assert!(batch.result.is_err(), "{:?}", batch.result);
     } else if refused == 0 {
         assert_eq!(batch.result, *result);
     } else {
-        assert!(matches!(batch.result, Err(Rejection::Record { .. })), "{:?}", batch.result);
+        assert!(matches!(batch.result, Err(DecodeError::Record { .. })), "{:?}", batch.result);
     }
 }
 
-fn same(rejection: &Rejection, refusal: &Refusal) -> bool {
+fn same(rejection: &DecodeError, refusal: &Refusal) -> bool {
     match (rejection, refusal) {
-        (Rejection::Record { index, fault, .. }, Refusal::Record(at, expected)) => {
+        (DecodeError::Record { index, fault, .. }, Refusal::Record(at, expected)) => {
             index == at && fault == expected && !fault.to_string().is_empty()
         }
         (
-            Rejection::Json { .. }
-            | Rejection::JsonCut { .. }
-            | Rejection::JsonTrailing { .. }
-            | Rejection::NotEvents,
+            DecodeError::Json { .. }
+            | DecodeError::JsonCut { .. }
+            | DecodeError::JsonTrailing { .. }
+            | DecodeError::NotEvents,
             Refusal::Json,
         ) => true,
-        (Rejection::Inflate { fault }, Refusal::Compressed) => !fault.to_string().is_empty(),
+        (DecodeError::Inflate { fault }, Refusal::Compressed) => !fault.to_string().is_empty(),
         (_, Refusal::Reason(reason)) => rejection.reason() == *reason,
         _ => false,
     }
@@ -192,7 +192,7 @@ fn endpoint(path: &str) -> Option<Endpoint> {
 /// The answers of `/import` are JSON that tells status and count, and each record that failed.
 fn import_answers(
     reply: &Reply,
-    result: &Result<usize, Rejection>,
+    result: &Result<usize, DecodeError>,
     parameters: &Parameters,
     refused: usize,
     request: &Request<'_>,
@@ -222,7 +222,7 @@ fn import_answers(
 fn answers(
     endpoint: Endpoint,
     reply: &Reply,
-    result: &Result<usize, Rejection>,
+    result: &Result<usize, DecodeError>,
     parameters: &Parameters,
     refused: usize,
     request: &Request<'_>,
@@ -270,7 +270,7 @@ fn answers(
         assert_eq!(rejected.status, rejection.status());
         let is_read = !matches!(
             rejection,
-            Rejection::ContentEncoding | Rejection::ContentType | Rejection::Inflate { .. }
+            DecodeError::ContentEncoding | DecodeError::ContentType | DecodeError::Inflate { .. }
         );
         assert!(is_read || rejected.status.0 >= 400, "{rejection:?}");
         if !tells(&rejected, refused) {
@@ -389,8 +389,8 @@ fn address(entry: &str) -> Option<IpAddr> {
 fn routes(request: &Request<'_>, method: &str) {
     let ours = endpoint(request.path);
     let path = request.path.strip_suffix('/').unwrap_or(request.path);
-    let not_built = ["/flags", "/flags/definitions", "/settings", "/record", "/decide"];
-    if let (true, "GET" | "POST") = (not_built.contains(&path), method) {
+    let unbuilt_path = ["/flags", "/flags/definitions", "/settings", "/record", "/decide"];
+    if let (true, "GET" | "POST") = (unbuilt_path.contains(&path), method) {
         let Route::NotBuilt(found) = route(request.method, request.path) else {
             panic!("{path} is answered with nothing");
         };
@@ -402,7 +402,7 @@ fn routes(request: &Request<'_>, method: &str) {
     }
     let expected = match (ours, method) {
         (_, "OPTIONS") => Route::Preflight,
-        (None, _) if !not_built.contains(&path) => Route::NotFound,
+        (None, _) if !unbuilt_path.contains(&path) => Route::NotFound,
         (Some(endpoint), "GET" | "POST") => Route::Record(endpoint),
         _ => Route::MethodNotAllowed,
     };

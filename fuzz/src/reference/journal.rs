@@ -46,7 +46,7 @@ enum Found {
     BadBody {
         len: usize,
     },
-    BadHeader,
+    HeaderError,
     Short,
 }
 
@@ -56,7 +56,7 @@ fn look(bytes: &[u8]) -> Found {
     };
     let body = usize::try_from(number(&header[..4])).expect("four bytes");
     if number(&header[20..]) != u64::from(crc32(&header[..20])) || body > 1 << 30 {
-        return Found::BadHeader;
+        return Found::HeaderError;
     }
     let len = HEADER + body;
     let Some(body) = bytes.get(HEADER..len) else {
@@ -101,7 +101,7 @@ pub fn parts(bytes: &[u8]) -> Vec<Part> {
                 parts.push(Part::Bad((at, at + len)));
                 at += len;
             }
-            Found::BadHeader => {
+            Found::HeaderError => {
                 // The next whole record, a header's length on at the least.
                 let mut next = at + HEADER;
                 while next < bytes.len() && !matches!(look(&bytes[next..]), Found::Whole { .. }) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use windhover_core::queue::{Action, Config, Outcome, ReadError, Refused};
+use windhover_core::queue::{Action, Config, Outcome, PutError, ReadError};
 
 /// Milliseconds since 1970.
 type Millis = u64;
@@ -135,10 +135,10 @@ impl Model {
         queue: &'static str,
         items: &[(Option<Millis>, Vec<u8>)],
         now: Millis,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PutError> {
         let largest = items.iter().map(|(_, data)| data.len() as u64).max().unwrap_or(0);
         if largest > self.config.queue.max_item_bytes {
-            return Err(Refused::ItemTooLarge {
+            return Err(PutError::ItemTooLarge {
                 len: largest,
                 limit: self.config.queue.max_item_bytes,
             });
@@ -151,10 +151,10 @@ impl Model {
         let record = (RECORD + queue.len() + items.len() * ITEM + bytes) as u64;
         let backlog: u64 = self.pending.iter().map(|put| put.record).sum();
         if backlog + record > self.config.max_backlog {
-            return Err(Refused::Busy);
+            return Err(PutError::Busy);
         }
         if !self.make(queue) {
-            return Err(Refused::TooManyQueues);
+            return Err(PutError::TooManyQueues);
         }
         let held: Vec<usize> = self.held(queue).map(|item| item.data.len()).collect();
         let held = if self.config.queue.discard_old { Vec::new() } else { held };
@@ -162,7 +162,7 @@ impl Model {
             || taken(held.len() + items.len(), held.iter().sum::<usize>() + bytes)
                 > self.config.queue.max_bytes
         {
-            return Err(Refused::Full);
+            return Err(PutError::Full);
         }
         let items = items
             .iter()

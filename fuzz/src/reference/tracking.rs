@@ -27,7 +27,7 @@ pub type Recorded = (Vec<String>, Vec<(usize, RecordFault)>);
 /// Why nothing is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Told by its reason alone ([`Rejection::reason`](windhover_core::tracking::Rejection::reason)).
+    /// Told by its reason alone ([`DecodeError::reason`](windhover_core::tracking::DecodeError::reason)).
     Reason(&'static str),
     /// The body cannot be made plain, or comes to too much.
     Compressed,

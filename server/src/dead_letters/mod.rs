@@ -9,7 +9,7 @@ pub(crate) mod refused;
 mod replay;
 
 use windhover_core::Now;
-use windhover_core::queue::{PutBuilder, QueueConfig, Refused};
+use windhover_core::queue::{PutBuilder, PutError, QueueConfig};
 
 use crate::metrics::Reasons;
 use crate::store::{Store, Ticket};
@@ -75,11 +75,11 @@ impl DeadLetters {
     /// once it is safe. For whoever still has the record, and lets go of it then.
     ///
     /// # Errors
-    /// [`Refused`] when the journal is behind.
-    pub fn put_safely(&self, letter: &DeadLetter, now: Now) -> Result<Ticket, Refused> {
+    /// [`PutError`] when the journal is behind.
+    pub fn put_safely(&self, letter: &DeadLetter, now: Now) -> Result<Ticket, PutError> {
         let put = PutBuilder::new(DEAD_LETTERS.as_bytes(), now.unix);
         // The name is one that queues may have: see the tests.
-        let mut put = put.map_err(|_| Refused::TooManyQueues)?;
+        let mut put = put.map_err(|_| PutError::TooManyQueues)?;
         self.add(letter, &mut put);
         self.store.put(put.finish(), now)
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use windhover_core::UnixTime;
 use windhover_core::http::Request;
-use windhover_core::tracking::{Endpoint, RefusedRecord, Rejection};
+use windhover_core::tracking::{DecodeError, Endpoint, RefusedRecord};
 
 use super::{DeadLetter, Origin};
 
@@ -35,7 +35,7 @@ pub(crate) fn request(
     path: Endpoint,
     strict: bool,
     request: &Request<'_>,
-    rejection: &Rejection,
+    rejection: &DecodeError,
     time: UnixTime,
 ) -> DeadLetter {
     let bytes = if request.body.is_empty() { request.query.as_bytes() } else { request.body };

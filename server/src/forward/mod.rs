@@ -30,7 +30,7 @@ use crate::app::App;
 use crate::dead_letters::{DEAD_LETTERS, DeadLetter, Origin};
 use crate::store::{Begun, Reader};
 
-pub use target::{BadQueueServers, QueueServers};
+pub use target::{QueueServers, QueueServersError};
 
 /// So many records of one queue are on their way at a time.
 const WINDOW: usize = 256;

@@ -16,7 +16,7 @@ const SCHEME: &str = "kestrel://";
 ///
 /// let servers: QueueServers = "kestrel://queue-1,queue-2:2000,[::1]".parse()?;
 /// assert_eq!(servers.addresses(), ["queue-1:22133", "queue-2:2000", "[::1]:22133"]);
-/// # Ok::<(), windhover_server::forward::BadQueueServers>(())
+/// # Ok::<(), windhover_server::forward::QueueServersError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueServers(Vec<String>);
@@ -31,7 +31,7 @@ impl QueueServers {
 /// Why the servers cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BadQueueServers {
+pub enum QueueServersError {
     /// It does not begin with `kestrel://`.
     Scheme,
     /// The address of a server is not understood.
@@ -42,7 +42,7 @@ pub enum BadQueueServers {
     Trailing(String),
 }
 
-impl fmt::Display for BadQueueServers {
+impl fmt::Display for QueueServersError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scheme => write!(f, "it has to begin with `{SCHEME}`"),
@@ -55,7 +55,7 @@ impl fmt::Display for BadQueueServers {
     }
 }
 
-impl std::error::Error for BadQueueServers {
+impl std::error::Error for QueueServersError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Address(error) => Some(error),
@@ -65,20 +65,20 @@ impl std::error::Error for BadQueueServers {
 }
 
 impl FromStr for QueueServers {
-    type Err = BadQueueServers;
+    type Err = QueueServersError;
 
-    fn from_str(text: &str) -> Result<Self, BadQueueServers> {
-        let list = text.strip_prefix(SCHEME).ok_or(BadQueueServers::Scheme)?;
+    fn from_str(text: &str) -> Result<Self, QueueServersError> {
+        let list = text.strip_prefix(SCHEME).ok_or(QueueServersError::Scheme)?;
         let (list, rest) = list.split_once('/').unwrap_or((list, ""));
         if !rest.is_empty() {
-            return Err(BadQueueServers::Trailing(rest.to_owned()));
+            return Err(QueueServersError::Trailing(rest.to_owned()));
         }
         let mut addresses = Vec::new();
         for server in list.split(',') {
             let address = server_address(server.trim(), DEFAULT_PORT);
-            let address = address.map_err(BadQueueServers::Address)?;
+            let address = address.map_err(QueueServersError::Address)?;
             if addresses.contains(&address) {
-                return Err(BadQueueServers::Twice(address));
+                return Err(QueueServersError::Twice(address));
             }
             addresses.push(address);
         }
@@ -95,9 +95,9 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for (text, error) in [
-            ("queue-1", BadQueueServers::Scheme),
-            ("kestrel://a,a:22133", BadQueueServers::Twice("a:22133".to_owned())),
-            ("kestrel://a/events", BadQueueServers::Trailing("events".to_owned())),
+            ("queue-1", QueueServersError::Scheme),
+            ("kestrel://a,a:22133", QueueServersError::Twice("a:22133".to_owned())),
+            ("kestrel://a/events", QueueServersError::Trailing("events".to_owned())),
         ] {
             assert_eq!(text.parse::<QueueServers>(), Err(error), "{text}");
         }
@@ -115,7 +115,7 @@ mod tests {
             ("kestrel://a b", AddressFault::Space),
         ] {
             match text.parse::<QueueServers>() {
-                Err(BadQueueServers::Address(error)) => assert_eq!(error.fault, fault, "{text}"),
+                Err(QueueServersError::Address(error)) => assert_eq!(error.fault, fault, "{text}"),
                 other => panic!("{text}: {other:?}"),
             }
         }

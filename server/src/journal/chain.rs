@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use windhover_core::queue::segment::{BadHeader, Header};
+use windhover_core::queue::segment::{Header, HeaderError};
 
-use super::{Fault, NUMBERS, file_name};
+use super::{JournalFault, NUMBERS, file_name};
 
 /// A file that is named as a segment is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     /// By its name.
     pub(super) number: u64,
-    pub(super) header: Result<Header, BadHeader>,
+    pub(super) header: Result<Header, HeaderError>,
     /// It looks as a crash leaves a segment that was being begun.
     pub(super) unbegun: bool,
 }
@@ -65,7 +65,7 @@ pub(super) struct Chain {
     pub(super) intruders: Vec<u64>,
     /// Files that are not the journal's, though named like a segment.
     pub(super) foreign: Vec<String>,
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<JournalFault>,
 }
 
 impl Chain {
@@ -85,7 +85,7 @@ impl Chain {
                 && !places.contains_key(&is)
             {
                 places.insert(is, file);
-                chain.faults.push(Fault::Misnamed { number: file.number, is });
+                chain.faults.push(JournalFault::Misnamed { number: file.number, is });
             }
         }
         let passed_over = passed_over(&places);
@@ -106,7 +106,7 @@ impl Chain {
             } else if needed(number) {
                 chain.intruders.push(number);
                 if let Some(is) = file.belongs_to() {
-                    chain.faults.push(Fault::Misnamed { number, is });
+                    chain.faults.push(JournalFault::Misnamed { number, is });
                 }
             } else if number == follows && file.unbegun {
                 chain.unbegun.push(number);
@@ -132,13 +132,13 @@ impl Chain {
             };
             if previous > before {
                 let first = before + 1;
-                self.faults.push(Fault::Missing { first, last: previous, end });
+                self.faults.push(JournalFault::Missing { first, last: previous, end });
             }
             before = link.number;
         }
         if let Some((last, end)) = known.last.filter(|(last, _)| *last > before) {
             let first = before + 1;
-            self.faults.push(Fault::Missing { first, last, end: Some(end) });
+            self.faults.push(JournalFault::Missing { first, last, end: Some(end) });
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn junk(number: u64) -> Found {
-        Found { number, header: Err(BadHeader::Magic), unbegun: false }
+        Found { number, header: Err(HeaderError::Magic), unbegun: false }
     }
 
     fn known(last: u64) -> Known {
@@ -210,11 +210,11 @@ mod tests {
     #[test]
     fn a_gap_is_a_range_however_wide() {
         let chain = Chain::of(&[segment(1, 1)], known(1 << 62));
-        let missing = Fault::Missing { first: 2, last: 1 << 62, end: Some(64) };
+        let missing = JournalFault::Missing { first: 2, last: 1 << 62, end: Some(64) };
         assert_eq!(chain.faults, [missing]);
         let unknown = Known { oldest: 1, last: None };
         let chain = Chain::of(&[segment(1, 1), segment(1 << 62, 1 << 62)], unknown);
-        let missing = Fault::Missing { first: 2, last: (1 << 62) - 1, end: Some(100) };
+        let missing = JournalFault::Missing { first: 2, last: (1 << 62) - 1, end: Some(100) };
         assert_eq!(chain.faults, [missing]);
     }
 
@@ -233,7 +233,7 @@ mod tests {
         let found = [segment(1, 1), segment(2, 3), segment(3, 2)];
         let chain = Chain::of(&found, known(3));
         assert_eq!(order(&chain), [(1, 1), (2, 3), (3, 2)]);
-        let misnamed = |number, is| Fault::Misnamed { number, is };
+        let misnamed = |number, is| JournalFault::Misnamed { number, is };
         assert_eq!(chain.faults, [misnamed(2, 3), misnamed(3, 2)]);
     }
 
@@ -243,13 +243,13 @@ mod tests {
         let chain = Chain::of(&found, known(3));
         assert_eq!(order(&chain), [(1, 1), (3, 3)]);
         assert_eq!(chain.intruders, [2]);
-        let missing = Fault::Missing { first: 2, last: 2, end: Some(100) };
-        assert_eq!(chain.faults, [Fault::Misnamed { number: 2, is: 3 }, missing]);
+        let missing = JournalFault::Missing { first: 2, last: 2, end: Some(100) };
+        assert_eq!(chain.faults, [JournalFault::Misnamed { number: 2, is: 3 }, missing]);
     }
 
     #[test]
     fn a_segment_of_which_only_the_file_was_made_is_no_fault() {
-        let begun = Found { number: 3, header: Err(BadHeader::Short), unbegun: true };
+        let begun = Found { number: 3, header: Err(HeaderError::Short), unbegun: true };
         let chain = Chain::of(&[segment(1, 1), segment(2, 2), begun], known(2));
         assert_eq!((chain.faults.len(), &chain.unbegun[..]), (0, &[3][..]));
         // But for one that is known to have been written to.

@@ -11,7 +11,7 @@ use super::file_name;
 /// One thing that is wrong with a journal; events may be lost by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum JournalFault {
     /// The state file cannot be read.
     State,
     /// Segments are not there.
@@ -41,7 +41,7 @@ pub enum Fault {
     },
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for JournalFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::State => f.write_str("state: the file is missing or damaged"),
@@ -92,7 +92,7 @@ pub enum OpenError {
         /// The journal's directory.
         path: PathBuf,
         /// Everything found.
-        faults: Vec<Fault>,
+        faults: Vec<JournalFault>,
         /// Items that are whole in the rest of the journal.
         items: u64,
     },

@@ -25,7 +25,7 @@ use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::state::{Position, State};
 
 pub use directory::{Directory, Entry, OsDirectory, SegmentFile};
-pub use fault::{Fault, OpenError};
+pub use fault::{JournalFault, OpenError};
 pub use fsync::{Fsync, FsyncError};
 pub use lock::DirectoryLock;
 pub use open::{Opened, open};

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use windhover_core::queue::segment::{BadHeader, Damage, HEADER, Header, MAGIC, What};
+use windhover_core::queue::segment::{Damage, HEADER, Header, HeaderError, MAGIC, What};
 use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{Place, Recovery};
 
 use super::chain::{Chain, Found, Known, Link};
-use super::{Directory, Entry, Fault, OpenError, STATE, SYNCED, file_name, file_number};
+use super::{Directory, Entry, JournalFault, OpenError, STATE, SYNCED, file_name, file_number};
 
 /// A segment that was read.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct Survey {
     /// See [`Chain::intruders`].
     pub(super) intruders: Vec<u64>,
     pub(super) foreign: Vec<String>,
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<JournalFault>,
     pub(super) recovery: Recovery,
 }
 
@@ -81,7 +81,7 @@ impl Listing {
                 Some(number) => {
                     let start = directory.read_start(&name, HEADER + 1).map_err(fail())?;
                     let header = Header::decode(&start);
-                    if let Err(bad @ BadHeader::Version(_)) = header {
+                    if let Err(bad @ HeaderError::Version(_)) = header {
                         let path = directory.path().join(&name);
                         return Err(OpenError::OtherVersion {
                             path,
@@ -124,7 +124,7 @@ impl Survey {
         // An empty one is what a first start leaves behind that found the disk full.
         let has_state = listing.state.as_ref().is_some_and(|bytes| !bytes.is_empty());
         if state.is_none() && (has_state || !listing.found.is_empty()) {
-            faults.push(Fault::State);
+            faults.push(JournalFault::State);
         }
         let oldest = state.map_or_else(|| listing.oldest(), |state| state.oldest.max(1));
         // A word of a clean stop that is older than the file `synced` comes from an old copy of it.
@@ -191,7 +191,7 @@ impl Survey {
                 Place::LastOpen { synced: known_end.unwrap_or(0) }
             };
             let report = self.recovery.segment(link.number, &bytes, place);
-            self.faults.extend(report.damage.iter().map(|damage| Fault::Damaged {
+            self.faults.extend(report.damage.iter().map(|damage| JournalFault::Damaged {
                 number: link.file,
                 damage: damage.clone(),
                 intact_behind: report.records_after_damage,

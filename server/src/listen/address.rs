@@ -42,13 +42,13 @@ pub enum ListenAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressError {
     given: String,
-    kind: AddressErrorKind,
+    kind: AddressFault,
 }
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AddressErrorKind {
+pub enum AddressFault {
     /// It names no host.
     NoHost,
     /// It is a number, which may be a port or an address.
@@ -73,7 +73,7 @@ pub enum AddressErrorKind {
 
 impl AddressError {
     /// What is wrong with it.
-    pub fn kind(&self) -> AddressErrorKind {
+    pub fn kind(&self) -> AddressFault {
         self.kind
     }
 }
@@ -81,21 +81,21 @@ impl AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fault = match self.kind {
-            AddressErrorKind::NoHost => {
+            AddressFault::NoHost => {
                 "it names no host (0.0.0.0 and [::] are all addresses of this machine)"
             }
-            AddressErrorKind::Number => "a number alone may be a port or an address: give both",
-            AddressErrorKind::Scheme => "it is a URL: leave its scheme and its path out",
-            AddressErrorKind::Ip => "it is no IP address",
-            AddressErrorKind::Host => {
+            AddressFault::Number => "a number alone may be a port or an address: give both",
+            AddressFault::Scheme => "it is a URL: leave its scheme and its path out",
+            AddressFault::Ip => "it is no IP address",
+            AddressFault::Host => {
                 "the host is neither an IP address nor a name (an IPv6 address with a port stands in \
                  brackets)"
             }
-            AddressErrorKind::Port => "the port is no number from 0 to 65535",
-            AddressErrorKind::Path => "the path of a Unix socket is missing, or begins with `@`",
-            AddressErrorKind::Mode => "the mode is no octal number from 0 to 0777",
-            AddressErrorKind::Option => "a path can be followed by `?mode=MODE` alone",
-            AddressErrorKind::Descriptor => {
+            AddressFault::Port => "the port is no number from 0 to 65535",
+            AddressFault::Path => "the path of a Unix socket is missing, or begins with `@`",
+            AddressFault::Mode => "the mode is no octal number from 0 to 0777",
+            AddressFault::Option => "a path can be followed by `?mode=MODE` alone",
+            AddressFault::Descriptor => {
                 "what follows `fd:` is no place among the sockets that are handed over, counted from 0"
             }
         };
@@ -160,36 +160,36 @@ fn path(given: &str) -> Option<&str> {
     }
 }
 
-fn handed_over(given: &str) -> Result<ListenAddress, AddressErrorKind> {
+fn handed_over(given: &str) -> Result<ListenAddress, AddressFault> {
     let is_number = (1..=4).contains(&given.len()) && given.bytes().all(|it| it.is_ascii_digit());
     let number = is_number.then(|| given.parse().ok()).flatten();
-    let number = number.ok_or(AddressErrorKind::Descriptor)?;
+    let number = number.ok_or(AddressFault::Descriptor)?;
     Ok(ListenAddress::HandedOver { number })
 }
 
-fn unix(given: &str) -> Result<ListenAddress, AddressErrorKind> {
+fn unix(given: &str) -> Result<ListenAddress, AddressFault> {
     let (path, option) = given.split_once('?').map_or((given, None), |(path, o)| (path, Some(o)));
     // `@` begins the name of a socket without a file, which is open to everybody.
     if path.is_empty() || path.starts_with('@') || path.contains('\0') {
-        return Err(AddressErrorKind::Path);
+        return Err(AddressFault::Path);
     }
     let mode = match option {
         None => SOCKET_MODE,
         Some(option) => {
-            let mode = option.strip_prefix("mode=").ok_or(AddressErrorKind::Option)?;
+            let mode = option.strip_prefix("mode=").ok_or(AddressFault::Option)?;
             // `from_str_radix` would take a sign, too.
             mode.bytes()
                 .all(|digit| digit.is_ascii_digit())
                 .then(|| u32::from_str_radix(mode, 8).ok())
                 .flatten()
                 .filter(|mode| *mode <= LARGEST_MODE)
-                .ok_or(AddressErrorKind::Mode)?
+                .ok_or(AddressFault::Mode)?
         }
     };
     Ok(ListenAddress::Unix { path: path.into(), mode })
 }
 
-fn host(given: &str, default_port: u16) -> Result<ListenAddress, AddressErrorKind> {
+fn host(given: &str, default_port: u16) -> Result<ListenAddress, AddressFault> {
     if let Ok(address) = given.parse::<SocketAddr>() {
         return Ok(ListenAddress::Ip(address));
     }
@@ -197,40 +197,40 @@ fn host(given: &str, default_port: u16) -> Result<ListenAddress, AddressErrorKin
         return Ok(ListenAddress::Ip(SocketAddr::new(ip, default_port)));
     }
     if given.contains("://") {
-        return Err(AddressErrorKind::Scheme);
+        return Err(AddressFault::Scheme);
     }
     if !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(AddressErrorKind::Number);
+        return Err(AddressFault::Number);
     }
     // An IPv6 address has colons of its own: with a port, or for its clearness, it stands in brackets.
     let (host, port) = match given.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
-        Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or(AddressErrorKind::Port)?)),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or(AddressFault::Port)?)),
         None => given.rsplit_once(':').map_or((given, None), |(host, port)| (host, Some(port))),
     };
     if given.starts_with('[') {
-        let ip: Ipv6Addr = host.parse().map_err(|_| AddressErrorKind::Ip)?;
+        let ip: Ipv6Addr = host.parse().map_err(|_| AddressFault::Ip)?;
         let port = port.map_or(Ok(default_port), parse_port)?;
         return Ok(ListenAddress::Ip(SocketAddr::new(ip.into(), port)));
     }
     if host.is_empty() || host == "*" {
-        return Err(AddressErrorKind::NoHost);
+        return Err(AddressFault::NoHost);
     }
     if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && host.parse::<IpAddr>().is_err()
     {
-        return Err(AddressErrorKind::Ip);
+        return Err(AddressFault::Ip);
     }
     if !is_name(host) {
-        return Err(AddressErrorKind::Host);
+        return Err(AddressFault::Host);
     }
     let port = port.map_or(Ok(default_port), parse_port)?;
     Ok(ListenAddress::Name { host: host.to_owned(), port })
 }
 
-fn parse_port(given: &str) -> Result<u16, AddressErrorKind> {
+fn parse_port(given: &str) -> Result<u16, AddressFault> {
     let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| given.parse().ok()).flatten().ok_or(AddressErrorKind::Port)
+    is_number.then(|| given.parse().ok()).flatten().ok_or(AddressFault::Port)
 }
 
 /// Letters, digits, `-`, `_`, in parts with dots between them (RFC 1123; `_` is seen in practice).
@@ -247,7 +247,7 @@ fn is_name(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parsed(given: &str) -> Result<String, AddressErrorKind> {
+    fn parsed(given: &str) -> Result<String, AddressFault> {
         ListenAddress::parse(given, 11211)
             .map(|address| address.to_string())
             .map_err(|error| error.kind())
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_told_what_is_wrong() {
-        use AddressErrorKind::*;
+        use AddressFault::*;
         for (given, kind) in [
             ("", NoHost),
             (":8080", NoHost),

@@ -55,7 +55,7 @@ pub enum AuthFileError {
         /// Which one, from 1.
         line: usize,
         /// What is wrong with it.
-        kind: LineErrorKind,
+        kind: LineFault,
     },
     /// It has no user in it.
     NoUser {
@@ -72,7 +72,7 @@ pub enum AuthFileError {
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum LineErrorKind {
+pub enum LineFault {
     /// It has no colon.
     NoColon,
     /// There is nothing on one side of the colon.
@@ -90,10 +90,10 @@ impl fmt::Display for AuthFileError {
             // Without the line itself: it may be a password.
             Self::Line { path, line, kind } => {
                 let fault = match kind {
-                    LineErrorKind::NoColon => "has no colon",
-                    LineErrorKind::Empty => "lacks the name or the password",
-                    LineErrorKind::Unsendable => "has a space or a control character in it",
-                    LineErrorKind::TooLong => "is longer than 2000 bytes",
+                    LineFault::NoColon => "has no colon",
+                    LineFault::Empty => "lacks the name or the password",
+                    LineFault::Unsendable => "has a space or a control character in it",
+                    LineFault::TooLong => "is longer than 2000 bytes",
                 };
                 write!(f, "{}: line {line} {fault}; expected NAME:PASSWORD", path.display())
             }
@@ -205,19 +205,19 @@ fn read(path: &Path) -> Result<Vec<User>, AuthFileError> {
 }
 
 /// As memcached does, the name ends at the first colon: a password may have more of them.
-fn parse(line: &[u8]) -> Result<User, LineErrorKind> {
+fn parse(line: &[u8]) -> Result<User, LineFault> {
     if line.len() > MAX_LINE {
-        return Err(LineErrorKind::TooLong);
+        return Err(LineFault::TooLong);
     }
     let mut sides = line.splitn(2, |byte| *byte == b':');
     let (Some(name), Some(password)) = (sides.next(), sides.next()) else {
-        return Err(LineErrorKind::NoColon);
+        return Err(LineFault::NoColon);
     };
     if name.is_empty() || password.is_empty() {
-        return Err(LineErrorKind::Empty);
+        return Err(LineFault::Empty);
     }
     if line.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
-        return Err(LineErrorKind::Unsendable);
+        return Err(LineFault::Unsendable);
     }
     Ok(User { name: name.to_vec(), password: password.to_vec() })
 }

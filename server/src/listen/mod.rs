@@ -12,9 +12,9 @@ use std::path::Path;
 
 use windhover_runtime::{Reload, ServerTls};
 
-pub use self::address::{AddressError, AddressErrorKind, ListenAddress};
+pub use self::address::{AddressError, AddressFault, ListenAddress};
 pub(crate) use self::auth::authenticated;
-pub use self::auth::{AuthFile, AuthFileError, LineErrorKind};
+pub use self::auth::{AuthFile, AuthFileError, LineFault};
 pub(crate) use self::bind::{Bound, BoundAddress, Place, bind, note_handed_over};
 pub use self::tls::{TlsFileError, TlsListener};
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use windhover_core::Now;
 use windhover_core::queue::{
-    Action, ConnId, Engine, EngineStats, OpId, Outcome, Output, Put, QueueStats, Read, Refused,
+    Action, ConnId, Engine, EngineStats, OpId, Outcome, Output, Put, PutError, QueueStats, Read,
 };
 
 use self::slots::Slots;
@@ -228,8 +228,8 @@ impl Store {
     /// Puts items, all or none; the ticket ends as [`Outcome::Stored`] once they are safe.
     ///
     /// # Errors
-    /// [`Refused`] when a bound is reached.
-    pub fn put(&self, put: Put, now: Now) -> Result<Ticket, Refused> {
+    /// [`PutError`] when a bound is reached.
+    pub fn put(&self, put: Put, now: Now) -> Result<Ticket, PutError> {
         self.shared.with(now, |state| {
             let op = state.new_op();
             state.engine.put(op, put, now)?;
@@ -248,8 +248,8 @@ impl Store {
     /// counted ([`lost`](Self::lost)).
     ///
     /// # Errors
-    /// [`Refused`] when a bound is reached.
-    pub fn put_unattended(&self, put: Put, now: Now) -> Result<(), Refused> {
+    /// [`PutError`] when a bound is reached.
+    pub fn put_unattended(&self, put: Put, now: Now) -> Result<(), PutError> {
         self.shared.with(now, |state| {
             let (op, items) = (state.new_op(), u64::from(put.items()));
             let refused = state.engine.put(op, put, now);

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use windhover_core::Now;
-use windhover_core::queue::{Batch, NotAppended};
+use windhover_core::queue::{AppendError, Batch};
 
 use super::{Shared, State};
 use crate::journal::{Directory, Journal};
@@ -87,7 +87,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
                 if !(state.stopping && tried) {
                     break Work::Append(batch);
                 }
-                state.engine.journaled(batch.commit, Err(NotAppended), (self.clock)());
+                state.engine.journaled(batch.commit, Err(AppendError), (self.clock)());
                 break Work::Stop;
             }
             if state.stopping {
@@ -143,7 +143,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         let (oldest, stopping) = {
             let mut state = self.shared.lock();
             let State { engine, journal, put_off, .. } = &mut *state;
-            engine.journaled(batch.commit, result.map_err(|_| NotAppended), now);
+            engine.journaled(batch.commit, result.map_err(|_| AppendError), now);
             wakers.append(put_off);
             if failed_at.is_none() {
                 journal.batches += 1;

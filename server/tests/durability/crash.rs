@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::disk::{Faults, SimDirectory, random, seed};
 use windhover_core::queue::{
-    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Output, PutBuilder,
+    Action, AppendError, Config, ConnId, Engine, OpId, Outcome, Output, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Fsync, Journal, OpenError};
@@ -98,7 +98,7 @@ impl Server {
             if result.is_ok() {
                 world.gone.append(&mut delivered);
             }
-            self.engine.journaled(batch.commit, result.map_err(|_| NotAppended), now());
+            self.engine.journaled(batch.commit, result.map_err(|_| AppendError), now());
             let active = self.journal.active_number();
             self.engine.compact(self.journal.len(), active);
             self.journal.reclaim(self.engine.oldest_needed(active)).unwrap();

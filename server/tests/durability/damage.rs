@@ -7,7 +7,7 @@ use crate::disk::SimDirectory;
 use windhover_core::queue::segment::{Damage, What};
 use windhover_core::queue::{Action, Config, ConnId, Engine, OpId, Outcome, PutBuilder};
 use windhover_core::{Instant, Now, UnixTime};
-use windhover_server::journal::{self, Directory, Fault, Fsync, OpenError, Opened};
+use windhover_server::journal::{self, Directory, Fsync, JournalFault, OpenError, Opened};
 
 const ITEMS: u64 = 60;
 
@@ -53,7 +53,7 @@ fn name(number: u64) -> String {
     format!("{number:020}.log")
 }
 
-fn faults(directory: &SimDirectory) -> Vec<Fault> {
+fn faults(directory: &SimDirectory) -> Vec<JournalFault> {
     match open(directory) {
         Err(OpenError::Damaged { faults, .. }) => faults,
         Err(error) => panic!("{error}"),
@@ -106,7 +106,7 @@ fn a_flipped_bit_in_the_last_segment_is_reported_after_a_clean_stop() {
     let directory = journal(true);
     let last = open(&journal(true)).unwrap().segments as u64;
     change(&directory, last, |bytes| bytes[70] ^= 1);
-    let [Fault::Damaged { number, damage, .. }] = &faults(&directory)[..] else {
+    let [JournalFault::Damaged { number, damage, .. }] = &faults(&directory)[..] else {
         panic!("one fault")
     };
     assert_eq!((*number, damage.what), (last, What::RecordHeader));
@@ -117,7 +117,7 @@ fn a_shortened_segment_is_reported() {
     let directory = journal(true);
     let len = directory.read(&name(2)).unwrap().len() as u64;
     change(&directory, 2, |bytes| bytes.truncate(bytes.len() - 10));
-    let [Fault::Damaged { number: 2, damage: Damage { range, what, .. }, .. }] =
+    let [JournalFault::Damaged { number: 2, damage: Damage { range, what, .. }, .. }] =
         &faults(&directory)[..]
     else {
         panic!("one fault")
@@ -142,7 +142,7 @@ fn a_missing_segment_is_reported_wherever_it_was() {
     for number in [1, 2, last] {
         let directory = journal(true);
         directory.remove(&name(number)).unwrap();
-        let missing = |fault: &Fault| matches!(fault, Fault::Missing { first, last, .. } if (*first, *last) == (number, number));
+        let missing = |fault: &JournalFault| matches!(fault, JournalFault::Missing { first, last, .. } if (*first, *last) == (number, number));
         assert!(faults(&directory).iter().any(missing), "segment {number}");
         let lost = repair(&directory).len();
         assert!((1..20).contains(&lost), "segment {number}: {lost} items");
@@ -155,7 +155,7 @@ fn segments_that_changed_places_are_reported() {
     let (two, three) = (directory.read(&name(2)).unwrap(), directory.read(&name(3)).unwrap());
     directory.overwrite(&name(2), &three).unwrap();
     directory.overwrite(&name(3), &two).unwrap();
-    assert!(faults(&directory).contains(&Fault::Misnamed { number: 2, is: 3 }));
+    assert!(faults(&directory).contains(&JournalFault::Misnamed { number: 2, is: 3 }));
     repair(&directory);
 }
 
@@ -163,7 +163,7 @@ fn segments_that_changed_places_are_reported() {
 fn a_damaged_state_file_is_reported_and_mended_without_loss() {
     let directory = journal(true);
     directory.overwrite("state", b"nonsense").unwrap();
-    assert_eq!(faults(&directory), [Fault::State]);
+    assert_eq!(faults(&directory), [JournalFault::State]);
     assert_eq!(repair(&directory), [0; 0]);
 }
 
@@ -202,7 +202,7 @@ fn a_missing_end_is_reported_also_after_a_kill() {
     let directory = journal(false);
     directory.remove(&name(last)).unwrap();
     let end = Some(len as u64);
-    assert_eq!(faults(&directory), [Fault::Missing { first: last, last, end }]);
+    assert_eq!(faults(&directory), [JournalFault::Missing { first: last, last, end }]);
     assert!(!repair(&directory).is_empty());
 }
 

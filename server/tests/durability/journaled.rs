@@ -1,7 +1,7 @@
 //! An engine and its journal, driven step by step as the journal's thread would.
 
 use windhover_core::queue::{
-    Action, Config, ConnId, Engine, NotAppended, OpId, Outcome, Put, PutBuilder,
+    Action, AppendError, Config, ConnId, Engine, OpId, Outcome, Put, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Directory, Fsync, Journal, OpenError};
@@ -65,7 +65,7 @@ impl<D: Directory + Clone> Journaled<D> {
         let Some(batch) = self.engine.begin_append() else { return true };
         let result = self.journal.append(&batch.pieces, now().unix);
         let taken = result.is_ok();
-        self.engine.journaled(batch.commit, result.map_err(|_| NotAppended), now());
+        self.engine.journaled(batch.commit, result.map_err(|_| AppendError), now());
         taken
     }
 

@@ -23,7 +23,7 @@ use super::error::{CallError, ConnectFailure, NotSent};
 use super::health::ServerState;
 use super::options::ClusterOptions;
 use super::random::Random;
-use super::ring::TooManyMembers;
+use super::ring::RingError;
 use super::servers::{Server, ServerId, Servers};
 use super::statistics::ServerStatistics;
 use crate::Instant;
@@ -315,7 +315,7 @@ impl Cluster {
 #[non_exhaustive]
 pub enum ClusterError {
     /// There are too many servers for the ring.
-    TooManyServers(TooManyMembers),
+    TooManyServers(RingError),
     /// Name or password cannot be sent.
     Credentials(crate::memcache::request::EncodeError),
 }

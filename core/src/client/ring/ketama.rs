@@ -44,7 +44,7 @@ const POINTS_OF_DIGEST: u16 = 4;
 /// let owner = ring.owner(b"user:1").expect("there are servers");
 /// let next = ring.owners(b"user:1").find(|&server| server != owner);
 /// assert!(next.is_some_and(|server| server < servers.len()));
-/// # Ok::<(), windhover_core::client::ring::TooManyMembers>(())
+/// # Ok::<(), windhover_core::client::ring::RingError>(())
 /// ```
 #[derive(Clone)]
 pub struct Ring {
@@ -75,9 +75,9 @@ impl Ring {
     /// # Errors
     ///
     /// When there are more members than [`MAX_MEMBERS`](Self::MAX_MEMBERS).
-    pub fn new(members: &[Member<'_>], naming: Naming) -> Result<Self, TooManyMembers> {
+    pub fn new(members: &[Member<'_>], naming: Naming) -> Result<Self, RingError> {
         if members.len() > Self::MAX_MEMBERS {
-            return Err(TooManyMembers { members: members.len() });
+            return Err(RingError { members: members.len() });
         }
         let taking_part = members.iter().filter(|member| member.weight > 0);
         let count = taking_part.clone().count();
@@ -205,19 +205,19 @@ impl fmt::Debug for Owners<'_> {
 
 /// A ring was asked to take more servers than [`Ring::MAX_MEMBERS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyMembers {
+pub struct RingError {
     /// How many there were.
     pub members: usize,
 }
 
-impl fmt::Display for TooManyMembers {
+impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (most, members) = (Ring::MAX_MEMBERS, self.members);
         write!(f, "a ring takes at most {most} servers, not {members}: divide them among clusters")
     }
 }
 
-impl Error for TooManyMembers {}
+impl Error for RingError {}
 
 /// How many digests a server of `weight` has, among `count` servers of `total` weight.
 ///

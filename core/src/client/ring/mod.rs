@@ -22,7 +22,7 @@ mod member;
 mod naming;
 mod rendezvous;
 
-pub use ketama::{Owners, Ring, TooManyMembers};
+pub use ketama::{Owners, Ring, RingError};
 pub use key_hash::{HashTag, KeyHash};
 pub use member::Member;
 pub use naming::Naming;

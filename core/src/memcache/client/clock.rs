@@ -2,7 +2,7 @@
 
 use super::pending::PendingRequest;
 use super::{
-    COMMIT, ClientConnection, ClientOutput, End, Reason, State, Ticket, Unanswered, Waiting,
+    AnswerError, COMMIT, ClientConnection, ClientOutput, End, Reason, State, Ticket, Waiting,
 };
 use crate::Instant;
 use crate::buffer::Outgoing;
@@ -55,7 +55,7 @@ impl ClientConnection {
     }
 
     /// A request whose deadline has passed, taken out of its turn's owners: its place stays.
-    fn take_expired(&mut self, now: Instant) -> Option<(Ticket, Unanswered)> {
+    fn take_expired(&mut self, now: Instant) -> Option<(Ticket, AnswerError)> {
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return None;
         }
@@ -86,26 +86,26 @@ impl ClientConnection {
                 self.spend(ClientEvent::Abandoned, End::Abandoned);
             }
             // Also where no byte has left: those that wait to be written still will.
-            return Some((ticket, Unanswered::Unknown(Reason::Deadline)));
+            return Some((ticket, AnswerError::Unknown(Reason::Deadline)));
         }
         let waiting = at.and_then(|at| self.waiting.remove(at))?;
-        Some((waiting.ticket, Unanswered::NotSent(Reason::Deadline)))
+        Some((waiting.ticket, AnswerError::NotSent(Reason::Deadline)))
     }
 
     /// A request that somebody waits for, and what is known of it now that the connection is
     /// failed.
-    fn take_failed(&mut self, reason: Reason) -> Option<(Ticket, Unanswered)> {
+    fn take_failed(&mut self, reason: Reason) -> Option<(Ticket, AnswerError)> {
         self.outgoing = Outgoing::new();
         let gone = self.written + u64::try_from(self.lent).unwrap_or(u64::MAX);
         while let Some(request) = self.pending.pop_front() {
             if request.open {
                 let sent = request.starts < gone;
-                let outcome = if sent { Unanswered::Unknown } else { Unanswered::NotSent };
+                let outcome = if sent { AnswerError::Unknown } else { AnswerError::NotSent };
                 return Some((request.ticket, outcome(reason)));
             }
         }
         let waiting = self.waiting.pop_front()?;
-        Some((waiting.ticket, Unanswered::NotSent(reason)))
+        Some((waiting.ticket, AnswerError::NotSent(reason)))
     }
 
     /// Until when the server may be silent, while a reply is pending.

@@ -23,7 +23,7 @@ use crate::buffer::{Incoming, Outgoing};
 use crate::memcache::{ClientTimeouts, Limits};
 use crate::writing::WriteTimer;
 
-pub use outcome::{End, Oversized, Reason, SendError, Unanswered};
+pub use outcome::{AnswerError, End, Oversized, Reason, SendError};
 
 /// A request is put among the bytes to write while fewer than these wait: what has not been begun
 /// can still be taken back.
@@ -76,7 +76,7 @@ pub enum ClientOutput<'a> {
         /// The request.
         ticket: Ticket,
         /// Why there is no reply, or no more of it.
-        outcome: Result<(), Unanswered>,
+        outcome: Result<(), AnswerError>,
     },
     /// Bytes wait to be written: take them with [`ClientConnection::unsent`], then tell how many
     /// went with [`ClientConnection::wrote`].

@@ -95,14 +95,14 @@ impl fmt::Display for Reason {
 /// A request that has no answer, or not all of it, and what is known of its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Unanswered {
+pub enum AnswerError {
     /// No byte of it has left: it has had no effect and will have none.
     NotSent(Reason),
     /// It has left, or begun to: the server may have done it, may still do it, or not.
     Unknown(Reason),
 }
 
-impl Unanswered {
+impl AnswerError {
     /// Why.
     pub const fn reason(self) -> Reason {
         match self {
@@ -111,7 +111,7 @@ impl Unanswered {
     }
 }
 
-impl fmt::Display for Unanswered {
+impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSent(reason) => write!(f, "the request was not sent: {reason}"),
@@ -134,7 +134,7 @@ impl core::error::Error for End {
 
 impl core::error::Error for Reason {}
 
-impl core::error::Error for Unanswered {
+impl core::error::Error for AnswerError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         let (Self::NotSent(reason) | Self::Unknown(reason)) = self;
         Some(match reason {

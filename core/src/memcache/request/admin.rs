@@ -1,7 +1,7 @@
 //! Lines of administrative commands.
 
 use super::arguments::{Refused, Words, refused_quietly};
-use super::{Fault, RequestSpans, ShutdownMode};
+use super::{RequestFault, RequestSpans, ShutdownMode};
 use crate::memcache::Limits;
 use crate::memcache::command::Command;
 use crate::memcache::span::{Scanner, Span};
@@ -14,7 +14,7 @@ pub(super) fn level(
     _: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    number_of_32_bits(&Words::of(scanner), Fault::BadNumber, spans)
+    number_of_32_bits(&Words::of(scanner), RequestFault::BadNumber, spans)
 }
 
 /// `<megabytes> [noreply]`
@@ -24,12 +24,12 @@ pub(super) fn megabytes(
     _: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    number_of_32_bits(&Words::of(scanner), Fault::BadMegabytes, spans)
+    number_of_32_bits(&Words::of(scanner), RequestFault::BadMegabytes, spans)
 }
 
 fn number_of_32_bits(
     words: &Words<'_>,
-    otherwise: Fault,
+    otherwise: RequestFault,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     spans.noreply = words.noreply();
@@ -59,7 +59,7 @@ pub(super) fn delay(
             (spans.signed, spans.option) = (i64::from(delay), true);
             Ok(())
         }
-        None => Err(refused_quietly(Fault::BadExptime, spans.noreply)),
+        None => Err(refused_quietly(RequestFault::BadExptime, spans.noreply)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The words of a line.
 
-use super::Fault;
+use super::RequestFault;
 use crate::memcache::span::{Scanner, Span};
 use crate::memcache::{Limits, number};
 
@@ -8,20 +8,20 @@ use crate::memcache::{Limits, number};
 /// are to be dropped with it.
 #[derive(Clone, Copy)]
 pub(crate) struct Refused {
-    pub(super) fault: Fault,
+    pub(super) fault: RequestFault,
     pub(super) noreply: bool,
     pub(super) block: usize,
 }
 
 /// Of a line whose form rules out `noreply`.
 #[cold]
-pub(super) fn refused(fault: Fault) -> Refused {
+pub(super) fn refused(fault: RequestFault) -> Refused {
     Refused { fault, noreply: false, block: 0 }
 }
 
 /// Of a line on which `noreply` may have been.
 #[cold]
-pub(super) fn refused_quietly(fault: Fault, noreply: bool) -> Refused {
+pub(super) fn refused_quietly(fault: RequestFault, noreply: bool) -> Refused {
     Refused { fault, noreply, block: 0 }
 }
 
@@ -79,12 +79,12 @@ impl<'a> Words<'a> {
 
     /// Refuses the line unless it has as many words at least.
     pub(super) fn want(&self, least: usize) -> Result<(), Refused> {
-        if self.count < least { Err(refused(Fault::ArgumentCount)) } else { Ok(()) }
+        if self.count < least { Err(refused(RequestFault::ArgumentCount)) } else { Ok(()) }
     }
 
     /// Refuses the line unless it has at least and at most so many words.
     pub(super) fn want_between(&self, least: usize, most: usize) -> Result<(), Refused> {
-        if self.count > most { Err(refused(Fault::ArgumentCount)) } else { self.want(least) }
+        if self.count > most { Err(refused(RequestFault::ArgumentCount)) } else { self.want(least) }
     }
 }
 
@@ -117,9 +117,9 @@ impl<const N: usize, const MOST: usize> Plain<N, MOST> {
     }
 }
 
-pub(super) fn check_key(key: Span, limits: &Limits) -> Result<(), Fault> {
+pub(super) fn check_key(key: Span, limits: &Limits) -> Result<(), RequestFault> {
     if key.len() > limits.key {
-        return Err(Fault::KeyTooLong { length: key.len() });
+        return Err(RequestFault::KeyTooLong { length: key.len() });
     }
     Ok(())
 }

@@ -4,13 +4,13 @@ use core::fmt;
 
 use crate::memcache::Dialect;
 use crate::memcache::command::Command;
-use crate::memcache::kestrel::{QueueNameError, ReadError};
+use crate::memcache::kestrel::{QueueNameError, QueueReadError};
 use crate::memcache::meta::FlagFault;
 
 /// What is wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum RequestFault {
     /// No command of the dialect has that name.
     UnknownCommand,
     /// The line is too short for any command.
@@ -70,10 +70,10 @@ pub enum Fault {
     /// The queue cannot have that name.
     QueueName(QueueNameError),
     /// The options of a queue's read are not legal.
-    Read(ReadError),
+    Read(QueueReadError),
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RequestFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownCommand => {
@@ -130,7 +130,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl core::error::Error for Fault {}
+impl core::error::Error for RequestFault {}
 
 /// Where the next request starts after one that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,7 +154,7 @@ pub enum Recovery {
 #[non_exhaustive]
 pub struct RequestError {
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: RequestFault,
     /// The answer, without its line end; `None` where nothing is answered: `noreply` was asked
     /// for on a line whose form allows it, or the peer speaks another protocol.
     pub reply: Option<&'static str>,
@@ -165,44 +165,48 @@ pub struct RequestError {
 impl RequestError {
     /// The refusal of a request, whose command is known from a certain point on.
     pub(crate) fn new(
-        fault: Fault,
+        fault: RequestFault,
         command: Option<Command>,
         dialect: Dialect,
         noreply: bool,
         skip: usize,
     ) -> Self {
         let (reply, recovery) = match fault {
-            Fault::Binary | Fault::Http => (None, Recovery::Close),
-            Fault::LineTooLong => (Some("CLIENT_ERROR line too long"), Recovery::Close),
-            Fault::BadCredentials | Fault::BadCredentialsEnd | Fault::CredentialsTooLong => {
+            RequestFault::Binary | RequestFault::Http => (None, Recovery::Close),
+            RequestFault::LineTooLong => (Some("CLIENT_ERROR line too long"), Recovery::Close),
+            RequestFault::BadCredentials
+            | RequestFault::BadCredentialsEnd
+            | RequestFault::CredentialsTooLong => {
                 (Some(memcached_reply(fault, command)), Recovery::Close)
             }
             fault if !dialect.is_queue() => {
                 (Some(memcached_reply(fault, command)), Recovery::Skip(skip))
             }
-            Fault::ValueTooLarge { .. } => (Some("NOT_STORED"), Recovery::Skip(skip)),
+            RequestFault::ValueTooLarge { .. } => (Some("NOT_STORED"), Recovery::Skip(skip)),
             _ => (Some("CLIENT_ERROR"), Recovery::Close),
         };
         Self { fault, reply: reply.filter(|_| !noreply), recovery }
     }
 }
 
-fn memcached_reply(fault: Fault, command: Option<Command>) -> &'static str {
+fn memcached_reply(fault: RequestFault, command: Option<Command>) -> &'static str {
     match fault {
-        Fault::UnknownCommand | Fault::BadMegabytes => "ERROR",
+        RequestFault::UnknownCommand | RequestFault::BadMegabytes => "ERROR",
         // `ma` has one answer to most of what is wrong with it.
-        Fault::TooManyFlags { command: Command::MetaArithmetic } => OF_ARITHMETIC,
-        Fault::KeyTooLong { .. } if command == Some(Command::MetaArithmetic) => OF_ARITHMETIC,
-        Fault::BadExptime => "CLIENT_ERROR invalid exptime argument",
-        Fault::BadDelta => "CLIENT_ERROR invalid numeric delta argument",
-        Fault::BadDataBlock => "CLIENT_ERROR bad data chunk",
-        Fault::ValueTooLarge { .. } => "SERVER_ERROR object too large for cache",
-        Fault::TooManyFlags { .. } => "CLIENT_ERROR options flags are too long",
-        Fault::Flag { command, letter, fault } => flag_reply(command, letter, fault),
-        Fault::Unauthenticated => "CLIENT_ERROR unauthenticated",
-        Fault::BadCredentials => "CLIENT_ERROR bad authentication token format",
-        Fault::CredentialsTooLong => "CLIENT_ERROR auth token too long",
-        Fault::BadCredentialsEnd => "CLIENT_ERROR bad command line termination",
+        RequestFault::TooManyFlags { command: Command::MetaArithmetic } => OF_ARITHMETIC,
+        RequestFault::KeyTooLong { .. } if command == Some(Command::MetaArithmetic) => {
+            OF_ARITHMETIC
+        }
+        RequestFault::BadExptime => "CLIENT_ERROR invalid exptime argument",
+        RequestFault::BadDelta => "CLIENT_ERROR invalid numeric delta argument",
+        RequestFault::BadDataBlock => "CLIENT_ERROR bad data chunk",
+        RequestFault::ValueTooLarge { .. } => "SERVER_ERROR object too large for cache",
+        RequestFault::TooManyFlags { .. } => "CLIENT_ERROR options flags are too long",
+        RequestFault::Flag { command, letter, fault } => flag_reply(command, letter, fault),
+        RequestFault::Unauthenticated => "CLIENT_ERROR unauthenticated",
+        RequestFault::BadCredentials => "CLIENT_ERROR bad authentication token format",
+        RequestFault::CredentialsTooLong => "CLIENT_ERROR auth token too long",
+        RequestFault::BadCredentialsEnd => "CLIENT_ERROR bad command line termination",
         _ => "CLIENT_ERROR bad command line format",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::arguments::{MAX_TOKENS, Refused, check_key, refused};
 use super::store::with_block;
-use super::{Fault, RequestSpans};
+use super::{RequestFault, RequestSpans};
 use crate::memcache::Limits;
 use crate::memcache::command::Command;
 use crate::memcache::meta::{self, Checked, FlagFault, MetaFlags, MetaRequest, Refusal};
@@ -21,7 +21,7 @@ pub(super) fn flags(
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    spans.key = scanner.word().ok_or_else(|| refused(Fault::ArgumentCount))?;
+    spans.key = scanner.word().ok_or_else(|| refused(RequestFault::ArgumentCount))?;
     spans.rest = scanner.rest_span();
     let request = MetaRequest::new(spans.key.of(scanner.text()), MetaFlags::new(scanner.rest()));
     let checked = check_key(spans.key, limits)
@@ -38,8 +38,8 @@ pub(super) fn store(
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    spans.key = scanner.word().ok_or_else(|| refused(Fault::ArgumentCount))?;
-    spans.length = length(scanner).ok_or_else(|| refused(Fault::BadNumber))?;
+    spans.key = scanner.word().ok_or_else(|| refused(RequestFault::ArgumentCount))?;
+    spans.length = length(scanner).ok_or_else(|| refused(RequestFault::BadNumber))?;
     spans.rest = scanner.rest_span();
     let request = MetaRequest::new(spans.key.of(scanner.text()), MetaFlags::new(scanner.rest()));
     let checked = check_key(spans.key, limits)
@@ -73,11 +73,12 @@ pub(super) fn debug(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     let text = scanner.text();
-    spans.key = scanner.word().ok_or_else(|| refused(Fault::NoKey))?;
+    spans.key = scanner.word().ok_or_else(|| refused(RequestFault::NoKey))?;
     check_key(spans.key, limits).map_err(refused)?;
     let flags = MetaFlags::new(scanner.rest());
-    let wrong =
-        |letter, fault| Err(refused(Fault::Flag { command: Command::MetaDebug, letter, fault }));
+    let wrong = |letter, fault| {
+        Err(refused(RequestFault::Flag { command: Command::MetaDebug, letter, fault }))
+    };
     if let Some(letter) = no_letter(flags, 2) {
         return wrong(letter, FlagFault::NoLetter);
     }
@@ -96,7 +97,7 @@ pub(super) fn check_all(
     request: MetaRequest<'_>,
     before: usize,
     most: usize,
-) -> Result<Checked, Fault> {
+) -> Result<Checked, RequestFault> {
     match meta::check(request.key, request.flags, command) {
         Ok(checked) if checked.count + before <= most => Ok(checked),
         checked => Err(fault(command, request, before, most, checked.err())),
@@ -111,14 +112,14 @@ fn fault(
     before: usize,
     most: usize,
     refusal: Option<Refusal>,
-) -> Fault {
+) -> RequestFault {
     match refusal {
         Some(Refusal { letter, fault })
             if request.flags.iter().take(most).count() + before <= most =>
         {
-            Fault::Flag { command, letter, fault }
+            RequestFault::Flag { command, letter, fault }
         }
-        _ => Fault::TooManyFlags { command },
+        _ => RequestFault::TooManyFlags { command },
     }
 }
 
@@ -126,14 +127,14 @@ fn fault(
 /// at anything else.
 #[cold]
 fn or_no_letter(
-    fault: Fault,
+    fault: RequestFault,
     spans: &RequestSpans,
     request: MetaRequest<'_>,
     before: usize,
-) -> Fault {
+) -> RequestFault {
     match no_letter(request.flags, before) {
         Some(letter) => {
-            Fault::Flag { command: spans.command(), letter, fault: FlagFault::NoLetter }
+            RequestFault::Flag { command: spans.command(), letter, fault: FlagFault::NoLetter }
         }
         None => fault,
     }

@@ -23,7 +23,7 @@ mod store;
 pub(crate) use admin::{is_dump, is_without_end, shutdown_mode};
 pub use batch::{Barrier, Batch};
 pub use encode::{EncodeError, check_key, encode, encode_line};
-pub use error::{Fault, Recovery, RequestError};
+pub use error::{Recovery, RequestError, RequestFault};
 pub(crate) use parse::{BLOCK_END, Parse, bad_block, parser, with_spans_of_any_length};
 pub use parse::{Line, Message, find_line, parse, parse_line, parse_spans, split_block};
 pub(crate) use prepared::Expected;

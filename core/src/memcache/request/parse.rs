@@ -1,7 +1,7 @@
 //! Parsing, step by step and at once.
 
 use super::arguments::{MAX_TOKENS, Refused, check_key, refused, refused_quietly};
-use super::{Fault, Request, RequestError, RequestSpans, admin, meta, queue, store};
+use super::{Request, RequestError, RequestFault, RequestSpans, admin, meta, queue, store};
 use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Command};
 use crate::memcache::span::{Scanner, Span};
@@ -85,8 +85,8 @@ pub fn parse<'a>(
 /// not complete. The first `searched` bytes are known to hold no newline.
 ///
 /// # Errors
-/// [`Fault::LineTooLong`] above `limits.line` bytes before the newline (`limits.get_line` for
-/// memcached's `get` and `gets`), however the bytes were split; [`Fault::Binary`].
+/// [`RequestFault::LineTooLong`] above `limits.line` bytes before the newline (`limits.get_line` for
+/// memcached's `get` and `gets`), however the bytes were split; [`RequestFault::Binary`].
 pub fn find_line(
     input: &[u8],
     searched: usize,
@@ -103,7 +103,7 @@ pub fn find_line(
 /// Step 2: parses a line, given with its newline.
 ///
 /// # Errors
-/// Every fault but the two of [`find_line`] and [`Fault::BadDataBlock`]. [`Recovery::Skip`](super::Recovery::Skip)
+/// Every fault but the two of [`find_line`] and [`RequestFault::BadDataBlock`]. [`Recovery::Skip`](super::Recovery::Skip)
 /// counts from the start of the line.
 #[inline]
 pub fn parse_line<'a>(
@@ -157,7 +157,7 @@ pub(crate) fn with_spans_of_any_length<T>(
     then: impl FnOnce(&RequestSpans) -> Result<T, RequestError>,
 ) -> Result<T, RequestError> {
     if line.len() > Span::MAX_LINE {
-        return Err(RequestError::new(Fault::LineTooLong, None, dialect, false, 0));
+        return Err(RequestError::new(RequestFault::LineTooLong, None, dialect, false, 0));
     }
     let text = line::text(line);
     let mut scanner = Scanner::new(text);
@@ -175,13 +175,13 @@ pub(crate) fn with_spans_of_any_length<T>(
 #[cold]
 fn unknown(line: &[u8], dialect: Dialect) -> Refused {
     if dialect.is_queue() {
-        return refused(Fault::UnknownCommand);
+        return refused(RequestFault::UnknownCommand);
     }
     if line.len() < SHORTEST_LINE {
-        return refused(Fault::NoCommand);
+        return refused(RequestFault::NoCommand);
     }
     let last = key::words(line::text(line)).take(MAX_TOKENS).last();
-    refused_quietly(Fault::UnknownCommand, last == Some(b"noreply"))
+    refused_quietly(RequestFault::UnknownCommand, last == Some(b"noreply"))
 }
 
 #[cold]
@@ -194,7 +194,7 @@ fn refuse(
     let Refused { fault, noreply, block } = refused;
     // In a queue's dialect `GET / HTTP/1.1` is a known verb.
     let fault = match fault {
-        Fault::UnknownCommand => fault_or_http(fault, line::text(line)),
+        RequestFault::UnknownCommand => fault_or_http(fault, line::text(line)),
         fault if dialect.is_queue() => fault_or_http(fault, line::text(line)),
         fault => fault,
     };
@@ -202,14 +202,14 @@ fn refuse(
 }
 
 /// Step 3: the data of a block, given with the two bytes behind it; `None` where these are not
-/// `\r\n`, which is [`Fault::BadDataBlock`].
+/// `\r\n`, which is [`RequestFault::BadDataBlock`].
 pub fn split_block(block: &[u8]) -> Option<&[u8]> {
     block.strip_suffix(BLOCK_END)
 }
 
 /// The error of a block that does not end where it should; `skip` is the length of line and block.
 pub(crate) fn bad_block(noreply: bool, dialect: Dialect, skip: usize) -> RequestError {
-    RequestError::new(Fault::BadDataBlock, None, dialect, noreply, skip)
+    RequestError::new(RequestFault::BadDataBlock, None, dialect, noreply, skip)
 }
 
 /// Parses what follows a verb. (The scanner is lent: to hand on a copy of what was just written waits
@@ -244,7 +244,7 @@ pub(crate) const fn parser(arguments: Arguments) -> Parse {
         Arguments::Confirm => queue::confirm,
         Arguments::OptionalWord => queue::optional_word,
         // No verb leads there: `parse_credentials_line` reads it.
-        Arguments::Credentials => |_, _, _, _| Err(refused(Fault::UnknownCommand)),
+        Arguments::Credentials => |_, _, _, _| Err(refused(RequestFault::UnknownCommand)),
         Arguments::None => |_, _, _, _| Ok(()),
     }
 }
@@ -280,7 +280,7 @@ fn each_key(
         check_key(key, limits).map_err(refused)?;
         count += 1;
     }
-    if count == 0 { Err(refused(Fault::ArgumentCount)) } else { Ok(()) }
+    if count == 0 { Err(refused(RequestFault::ArgumentCount)) } else { Ok(()) }
 }
 
 /// `<exptime> <key>+`
@@ -292,18 +292,18 @@ fn touch_keys(
 ) -> Result<(), Refused> {
     let exptime = scanner.word().unwrap_or_default();
     if scanner.clone().word().is_none() {
-        return Err(refused(Fault::ArgumentCount));
+        return Err(refused(RequestFault::ArgumentCount));
     }
     let exptime = number::signed_32(exptime.of(scanner.text()));
-    spans.signed = i64::from(exptime.ok_or_else(|| refused(Fault::BadExptime))?);
+    spans.signed = i64::from(exptime.ok_or_else(|| refused(RequestFault::BadExptime))?);
     each_key(scanner, limits, spans)
 }
 
-/// [`Fault::Http`] where the line is the first of a HTTP request, else the fault itself.
+/// [`RequestFault::Http`] where the line is the first of a HTTP request, else the fault itself.
 ///
 /// memcached looks for a last word that starts with `HTTP/`; the start of the line is looked at
 /// too, for `GET /` without a version.
-pub(super) fn fault_or_http(fault: Fault, text: &[u8]) -> Fault {
+pub(super) fn fault_or_http(fault: RequestFault, text: &[u8]) -> RequestFault {
     let mut words = key::words(text);
     let method = words.next().unwrap_or_default();
     let target = words.next().unwrap_or_default();
@@ -321,7 +321,7 @@ pub(super) fn fault_or_http(fault: Fault, text: &[u8]) -> Fault {
             | b"TRACE"
     );
     if last.starts_with(b"HTTP/") || (is_method && target.starts_with(b"/")) {
-        Fault::Http
+        RequestFault::Http
     } else {
         fault
     }

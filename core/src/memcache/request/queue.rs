@@ -2,7 +2,7 @@
 
 use super::arguments::{Refused, Words, check_key, refused};
 use super::store::item;
-use super::{Fault, RequestSpans};
+use super::{RequestFault, RequestSpans};
 use crate::memcache::Limits;
 use crate::memcache::kestrel::{self, QueueRead};
 use crate::memcache::span::{Scanner, Span};
@@ -17,8 +17,8 @@ pub(super) fn read(
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
     words.want_between(1, 1)?;
-    let read =
-        QueueRead::parse_in(words.word(0), dialect).map_err(|error| refused(Fault::Read(error)))?;
+    let read = QueueRead::parse_in(words.word(0), dialect)
+        .map_err(|error| refused(RequestFault::Read(error)))?;
     let start = words.span(0).start();
     // The word begins with the queue; a group stands behind one byte, the separator.
     let end = start + read.queue.len();
@@ -44,7 +44,7 @@ pub(super) fn store(
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
     if words.count() == 0 {
-        return Err(refused(Fault::ArgumentCount));
+        return Err(refused(RequestFault::ArgumentCount));
     }
     let name = words.word(0);
     let knows_sync = dialect.queue_rules().is_some_and(|rules| rules.sync);
@@ -53,13 +53,13 @@ pub(super) fn store(
     let queue_span = Span::new(start, start + queue.len());
     check_name(queue, queue_span, dialect, limits)?;
     if words.count() < 4 {
-        return Err(refused(Fault::ArgumentCount));
+        return Err(refused(RequestFault::ArgumentCount));
     }
     item(words, spans).map_err(refused)?;
     spans.length = number::storage_exptime(words.word(3))
         .and_then(|length| u32::try_from(length).ok())
         .filter(|&length| length <= number::MAX_LENGTH)
-        .ok_or_else(|| refused(Fault::BadNumber))?;
+        .ok_or_else(|| refused(RequestFault::BadNumber))?;
     spans.key = queue_span;
     spans.option = queue.len() < name.len();
     Ok(())
@@ -93,7 +93,7 @@ fn first_queue(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     if words.count() == 0 {
-        return Err(refused(Fault::ArgumentCount));
+        return Err(refused(RequestFault::ArgumentCount));
     }
     spans.key = words.span(0);
     check_name(words.word(0), spans.key, dialect, limits)
@@ -162,10 +162,11 @@ fn count(word: &[u8]) -> Result<u32, Refused> {
     number::decimal(word)
         .and_then(|number| i32::try_from(number).ok())
         .and_then(|number| u32::try_from(number).ok())
-        .ok_or_else(|| refused(Fault::BadNumber))
+        .ok_or_else(|| refused(RequestFault::BadNumber))
 }
 
 fn check_name(name: &[u8], span: Span, dialect: Dialect, limits: &Limits) -> Result<(), Refused> {
-    kestrel::check_queue_in(name, dialect).map_err(|error| refused(Fault::QueueName(error)))?;
+    kestrel::check_queue_in(name, dialect)
+        .map_err(|error| refused(RequestFault::QueueName(error)))?;
     check_key(span, limits).map_err(refused)
 }

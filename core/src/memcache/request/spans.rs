@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{BLOCK_END, Fault, Request, RequestError, Store};
+use super::{BLOCK_END, Request, RequestError, RequestFault, Store};
 use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Command, Row};
 use crate::memcache::kestrel::{QueueRead, ReadMode};
@@ -145,7 +145,7 @@ impl RequestSpans {
         match self.data() {
             Some(length) if length > limits.value => {
                 let skip = line + length + BLOCK_END.len();
-                let fault = Fault::ValueTooLarge { length };
+                let fault = RequestFault::ValueTooLarge { length };
                 Err(RequestError::new(fault, Some(self.command()), dialect, self.noreply, skip))
             }
             _ => Ok(()),

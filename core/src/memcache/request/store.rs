@@ -2,7 +2,7 @@
 
 use super::arguments::{Plain, Refused, Words, check_key, refused, refused_quietly};
 use super::parse::fault_or_http;
-use super::{BLOCK_END, Fault, RequestError, RequestSpans};
+use super::{BLOCK_END, RequestError, RequestFault, RequestSpans};
 use crate::memcache::Limits;
 use crate::memcache::span::Scanner;
 use crate::memcache::{Dialect, key, line, number};
@@ -42,8 +42,8 @@ pub(super) fn cas(
 ) -> Result<(), Refused> {
     let words = &Words::of(scanner);
     words_of_store(words, limits, spans)?;
-    spans.unsigned =
-        number::unsigned_64(words.word(4)).ok_or_else(|| with_block(Fault::BadNumber, spans))?;
+    spans.unsigned = number::unsigned_64(words.word(4))
+        .ok_or_else(|| with_block(RequestFault::BadNumber, spans))?;
     Ok(())
 }
 
@@ -55,7 +55,7 @@ fn words_of_store(
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
     words.want(4)?;
-    spans.length = number::length(words.word(3)).ok_or_else(|| refused(Fault::BadNumber))?;
+    spans.length = number::length(words.word(3)).ok_or_else(|| refused(RequestFault::BadNumber))?;
     spans.noreply = words.noreply();
     check_key(words.span(0), limits)
         .and_then(|()| item(words, spans))
@@ -64,16 +64,16 @@ fn words_of_store(
 
 /// A fault on a line whose block is known, and dropped with it.
 #[cold]
-pub(super) fn with_block(fault: Fault, spans: &RequestSpans) -> Refused {
+pub(super) fn with_block(fault: RequestFault, spans: &RequestSpans) -> Refused {
     Refused { fault, noreply: spans.noreply, block: spans.length as usize + BLOCK_END.len() }
 }
 
 /// `<key> <flags> <exptime>`: the item that a line describes.
 #[inline]
-pub(super) fn item(words: &Words<'_>, spans: &mut RequestSpans) -> Result<(), Fault> {
+pub(super) fn item(words: &Words<'_>, spans: &mut RequestSpans) -> Result<(), RequestFault> {
     spans.key = words.span(0);
-    spans.client_flags = number::client_flags(words.word(1)).ok_or(Fault::BadNumber)?;
-    spans.signed = number::storage_exptime(words.word(2)).ok_or(Fault::BadNumber)?;
+    spans.client_flags = number::client_flags(words.word(1)).ok_or(RequestFault::BadNumber)?;
+    spans.signed = number::storage_exptime(words.word(2)).ok_or(RequestFault::BadNumber)?;
     Ok(())
 }
 
@@ -90,11 +90,11 @@ pub(crate) fn parse_credentials_line(line: &[u8]) -> Result<usize, RequestError>
         Some(length) if is_set => {
             let length = length as usize;
             if length > MAX_CREDENTIALS {
-                return refuse(Fault::CredentialsTooLong);
+                return refuse(RequestFault::CredentialsTooLong);
             }
             Ok(length)
         }
-        _ => refuse(fault_or_http(Fault::Unauthenticated, text)),
+        _ => refuse(fault_or_http(RequestFault::Unauthenticated, text)),
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn delta(
     spans.key = words.span(0);
     spans.noreply = words.noreply();
     check_key(spans.key, limits)
-        .and_then(|()| number::unsigned_64(words.word(1)).ok_or(Fault::BadDelta))
+        .and_then(|()| number::unsigned_64(words.word(1)).ok_or(RequestFault::BadDelta))
         .map(|delta| spans.unsigned = delta)
         .map_err(|fault| refused_quietly(fault, spans.noreply))
 }
@@ -139,7 +139,7 @@ pub(super) fn touch(
     spans.key = words.span(0);
     spans.noreply = words.noreply();
     check_key(spans.key, limits)
-        .and_then(|()| number::signed_32(words.word(1)).ok_or(Fault::BadExptime))
+        .and_then(|()| number::signed_32(words.word(1)).ok_or(RequestFault::BadExptime))
         .map(|exptime| spans.signed = i64::from(exptime))
         .map_err(|fault| refused_quietly(fault, spans.noreply))
 }

@@ -6,34 +6,34 @@ use std::vec::Vec;
 use super::{Output, ServerConnection};
 use crate::memcache::Dialect::{self, Darner, Kestrel, Memcached};
 use crate::memcache::Limits;
-use crate::memcache::kestrel::{QueueNameError, ReadError};
+use crate::memcache::kestrel::{QueueNameError, QueueReadError};
 use crate::memcache::meta::FlagFault;
-use crate::memcache::request::Fault;
+use crate::memcache::request::RequestFault;
 use crate::memcache::response::Response;
 use crate::{Instant, Timeouts};
 
 /// A place for every fault. A new one asks for a place here, and then for an example below.
-const fn place(fault: &Fault) -> usize {
+const fn place(fault: &RequestFault) -> usize {
     match fault {
-        Fault::UnknownCommand => 0,
-        Fault::ArgumentCount => 1,
-        Fault::KeyTooLong { .. } => 2,
-        Fault::BadNumber => 3,
-        Fault::NoCommand => 4,
-        Fault::BadExptime => 5,
-        Fault::BadDelta => 6,
-        Fault::BadMegabytes => 7,
-        Fault::NoKey => 8,
-        Fault::TooManyFlags { .. } => 9,
-        Fault::Unauthenticated => 10,
-        Fault::BadCredentials => 11,
-        Fault::BadCredentialsEnd => 12,
-        Fault::BadDataBlock => 13,
-        Fault::ValueTooLarge { .. } => 14,
-        Fault::LineTooLong => 15,
-        Fault::Binary => 16,
-        Fault::Http => 17,
-        Fault::Flag { fault, .. } => match fault {
+        RequestFault::UnknownCommand => 0,
+        RequestFault::ArgumentCount => 1,
+        RequestFault::KeyTooLong { .. } => 2,
+        RequestFault::BadNumber => 3,
+        RequestFault::NoCommand => 4,
+        RequestFault::BadExptime => 5,
+        RequestFault::BadDelta => 6,
+        RequestFault::BadMegabytes => 7,
+        RequestFault::NoKey => 8,
+        RequestFault::TooManyFlags { .. } => 9,
+        RequestFault::Unauthenticated => 10,
+        RequestFault::BadCredentials => 11,
+        RequestFault::BadCredentialsEnd => 12,
+        RequestFault::BadDataBlock => 13,
+        RequestFault::ValueTooLarge { .. } => 14,
+        RequestFault::LineTooLong => 15,
+        RequestFault::Binary => 16,
+        RequestFault::Http => 17,
+        RequestFault::Flag { fault, .. } => match fault {
             FlagFault::Unknown => 18,
             FlagFault::Duplicate => 19,
             FlagFault::BadNumber => 20,
@@ -42,16 +42,16 @@ const fn place(fault: &Fault) -> usize {
             FlagFault::UnknownMode => 23,
             FlagFault::KeyNotBase64 => 24,
         },
-        Fault::QueueName(QueueNameError::Empty)
-        | Fault::Read(ReadError::Queue(QueueNameError::Empty)) => 25,
-        Fault::QueueName(QueueNameError::Reserved { .. })
-        | Fault::Read(ReadError::Queue(QueueNameError::Reserved { .. })) => 26,
-        Fault::Read(ReadError::Conflict) => 27,
-        Fault::Read(ReadError::Timeout) => 28,
-        Fault::Read(ReadError::UnknownOption) => 29,
-        Fault::CredentialsTooLong => 30,
+        RequestFault::QueueName(QueueNameError::Empty)
+        | RequestFault::Read(QueueReadError::Queue(QueueNameError::Empty)) => 25,
+        RequestFault::QueueName(QueueNameError::Reserved { .. })
+        | RequestFault::Read(QueueReadError::Queue(QueueNameError::Reserved { .. })) => 26,
+        RequestFault::Read(QueueReadError::Conflict) => 27,
+        RequestFault::Read(QueueReadError::Timeout) => 28,
+        RequestFault::Read(QueueReadError::UnknownOption) => 29,
+        RequestFault::CredentialsTooLong => 30,
         // The encoder's alone: no input is refused for it.
-        Fault::Read(ReadError::Group) => PLACES,
+        RequestFault::Read(QueueReadError::Group) => PLACES,
     }
 }
 const PLACES: usize = 31;
@@ -156,7 +156,7 @@ fn cases() -> Vec<Case> {
 
 /// What is written, whether it is closed, and the last fault, when the pieces come one by one and
 /// every request is answered with a version.
-fn serve(case: &Case, pieces: &[&[u8]]) -> (String, bool, Option<Fault>) {
+fn serve(case: &Case, pieces: &[&[u8]]) -> (String, bool, Option<RequestFault>) {
     let now = Instant::default();
     let (limits, timeouts) = (Limits::default(), Timeouts::default());
     let mut connection = ServerConnection::new(case.dialect, &limits, &timeouts, now);

@@ -11,7 +11,7 @@ use crate::Instant;
 use crate::buffer::Incoming;
 use crate::linger::Lingering;
 use crate::memcache::command::Command;
-use crate::memcache::request::{self, Fault, Recovery, Request, RequestError, RequestSpans};
+use crate::memcache::request::{self, Recovery, Request, RequestError, RequestFault, RequestSpans};
 use crate::memcache::states::{self, ServerEvent, ServerState};
 use crate::memcache::{Data, Dialect, Limits, line};
 
@@ -277,8 +277,8 @@ impl ServerConnection {
         if !self.is_open() {
             let fault = match data.map(request::split_credentials) {
                 Some(Some(_)) => None,
-                Some(None) => Some(Fault::BadCredentials),
-                None => Some(Fault::BadCredentialsEnd),
+                Some(None) => Some(RequestFault::BadCredentials),
+                None => Some(RequestFault::BadCredentialsEnd),
             };
             if let Some(fault) = fault {
                 let dialect = self.input.dialect;

@@ -18,7 +18,7 @@ use super::Data;
 use super::Dialect;
 use super::handler::ReplyError;
 use super::meta::MetaFlags;
-use super::request::{Fault, Request};
+use super::request::{Request, RequestFault};
 use super::response::Response;
 use super::states::{ServerEvent, ServerState};
 use crate::buffer::Spare;
@@ -136,7 +136,7 @@ pub struct ServerConnection {
     timeouts: Timeouts,
     state: State,
     /// Why a request was refused last.
-    fault: Option<Fault>,
+    fault: Option<RequestFault>,
     ending: Ending,
     linger: Linger,
     peer: PeerClock,
@@ -385,7 +385,7 @@ impl ServerConnection {
     }
 
     /// Why this connection refused a request last, if it did: for logs and counters.
-    pub fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<RequestFault> {
         self.fault
     }
 

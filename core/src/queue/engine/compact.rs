@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::super::items::Item;
 use super::super::put::PutBuilder;
-use super::{Engine, NotAppended};
+use super::{AppendError, Engine};
 
 /// Most bytes of items written again at a time: a turn of compaction must not hold up puts.
 const TURN: u64 = 1024 * 1024;
@@ -74,7 +74,7 @@ impl Engine {
         self.moves.push_back(Move { commit: self.next_commit, queue, id: item.id });
     }
 
-    pub(super) fn settle_moves(&mut self, commit: u64, result: Result<u64, NotAppended>) {
+    pub(super) fn settle_moves(&mut self, commit: u64, result: Result<u64, AppendError>) {
         let mut again = Vec::new();
         while self.moves.front().is_some_and(|moved| moved.commit <= commit) {
             let Some(moved) = self.moves.pop_front() else {

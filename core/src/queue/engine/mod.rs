@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use self::reads::{Handed, Reserved};
 use super::config::{Config, QueueConfig};
 use super::items::{Item, Queue};
-use super::outcome::{ConnId, OpId, Outcome, Refused};
+use super::outcome::{ConnId, OpId, Outcome, PutError};
 use super::put::Put;
 use super::record::{self, Kind};
 use super::stats::EngineStats;
@@ -152,30 +152,30 @@ impl Engine {
     /// [`NotJournaled`](Outcome::NotJournaled); until then no reader sees them.
     ///
     /// # Errors
-    /// [`Refused`] says which bound the put would break; nothing was taken.
-    pub fn put(&mut self, op: OpId, put: Put, now: Now) -> Result<(), Refused> {
+    /// [`PutError`] says which bound the put would break; nothing was taken.
+    pub fn put(&mut self, op: OpId, put: Put, now: Now) -> Result<(), PutError> {
         self.take_up(op, put, now).inspect_err(|refused| self.stats.count(*refused))
     }
 
-    fn take_up(&mut self, op: OpId, put: Put, now: Now) -> Result<(), Refused> {
+    fn take_up(&mut self, op: OpId, put: Put, now: Now) -> Result<(), PutError> {
         let (items, data_len, record_len) =
             (u64::from(put.items()), put.data_len(), put.record_len());
         self.stats.cmd_set += 1;
         let bounds = self.config.of(put.queue());
         if put.largest() > bounds.max_item_bytes {
             let (len, limit) = (put.largest(), bounds.max_item_bytes);
-            return Err(Refused::ItemTooLarge { len, limit });
+            return Err(PutError::ItemTooLarge { len, limit });
         }
         if items == 0 {
             self.done.push_back((op, Outcome::Stored));
             return Ok(());
         }
         if self.backlog.saturating_add(record_len) > self.config.max_backlog {
-            return Err(Refused::Busy);
+            return Err(PutError::Busy);
         }
         let (max_items, max_bytes) = (bounds.max_items, bounds.max_bytes);
         let discard_old = bounds.discard_old;
-        let queue = self.queue_or_new(put.queue(), now).ok_or(Refused::TooManyQueues)?;
+        let queue = self.queue_or_new(put.queue(), now).ok_or(PutError::TooManyQueues)?;
         let (held, held_bytes) =
             if discard_old { (0, 0) } else { (queue.held(), queue.held_bytes()) };
         if held.saturating_add(items) > max_items
@@ -183,7 +183,7 @@ impl Engine {
         {
             queue.stats.refused += 1;
             self.may_be_empty = true;
-            return Err(Refused::Full);
+            return Err(PutError::Full);
         }
         queue.pending += items;
         queue.pending_bytes += data_len;
@@ -261,7 +261,7 @@ impl Engine {
     /// Tells what became of a batch: `Ok` with the number of the segment that holds it, once it is
     /// as safe as the operator asked for, or `Err` when none of it can be relied on. Anything but
     /// the batch that is on its way is ignored.
-    pub fn journaled(&mut self, commit: u64, result: Result<u64, NotAppended>, now: Now) {
+    pub fn journaled(&mut self, commit: u64, result: Result<u64, AppendError>, now: Now) {
         if self.in_flight != Some(commit) {
             return;
         }
@@ -285,7 +285,7 @@ impl Engine {
         self.settle_moves(commit, result);
     }
 
-    fn settle(&mut self, put: Pending, result: Result<u64, NotAppended>, now: Now) {
+    fn settle(&mut self, put: Pending, result: Result<u64, AppendError>, now: Now) {
         let Some(queue) = self.queues.get_mut(&put.queue) else {
             return;
         };
@@ -382,4 +382,12 @@ impl Engine {
 
 /// The journal could not take a batch, or could not make it safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAppended;
+pub struct AppendError;
+
+impl core::fmt::Display for AppendError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the journal did not take the batch: nothing of it was recorded")
+    }
+}
+
+impl core::error::Error for AppendError {}

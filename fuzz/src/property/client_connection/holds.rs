@@ -1,20 +1,20 @@
 //! What holds of a client's connection when it waits, when it ends, and of requests that do.
 
 use windhover_core::Instant;
-use windhover_core::memcache::{ClientOutput, End, Reason, Ticket, Unanswered};
+use windhover_core::memcache::{AnswerError, ClientOutput, End, Reason, Ticket};
 
 use super::Driver;
 
 impl Driver {
     /// A request has ended without its answer, or with a part of it.
-    pub(super) fn failed(&mut self, ticket: Ticket, outcome: Unanswered) {
+    pub(super) fn failed(&mut self, ticket: Ticket, outcome: AnswerError) {
         assert!(crate::property::tells(&outcome) && crate::property::tells(&outcome.reason()));
         let pending = self.model.pending.iter().position(|request| request.ticket == ticket);
         let waiting = self.model.waiting.iter().position(|waiting| waiting.ticket == ticket);
         match outcome.reason() {
             Reason::Deadline => {
                 assert_eq!(self.model.end, None, "a deadline behind the end");
-                let sent = matches!(outcome, Unanswered::Unknown(_));
+                let sent = matches!(outcome, AnswerError::Unknown(_));
                 let deadline = if let Some(at) = pending {
                     assert!(sent, "its bytes are on their way");
                     let request = &mut self.model.pending[at];
@@ -42,7 +42,7 @@ impl Driver {
                     self.model.waiting.remove(at);
                     false
                 };
-                assert_eq!(sent, matches!(outcome, Unanswered::Unknown(_)), "{outcome:?}");
+                assert_eq!(sent, matches!(outcome, AnswerError::Unknown(_)), "{outcome:?}");
             }
             other => panic!("{other:?}"),
         }

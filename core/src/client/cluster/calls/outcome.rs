@@ -14,7 +14,7 @@ use crate::client::call::{Retry, Target};
 use crate::client::error::{CallError, NotSent};
 use crate::client::servers::ServerId;
 use crate::memcache::response::Kind;
-use crate::memcache::{Reason, Unanswered};
+use crate::memcache::{AnswerError, Reason};
 
 impl Cluster {
     /// A request that was sent for an attempt is over.
@@ -22,7 +22,7 @@ impl Cluster {
         &mut self,
         at: usize,
         id: AttemptId,
-        outcome: Result<(), Unanswered>,
+        outcome: Result<(), AnswerError>,
         now: Instant,
     ) {
         let Some(attempt) = self.take_attempt(id) else {
@@ -61,9 +61,9 @@ impl Cluster {
                 if let Some(entry) = self.servers.get_mut(server) {
                     let counters = &mut entry.counters;
                     match unanswered {
-                        Unanswered::NotSent(_) => counters.not_sent += 1,
-                        Unanswered::Unknown(Reason::Deadline) => counters.timed_out += 1,
-                        Unanswered::Unknown(_) => counters.broken += 1,
+                        AnswerError::NotSent(_) => counters.not_sent += 1,
+                        AnswerError::Unknown(Reason::Deadline) => counters.timed_out += 1,
+                        AnswerError::Unknown(_) => counters.broken += 1,
                     }
                 }
                 match unanswered.reason() {

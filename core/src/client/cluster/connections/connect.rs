@@ -14,7 +14,7 @@ use crate::client::options::ClusterOptions;
 use crate::client::servers::ServerId;
 use crate::memcache::request::{EncodeError, Prepared, Request};
 use crate::memcache::response::Kind;
-use crate::memcache::{ClientConnection, Reason, Unanswered};
+use crate::memcache::{AnswerError, ClientConnection, Reason};
 
 /// What a new connection is asked first, and what a probe asks.
 pub(in crate::client) fn greeting(
@@ -194,7 +194,7 @@ impl Cluster {
         &mut self,
         at: usize,
         purpose: Purpose,
-        outcome: Result<(), Unanswered>,
+        outcome: Result<(), AnswerError>,
         now: Instant,
     ) {
         let Some(link) = self.links.get_mut(at) else {
@@ -206,7 +206,7 @@ impl Cluster {
                 self.link_ready(at, now);
             }
             Purpose::Greeting => {
-                let why = match outcome.map_err(Unanswered::reason) {
+                let why = match outcome.map_err(AnswerError::reason) {
                     Ok(()) => ConnectFailure::Unauthenticated,
                     Err(Reason::Deadline) => ConnectFailure::TimedOut,
                     Err(_) => ConnectFailure::Other,

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use crate::memcache::command::Command;
-use crate::memcache::kestrel::{QueueNameError, ReadError};
-use crate::memcache::request::Fault;
+use crate::memcache::kestrel::{QueueNameError, QueueReadError};
+use crate::memcache::request::RequestFault;
 
 /// Why a request was not encoded. Nothing was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,13 +57,13 @@ pub enum EncodeError {
         count: u32,
     },
     /// A meta command with a flag that servers would refuse.
-    Flags(Fault),
+    Flags(RequestFault),
     /// Data was given, but the command takes none.
     DataNotTaken,
     /// The queue cannot have that name.
     QueueName(QueueNameError),
     /// The read's time to wait cannot be written.
-    Read(ReadError),
+    Read(QueueReadError),
     /// A line that servers would not take (`limits.line`, `limits.get_line`): ask for fewer keys.
     LineTooLong {
         /// Its length in bytes.

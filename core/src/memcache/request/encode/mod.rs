@@ -9,7 +9,7 @@ use super::meta::{MAX_WORDS_TO_SEND, check_all};
 use super::{BLOCK_END, Request, ShutdownMode, Store};
 use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Row};
-use crate::memcache::kestrel::{self, QueueRead, ReadError};
+use crate::memcache::kestrel::{self, QueueRead, QueueReadError};
 use crate::memcache::meta::{MetaFlags, MetaRequest};
 use crate::memcache::{Dialect, Keys, key, number};
 
@@ -355,14 +355,14 @@ impl Line<'_> {
         let millis = read.millis().map_err(EncodeError::Read)?;
         let separator = self.dialect.queue_rules().and_then(|rules| rules.group_separator);
         if separator.is_some_and(|separator| read.queue.contains(&separator)) {
-            return Err(EncodeError::Read(ReadError::Group));
+            return Err(EncodeError::Read(QueueReadError::Group));
         }
         self.put_name(read.queue)?;
         if let Some(group) = read.group {
-            let separator = separator.ok_or(EncodeError::Read(ReadError::Group))?;
+            let separator = separator.ok_or(EncodeError::Read(QueueReadError::Group))?;
             check_word(group)?;
             if group.contains(&b'/') || group.contains(&separator) {
-                return Err(EncodeError::Read(ReadError::Group));
+                return Err(EncodeError::Read(QueueReadError::Group));
             }
             self.out.extend_from_slice(&[separator]);
             self.out.extend_from_slice(group);

@@ -10,7 +10,7 @@ use crate::http::Status;
 /// sentence for the sender, given as `error` with `verbose=1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Rejection {
+pub enum DecodeError {
     /// Neither the query nor the body has events.
     DataMissing,
     /// `data`, or the body, is there, but has nothing in it: it is empty, or padding and white space.
@@ -189,7 +189,7 @@ pub enum RecordFault {
     },
 }
 
-impl Rejection {
+impl DecodeError {
     /// A short name of the reason in lower case, for the label of a metric.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -217,7 +217,7 @@ impl Rejection {
     }
 }
 
-impl Rejection {
+impl DecodeError {
     /// Whether the request had something that is not recorded now: not where it brought nothing.
     pub const fn has_lost_something(&self) -> bool {
         !matches!(self, Self::DataMissing | Self::DataEmpty | Self::BatchEmpty | Self::Method)
@@ -369,7 +369,7 @@ pub struct FaultOf {
     kind: RecordKind,
 }
 
-impl fmt::Display for Rejection {
+impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DataMissing => f.write_str(
@@ -521,7 +521,7 @@ impl fmt::Display for FaultOf {
     }
 }
 
-impl core::error::Error for Rejection {
+impl core::error::Error for DecodeError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Inflate { fault } => Some(fault),

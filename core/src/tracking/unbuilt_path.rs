@@ -9,7 +9,7 @@ use super::cors;
 /// A path of the official libraries that is not built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum NotBuilt {
+pub enum UnbuiltPath {
     /// `/flags`: the feature flags of a user.
     Flags,
     /// `/flags/definitions`: all feature flags, for servers that decide by themselves.
@@ -22,7 +22,7 @@ pub enum NotBuilt {
     Decide,
 }
 
-impl NotBuilt {
+impl UnbuiltPath {
     /// The one of a path without its last slash.
     pub(super) fn of(path: &str) -> Option<Self> {
         Some(match path {
@@ -50,10 +50,10 @@ impl NotBuilt {
     ///
     /// ```
     /// use windhover_core::http::{Headers, Method};
-    /// use windhover_core::tracking::{NotBuilt, Route, route};
+    /// use windhover_core::tracking::{UnbuiltPath, Route, route};
     ///
-    /// assert_eq!(route(Method::Get, "/flags/"), Route::NotBuilt(NotBuilt::Flags));
-    /// assert_eq!(&*NotBuilt::Flags.response(&Headers::new(&[])).body, br#"{"flags":{}}"#);
+    /// assert_eq!(route(Method::Get, "/flags/"), Route::NotBuilt(UnbuiltPath::Flags));
+    /// assert_eq!(&*UnbuiltPath::Flags.response(&Headers::new(&[])).body, br#"{"flags":{}}"#);
     /// ```
     pub fn response(self, request: &Headers<'_>) -> Response {
         let nothing: &'static [u8] = match self {
