@@ -6,14 +6,14 @@ use std::task::{Context, Poll};
 use windhover_core::Now;
 use windhover_core::memcache::handler::{Deferred, Handler, Reply, ReplyError};
 use windhover_core::memcache::meta::FlagBuffer;
-use windhover_core::memcache::request::{Request, Store as StoreRequest};
+use windhover_core::memcache::request::{Request, StoreRequest};
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Data, Keys};
 
 use crate::meta::{Key, MAX_KEY};
 use crate::storage::{
-    Arithmetic, ArithmeticError, Deadline, DeleteError, Item, Storage, StoreError, StoreMode,
-    StoreOptions, Time,
+    Arithmetic, ArithmeticError, Deadline, DeleteError, Storage, StoreError, StoreMode,
+    StoreOptions, StoredItem, Time,
 };
 use crate::{Cache, VERSION, stats};
 
@@ -80,7 +80,7 @@ impl CacheHandler {
         time: Time,
     ) -> Response<'static> {
         let deadline = Deadline::of(request.exptime, time);
-        let item = Item::new(request.key, request.flags, deadline, data);
+        let item = StoredItem::new(request.key, request.flags, deadline, data);
         let (hash, mut storage) = self.cache.lock(request.key);
         match storage.store(hash, item, how, time) {
             Ok(_) => Response::Stored,
@@ -209,7 +209,7 @@ impl Handler for CacheHandler {
 
 /// What of a `get` of many keys did not fit into what may wait to be written.
 struct Rest {
-    items: VecDeque<Item>,
+    items: VecDeque<StoredItem>,
     with_cas: bool,
 }
 
@@ -234,14 +234,14 @@ fn read<'a>(
     key: &[u8],
     expiry: Option<Deadline>,
     time: Time,
-) -> Option<&'a Item> {
+) -> Option<&'a StoredItem> {
     match expiry {
         None => storage.read(hash, key, time),
         Some(expiry) => storage.touch(hash, key, expiry, time),
     }
 }
 
-fn give_item(item: &Item, with_cas: bool, reply: &mut Reply<'_>) -> Result<(), ReplyError> {
+fn give_item(item: &StoredItem, with_cas: bool, reply: &mut Reply<'_>) -> Result<(), ReplyError> {
     let (key, flags, cas) = (item.key(), item.flags, with_cas.then_some(item.cas));
     if item.value().len() < SHARE_FROM {
         reply.value(key, flags, cas, item.value())

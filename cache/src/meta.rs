@@ -11,8 +11,8 @@ use windhover_core::memcache::response::Response;
 
 use crate::handler::{CacheHandler, NON_NUMERIC, SHARE_FROM, no_room};
 use crate::storage::{
-    Arithmetic, ArithmeticError, Deadline, DeleteError, Digits, Item, StoreError, StoreMode,
-    StoreOptions, Time,
+    Arithmetic, ArithmeticError, Deadline, DeleteError, Digits, StoreError, StoreMode,
+    StoreOptions, StoredItem, Time,
 };
 
 /// The longest key, as it stands on the line.
@@ -49,7 +49,7 @@ enum Told {
 }
 
 impl Told {
-    fn time_to_live(item: &Item, time: Time) -> Self {
+    fn time_to_live(item: &StoredItem, time: Time) -> Self {
         item.expiry.remaining(time).map_or(Self::Never, |seconds| Self::Number(seconds.into()))
     }
 }
@@ -121,7 +121,7 @@ impl CacheHandler {
         let created = found.is_none();
         let handle = found.or_else(|| {
             asked.get(b'N')?;
-            let mut item = Item::new(key.bytes, 0, Deadline::NEVER, &Data::new(b""));
+            let mut item = StoredItem::new(key.bytes, 0, Deadline::NEVER, &Data::new(b""));
             item.binary_key = key.binary;
             let how = StoreOptions { new_cas: asked.unsigned(b'E'), ..StoreOptions::default() };
             storage.store(hash, item, &how, time).ok()
@@ -161,7 +161,7 @@ impl CacheHandler {
         self.flags.clear();
 
         let expiry = asked.get(b'T').map_or(Deadline::NEVER, |flag| deadline(flag, time));
-        let mut item = Item::new(key.bytes, asked.client_flags(), expiry, data);
+        let mut item = StoredItem::new(key.bytes, asked.client_flags(), expiry, data);
         item.binary_key = key.binary;
         let how = StoreOptions {
             mode: match asked.set_mode().unwrap_or_default() {
@@ -270,7 +270,7 @@ impl CacheHandler {
                 let initial = asked.unsigned(b'J').unwrap_or_default();
                 let text = Digits::of(initial);
                 let value = Data::new(text.as_bytes());
-                let mut item = Item::new(key.bytes, 0, Deadline::NEVER, &value);
+                let mut item = StoredItem::new(key.bytes, 0, Deadline::NEVER, &value);
                 item.binary_key = key.binary;
                 let how = StoreOptions { new_cas: change.new_cas, ..StoreOptions::default() };
                 match storage.store(hash, item, &how, time) {
@@ -350,7 +350,7 @@ impl CacheHandler {
 
 /// Does to an item what the flags of an `mg` ask for, and answers them.
 fn read(
-    item: &mut Item,
+    item: &mut StoredItem,
     key: &Key<'_>,
     asked: MetaFlags<'_>,
     created: bool,

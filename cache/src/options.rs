@@ -17,7 +17,7 @@ use windhover_core::{Counters, Instant, Timeouts};
 pub struct CacheOptions {
     /// Most bytes of all items, with [`OVERHEAD`](crate::storage::OVERHEAD) for each (64 MiB).
     pub memory: usize,
-    /// Most bytes of one item ([`Item::size`](crate::storage::Item::size); 1 MiB).
+    /// Most bytes of one item ([`StoredItem::size`](crate::storage::StoredItem::size); 1 MiB).
     pub item: usize,
     /// Threads that serve (1): with more, items lie in several shards, and each has an order of use of its
     /// own.

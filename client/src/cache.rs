@@ -113,7 +113,7 @@ impl Client {
     /// [`Error`].
     pub async fn append(&self, key: impl AsRef<[u8]>, data: impl IntoBytes) -> Result<bool, Error> {
         self.attach(
-            Request::Append(request::Store::new(&self.key(key.as_ref()))),
+            Request::Append(request::StoreRequest::new(&self.key(key.as_ref()))),
             data.into_bytes(),
         )
         .await
@@ -130,7 +130,7 @@ impl Client {
         data: impl IntoBytes,
     ) -> Result<bool, Error> {
         self.attach(
-            Request::Prepend(request::Store::new(&self.key(key.as_ref()))),
+            Request::Prepend(request::StoreRequest::new(&self.key(key.as_ref()))),
             data.into_bytes(),
         )
         .await
@@ -226,10 +226,10 @@ impl Client {
         &self,
         key: &'a [u8],
         store: Store,
-        request: impl FnOnce(request::Store<'a>) -> Request<'a>,
+        request: impl FnOnce(request::StoreRequest<'a>) -> Request<'a>,
     ) -> Result<Kind, Error> {
         let (data, flags) = self.packing.pack(store.data, store.flags)?;
-        let mut line = request::Store::new(key);
+        let mut line = request::StoreRequest::new(key);
         line.flags = flags;
         line.exptime = self.exptime(store.expires)?;
         let answer = self.call(&request(line), data, |prepared| self.write(prepared)).await?;

@@ -12,7 +12,7 @@ use std::time::Instant;
 use windhover_core::client::{ConnectFailure, Server};
 use windhover_runtime::{PollStream, Runtime, Timers};
 
-use crate::{Builder, Client, Driver, Error, Step, connect_failure};
+use crate::{Builder, Client, Driver, DriverStep, Error, connect_failure};
 
 /// Makes a client's connections.
 pub trait Connector: Clone + Send + Sync + 'static {
@@ -36,7 +36,7 @@ impl Driver {
         loop {
             let step = poll_fn(|cx| Poll::Ready(self.next(cx.waker()))).await;
             match step {
-                Step::Connect { connection, server } => {
+                DriverStep::Connect { connection, server } => {
                     let (driver, connector) = (self.for_connection(), connector.clone());
                     runtime.spawn(async move {
                         let connecting = connector.connect(&server);
@@ -45,7 +45,7 @@ impl Driver {
                         }
                     });
                 }
-                Step::Wait(time) => {
+                DriverStep::Wait(time) => {
                     if let Some(at) = Instant::now().checked_add(time) {
                         match sleep.as_mut().as_pin_mut() {
                             Some(sleep) => timers.reset(sleep, at),
@@ -67,7 +67,7 @@ impl Driver {
                     })
                     .await;
                 }
-                Step::Closed => return,
+                DriverStep::Closed => return,
             }
         }
     }

@@ -63,7 +63,7 @@ pub use drive::{Address, Connect, Connector};
 pub use error::{Error, Outcome, ValueError};
 pub use expires::{Expires, ExpiresError};
 pub use forward::Forwarded;
-pub use hub::{Connection, Driver, Step, Turn, connect_failure};
+pub use hub::{DrivenConnection, Driver, DriverStep, Turn, connect_failure};
 pub use many::Found;
 pub use meta_flags::{ArithmeticFlags, DeleteFlags, GetFlags, SetFlags};
 pub use names::{FollowedNames, Names, NamesEvent};

@@ -58,7 +58,7 @@ impl Queue {
     /// [`Error::QueueFull`] where none takes it. With [`Outcome::Unknown`]
     /// it may be there all the same.
     pub async fn enqueue(&self, item: impl IntoBytes) -> Result<(), Error> {
-        let mut store = request::Store::new(&self.name);
+        let mut store = request::StoreRequest::new(&self.name);
         store.exptime = self.client.exptime(self.expires)?;
         let at_least_once = self.at_least_once;
         let enqueue = |prepared| {

@@ -166,7 +166,7 @@ impl Client {
             let (request, data) = match write {
                 Write::Delete => (Request::Delete { key, noreply: false }, Bytes::new()),
                 Write::Set { data, flags, exptime } => {
-                    let mut line = request::Store::new(key);
+                    let mut line = request::StoreRequest::new(key);
                     (line.flags, line.exptime) = (flags, exptime);
                     (Request::Set(line), data)
                 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use allocation_counter::measure;
 use bytes::BytesMut;
-use windhover_client::{Client, Connection, Driver, PollStream, Step, Store};
+use windhover_client::{Client, DrivenConnection, Driver, DriverStep, PollStream, Store};
 
 /// Answers each write with the same reply.
 struct Memory {
@@ -47,7 +47,7 @@ impl PollStream for Memory {
 struct Steady {
     client: Client,
     driver: Driver,
-    connection: Option<Connection<Memory>>,
+    connection: Option<DrivenConnection<Memory>>,
     reply: &'static [u8],
 }
 
@@ -66,11 +66,11 @@ impl Steady {
                 return done;
             }
             if self.connection.is_none()
-                && let Step::Connect { connection, .. } = self.driver.next(Waker::noop())
+                && let DriverStep::Connect { connection, .. } = self.driver.next(Waker::noop())
             {
                 self.driver.connected(connection);
                 let memory = Memory { reply: self.reply, pending: false };
-                self.connection = Some(Connection::new(connection, memory));
+                self.connection = Some(DrivenConnection::new(connection, memory));
             }
             assert!(self.connection.as_mut().unwrap().poll(&self.driver, &mut cx).is_pending());
         }

@@ -20,7 +20,7 @@ use windhover_client::protocol::client::{
     CallError, ConnectFailure, ConnectionId, NotSent, Server,
 };
 use windhover_client::protocol::memcache::{End, Reason};
-use windhover_client::{Builder, Client, Driver, Error, Step, Tls};
+use windhover_client::{Builder, Client, Driver, DriverStep, Error, Tls};
 
 const NAME: &str = "cache.example.com";
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
@@ -126,7 +126,7 @@ impl Near {
 
     /// Drives its connection once, as an adapter does; whether anything moved.
     fn work(&mut self, far: &mut Far) -> bool {
-        if let Step::Connect { connection, .. } = self.driver.next(Waker::noop()) {
+        if let DriverStep::Connect { connection, .. } = self.driver.next(Waker::noop()) {
             self.connection = Some(connection);
             self.driver.connected(connection);
         }

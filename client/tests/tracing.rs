@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
-use windhover_client::{Client, ConnectFailure, Step};
+use windhover_client::{Client, ConnectFailure, DriverStep};
 
 /// Writes down spans, their fields and events.
 #[derive(Clone, Default)]
@@ -54,7 +54,9 @@ fn a_request_is_a_span_that_says_why_it_failed() {
         let mut call = pin!(client.get("user:7"));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(call.as_mut().poll(&mut cx).is_pending());
-        let Step::Connect { connection, .. } = driver.next(cx.waker()) else { unreachable!() };
+        let DriverStep::Connect { connection, .. } = driver.next(cx.waker()) else {
+            unreachable!()
+        };
         driver.connect_failed(connection, ConnectFailure::Refused);
         assert!(matches!(call.as_mut().poll(&mut cx), Poll::Ready(Err(_))));
     });

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use windhover_client::protocol::client::{CallError, ConnectionId};
-use windhover_client::{Client, Driver, Error, Outcome, Step, block_on};
+use windhover_client::{Client, Driver, DriverStep, Error, Outcome, block_on};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -23,7 +23,7 @@ fn poll<T>(call: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
 
 /// The connection that the first call has asked for, made.
 fn connect(driver: &Driver) -> ConnectionId {
-    let Step::Connect { connection, .. } = driver.next(Waker::noop()) else {
+    let DriverStep::Connect { connection, .. } = driver.next(Waker::noop()) else {
         panic!("a connection is wanted")
     };
     driver.connected(connection);
@@ -107,9 +107,9 @@ fn a_write_that_takes_its_time_keeps_no_call_from_its_deadline() {
     let connection = connect(&driver);
 
     write(&driver, connection, || {
-        let Step::Wait(time) = driver.next(Waker::noop()) else { panic!("it waits") };
+        let DriverStep::Wait(time) = driver.next(Waker::noop()) else { panic!("it waits") };
         thread::sleep(time.min(LONG / 60));
-        assert!(matches!(driver.next(Waker::noop()), Step::Wait(_)));
+        assert!(matches!(driver.next(Waker::noop()), DriverStep::Wait(_)));
         let error = block_on(first.as_mut()).unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown);
     });

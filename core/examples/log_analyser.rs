@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use bytes::{Buf as _, BytesMut};
-use windhover_core::memcache::request::{Recovery, parse};
+use windhover_core::memcache::request::{ErrorRecovery, parse};
 use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 #[derive(Debug, Default)]
@@ -40,9 +40,9 @@ impl Analysis {
                     self.refused += 1;
                     match error.recovery {
                         // What is skipped may not have come yet.
-                        Recovery::Skip(skip) if skip > buffer.len() => return true,
-                        Recovery::Skip(skip) => skip,
-                        Recovery::Close => return false,
+                        ErrorRecovery::Skip(skip) if skip > buffer.len() => return true,
+                        ErrorRecovery::Skip(skip) => skip,
+                        ErrorRecovery::Close => return false,
                     }
                 }
             };

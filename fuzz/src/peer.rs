@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use windhover_core::memcache::request::Request;
-use windhover_core::memcache::response::{Reply, parse};
+use windhover_core::memcache::response::{ReplyEnd, parse};
 use windhover_core::memcache::{Dialect, Limits, Parsed, command};
 
 use crate::Source;
@@ -173,7 +173,7 @@ fn follows(commands: &[Command], answers: &[u8]) -> Result<(), String> {
         }
         let row =
             command::row(request.command(), Dialect::Memcached).ok_or("a command without a row")?;
-        let mut reply = Reply::to(&request, Dialect::Memcached);
+        let mut reply = ReplyEnd::to(&request, Dialect::Memcached);
         loop {
             let parsed = parse(rest, Dialect::Memcached, &limits);
             let Ok(Parsed::Complete { message, consumed }) = parsed else {

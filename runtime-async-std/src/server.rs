@@ -7,8 +7,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{
-    Clock, End, Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
-    StdSocket, Task, TcpOptions,
+    Clock, ConnectionEnd, Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown,
+    StdListener, StdSocket, Task, TcpOptions,
 };
 
 use crate::{Socket, Stream, runtime};
@@ -92,7 +92,7 @@ pub fn drive<S, E>(
     clock: Clock,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> impl Future<Output = End> + use<S, E>
+) -> impl Future<Output = ConnectionEnd> + use<S, E>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     E: Endpoint,

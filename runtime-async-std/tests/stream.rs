@@ -13,7 +13,7 @@ use smol::Timer;
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
-use windhover_async_std::{Clock, End, Shutdown, drive};
+use windhover_async_std::{Clock, ConnectionEnd, Shutdown, drive};
 
 #[path = "../../core/tests/endpoints/echo.rs"]
 #[expect(dead_code, reason = "other tests use all of it")]
@@ -96,7 +96,7 @@ fn answers_leave_a_stream_that_holds_them_back() {
         let mut rest = Vec::new();
         peer.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"the last");
-        assert_eq!(driven.await, End::Closed);
+        assert_eq!(driven.await, ConnectionEnd::Closed);
     });
 }
 
@@ -110,7 +110,10 @@ fn a_drain_ends_it_and_a_cut_ends_it_at_once() {
             let driven = smol::spawn(drive(stream, echo, Clock::new(), &drain, &cut));
             let signal = if is_cut { cut } else { drain };
             signal.trigger();
-            assert_eq!(driven.await, if is_cut { End::Cut } else { End::Closed });
+            assert_eq!(
+                driven.await,
+                if is_cut { ConnectionEnd::Cut } else { ConnectionEnd::Closed }
+            );
             drop(peer);
         }
     });

@@ -21,10 +21,10 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::request::Request;
-use windhover_core::memcache::response::{Response, Value};
+use windhover_core::memcache::response::{Response, ValueFrame};
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Now, Timeouts};
-use windhover_mio::{Clock, ServeOptions, Server, Shutdown, mio};
+use windhover_mio::{Clock, LoopServer, ServeOptions, Shutdown, mio};
 
 const WAKER: Token = Token(0);
 const DATAGRAMS: Token = Token(1);
@@ -79,7 +79,12 @@ impl Endpoint for Peer {
             if asks {
                 let count = self.count.get().to_string();
                 let (key, data) = (&b"datagrams"[..], count.as_bytes());
-                self.memcache.respond(&Response::Value(Value { key, flags: 0, cas: None, data }));
+                self.memcache.respond(&Response::Value(ValueFrame {
+                    key,
+                    flags: 0,
+                    cas: None,
+                    data,
+                }));
             }
             self.memcache.respond(&answer);
         }
@@ -109,7 +114,7 @@ fn run(datagrams: UdpSocket, listener: TcpListener, shutdown: &Shutdown) -> io::
     let clock = Clock::new();
     let mut options = ServeOptions::default();
     options.clock = clock;
-    let mut server = Server::new(poll.registry(), SERVER, waker, listener, accept, options)?;
+    let mut server = LoopServer::new(poll.registry(), SERVER, waker, listener, accept, options)?;
     shutdown.wake_on_trigger(server.waker());
 
     let mut events = Events::with_capacity(1024);

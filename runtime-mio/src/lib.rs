@@ -3,7 +3,7 @@
 //! [`serve`] runs one event loop per listener, each on a thread of its own, and drives an
 //! [`Endpoint`] for every connection until a [`Shutdown`] is triggered; [`listen`] makes as many
 //! listeners for one address as there are loops. An application that owns an event loop puts a
-//! [`Server`] into it instead: `serve` is that loop, once per core. Nothing here knows a protocol:
+//! [`LoopServer`] into it instead: `serve` is that loop, once per core. Nothing here knows a protocol:
 //! the same loop serves HTTP and memcache.
 //!
 //! [`connect`] makes a [`Client`] and drives it on a thread of its own; a [`ClientThread`] drives
@@ -101,7 +101,7 @@ mod timers;
 #[cfg(feature = "client")]
 pub use client::{ClientThread, Clients, Resolver, StartError, connect, drive_client};
 pub use mio;
-pub use server::{Server, drive, serve};
+pub use server::{LoopServer, drive, serve};
 pub use socket::Stream;
 #[cfg(feature = "client")]
 pub use windhover_client;
@@ -110,8 +110,8 @@ pub use windhover_client;
 #[doc(inline)]
 pub use windhover_client::*;
 pub use windhover_runtime::{
-    AcceptErrorHook, Clock, ConnectionLimit, ConnectionMemory, Counters, End, Peer, ServeOptions,
-    ServeReport, Shutdown, StdListener, listen_shared as listen, shut_down_on_signal,
+    AcceptErrorHook, Clock, ConnectionEnd, ConnectionLimit, ConnectionMemory, Counters, Peer,
+    ServeOptions, ServeReport, Shutdown, StdListener, listen_shared as listen, shut_down_on_signal,
 };
 #[cfg(feature = "server-tls")]
 pub use windhover_runtime::{ServerTls, ServerTlsError};

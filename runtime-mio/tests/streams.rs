@@ -16,7 +16,8 @@ use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use windhover_client::protocol::client::ConnectFailure;
 use windhover_mio::{
-    Client, Clock, End, ServeOptions, Server, Shutdown, Stream, block_on, drive, drive_client, mio,
+    Client, Clock, ConnectionEnd, LoopServer, ServeOptions, Shutdown, Stream, block_on, drive,
+    drive_client, mio,
 };
 
 #[path = "../../core/tests/endpoints/echo.rs"]
@@ -94,7 +95,7 @@ fn answers_leave_a_stream_that_holds_them_back() {
     echoes(&peer);
     peer.shutdown(Half::Write).unwrap();
     assert_eq!((&peer).read(&mut [0]).unwrap(), 0);
-    assert_eq!(driven.join().unwrap().unwrap(), End::Closed);
+    assert_eq!(driven.join().unwrap().unwrap(), ConnectionEnd::Closed);
 }
 
 #[test]
@@ -104,7 +105,8 @@ fn a_server_drives_a_stream_beside_those_that_it_accepts() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let accept = |_, _| Echo::new(&Arc::default());
     let options = ServeOptions::default();
-    let mut server = Server::new(poll.registry(), 1..3, waker, listener, accept, options).unwrap();
+    let mut server =
+        LoopServer::new(poll.registry(), 1..3, waker, listener, accept, options).unwrap();
     let (peer, stream) = pair();
     server.add(stream, Echo::new(&Arc::default())).unwrap();
     let (_other, stream) = pair();

@@ -18,7 +18,7 @@ use bytes::BytesMut;
 use tokio::net::{TcpListener, UdpSocket};
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::request::Request;
-use windhover_core::memcache::response::{Response, Value};
+use windhover_core::memcache::response::{Response, ValueFrame};
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Now, Timeouts};
 use windhover_tokio::{ServeOptions, Shutdown, serve, shut_down_on_signal};
@@ -71,7 +71,12 @@ impl Endpoint for Peer {
             if asks {
                 let count = self.count.load(Ordering::Relaxed).to_string();
                 let (key, data) = (&b"datagrams"[..], count.as_bytes());
-                self.memcache.respond(&Response::Value(Value { key, flags: 0, cas: None, data }));
+                self.memcache.respond(&Response::Value(ValueFrame {
+                    key,
+                    flags: 0,
+                    cas: None,
+                    data,
+                }));
             }
             self.memcache.respond(&answer);
         }

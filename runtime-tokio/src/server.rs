@@ -9,8 +9,8 @@ use tokio::net::UnixListener;
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{
-    Clock, End, Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
-    TcpOptions,
+    Clock, ConnectionEnd, Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown,
+    StdListener, TcpOptions,
 };
 
 use crate::{Socket, Stream, Tokio};
@@ -124,7 +124,7 @@ pub fn drive<S, E>(
     clock: Clock,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> impl Future<Output = End> + use<S, E>
+) -> impl Future<Output = ConnectionEnd> + use<S, E>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     E: Endpoint,

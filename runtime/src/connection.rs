@@ -92,13 +92,13 @@ pub enum Step {
     /// Nothing to do until the waker is called, or this instant has come.
     Wait(Option<Instant>),
     /// It is over.
-    End(End),
+    End(ConnectionEnd),
 }
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum End {
+pub enum ConnectionEnd {
     /// The endpoint closed it.
     Closed,
     /// The peer or the network broke it.
@@ -163,7 +163,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         }
         let held = held(&self.endpoint, &self.stream);
         if !self.account.settle(held, now.instant, cx) {
-            return Step::End(End::Evicted);
+            return Step::End(ConnectionEnd::Evicted);
         }
         match step {
             Step::Wait(until) if self.account.is_held_back() => {
@@ -182,7 +182,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
                     return self.wait(until, now.instant);
                 }
                 Ok(end) => return end,
-                Err(_) => return Step::End(End::Broken),
+                Err(_) => return Step::End(ConnectionEnd::Broken),
             }
         }
         Step::Again
@@ -193,7 +193,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         let Some(agree_by) = self.stream.agree_by() else { return Step::Wait(until) };
         if agree_by <= now {
             self.stream.give_up();
-            return Step::End(End::Broken);
+            return Step::End(ConnectionEnd::Broken);
         }
         wait_until(until, agree_by)
     }
@@ -218,11 +218,11 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
                     self.unflushed = Unflushed::Written;
                 }
                 if self.poll_flush(cx)?.is_ready() {
-                    return Ok(Step::End(End::Closed));
+                    return Ok(Step::End(ConnectionEnd::Closed));
                 }
                 let by = self.close_by(now.instant);
                 if by <= now.instant {
-                    return Ok(Step::End(End::Closed));
+                    return Ok(Step::End(ConnectionEnd::Closed));
                 }
                 return Ok(Step::Wait(Some(by)));
             }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use windhover_core::Instant;
 use windhover_core::endpoint::Endpoint;
 
-use crate::connection::{Connection, End, Step};
+use crate::connection::{Connection, ConnectionEnd, Step};
 use crate::{Clock, PollStream, Shutdown, Timers, Triggered};
 
 /// Drives `endpoint` over `stream` until it closes, the stream breaks, or `cut` is triggered;
@@ -22,7 +22,7 @@ pub fn drive<T, S, E>(
     clock: Clock,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> impl Future<Output = End> + use<T, S, E>
+) -> impl Future<Output = ConnectionEnd> + use<T, S, E>
 where
     T: Timers,
     S: PollStream,
@@ -38,7 +38,7 @@ pub(crate) fn drive_connection<T, S, E>(
     clock: Clock,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> impl Future<Output = End> + use<T, S, E>
+) -> impl Future<Output = ConnectionEnd> + use<T, S, E>
 where
     T: Timers,
     S: PollStream,
@@ -68,10 +68,14 @@ struct Driven<T, S, E> {
 }
 
 impl<T: Timers, S: PollStream, E: Endpoint> Driven<T, S, E> {
-    fn poll(&mut self, mut sleep: Pin<&mut Option<T::Sleep>>, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(
+        &mut self,
+        mut sleep: Pin<&mut Option<T::Sleep>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<ConnectionEnd> {
         self.heed_signals(cx);
         if self.cut.is_triggered() {
-            return Poll::Ready(End::Cut);
+            return Poll::Ready(ConnectionEnd::Cut);
         }
         if self.drain.is_triggered() {
             self.connection.shut_down();

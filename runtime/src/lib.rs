@@ -46,7 +46,7 @@ mod tls;
 mod unix;
 
 pub use clock::Clock;
-pub use connection::{Connection, End, Step};
+pub use connection::{Connection, ConnectionEnd, Step};
 pub use drive::drive;
 pub use limit::{Acquire, ConnectionLimit, OpenConnection, Permit};
 pub use listen::{StdListener, StdSocket, listen, listen_shared};

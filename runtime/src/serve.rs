@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
-use crate::connection::{Connection, End};
+use crate::connection::{Connection, ConnectionEnd};
 use crate::drive::drive_connection;
 use crate::limit::{ConnectionLimit, Permit};
 use crate::options::CUT_TIMEOUT;
@@ -62,7 +62,7 @@ where
             let Ok(connection) = accepted else { return };
             let (shutdown, cut) = (&shared.shutdown, &shared.cut);
             let end = drive_connection(timers, connection, clock, shutdown, cut).await;
-            if end == End::Cut {
+            if end == ConnectionEnd::Cut {
                 shared.cut_count.fetch_add(1, Ordering::Relaxed);
             }
         });

@@ -20,7 +20,7 @@ use windhover_core::buffer::{Incoming, Outgoing};
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::{Instant, Now};
 use windhover_runtime::{
-    Connection, End, Peer, PollStream, ServeOptions, ServerTls, ServerTlsError, Step,
+    Connection, ConnectionEnd, Peer, PollStream, ServeOptions, ServerTls, ServerTlsError, Step,
 };
 
 const HOST: &str = "cache.example";
@@ -243,7 +243,7 @@ fn what_is_said_comes_back_however_bytes_come() {
         });
         assert_eq!(
             ended,
-            Some((End::Closed, true)),
+            Some((ConnectionEnd::Closed, true)),
             "{most} at a time: close_notify, then the end"
         );
     }
@@ -261,7 +261,10 @@ fn a_peer_that_closes_without_saying_so_has_its_answer() {
     client.writer().write_all(b"last words").unwrap();
     server.wire.borrow_mut().is_ended = true;
     let (step, told) = server.exchange(&mut client, &mut said);
-    assert_eq!((step, told, &said[..]), (Step::End(End::Closed), true, &b"last words"[..]));
+    assert_eq!(
+        (step, told, &said[..]),
+        (Step::End(ConnectionEnd::Closed), true, &b"last words"[..])
+    );
 }
 
 /// A server's certificate, and what it says of failures.
@@ -277,7 +280,7 @@ fn a_peer_that_speaks_no_tls_is_told_so_in_tls() {
     let (tls, failures) = watched(&Identity::new());
     let mut server = Server::accepted(&tls, usize::MAX, false);
     server.wire.borrow_mut().to_server.extend(b"get k\r\n");
-    assert_eq!(server.turn(), Step::End(End::Broken));
+    assert_eq!(server.turn(), Step::End(ConnectionEnd::Broken));
     // A fatal alert: 21, the version, its length, 2, and what it is.
     let told: Vec<u8> = server.wire.borrow().to_client.iter().copied().collect();
     assert_eq!((told[0], told.len(), told[5]), (21, 7, 2), "{told:?}");
@@ -295,7 +298,7 @@ fn a_peer_that_does_not_trust_the_certificate_fails() {
     client.read_tls(&mut server.wire.borrow_mut().to_client).unwrap();
     assert!(client.process_new_packets().is_err());
     client.write_tls(&mut server.wire.borrow_mut().to_server).unwrap();
-    assert_eq!(server.turn(), Step::End(End::Broken));
+    assert_eq!(server.turn(), Step::End(ConnectionEnd::Broken));
     let failures = failures.lock().unwrap();
     assert!(failures[0].contains("alert"), "{failures:?}");
     assert_eq!(failures.len(), 1);
@@ -308,7 +311,7 @@ fn a_peer_that_says_nothing_is_given_up_in_time() {
     let agree_by = Instant::default() + Duration::from_secs(10);
     assert_eq!(server.turn(), Step::Wait(Some(agree_by)));
     server.now.instant = agree_by;
-    assert_eq!(server.turn(), Step::End(End::Broken));
+    assert_eq!(server.turn(), Step::End(ConnectionEnd::Broken));
     assert_eq!(*failures.lock().unwrap(), ["unknown: it did not agree upon keys in time"]);
 
     // Once it has agreed, the endpoint's own time holds.

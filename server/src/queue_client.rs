@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use windhover_core::memcache::handler::{Deferred, Handler, Reply, ReplyError, Session};
 use windhover_core::memcache::kestrel::{self, QueueRead, ReadMode};
-use windhover_core::memcache::request::{Request, Store as StoreRequest};
+use windhover_core::memcache::request::{Request, StoreRequest};
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Data, Dialect, Expiry};
-use windhover_core::queue::{Action, Engine, Outcome, PutBuilder, PutError, Read};
+use windhover_core::queue::{Action, Engine, OpOutcome, PutBuilder, PutError, Read};
 use windhover_core::{Instant, Now, UnixTime};
 
 use crate::app::{App, ReplyKeys};
@@ -220,7 +220,7 @@ impl Deferred for Journaled {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ReplyError>> {
         self.0.poll(reply.now(), cx).map(|outcome| match outcome {
-            Outcome::Stored => reply.send(&Response::Stored),
+            OpOutcome::Stored => reply.send(&Response::Stored),
             _ => reply.send(&Response::ServerError(b"the journal takes no writes")),
         })
     }
@@ -231,13 +231,13 @@ impl Deferred for Journaled {
 }
 
 /// Answers a read.
-fn give(reply: &mut Reply<'_>, key: &[u8], outcome: &Outcome) -> Result<(), ReplyError> {
+fn give(reply: &mut Reply<'_>, key: &[u8], outcome: &OpOutcome) -> Result<(), ReplyError> {
     match outcome {
-        Outcome::Item(item) => {
+        OpOutcome::Item(item) => {
             reply.value(key, 0, None, item)?;
             reply.end()
         }
-        Outcome::Error(_) => disconnect(reply),
+        OpOutcome::Error(_) => disconnect(reply),
         _ => reply.end(),
     }
 }

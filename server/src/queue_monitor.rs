@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use windhover_core::Instant;
 use windhover_core::memcache::handler::{Deferred, Reply, ReplyError};
-use windhover_core::queue::{Action, Outcome, Read};
+use windhover_core::queue::{Action, OpOutcome, Read};
 
 use crate::queue_client::disconnect;
 use crate::store::{Begun, OpenReads, Ticket};
@@ -28,12 +28,12 @@ impl Monitor {
     }
 
     /// The next item, or why there is none.
-    fn next(&mut self, reply: &Reply<'_>, cx: &mut Context<'_>) -> Poll<Outcome> {
+    fn next(&mut self, reply: &Reply<'_>, cx: &mut Context<'_>) -> Poll<OpOutcome> {
         let now = reply.now();
         let mut waiting = match self.waiting.take() {
             Some(waiting) => waiting,
             None if self.left == 0 || self.until <= now.instant => {
-                return Poll::Ready(Outcome::Empty);
+                return Poll::Ready(OpOutcome::Empty);
             }
             None => {
                 let timeout = Some(self.until.saturating_since(now.instant));
@@ -61,14 +61,14 @@ impl Deferred for Monitor {
         // A peer that does not read what it was given gets no more: it is asked again once it has.
         while !reply.is_full() {
             match self.next(reply, cx) {
-                Poll::Ready(Outcome::Item(item)) => {
+                Poll::Ready(OpOutcome::Item(item)) => {
                     self.left = self.left.saturating_sub(1);
                     let given = reply.value(&self.queue, 0, None, &item).and_then(|()| reply.end());
                     if given.is_err() {
                         return Poll::Ready(given);
                     }
                 }
-                Poll::Ready(Outcome::Error(_)) => return Poll::Ready(disconnect(reply)),
+                Poll::Ready(OpOutcome::Error(_)) => return Poll::Ready(disconnect(reply)),
                 Poll::Ready(_) => return Poll::Ready(reply.end()),
                 // An item that came now would be given to nobody.
                 Poll::Pending if reply.is_ending() => return Poll::Ready(reply.end()),

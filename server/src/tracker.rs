@@ -12,10 +12,10 @@ use bytes::BytesMut;
 use windhover_core::buffer::Spare;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
-use windhover_core::queue::{Outcome, PutBuilder};
+use windhover_core::queue::{OpOutcome, PutBuilder};
 use windhover_core::tracking::{
-    self, Batch, BatchRule, DecodeError, Decoder, Endpoint as Path, IdSource, RecordSink,
-    RefusedRecord, Reply, Route, client_address,
+    self, BatchRule, DecodeError, Decoded, Decoder, IdSource, RecordSink, RefusedRecord, Route,
+    TrackingEndpoint, TrackingReply, client_address,
 };
 use windhover_core::{Instant, Now};
 
@@ -45,7 +45,7 @@ enum Answer {
     /// When the events are in the journal.
     Journaled {
         ticket: Ticket,
-        reply: Reply,
+        reply: TrackingReply,
         events: u64,
         since: Instant,
     },
@@ -71,7 +71,7 @@ impl Tracker {
                     let metrics = &self.app.metrics;
                     let deadline = *since + self.app.settings.answer_timeout;
                     let stored = match ticket.poll(now, cx) {
-                        Poll::Ready(outcome) => outcome == Outcome::Stored,
+                        Poll::Ready(outcome) => outcome == OpOutcome::Stored,
                         Poll::Pending if now.instant >= deadline => false,
                         Poll::Pending => return Some(deadline),
                     };
@@ -129,7 +129,7 @@ impl Handler<'_> {
         }
     }
 
-    fn record(&mut self, path: Path, request: &Request<'_>, now: Now) -> Answer {
+    fn record(&mut self, path: TrackingEndpoint, request: &Request<'_>, now: Now) -> Answer {
         let App { settings, metrics, store, .. } = self.app;
         if self.app.is_overloaded() {
             metrics.requests_refused.count(path.name(), "overloaded");
@@ -149,7 +149,7 @@ impl Handler<'_> {
             return Answer::Ready(response);
         };
         let mut records = Records(put);
-        let Batch { reply, result, refused, repairs, strict, .. } =
+        let Decoded { reply, result, refused, repairs, strict, .. } =
             self.decoder.decode(path, request, &context, self.ids, &mut records);
         if reply.redirect_refused() {
             metrics.redirects_refused.inc();
@@ -182,7 +182,7 @@ impl Handler<'_> {
     /// Puts what is refused among the dead letters.
     fn keep_refused(
         &self,
-        path: Path,
+        path: TrackingEndpoint,
         request: &Request<'_>,
         result: &Result<usize, DecodeError>,
         (refused, strict): (Vec<RefusedRecord>, bool),
@@ -244,7 +244,7 @@ impl Handler<'_> {
     }
 }
 
-fn rejected(reply: &Reply, rejection: &DecodeError) -> Response {
+fn rejected(reply: &TrackingReply, rejection: &DecodeError) -> Response {
     tracing::debug!(%rejection, "a tracking request was rejected");
     reply.rejected(rejection)
 }

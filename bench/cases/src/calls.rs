@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use windhover_client::{Connection, Driver, PollStream, Step, Store};
+use windhover_client::{DrivenConnection, Driver, DriverStep, PollStream, Store};
 
 use crate::client::Call;
 use crate::codec::{self, Command, Reply};
@@ -17,7 +17,7 @@ pub struct Calls {
     client: windhover_client::Client,
     driver: Driver,
     /// Made with the first call.
-    connection: Option<Connection<Socket>>,
+    connection: Option<DrivenConnection<Socket>>,
     reply: Vec<u8>,
     /// The length of a request.
     length: usize,
@@ -109,12 +109,12 @@ impl Calls {
                 Poll::Pending => true,
             });
             if self.connection.is_none()
-                && let Step::Connect { connection, .. } = self.driver.next(Waker::noop())
+                && let DriverStep::Connect { connection, .. } = self.driver.next(Waker::noop())
             {
                 self.driver.connected(connection);
                 let (reply, length) = (self.reply.clone(), self.length);
                 let socket = Socket { reply, length, pending: 0 };
-                self.connection = Some(Connection::new(connection, socket));
+                self.connection = Some(DrivenConnection::new(connection, socket));
             }
             if let Some(connection) = &mut self.connection {
                 let over = connection.poll(&self.driver, &mut cx);

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use windhover_core::Instant;
-use windhover_core::memcache::request::{Prepared, Request, Store};
+use windhover_core::memcache::request::{Prepared, Request, StoreRequest};
 use windhover_core::memcache::{
     ClientConnection, ClientOutput, ClientTimeouts, Dialect, Keys, Limits,
 };
@@ -51,7 +51,7 @@ impl Client {
         for _ in 0..count {
             let (request, data) = match call {
                 Call::Get => (Request::Get(Keys::new(&keys)), Bytes::new()),
-                Call::Set => (Request::Set(Store::new(codec::KEY)), data.clone()),
+                Call::Set => (Request::Set(StoreRequest::new(codec::KEY)), data.clone()),
             };
             let Ok(prepared) = Prepared::new(&request, data, Dialect::Memcached, &self.limits)
             else {

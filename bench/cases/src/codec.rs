@@ -5,8 +5,8 @@ use std::hint::black_box;
 use bytes::BytesMut;
 use windhover_core::memcache::Limits;
 use windhover_core::memcache::meta::{MetaFlags, MetaReply, MetaRequest};
-use windhover_core::memcache::request::{self, Request, Store};
-use windhover_core::memcache::response::{self, Response, Value};
+use windhover_core::memcache::request::{self, Request, StoreRequest};
+use windhover_core::memcache::response::{self, Response, ValueFrame};
 use windhover_core::memcache::{Dialect, Keys, Parsed};
 
 /// The key of every case, as long as keys of applications are.
@@ -110,7 +110,7 @@ impl Codec {
         for _ in 0..count {
             let (request, data) = match command {
                 Command::Get => (Request::Get(Keys::new(&keys)), &[][..]),
-                Command::Set => (Request::Set(Store::new(key)), data),
+                Command::Set => (Request::Set(StoreRequest::new(key)), data),
                 Command::MetaGet => {
                     (Request::MetaGet(MetaRequest::new(key, MetaFlags::new(b"v"))), &[][..])
                 }
@@ -129,7 +129,7 @@ impl Codec {
         for _ in 0..count {
             match reply {
                 Reply::Hit => {
-                    let value = Value { key, flags: 0, cas: None, data };
+                    let value = ValueFrame { key, flags: 0, cas: None, data };
                     response::encode(&Response::Value(value), out);
                     response::encode(&Response::End, out);
                 }

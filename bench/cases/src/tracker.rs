@@ -4,7 +4,8 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use windhover_core::http::{Headers, HttpLimits, Method, Output, Request, ServerConnection};
 use windhover_core::tracking::{
-    BatchRule, Context, Decoder, Endpoint, IdSource, RecordSink, RedirectPolicy, TrackingLimits,
+    BatchRule, Context, Decoder, IdSource, RecordSink, RedirectPolicy, TrackingEndpoint,
+    TrackingLimits,
 };
 use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
@@ -97,7 +98,7 @@ impl Application {
             rule: BatchRule::default(),
         };
         let (decoder, ids, sink) = (&mut self.decoder, &mut self.ids, &mut self.sink);
-        let batch = decoder.decode(Endpoint::Track, request, &context, ids, sink);
+        let batch = decoder.decode(TrackingEndpoint::Track, request, &context, ids, sink);
         match batch.result {
             Ok(events) => (batch.reply.accepted(), events),
             Err(rejection) => (batch.reply.rejected(&rejection), 0),

@@ -24,7 +24,7 @@ pub struct Marks {
 /// Cloning it shares that memory: that is what a hit hands out. The first clone of an item
 /// allocates the count of its users, all others count.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct StoredItem {
     bytes: Bytes,
     key_len: usize,
     /// The client's flags.
@@ -43,7 +43,7 @@ pub struct Item {
     pub(super) generation: u32,
 }
 
-impl Item {
+impl StoredItem {
     /// An item that is not stored yet. Its memory is allocated here, so that it can be done before
     /// a lock is taken.
     pub fn new(key: &[u8], flags: u32, expiry: Deadline, data: &Data<'_>) -> Self {

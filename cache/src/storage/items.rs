@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::item::Item;
+use super::item::StoredItem;
 
 /// What an item costs besides its key and value: its slot, its place in the index and what the
 /// allocator keeps of its memory and of the count of its users.
@@ -20,7 +20,7 @@ pub struct Handle(u32);
 #[derive(Debug)]
 struct Slot {
     /// `None` in a slot that is free.
-    item: Option<Item>,
+    item: Option<StoredItem>,
     hash: u64,
     /// Towards the most recently used.
     newer: u32,
@@ -69,11 +69,11 @@ impl Items {
         self.index.find(hash, is_it).copied().map(Handle)
     }
 
-    pub(super) fn get(&self, handle: Handle) -> Option<&Item> {
+    pub(super) fn get(&self, handle: Handle) -> Option<&StoredItem> {
         self.slot(handle.0)?.item.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut Item> {
+    pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut StoredItem> {
         self.slot_mut(handle.0)?.item.as_mut()
     }
 
@@ -83,7 +83,7 @@ impl Items {
     }
 
     /// The items from the most recently used on.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &StoredItem> {
         let mut at = self.newest;
         std::iter::from_fn(move || {
             let slot = self.slot(at)?;
@@ -93,7 +93,7 @@ impl Items {
     }
 
     /// Adds an item under a key that is not there, as the most recently used.
-    pub(super) fn insert(&mut self, hash: u64, item: Item) -> Option<Handle> {
+    pub(super) fn insert(&mut self, hash: u64, item: StoredItem) -> Option<Handle> {
         self.bytes += cost(&item);
         let slot = Slot { item: Some(item), hash, newer: NONE, older: NONE };
         let at = self.free;
@@ -115,7 +115,7 @@ impl Items {
     }
 
     /// Puts another item under the same key in the place of one, as the most recently used.
-    pub(super) fn replace(&mut self, handle: Handle, item: Item) {
+    pub(super) fn replace(&mut self, handle: Handle, item: StoredItem) {
         let new = cost(&item);
         if let Some(old) = self.get_mut(handle) {
             let old = cost(&std::mem::replace(old, item));
@@ -132,7 +132,7 @@ impl Items {
         }
     }
 
-    pub(super) fn remove(&mut self, handle: Handle) -> Option<Item> {
+    pub(super) fn remove(&mut self, handle: Handle) -> Option<StoredItem> {
         let Handle(at) = handle;
         let slot = self.slot_mut(at)?;
         let item = slot.item.take()?;
@@ -204,6 +204,6 @@ impl Items {
 }
 
 /// What an item counts against the bound.
-pub(super) fn cost(item: &Item) -> usize {
+pub(super) fn cost(item: &StoredItem) -> usize {
     item.len() + OVERHEAD
 }

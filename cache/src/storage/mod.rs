@@ -15,7 +15,7 @@ mod time;
 
 pub use arithmetic::{Arithmetic, ArithmeticError};
 pub use counters::StorageCounters;
-pub use item::{Item, Marks};
+pub use item::{Marks, StoredItem};
 pub use items::{Handle, OVERHEAD};
 pub use number::Digits;
 pub use store::{StoreError, StoreMode, StoreOptions};
@@ -35,7 +35,7 @@ const RECLAIM: usize = 2;
 pub struct Bounds {
     /// Most bytes of all items, with [`OVERHEAD`] for each.
     pub memory: usize,
-    /// Most bytes of one item ([`Item::size`]).
+    /// Most bytes of one item ([`StoredItem::size`]).
     pub item: usize,
 }
 
@@ -65,7 +65,7 @@ impl std::error::Error for DeleteError {}
 /// The caller gives with every key its hash, always by the same function.
 ///
 /// ```
-/// use windhover_cache::storage::{Bounds, Deadline, Item, Storage, StoreOptions, Time};
+/// use windhover_cache::storage::{Bounds, Deadline, StoredItem, Storage, StoreOptions, Time};
 /// use windhover_core::memcache::Data;
 /// use windhover_core::{Instant, Now, UnixTime};
 ///
@@ -74,7 +74,7 @@ impl std::error::Error for DeleteError {}
 ///     unix: UnixTime::from_secs(2_000_000_000 + secs),
 /// });
 /// let mut storage = Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 });
-/// let item = Item::new(b"k", 0, Deadline::of(60, at(0)), &Data::new(b"hello"));
+/// let item = StoredItem::new(b"k", 0, Deadline::of(60, at(0)), &Data::new(b"hello"));
 /// assert!(storage.store(7, item, &StoreOptions::default(), at(0)).is_ok());
 /// assert_eq!(storage.read(7, b"k", at(59)).map(|item| item.value()), Some(&b"hello"[..]));
 /// assert!(storage.read(7, b"k", at(60)).is_none());
@@ -131,7 +131,7 @@ impl Storage {
     }
 
     /// The live items, from the most recently used on.
-    pub fn iter(&self, time: Time) -> impl Iterator<Item = &Item> {
+    pub fn iter(&self, time: Time) -> impl Iterator<Item = &StoredItem> {
         self.items.iter().filter(move |item| !self.is_flushed(item) && !item.expiry.has_come(time))
     }
 
@@ -160,12 +160,12 @@ impl Storage {
     }
 
     /// The item that was found; `None` when it was removed since.
-    pub fn item(&self, handle: Handle) -> Option<&Item> {
+    pub fn item(&self, handle: Handle) -> Option<&StoredItem> {
         self.items.get(handle)
     }
 
     /// The same, to change it.
-    pub fn item_mut(&mut self, handle: Handle) -> Option<&mut Item> {
+    pub fn item_mut(&mut self, handle: Handle) -> Option<&mut StoredItem> {
         self.items.get_mut(handle)
     }
 
@@ -185,7 +185,7 @@ impl Storage {
     }
 
     /// Reads an item, and counts the hit or miss.
-    pub fn read(&mut self, hash: u64, key: &[u8], time: Time) -> Option<&Item> {
+    pub fn read(&mut self, hash: u64, key: &[u8], time: Time) -> Option<&StoredItem> {
         let found = self.find(hash, key, time);
         self.counters.count_read(false, found.is_some());
         let handle = found?;
@@ -194,7 +194,13 @@ impl Storage {
     }
 
     /// Reads an item and changes when it expires, and counts the touch.
-    pub fn touch(&mut self, hash: u64, key: &[u8], expiry: Deadline, time: Time) -> Option<&Item> {
+    pub fn touch(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        expiry: Deadline,
+        time: Time,
+    ) -> Option<&StoredItem> {
         let found = self.find(hash, key, time);
         self.counters.count_read(true, found.is_some());
         let handle = found?;
@@ -252,7 +258,7 @@ impl Storage {
         let Some(old) = self.items.get(handle) else {
             return;
         };
-        let mut item = Item::new(old.key(), flags, expiry, &Data::new(b""));
+        let mut item = StoredItem::new(old.key(), flags, expiry, &Data::new(b""));
         item.cas = old.cas;
         item.binary_key = old.binary_key;
         self.put(Some(handle), 0, item, time);
@@ -281,12 +287,12 @@ impl Storage {
         }
     }
 
-    const fn is_flushed(&self, item: &Item) -> bool {
+    const fn is_flushed(&self, item: &StoredItem) -> bool {
         item.generation != self.generation
     }
 
     /// Whether an item of that length may be stored.
-    fn takes(&self, item: &Item) -> bool {
+    fn takes(&self, item: &StoredItem) -> bool {
         item.size() <= self.bounds.item
     }
 
@@ -302,7 +308,7 @@ impl Storage {
         &mut self,
         found: Option<Handle>,
         hash: u64,
-        mut item: Item,
+        mut item: StoredItem,
         time: Time,
     ) -> Option<Handle> {
         item.accessed = time.seconds();

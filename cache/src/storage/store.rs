@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Deadline, Handle, Item, Storage, Time, cost};
+use super::{Deadline, Handle, Storage, StoredItem, Time, cost};
 
 /// When a value is stored and what becomes of the one that is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Storage {
     pub fn store(
         &mut self,
         hash: u64,
-        item: Item,
+        item: StoredItem,
         how: &StoreOptions,
         time: Time,
     ) -> Result<Handle, StoreError> {
@@ -113,7 +113,7 @@ impl Storage {
         }
     }
 
-    fn check_size(&mut self, item: &Item) -> Result<(), StoreError> {
+    fn check_size(&mut self, item: &StoredItem) -> Result<(), StoreError> {
         if !self.takes(item) {
             self.counters.store_too_large += 1;
             return Err(StoreError::TooLarge);
@@ -130,9 +130,9 @@ impl Storage {
     fn compare(
         &mut self,
         found: Option<Handle>,
-        mut item: Item,
+        mut item: StoredItem,
         how: &StoreOptions,
-    ) -> Result<Item, StoreError> {
+    ) -> Result<StoredItem, StoreError> {
         let Some(old) = found.and_then(|handle| self.items.get(handle)) else {
             self.counters.cas_misses += 1;
             return Err(StoreError::NotFound);
@@ -157,9 +157,9 @@ impl Storage {
     fn join(
         &mut self,
         found: &mut Option<Handle>,
-        mut item: Item,
+        mut item: StoredItem,
         how: &StoreOptions,
-    ) -> Result<Item, StoreError> {
+    ) -> Result<StoredItem, StoreError> {
         let Some(old) = found.and_then(|handle| self.items.get(handle)) else {
             item.expiry = how.or_set.ok_or(StoreError::NotStored)?;
             return Ok(item);

@@ -3,7 +3,7 @@
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use windhover_cache::storage::{Bounds, Deadline, Item, Storage, StoreOptions, Time};
+use windhover_cache::storage::{Bounds, Deadline, Storage, StoreOptions, StoredItem, Time};
 use windhover_cache::{Cache, CacheHandler};
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::Data;
@@ -52,14 +52,14 @@ impl Shard {
 
     /// The keys that are there, from the most recently used on.
     pub(crate) fn keys(&self, seconds: u64) -> Vec<String> {
-        let key = |item: &Item| String::from_utf8(item.key().to_vec()).unwrap();
+        let key = |item: &StoredItem| String::from_utf8(item.key().to_vec()).unwrap();
         self.0.iter(at(seconds)).map(key).collect()
     }
 }
 
-pub(crate) fn item(key: &str, value: &str, exptime: i64, seconds: u64) -> Item {
+pub(crate) fn item(key: &str, value: &str, exptime: i64, seconds: u64) -> StoredItem {
     let expiry = Deadline::of(exptime, at(seconds));
-    Item::new(key.as_bytes(), 0, expiry, &Data::new(value.as_bytes()))
+    StoredItem::new(key.as_bytes(), 0, expiry, &Data::new(value.as_bytes()))
 }
 
 /// Poor on purpose: many keys have the same.

@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use windhover_client::protocol::client::{ConnectFailure, ConnectionId};
-use windhover_client::{Builder, Client, Driver, Error, Step, connect_failure};
+use windhover_client::{Builder, Client, Driver, DriverStep, Error, connect_failure};
 
 /// How long a thread tries an address. The client gives up sooner, and tries again by itself.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -39,15 +39,15 @@ fn drive(driver: &Driver) {
     let waker = waker();
     loop {
         match driver.next(&waker) {
-            Step::Connect { connection, server } => {
+            DriverStep::Connect { connection, server } => {
                 let its = driver.for_connection();
                 let run = move || run(&its, connection, &server.address);
                 if thread::Builder::new().spawn(run).is_err() {
                     driver.connect_failed(connection, ConnectFailure::Other);
                 }
             }
-            Step::Wait(time) => thread::park_timeout(time),
-            Step::Closed => return,
+            DriverStep::Wait(time) => thread::park_timeout(time),
+            DriverStep::Closed => return,
         }
     }
 }

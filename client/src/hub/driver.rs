@@ -37,13 +37,13 @@ use crate::tls::Session;
 /// because a runtime has stopped.
 pub struct Driver {
     pub(super) hub: Arc<Hub>,
-    /// The one that was made first, with the promise to go on until [`Step::Closed`].
+    /// The one that was made first, with the promise to go on until [`DriverStep::Closed`].
     is_main: bool,
 }
 
 /// What [`Driver::next`] wants.
 #[derive(Debug)]
-pub enum Step {
+pub enum DriverStep {
     /// Connect to the server, and drive the connection from then on. [`Turn::is_closed`] tells when
     /// it is not wanted any more, also while it is being made.
     Connect {
@@ -80,22 +80,22 @@ impl Driver {
     }
 
     /// What is to be done next; `waker` is called when that changes.
-    pub fn next(&self, waker: &Waker) -> Step {
+    pub fn next(&self, waker: &Waker) -> DriverStep {
         let mut state = self.hub.lock();
         let now = self.hub.now();
         state.pump(now);
         if let Some((connection, server)) = state.to_connect.pop_front() {
-            return Step::Connect { connection, server };
+            return DriverStep::Connect { connection, server };
         }
         if state.is_closed && state.links.values().all(|link| link.signal().is_closed) {
-            return Step::Closed;
+            return DriverStep::Closed;
         }
         state.driver = Some(waker.clone());
         let (awake, next) = self.hub.sleepers.due(now);
         state.wakers.extend(awake);
         let until = next.map_or(state.deadline, |next| next.min(state.deadline));
         state.armed = Some(until);
-        Step::Wait(until.saturating_since(now))
+        DriverStep::Wait(until.saturating_since(now))
     }
 
     /// The connection was made.

@@ -28,9 +28,9 @@ use crate::MetaCommands;
 use crate::builder::{Event, EventHook};
 
 pub(crate) use call::CallFuture;
-pub use driver::{Driver, Step, Turn, connect_failure};
+pub use driver::{Driver, DriverStep, Turn, connect_failure};
 pub(crate) use sleep::Sleep;
-pub use stream::Connection;
+pub use stream::DrivenConnection;
 #[cfg(feature = "tls")]
 pub(crate) use wire::Came;
 
@@ -342,7 +342,7 @@ mod tests {
         assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         assert_eq!(client.hub.lock().links.len(), 1);
         sleep(wait * 2);
-        assert!(matches!(driver.next(Waker::noop()), Step::Wait(_)));
+        assert!(matches!(driver.next(Waker::noop()), DriverStep::Wait(_)));
         assert_eq!(client.hub.lock().links.len(), 0);
     }
 }

@@ -106,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::hub::Step;
+    use crate::hub::DriverStep;
     use crate::{Client, Driver};
 
     fn client() -> (Client, Driver) {
@@ -123,10 +123,14 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(long.as_mut().poll(&mut cx).is_pending());
         assert!(short.as_mut().poll(&mut cx).is_pending());
-        let Step::Wait(time) = driver.next(Waker::noop()) else { panic!("nothing to connect") };
+        let DriverStep::Wait(time) = driver.next(Waker::noop()) else {
+            panic!("nothing to connect")
+        };
         assert!(time <= Duration::from_millis(20), "{time:?}");
         std::thread::sleep(Duration::from_millis(20));
-        let Step::Wait(time) = driver.next(Waker::noop()) else { panic!("nothing to connect") };
+        let DriverStep::Wait(time) = driver.next(Waker::noop()) else {
+            panic!("nothing to connect")
+        };
         assert!(time > Duration::from_secs(5), "{time:?}");
         assert!(short.as_mut().poll(&mut cx).is_ready());
         assert!(long.as_mut().poll(&mut cx).is_pending());

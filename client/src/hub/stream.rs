@@ -17,7 +17,7 @@ const ROUNDS: usize = 32;
 ///
 /// [`Driver::run`] is this as a future; an event loop calls [`poll`](Self::poll) itself.
 #[derive(Debug)]
-pub struct Connection<S> {
+pub struct DrivenConnection<S> {
     id: ConnectionId,
     stream: S,
     is_flushing: bool,
@@ -25,7 +25,7 @@ pub struct Connection<S> {
     link: Option<Arc<Link>>,
 }
 
-impl<S: PollStream> Connection<S> {
+impl<S: PollStream> DrivenConnection<S> {
     /// A connection that was made; the driver knows: [`Driver::connected`].
     pub fn new(id: ConnectionId, stream: S) -> Self {
         Self { id, stream, is_flushing: false, link: None }
@@ -79,7 +79,7 @@ impl Driver {
     /// Moves the bytes of a connection that was made, until it is over and the stream is to be
     /// closed.
     pub async fn run(&self, connection: ConnectionId, stream: impl PollStream) {
-        let mut connection = Connection::new(connection, stream);
+        let mut connection = DrivenConnection::new(connection, stream);
         poll_fn(|cx| connection.poll(self, cx)).await;
     }
 }

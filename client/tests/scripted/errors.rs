@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use windhover_client::protocol::client::{CallError, ConnectFailure, NotSent};
-use windhover_client::{Client, Error, Step};
+use windhover_client::{Client, DriverStep, Error};
 
 use crate::script::{cache, script};
 
@@ -41,7 +41,9 @@ fn what_the_operating_system_says_of_a_connect_is_kept() {
     let mut call = std::pin::pin!(client.get("k"));
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(call.as_mut().poll(&mut cx).is_pending());
-    let Step::Connect { connection, .. } = driver.next(cx.waker()) else { panic!("nothing to do") };
+    let DriverStep::Connect { connection, .. } = driver.next(cx.waker()) else {
+        panic!("nothing to do")
+    };
     let no_route = std::io::Error::from_raw_os_error(113);
     driver.connect_failed(connection, windhover_client::connect_failure(&no_route));
     let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut cx) else {

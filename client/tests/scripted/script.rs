@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use windhover_client::protocol::client::ConnectionId;
-use windhover_client::{Builder, Client, Driver, Step};
+use windhover_client::{Builder, Client, Driver, DriverStep};
 
 /// What a server says to some bytes; `None` closes the connection.
 pub(crate) type Say<'a> = dyn FnMut(&str, &str) -> Option<Vec<u8>> + 'a;
@@ -58,7 +58,7 @@ impl Script<'_> {
     }
 
     fn turn(&mut self) {
-        while let Step::Connect { connection, server } = self.driver.next(Waker::noop()) {
+        while let DriverStep::Connect { connection, server } = self.driver.next(Waker::noop()) {
             self.driver.connected(connection);
             self.open.insert(connection, (server.address.to_string(), Some(Vec::new())));
         }

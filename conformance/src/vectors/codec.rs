@@ -6,7 +6,7 @@
 use windhover_core::memcache::command::{self, Command};
 use windhover_core::memcache::meta::{MetaFlags, MetaReply};
 use windhover_core::memcache::request::Request;
-use windhover_core::memcache::response::{self, Kind, Reply, Response};
+use windhover_core::memcache::response::{self, Kind, ReplyEnd, Response};
 use windhover_core::memcache::{Dialect, Limits, Output, Parsed, ServerConnection};
 use windhover_core::{Instant, Timeouts};
 
@@ -298,7 +298,7 @@ impl<'v> Play<'v> {
 struct Asked {
     command: Command,
     row: Option<&'static command::Row>,
-    reply: Reply,
+    reply: ReplyEnd,
     noreply: bool,
     quiet: bool,
 }
@@ -309,7 +309,7 @@ impl Asked {
         Self {
             command,
             row: command::row(command, dialect),
-            reply: Reply::to(request, dialect),
+            reply: ReplyEnd::to(request, dialect),
             noreply: request.noreply(),
             quiet: request.quiet(),
         }

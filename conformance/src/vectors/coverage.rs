@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use windhover_core::memcache::command::{Command, TABLE};
 use windhover_core::memcache::meta::FLAGS;
-use windhover_core::memcache::request::{self, Recovery, Request};
+use windhover_core::memcache::request::{self, ErrorRecovery, Request};
 use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use super::{Captures, Protocol, ServerKind, Vector};
@@ -116,8 +116,8 @@ fn each_request(mut input: &[u8], dialect: Dialect, mut each: impl FnMut(&Reques
             }
             Ok(Parsed::Incomplete { .. }) => return,
             Err(error) => match error.recovery {
-                Recovery::Skip(bytes) => input.get(bytes..).unwrap_or_default(),
-                Recovery::Close => return,
+                ErrorRecovery::Skip(bytes) => input.get(bytes..).unwrap_or_default(),
+                ErrorRecovery::Close => return,
             },
         };
     }

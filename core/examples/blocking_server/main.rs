@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::request::Request;
-use windhover_core::memcache::response::{Response, Value};
+use windhover_core::memcache::response::{Response, ValueFrame};
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Now, Timeouts};
 
@@ -82,7 +82,7 @@ impl Names {
                     let Some(found) = lookup.poll(waker) else { return };
                     for (key, address) in &found {
                         let data = address.as_bytes();
-                        let value = Value { key, flags: 0, cas: None, data };
+                        let value = ValueFrame { key, flags: 0, cas: None, data };
                         self.memcache.respond(&Response::Value(value));
                     }
                     Response::End

@@ -7,9 +7,10 @@ use windhover_core::{
     client::ring::{Member, Naming, Rendezvous, Ring},
     http::{self, HttpLimits, Method, Response, Status},
     memcache::{self, Dialect, Limits},
-    queue::{Config, ConnId, Engine, OpId, Outcome, Output, PutBuilder, Read},
+    queue::{Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, PutBuilder, Read},
     tracking::{
-        BatchRule, Context, Decoder, Endpoint, IdSource, Records, RedirectPolicy, TrackingLimits,
+        BatchRule, Context, Decoder, IdSource, Records, RedirectPolicy, TrackingEndpoint,
+        TrackingLimits,
     },
 };
 
@@ -29,9 +30,12 @@ fn queue() -> Option<()> {
     engine.put(OpId(1), put.finish(), now).ok()?;
     let batch = engine.begin_append()?;
     engine.journaled(batch.commit, Ok(1), now);
-    given(matches!(engine.poll_output(now), Output::Done { outcome: Outcome::Stored, .. }))?;
+    given(matches!(
+        engine.poll_output(now),
+        EngineOutput::Done { outcome: OpOutcome::Stored, .. }
+    ))?;
     let got = engine.get(OpId(2), ConnId(1), b"events", Read::default(), now);
-    given(matches!(got, Some(Outcome::Item(item)) if item == b"hello"[..]))
+    given(matches!(got, Some(OpOutcome::Item(item)) if item == b"hello"[..]))
 }
 
 /// A request comes in and its answer goes out.
@@ -78,7 +82,7 @@ fn tracking() -> Option<()> {
     };
     let mut records = Records::new();
     let batch = Decoder::new().decode(
-        Endpoint::Track,
+        TrackingEndpoint::Track,
         &request,
         &context,
         &mut IdSource::new(1, 1),

@@ -13,7 +13,7 @@ use super::encode::{self, Persistence};
 use super::error::HttpError;
 use super::head::{Head, Scan};
 use super::limits::HttpLimits;
-use super::refusal::{PendingRefusal, Refusal, RestOfHead};
+use super::refused_request::{PendingRefusal, RefusedRequest, RestOfHead};
 use super::request::{Field, Headers, Request};
 use super::response::Response;
 use crate::buffer::{Incoming, Outgoing, Spare};
@@ -106,7 +106,7 @@ pub struct ServerConnection {
     /// The answer to `error` waits for its place in the order, or for the end of the head.
     refusal: Option<PendingRefusal>,
     /// What makes it, where the application has something to add.
-    answer_refusal: Option<fn(&Refusal<'_>) -> Response>,
+    answer_refusal: Option<fn(&RefusedRequest<'_>) -> Response>,
     /// The error that was answered last, for whoever counts it.
     refused: Option<HttpError>,
     bodies: Bodies,
@@ -206,11 +206,11 @@ impl ServerConnection {
     }
 
     /// Has requests that the connection itself refuses answered with what `answer` makes of each,
-    /// and not with [`Refusal::response`] alone. Where a head is too long, the answer waits for the
+    /// and not with [`RefusedRequest::response`] alone. Where a head is too long, the answer waits for the
     /// head's end, for up to 2 s, so that no header is missed that the answer depends on. As much as
     /// a body may have is looked at for that (and at least four heads), and none of it is kept.
     #[must_use]
-    pub fn with_refusals(mut self, answer: fn(&Refusal<'_>) -> Response) -> Self {
+    pub fn with_refusals(mut self, answer: fn(&RefusedRequest<'_>) -> Response) -> Self {
         self.answer_refusal = Some(answer);
         self
     }

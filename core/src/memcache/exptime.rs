@@ -24,7 +24,7 @@ pub enum Expiry {
 
 impl Expiry {
     /// What the exptime of a request means to the servers of `dialect` at `now`. Of
-    /// [`Store::exptime`](super::request::Store::exptime), of `touch` and `gat`, of the meta flags
+    /// [`StoreRequest::exptime`](super::request::StoreRequest::exptime), of `touch` and `gat`, of the meta flags
     /// `T`, `N` and `R`, and (0 and less: at once) of the delay of `flush_all`.
     ///
     /// memcached keeps exptimes in 32 bits: a longer number loses its upper half, so that 2^31 has

@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use windhover_core::Now;
-//! use windhover_core::queue::{ConnId, Engine, Config, OpId, Outcome, Output, PutBuilder, Read};
+//! use windhover_core::queue::{ConnId, Engine, Config, OpId, OpOutcome, EngineOutput, PutBuilder, Read};
 //!
 //! let mut engine = Engine::new(Config::default());
 //! let now = Now::default();
@@ -22,10 +22,10 @@
 //! // The caller writes this batch to its journal, syncs it, and says so.
 //! let batch = engine.begin_append().expect("a put leaves bytes to append");
 //! engine.journaled(batch.commit, Ok(1), now);
-//! assert_eq!(engine.poll_output(now), Output::Done { op: OpId(1), outcome: Outcome::Stored });
+//! assert_eq!(engine.poll_output(now), EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Stored });
 //!
 //! let got = engine.get(OpId(2), ConnId(1), b"events", Read::default(), now);
-//! assert_eq!(got, Some(Outcome::Item(b"hello".as_slice().into())));
+//! assert_eq!(got, Some(OpOutcome::Item(b"hello".as_slice().into())));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -46,9 +46,9 @@ mod usage;
 mod waiters;
 
 pub use config::{Config, QueueConfig};
-pub use engine::{AppendError, Batch, Engine, Output};
+pub use engine::{AppendError, Engine, EngineOutput, JournalBatch};
 pub use name::{NameError, check_name};
-pub use outcome::{ConnId, OpId, Outcome, PutError, ReadError};
+pub use outcome::{ConnId, OpId, OpOutcome, PutError, ReadError};
 pub use put::{Put, PutBuilder};
 pub use read::{Action, Read};
 pub use recovery::{Place, Recovered, Recovery, SegmentReport};

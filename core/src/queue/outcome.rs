@@ -18,7 +18,7 @@ pub struct ConnId(pub u64);
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum OpOutcome {
     /// The items are in the journal and in the queue.
     Stored,
     /// The journal could not take the items: none of them is in the queue.

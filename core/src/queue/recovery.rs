@@ -9,7 +9,7 @@ use super::config::Config;
 use super::engine::Engine;
 use super::items::Item;
 use super::record::{self, Kind, Record};
-use super::segment::{self, Damage, End, HEADER};
+use super::segment::{self, Damage, HEADER, SegmentEnd};
 use crate::UnixTime;
 
 /// Where a segment stands in the chain, and so what is known of its end.
@@ -79,8 +79,8 @@ impl Recovery {
     /// Reads one segment's bytes.
     pub fn segment(&mut self, number: u64, bytes: &[u8], place: Place) -> SegmentReport {
         let end = match place {
-            Place::Closed { end } | Place::LastClean { end } => End::At(end),
-            Place::LastOpen { synced } => End::AtLeast(synced),
+            Place::Closed { end } | Place::LastClean { end } => SegmentEnd::At(end),
+            Place::LastOpen { synced } => SegmentEnd::AtLeast(synced),
         };
         let scan = segment::scan(bytes, end, |record| self.apply(number, &record));
         self.records += scan.records;

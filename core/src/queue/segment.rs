@@ -181,7 +181,7 @@ pub struct Scan {
 
 /// What is known of where a segment ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum SegmentEnd {
     /// There: bytes behind it are ignored, and a file that ends before is damaged.
     At(u64),
     /// Where the file does, but a file that ends before this is damaged; 0 when nothing is known.
@@ -190,13 +190,13 @@ pub enum End {
 
 /// Goes through the records of a segment and hands each whole one to `visit`, also those behind
 /// damage.
-pub fn scan(bytes: &[u8], end: End, mut visit: impl FnMut(Record<'_>)) -> Scan {
+pub fn scan(bytes: &[u8], end: SegmentEnd, mut visit: impl FnMut(Record<'_>)) -> Scan {
     let mut found = Scan::default();
     let (bytes, end) = match end {
-        End::At(end) => {
+        SegmentEnd::At(end) => {
             (bytes.get(..usize::try_from(end).unwrap_or(usize::MAX)).unwrap_or(bytes), end)
         }
-        End::AtLeast(end) => (bytes, end.max(bytes.len() as u64)),
+        SegmentEnd::AtLeast(end) => (bytes, end.max(bytes.len() as u64)),
     };
     if let Err(bad) = Header::decode(bytes) {
         let range = 0..HEADER as u64;
@@ -270,7 +270,7 @@ mod tests {
         (bytes, starts)
     }
 
-    fn ids(bytes: &[u8], end: End) -> (Vec<u64>, Scan) {
+    fn ids(bytes: &[u8], end: SegmentEnd) -> (Vec<u64>, Scan) {
         let mut ids = vec![];
         let found = scan(bytes, end, |record| ids.push(record.id));
         (ids, found)
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_whole_segment_has_no_damage() {
         let (bytes, _) = segment();
-        let (ids, found) = ids(&bytes, End::AtLeast(0));
+        let (ids, found) = ids(&bytes, SegmentEnd::AtLeast(0));
         assert_eq!(ids, [0, 1, 2, 3, 4]);
         assert_eq!(found.damage, []);
     }
@@ -288,7 +288,7 @@ mod tests {
     fn a_cut_at_any_place_is_a_cut_record_or_none() {
         let (bytes, starts) = segment();
         for cut in HEADER..bytes.len() {
-            let (ids, found) = ids(&bytes[..cut], End::AtLeast(0));
+            let (ids, found) = ids(&bytes[..cut], SegmentEnd::AtLeast(0));
             let whole = starts[1..].iter().filter(|&&end| end <= cut as u64).count();
             assert_eq!(ids.len(), whole, "cut at {cut}");
             let damage: Vec<_> = found.damage.iter().map(|d| (d.range.clone(), d.what)).collect();
@@ -304,7 +304,7 @@ mod tests {
     fn a_cut_is_seen_when_the_end_is_known() {
         let (bytes, starts) = segment();
         let end = bytes.len() as u64;
-        let (ids, found) = ids(&bytes[..usize::try_from(starts[3]).unwrap()], End::At(end));
+        let (ids, found) = ids(&bytes[..usize::try_from(starts[3]).unwrap()], SegmentEnd::At(end));
         assert_eq!(ids, [0, 1, 2]);
         assert_eq!(found.damage, [Damage { range: starts[3]..end, what: What::Cut }]);
     }
@@ -314,14 +314,14 @@ mod tests {
         let (bytes, starts) = segment();
         let end = bytes.len() as u64;
         for cut in 0..bytes.len() {
-            let (ids, found) = ids(&bytes[..cut], End::AtLeast(end));
+            let (ids, found) = ids(&bytes[..cut], SegmentEnd::AtLeast(end));
             let whole = starts[1..].iter().filter(|&&end| end <= cut as u64).count();
             assert_eq!(ids.len(), whole, "cut at {cut}");
             let last = found.damage.last().unwrap();
             assert_eq!(*last, Damage::new(starts[whole]..end, What::Cut), "cut at {cut}");
             assert_eq!(found.damage.len(), if cut < HEADER { 2 } else { 1 }, "cut at {cut}");
         }
-        assert_eq!(ids(&bytes, End::AtLeast(end)).1.damage, []);
+        assert_eq!(ids(&bytes, SegmentEnd::AtLeast(end)).1.damage, []);
     }
 
     #[test]
@@ -330,7 +330,7 @@ mod tests {
         let (last, end) = (starts[4], starts[5]);
         bytes[usize::try_from(last).unwrap()] ^= 1;
         bytes.truncate(usize::try_from(end).unwrap() - 3);
-        let (ids, found) = ids(&bytes, End::At(end));
+        let (ids, found) = ids(&bytes, SegmentEnd::At(end));
         assert_eq!(ids, [0, 1, 2, 3]);
         assert_eq!(found.damage, [Damage { range: last..end, what: What::RecordHeader }]);
     }
@@ -342,7 +342,7 @@ mod tests {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             let hit = starts.iter().rposition(|&start| start <= bit as u64 / 8).unwrap();
-            let (ids, found) = ids(&bad, End::At(bytes.len() as u64));
+            let (ids, found) = ids(&bad, SegmentEnd::At(bytes.len() as u64));
             let expected: Vec<u64> = (0..5).filter(|&id| id != hit as u64).collect();
             assert_eq!(ids, expected, "bit {bit}");
             assert_eq!(found.damage.len(), 1, "bit {bit}");
@@ -356,7 +356,7 @@ mod tests {
         for bit in 0..HEADER * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            let (ids, found) = ids(&bad, End::AtLeast(0));
+            let (ids, found) = ids(&bad, SegmentEnd::AtLeast(0));
             assert_eq!(ids.len(), 5);
             assert!(matches!(found.damage[..], [Damage { what: What::SegmentHeader(_), .. }]));
         }
@@ -367,7 +367,7 @@ mod tests {
         let (mut bytes, _) = segment();
         let end = bytes.len() as u64;
         bytes.extend_from_slice(b"left by a failed write");
-        let (ids, found) = ids(&bytes, End::At(end));
+        let (ids, found) = ids(&bytes, SegmentEnd::At(end));
         assert_eq!(ids.len(), 5);
         assert_eq!(found.damage, []);
     }

@@ -4,7 +4,7 @@
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 
-use crate::http::{Headers, Refusal, Request, Response, Status};
+use crate::http::{Headers, RefusedRequest, Request, Response, Status};
 
 /// The methods of the API.
 pub(super) const METHODS: &str = "GET, POST, OPTIONS";
@@ -33,7 +33,7 @@ pub(super) const FOR_ORIGIN_RETRY: &[(&str, &str)] =
     &[CREDENTIALS, EXPOSED, VARY, NO_CACHE, NO_SNIFF, RETRY];
 
 /// Longest value of a request header that is sent back.
-const LONGEST_ECHO: usize = Refusal::LONGEST_ORIGIN;
+const LONGEST_ECHO: usize = RefusedRequest::LONGEST_ORIGIN;
 
 /// The page that a browser sends the request for, if the header is fit to be sent back.
 pub(super) fn origin(headers: &Headers<'_>) -> Option<Box<str>> {
@@ -79,7 +79,7 @@ pub fn share(response: &mut Response, request: &Headers<'_>) {
 /// The answer to a request that the connection itself refuses, such as 413: readable by the page that
 /// it came from, which is to send less, or to try again, instead of to take it for a broken network.
 /// For [`ServerConnection::with_refusals`](crate::http::ServerConnection::with_refusals).
-pub fn refused(refusal: &Refusal<'_>) -> Response {
+pub fn refused(refusal: &RefusedRequest<'_>) -> Response {
     let mut response = refusal.response();
     let retry = response.status == Status::SERVICE_UNAVAILABLE;
     apply(&mut response, refusal.origin, retry);

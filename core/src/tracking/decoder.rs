@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use super::body::{Body, begins_json};
 use super::credentials;
-use super::endpoint::Endpoint;
+use super::endpoint::TrackingEndpoint;
 use super::error::DecodeError;
 use super::id::IdSource;
 use super::limits::TrackingLimits;
@@ -15,7 +15,7 @@ use super::parameters::{Parameters, Switch};
 use super::reading::{BatchRule, Reading};
 use super::redirect::RedirectPolicy;
 use super::refused::{RefusedRecord, RefusedRecords};
-use super::reply::Reply;
+use super::reply::TrackingReply;
 use super::sink::RecordSink;
 use super::stamps::Stamps;
 use super::{base64, form};
@@ -40,9 +40,9 @@ pub struct Context<'a> {
 /// What became of a request: see [`Decoder::decode`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Batch {
+pub struct Decoded {
     /// How to answer, when it is known what became of the records.
-    pub reply: Reply,
+    pub reply: TrackingReply,
     /// How many records the sink was given, or why it has none.
     pub result: Result<usize, DecodeError>,
     /// The records that the sink was not given, in their order. With
@@ -61,7 +61,7 @@ pub struct Batch {
 /// use core::net::{IpAddr, Ipv4Addr};
 /// use windhover_core::http::{Method, Request};
 /// use windhover_core::tracking::{
-///     BatchRule, Context, Decoder, Endpoint, IdSource, Records, RedirectPolicy, TrackingLimits,
+///     BatchRule, Context, Decoder, TrackingEndpoint, IdSource, Records, RedirectPolicy, TrackingLimits,
 /// };
 /// use windhover_core::UnixTime;
 ///
@@ -78,7 +78,7 @@ pub struct Batch {
 ///     rule: BatchRule::default(),
 /// };
 /// let (mut ids, mut events) = (IdSource::new(1, 1), Records::new());
-/// let batch = Decoder::new().decode(Endpoint::Track, &request, &context, &mut ids, &mut events);
+/// let batch = Decoder::new().decode(TrackingEndpoint::Track, &request, &context, &mut ids, &mut events);
 ///
 /// assert_eq!(batch.result, Ok(1));
 /// assert_eq!(
@@ -129,12 +129,12 @@ impl Decoder {
     /// itself is not looked at.
     pub fn decode<S: RecordSink + ?Sized>(
         &mut self,
-        endpoint: Endpoint,
+        endpoint: TrackingEndpoint,
         request: &Request<'_>,
         context: &Context<'_>,
         ids: &mut IdSource,
         sink: &mut S,
-    ) -> Batch {
+    ) -> Decoded {
         let mut parameters = Parameters::default();
         parameters.read(request.query.as_bytes());
         // The parameters borrow from it, while the rest of the decoder changes.
@@ -153,11 +153,12 @@ impl Decoder {
             }
             Ok(body)
         });
-        let (mut reply, allowed) = Reply::new(endpoint, &parameters, request, context.redirects);
+        let (mut reply, allowed) =
+            TrackingReply::new(endpoint, &parameters, request, context.redirects);
         let source = body.and_then(|body| {
             allowed?;
             let token = match endpoint {
-                Endpoint::Import => credentials::token(&request.headers, &parameters)?,
+                TrackingEndpoint::Import => credentials::token(&request.headers, &parameters)?,
                 _ => None,
             };
             Ok((choose_source(&parameters, body)?, token))
@@ -167,7 +168,7 @@ impl Decoder {
             _ => &[],
         };
         // `/track` has no such parameter.
-        let strict = endpoint != Endpoint::Track && parameters.is_on(Switch::Strict);
+        let strict = endpoint != TrackingEndpoint::Track && parameters.is_on(Switch::Strict);
         let (mut repairs, mut refused) = (Repairs::default(), RefusedRecords::default());
         let result = source.and_then(|(source, token)| {
             let stamps = Stamps {
@@ -202,7 +203,7 @@ impl Decoder {
         if context.rule == BatchRule::EachEvent {
             reply.note(*result.as_ref().unwrap_or(&0), &refused);
         }
-        Batch { reply, result, refused: refused.list, repairs, strict }
+        Decoded { reply, result, refused: refused.list, repairs, strict }
     }
 
     /// Gives back the memory that it keeps for the next request.

@@ -3,7 +3,7 @@
 /// A path of the API that takes records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Endpoint {
+pub enum TrackingEndpoint {
     /// `/track`: events, as they happen.
     #[default]
     Track,
@@ -15,7 +15,7 @@ pub enum Endpoint {
     Groups,
 }
 
-impl Endpoint {
+impl TrackingEndpoint {
     /// The one of a path without its last slash.
     pub(super) fn of(path: &str) -> Option<Self> {
         Some(match path {

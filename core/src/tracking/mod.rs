@@ -1,7 +1,7 @@
 //! The tracking API: from a HTTP request to records for a queue, and back to the answer.
 //!
 //! [`route`] says what a request asks for, [`Decoder::decode`] turns it into records and a
-//! [`Reply`], and the reply gives the [`Response`](crate::http::Response) when it is known what
+//! [`TrackingReply`], and the reply gives the [`Response`](crate::http::Response) when it is known what
 //! became of them. Nothing here does I/O or reads a clock.
 //!
 //! [`Decoder::decode`] needs nothing of this crate's HTTP but the two types that a request is given
@@ -36,7 +36,7 @@
 //! events while they are offline; one that is more than an hour ahead is taken for the time of
 //! receipt, as the API does. Sizes are bounded by
 //! [`TrackingLimits`]. The good events of a batch are recorded, the bad ones are told by
-//! [`Batch::refused`], and with `verbose=1` to the sender; [`BatchRule`] has the other way. Text that
+//! [`Decoded::refused`], and with `verbose=1` to the sender; [`BatchRule`] has the other way. Text that
 //! is not JSON is refused as a whole, but for the bare words `NaN`, `Infinity` and `-Infinity`, which
 //! become `null` and are counted; so do numbers that are too large for a double.
 //!
@@ -100,8 +100,8 @@ mod update;
 
 pub use client::{ForwardedHeader, TrustedProxies, client_address};
 pub use cors::{preflight, refused, share};
-pub use decoder::{Batch, Context, Decoder};
-pub use endpoint::{Endpoint, RecordKind};
+pub use decoder::{Context, Decoded, Decoder};
+pub use endpoint::{RecordKind, TrackingEndpoint};
 pub use error::{DecodeError, FaultOf, InflateFault, RecordFault};
 pub use id::IdSource;
 pub use limits::TrackingLimits;
@@ -109,7 +109,7 @@ pub use mend::Repairs;
 pub use reading::BatchRule;
 pub use redirect::RedirectPolicy;
 pub use refused::RefusedRecord;
-pub use reply::Reply;
+pub use reply::TrackingReply;
 pub use route::{Route, method_not_allowed, not_found, overloaded, route};
 pub use sink::{RecordSink, Records};
 pub use unbuilt_path::UnbuiltPath;

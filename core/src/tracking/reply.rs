@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::body::ACCEPTED_CODINGS;
 use super::cors;
-use super::endpoint::{Endpoint, RecordKind};
+use super::endpoint::{RecordKind, TrackingEndpoint};
 use super::error::DecodeError;
 use super::form::decoded;
 use super::parameters::{Parameters, Switch};
@@ -32,7 +32,7 @@ const LONGEST_CALLBACK: usize = 256;
 /// A body of `/import` that is no form is answered in a form of its own instead, with the status of
 /// the request in it, and 400 where anything is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct TrackingReply {
     form: Form,
     redirect_refused: bool,
     /// How many records the sink was given.
@@ -76,10 +76,10 @@ enum Outcome<'a> {
     Failed(&'a str, Option<&'a Told>),
 }
 
-impl Reply {
+impl TrackingReply {
     /// The reply that the parameters ask for, or why they may not.
     pub(super) fn new(
-        endpoint: Endpoint,
+        endpoint: TrackingEndpoint,
         parameters: &Parameters<'_>,
         request: &Request<'_>,
         redirects: &RedirectPolicy,
@@ -258,10 +258,13 @@ impl Reply {
 }
 
 impl Form {
-    fn of(endpoint: Endpoint, parameters: &Parameters<'_>, method: Method) -> Self {
+    fn of(endpoint: TrackingEndpoint, parameters: &Parameters<'_>, method: Method) -> Self {
         let is_update = endpoint.kind() != RecordKind::Event;
         // A form is the `/import` of before, which was answered as `/track` is.
-        if endpoint == Endpoint::Import && method == Method::Post && parameters.data.is_none() {
+        if endpoint == TrackingEndpoint::Import
+            && method == Method::Post
+            && parameters.data.is_none()
+        {
             let is_strict = parameters.is_on(Switch::Strict);
             return if is_strict { Self::StrictImport } else { Self::Import };
         }
@@ -403,7 +406,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_small() {
-        assert!(size_of::<Reply>() <= 64);
+        assert!(size_of::<TrackingReply>() <= 64);
     }
 
     #[test]

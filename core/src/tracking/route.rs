@@ -5,7 +5,7 @@ use alloc::format;
 use crate::http::{Headers, HttpError, Method, Response, Status};
 
 use super::cors;
-use super::endpoint::Endpoint;
+use super::endpoint::TrackingEndpoint;
 use super::unbuilt_path::UnbuiltPath;
 
 /// What a request asks for.
@@ -13,7 +13,7 @@ use super::unbuilt_path::UnbuiltPath;
 #[non_exhaustive]
 pub enum Route {
     /// Record what is sent: [`Decoder::decode`](super::Decoder::decode).
-    Record(Endpoint),
+    Record(TrackingEndpoint),
     /// A browser asks whether it may send a request, to whatever path:
     /// [`preflight`](super::preflight).
     Preflight,
@@ -33,9 +33,9 @@ pub enum Route {
 ///
 /// ```
 /// use windhover_core::http::Method;
-/// use windhover_core::tracking::{Endpoint, Route, route};
+/// use windhover_core::tracking::{TrackingEndpoint, Route, route};
 ///
-/// assert_eq!(route(Method::Post, "/track/"), Route::Record(Endpoint::Track));
+/// assert_eq!(route(Method::Post, "/track/"), Route::Record(TrackingEndpoint::Track));
 /// assert_eq!(route(Method::Head, "/track"), Route::MethodNotAllowed);
 /// assert_eq!(route(Method::Get, "/tracks"), Route::NotFound);
 /// ```
@@ -44,7 +44,7 @@ pub fn route(method: Method, path: &str) -> Route {
         return Route::Preflight;
     }
     let path = path.strip_suffix('/').unwrap_or(path);
-    let found = match (Endpoint::of(path), UnbuiltPath::of(path)) {
+    let found = match (TrackingEndpoint::of(path), UnbuiltPath::of(path)) {
         (Some(endpoint), _) => Route::Record(endpoint),
         (None, Some(unbuilt_path)) => Route::NotBuilt(unbuilt_path),
         (None, None) => return Route::NotFound,
@@ -96,13 +96,13 @@ mod tests {
     #[test]
     fn only_the_path_itself_is_served() {
         let cases = [
-            (Method::Get, "/track", Route::Record(Endpoint::Track)),
-            (Method::Get, "/track/", Route::Record(Endpoint::Track)),
-            (Method::Post, "/track", Route::Record(Endpoint::Track)),
-            (Method::Post, "/import", Route::Record(Endpoint::Import)),
-            (Method::Get, "/import/", Route::Record(Endpoint::Import)),
-            (Method::Post, "/engage/", Route::Record(Endpoint::Engage)),
-            (Method::Get, "/groups", Route::Record(Endpoint::Groups)),
+            (Method::Get, "/track", Route::Record(TrackingEndpoint::Track)),
+            (Method::Get, "/track/", Route::Record(TrackingEndpoint::Track)),
+            (Method::Post, "/track", Route::Record(TrackingEndpoint::Track)),
+            (Method::Post, "/import", Route::Record(TrackingEndpoint::Import)),
+            (Method::Get, "/import/", Route::Record(TrackingEndpoint::Import)),
+            (Method::Post, "/engage/", Route::Record(TrackingEndpoint::Engage)),
+            (Method::Get, "/groups", Route::Record(TrackingEndpoint::Groups)),
             (Method::Head, "/groups", Route::MethodNotAllowed),
             (Method::Options, "/track/", Route::Preflight),
             (Method::Head, "/track", Route::MethodNotAllowed),

@@ -10,7 +10,7 @@ use windhover_core::client::{
     Completed, ConnectFailure, ConnectionId, ReservationId, Server, ServerId, ServerStatistics,
 };
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
-use windhover_core::memcache::request::{Prepared, Request, Store};
+use windhover_core::memcache::request::{Prepared, Request, StoreRequest};
 use windhover_core::memcache::{Dialect, Keys, Limits};
 
 pub(crate) const fn ms(millis: u64) -> Duration {
@@ -216,12 +216,12 @@ pub(crate) fn get(key: &str) -> Prepared {
 }
 
 pub(crate) fn set(key: &str, value: &str) -> Prepared {
-    prepare(&Request::Set(Store::new(key.as_bytes())), value, Dialect::Memcached)
+    prepare(&Request::Set(StoreRequest::new(key.as_bytes())), value, Dialect::Memcached)
 }
 
 /// An item for the queue `jobs`.
 pub(crate) fn put(value: &str) -> Prepared {
-    prepare(&Request::Set(Store::new(b"jobs")), value, Dialect::Kestrel)
+    prepare(&Request::Set(StoreRequest::new(b"jobs")), value, Dialect::Kestrel)
 }
 
 /// A read of the queue `jobs`.

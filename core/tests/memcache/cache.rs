@@ -7,8 +7,8 @@ use windhover_core::memcache::command::Command;
 use windhover_core::memcache::meta::{
     FlagBuffer, MetaCode, MetaFlags, MetaReply, MetaRequest, decode_key, encode_key,
 };
-use windhover_core::memcache::request::{Request, Store};
-use windhover_core::memcache::response::{Response, Value};
+use windhover_core::memcache::request::{Request, StoreRequest};
+use windhover_core::memcache::response::{Response, ValueFrame};
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Instant, Timeouts};
 
@@ -85,7 +85,7 @@ impl Cache {
 
     fn store(
         &mut self,
-        store: &Store<'_>,
+        store: &StoreRequest<'_>,
         data: Vec<u8>,
         may: impl Fn(bool) -> bool,
     ) -> Response<'static> {
@@ -241,8 +241,14 @@ pub(crate) fn drain(
                 Frame::Value(key, item) if item.data.len() > 100 => {
                     connection.respond_value(&key, item.flags, None, &Bytes::from(item.data));
                 }
-                Frame::Value(key, Item { flags, data, .. }) => connection
-                    .respond(&Response::Value(Value { key: &key, flags, cas: None, data: &data })),
+                Frame::Value(key, Item { flags, data, .. }) => {
+                    connection.respond(&Response::Value(ValueFrame {
+                        key: &key,
+                        flags,
+                        cas: None,
+                        data: &data,
+                    }));
+                }
                 Frame::Meta(code, flags, data) => {
                     let flags = MetaFlags::new(&flags);
                     connection.respond(&Response::Meta(MetaReply { code, flags, data: &data }));

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use windhover_core::Instant;
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
-use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, ShutdownMode, Store};
+use windhover_core::memcache::request::{
+    Barrier, Batch, Prepared, Request, ShutdownMode, StoreRequest,
+};
 use windhover_core::memcache::response::{Kind, ResponseError};
 use windhover_core::memcache::{
     AnswerError, Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Keys,
@@ -129,7 +131,7 @@ fn pipelined_replies_go_to_their_requests_at_every_split() {
     for split in splits {
         let mut peer = Peer::new(Dialect::Memcached);
         let many = peer.send(&Request::Get(Keys::new(&[b"one", b"two", b"six"])), b"", SECOND);
-        let set = peer.send(&Request::Set(Store::new(b"k")), b"value", SECOND);
+        let set = peer.send(&Request::Set(StoreRequest::new(b"k")), b"value", SECOND);
         let incr = peer.send(&Request::Incr { key: b"n", delta: 1, noreply: false }, b"", SECOND);
         let big = peer.get(b"big");
         let stats = peer.send(&Request::Stats { arguments: b"" }, b"", SECOND);
@@ -219,8 +221,8 @@ fn what_has_not_left_is_taken_back() {
     let mut peer = Peer::new(Dialect::Memcached);
     peer.full = true;
     // More than is put among the bytes to write at a time.
-    let first = peer.send(&Request::Set(Store::new(b"a")), &vec![b'a'; 20_000], SECOND);
-    let second = peer.send(&Request::Set(Store::new(b"b")), b"b", SECOND / 2);
+    let first = peer.send(&Request::Set(StoreRequest::new(b"a")), &vec![b'a'; 20_000], SECOND);
+    let second = peer.send(&Request::Set(StoreRequest::new(b"b")), b"b", SECOND / 2);
     let third = peer.get(b"c");
     assert_eq!(peer.poll(), []);
     assert_eq!(peer.after(SECOND / 2), [failed(second, AnswerError::NotSent(DEADLINE))]);
@@ -265,7 +267,7 @@ fn a_connection_that_ends_says_what_was_sent() {
 fn what_cannot_be_the_answer_spends_the_connection() {
     let get = Request::Get(Keys::new(&[b"k", b"l"]));
     let meta = Request::MetaGet(MetaRequest::new(b"k", MetaFlags::new(b"v k O7")));
-    let set = Request::Set(Store::new(b"k"));
+    let set = Request::Set(StoreRequest::new(b"k"));
     for (request, data, reply, end) in [
         (&get, &b""[..], &b"STORED\r\n"[..], End::Mismatched),
         (&get, b"", b"VALUE other 0 1\r\nx\r\n", End::Mismatched),
@@ -427,7 +429,7 @@ fn a_blocking_read_may_be_answered_late() {
 fn a_server_that_takes_nothing_spends_the_connection() {
     let mut peer = Peer::new(Dialect::Memcached);
     peer.full = true;
-    let ticket = peer.send(&Request::Set(Store::new(b"k")), b"v", SECOND * 60);
+    let ticket = peer.send(&Request::Set(StoreRequest::new(b"k")), b"v", SECOND * 60);
     peer.poll();
     let end = Reason::End(End::WriteStalled);
     assert_eq!(
@@ -765,7 +767,7 @@ fn an_error_before_any_value_leaves_no_one_to_trust() {
         peer.poll();
         let large = vec![b'x'; 100_000];
         peer.full = true;
-        let set = peer.send(&Request::Set(Store::new(b"k")), &large, SECOND);
+        let set = peer.send(&Request::Set(StoreRequest::new(b"k")), &large, SECOND);
         peer.poll();
         let end = Reason::End(End::Ambiguous);
         assert_eq!(

@@ -5,7 +5,7 @@ use core::time::Duration;
 use windhover_core::memcache::command::Command;
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
-use windhover_core::memcache::request::{Request, ShutdownMode, Store};
+use windhover_core::memcache::request::{Request, ShutdownMode, StoreRequest};
 use windhover_core::memcache::{Dialect, Keys};
 
 use Dialect::{Darner, Kestrel, Memcached, Siberite};
@@ -23,10 +23,10 @@ pub(crate) fn examples() -> Vec<Example> {
     all
 }
 
-const STORE: Store<'static> = Store::new(b"k");
+const STORE: StoreRequest<'static> = StoreRequest::new(b"k");
 
 fn classic() -> Vec<Example> {
-    let quiet = Store { noreply: true, ..STORE };
+    let quiet = StoreRequest { noreply: true, ..STORE };
     vec![
         (b"get k\r\n", Memcached, Request::Get(Keys::new(&[b"k"])), b""),
         (b"get  a  b \n", Memcached, Request::Get(Keys::new(&[b"a", b"b"])), b""),
@@ -42,7 +42,7 @@ fn classic() -> Vec<Example> {
         (
             b"set k +7 -1 02 5 noreply\r\n\r\n\r\n",
             Memcached,
-            Request::Set(Store { flags: 7, exptime: -1, ..quiet }),
+            Request::Set(StoreRequest { flags: 7, exptime: -1, ..quiet }),
             b"\r\n",
         ),
         (b"set k 0 0 00\r\n\r\n", Memcached, Request::Set(STORE), b""),
@@ -212,7 +212,7 @@ fn kestrel() -> Vec<Example> {
         (
             b"set q+c 0 60 2\r\nhi\r\n",
             Kestrel,
-            Request::Set(Store { exptime: 60, ..Store::new(b"q+c") }),
+            Request::Set(StoreRequest { exptime: 60, ..StoreRequest::new(b"q+c") }),
             b"hi",
         ),
         (b"delete q\r\n", Kestrel, Request::Delete { key: b"q", noreply: false }, b""),
@@ -262,8 +262,13 @@ fn kin_of_kestrel() -> Vec<Example> {
             ),
             b"",
         ),
-        (b"set q 0 0 2\r\nhi\r\n", Darner, Request::Set(Store::new(b"q")), b"hi"),
-        (b"set q/SYNC/sync 0 0 2\r\nhi\r\n", Darner, Request::SetSync(Store::new(b"q")), b"hi"),
+        (b"set q 0 0 2\r\nhi\r\n", Darner, Request::Set(StoreRequest::new(b"q")), b"hi"),
+        (
+            b"set q/SYNC/sync 0 0 2\r\nhi\r\n",
+            Darner,
+            Request::SetSync(StoreRequest::new(b"q")),
+            b"hi",
+        ),
         (
             b"get q.mine/t=9/close/open/\r\n",
             Siberite,
@@ -274,7 +279,7 @@ fn kin_of_kestrel() -> Vec<Example> {
             ),
             b"",
         ),
-        (b"set a+b 0 0 2\r\nhi\r\n", Siberite, Request::Set(Store::new(b"a+b")), b"hi"),
+        (b"set a+b 0 0 2\r\nhi\r\n", Siberite, Request::Set(StoreRequest::new(b"a+b")), b"hi"),
         (b"quit\r\n", Siberite, Request::Quit, b""),
     ];
     for dialect in [Darner, Siberite] {

@@ -7,13 +7,13 @@ use windhover_core::memcache::meta::{
     ArithmeticMode, FLAGS, FlagBuffer, FlagFault, MetaCode, MetaFlags, MetaReply, MetaRequest,
     SetMode, TokenRule, decode_key, encode_key,
 };
-use windhover_core::memcache::request::{self, EncodeError, Recovery, Request, RequestFault};
+use windhover_core::memcache::request::{self, EncodeError, ErrorRecovery, Request, RequestFault};
 use windhover_core::memcache::response::{self, Response, ResponseError};
 use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use Dialect::Memcached;
 
-fn refusal(input: &str) -> (RequestFault, Option<&'static str>, Recovery) {
+fn refusal(input: &str) -> (RequestFault, Option<&'static str>, ErrorRecovery) {
     let long = "k".repeat(251);
     let input = input.replace("<251>", &long);
     match request::parse(input.as_bytes(), Memcached, &Limits::default()) {
@@ -71,7 +71,7 @@ fn what_is_refused_is_answered_as_memcached_does() {
         let length = line.len() + if line.contains("<251>") { 246 } else { 0 };
         let (_, answer, recovery) = refusal(&line);
         assert_eq!(answer, Some(reply), "{line}");
-        assert_eq!(recovery, Recovery::Skip(length), "{line}");
+        assert_eq!(recovery, ErrorRecovery::Skip(length), "{line}");
     }
 }
 
@@ -99,12 +99,12 @@ fn a_refused_ms_with_a_known_length_discards_its_block() {
         let length = line.len() + if line.contains("<251>") { 246 } else { 0 };
         let (_, answer, recovery) = refusal(&line);
         assert_eq!(answer, Some(reply), "{line}");
-        assert_eq!(recovery, Recovery::Skip(length + 4), "{line}");
+        assert_eq!(recovery, ErrorRecovery::Skip(length + 4), "{line}");
     }
     let (fault, answer, recovery) = refusal("ms k 2000000 q\r\n");
     assert_eq!(fault, RequestFault::ValueTooLarge { length: 2_000_000 });
     assert_eq!(answer, Some("SERVER_ERROR object too large for cache"));
-    assert_eq!(recovery, Recovery::Skip(16 + 2_000_002));
+    assert_eq!(recovery, ErrorRecovery::Skip(16 + 2_000_002));
 }
 
 #[test]

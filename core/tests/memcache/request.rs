@@ -15,9 +15,10 @@ use proptest::prelude::*;
 use windhover_core::memcache::command::{Command, TABLE};
 use windhover_core::memcache::kestrel::{QueueNameError, QueueRead, QueueReadError, ReadMode};
 use windhover_core::memcache::request::{
-    self, EncodeError, Message, Recovery, Request, RequestError, RequestFault, ShutdownMode, Store,
+    self, EncodeError, ErrorRecovery, Message, Request, RequestError, RequestFault, ShutdownMode,
+    StoreRequest,
 };
-use windhover_core::memcache::response::Reply;
+use windhover_core::memcache::response::ReplyEnd;
 use windhover_core::memcache::{Dialect, Keys, Limits, Parsed};
 
 use Dialect::{Darner, Kestrel, Memcached, Siberite};
@@ -69,7 +70,7 @@ fn spans_give_the_request_of_their_line_wherever_it_lies() {
         // A queue's `gets` is a `get`.
         if !(dialect.is_queue() && spans.command() == Command::Gets) {
             assert_eq!(spans.command(), request.command());
-            assert_eq!(spans.reply(), Reply::to(&request, dialect));
+            assert_eq!(spans.reply(), ReplyEnd::to(&request, dialect));
         }
         let data = request::parse_line(line, dialect, &limits).unwrap().data;
         assert_eq!(spans.data(), data);
@@ -116,7 +117,7 @@ fn a_block_says_how_much_of_it_is_missing() {
 }
 
 /// Input, fault, answer, recovery.
-type Refusal<'a> = (&'a [u8], RequestFault, Option<&'static str>, Recovery);
+type Refusal<'a> = (&'a [u8], RequestFault, Option<&'static str>, ErrorRecovery);
 
 fn assert_refused(dialect: Dialect, refusals: &[Refusal<'_>]) {
     for &(input, fault, reply, recovery) in refusals {
@@ -139,29 +140,29 @@ fn what_memcached_refuses_says_fault_answer_and_recovery() {
     let get_long = format!("get {long}\r\n");
     let set_long = format!("set {long} 0 0 1 noreply\r\n");
     assert_refused(Memcached, &[
-        (b"GET k\r\n", RequestFault::UnknownCommand, error, Recovery::Skip(7)),
-        (b" get k\r\n", RequestFault::UnknownCommand, error, Recovery::Skip(8)),
-        (b"bogus noreply\r\n", RequestFault::UnknownCommand, None, Recovery::Skip(15)),
-        (b"\n", RequestFault::NoCommand, format, Recovery::Skip(1)),
-        (b"a\r\n", RequestFault::NoCommand, format, Recovery::Skip(3)),
-        (b"get\r\n", RequestFault::ArgumentCount, format, Recovery::Skip(5)),
-        (get_long.as_bytes(), RequestFault::KeyTooLong { length: 251 }, format, Recovery::Skip(257)),
-        (set_long.as_bytes(), RequestFault::KeyTooLong { length: 251 }, None, Recovery::Skip(274)),
-        (b"set k -1 0 1\r\n", RequestFault::BadNumber, format, Recovery::Skip(17)),
-        (b"set k 0 x 1 noreply\r\n", RequestFault::BadNumber, None, Recovery::Skip(24)),
-        (b"cas k 0 0 1\r\n", RequestFault::BadNumber, format, Recovery::Skip(16)),
-        (b"set k 0 0 x noreply\r\n", RequestFault::BadNumber, format, Recovery::Skip(21)),
-        (b"set k 0 0 -1\r\n", RequestFault::BadNumber, format, Recovery::Skip(14)),
-        (b"set k 0 0 4294967297\r\n", RequestFault::BadNumber, format, Recovery::Skip(22)),
+        (b"GET k\r\n", RequestFault::UnknownCommand, error, ErrorRecovery::Skip(7)),
+        (b" get k\r\n", RequestFault::UnknownCommand, error, ErrorRecovery::Skip(8)),
+        (b"bogus noreply\r\n", RequestFault::UnknownCommand, None, ErrorRecovery::Skip(15)),
+        (b"\n", RequestFault::NoCommand, format, ErrorRecovery::Skip(1)),
+        (b"a\r\n", RequestFault::NoCommand, format, ErrorRecovery::Skip(3)),
+        (b"get\r\n", RequestFault::ArgumentCount, format, ErrorRecovery::Skip(5)),
+        (get_long.as_bytes(), RequestFault::KeyTooLong { length: 251 }, format, ErrorRecovery::Skip(257)),
+        (set_long.as_bytes(), RequestFault::KeyTooLong { length: 251 }, None, ErrorRecovery::Skip(274)),
+        (b"set k -1 0 1\r\n", RequestFault::BadNumber, format, ErrorRecovery::Skip(17)),
+        (b"set k 0 x 1 noreply\r\n", RequestFault::BadNumber, None, ErrorRecovery::Skip(24)),
+        (b"cas k 0 0 1\r\n", RequestFault::BadNumber, format, ErrorRecovery::Skip(16)),
+        (b"set k 0 0 x noreply\r\n", RequestFault::BadNumber, format, ErrorRecovery::Skip(21)),
+        (b"set k 0 0 -1\r\n", RequestFault::BadNumber, format, ErrorRecovery::Skip(14)),
+        (b"set k 0 0 4294967297\r\n", RequestFault::BadNumber, format, ErrorRecovery::Skip(22)),
         (b"set k 0 0 1048577\r\n", RequestFault::ValueTooLarge { length: 1_048_577 }, large,
-            Recovery::Skip(19 + 1_048_577 + 2)),
-        (b"set k 0 0 1\r\nabc", RequestFault::BadDataBlock, chunk, Recovery::Skip(16)),
-        (b"set k 0 0 1 noreply\r\nabc", RequestFault::BadDataBlock, None, Recovery::Skip(24)),
+            ErrorRecovery::Skip(19 + 1_048_577 + 2)),
+        (b"set k 0 0 1\r\nabc", RequestFault::BadDataBlock, chunk, ErrorRecovery::Skip(16)),
+        (b"set k 0 0 1 noreply\r\nabc", RequestFault::BadDataBlock, None, ErrorRecovery::Skip(24)),
         (b"flush_all x\r\n", RequestFault::BadExptime, Some("CLIENT_ERROR invalid exptime argument"),
-            Recovery::Skip(13)),
-        (b"\x80", RequestFault::Binary, None, Recovery::Close),
-        (b"GET /\r\n", RequestFault::Http, None, Recovery::Close),
-        (b"POST / HTTP/1.1\r\n", RequestFault::Http, None, Recovery::Close),
+            ErrorRecovery::Skip(13)),
+        (b"\x80", RequestFault::Binary, None, ErrorRecovery::Close),
+        (b"GET /\r\n", RequestFault::Http, None, ErrorRecovery::Close),
+        (b"POST / HTTP/1.1\r\n", RequestFault::Http, None, ErrorRecovery::Close),
     ]);
 }
 
@@ -172,34 +173,34 @@ fn what_kestrel_refuses_ends_the_connection() {
     let name = |byte| RequestFault::QueueName(QueueNameError::Reserved { byte });
     let empty = RequestFault::Read(QueueReadError::Queue(QueueNameError::Empty));
     assert_refused(Kestrel, &[
-        (b"\r\n", RequestFault::UnknownCommand, error, Recovery::Close),
-        (b"mg k v\r\n", RequestFault::UnknownCommand, error, Recovery::Close),
-        (b"monitor q\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
-        (b"monitor q x\r\n", RequestFault::BadNumber, error, Recovery::Close),
-        (b"monitor q 2147483648\r\n", RequestFault::BadNumber, error, Recovery::Close),
-        (b"monitor q 1 2 3\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
-        (b"confirm q\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
-        (b"confirm q -1\r\n", RequestFault::BadNumber, error, Recovery::Close),
-        (b"dump_stats a b/c\r\n", name(b'/'), error, Recovery::Close),
-        (b"get\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
-        (b"get a b\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
-        (b"get /open\r\n", empty, error, Recovery::Close),
-        (b"get q/peek/open\r\n", RequestFault::Read(QueueReadError::Conflict), error, Recovery::Close),
-        (b"get q/t=x\r\n", RequestFault::Read(QueueReadError::Timeout), error, Recovery::Close),
-        (b"set q 0 0\r\n", RequestFault::ArgumentCount, error, Recovery::Close),
-        (b"set q 0 0 x\r\n", RequestFault::BadNumber, error, Recovery::Close),
-        (b"set /open 0 0 1\r\n", name(b'/'), error, Recovery::Close),
-        (b"flush a.b\r\n", name(b'.'), error, Recovery::Close),
-        (b"set q 0 0 1\r\nabc", RequestFault::BadDataBlock, error, Recovery::Close),
-        (b"\x80", RequestFault::Binary, None, Recovery::Close),
-        (b"GET / HTTP/1.1\r\n", RequestFault::Http, None, Recovery::Close),
-        (b"DELETE /q HTTP/1.1\r\n", RequestFault::Http, None, Recovery::Close),
+        (b"\r\n", RequestFault::UnknownCommand, error, ErrorRecovery::Close),
+        (b"mg k v\r\n", RequestFault::UnknownCommand, error, ErrorRecovery::Close),
+        (b"monitor q\r\n", RequestFault::ArgumentCount, error, ErrorRecovery::Close),
+        (b"monitor q x\r\n", RequestFault::BadNumber, error, ErrorRecovery::Close),
+        (b"monitor q 2147483648\r\n", RequestFault::BadNumber, error, ErrorRecovery::Close),
+        (b"monitor q 1 2 3\r\n", RequestFault::ArgumentCount, error, ErrorRecovery::Close),
+        (b"confirm q\r\n", RequestFault::ArgumentCount, error, ErrorRecovery::Close),
+        (b"confirm q -1\r\n", RequestFault::BadNumber, error, ErrorRecovery::Close),
+        (b"dump_stats a b/c\r\n", name(b'/'), error, ErrorRecovery::Close),
+        (b"get\r\n", RequestFault::ArgumentCount, error, ErrorRecovery::Close),
+        (b"get a b\r\n", RequestFault::ArgumentCount, error, ErrorRecovery::Close),
+        (b"get /open\r\n", empty, error, ErrorRecovery::Close),
+        (b"get q/peek/open\r\n", RequestFault::Read(QueueReadError::Conflict), error, ErrorRecovery::Close),
+        (b"get q/t=x\r\n", RequestFault::Read(QueueReadError::Timeout), error, ErrorRecovery::Close),
+        (b"set q 0 0\r\n", RequestFault::ArgumentCount, error, ErrorRecovery::Close),
+        (b"set q 0 0 x\r\n", RequestFault::BadNumber, error, ErrorRecovery::Close),
+        (b"set /open 0 0 1\r\n", name(b'/'), error, ErrorRecovery::Close),
+        (b"flush a.b\r\n", name(b'.'), error, ErrorRecovery::Close),
+        (b"set q 0 0 1\r\nabc", RequestFault::BadDataBlock, error, ErrorRecovery::Close),
+        (b"\x80", RequestFault::Binary, None, ErrorRecovery::Close),
+        (b"GET / HTTP/1.1\r\n", RequestFault::Http, None, ErrorRecovery::Close),
+        (b"DELETE /q HTTP/1.1\r\n", RequestFault::Http, None, ErrorRecovery::Close),
     ]);
     assert_refused(Kestrel, &[(
         b"set q 0 0 1048577\r\n",
         RequestFault::ValueTooLarge { length: 1_048_577 },
         Some("NOT_STORED"),
-        Recovery::Skip(19 + 1_048_577 + 2),
+        ErrorRecovery::Skip(19 + 1_048_577 + 2),
     )]);
 }
 
@@ -220,7 +221,7 @@ fn a_line_that_is_too_long_is_refused_whole_and_in_pieces() {
         Err(error) => {
             assert_eq!(error.fault, RequestFault::LineTooLong);
             assert_eq!(error.reply, Some("CLIENT_ERROR line too long"));
-            assert_eq!(error.recovery, Recovery::Close);
+            assert_eq!(error.recovery, ErrorRecovery::Close);
             true
         }
     };
@@ -258,7 +259,7 @@ fn ten_thousand_keys() {
 
 #[test]
 fn a_client_refuses_what_would_become_another_request() {
-    let set = |key| encode(&Request::Set(Store::new(key)), b"", Memcached);
+    let set = |key| encode(&Request::Set(StoreRequest::new(key)), b"", Memcached);
     let forbidden = |byte, at| Err(EncodeError::ForbiddenByte { byte, at });
     assert_eq!(set(b""), Err(EncodeError::EmptyKey));
     assert_eq!(set(&[b'k'; 251]), Err(EncodeError::KeyTooLong { length: 251 }));
@@ -281,7 +282,7 @@ fn a_client_refuses_what_would_become_another_request() {
 
 #[test]
 fn a_client_refuses_what_the_dialect_has_not() {
-    let quiet = Store { noreply: true, ..Store::new(b"q") };
+    let quiet = StoreRequest { noreply: true, ..StoreRequest::new(b"q") };
     assert_eq!(encode(&Request::Set(quiet), b"", Kestrel), Err(EncodeError::NoreplyNotKnown));
     let delete = Request::Delete { key: b"q", noreply: true };
     assert_eq!(encode(&delete, b"", Kestrel), Err(EncodeError::NoreplyNotKnown));
@@ -295,10 +296,10 @@ fn a_client_refuses_what_the_dialect_has_not() {
     assert_eq!(encode(&Request::Version, b"x", Memcached), Err(EncodeError::DataNotTaken));
     let large = vec![0; 1024 * 1024 + 1];
     assert_eq!(
-        encode(&Request::Set(Store::new(b"k")), &large, Memcached),
+        encode(&Request::Set(StoreRequest::new(b"k")), &large, Memcached),
         Err(EncodeError::ValueTooLarge { length: large.len() })
     );
-    let set = |name| encode(&Request::Set(Store::new(name)), b"", Kestrel);
+    let set = |name| encode(&Request::Set(StoreRequest::new(name)), b"", Kestrel);
     assert_eq!(
         set(b"q/open"),
         Err(EncodeError::QueueName(QueueNameError::Reserved { byte: b'/' }))
@@ -308,7 +309,7 @@ fn a_client_refuses_what_the_dialect_has_not() {
     assert_eq!(encode(&grouped, b"", Kestrel), Err(EncodeError::Read(QueueReadError::Group)));
     let split = Request::QueueRead(QueueRead::new(b"q.g", ReadMode::Open));
     assert_eq!(encode(&split, b"", Siberite), Err(EncodeError::Read(QueueReadError::Group)));
-    let sync = Request::SetSync(Store::new(b"q"));
+    let sync = Request::SetSync(StoreRequest::new(b"q"));
     assert_eq!(encode(&sync, b"", Kestrel), not(Command::Set));
     let monitor = Request::Monitor { queue: b"q", seconds: 1, max: None };
     assert_eq!(encode(&monitor, b"", Darner), not(Command::Monitor));

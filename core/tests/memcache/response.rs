@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use windhover_core::memcache::response::{self, Response, ResponseError, Value};
+use windhover_core::memcache::response::{self, Response, ResponseError, ValueFrame};
 use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use Dialect::{Kestrel, Memcached};
@@ -18,7 +18,7 @@ fn encode(response: &Response<'_>) -> Vec<u8> {
 }
 
 fn value<'a>(key: &'a [u8], flags: u32, cas: Option<u64>, data: &'a [u8]) -> Response<'a> {
-    Response::Value(Value { key, flags, cas, data })
+    Response::Value(ValueFrame { key, flags, cas, data })
 }
 
 fn examples() -> Vec<(&'static [u8], Response<'static>)> {

@@ -10,8 +10,8 @@ use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{
     FLAGS, FlagBuffer, MetaCode, MetaFlags, MetaReply, MetaRequest, TokenRule, encode_key,
 };
-use windhover_core::memcache::request::{self, Request, ShutdownMode, Store};
-use windhover_core::memcache::response::{self, Kind, Response, Value};
+use windhover_core::memcache::request::{self, Request, ShutdownMode, StoreRequest};
+use windhover_core::memcache::response::{self, Kind, Response, ValueFrame};
 use windhover_core::memcache::{Dialect, Keys, Limits, Output, Parsed, ServerConnection};
 use windhover_core::{Instant, Timeouts};
 
@@ -128,7 +128,7 @@ fn cache_requests(command: Command, parts: &Parts, each: &mut dyn FnMut(&Request
     let (number, long, exptime) = parts.numbers;
     let exptime = i64::from(exptime);
     let noreply = parts.noreply;
-    let store = Store { key, flags: number, exptime, noreply };
+    let store = StoreRequest { key, flags: number, exptime, noreply };
     let flags = flags(command, parts);
     let flags = MetaFlags::new(&flags);
     let meta = MetaRequest::new(if flags.base64() { &parts.base64 } else { key }, flags);
@@ -199,7 +199,7 @@ fn queue_requests(
     let (number, _, exptime) = parts.numbers;
     let exptime = i64::from(exptime);
     let count = number >> 1;
-    let store = Store { key: queue, flags: number, exptime, noreply: false };
+    let store = StoreRequest { key: queue, flags: number, exptime, noreply: false };
     let mut plain = |request: Request<'_>| each(&request, b"");
     match command {
         Command::Get => {
@@ -368,8 +368,8 @@ fn frames(kind: Kind, dialect: Dialect, parts: &Parts, each: &mut dyn FnMut(&Res
     let mut plain = |response: Response<'_>| each(&response);
     match kind {
         Kind::Value => {
-            plain(Response::Value(Value { key, flags, cas: None, data }));
-            plain(Response::Value(Value { key, flags, cas: Some(number), data }));
+            plain(Response::Value(ValueFrame { key, flags, cas: None, data }));
+            plain(Response::Value(ValueFrame { key, flags, cas: Some(number), data }));
         }
         Kind::Stat => {
             plain(Response::Stat { name: key, value: text });

@@ -370,7 +370,7 @@ fn a_shut_down_finishes_what_was_begun() {
     connection.receive(b"cde\r\nget b\r\nversi");
     assert_eq!(
         request(&mut connection, START),
-        "Set(Store { key: [107], flags: 0, exptime: 0, noreply: false }) +5"
+        "Set(StoreRequest { key: [107], flags: 0, exptime: 0, noreply: false }) +5"
     );
     assert!(!connection.wants_read());
     assert_eq!(request(&mut connection, START), r#"Get(["b"]) +0"#);

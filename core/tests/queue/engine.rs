@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, OpId, Outcome, Output, Place, Put, PutBuilder,
-    PutError, QueueConfig, Read, ReadError, Recovery,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Place, Put,
+    PutBuilder, PutError, QueueConfig, Read, ReadError, Recovery,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -47,25 +47,25 @@ fn commit(engine: &mut Engine, result: Result<u64, AppendError>) {
     engine.journaled(batch.commit, result, at(0));
 }
 
-fn outputs(engine: &mut Engine, now: Now) -> Vec<(u64, Outcome)> {
+fn outputs(engine: &mut Engine, now: Now) -> Vec<(u64, OpOutcome)> {
     let mut done = vec![];
-    while let Output::Done { op, outcome } = engine.poll_output(now) {
+    while let EngineOutput::Done { op, outcome } = engine.poll_output(now) {
         done.push((op.0, outcome));
     }
     done
 }
 
-fn get(engine: &mut Engine, op: u64, conn: ConnId, action: Action) -> Option<Outcome> {
+fn get(engine: &mut Engine, op: u64, conn: ConnId, action: Action) -> Option<OpOutcome> {
     engine.get(OpId(op), conn, b"q", action.into(), at(0))
 }
 
-fn wait(engine: &mut Engine, op: u64, conn: ConnId, action: Action) -> Option<Outcome> {
+fn wait(engine: &mut Engine, op: u64, conn: ConnId, action: Action) -> Option<OpOutcome> {
     let read = Read { action, timeout: Some(Duration::from_millis(100)) };
     engine.get(OpId(op), conn, b"q", read, at(0))
 }
 
-fn item(data: &str) -> Outcome {
-    Outcome::Item(data.as_bytes().to_vec().into())
+fn item(data: &str) -> OpOutcome {
+    OpOutcome::Item(data.as_bytes().to_vec().into())
 }
 
 #[test]
@@ -75,19 +75,19 @@ fn items_come_out_in_the_order_they_went_in() {
     put(&mut engine, 2, "two");
     assert_eq!(get(&mut engine, 3, A, Action::Take), Some(item("one")));
     assert_eq!(get(&mut engine, 4, B, Action::Take), Some(item("two")));
-    assert_eq!(get(&mut engine, 5, A, Action::Take), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 5, A, Action::Take), Some(OpOutcome::Empty));
 }
 
 #[test]
 fn an_item_is_readable_only_after_the_journal_has_it() {
     let mut engine = engine();
     engine.put(OpId(1), items(&["x"]), at(0)).unwrap();
-    assert_eq!(get(&mut engine, 2, A, Action::Take), Some(Outcome::Empty));
-    assert_eq!(engine.poll_output(at(0)), Output::Append);
+    assert_eq!(get(&mut engine, 2, A, Action::Take), Some(OpOutcome::Empty));
+    assert_eq!(engine.poll_output(at(0)), EngineOutput::Append);
     let batch = engine.begin_append().unwrap();
-    assert_eq!(get(&mut engine, 3, A, Action::Take), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 3, A, Action::Take), Some(OpOutcome::Empty));
     engine.journaled(batch.commit, Ok(1), at(0));
-    assert_eq!(outputs(&mut engine, at(0)), [(1, Outcome::Stored)]);
+    assert_eq!(outputs(&mut engine, at(0)), [(1, OpOutcome::Stored)]);
     assert_eq!(get(&mut engine, 4, A, Action::Take), Some(item("x")));
 }
 
@@ -96,8 +96,8 @@ fn a_put_that_the_journal_refused_leaves_nothing() {
     let mut engine = engine();
     engine.put(OpId(1), items(&["x"]), at(0)).unwrap();
     commit(&mut engine, Err(AppendError));
-    assert_eq!(outputs(&mut engine, at(0)), [(1, Outcome::NotJournaled)]);
-    assert_eq!(get(&mut engine, 2, A, Action::Take), Some(Outcome::Empty));
+    assert_eq!(outputs(&mut engine, at(0)), [(1, OpOutcome::NotJournaled)]);
+    assert_eq!(get(&mut engine, 2, A, Action::Take), Some(OpOutcome::Empty));
     assert_eq!(engine.stats().backlog_bytes, 0);
 }
 
@@ -118,11 +118,11 @@ fn an_open_item_is_gone_after_close_and_back_at_the_head_after_abort() {
     put(&mut engine, 1, "one");
     put(&mut engine, 2, "two");
     assert_eq!(get(&mut engine, 3, A, Action::Open), Some(item("one")));
-    assert_eq!(get(&mut engine, 4, A, Action::Abort), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 4, A, Action::Abort), Some(OpOutcome::Empty));
     assert_eq!(get(&mut engine, 5, A, Action::Open), Some(item("one")));
     assert_eq!(get(&mut engine, 6, A, Action::CloseOpen), Some(item("two")));
-    assert_eq!(get(&mut engine, 7, A, Action::Close), Some(Outcome::Empty));
-    assert_eq!(get(&mut engine, 8, A, Action::Take), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 7, A, Action::Close), Some(OpOutcome::Empty));
+    assert_eq!(get(&mut engine, 8, A, Action::Take), Some(OpOutcome::Empty));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn one_connection_has_one_read_open_on_a_queue() {
     put(&mut engine, 1, "one");
     put(&mut engine, 2, "two");
     get(&mut engine, 3, A, Action::Open);
-    let refused = Some(Outcome::Error(ReadError::AlreadyOpen));
+    let refused = Some(OpOutcome::Error(ReadError::AlreadyOpen));
     assert_eq!(get(&mut engine, 4, A, Action::Open), refused);
     assert_eq!(get(&mut engine, 5, A, Action::Take), refused);
     assert_eq!(get(&mut engine, 6, A, Action::Peek), Some(item("two")));
@@ -160,9 +160,9 @@ fn those_who_wait_are_served_in_the_order_they_came() {
     put(&mut engine, 4, "one");
     put(&mut engine, 5, "two");
     let expected = [
-        (4, Outcome::Stored),
+        (4, OpOutcome::Stored),
         (1, item("one")),
-        (5, Outcome::Stored),
+        (5, OpOutcome::Stored),
         (2, item("two")),
         (3, item("two")),
     ];
@@ -173,9 +173,9 @@ fn those_who_wait_are_served_in_the_order_they_came() {
 fn a_wait_ends_at_its_deadline() {
     let mut engine = engine();
     assert_eq!(wait(&mut engine, 1, A, Action::Take), None);
-    assert_eq!(engine.poll_output(at(99)), Output::Idle(Some(at(100).instant)));
-    assert_eq!(outputs(&mut engine, at(100)), [(1, Outcome::Empty)]);
-    assert_eq!(engine.poll_output(at(100)), Output::Idle(None));
+    assert_eq!(engine.poll_output(at(99)), EngineOutput::Idle(Some(at(100).instant)));
+    assert_eq!(outputs(&mut engine, at(100)), [(1, OpOutcome::Empty)]);
+    assert_eq!(engine.poll_output(at(100)), EngineOutput::Idle(None));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_collected_open_read_can_be_closed() {
     engine.collect(OpId(1));
     assert_eq!(engine.open_reads(A, b"q"), 1);
     get(&mut engine, 3, A, Action::Close);
-    assert_eq!(get(&mut engine, 4, A, Action::Take), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 4, A, Action::Take), Some(OpOutcome::Empty));
 }
 
 #[test]
@@ -310,7 +310,11 @@ fn many_reads_are_opened_by_a_monitor_and_confirmed_together() {
     for (op, expected) in (2..).zip(["a", "b", "c"]) {
         assert_eq!(get(&mut engine, op, A, Action::Monitor), Some(item(expected)));
     }
-    assert_eq!(get(&mut engine, 5, A, Action::Monitor), Some(Outcome::Empty), "as many as allowed");
+    assert_eq!(
+        get(&mut engine, 5, A, Action::Monitor),
+        Some(OpOutcome::Empty),
+        "as many as allowed"
+    );
     assert_eq!(get(&mut engine, 6, B, Action::Monitor), Some(item("d")), "but to others");
 
     assert!(!engine.close_many(A, b"q", 4), "fewer are open");
@@ -381,7 +385,7 @@ fn a_queue_that_discards_drops_its_oldest_items_once_the_new_ones_are_safe() {
     for expected in ["a", "e", "12345678"] {
         assert_eq!(get(&mut engine, 9, A, Action::Take), Some(item(expected)));
     }
-    assert_eq!(get(&mut engine, 9, A, Action::Take), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 9, A, Action::Take), Some(OpOutcome::Empty));
 }
 
 #[test]
@@ -402,7 +406,7 @@ fn flush_drops_what_is_readable_and_keeps_what_is_open() {
     put(&mut engine, 2, "flushed");
     get(&mut engine, 3, A, Action::Open);
     engine.flush(b"q");
-    assert_eq!(get(&mut engine, 4, B, Action::Take), Some(Outcome::Empty));
+    assert_eq!(get(&mut engine, 4, B, Action::Take), Some(OpOutcome::Empty));
     get(&mut engine, 5, A, Action::Abort);
     assert_eq!(get(&mut engine, 6, B, Action::Take), Some(item("open")));
 }
@@ -474,7 +478,7 @@ fn who_waits_for_a_queue_that_is_not_there_gets_its_first_item() {
     let mut engine = engine();
     assert_eq!(wait(&mut engine, 1, A, Action::Take), None);
     put(&mut engine, 2, "first");
-    assert_eq!(outputs(&mut engine, at(1)), [(2, Outcome::Stored), (1, item("first"))]);
+    assert_eq!(outputs(&mut engine, at(1)), [(2, OpOutcome::Stored), (1, item("first"))]);
 }
 
 #[test]

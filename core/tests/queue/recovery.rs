@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, OpId, Outcome, Output, Place, PutBuilder, Recovery,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Place, PutBuilder,
+    Recovery,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -109,7 +110,7 @@ impl Journaled {
                 }
             }
         }
-        while let Output::Done { .. } = self.engine.poll_output(now()) {}
+        while let EngineOutput::Done { .. } = self.engine.poll_output(now()) {}
     }
 }
 
@@ -119,7 +120,7 @@ fn drain(engine: &mut Engine) -> Vec<Vec<String>> {
     let mut take = |queue: &[u8]| {
         let read = Action::Take.into();
         match engine.get(OpId(u64::MAX), ConnId(2), queue, read, now()) {
-            Some(Outcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
+            Some(OpOutcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
             _ => None,
         }
     };

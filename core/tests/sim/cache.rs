@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use windhover_core::Instant;
 use windhover_core::memcache::meta::MetaCode;
-use windhover_core::memcache::request::{Request, Store};
+use windhover_core::memcache::request::{Request, StoreRequest};
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Data, Keys};
 
@@ -98,7 +98,7 @@ impl Cache {
                 Answer::meta(code, meta, found.map(|(_, value)| value.clone()))
             }
             Request::MetaSet(meta) => {
-                let did = self.store(host, &Store::new(meta.key), data, log, now);
+                let did = self.store(host, &StoreRequest::new(meta.key), data, log, now);
                 debug_assert_eq!(did, Did::Stored);
                 Answer::meta(MetaCode::Done, meta, None)
             }
@@ -135,7 +135,7 @@ impl Cache {
     fn store(
         &mut self,
         host: usize,
-        store: &Store<'_>,
+        store: &StoreRequest<'_>,
         data: &Data<'_>,
         log: &mut Log,
         now: Instant,
@@ -158,7 +158,7 @@ impl Cache {
         refuse: bool,
         refused: Did,
         host: usize,
-        item: &Store<'_>,
+        item: &StoreRequest<'_>,
         data: &Data<'_>,
         log: &mut Log,
         now: Instant,

@@ -7,7 +7,7 @@ use windhover_core::Instant;
 use windhover_core::client::{Call, ReservationId, Retry, ServerId};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
-use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, Store};
+use windhover_core::memcache::request::{Barrier, Batch, Prepared, Request, StoreRequest};
 use windhover_core::memcache::{Dialect, Keys, Limits};
 
 use crate::dice::Dice;
@@ -133,7 +133,7 @@ impl Load {
                 (call, Asked::MetaGet(number))
             }
             4..=6 => {
-                let store = Store::new(key.as_bytes());
+                let store = StoreRequest::new(key.as_bytes());
                 let request = match dice.below(6) {
                     0 => Request::Add(store),
                     1 => Request::Cas { store, unique: dice.roll() % (uid + 1) },
@@ -187,7 +187,7 @@ impl Load {
         let queue = dice.pick(&["jobs", "mail"]);
         if dice.chance(50) {
             let value = self.value(queue, uid, dice);
-            let request = Request::Set(Store::new(queue.as_bytes()));
+            let request = Request::Set(StoreRequest::new(queue.as_bytes()));
             return (Call::enqueue(self.prepare(&request, value)), Asked::Enqueue);
         }
         let (mode, asked) = match dice.below(8) {

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    Batch, BatchRule, Context, DecodeError, Decoder, Endpoint, IdSource, Records, RedirectPolicy,
-    RefusedRecord, Repairs, Reply, Route, TrackingLimits, route,
+    BatchRule, Context, DecodeError, Decoded, Decoder, IdSource, Records, RedirectPolicy,
+    RefusedRecord, Repairs, Route, TrackingEndpoint, TrackingLimits, TrackingReply, route,
 };
 
 /// 2012-04-19 18:20:01.234 UTC.
@@ -20,7 +20,7 @@ pub(crate) const STAMPS: &str = concat!(
 );
 
 pub(crate) struct Outcome {
-    pub(crate) reply: Reply,
+    pub(crate) reply: TrackingReply,
     pub(crate) result: Result<usize, DecodeError>,
     pub(crate) events: Vec<String>,
     pub(crate) refused: Vec<RefusedRecord>,
@@ -66,7 +66,7 @@ impl Tracker {
         // Some tests have methods that no path takes.
         let endpoint = match route(request.method, request.path) {
             Route::Record(endpoint) => endpoint,
-            _ => Endpoint::Track,
+            _ => TrackingEndpoint::Track,
         };
         let context = Context {
             now: NOW,
@@ -77,7 +77,7 @@ impl Tracker {
         };
         let mut events = Records::new();
         let mut ids = IdSource::new(10, 11);
-        let Batch { reply, result, refused, repairs, .. } =
+        let Decoded { reply, result, refused, repairs, .. } =
             self.decoder.decode(endpoint, request, &context, &mut ids, &mut events);
         let events: Vec<_> =
             events.take().into_iter().map(|event| String::from_utf8(event).unwrap()).collect();

@@ -5,7 +5,7 @@ use core::time::Duration;
 use windhover_core::memcache::command::{Arguments, Row, TABLE};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::meta::{FLAGS, FlagBuffer, MetaRequest, TokenRule};
-use windhover_core::memcache::request::{Request, ShutdownMode, Store};
+use windhover_core::memcache::request::{Request, ShutdownMode, StoreRequest};
 use windhover_core::memcache::{Dialect, Keys, command};
 
 use super::memcache::block;
@@ -263,7 +263,12 @@ impl Command {
         use command::Command as C;
         let key = self.key();
         let noreply = self.noreply;
-        let store = Store { flags: self.flags, exptime: self.signed, noreply, ..Store::new(key) };
+        let store = StoreRequest {
+            flags: self.flags,
+            exptime: self.signed,
+            noreply,
+            ..StoreRequest::new(key)
+        };
         let meta = MetaRequest::new(key, self.meta.flags());
         let all = Keys::new(keys);
         match self.row.command {

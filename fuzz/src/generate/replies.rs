@@ -1,7 +1,7 @@
 //! Replies, as structures and as text.
 
 use windhover_core::memcache::meta::{FlagBuffer, MetaCode, MetaReply};
-use windhover_core::memcache::response::{Response, Value};
+use windhover_core::memcache::response::{Response, ValueFrame};
 
 use crate::Source;
 
@@ -112,7 +112,7 @@ impl Frame {
         let (word, text) = (&self.word[..], &self.text[..]);
         let meta = |code| Response::Meta(MetaReply::new(code, self.flags.flags()));
         match self.kind {
-            0 => Response::Value(Value {
+            0 => Response::Value(ValueFrame {
                 key: word,
                 flags: self.small,
                 cas: self.cas,

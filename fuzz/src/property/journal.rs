@@ -3,10 +3,10 @@
 use windhover_core::Now;
 use windhover_core::UnixTime;
 use windhover_core::queue::record::{self, Broken, Kind, decode};
-use windhover_core::queue::segment::{Damage, End, HEADER, Header, HeaderError, What, scan};
+use windhover_core::queue::segment::{Damage, HEADER, Header, HeaderError, SegmentEnd, What, scan};
 use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{
-    Action, Config, ConnId, Engine, NameError, OpId, Outcome, Place, PutBuilder, Read, ReadError,
+    Action, Config, ConnId, Engine, NameError, OpId, OpOutcome, Place, PutBuilder, Read, ReadError,
     Recovery, check_name,
 };
 
@@ -103,7 +103,7 @@ fn damage(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
 fn segment(bytes: &[u8]) {
     let parts = reference::parts(bytes);
     let mut visited = Vec::new();
-    let found = scan(bytes, End::AtLeast(0), |record| {
+    let found = scan(bytes, SegmentEnd::AtLeast(0), |record| {
         let kind = match record.kind {
             Kind::Put => 1,
             Kind::Remove => 2,
@@ -172,9 +172,9 @@ fn header_holds(bytes: &[u8], header: Result<Header, HeaderError>) {
 /// A segment that is known to end elsewhere.
 fn ends(bytes: &[u8]) {
     for end in [bytes.len() / 2, bytes.len() + 5] {
-        let found = scan(bytes, End::At(end as u64), |_| {});
-        let within = scan(&bytes[..end.min(bytes.len())], End::AtLeast(0), |_| {});
-        let at_least = scan(bytes, End::AtLeast(end as u64), |_| {});
+        let found = scan(bytes, SegmentEnd::At(end as u64), |_| {});
+        let within = scan(&bytes[..end.min(bytes.len())], SegmentEnd::AtLeast(0), |_| {});
+        let at_least = scan(bytes, SegmentEnd::AtLeast(end as u64), |_| {});
         assert_eq!(found.records, within.records);
         assert_eq!(found.synced, within.synced);
         if end > bytes.len() {
@@ -183,7 +183,7 @@ fn ends(bytes: &[u8]) {
             assert_eq!(at_least, found);
         } else {
             assert_eq!(found.damage, within.damage);
-            assert_eq!(at_least, scan(bytes, End::AtLeast(0), |_| {}));
+            assert_eq!(at_least, scan(bytes, SegmentEnd::AtLeast(0), |_| {}));
         }
     }
     for at in splits::places(bytes.len(), splits::seed(&bytes[..bytes.len().min(16)])) {
@@ -222,7 +222,7 @@ fn recovery(bytes: &[u8], parts: &[Part]) {
     assert_eq!(closed.damage.len(), report.torn.len() + report.damage.len());
     let get = engine.get(OpId(1), ConnId(1), b"no/name", Read::from(Action::Take), Now::default());
     let error = ReadError::Name(NameError::Byte(b'/'));
-    assert_eq!(get, Some(Outcome::Error(error)));
+    assert_eq!(get, Some(OpOutcome::Error(error)));
     assert!(!error.to_string().is_empty());
 }
 

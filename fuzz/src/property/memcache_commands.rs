@@ -6,7 +6,7 @@ use windhover_core::memcache::kestrel::{QueueRead, ReadMode, check_queue};
 use windhover_core::memcache::request::{
     EncodeError, Request, encode, encode_line, parse, parse_line,
 };
-use windhover_core::memcache::response::{Kind, Reply};
+use windhover_core::memcache::response::{Kind, ReplyEnd};
 use windhover_core::memcache::{Dialect, Expiry, Limits, Parsed, command, meta};
 
 use crate::generate::command::Command;
@@ -165,7 +165,7 @@ fn check(command: &Command, style: u8) {
     }
     assert!(same || request.command() == command.row.command);
     let row = command::row(request.command(), dialect).expect("the command has a row");
-    assert_eq!(Reply::to(&request, dialect).command(), row.command);
+    assert_eq!(ReplyEnd::to(&request, dialect).command(), row.command);
     assert!(row.allows(Kind::Error) && row.allows(Kind::ServerError));
     keys_in_base64(command);
     form_holds(command);

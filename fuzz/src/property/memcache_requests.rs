@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use windhover_core::memcache::request::{
-    EncodeError, Message, Recovery, Request, RequestError, RequestFault, ShutdownMode, encode,
+    EncodeError, ErrorRecovery, Message, Request, RequestError, RequestFault, ShutdownMode, encode,
     parse, parse_spans,
 };
 use windhover_core::memcache::{Dialect, Limits, Parsed, command, meta};
@@ -40,11 +40,11 @@ fn stream(input: &[u8], dialect: Dialect, limits: &Limits) {
                 error_holds(rest, &error, dialect, limits);
                 match error.recovery {
                     // It may lie behind what came.
-                    Recovery::Skip(skip) => match rest.get(skip..) {
+                    ErrorRecovery::Skip(skip) => match rest.get(skip..) {
                         Some(behind) => rest = behind,
                         None => return,
                     },
-                    Recovery::Close => return,
+                    ErrorRecovery::Close => return,
                 }
             }
         }
@@ -217,7 +217,7 @@ fn error_holds(input: &[u8], error: &RequestError, dialect: Dialect, limits: &Li
     if let Some(reply) = error.reply {
         assert!(!reply.bytes().any(|byte| byte < b' '), "{reply:?} is no line");
     }
-    if let Recovery::Skip(skip) = error.recovery {
+    if let ErrorRecovery::Skip(skip) = error.recovery {
         let line = input.iter().position(|&byte| byte == b'\n').expect("a line was read") + 1;
         assert!(skip >= line, "{skip} bytes behind a line of {line}");
     }
@@ -225,7 +225,7 @@ fn error_holds(input: &[u8], error: &RequestError, dialect: Dialect, limits: &Li
         RequestFault::KeyTooLong { length } => assert!(length > limits.key, "{length}"),
         RequestFault::ValueTooLarge { length } => {
             assert!(length > limits.value, "{length}");
-            let Recovery::Skip(skip) = error.recovery else { panic!("the block is skipped") };
+            let ErrorRecovery::Skip(skip) = error.recovery else { panic!("the block is skipped") };
             let line = input.iter().position(|&byte| byte == b'\n').expect("a line") + 1;
             assert_eq!(skip, line + length + 2);
         }
@@ -236,7 +236,7 @@ fn error_holds(input: &[u8], error: &RequestError, dialect: Dialect, limits: &Li
         RequestFault::Binary => assert_eq!(input.first(), Some(&0x80)),
         RequestFault::BadDataBlock => {
             // A longer or a shorter block, but not what was declared.
-            let Recovery::Skip(skip) = error.recovery else {
+            let ErrorRecovery::Skip(skip) = error.recovery else {
                 return assert!(dialect.is_queue());
             };
             assert_ne!(&input[skip - 2..skip], b"\r\n");

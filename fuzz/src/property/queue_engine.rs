@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use windhover_core::queue::{
-    Action, AppendError, Batch, Config, ConnId, Engine, OpId, Output, PutBuilder, QueueConfig,
-    Read, Recovery,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, JournalBatch, OpId, PutBuilder,
+    QueueConfig, Read, Recovery,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -40,7 +40,7 @@ struct Driver {
     model: Model,
     config: Config,
     journal: Journal,
-    in_flight: Option<Batch>,
+    in_flight: Option<JournalBatch>,
     /// Since the start.
     millis: u64,
     unix: u64,
@@ -232,7 +232,7 @@ impl Driver {
         let now = (self.millis, self.unix);
         let theirs = self.model.get(self.ops, conn, queue, action, wait, now);
         assert_eq!(ours, theirs, "{action:?} of {queue} by {conn}");
-        if let Some(windhover_core::queue::Outcome::Error(error)) = &ours {
+        if let Some(windhover_core::queue::OpOutcome::Error(error)) = &ours {
             assert!(crate::property::tells(&error));
         }
         assert_eq!(
@@ -276,18 +276,18 @@ impl Driver {
         self.model.time_out(self.millis);
         loop {
             match self.engine.poll_output(self.now()) {
-                Output::Done { op, outcome } => {
+                EngineOutput::Done { op, outcome } => {
                     let expected = self.model.done.pop_front();
                     assert_eq!(Some((op.0, outcome.clone())), expected);
-                    if matches!(outcome, windhover_core::queue::Outcome::Item(_)) {
+                    if matches!(outcome, windhover_core::queue::OpOutcome::Item(_)) {
                         self.ended.push(op.0);
                     }
                 }
-                Output::Append => {
+                EngineOutput::Append => {
                     assert!(self.in_flight.is_none());
                     break;
                 }
-                Output::Idle(deadline) => {
+                EngineOutput::Idle(deadline) => {
                     let expected = self.model.next_deadline().map(Duration::from_millis);
                     assert_eq!(deadline.map(Instant::since_epoch), expected);
                     break;
@@ -388,7 +388,7 @@ impl Driver {
                 let now = (self.millis, self.unix);
                 let theirs = self.model.get(self.ops, 9, queue, Action::Take, None, now);
                 assert_eq!(ours, theirs);
-                if !matches!(ours, Some(windhover_core::queue::Outcome::Item(_))) {
+                if !matches!(ours, Some(windhover_core::queue::OpOutcome::Item(_))) {
                     break;
                 }
             }
@@ -403,7 +403,7 @@ fn read_all(engine: &mut Engine) -> BTreeMap<String, Vec<Bytes>> {
     let mut all = BTreeMap::new();
     for name in names {
         let mut items = Vec::new();
-        while let Some(windhover_core::queue::Outcome::Item(item)) =
+        while let Some(windhover_core::queue::OpOutcome::Item(item)) =
             engine.get(OpId(1), ConnId(1), &name, Read::default(), long_ago)
         {
             items.push(item);

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    BatchRule, Context, DecodeError, Decoder, Endpoint, ForwardedHeader, IdSource, Records,
-    RedirectPolicy, Reply, Route, TrackingLimits, TrustedProxies, client_address,
+    BatchRule, Context, DecodeError, Decoder, ForwardedHeader, IdSource, Records, RedirectPolicy,
+    Route, TrackingEndpoint, TrackingLimits, TrackingReply, TrustedProxies, client_address,
     method_not_allowed, not_found, preflight, route,
 };
 
@@ -127,7 +127,9 @@ fn decode(
             _ => panic!("{result:?}, expected {expected:?}"),
         }
         all_or_nothing(endpoint, request, &context, &result, batch.refused.len());
-        if endpoint == Endpoint::Import && request.method == Method::Post && !parameters.has_data()
+        if endpoint == TrackingEndpoint::Import
+            && request.method == Method::Post
+            && !parameters.has_data()
         {
             import_answers(&reply, &result, &parameters, batch.refused.len(), request);
         } else {
@@ -139,7 +141,7 @@ fn decode(
 
 /// By the other rule nothing is recorded, unless all is.
 fn all_or_nothing(
-    endpoint: Endpoint,
+    endpoint: TrackingEndpoint,
     request: &Request<'_>,
     context: &Context<'_>,
     result: &Result<usize, DecodeError>,
@@ -178,12 +180,12 @@ fn same(rejection: &DecodeError, refusal: &Refusal) -> bool {
 }
 
 /// The endpoint of a path.
-fn endpoint(path: &str) -> Option<Endpoint> {
+fn endpoint(path: &str) -> Option<TrackingEndpoint> {
     Some(match path.strip_suffix('/').unwrap_or(path) {
-        "/track" => Endpoint::Track,
-        "/import" => Endpoint::Import,
-        "/engage" => Endpoint::Engage,
-        "/groups" => Endpoint::Groups,
+        "/track" => TrackingEndpoint::Track,
+        "/import" => TrackingEndpoint::Import,
+        "/engage" => TrackingEndpoint::Engage,
+        "/groups" => TrackingEndpoint::Groups,
         _ => return None,
     })
     .inspect(|endpoint| assert_eq!(endpoint.path(), format!("/{}", endpoint.name())))
@@ -191,7 +193,7 @@ fn endpoint(path: &str) -> Option<Endpoint> {
 
 /// The answers of `/import` are JSON that tells status and count, and each record that failed.
 fn import_answers(
-    reply: &Reply,
+    reply: &TrackingReply,
     result: &Result<usize, DecodeError>,
     parameters: &Parameters,
     refused: usize,
@@ -220,14 +222,14 @@ fn import_answers(
 }
 
 fn answers(
-    endpoint: Endpoint,
-    reply: &Reply,
+    endpoint: TrackingEndpoint,
+    reply: &TrackingReply,
     result: &Result<usize, DecodeError>,
     parameters: &Parameters,
     refused: usize,
     request: &Request<'_>,
 ) {
-    let is_update = matches!(endpoint, Endpoint::Engage | Endpoint::Groups);
+    let is_update = matches!(endpoint, TrackingEndpoint::Engage | TrackingEndpoint::Groups);
     let verbose = parameters.verbose || is_update && parameters.strict;
     let given = |value: &Option<Vec<u8>>| value.clone().filter(|value| !value.is_empty());
     let redirect = given(&parameters.redirect);

@@ -1,6 +1,6 @@
 //! What a server connection has to do with a stream of bytes, all of which are there.
 
-use windhover_core::memcache::request::{Recovery, Request, parse};
+use windhover_core::memcache::request::{ErrorRecovery, Request, parse};
 use windhover_core::memcache::{Dialect, Limits, Parsed};
 
 use super::number;
@@ -104,8 +104,8 @@ fn open(rest: &[u8], dialect: Dialect, limits: &Limits) -> Part {
             Ok(Some((item(&message.request, message.data), consumed)))
         }
         Err(error) => match error.recovery {
-            Recovery::Close => Err(error.reply),
-            Recovery::Skip(skip) => Ok(Some((Item::Refused(error.reply), skip))),
+            ErrorRecovery::Close => Err(error.reply),
+            ErrorRecovery::Skip(skip) => Ok(Some((Item::Refused(error.reply), skip))),
         },
     }
 }

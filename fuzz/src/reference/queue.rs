@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use windhover_core::queue::{Action, Config, Outcome, PutError, ReadError};
+use windhover_core::queue::{Action, Config, OpOutcome, PutError, ReadError};
 
 /// Milliseconds since 1970.
 type Millis = u64;
@@ -51,7 +51,7 @@ pub struct Model {
     handed: BTreeMap<u64, (Waiter, Item)>,
     waiters: BTreeMap<u64, Waiter>,
     /// What is still to be told, in order.
-    pub done: VecDeque<(u64, Outcome)>,
+    pub done: VecDeque<(u64, OpOutcome)>,
     next_id: u64,
     /// What is safe, by id.
     pub safe: BTreeMap<u64, Item>,
@@ -144,7 +144,7 @@ impl Model {
             });
         }
         if items.is_empty() {
-            self.done.push_back((op, Outcome::Stored));
+            self.done.push_back((op, OpOutcome::Stored));
             return Ok(());
         }
         let bytes: usize = items.iter().map(|(_, data)| data.len()).sum();
@@ -200,7 +200,7 @@ impl Model {
         while self.pending.front().is_some_and(|put| put.batch <= batch) {
             let Some(put) = self.pending.pop_front() else { break };
             if !safe {
-                self.done.push_back((put.op, Outcome::NotJournaled));
+                self.done.push_back((put.op, OpOutcome::NotJournaled));
                 continue;
             }
             for item in put.items {
@@ -208,7 +208,7 @@ impl Model {
                 self.queues.entry(put.queue).or_default().push_back(item);
             }
             self.discard_old(put.queue);
-            self.done.push_back((put.op, Outcome::Stored));
+            self.done.push_back((put.op, OpOutcome::Stored));
             self.serve(put.queue, now);
         }
     }
@@ -275,7 +275,7 @@ impl Model {
             let Some(line) = self.queues.get_mut(queue) else { return };
             let Some(head) = line.front().cloned() else { return };
             let waiter = self.waiters.remove(&op).expect("it was there");
-            self.done.push_back((op, Outcome::Item(head.data.clone().into())));
+            self.done.push_back((op, OpOutcome::Item(head.data.clone().into())));
             if waiter.action != Action::Peek {
                 line.pop_front();
                 self.handed.insert(op, (waiter, head));
@@ -310,28 +310,28 @@ impl Model {
         action: Action,
         wait: Option<Millis>,
         now: (Millis, Millis),
-    ) -> Option<Outcome> {
+    ) -> Option<OpOutcome> {
         let (instant, now) = now;
         match action {
             Action::Abort => {
                 if let Some(item) = self.take_open(conn, queue) {
                     self.put_back(item, now);
                 }
-                return Some(Outcome::Empty);
+                return Some(OpOutcome::Empty);
             }
             Action::Close | Action::CloseOpen => {
                 if let Some(item) = self.take_open(conn, queue) {
                     self.remove(&item);
                 }
                 if action == Action::Close {
-                    return Some(Outcome::Empty);
+                    return Some(OpOutcome::Empty);
                 }
             }
             _ => {}
         }
         let open = self.open_reads(conn, queue);
         if action == Action::Monitor && open >= self.config.queue.max_monitored_reads {
-            return Some(Outcome::Empty);
+            return Some(OpOutcome::Empty);
         }
         let most = match action {
             Action::Peek | Action::Monitor => usize::MAX,
@@ -341,7 +341,7 @@ impl Model {
         if open > most
             || (self.config.queue.max_open_reads == 0 && most == 0 && action != Action::Take)
         {
-            return Some(Outcome::Error(ReadError::AlreadyOpen));
+            return Some(OpOutcome::Error(ReadError::AlreadyOpen));
         }
         self.drop_expired(queue, now);
         let line = self.queues.get_mut(queue);
@@ -357,10 +357,10 @@ impl Model {
                     self.open.push((conn, head.clone()));
                 }
             }
-            return Some(Outcome::Item(head.data.into()));
+            return Some(OpOutcome::Item(head.data.into()));
         }
         let Some(wait) = wait.filter(|wait| *wait > 0) else {
-            return Some(Outcome::Empty);
+            return Some(OpOutcome::Empty);
         };
         self.waiters.insert(op, Waiter { conn, queue, action, deadline: instant + wait });
         None
@@ -377,7 +377,7 @@ impl Model {
         due.sort_unstable();
         for (_, op) in due {
             self.waiters.remove(&op);
-            self.done.push_back((op, Outcome::Empty));
+            self.done.push_back((op, OpOutcome::Empty));
         }
     }
 
@@ -389,7 +389,7 @@ impl Model {
     /// Every wait ends.
     pub fn end_waits(&mut self) {
         for (op, _) in core::mem::take(&mut self.waiters) {
-            self.done.push_back((op, Outcome::Empty));
+            self.done.push_back((op, OpOutcome::Empty));
         }
     }
 

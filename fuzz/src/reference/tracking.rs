@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use windhover_core::UnixTime;
-use windhover_core::tracking::{Endpoint, RecordFault, RecordKind, TrackingLimits};
+use windhover_core::tracking::{RecordFault, RecordKind, TrackingEndpoint, TrackingLimits};
 
 use super::json::{self, Json, unescaped, whole};
 use super::{base64, inflate};
@@ -114,7 +114,7 @@ struct Text {
 
 /// The lines that are recorded, and the parameters that the answer depends on.
 pub fn decode(
-    endpoint: Endpoint,
+    endpoint: TrackingEndpoint,
     request: &Request<'_>,
     now: UnixTime,
     client: IpAddr,
@@ -127,7 +127,7 @@ pub fn decode(
     let text = body.and_then(|body| {
         callback_is_good(&parameters)?;
         let token = match endpoint {
-            Endpoint::Import => token(request, &parameters)?,
+            TrackingEndpoint::Import => token(request, &parameters)?,
             _ => None,
         };
         Ok((source(&parameters, body)?, token))
@@ -139,7 +139,7 @@ pub fn decode(
             test: parameters.test,
             token,
             kind: endpoint.kind(),
-            strict: endpoint != Endpoint::Track && parameters.strict,
+            strict: endpoint != TrackingEndpoint::Track && parameters.strict,
         };
         if text.lines {
             return each_line(&text.bytes, limits, &stamps, &mut id);

@@ -4,7 +4,9 @@ use std::io;
 
 use async_std::task::block_on;
 use smol::Async;
-use windhover_async_std::{Clock, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener};
+use windhover_async_std::{
+    Clock, ConnectionEnd, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
+};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::StdSocket;
@@ -29,7 +31,7 @@ pub(crate) fn drive(
     endpoint: impl Endpoint,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> io::Result<End> {
+) -> io::Result<ConnectionEnd> {
     let clock = Clock::new();
     Ok(match stream {
         StdSocket::Tcp(stream) => {

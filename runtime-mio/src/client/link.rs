@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use mio::event::Event;
 use mio::{Registry, Token};
 use windhover_client::protocol::client::ConnectionId;
-use windhover_client::{Connection, Driver};
+use windhover_client::{DrivenConnection, Driver};
 
 use super::resolver::{Found, Lookup};
 use super::wire::{Address, Attempts};
@@ -29,7 +29,7 @@ pub(super) enum Stage {
     /// The server's name is looked up.
     Resolving(Lookup),
     Connecting(Attempts),
-    Open(Connection<Registered>),
+    Open(DrivenConnection<Registered>),
 }
 
 /// What came of a turn.
@@ -103,7 +103,7 @@ impl Link {
                     Poll::Pending => return Step::Wait,
                     Poll::Ready(Ok(socket)) => {
                         driver.connected(self.connection);
-                        self.stage = Stage::Open(Connection::new(self.connection, socket));
+                        self.stage = Stage::Open(DrivenConnection::new(self.connection, socket));
                     }
                     Poll::Ready(Err(why)) => {
                         driver.connect_failed(self.connection, why);
@@ -127,7 +127,7 @@ impl Link {
 mod tests {
     use mio::{Poll, Token};
     use std::sync::Arc;
-    use windhover_client::{Client, Step as Wanted};
+    use windhover_client::{Client, DriverStep};
 
     use super::*;
     use crate::client::resolver::Lookups;
@@ -143,7 +143,7 @@ mod tests {
         let (client, driver) = Client::builder().server("name:1").build().unwrap();
         let mut call = Box::pin(client.get("k"));
         assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        let Wanted::Connect { connection, .. } = driver.next(Waker::noop()) else {
+        let DriverStep::Connect { connection, .. } = driver.next(Waker::noop()) else {
             panic!("a connection is wanted");
         };
 

@@ -311,14 +311,14 @@ impl Clients {
     fn ask(&mut self, slot: usize, now: Instant) {
         while let Some(client) = self.driven.get_mut(slot) {
             match client.driver.next(&client.waker) {
-                windhover_client::Step::Connect { connection, server } => {
+                windhover_client::DriverStep::Connect { connection, server } => {
                     self.open(slot, connection, &server);
                 }
-                windhover_client::Step::Wait(time) => {
+                windhover_client::DriverStep::Wait(time) => {
                     self.timers.arm(slot, &mut client.armed, now + time);
                     return;
                 }
-                windhover_client::Step::Closed => self.remove(slot),
+                windhover_client::DriverStep::Closed => self.remove(slot),
             }
         }
     }

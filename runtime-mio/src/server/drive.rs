@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 
 use mio::{Events, Token};
 use windhover_core::endpoint::Endpoint;
-use windhover_runtime::{Clock, Connection, End, Shutdown, Step};
+use windhover_runtime::{Clock, Connection, ConnectionEnd, Shutdown, Step};
 
 use crate::mailbox::Mailbox;
 use crate::socket::{Registered, Socket, Stream};
@@ -19,7 +19,7 @@ const STREAM: Token = Token(1);
 /// accept loop of your own, one of a test. It goes on until the endpoint closes, the stream breaks, or
 /// `cut` is triggered; `drain` asks the endpoint for an orderly end.
 ///
-/// For many of them on one thread there is [`Server::add`](crate::Server::add).
+/// For many of them on one thread there is [`LoopServer::add`](crate::LoopServer::add).
 ///
 /// # Errors
 ///
@@ -30,7 +30,7 @@ pub fn drive<E: Endpoint>(
     clock: Clock,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> io::Result<End> {
+) -> io::Result<ConnectionEnd> {
     let mut poll = mio::Poll::new()?;
     let mailbox = Mailbox::<()>::new(Arc::new(mio::Waker::new(poll.registry(), WAKER)?));
     let mailbox = Arc::new(mailbox);
@@ -44,7 +44,7 @@ pub fn drive<E: Endpoint>(
     loop {
         mailbox.receive(&mut Vec::new());
         if Pin::new(&mut cutting).poll(&mut cx).is_ready() {
-            return Ok(End::Cut);
+            return Ok(ConnectionEnd::Cut);
         }
         if Pin::new(&mut draining).poll(&mut cx).is_ready() {
             connection.shut_down();

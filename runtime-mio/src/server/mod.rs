@@ -56,7 +56,7 @@ const ACCEPTS: usize = 64;
 /// use windhover_core::Now;
 /// use windhover_core::endpoint::Endpoint;
 /// use windhover_mio::mio::{Events, Poll, Token, Waker};
-/// use windhover_mio::{Clock, Peer, ServeOptions, Server};
+/// use windhover_mio::{Clock, Peer, ServeOptions, LoopServer};
 ///
 /// fn run<E: Endpoint>(accept: impl FnMut(Peer, Now) -> E) -> std::io::Result<()> {
 ///     let mut poll = Poll::new()?;
@@ -67,7 +67,7 @@ const ACCEPTS: usize = 64;
 ///     options.clock = clock;
 ///     // Tokens from 20,000 on are the application's.
 ///     let mut server =
-///         Server::new(poll.registry(), 1..20_000, waker, listener, accept, options)?;
+///         LoopServer::new(poll.registry(), 1..20_000, waker, listener, accept, options)?;
 ///     let mut events = Events::with_capacity(1024);
 ///     loop {
 ///         let now = clock.now().instant;
@@ -84,7 +84,7 @@ const ACCEPTS: usize = 64;
 /// ```
 ///
 /// [`serve`] is this loop, once per core.
-pub struct Server<E, F> {
+pub struct LoopServer<E, F> {
     registry: Registry,
     tokens: Range<usize>,
     accept: F,
@@ -107,7 +107,7 @@ pub struct Server<E, F> {
     cut_count: usize,
 }
 
-impl<E, F> Server<E, F>
+impl<E, F> LoopServer<E, F>
 where
     E: Endpoint,
     F: FnMut(Peer, Now) -> E,
@@ -378,7 +378,7 @@ where
     }
 }
 
-impl<E, F> Drop for Server<E, F> {
+impl<E, F> Drop for LoopServer<E, F> {
     fn drop(&mut self) {
         drop(self.mailbox.close());
     }

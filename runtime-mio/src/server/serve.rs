@@ -13,7 +13,7 @@ use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{ConnectionLimit, Peer, ServeOptions, ServeReport, Shutdown, StdListener};
 
-use super::Server;
+use super::LoopServer;
 
 /// The loop's waker; all tokens behind it are the server's.
 const WAKER: usize = 0;
@@ -132,7 +132,7 @@ fn wait(
 
 struct EventLoop<E, F> {
     poll: Poll,
-    server: Server<E, F>,
+    server: LoopServer<E, F>,
     options: ServeOptions,
 }
 
@@ -151,7 +151,7 @@ where
         let waker = Arc::new(mio::Waker::new(poll.registry(), Token(WAKER))?);
         let tokens = WAKER + 1..usize::MAX;
         let server =
-            Server::new(poll.registry(), tokens, waker, listener, accept, options.clone())?
+            LoopServer::new(poll.registry(), tokens, waker, listener, accept, options.clone())?
                 .with_limit(limit.clone());
         Ok(Self { poll, server, options })
     }

@@ -5,7 +5,7 @@ use std::io;
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_mio::mio::net::{TcpStream, UnixStream};
-use windhover_mio::{Clock, End, Peer, ServeOptions, ServeReport, Shutdown, StdListener};
+use windhover_mio::{Clock, ConnectionEnd, Peer, ServeOptions, ServeReport, Shutdown, StdListener};
 use windhover_runtime::StdSocket;
 
 /// Listeners that one server takes, and more.
@@ -25,7 +25,7 @@ pub(crate) fn drive(
     endpoint: impl Endpoint,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> io::Result<End> {
+) -> io::Result<ConnectionEnd> {
     let clock = Clock::new();
     match stream {
         StdSocket::Tcp(stream) => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 use windhover_core::{Instant, Now, UnixTime};
-use windhover_mio::{ConnectionLimit, ServeOptions, Server, mio};
+use windhover_mio::{ConnectionLimit, LoopServer, ServeOptions, mio};
 
 use crate::echo::{Echo, Gate, Watched};
 use crate::shared::server::{Peer, eventually};
@@ -33,7 +33,7 @@ struct Application {
     now: Now,
 }
 
-type EchoServer = Server<Echo, Box<dyn FnMut(windhover_mio::Peer, Now) -> Echo>>;
+type EchoServer = LoopServer<Echo, Box<dyn FnMut(windhover_mio::Peer, Now) -> Echo>>;
 
 impl Application {
     fn new() -> Self {
@@ -54,7 +54,8 @@ impl Application {
         let waker = Arc::clone(&self.waker);
         let accept: Box<dyn FnMut(windhover_mio::Peer, Now) -> Echo> =
             Box::new(move |_, _| accept());
-        let server = Server::new(self.poll.registry(), tokens, waker, listener, accept, options);
+        let server =
+            LoopServer::new(self.poll.registry(), tokens, waker, listener, accept, options);
         (server.unwrap(), address)
     }
 
@@ -127,7 +128,7 @@ fn too_few_tokens_are_refused() {
         let waker = Arc::clone(&app.waker);
         let accept = |_, _| echo();
         let options = ServeOptions::default();
-        let server = Server::new(app.poll.registry(), tokens, waker, listener, accept, options);
+        let server = LoopServer::new(app.poll.registry(), tokens, waker, listener, accept, options);
         assert_eq!(server.err().unwrap().kind(), io::ErrorKind::InvalidInput);
     }
 }

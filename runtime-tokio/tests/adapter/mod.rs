@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{StdListener, StdSocket};
-use windhover_tokio::{Clock, End, Listening, Peer, ServeOptions, ServeReport, Shutdown};
+use windhover_tokio::{Clock, ConnectionEnd, Listening, Peer, ServeOptions, ServeReport, Shutdown};
 
 /// Listeners that one server takes.
 pub(crate) const LISTENERS: usize = 1;
@@ -47,7 +47,7 @@ pub(crate) fn drive(
     endpoint: impl Endpoint,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> io::Result<End> {
+) -> io::Result<ConnectionEnd> {
     runtime().block_on(async {
         let clock = Clock::new();
         Ok(match stream {

@@ -20,8 +20,8 @@ use bytes::BytesMut;
 use windhover_client::{Builder, Client, Connect, Error};
 use windhover_core::{Now, endpoint::Endpoint};
 use windhover_runtime::{
-    AsSocket, Clock, End, Listener, Peer, PollStream, Runtime, ServeOptions, ServeReport, Shutdown,
-    StdListener, StdSocket, TcpOptions, Timers, close_write,
+    AsSocket, Clock, ConnectionEnd, Listener, Peer, PollStream, Runtime, ServeOptions, ServeReport,
+    Shutdown, StdListener, StdSocket, TcpOptions, Timers, close_write,
 };
 
 /// The runtime: tasks and timers.
@@ -303,7 +303,7 @@ pub(crate) fn drive(
     endpoint: impl Endpoint,
     drain: &Shutdown,
     cut: &Shutdown,
-) -> io::Result<End> {
+) -> io::Result<ConnectionEnd> {
     let stream = polled(stream)?;
     Ok(block_on(windhover_runtime::drive(Threads, stream, endpoint, Clock::new(), drain, cut)))
 }

@@ -5,7 +5,7 @@ use std::net::{Shutdown as Half, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
-use windhover_runtime::{End, Shutdown, StdSocket};
+use windhover_runtime::{ConnectionEnd, Shutdown, StdSocket};
 
 use super::server::SOON;
 use crate::adapter;
@@ -35,12 +35,12 @@ fn a_stream_is_driven_until_its_peer_ends() {
     let mut rest = Vec::new();
     peer.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"the last");
-    assert_eq!(driven.join().unwrap().unwrap(), End::Closed);
+    assert_eq!(driven.join().unwrap().unwrap(), ConnectionEnd::Closed);
 }
 
 #[test]
 fn a_drain_ends_it_in_order_and_a_cut_at_once() {
-    for (is_cut, end) in [(false, End::Closed), (true, End::Cut)] {
+    for (is_cut, end) in [(false, ConnectionEnd::Closed), (true, ConnectionEnd::Cut)] {
         let (_peer, stream) = tcp();
         let (drain, cut) = (Shutdown::new(), Shutdown::new());
         let signal = if is_cut { cut.clone() } else { drain.clone() };
@@ -58,7 +58,7 @@ fn a_reset_breaks_it() {
     socket2::SockRef::from(&peer).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     drop(peer);
     let end = adapter::drive(stream, Echo::new(&Arc::default()), &drain, &cut);
-    assert_eq!(end.unwrap(), End::Broken);
+    assert_eq!(end.unwrap(), ConnectionEnd::Broken);
 }
 
 #[cfg(unix)]
@@ -97,7 +97,7 @@ fn a_unix_socket_is_served_and_driven() {
     }
     given.shutdown(Half::Write).unwrap();
     assert_eq!((&given).read(&mut [0]).unwrap(), 0);
-    assert_eq!(driven.join().unwrap().unwrap(), End::Closed);
+    assert_eq!(driven.join().unwrap().unwrap(), ConnectionEnd::Closed);
     shutdown.trigger();
     // The end of what is sent, and no reset.
     assert_eq!(peer.read(&mut [0]).unwrap(), 0);

@@ -71,7 +71,7 @@ impl DeadLetters {
         }
     }
 
-    /// Takes a letter; the ticket ends as [`Outcome::Stored`](windhover_core::queue::Outcome::Stored)
+    /// Takes a letter; the ticket ends as [`Outcome::Stored`](windhover_core::queue::OpOutcome::Stored)
     /// once it is safe. For whoever still has the record, and lets go of it then.
     ///
     /// # Errors

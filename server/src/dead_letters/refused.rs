@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use windhover_core::UnixTime;
 use windhover_core::http::Request;
-use windhover_core::tracking::{DecodeError, Endpoint, RefusedRecord};
+use windhover_core::tracking::{DecodeError, RefusedRecord, TrackingEndpoint};
 
 use super::{DeadLetter, Origin};
 
@@ -14,7 +14,7 @@ const MAX_KEPT: usize = 1024 * 1024;
 
 /// The letter of one record of a batch.
 pub(crate) fn record(
-    path: Endpoint,
+    path: TrackingEndpoint,
     strict: bool,
     record: RefusedRecord,
     time: UnixTime,
@@ -32,7 +32,7 @@ pub(crate) fn record(
 
 /// The letter of a request of which nothing is recorded: its body as it came, or its query.
 pub(crate) fn request(
-    path: Endpoint,
+    path: TrackingEndpoint,
     strict: bool,
     request: &Request<'_>,
     rejection: &DecodeError,
@@ -56,7 +56,7 @@ pub(crate) fn request(
 }
 
 /// Where it can be sent again: an import as strictly as it was meant, and for the same project.
-fn origin(path: Endpoint, strict: bool, token: Option<&str>) -> Origin {
+fn origin(path: TrackingEndpoint, strict: bool, token: Option<&str>) -> Origin {
     let mut target = path.path().to_owned();
     let mut separator = '?';
     if strict {
@@ -64,7 +64,9 @@ fn origin(path: Endpoint, strict: bool, token: Option<&str>) -> Origin {
         separator = '&';
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if let (Endpoint::Import, Some(token)) = (path, token.filter(|it| it.bytes().all(is_plain))) {
+    if let (TrackingEndpoint::Import, Some(token)) =
+        (path, token.filter(|it| it.bytes().all(is_plain)))
+    {
         target.push(separator);
         target.push_str("api_key=");
         target.push_str(token);
@@ -79,11 +81,11 @@ mod tests {
     #[test]
     fn a_letter_goes_where_its_record_came_from() {
         let cases = [
-            (Endpoint::Track, false, None, "/track"),
-            (Endpoint::Engage, true, Some("t"), "/engage?strict=1"),
-            (Endpoint::Import, false, Some("t1"), "/import?api_key=t1"),
-            (Endpoint::Import, true, Some("t1"), "/import?strict=1&api_key=t1"),
-            (Endpoint::Import, false, Some("a b"), "/import"),
+            (TrackingEndpoint::Track, false, None, "/track"),
+            (TrackingEndpoint::Engage, true, Some("t"), "/engage?strict=1"),
+            (TrackingEndpoint::Import, false, Some("t1"), "/import?api_key=t1"),
+            (TrackingEndpoint::Import, true, Some("t1"), "/import?strict=1&api_key=t1"),
+            (TrackingEndpoint::Import, false, Some("a b"), "/import"),
         ];
         for (path, strict, token, expected) in cases {
             assert_eq!(origin(path, strict, token), Origin::Path(expected.to_owned()));

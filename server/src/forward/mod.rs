@@ -23,7 +23,7 @@ use futures_util::stream::FuturesUnordered;
 use windhover_client::protocol::client::ClusterOptions;
 use windhover_client::{Builder, Client, Error, Event, Queue, block_on_ticking};
 use windhover_core::Now;
-use windhover_core::queue::{Action, Outcome, Read};
+use windhover_core::queue::{Action, OpOutcome, Read};
 
 use self::doubt::{Answer, Doubt, ForGood, Verdict, check};
 use crate::app::App;
@@ -209,7 +209,7 @@ impl<C: Fn() -> Now> Lane<C> {
         {
             let mut reader = self.idle.pop().unwrap_or_else(|| self.app.store.reader());
             let begun = reader.get(&self.name, Read::from(Action::Open), (self.clock)());
-            let Begun::Done(outcome @ Outcome::Item(_)) = begun else {
+            let Begun::Done(outcome @ OpOutcome::Item(_)) = begun else {
                 self.idle.push(reader);
                 return;
             };
@@ -217,9 +217,9 @@ impl<C: Fn() -> Now> Lane<C> {
         }
     }
 
-    fn hold(&mut self, reader: Reader, outcome: Outcome) {
+    fn hold(&mut self, reader: Reader, outcome: OpOutcome) {
         match outcome {
-            Outcome::Item(item) => self.held.push_back(Held { reader, item, doubt: None }),
+            OpOutcome::Item(item) => self.held.push_back(Held { reader, item, doubt: None }),
             _ => self.idle.push(reader),
         }
     }
@@ -302,7 +302,7 @@ impl<C: Fn() -> Now> Lane<C> {
             return Some(held);
         };
         let outcome = self.run_ticking(poll_fn(|cx| ticket.poll((self.clock)(), cx)));
-        if outcome != Outcome::Stored {
+        if outcome != OpOutcome::Stored {
             return Some(held);
         }
         tracing::warn!(

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use windhover_core::Now;
 use windhover_core::queue::{
-    Action, ConnId, Engine, EngineStats, OpId, Outcome, Output, Put, PutError, QueueStats, Read,
+    Action, ConnId, Engine, EngineOutput, EngineStats, OpId, OpOutcome, Put, PutError, QueueStats,
+    Read,
 };
 
 use self::slots::Slots;
@@ -119,12 +120,12 @@ impl State {
     fn settle(&mut self, now: Now, wakers: &mut Vec<Waker>) -> bool {
         loop {
             match self.engine.poll_output(now) {
-                Output::Done { op, outcome } => {
+                EngineOutput::Done { op, outcome } => {
                     if !self.slots.finish(op, outcome, wakers) {
                         self.engine.cancel(op, now);
                     }
                 }
-                Output::Append => return true,
+                EngineOutput::Append => return true,
                 _ => return false,
             }
         }
@@ -146,7 +147,13 @@ impl State {
     }
 
     /// Begins a read; `Err` when it waits.
-    fn begin(&mut self, conn: ConnId, queue: &[u8], read: Read, now: Now) -> Result<Outcome, OpId> {
+    fn begin(
+        &mut self,
+        conn: ConnId,
+        queue: &[u8],
+        read: Read,
+        now: Now,
+    ) -> Result<OpOutcome, OpId> {
         let op = self.new_op();
         match self.engine.get(op, conn, queue, read, now) {
             Some(outcome) => Ok(outcome),
@@ -181,7 +188,7 @@ pub struct StoreCloser {
 #[derive(Debug)]
 pub enum Begun {
     /// It is over.
-    Done(Outcome),
+    Done(OpOutcome),
     /// It waits.
     Waiting(Ticket),
 }
@@ -225,7 +232,7 @@ impl Store {
         Ok((Self { shared: shared.clone() }, StoreCloser { shared, thread }))
     }
 
-    /// Puts items, all or none; the ticket ends as [`Outcome::Stored`] once they are safe.
+    /// Puts items, all or none; the ticket ends as [`OpOutcome::Stored`] once they are safe.
     ///
     /// # Errors
     /// [`PutError`] when a bound is reached.
@@ -468,7 +475,7 @@ enum Stage {
 
 impl Ticket {
     /// The end of the operation; until it has come, `cx`'s waker will be called for it.
-    pub fn poll(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<Outcome> {
+    pub fn poll(&mut self, now: Now, cx: &mut Context<'_>) -> Poll<OpOutcome> {
         self.now = now;
         if let Stage::PutOff { conn, queue, action, until } = &self.stage {
             let begun = self.shared.with(now, |state| {
@@ -495,7 +502,7 @@ impl Ticket {
             }
         }
         let Stage::Begun(op) = self.stage else {
-            return Poll::Ready(Outcome::Empty);
+            return Poll::Ready(OpOutcome::Empty);
         };
         let hand_over = self.hand_over;
         match hand_over {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::task::Waker;
 
-use windhover_core::queue::{OpId, Outcome};
+use windhover_core::queue::{OpId, OpOutcome};
 
 /// An operation that somebody holds a ticket of.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ enum Slot {
     /// Not over; the waker is called when it is.
     Waiting(Option<Waker>),
     /// Over, and not yet taken.
-    Done(Outcome),
+    Done(OpOutcome),
     /// A put of so many items that nobody waits for.
     Unattended(u64),
 }
@@ -35,12 +35,12 @@ impl Slots {
     }
 
     /// Keeps the outcome for the ticket's holder. `false` when nobody holds one any more.
-    pub(super) fn finish(&mut self, op: OpId, outcome: Outcome, wakers: &mut Vec<Waker>) -> bool {
+    pub(super) fn finish(&mut self, op: OpId, outcome: OpOutcome, wakers: &mut Vec<Waker>) -> bool {
         let Some(slot) = self.slots.get_mut(&op) else {
             return false;
         };
         if let Slot::Unattended(items) = *slot {
-            self.lost += if outcome == Outcome::Stored { 0 } else { items };
+            self.lost += if outcome == OpOutcome::Stored { 0 } else { items };
             self.slots.remove(&op);
             return true;
         }
@@ -51,7 +51,7 @@ impl Slots {
     }
 
     /// The outcome, or `None` when it has not come: then `waker` is called for it.
-    pub(super) fn take(&mut self, op: OpId, waker: &Waker) -> Option<Outcome> {
+    pub(super) fn take(&mut self, op: OpId, waker: &Waker) -> Option<OpOutcome> {
         match self.slots.remove(&op) {
             Some(Slot::Done(outcome)) => Some(outcome),
             Some(Slot::Waiting(mut kept)) => {

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use windhover_core::Now;
-use windhover_core::queue::{AppendError, Batch};
+use windhover_core::queue::{AppendError, JournalBatch};
 
 use super::{Shared, State};
 use crate::journal::{Directory, Journal};
@@ -23,7 +23,7 @@ pub(super) struct Writer<D: Directory, C> {
 }
 
 enum Work {
-    Append(Batch),
+    Append(JournalBatch),
     Sync,
     Probe,
     Stop,
@@ -128,7 +128,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
 
     fn appended(
         &mut self,
-        batch: &Batch,
+        batch: &JournalBatch,
         result: io::Result<u64>,
         took: Duration,
     ) -> (Option<Instant>, bool) {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::disk::{Faults, SimDirectory, random, seed};
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, OpId, Outcome, Output, PutBuilder,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Fsync, Journal, OpenError};
@@ -86,7 +86,7 @@ impl Server {
     fn get(&mut self, action: Action) -> Option<u64> {
         self.op += 1;
         let got = self.engine.get(OpId(self.op), ConnId(1), b"q", action.into(), now());
-        let Some(Outcome::Item(item)) = got else { return None };
+        let Some(OpOutcome::Item(item)) = got else { return None };
         let text = std::str::from_utf8(&item).unwrap();
         Some(text.split(' ').next().unwrap().parse().unwrap())
     }
@@ -103,10 +103,10 @@ impl Server {
             self.engine.compact(self.journal.len(), active);
             self.journal.reclaim(self.engine.oldest_needed(active)).unwrap();
         }
-        while let Output::Done { op, outcome } = self.engine.poll_output(now()) {
+        while let EngineOutput::Done { op, outcome } = self.engine.poll_output(now()) {
             let place = self.puts.iter().position(|(put, _)| *put == op).unwrap();
             let (_, items) = self.puts.remove(place);
-            if outcome == Outcome::Stored {
+            if outcome == OpOutcome::Stored {
                 world.acknowledged.extend(items);
             }
         }

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::disk::SimDirectory;
 use windhover_core::queue::segment::{Damage, What};
-use windhover_core::queue::{Action, Config, ConnId, Engine, OpId, Outcome, PutBuilder};
+use windhover_core::queue::{Action, Config, ConnId, Engine, OpId, OpOutcome, PutBuilder};
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Directory, Fsync, JournalFault, OpenError, Opened};
 
@@ -41,7 +41,7 @@ fn journal(clean: bool) -> SimDirectory {
 
 fn drain(engine: &mut Engine) -> BTreeSet<u64> {
     let mut items = BTreeSet::new();
-    while let Some(Outcome::Item(item)) =
+    while let Some(OpOutcome::Item(item)) =
         engine.get(OpId(u64::MAX), ConnId(1), b"q", Action::Take.into(), now())
     {
         items.insert(std::str::from_utf8(&item).unwrap().parse().unwrap());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windhover_core::queue::{Action, Config, Outcome};
+use windhover_core::queue::{Action, Config, OpOutcome};
 use windhover_server::app::{App, Settings};
 use windhover_server::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, Origin};
 use windhover_server::journal::{self, Fsync};
@@ -35,7 +35,7 @@ fn letter(record: &str) -> DeadLetter {
 fn records(store: &Store) -> Vec<String> {
     let mut reader = store.reader();
     std::iter::from_fn(|| match reader.get(DEAD_LETTERS.as_bytes(), Action::Take.into(), now()) {
-        Begun::Done(Outcome::Item(item)) => Some(DeadLetter::read(&item).unwrap()),
+        Begun::Done(OpOutcome::Item(item)) => Some(DeadLetter::read(&item).unwrap()),
         _ => None,
     })
     .map(|letter| String::from_utf8(letter.bytes.to_vec()).unwrap())
@@ -52,7 +52,7 @@ fn letters_are_safe_once_what_was_put_behind_them_is() {
         letters.put([letter("one"), letter("two")], now());
         assert_eq!(
             end_of(&mut store.put(item(b"events", "good"), now()).unwrap()),
-            Outcome::Stored
+            OpOutcome::Stored
         );
         directory.crash();
         drop((letters, store));
@@ -72,7 +72,7 @@ fn the_oldest_letters_go_when_there_are_too_many() {
     }
     // Larger than all of it.
     app.dead_letters.put([letter(&"x".repeat(600))], now());
-    assert_eq!(end_of(&mut store.put(item(b"events", "good"), now()).unwrap()), Outcome::Stored);
+    assert_eq!(end_of(&mut store.put(item(b"events", "good"), now()).unwrap()), OpOutcome::Stored);
     let stats = store.stats_of(DEAD_LETTERS);
     assert!(stats.taken_bytes <= 800 && stats.discarded == 10 - stats.items, "{stats:?}");
     assert_eq!(store.lost(), 1);
@@ -88,7 +88,7 @@ fn letters_that_the_journal_cannot_take_are_counted() {
     directory.set_faults(Faults { sync: 1, ..Faults::default() });
     app.dead_letters.put([letter("one"), letter("two")], now());
     let mut good = store.put(item(b"events", "good"), now()).unwrap();
-    assert_eq!(end_of(&mut good), Outcome::NotJournaled);
+    assert_eq!(end_of(&mut good), OpOutcome::NotJournaled);
     assert_eq!(store.lost(), 2);
     let page = app.metrics.render(&app);
     for line in [

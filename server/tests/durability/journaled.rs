@@ -1,7 +1,7 @@
 //! An engine and its journal, driven step by step as the journal's thread would.
 
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, OpId, Outcome, Put, PutBuilder,
+    Action, AppendError, Config, ConnId, Engine, OpId, OpOutcome, Put, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Directory, Fsync, Journal, OpenError};
@@ -55,7 +55,7 @@ impl<D: Directory + Clone> Journaled<D> {
     pub(crate) fn get(&mut self, conn: u64, action: Action) -> Option<String> {
         let op = self.op();
         match self.engine.get(op, ConnId(conn), b"q", action.into(), now()) {
-            Some(Outcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
+            Some(OpOutcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::handler::Session;
-use windhover_core::queue::{Action, Config, Outcome};
+use windhover_core::queue::{Action, Config, OpOutcome};
 use windhover_core::{Now, UnixTime};
 use windhover_server::app::{App, Settings};
 use windhover_server::journal::{self, Fsync};
@@ -59,7 +59,7 @@ fn nothing_is_taken_for_an_answer_that_a_fatal_error_throws_away() {
             .unwrap();
     let (store, closer) = Store::start(opened.engine, opened.journal, now).unwrap();
     for queue in [&b"q"[..], b"other"] {
-        assert_eq!(end_of(&mut store.put(item(queue, "x"), now()).unwrap()), Outcome::Stored);
+        assert_eq!(end_of(&mut store.put(item(queue, "x"), now()).unwrap()), OpOutcome::Stored);
     }
     directory.set_hang(Duration::from_millis(50));
     let app = Arc::new(App::new(store, Settings::default(), 1));
@@ -71,7 +71,7 @@ fn nothing_is_taken_for_an_answer_that_a_fatal_error_throws_away() {
     // What it has open is there for others at once, while its socket waits for the peer's end.
     for queue in [&b"q"[..], b"other"] {
         let left = app.store.reader().get(queue, Action::Take.into(), now());
-        assert!(matches!(left, Begun::Done(Outcome::Item(_))), "{}", queue.escape_ascii());
+        assert!(matches!(left, Begun::Done(OpOutcome::Item(_))), "{}", queue.escape_ascii());
     }
     drop(client);
     closer.close(Duration::from_secs(10)).unwrap();
@@ -89,13 +89,13 @@ fn a_monitor_gives_what_comes_while_it_waits() {
     )
     .unwrap();
     let (store, closer) = Store::start(opened.engine, opened.journal, now).unwrap();
-    assert_eq!(end_of(&mut store.put(item(b"q", "one"), now()).unwrap()), Outcome::Stored);
+    assert_eq!(end_of(&mut store.put(item(b"q", "one"), now()).unwrap()), OpOutcome::Stored);
     let app = Arc::new(App::new(store.clone(), Settings::default(), 1));
     let mut client = QueueClient::connect(app, time());
     let later = thread::spawn(move || {
         for data in ["two", "three", "four"] {
             thread::sleep(Duration::from_millis(30));
-            assert_eq!(end_of(&mut store.put(item(b"q", data), now()).unwrap()), Outcome::Stored);
+            assert_eq!(end_of(&mut store.put(item(b"q", data), now()).unwrap()), OpOutcome::Stored);
         }
         store
     });
@@ -107,7 +107,7 @@ fn a_monitor_gives_what_comes_while_it_waits() {
     drop(client);
     let store = later.join().unwrap();
     let left = store.reader().get(b"q", Action::Take.into(), now());
-    assert!(matches!(left, Begun::Done(Outcome::Item(item)) if item == "three"), "it went back");
+    assert!(matches!(left, Begun::Done(OpOutcome::Item(item)) if item == "three"), "it went back");
     closer.close(Duration::from_secs(10)).unwrap();
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crate::disk::{Faults, SimDirectory, seed};
-use windhover_core::queue::{Action, Config, Engine, Outcome, Put, PutBuilder, Read};
+use windhover_core::queue::{Action, Config, Engine, OpOutcome, Put, PutBuilder, Read};
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Fsync};
 use windhover_server::store::{Begun, Store, StoreCloser, Ticket};
@@ -35,7 +35,7 @@ fn now() -> Now {
     Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }
 }
 
-pub(crate) fn end_of(ticket: &mut Ticket) -> Outcome {
+pub(crate) fn end_of(ticket: &mut Ticket) -> OpOutcome {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let begun = StdInstant::now();
     loop {
@@ -63,7 +63,7 @@ fn item(data: &str) -> Put {
 
 fn take(store: &Store) -> Option<String> {
     match store.reader().get(b"q", Action::Take.into(), now()) {
-        Begun::Done(Outcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
+        Begun::Done(OpOutcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
         _ => None,
     }
 }
@@ -75,7 +75,7 @@ fn what_was_stored_is_there_after_a_restart() {
     let mut tickets: Vec<Ticket> =
         (0..100).map(|n| store.put(item(&n.to_string()), now()).unwrap()).collect();
     for ticket in &mut tickets {
-        assert_eq!(end_of(ticket), Outcome::Stored);
+        assert_eq!(end_of(ticket), OpOutcome::Stored);
     }
     assert_eq!(take(&store), Some("0".to_owned()));
     closer.close(Duration::from_secs(10)).unwrap();
@@ -94,7 +94,7 @@ fn a_full_disk_is_an_answer_and_ends_when_there_is_room() {
     let directory = SimDirectory::default();
     let (store, closer) = start(&directory);
     directory.set_faults(Faults { full: 1, ..Faults::default() });
-    assert_eq!(end_of(&mut store.put(item("lost"), now()).unwrap()), Outcome::NotJournaled);
+    assert_eq!(end_of(&mut store.put(item("lost"), now()).unwrap()), OpOutcome::NotJournaled);
     assert!(!store.stats().1.healthy);
 
     directory.set_faults(Faults::default());
@@ -103,7 +103,7 @@ fn a_full_disk_is_an_answer_and_ends_when_there_is_room() {
         assert!(begun.elapsed() < Duration::from_secs(10), "it must find out by itself");
         thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(end_of(&mut store.put(item("kept"), now()).unwrap()), Outcome::Stored);
+    assert_eq!(end_of(&mut store.put(item("kept"), now()).unwrap()), OpOutcome::Stored);
     assert_eq!(take(&store), Some("kept".to_owned()));
     closer.close(Duration::from_secs(10)).unwrap();
 }
@@ -119,10 +119,10 @@ fn a_reader_that_waits_is_woken_by_a_put_and_an_abandoned_wait_loses_nothing() {
     let Begun::Waiting(mut waits) = stays.get(b"q", read, now()) else { panic!("it must wait") };
 
     let mut put = store.put(item("x"), now()).unwrap();
-    assert_eq!(end_of(&mut put), Outcome::Stored);
+    assert_eq!(end_of(&mut put), OpOutcome::Stored);
     drop(abandoned);
     drop(gone);
-    assert_eq!(end_of(&mut waits), Outcome::Item(b"x".to_vec().into()));
+    assert_eq!(end_of(&mut waits), OpOutcome::Item(b"x".to_vec().into()));
     closer.close(Duration::from_secs(10)).unwrap();
 }
 
@@ -133,13 +133,13 @@ fn segments_go_when_their_items_are_gone() {
     for n in 0..200 {
         assert_eq!(
             end_of(&mut store.put(item(&format!("{n:0100}")), now()).unwrap()),
-            Outcome::Stored
+            OpOutcome::Stored
         );
     }
     assert!(store.stats().1.segments > 5);
     while take(&store).is_some() {}
-    assert_eq!(end_of(&mut store.put(item("last"), now()).unwrap()), Outcome::Stored);
-    assert_eq!(end_of(&mut store.put(item("really"), now()).unwrap()), Outcome::Stored);
+    assert_eq!(end_of(&mut store.put(item("last"), now()).unwrap()), OpOutcome::Stored);
+    assert_eq!(end_of(&mut store.put(item("really"), now()).unwrap()), OpOutcome::Stored);
     assert!(store.stats().1.segments <= 3, "{:?}", store.stats());
     closer.close(Duration::from_secs(10)).unwrap();
 }
@@ -153,7 +153,7 @@ fn a_read_behind_many_expired_items_lets_others_in_between() {
         put.item(Some(UnixTime::from_millis(1)), b"expired");
     }
     put.item(None, b"live");
-    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), Outcome::Stored);
+    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), OpOutcome::Stored);
 
     let mut reader = store.reader();
     let Begun::Waiting(mut ticket) = reader.get(b"q", Action::Open.into(), now()) else {
@@ -171,7 +171,7 @@ fn a_read_behind_many_expired_items_lets_others_in_between() {
         }
         assert!(store.queue_stats().iter().all(|(_, stats)| stats.items > 0), "others get in");
     };
-    assert_eq!(outcome, Outcome::Item(b"live".to_vec().into()));
+    assert_eq!(outcome, OpOutcome::Item(b"live".to_vec().into()));
     assert!(turns >= 10, "{turns}");
     drop(reader);
     assert_eq!(take(&store), Some("live".to_owned()), "it was open");
@@ -186,7 +186,7 @@ fn a_wait_behind_many_expired_items_ends_in_time() {
     for _ in 0..2 * Engine::SWEEP {
         put.item(Some(UnixTime::from_millis(1)), b"expired");
     }
-    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), Outcome::Stored);
+    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), OpOutcome::Stored);
     let at = |millis| Now { instant: Instant::from_epoch(Duration::from_millis(millis)), ..now() };
 
     let mut reader = store.reader();
@@ -194,7 +194,7 @@ fn a_wait_behind_many_expired_items_ends_in_time() {
     let Begun::Waiting(mut ticket) = reader.get(b"q", read, at(0)) else { panic!("it waits") };
     let mut poll = |millis| ticket.poll(at(millis), &mut Context::from_waker(Waker::noop()));
     assert_eq!([poll(40), poll(80), poll(99)], [const { Poll::Pending }; 3]);
-    assert_eq!(poll(100), Poll::Ready(Outcome::Empty));
+    assert_eq!(poll(100), Poll::Ready(OpOutcome::Empty));
     drop(reader);
     closer.close(Duration::from_secs(10)).unwrap();
 }
@@ -209,7 +209,7 @@ fn what_an_operator_flushes_as_expired_is_counted_whole() {
             put.item(Some(UnixTime::from_millis(1)), b"expired");
         }
         put.item(None, b"live");
-        assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), Outcome::Stored);
+        assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), OpOutcome::Stored);
     }
     assert_eq!(store.flush_expired(b"a", now()), 2 * Engine::SWEEP + 1);
     assert_eq!(store.flush_all_expired(now()), 2 * Engine::SWEEP + 1);

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windhover_core::queue::{Action, Config, Outcome, PutBuilder};
+use windhover_core::queue::{Action, Config, OpOutcome, PutBuilder};
 use windhover_server::journal::{self, Fsync};
 use windhover_server::store::{Begun, Store, StoreCloser};
 
@@ -28,10 +28,10 @@ fn taken_while_full(directory: &SimDirectory) -> StoreCloser {
     seed(3);
     let (store, closer) = start(directory, Fsync::Always);
     for data in ["taken", "left"] {
-        assert_eq!(end_of(&mut store.put(item(b"q", data), now()).unwrap()), Outcome::Stored);
+        assert_eq!(end_of(&mut store.put(item(b"q", data), now()).unwrap()), OpOutcome::Stored);
     }
     directory.set_faults(Faults { full: 1, ..Faults::default() });
-    assert!(matches!(take(&store), Begun::Done(Outcome::Item(_))));
+    assert!(matches!(take(&store), Begun::Done(OpOutcome::Item(_))));
     let begun = Instant::now();
     while store.stats().1.healthy {
         assert!(begun.elapsed() < Duration::from_secs(10), "the removal must be tried");
@@ -70,7 +70,7 @@ fn a_disk_that_hangs_is_not_called_healthy() {
         assert!(begun.elapsed() < Duration::from_secs(3), "nobody says that the disk hangs");
         thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(end_of(&mut put), Outcome::Stored);
+    assert_eq!(end_of(&mut put), OpOutcome::Stored);
     closer.close(Duration::from_secs(10)).unwrap();
 }
 
@@ -97,7 +97,7 @@ fn stored(directory: &SimDirectory, count: u64) -> (Store, StoreCloser) {
     let (store, closer) = start(directory, Fsync::Always);
     let mut put = PutBuilder::new(b"q", now().unix).unwrap();
     (0..count).for_each(|number| put.item(None, number.to_string().as_bytes()));
-    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), Outcome::Stored);
+    assert_eq!(end_of(&mut store.put(put.finish(), now()).unwrap()), OpOutcome::Stored);
     (store, closer)
 }
 
@@ -118,7 +118,7 @@ fn no_more_is_given_out_than_may_come_again() {
                 end_of(&mut ticket)
             }
         };
-        assert_eq!(outcome, Outcome::Item(given.to_string().into_bytes().into()));
+        assert_eq!(outcome, OpOutcome::Item(given.to_string().into_bytes().into()));
         (given, since) = (given + 1, since + 1);
     }
     assert!(put_off >= 2, "{put_off}");
@@ -132,12 +132,12 @@ fn a_reserved_item_can_be_closed_and_looked_at_whatever_waits_for_the_journal() 
     directory.set_hang(Duration::from_secs(1));
     let mut reader = store.reader();
     let open = reader.get(b"q", Action::Open.into(), now());
-    assert!(matches!(open, Begun::Done(Outcome::Item(_))));
+    assert!(matches!(open, Begun::Done(OpOutcome::Item(_))));
     while matches!(take(&store), Begun::Done(_)) {}
     let looked = store.reader().get(b"q", Action::Peek.into(), now());
-    assert!(matches!(looked, Begun::Done(Outcome::Item(_))));
+    assert!(matches!(looked, Begun::Done(OpOutcome::Item(_))));
     let closed = reader.get(b"q", Action::Close.into(), now());
-    assert!(matches!(closed, Begun::Done(Outcome::Empty)));
+    assert!(matches!(closed, Begun::Done(OpOutcome::Empty)));
     directory.set_hang(Duration::ZERO);
     closer.close(Duration::from_secs(10)).unwrap();
 }
@@ -152,7 +152,7 @@ fn a_full_disk_does_not_keep_items_from_being_read() {
             Begun::Done(outcome) => outcome,
             Begun::Waiting(mut ticket) => end_of(&mut ticket),
         };
-        assert!(matches!(outcome, Outcome::Item(_)));
+        assert!(matches!(outcome, OpOutcome::Item(_)));
     }
     directory.set_faults(Faults::default());
     closer.close(Duration::from_secs(10)).unwrap();

@@ -7,7 +7,7 @@ use crate::http::chunked::{Chunked, Progress};
 use crate::http::encode;
 use crate::http::error::HttpError;
 use crate::http::head::{self, Length};
-use crate::http::refusal::{PendingRefusal, RestOfHead};
+use crate::http::refused_request::{PendingRefusal, RestOfHead};
 use crate::http::request::Method;
 
 impl ServerConnection {

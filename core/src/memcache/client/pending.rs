@@ -8,7 +8,7 @@ use crate::memcache::command::{Command, ReplyForm};
 use crate::memcache::key;
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 use crate::memcache::request::{Expected, Prepared};
-use crate::memcache::response::{Kind, Reply, Response};
+use crate::memcache::response::{Kind, ReplyEnd, Response};
 
 /// A request that was sent and is not answered to its end.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct PendingRequest {
     pub(super) starts: u64,
     prepared: Prepared,
     /// How much of the reply has come.
-    reply: Reply,
+    reply: ReplyEnd,
     /// A frame has come that is not the whole reply.
     is_several: bool,
     /// How many values have come; of a batch, how many answers.

@@ -47,7 +47,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Gives a frame. `VALUE`, `STAT` and listing frames do not end the reply, any other does
-    /// ([`response::Reply`](crate::memcache::response::Reply) has the exceptions).
+    /// ([`response::ReplyEnd`](crate::memcache::response::ReplyEnd) has the exceptions).
     ///
     /// # Errors
     /// [`ReplyError`].

@@ -1,6 +1,6 @@
 //! A request whose answer is not hidden.
 
-use super::{Request, Store};
+use super::{Request, StoreRequest};
 use crate::memcache::meta::{FlagBuffer, MetaRequest};
 
 impl<'a> Request<'a> {
@@ -30,7 +30,7 @@ impl<'a> Request<'a> {
             | Request::Replace(store)
             | Request::Append(store)
             | Request::Prepend(store)
-            | Request::Cas { store, .. } => *store = Store { noreply: false, ..*store },
+            | Request::Cas { store, .. } => *store = StoreRequest { noreply: false, ..*store },
             Request::Delete { noreply, .. }
             | Request::Incr { noreply, .. }
             | Request::Decr { noreply, .. }

@@ -134,7 +134,7 @@ impl core::error::Error for RequestFault {}
 
 /// Where the next request starts after one that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Recovery {
+pub enum ErrorRecovery {
     /// This many bytes behind the start of the refused line; some of them may not have come yet
     /// (the block of a value that is too large). They are dropped, never parsed.
     Skip(usize),
@@ -159,7 +159,7 @@ pub struct RequestError {
     /// for on a line whose form allows it, or the peer speaks another protocol.
     pub reply: Option<&'static str>,
     /// Where the next request starts.
-    pub recovery: Recovery,
+    pub recovery: ErrorRecovery,
 }
 
 impl RequestError {
@@ -172,18 +172,18 @@ impl RequestError {
         skip: usize,
     ) -> Self {
         let (reply, recovery) = match fault {
-            RequestFault::Binary | RequestFault::Http => (None, Recovery::Close),
-            RequestFault::LineTooLong => (Some("CLIENT_ERROR line too long"), Recovery::Close),
+            RequestFault::Binary | RequestFault::Http => (None, ErrorRecovery::Close),
+            RequestFault::LineTooLong => (Some("CLIENT_ERROR line too long"), ErrorRecovery::Close),
             RequestFault::BadCredentials
             | RequestFault::BadCredentialsEnd
             | RequestFault::CredentialsTooLong => {
-                (Some(memcached_reply(fault, command)), Recovery::Close)
+                (Some(memcached_reply(fault, command)), ErrorRecovery::Close)
             }
             fault if !dialect.is_queue() => {
-                (Some(memcached_reply(fault, command)), Recovery::Skip(skip))
+                (Some(memcached_reply(fault, command)), ErrorRecovery::Skip(skip))
             }
-            RequestFault::ValueTooLarge { .. } => (Some("NOT_STORED"), Recovery::Skip(skip)),
-            _ => (Some("CLIENT_ERROR"), Recovery::Close),
+            RequestFault::ValueTooLarge { .. } => (Some("NOT_STORED"), ErrorRecovery::Skip(skip)),
+            _ => (Some("CLIENT_ERROR"), ErrorRecovery::Close),
         };
         Self { fault, reply: reply.filter(|_| !noreply), recovery }
     }

@@ -23,9 +23,9 @@ mod store;
 pub(crate) use admin::{is_dump, is_without_end, shutdown_mode};
 pub use batch::{Barrier, Batch};
 pub use encode::{EncodeError, check_key, encode, encode_line};
-pub use error::{Recovery, RequestError, RequestFault};
+pub use error::{ErrorRecovery, RequestError, RequestFault};
 pub(crate) use parse::{BLOCK_END, Parse, bad_block, parser, with_spans_of_any_length};
-pub use parse::{Line, Message, find_line, parse, parse_line, parse_spans, split_block};
+pub use parse::{Message, RequestLine, find_line, parse, parse_line, parse_spans, split_block};
 pub(crate) use prepared::Expected;
 pub use prepared::Prepared;
 pub use spans::RequestSpans;
@@ -38,7 +38,7 @@ use super::meta::MetaRequest;
 
 /// What a storage command says of the item; its value is the data block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Store<'a> {
+pub struct StoreRequest<'a> {
     /// The key, or in a queue dialect the queue.
     pub key: &'a [u8],
     /// The client's flags, opaque to the server. Queue servers ignore them, and so do `append` and
@@ -51,7 +51,7 @@ pub struct Store<'a> {
     pub noreply: bool,
 }
 
-impl<'a> Store<'a> {
+impl<'a> StoreRequest<'a> {
     /// An item without flags that never expires.
     pub const fn new(key: &'a [u8]) -> Self {
         Self { key, flags: 0, exptime: 0, noreply: false }
@@ -98,21 +98,21 @@ pub enum Request<'a> {
     /// A queue's `get <queue>[/option…]`.
     QueueRead(QueueRead<'a>),
     /// `set`: stores the value whatever was there; a queue appends it.
-    Set(Store<'a>),
+    Set(StoreRequest<'a>),
     /// darner: `set <queue>/sync`: as `set`, answered when the item is on disk.
-    SetSync(Store<'a>),
+    SetSync(StoreRequest<'a>),
     /// `add`: stores the value only where none was there.
-    Add(Store<'a>),
+    Add(StoreRequest<'a>),
     /// `replace`: stores the value only where one was there.
-    Replace(Store<'a>),
+    Replace(StoreRequest<'a>),
     /// `append`: puts the value behind the one that is there.
-    Append(Store<'a>),
+    Append(StoreRequest<'a>),
     /// `prepend`: puts the value before the one that is there.
-    Prepend(Store<'a>),
+    Prepend(StoreRequest<'a>),
     /// `cas`: stores the value only where the item has not changed since.
     Cas {
         /// The item.
-        store: Store<'a>,
+        store: StoreRequest<'a>,
         /// The cas unique that the item must have, from a `gets`.
         unique: u64,
     },

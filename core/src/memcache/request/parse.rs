@@ -15,7 +15,7 @@ const SHORTEST_LINE: usize = 4;
 /// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Line<'a> {
+pub struct RequestLine<'a> {
     /// The request.
     pub request: Request<'a>,
     /// The length of the data block that follows the line, without its own `\r\n`; `None` where
@@ -37,7 +37,7 @@ pub struct Message<'a> {
 ///
 /// ```
 /// use windhover_core::memcache::Limits;
-/// use windhover_core::memcache::request::{self, Request, Store};
+/// use windhover_core::memcache::request::{self, Request, StoreRequest};
 /// use windhover_core::memcache::{Dialect, Parsed};
 ///
 /// let input = b"set greeting 0 0 5\r\nhello\r\nget greeting\r\n";
@@ -46,7 +46,7 @@ pub struct Message<'a> {
 /// else {
 ///     unreachable!()
 /// };
-/// assert_eq!(message.request, Request::Set(Store::new(b"greeting")));
+/// assert_eq!(message.request, Request::Set(StoreRequest::new(b"greeting")));
 /// assert_eq!(message.data, b"hello");
 /// assert_eq!(&input[consumed..], b"get greeting\r\n");
 /// ```
@@ -103,16 +103,16 @@ pub fn find_line(
 /// Step 2: parses a line, given with its newline.
 ///
 /// # Errors
-/// Every fault but the two of [`find_line`] and [`RequestFault::BadDataBlock`]. [`Recovery::Skip`](super::Recovery::Skip)
+/// Every fault but the two of [`find_line`] and [`RequestFault::BadDataBlock`]. [`ErrorRecovery::Skip`](super::ErrorRecovery::Skip)
 /// counts from the start of the line.
 #[inline]
 pub fn parse_line<'a>(
     line: &'a [u8],
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Line<'a>, RequestError> {
+) -> Result<RequestLine<'a>, RequestError> {
     with_spans(line, dialect, limits, |spans| {
-        Ok(Line { request: spans.resolve(line), data: spans.data() })
+        Ok(RequestLine { request: spans.resolve(line), data: spans.data() })
     })
 }
 

@@ -8,12 +8,12 @@ use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{BLOCK_END, EncodeError, Request, Store, encode, encode_line};
+use super::{BLOCK_END, EncodeError, Request, StoreRequest, encode, encode_line};
 use crate::buffer::Outgoing;
 use crate::memcache::Limits;
 use crate::memcache::command::{self, Command, Row};
 use crate::memcache::kestrel::ReadMode;
-use crate::memcache::response::Reply;
+use crate::memcache::response::ReplyEnd;
 use crate::memcache::{Dialect, number};
 
 /// Room for a line without its keys.
@@ -26,9 +26,9 @@ const LINE: usize = 64;
 /// ```
 /// use bytes::Bytes;
 /// use windhover_core::memcache::{Dialect, Limits};
-/// use windhover_core::memcache::request::{EncodeError, Prepared, Request, Store};
+/// use windhover_core::memcache::request::{EncodeError, Prepared, Request, StoreRequest};
 ///
-/// let set = Request::Set(Store::new(b"greeting"));
+/// let set = Request::Set(StoreRequest::new(b"greeting"));
 /// let limits = Limits::default();
 /// let prepared = Prepared::new(&set, Bytes::from_static(b"hello"), Dialect::Memcached, &limits)?;
 /// assert_eq!(prepared.wire().concat(), b"set greeting 0 0 5\r\nhello\r\n");
@@ -60,7 +60,7 @@ enum Wire {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Expected {
-    pub(crate) reply: Reply,
+    pub(crate) reply: ReplyEnd,
     pub(crate) row: &'static Row,
     /// The line; of a batch, what names its first key.
     line: BytesMut,
@@ -199,7 +199,7 @@ impl Expected {
     ) -> Self {
         let arguments = row.verb.len()..line.len().saturating_sub(BLOCK_END.len());
         let mut expected = Self {
-            reply: Reply::to(request, dialect),
+            reply: ReplyEnd::to(request, dialect),
             row,
             line,
             keys: 0..0,
@@ -239,13 +239,13 @@ impl Expected {
                 expected.keys = word(meta.key);
                 expected.flags = expected.keys.end..arguments.end;
             }
-            Request::Set(Store { key, .. })
-            | Request::SetSync(Store { key, .. })
-            | Request::Add(Store { key, .. })
-            | Request::Replace(Store { key, .. })
-            | Request::Append(Store { key, .. })
-            | Request::Prepend(Store { key, .. })
-            | Request::Cas { store: Store { key, .. }, .. }
+            Request::Set(StoreRequest { key, .. })
+            | Request::SetSync(StoreRequest { key, .. })
+            | Request::Add(StoreRequest { key, .. })
+            | Request::Replace(StoreRequest { key, .. })
+            | Request::Append(StoreRequest { key, .. })
+            | Request::Prepend(StoreRequest { key, .. })
+            | Request::Cas { store: StoreRequest { key, .. }, .. }
             | Request::Delete { key, .. }
             | Request::Incr { key, .. }
             | Request::Decr { key, .. }

@@ -2,12 +2,12 @@
 
 use core::time::Duration;
 
-use super::{BLOCK_END, Request, RequestError, RequestFault, Store};
+use super::{BLOCK_END, Request, RequestError, RequestFault, StoreRequest};
 use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Command, Row};
 use crate::memcache::kestrel::{QueueRead, ReadMode};
 use crate::memcache::meta::{MetaFlags, MetaRequest};
-use crate::memcache::response::{Ending, Reply};
+use crate::memcache::response::{Ending, ReplyEnd};
 use crate::memcache::span::Span;
 use crate::memcache::{Dialect, Keys};
 
@@ -21,7 +21,7 @@ use crate::memcache::{Dialect, Keys};
 ///
 /// ```
 /// use windhover_core::memcache::Limits;
-/// use windhover_core::memcache::request::{self, Request, Store};
+/// use windhover_core::memcache::request::{self, Request, StoreRequest};
 /// use windhover_core::memcache::Dialect;
 ///
 /// let mut buffer = b"set greeting 0 0 5\r\n".to_vec();
@@ -30,7 +30,7 @@ use crate::memcache::{Dialect, Keys};
 ///
 /// let line = buffer.len();
 /// buffer.extend_from_slice(b"hello\r\n"); // which may move the line
-/// assert_eq!(spans.resolve(&buffer[..line]), Request::Set(Store::new(b"greeting")));
+/// assert_eq!(spans.resolve(&buffer[..line]), Request::Set(StoreRequest::new(b"greeting")));
 /// # Ok::<(), request::RequestError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +124,8 @@ impl RequestSpans {
     }
 
     /// What follows its reply to the end.
-    pub fn reply(&self) -> Reply {
-        Reply::of(
+    pub fn reply(&self) -> ReplyEnd {
+        ReplyEnd::of(
             self.row,
             match self.row.command {
                 Command::Stats if self.option => Ending::WithoutEnd,
@@ -171,8 +171,8 @@ impl RequestSpans {
         Keys::of_line(self.rest.of(line))
     }
 
-    pub(crate) fn store<'a>(&self, line: &'a [u8]) -> Store<'a> {
-        Store {
+    pub(crate) fn store<'a>(&self, line: &'a [u8]) -> StoreRequest<'a> {
+        StoreRequest {
             key: self.key.of(line),
             flags: self.client_flags,
             exptime: self.signed,

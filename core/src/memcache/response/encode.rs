@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{Response, Value};
+use super::{Response, ValueFrame};
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 use crate::memcache::{number, swar};
 
@@ -22,7 +22,7 @@ use crate::memcache::{number, swar};
 /// ```
 pub fn encode(response: &Response<'_>, out: &mut BytesMut) {
     match *response {
-        Response::Value(Value { key, flags, cas, data }) => {
+        Response::Value(ValueFrame { key, flags, cas, data }) => {
             encode_value_line(key, flags, data.len(), cas, out);
             out.extend_from_slice(data);
         }

@@ -2,27 +2,27 @@
 //!
 //! A reply is a row of *frames*: any number of `VALUE` and `STAT` frames and one that ends it.
 //! [`parse`] takes one frame at a time; which request it answers is the connection's business, and
-//! [`Reply`] follows where a reply ends.
+//! [`ReplyEnd`] follows where a reply ends.
 
 mod encode;
 mod error;
 mod parse;
-mod reply;
+mod reply_end;
 mod spans;
 
 pub use encode::{encode, encode_meta_value_line, encode_value_line};
 pub use error::ResponseError;
 pub(crate) use parse::parse_line_with_any_flags;
-pub use parse::{Line, parse, parse_line};
-pub(crate) use reply::Ending;
-pub use reply::Reply;
+pub use parse::{ResponseLine, parse, parse_line};
+pub(crate) use reply_end::Ending;
+pub use reply_end::ReplyEnd;
 pub(crate) use spans::ResponseSpans;
 
 use super::meta::{MetaCode, MetaReply};
 
 /// One item of a retrieval's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Value<'a> {
+pub struct ValueFrame<'a> {
     /// The key as the client named it; for a queue its name without options.
     pub key: &'a [u8],
     /// The flags that the item was stored with; 0 from kestrel.
@@ -38,7 +38,7 @@ pub struct Value<'a> {
 #[non_exhaustive]
 pub enum Response<'a> {
     /// `VALUE <key> <flags> <bytes> [<cas>]` and the data block; more frames follow.
-    Value(Value<'a>),
+    Value(ValueFrame<'a>),
     /// `STAT <name> <value>`; more frames follow.
     Stat {
         /// The statistic's name, without spaces.
@@ -239,7 +239,7 @@ impl Response<'_> {
     }
 
     /// Whether this frame is the last of its reply, whatever was asked; `monitor` and `watch` are
-    /// answered otherwise ([`Reply`]).
+    /// answered otherwise ([`ReplyEnd`]).
     pub const fn ends_reply(&self) -> bool {
         !matches!(self, Self::Value(_) | Self::Stat { .. } | Self::Listing(_))
     }

@@ -1,6 +1,6 @@
 //! Parsing, one frame at a time.
 
-use super::{Response, ResponseError, Value};
+use super::{Response, ResponseError, ValueFrame};
 use crate::memcache::Limits;
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 use crate::memcache::{Dialect, Parsed, key, number, swar};
@@ -11,7 +11,7 @@ const BLOCK_END: &[u8] = b"\r\n";
 /// A parsed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Line<'a> {
+pub struct ResponseLine<'a> {
     /// The frame; a value's data is still empty.
     pub response: Response<'a>,
     /// The length of the data block that follows, without its own `\r\n`; `None` where none
@@ -23,12 +23,12 @@ pub struct Line<'a> {
 ///
 /// ```
 /// use windhover_core::memcache::Limits;
-/// use windhover_core::memcache::response::{self, Response, Value};
+/// use windhover_core::memcache::response::{self, Response, ValueFrame};
 /// use windhover_core::memcache::{Dialect, Parsed};
 ///
 /// let input = b"VALUE greeting 0 5\r\nhello\r\nEND\r\n";
 /// let parsed = response::parse(input, Dialect::Memcached, &Limits::default());
-/// let value = Value { key: b"greeting", flags: 0, cas: None, data: b"hello" };
+/// let value = ValueFrame { key: b"greeting", flags: 0, cas: None, data: b"hello" };
 /// assert_eq!(
 ///     parsed,
 ///     Ok(Parsed::Complete { message: Response::Value(value), consumed: 27 })
@@ -76,15 +76,15 @@ pub fn parse_line<'a>(
     line: &'a [u8],
     dialect: Dialect,
     limits: &Limits,
-) -> Result<Line<'a>, ResponseError> {
+) -> Result<ResponseLine<'a>, ResponseError> {
     if let Some(header) = value_header(line) {
         let data = Some(header.data(limits)?);
-        return Ok(Line { response: header.value(header.flags()?, &[]), data });
+        return Ok(ResponseLine { response: header.value(header.flags()?, &[]), data });
     }
     if let Some(header) = meta_header(line, dialect) {
-        return Ok(Line { response: header.value(&[]), data: Some(header.data(limits)?) });
+        return Ok(ResponseLine { response: header.value(&[]), data: Some(header.data(limits)?) });
     }
-    parse_line_alone(line, dialect, limits).map(|response| Line { response, data: None })
+    parse_line_alone(line, dialect, limits).map(|response| ResponseLine { response, data: None })
 }
 
 /// A line that announces no block.
@@ -131,9 +131,9 @@ fn bare_line(line: &[u8], dialect: Dialect) -> Result<Response<'_>, ResponseErro
 pub(crate) fn parse_line_with_any_flags<'a>(
     line: &'a [u8],
     limits: &Limits,
-) -> Result<Line<'a>, ResponseError> {
+) -> Result<ResponseLine<'a>, ResponseError> {
     let header = value_header(line).ok_or(ResponseError::BadValueLine)?;
-    Ok(Line { response: header.value(0, &[]), data: Some(header.data(limits)?) })
+    Ok(ResponseLine { response: header.value(0, &[]), data: Some(header.data(limits)?) })
 }
 
 /// A line that starts with one of the two-letter codes of the meta commands and announces no block.
@@ -271,7 +271,7 @@ struct Header<'a> {
 
 impl<'a> Header<'a> {
     fn value(&self, flags: u32, data: &'a [u8]) -> Response<'a> {
-        Response::Value(Value { key: self.key, flags, cas: self.cas, data })
+        Response::Value(ValueFrame { key: self.key, flags, cas: self.cas, data })
     }
 
     fn flags(&self) -> Result<u32, ResponseError> {

@@ -1,6 +1,6 @@
 //! A parsed frame that borrows nothing.
 
-use super::{Kind, Response, Value};
+use super::{Kind, Response, ValueFrame};
 use crate::memcache::meta::{MetaFlags, MetaReply};
 use crate::memcache::span::Span;
 
@@ -29,7 +29,7 @@ impl ResponseSpans {
         let words =
             |first, second| Self { first: of(first), second: of(second), ..Self::word(kind) };
         match *response {
-            Response::Value(Value { key, flags, cas, .. }) => {
+            Response::Value(ValueFrame { key, flags, cas, .. }) => {
                 Self { first: of(key), number: cas, client_flags: flags, ..Self::word(kind) }
             }
             Response::Stat { name, value } => words(name, value),
@@ -65,7 +65,7 @@ impl ResponseSpans {
     pub(crate) fn resolve<'a>(&self, line: &'a [u8]) -> Response<'a> {
         let text = self.first.of(line);
         match self.kind {
-            Kind::Value => Response::Value(Value {
+            Kind::Value => Response::Value(ValueFrame {
                 key: text,
                 flags: self.client_flags,
                 cas: self.number,
@@ -98,7 +98,7 @@ impl ResponseSpans {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memcache::response::{Line, parse_line};
+    use crate::memcache::response::{ResponseLine, parse_line};
     use crate::memcache::{Dialect, Limits};
 
     #[test]
@@ -132,7 +132,8 @@ mod tests {
             (b"CLIENT_ERROR bad data chunk\r\n", Dialect::Memcached),
             (b"SERVER_ERROR out of memory storing object\r\n", Dialect::Memcached),
         ] {
-            let Line { response, .. } = parse_line(line, dialect, &Limits::default()).unwrap();
+            let ResponseLine { response, .. } =
+                parse_line(line, dialect, &Limits::default()).unwrap();
             let spans = ResponseSpans::of(&response, line);
             let moved = line.to_vec();
             assert_eq!(spans.resolve(&moved), response, "{}", line.escape_ascii());

@@ -11,7 +11,9 @@ use crate::Instant;
 use crate::buffer::Incoming;
 use crate::linger::Lingering;
 use crate::memcache::command::Command;
-use crate::memcache::request::{self, Recovery, Request, RequestError, RequestFault, RequestSpans};
+use crate::memcache::request::{
+    self, ErrorRecovery, Request, RequestError, RequestFault, RequestSpans,
+};
 use crate::memcache::states::{self, ServerEvent, ServerState};
 use crate::memcache::{Data, Dialect, Limits, line};
 
@@ -344,11 +346,11 @@ impl ServerConnection {
     fn refuse(&mut self, error: RequestError, now: Instant) -> Step {
         self.fault = Some(error.fault);
         match error.recovery {
-            Recovery::Skip(left) => {
+            ErrorRecovery::Skip(left) => {
                 let reply = error.reply;
                 self.enter(ServerEvent::Refused, State::Discarding { left, reply }, now);
             }
-            Recovery::Close => {
+            ErrorRecovery::Close => {
                 self.linger();
                 self.enter(ServerEvent::Fatal, State::Over, now);
                 self.refused(error.reply);

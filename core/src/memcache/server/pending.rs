@@ -7,7 +7,7 @@ use crate::buffer::Outgoing;
 use crate::memcache::command::{Command, Row};
 use crate::memcache::handler::Deferred;
 use crate::memcache::request::RequestSpans;
-use crate::memcache::response::{Kind, Reply};
+use crate::memcache::response::{Kind, ReplyEnd};
 
 /// What waits for its turn in the order of replies.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl core::fmt::Debug for Later {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     row: &'static Row,
-    reply: Reply,
+    reply: ReplyEnd,
     hides: Hides,
 }
 

@@ -121,7 +121,7 @@ impl Responses {
     }
 
     /// Gives one frame of the reply to the oldest unanswered request. `VALUE`, `STAT` and listing
-    /// frames do not end it, any other does ([`response::Reply`] has the exceptions: `monitor` and
+    /// frames do not end it, any other does ([`response::ReplyEnd`] has the exceptions: `monitor` and
     /// `watch`). Does nothing when no request is pending.
     ///
     /// A frame that cannot answer the command (`STORED` to a `get`) does not go out: the peer gets

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use self::reads::{Handed, Reserved};
 use super::config::{Config, QueueConfig};
 use super::items::{Item, Queue};
-use super::outcome::{ConnId, OpId, Outcome, PutError};
+use super::outcome::{ConnId, OpId, OpOutcome, PutError};
 use super::put::Put;
 use super::record::{self, Kind};
 use super::stats::EngineStats;
@@ -25,7 +25,7 @@ use crate::{Instant, Now, UnixTime};
 /// Bytes to append to the journal, in one piece and in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Batch {
+pub struct JournalBatch {
     /// To be named in [`Engine::journaled`].
     pub commit: u64,
     /// The bytes.
@@ -37,13 +37,13 @@ pub struct Batch {
 /// What an engine has to say; see [`Engine::poll_output`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Output {
+pub enum EngineOutput {
     /// An operation ended.
     Done {
         /// Which one.
         op: OpId,
         /// How. An item is the reader's only after [`Engine::collect`].
-        outcome: Outcome,
+        outcome: OpOutcome,
     },
     /// Bytes wait for the journal: [`Engine::begin_append`].
     Append,
@@ -68,7 +68,7 @@ struct Pending {
 /// Kestrel-like queues as a pure state machine.
 ///
 /// **The rule:** after every call, take [`poll_output`](Self::poll_output) until it says
-/// [`Output::Idle`], or [`Output::Append`] while a batch is on its way.
+/// [`EngineOutput::Idle`], or [`EngineOutput::Append`] while a batch is on its way.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
@@ -96,7 +96,7 @@ pub struct Engine {
     waiters: Waiters,
     reserved: BTreeMap<ConnId, Vec<Reserved>>,
     handed: BTreeMap<OpId, Handed>,
-    done: VecDeque<(OpId, Outcome)>,
+    done: VecDeque<(OpId, OpOutcome)>,
     stats: EngineStats,
 }
 
@@ -147,9 +147,9 @@ impl Engine {
         engine
     }
 
-    /// Puts items, all or none. When the put is not refused at once, [`Output::Done`] says later
-    /// whether the items are [`Stored`](Outcome::Stored) or
-    /// [`NotJournaled`](Outcome::NotJournaled); until then no reader sees them.
+    /// Puts items, all or none. When the put is not refused at once, [`EngineOutput::Done`] says later
+    /// whether the items are [`Stored`](OpOutcome::Stored) or
+    /// [`NotJournaled`](OpOutcome::NotJournaled); until then no reader sees them.
     ///
     /// # Errors
     /// [`PutError`] says which bound the put would break; nothing was taken.
@@ -167,7 +167,7 @@ impl Engine {
             return Err(PutError::ItemTooLarge { len, limit });
         }
         if items == 0 {
-            self.done.push_back((op, Outcome::Stored));
+            self.done.push_back((op, OpOutcome::Stored));
             return Ok(());
         }
         if self.backlog.saturating_add(record_len) > self.config.max_backlog {
@@ -245,7 +245,7 @@ impl Engine {
 
     /// Takes the bytes to append to the journal next, or `None` when there are none or a batch is
     /// on its way. What becomes of them must be told to [`journaled`](Self::journaled).
-    pub fn begin_append(&mut self) -> Option<Batch> {
+    pub fn begin_append(&mut self) -> Option<JournalBatch> {
         if self.in_flight.is_some() || self.append.is_empty() {
             return None;
         }
@@ -255,7 +255,7 @@ impl Engine {
         self.removals_in_flight = core::mem::take(&mut self.removals);
         self.unwritten_in_flight = core::mem::take(&mut self.unwritten);
         let len = self.append.len() as u64;
-        Some(Batch { commit, pieces: self.append.take(), len })
+        Some(JournalBatch { commit, pieces: self.append.take(), len })
     }
 
     /// Tells what became of a batch: `Ok` with the number of the segment that holds it, once it is
@@ -294,7 +294,7 @@ impl Engine {
         let Ok(segment) = result else {
             self.may_be_empty = true;
             self.stats.journal_refused += 1;
-            self.done.push_back((put.op, Outcome::NotJournaled));
+            self.done.push_back((put.op, OpOutcome::NotJournaled));
             return;
         };
         queue.stats.total_items += put.items;
@@ -307,7 +307,7 @@ impl Engine {
             queue.insert(item);
         }
         self.discard_old(&put.queue);
-        self.done.push_back((put.op, Outcome::Stored));
+        self.done.push_back((put.op, OpOutcome::Stored));
         self.serve_waiters(&put.queue, now);
     }
 
@@ -363,20 +363,20 @@ impl Engine {
         while let Some(op) = self.waiters.due(now.instant) {
             self.waiters.remove(op);
             self.stats.get_misses += 1;
-            self.done.push_back((op, Outcome::Empty));
+            self.done.push_back((op, OpOutcome::Empty));
         }
     }
 
     /// What the engine has to say at `now`; waits whose time has come end here.
-    pub fn poll_output(&mut self, now: Now) -> Output {
+    pub fn poll_output(&mut self, now: Now) -> EngineOutput {
         self.handle_timeout(now);
         if let Some((op, outcome)) = self.done.pop_front() {
-            return Output::Done { op, outcome };
+            return EngineOutput::Done { op, outcome };
         }
         if self.in_flight.is_none() && !self.append.is_empty() {
-            return Output::Append;
+            return EngineOutput::Append;
         }
-        Output::Idle(self.waiters.next_deadline())
+        EngineOutput::Idle(self.waiters.next_deadline())
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::super::items::Item;
 use super::super::name::check_name;
-use super::super::outcome::{ConnId, OpId, Outcome, ReadError};
+use super::super::outcome::{ConnId, OpId, OpOutcome, ReadError};
 use super::super::read::{Action, Read};
 use super::super::waiters::{Take, Waiter};
 use super::Engine;
@@ -30,7 +30,7 @@ pub(super) struct Handed {
 
 impl Engine {
     /// Reads from a queue. `None` means that the read waits: its end comes as
-    /// [`Output::Done`](super::Output::Done), and must then be [`collect`](Self::collect)ed or
+    /// [`EngineOutput::Done`](super::EngineOutput::Done), and must then be [`collect`](Self::collect)ed or
     /// [`cancel`](Self::cancel)led. `op`s must rise from call to call.
     pub fn get(
         &mut self,
@@ -39,18 +39,18 @@ impl Engine {
         queue: &[u8],
         read: Read,
         now: Now,
-    ) -> Option<Outcome> {
+    ) -> Option<OpOutcome> {
         if let Err(bad) = check_name(queue) {
-            return Some(Outcome::Error(ReadError::Name(bad)));
+            return Some(OpOutcome::Error(ReadError::Name(bad)));
         }
         match read.action {
             Action::Abort => {
                 self.abort(conn, queue, now);
-                return Some(Outcome::Empty);
+                return Some(OpOutcome::Empty);
             }
             Action::Close => {
                 self.close(conn, queue);
-                return Some(Outcome::Empty);
+                return Some(OpOutcome::Empty);
             }
             Action::CloseOpen => self.close(conn, queue),
             Action::Take | Action::Peek | Action::Open | Action::Monitor => {}
@@ -63,10 +63,10 @@ impl Engine {
         let held = self.open_reads(conn, queue);
         if read.action == Action::Monitor {
             if held >= self.config.of(queue).max_monitored_reads {
-                return Some(Outcome::Empty);
+                return Some(OpOutcome::Empty);
             }
         } else if self.has_too_many_open(queue, take, held) {
-            return Some(Outcome::Error(ReadError::AlreadyOpen));
+            return Some(OpOutcome::Error(ReadError::AlreadyOpen));
         }
         if take == Take::Look {
             self.stats.cmd_peek += 1;
@@ -75,11 +75,11 @@ impl Engine {
         }
         if let Some(item) = self.take_ready(conn, queue, take, now) {
             self.stats.get_hits += 1;
-            return Some(Outcome::Item(item));
+            return Some(OpOutcome::Item(item));
         }
         let Some(timeout) = read.timeout.filter(|timeout| !timeout.is_zero()) else {
             self.stats.get_misses += 1;
-            return Some(Outcome::Empty);
+            return Some(OpOutcome::Empty);
         };
         // What was never put to is waited for without being made.
         let name = self.queues.get(queue).map(|queue| queue.name.clone());
@@ -202,7 +202,7 @@ impl Engine {
                 self.handed.insert(op, handed);
             }
             self.stats.get_hits += 1;
-            self.done.push_back((op, Outcome::Item(data)));
+            self.done.push_back((op, OpOutcome::Item(data)));
         }
     }
 
@@ -244,7 +244,7 @@ impl Engine {
     pub fn end_waits(&mut self) {
         while let Some(op) = self.waiters.any() {
             self.waiters.remove(op);
-            self.done.push_back((op, Outcome::Empty));
+            self.done.push_back((op, OpOutcome::Empty));
         }
     }
 }

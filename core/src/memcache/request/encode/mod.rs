@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::admin::is_noreply_known;
 use super::meta::{MAX_WORDS_TO_SEND, check_all};
-use super::{BLOCK_END, Request, ShutdownMode, Store};
+use super::{BLOCK_END, Request, ShutdownMode, StoreRequest};
 use crate::memcache::Limits;
 use crate::memcache::command::{self, Arguments, Row};
 use crate::memcache::kestrel::{self, QueueRead, QueueReadError};
@@ -21,14 +21,14 @@ pub use error::EncodeError;
 /// ```
 /// use bytes::BytesMut;
 /// use windhover_core::memcache::{Dialect, Limits};
-/// use windhover_core::memcache::request::{self, EncodeError, Request, Store};
+/// use windhover_core::memcache::request::{self, EncodeError, Request, StoreRequest};
 ///
 /// let mut out = BytesMut::new();
-/// let set = Request::Set(Store::new(b"greeting"));
+/// let set = Request::Set(StoreRequest::new(b"greeting"));
 /// request::encode(&set, b"hello", Dialect::Memcached, &Limits::default(), &mut out)?;
 /// assert_eq!(&out[..], b"set greeting 0 0 5\r\nhello\r\n");
 ///
-/// let injected = Request::Set(Store::new(b"k 0 0 0\r\n\r\nflush_all\r\n"));
+/// let injected = Request::Set(StoreRequest::new(b"k 0 0 0\r\n\r\nflush_all\r\n"));
 /// let refused = request::encode(&injected, b"", Dialect::Memcached, &Limits::default(), &mut out);
 /// assert_eq!(refused, Err(EncodeError::ForbiddenByte { byte: b' ', at: 1 }));
 /// # Ok::<(), EncodeError>(())
@@ -321,7 +321,7 @@ impl Line<'_> {
         if any { Ok(()) } else { Err(EncodeError::NoKeys) }
     }
 
-    fn put_store(&mut self, store: &Store<'_>, data: usize) -> Result<(), EncodeError> {
+    fn put_store(&mut self, store: &StoreRequest<'_>, data: usize) -> Result<(), EncodeError> {
         number::put_behind_space(self.out, u64::from(store.flags));
         put_signed(store.exptime, self.out);
         self.put_length(data)

@@ -9,7 +9,7 @@ use super::response::Response;
 /// A request that the connection itself refuses, as far as its answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Refusal<'a> {
+pub struct RefusedRequest<'a> {
     /// Why it is refused.
     pub error: HttpError,
     /// The first `Origin` that was seen, read leniently: the head may be malformed or cut off. It is
@@ -17,7 +17,7 @@ pub struct Refusal<'a> {
     pub origin: Option<&'a str>,
 }
 
-impl Refusal<'_> {
+impl RefusedRequest<'_> {
     /// Longest [`origin`](Self::origin).
     pub const LONGEST_ORIGIN: usize = 1024;
 
@@ -63,15 +63,15 @@ impl PendingRefusal {
         pending
     }
 
-    pub(super) fn refusal(&self) -> Refusal<'_> {
-        Refusal { error: self.error, origin: self.origin.as_deref() }
+    pub(super) fn refusal(&self) -> RefusedRequest<'_> {
+        RefusedRequest { error: self.error, origin: self.origin.as_deref() }
     }
 
     fn take_header(&mut self, line: &[u8]) {
         const NAME: &[u8] = b"origin:";
         let Some((name, value)) = line.split_at_checked(NAME.len()) else { return };
         let value = value.trim_ascii();
-        let is_fit = (1..=Refusal::LONGEST_ORIGIN).contains(&value.len())
+        let is_fit = (1..=RefusedRequest::LONGEST_ORIGIN).contains(&value.len())
             && value.iter().all(u8::is_ascii_graphic);
         if self.origin.is_none() && name.eq_ignore_ascii_case(NAME) && is_fit {
             self.origin = core::str::from_utf8(value).ok().map(Into::into);
@@ -92,7 +92,7 @@ pub(super) struct RestOfHead {
 }
 
 impl RestOfHead {
-    const LONGEST_LINE: usize = 2 * Refusal::LONGEST_ORIGIN;
+    const LONGEST_LINE: usize = 2 * RefusedRequest::LONGEST_ORIGIN;
 
     /// For a head of which nothing was looked at, and no more than `most` bytes are.
     pub(super) fn new(most: usize) -> Self {

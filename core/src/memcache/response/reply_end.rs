@@ -13,16 +13,16 @@ use crate::memcache::{Dialect, command::Command};
 /// ```
 /// use windhover_core::memcache::Dialect;
 /// use windhover_core::memcache::request::Request;
-/// use windhover_core::memcache::response::{Kind, Reply};
+/// use windhover_core::memcache::response::{Kind, ReplyEnd};
 ///
 /// let monitor = Request::Monitor { queue: b"jobs", seconds: 10, max: None };
-/// let mut reply = Reply::to(&monitor, Dialect::Kestrel);
+/// let mut reply = ReplyEnd::to(&monitor, Dialect::Kestrel);
 /// assert!(!reply.ends_with(Kind::Value));
 /// assert!(!reply.ends_with(Kind::End)); // of the item
 /// assert!(reply.ends_with(Kind::End)); // of the time
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct ReplyEnd {
     command: Command,
     form: ReplyForm,
     /// What the arguments say of its end.
@@ -42,7 +42,7 @@ pub(crate) enum Ending {
     BehindOk,
 }
 
-impl Reply {
+impl ReplyEnd {
     /// The reply to that request.
     pub fn to(request: &Request<'_>, dialect: Dialect) -> Self {
         let command = request.command();
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn ends(request: &Request<'_>, dialect: Dialect, frames: &[Kind]) -> std::vec::Vec<bool> {
-        let mut reply = Reply::to(request, dialect);
+        let mut reply = ReplyEnd::to(request, dialect);
         frames.iter().map(|&frame| reply.ends_with(frame)).collect()
     }
 
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(ends(&watch, Dialect::Memcached, &[Ok, Listing, Error]), [false, false, true]);
         let sizes = Request::Stats { arguments: b"sizes_enable" };
         assert_eq!(ends(&sizes, Dialect::Memcached, &[Stat]), [true]);
-        assert!(Reply::to(&sizes, Dialect::Memcached).is_without_end());
+        assert!(ReplyEnd::to(&sizes, Dialect::Memcached).is_without_end());
         for (arguments, expected) in [
             (&b"metadump all"[..], [false, false, true]),
             (b"mgdump hash", [false, false, true]),
