@@ -43,8 +43,8 @@ def free_port():
 class Server:
     """A process of the binary."""
 
-    def __init__(self, binary, data, runtime, sockets=(), addresses=()):
-        command = [binary, "serve", "--data", data, "--runtime", runtime]
+    def __init__(self, binary, data, runtime, sockets=(), addresses=(), flags=()):
+        command = [binary, "serve", "--data", data, "--runtime", runtime, *flags]
         if sockets:
             command += ["--http", "fd:0", "--queue-listen", "fd:1"]
             # The shell becomes the server, so that its process id is known before.
@@ -261,4 +261,5 @@ def main():
     sys.exit(0 if not load.failed and found == list(range(load.sent)) else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()

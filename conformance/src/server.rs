@@ -208,8 +208,10 @@ impl Server {
             assert!(!late, "the server was not ready within {START:?}: {outcome:#?}");
             return Err(outcome);
         }
-        let (http, queue) =
-            (address(&banner, "  tracker  http://"), address(&banner, "  queue    "));
+        let (http, queue) = (
+            address(&banner, &["  tracker  http://", "  tracker  https://"]),
+            address(&banner, &["  queue    "]),
+        );
         Ok(Self { child, http, queue, banner, log })
     }
 
@@ -309,13 +311,15 @@ impl Drop for Server {
     }
 }
 
-fn address(banner: &[String], prefix: &str) -> SocketAddr {
+fn address(banner: &[String], prefixes: &[&str]) -> SocketAddr {
     banner
         .iter()
-        .find_map(|line| line.strip_prefix(prefix))
+        .find_map(|line| prefixes.iter().find_map(|prefix| line.strip_prefix(prefix)))
         .and_then(|rest| rest.split([' ', '/']).next())
         .and_then(|address| address.parse().ok())
-        .unwrap_or_else(|| panic!("expected `{prefix}ADDRESS` among the lines {banner:#?}"))
+        .unwrap_or_else(|| {
+            panic!("expected an address behind {prefixes:?} among the lines {banner:#?}")
+        })
 }
 
 fn keep(from: impl BufRead, log: &Mutex<VecDeque<String>>) {

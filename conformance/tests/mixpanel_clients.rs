@@ -8,7 +8,8 @@ use std::{
 };
 
 use windhover_conformance::{
-    Runtime, Server, Setup, TempDir, driver, on_each_runtime, peers, python, report, run,
+    Authority, Runtime, Server, Setup, TempDir, binary, driver, on_each_runtime, peers, python,
+    report, run,
 };
 
 const EVENTS: u32 = 1000;
@@ -95,6 +96,53 @@ fn every_kind(runtime: Runtime, library: &str) {
     server.stop();
 }
 
+/// Every method of the library for Node, over both of its transports.
+fn node_sends_every_kind_of_record(runtime: Runtime) {
+    let (directory, authority) = (TempDir::new("clients"), Authority::new());
+    let (trusted, sent) = (directory.path().join("ca.pem"), directory.path().join("sent.jsonl"));
+    std::fs::write(&trusted, authority.pem()).expect("a file can be written");
+    let certificate = authority.sign("127.0.0.1");
+    for protocol in ["http", "https"] {
+        let mut setup = Setup::new(directory.path().join(protocol)).runtime(runtime);
+        if protocol == "https" {
+            for (flag, file) in
+                [("--tls-cert", &certificate.chain), ("--tls-key", &certificate.key)]
+            {
+                setup = setup.flag(flag, &file.to_string_lossy());
+            }
+            setup = setup.flag("--tls", "http");
+        }
+        let server = setup.start();
+        let mut driver = node("records.js");
+        driver.env("NODE_EXTRA_CA_CERTS", &trusted);
+        driver.args([protocol, &server.http().to_string()]).arg(&sent);
+        run(&mut driver, BOUND).expect_code(0);
+        let mut read_back = python("records_read_back.py");
+        read_back.arg(server.queue().to_string()).arg(&sent);
+        let outcome = run(&mut read_back, BOUND);
+        outcome.expect_code(0);
+        report(&format!("node by {protocol}: {}", outcome.stdout.trim()));
+        server.stop();
+    }
+}
+
+/// The library for browsers, in one: pages of another origin, batches that are halved, a server that is
+/// restarted in between, pages that are closed. On one runtime, for the time that it takes; mio has most code
+/// of its own for sockets that are handed over.
+#[test]
+fn a_browser_sends_every_kind_of_record() {
+    let runtime = Runtime::Mio;
+    let directory = TempDir::new("clients");
+    let mut driver = python("browser.py");
+    driver.arg(binary()).arg(directory.path().join("data")).arg(runtime.name());
+    driver.arg(peers().join("node/node_modules"));
+    // What the browser writes goes with the test.
+    driver.env("TMPDIR", directory.path()).env("HOME", directory.path());
+    let outcome = run(&mut driver, BOUND);
+    report(&format!("browser, {}: {}", runtime.name(), outcome.stdout.trim()));
+    outcome.expect_code(0);
+}
+
 fn python_sends_every_kind_of_record(runtime: Runtime) {
     every_kind(runtime, "mixpanel");
 }
@@ -111,6 +159,7 @@ on_each_runtime!(
     python_sends_every_kind_of_record,
     mixpanel_utils_imports_events_and_profiles,
     aiomixpanel_sends_events_and_updates,
+    node_sends_every_kind_of_record,
     python_delivers_one_by_one,
     python_delivers_in_batches,
     node_delivers_one_by_one,
