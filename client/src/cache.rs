@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, CallError, Item};
+use windhover_core::client::{Answer, CallError};
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
@@ -217,7 +217,9 @@ impl Client {
     async fn retrieve(&self, request: &Request<'_>) -> Result<Option<Value>, Error> {
         let answer = self.call(request, Bytes::new(), |prepared| self.read(prepared)).await;
         match answer.map_err(of_only_key)? {
-            Answer::Items(items) => first(items).map(|item| self.value(item)).transpose(),
+            Answer::Items(items) => {
+                items.into_iter().next().map(|item| self.value(item)).transpose()
+            }
             _ => Err(Error::Unexpected),
         }
     }
@@ -267,10 +269,6 @@ pub(crate) fn of_only_key(error: Error) -> Error {
         }
         other => other,
     }
-}
-
-fn first(items: Vec<Item>) -> Option<Item> {
-    items.into_iter().next()
 }
 
 fn stored(kind: Kind) -> Result<bool, Error> {

@@ -16,7 +16,7 @@ use crate::address::read_servers;
 use crate::compression::{Compression, Packing};
 use crate::hub::{CallFuture, Handle, Hub};
 use crate::parts::Part;
-use crate::{Builder, Error, Queue};
+use crate::{Builder, Error, Queue, spare};
 
 /// A client of many servers: a handle that is cheap to copy, for any number of tasks and threads.
 ///
@@ -223,7 +223,7 @@ impl Client {
 
     pub(crate) fn prepare(&self, request: &Request<'_>, data: Bytes) -> Result<Prepared, Error> {
         let limits = &self.hub.limits;
-        let prepared = Prepared::new(request, data, self.hub.dialect, limits);
+        let prepared = Prepared::new_in(spare::take(), request, data, self.hub.dialect, limits);
         prepared.map_err(|error| Error::of_request(request, error, limits))
     }
 
@@ -245,6 +245,7 @@ impl Client {
             if let Err(error) = &outcome {
                 crate::trace::failed(&its_span, error);
             }
+            spare::keep(prepared);
             (outcome, reservation)
         };
         #[cfg(feature = "tracing")]

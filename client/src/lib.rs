@@ -43,6 +43,7 @@ mod names;
 mod parts;
 mod queue;
 mod reservation;
+mod spare;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tracing")]

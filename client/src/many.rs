@@ -101,7 +101,7 @@ impl Client {
             Err(error) => return Group { error: Some(error), ..Group::default() },
         };
         match self.submit(self.read(prepared), self.timeout).await.0 {
-            Ok(Answer::Items(items)) => Group { items, ..Group::default() },
+            Ok(Answer::Items(items)) => Group { items: items.into(), ..Group::default() },
             Ok(_) => Group { error: Some(Error::Unexpected), ..Group::default() },
             Err(Error::Call {
                 server,

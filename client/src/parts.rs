@@ -61,7 +61,7 @@ impl Client {
         for (group, (outcome, _)) in groups.iter().zip(join(calls).await) {
             let place = |index: usize| group.get(index).copied().ok_or(Error::Unexpected);
             let found = match outcome {
-                Ok(Answer::Items(items)) => items,
+                Ok(Answer::Items(items)) => items.into(),
                 Ok(_) => return Err(Error::Unexpected),
                 Err(Error::Call {
                     server,
@@ -98,7 +98,7 @@ impl Client {
                 let error = CallError::Keys { server, found: all, failed };
                 Err(Error::Call { server: name, key: None, error })
             }
-            (None, None) => Ok(Answer::Items(all)),
+            (None, None) => Ok(Answer::Items(all.into())),
         }
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::error::{CallError, KeyError};
-use super::{Refusal, ServerId};
+use super::{Items, Refusal, ServerId};
 use crate::memcache::meta::{MetaCode, MetaFlags};
 use crate::memcache::response::{Kind, Response};
 use crate::memcache::{Frame, Oversized, Payload};
@@ -118,7 +118,7 @@ impl BatchAnswer {
 #[non_exhaustive]
 pub enum Answer {
     /// To a retrieval or a read of a queue: what was found. Nothing is a miss.
-    Items(Vec<Item>),
+    Items(Items),
     /// One word: `STORED`, `NOT_STORED`, `EXISTS`, `NOT_FOUND`, `DELETED`, `TOUCHED`, `OK`,
     /// `RESET`, `MN`.
     Word(Kind),
@@ -216,7 +216,7 @@ impl Collector {
                     Item { index, flags: value.flags, cas: value.cas, value: frame.data.into() };
                 match &mut self.answer {
                     Some(Answer::Items(items)) => items.push(item),
-                    _ => self.answer = Some(Answer::Items([item].into())),
+                    _ => self.answer = Some(Answer::Items(item.into())),
                 }
             }
             Response::Stat { name, value } => {
@@ -241,7 +241,7 @@ impl Collector {
             }
             Response::Meta(_) if matches!(self.answer, Some(Answer::Lines(_))) => {}
             Response::End => {
-                self.answer.get_or_insert(Answer::Items(Vec::new()));
+                self.answer.get_or_insert(Answer::Items(Items::new()));
             }
             Response::Number(number) => self.answer = Some(Answer::Number(*number)),
             Response::Meta(_) => self.answer = meta(frame).map(Answer::Meta),
@@ -340,7 +340,7 @@ impl Failures {
 
 fn items(answer: Option<Answer>) -> Vec<Item> {
     match answer {
-        Some(Answer::Items(items)) => items,
+        Some(Answer::Items(items)) => items.into(),
         _ => Vec::new(),
     }
 }

@@ -15,6 +15,7 @@ mod cluster;
 mod error;
 mod give;
 mod health;
+mod items;
 mod options;
 mod random;
 pub mod ring;
@@ -31,6 +32,7 @@ pub use cluster::{
 };
 pub use error::{CallError, ConnectFailure, KeyError, NotSent, Refusal};
 pub use health::{HealthOptions, ServerState};
+pub use items::Items;
 pub use options::{ClusterOptions, Credentials, Rotation, ServerSelection};
 pub use servers::{Server, ServerId};
 pub use statistics::{Histogram, ServerCounters, ServerStatistics};

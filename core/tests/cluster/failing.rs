@@ -182,7 +182,7 @@ fn what_a_reply_brought_before_it_broke_off_is_told() {
     client.hang_up(a);
     match client.outcome(call) {
         Err(CallError::Unknown { found, .. }) => {
-            assert_eq!(values(windhover_core::client::Answer::Items(found)), ["hi"]);
+            assert_eq!(values(windhover_core::client::Answer::Items(found.into())), ["hi"]);
         }
         other => panic!("{other:?}"),
     }

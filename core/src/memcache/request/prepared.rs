@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 use core::ops::Range;
 use core::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::memcache::{Dialect, number};
 
 /// Room for a line without its keys.
 const LINE: usize = 64;
+
+/// The room for a line that is kept for the next request.
+const KEPT: usize = 1024;
 
 /// A request that was checked and encoded once, with what its connection has to know of the
 /// answer. It can be sent to any server of its dialect, and again to another one; copies are cheap
@@ -40,6 +44,27 @@ const LINE: usize = 64;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Prepared(Arc<Shared>);
+
+/// The memory of a request that is over ([`Prepared::into_spare`]), for the next one.
+///
+/// ```
+/// use bytes::Bytes;
+/// use windhover_core::memcache::{Dialect, Keys, Limits};
+/// use windhover_core::memcache::request::{EncodeError, Prepared, Request};
+///
+/// let limits = Limits::default();
+/// let mut spare = None;
+/// for key in [&b"one"[..], b"two", b"three"] {
+///     let keys = [key];
+///     let get = Request::Get(Keys::new(&keys));
+///     let prepared = Prepared::new_in(spare, &get, Bytes::new(), Dialect::Memcached, &limits)?;
+///     assert_eq!(prepared.key(), key);
+///     spare = prepared.into_spare();
+/// }
+/// # Ok::<(), EncodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct SpareRequest(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -94,6 +119,20 @@ impl Prepared {
         dialect: Dialect,
         limits: &Limits,
     ) -> Result<Self, EncodeError> {
+        Self::new_in(None, request, data, dialect, limits)
+    }
+
+    /// The same in the memory of a request that is over: nothing is allocated where the line has room in it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the memory is given back to the system.
+    pub fn new_in(
+        spare: Option<SpareRequest>,
+        request: &Request<'_>,
+        data: Bytes,
+        dialect: Dialect,
+        limits: &Limits,
+    ) -> Result<Self, EncodeError> {
         if request.noreply() && dialect.is_queue() {
             return Err(EncodeError::NoreplyNotKnown);
         }
@@ -102,7 +141,14 @@ impl Prepared {
         }
         let row = row_of(request, dialect)?;
         let keys: usize = request.keys().map(|key| key.len() + 1).sum();
-        let mut line = BytesMut::with_capacity(keys + LINE);
+        // Nobody shares what is spare.
+        let mut spare = spare.map(|spare| spare.0);
+        let mut line = match spare.as_mut().and_then(Arc::get_mut) {
+            Some(room) => mem::take(&mut room.expected.line),
+            None => BytesMut::new(),
+        };
+        line.clear();
+        line.reserve(keys + LINE);
         let wire = if matches!(request, Request::Authenticate { .. }) {
             encode(request, &data, dialect, limits, &mut line)?;
             Wire::Line
@@ -112,7 +158,25 @@ impl Prepared {
             Wire::Line
         };
         let expected = Expected::of(request, row, line, dialect);
-        Ok(Self(Arc::new(Shared { wire, expected })))
+        let shared = Shared { wire, expected };
+        if let Some(mut spare) = spare
+            && let Some(room) = Arc::get_mut(&mut spare)
+        {
+            *room = shared;
+            return Ok(Self(spare));
+        }
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Its memory, for the next request; `None` where a copy of it is in use still, or it is large.
+    pub fn into_spare(mut self) -> Option<SpareRequest> {
+        let shared = Arc::get_mut(&mut self.0)?;
+        if shared.expected.line.capacity() > KEPT {
+            return None;
+        }
+        // The application's data is not kept for the sake of that.
+        shared.wire = Wire::Line;
+        Some(SpareRequest(self.0))
     }
 
     /// The command that is answered: of a [`Batch`](super::Batch) its barrier.
