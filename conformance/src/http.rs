@@ -2,9 +2,11 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     time::Duration,
 };
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 /// One connection to the tracker.
 #[derive(Debug)]
@@ -60,6 +62,21 @@ impl HttpClient {
         stream.set_read_timeout(Some(bound))?;
         stream.set_write_timeout(Some(bound))?;
         stream.set_nodelay(true)?;
+        Ok(Self { stream, unread: Vec::new() })
+    }
+
+    /// Connects from another address of this machine; reading and writing take 10 seconds at most.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> io::Result<Self> {
+        let bound = Duration::from_secs(10);
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddr::from((source, 0)))?;
+        connect(&socket, &address)?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(bound))?;
+        stream.set_write_timeout(Some(bound))?;
         Ok(Self { stream, unread: Vec::new() })
     }
 

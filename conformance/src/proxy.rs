@@ -40,19 +40,41 @@ impl Proxy {
         }
         let configuration = files.path().join("nutcracker.yml");
         std::fs::write(&configuration, pool).expect("a file can be written");
-        let paths = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new("nutcracker");
-        command
-            // Debian puts it where only root's path leads.
-            .env("PATH", format!("{paths}:/usr/sbin"))
-            .arg("-c")
-            .arg(configuration)
-            .args(["-a", "127.0.0.1", "-s", &statistics.port().to_string()]);
+        let mut command = program("nutcracker");
+        command.arg("-c").arg(configuration).args([
+            "-a",
+            "127.0.0.1",
+            "-s",
+            &statistics.port().to_string(),
+        ]);
+        Self::start(command, address, files)
+    }
+
+    /// Starts haproxy on a free port. It passes connections on to `server`, in the words that its
+    /// configuration has for that (`ADDRESS send-proxy check`).
+    #[track_caller]
+    pub fn haproxy(server: &str) -> Self {
+        let files = TempDir::new("haproxy");
+        let address = free_address();
+        let configuration = files.path().join("haproxy.cfg");
+        let written = format!(
+            "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+             listen all\n  bind {address}\n  server one {server}\n"
+        );
+        std::fs::write(&configuration, written).expect("a file can be written");
+        let mut command = program("haproxy");
+        command.args(["-q", "-db", "-f"]).arg(configuration);
+        Self::start(command, address, files)
+    }
+
+    /// Waits until it listens.
+    #[track_caller]
+    fn start(mut command: Command, address: SocketAddr, files: TempDir) -> Self {
         let mut child = spawn(&mut command);
         drain_output(&mut child);
-        eventually("nutcracker takes a connection", START, || {
+        eventually("the proxy takes a connection", START, || {
             let status = child.try_wait().expect("a child can be waited for");
-            assert!(status.is_none(), "nutcracker ended with {status:?}");
+            assert!(status.is_none(), "{command:?} ended with {status:?}");
             TcpStream::connect(address).ok()
         });
         Self { child, address, _files: files }
@@ -69,6 +91,14 @@ impl Drop for Proxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program that Debian may have put where only root's path leads.
+fn program(name: &str) -> Command {
+    let paths = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(name);
+    command.env("PATH", format!("{paths}:/usr/sbin"));
+    command
 }
 
 /// An address that nobody listens on at the moment.

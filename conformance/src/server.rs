@@ -47,6 +47,13 @@ impl Setup {
         self
     }
 
+    /// Adds a flag of `serve` that takes no value.
+    #[must_use]
+    pub fn switch(mut self, name: &str) -> Self {
+        self.flags.push(name.into());
+        self
+    }
+
     /// Listens for consumers there: where a server that is gone has listened before.
     #[must_use]
     pub fn queue_at(mut self, address: SocketAddr) -> Self {

@@ -1,5 +1,6 @@
 //! What an adapter sees of a server-side connection with the application behind it.
 
+use core::net::SocketAddr;
 use core::task::Context;
 
 use bytes::BytesMut;
@@ -37,6 +38,12 @@ pub trait Endpoint {
     /// Whether more bytes are wanted. While it is `false` the adapter does not read: that is the
     /// backpressure that the peer feels.
     fn wants_read(&self) -> bool;
+
+    /// The peer is a proxy, which passes on the connection that it took from `source` (PROXY protocol).
+    /// Told before any byte has come, where the adapter was set to believe it.
+    fn proxied_for(&mut self, source: SocketAddr) {
+        let _ = source;
+    }
 
     /// The peer will send no more bytes. What it has sent is still answered.
     fn end_of_stream(&mut self);

@@ -40,6 +40,8 @@ pub mod client;
 pub mod http;
 #[cfg(feature = "memcache")]
 pub mod memcache;
+#[cfg(feature = "proxy-protocol")]
+pub mod proxy_protocol;
 #[cfg(feature = "queue")]
 pub mod queue;
 #[cfg(feature = "tracking")]

@@ -4,5 +4,6 @@ pub mod calls;
 pub mod command;
 pub mod http;
 pub mod memcache;
+pub mod proxy_protocol;
 pub mod replies;
 pub mod tracking;

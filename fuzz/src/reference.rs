@@ -13,6 +13,7 @@ pub mod json;
 pub mod md5;
 pub mod memcache;
 pub mod number;
+pub mod proxy_protocol;
 pub mod queue;
 pub mod replies;
 pub mod ring;

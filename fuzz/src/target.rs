@@ -134,6 +134,16 @@ pub static TARGETS: &[Target] = &[
         check: property::http_connection,
     },
     Target {
+        name: "proxy_protocol",
+        holds: "a header of the PROXY protocol is found where a simple, slow reader finds one, as soon \
+                as it is whole, and what is none stays none",
+        shape: Shape::Text {
+            generate: generate::proxy_protocol::header,
+            dictionary: generate::proxy_protocol::DICTIONARY,
+        },
+        check: property::proxy_protocol,
+    },
+    Target {
         name: "journal",
         holds: "every whole record of a damaged segment is found, and every other byte is told as \
                 damage",

@@ -12,6 +12,7 @@ use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::{Instant, Now};
 
 use crate::memory::{Account, GRACE};
+use crate::proxies::{Announced, Unannounced};
 use crate::secured::Secured;
 use crate::stream::write_slices;
 use crate::{Peer, PollStream, ServeOptions};
@@ -29,6 +30,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Connection<S, E> {
     stream: Secured<S>,
     endpoint: E,
+    /// The header that a proxy has to send before anything else.
+    unannounced: Option<Box<Unannounced>>,
     /// When an endpoint that has ended is dropped, whatever the stream still holds back: in seconds, for
     /// there may be many connections, and few that wait for this.
     close_by: Option<NonZero<u32>>,
@@ -62,11 +65,6 @@ fn release(endpoint: &mut impl Endpoint) {
     if !matches!(kept, Ok(Ok(()))) {
         endpoint.release();
     }
-}
-
-/// How many bytes a connection holds for its peer.
-fn held<S>(endpoint: &impl Endpoint, stream: &Secured<S>) -> usize {
-    endpoint.held() + stream.held()
 }
 
 /// Waits, but no longer than to `at`.
@@ -116,7 +114,8 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         Self::over(Secured::Plain(stream), endpoint)
     }
 
-    /// A stream of `peer`'s that a listener accepted at `now`, with what its options put around it: TLS.
+    /// A stream of `peer`'s that a listener accepted at `now`, with what its options put around it: the
+    /// header of a proxy, TLS.
     ///
     /// # Errors
     ///
@@ -130,6 +129,8 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
     ) -> io::Result<Self> {
         let mut accepted = Self::over(Secured::accepted(stream, peer, options, now)?, endpoint);
         accepted.account = Account::new(options.memory.clone());
+        let proxies = options.proxies.as_ref();
+        accepted.unannounced = proxies.and_then(|proxies| Unannounced::new(peer, proxies, now));
         Ok(accepted)
     }
 
@@ -137,6 +138,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         Self {
             stream,
             endpoint,
+            unannounced: None,
             close_by: None,
             unflushed: Unflushed::Nothing,
             is_full: false,
@@ -161,7 +163,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         if matches!(step, Step::End(_)) {
             return step;
         }
-        let held = held(&self.endpoint, &self.stream);
+        let held = self.held();
         if !self.account.settle(held, now.instant, cx) {
             return Step::End(ConnectionEnd::Evicted);
         }
@@ -171,6 +173,12 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             }
             step => step,
         }
+    }
+
+    /// How many bytes it holds for its peer.
+    fn held(&self) -> usize {
+        let header = self.unannounced.as_ref().map_or(0, |header| header.held());
+        self.endpoint.held() + self.stream.held() + header
     }
 
     fn rounds(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
@@ -188,8 +196,15 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         Step::Again
     }
 
-    /// Waits, but not longer for a peer's part of the handshake than it may take.
+    /// Waits, but not longer for a proxy's header, or a peer's part of the handshake, than it may take.
     fn wait(&mut self, until: Option<Instant>, now: Instant) -> Step {
+        if let Some(header) = &self.unannounced {
+            if header.announce_by <= now {
+                header.give_up();
+                return Step::End(ConnectionEnd::Broken);
+            }
+            return wait_until(until, header.announce_by);
+        }
         let Some(agree_by) = self.stream.agree_by() else { return Step::Wait(until) };
         if agree_by <= now {
             self.stream.give_up();
@@ -233,7 +248,8 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         // Whether it waits or not, the peer may go on sending.
         let _: Poll<()> = self.poll_flush(cx)?;
         if !self.is_ended && self.endpoint.wants_read() {
-            let held = || held(&self.endpoint, &self.stream);
+            let header = self.unannounced.as_ref().map_or(0, |header| header.held());
+            let held = || self.endpoint.held() + self.stream.held() + header;
             if self.account.may_read(held, now.instant, cx) && self.poll_read(cx)?.is_ready() {
                 return Ok(Step::Again);
             }
@@ -281,6 +297,12 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(header) = &mut self.unannounced {
+            let announced = ready!(header.poll_header(self.stream.stream_mut(), cx))?;
+            self.unannounced = None;
+            self.announce(announced);
+            return Poll::Ready(Ok(()));
+        }
         let (endpoint, stream) = (&mut self.endpoint, &mut self.stream);
         if ready!(stream.poll_read(cx, || read_buffer(endpoint)))? == 0 {
             self.is_ended = true;
@@ -289,6 +311,20 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             self.account.moved();
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<S, E: Endpoint> Connection<S, E> {
+    /// Goes on behind a proxy's header.
+    fn announce(&mut self, announced: Announced) {
+        if let Some(source) = announced.source {
+            self.endpoint.proxied_for(source);
+            self.stream.proxied_for(source);
+        }
+        self.account.moved();
+        if let Some(plain) = self.stream.take_early(announced.rest) {
+            read_buffer(&mut self.endpoint).extend_from_slice(&plain);
+        }
     }
 }
 

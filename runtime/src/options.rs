@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use windhover_core::Counters;
 
-use crate::{Clock, ConnectionMemory, TcpOptions};
+use crate::{Clock, ConnectionMemory, ProxyProtocol, TcpOptions};
 
 /// How long to wait after an accept that failed for lack of something: connections that end give
 /// it back. At once would take a whole core, and giving up would end the server for a moment's
@@ -46,6 +46,8 @@ pub struct ServeOptions {
     pub counters: Arc<Counters>,
     /// What connections may hold together; `None` bounds each for itself alone.
     pub memory: Option<ConnectionMemory>,
+    /// The proxies in front that say whose connections they pass on; `None` believes nobody.
+    pub proxies: Option<ProxyProtocol>,
     /// The certificate of connections that speak TLS; `None` takes them as they come.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::ServerTls>,
@@ -101,6 +103,7 @@ impl Default for ServeOptions {
             clock: Clock::new(),
             counters: Arc::default(),
             memory: None,
+            proxies: None,
             #[cfg(feature = "tls")]
             tls: None,
             on_accept_error: None,

@@ -1,7 +1,9 @@
 //! A connection's stream, as it was accepted or with TLS around it.
 
 use std::io;
+use std::net::SocketAddr;
 
+use bytes::BytesMut;
 use windhover_core::Instant;
 
 use crate::stream::poll_whichever;
@@ -42,6 +44,30 @@ impl<S> Secured<S> {
             Self::Plain(stream) => stream,
             #[cfg(feature = "tls")]
             Self::Tls(tls) => tls.stream_mut(),
+        }
+    }
+
+    /// The peer is a proxy, which passes on what `source` sends.
+    pub(crate) fn proxied_for(&mut self, source: SocketAddr) {
+        match self {
+            Self::Plain(_) => {
+                // Who sends is the endpoint's affair.
+                let _ = source;
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.proxied_for(source),
+        }
+    }
+
+    /// Takes what was read of the stream already, and gives back what is for the endpoint as it is.
+    pub(crate) fn take_early(&mut self, bytes: BytesMut) -> Option<BytesMut> {
+        match self {
+            Self::Plain(_) => Some(bytes).filter(|bytes| !bytes.is_empty()),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => {
+                tls.take_early(bytes);
+                None
+            }
         }
     }
 

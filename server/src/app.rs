@@ -11,10 +11,10 @@ use windhover_core::tracking::{
     BatchRule, RecordKind, RedirectPolicy, TrackingLimits, TrustedProxies,
 };
 use windhover_core::{Counters, Timeouts};
-use windhover_runtime::{ConnectionMemory, ServerTls};
+use windhover_runtime::{ConnectionMemory, Peer, ProxyProtocol, ServerTls};
 
 use crate::dead_letters::DeadLetters;
-use crate::listen::AuthFile;
+use crate::listen::{AuthFile, TrustedProxy, is_trusted};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -37,6 +37,8 @@ pub struct App {
     pub connection_memory: ConnectionMemory,
     /// The certificate that its listeners show, if there is one.
     pub tls: Option<ServerTls>,
+    /// Whose connections to the HTTP listener begin with a header of the PROXY protocol.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Who may use the queue's listener; everybody if there is no file of them.
     pub users: Option<AuthFile>,
     /// The connections of the HTTP listener.
@@ -60,6 +62,7 @@ impl App {
             settings,
             connection_memory: ConnectionMemory::new(CONNECTION_MEMORY),
             tls: None,
+            proxy_protocol: None,
             users: None,
             http_connections: Arc::default(),
             queue_connections: Arc::default(),
@@ -115,6 +118,8 @@ pub struct Settings {
     pub batch_rule: BatchRule,
     /// The proxies in front of the tracker.
     pub proxies: TrustedProxies,
+    /// Where those connect from; from other peers no header is believed. From anywhere if there are none.
+    pub trusted_proxies: Arc<[TrustedProxy]>,
     /// What the reply to a read of a queue names.
     pub reply_keys: ReplyKeys,
     /// When more bytes than this wait for the journal, requests are answered 503 at once, and
@@ -132,6 +137,15 @@ impl Settings {
             RecordKind::UserUpdate => &self.engage_queue,
             RecordKind::GroupUpdate => &self.groups_queue,
             _ => &self.queue_name,
+        }
+    }
+
+    /// The proxies that are believed of a peer's requests.
+    pub(crate) fn proxies_of(&self, peer: Peer) -> TrustedProxies {
+        if self.trusted_proxies.is_empty() || is_trusted(&self.trusted_proxies, peer) {
+            self.proxies
+        } else {
+            TrustedProxies::default()
         }
     }
 
@@ -165,6 +179,7 @@ impl Default for Settings {
             redirects: RedirectPolicy::deny(),
             batch_rule: BatchRule::default(),
             proxies: TrustedProxies::default(),
+            trusted_proxies: Arc::default(),
             reply_keys: ReplyKeys::default(),
             overload_bytes: 32 * 1024 * 1024,
             answer_timeout: Duration::from_secs(5),

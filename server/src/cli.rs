@@ -11,7 +11,7 @@ use crate::cache::CacheArgs;
 use crate::dead_letters::ReplayArgs;
 use crate::forward::QueueServers;
 use crate::journal::Fsync;
-use crate::listen::{ListenAddress, TlsListener};
+use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
 use crate::runtime::Runtime;
 
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
@@ -262,6 +262,17 @@ pub struct ServeArgs {
         value_name = "HEADER"
     )]
     pub forwarded_header: Forwarded,
+
+    /// Where those proxies connect from: addresses, networks (`10.0.0.0/8`), `unix` for the Unix socket.
+    /// From other peers no such header is believed; without this, from all
+    #[arg(long, env = "WINDHOVER_TRUSTED_PROXIES", value_delimiter = ',', value_name = "PEERS")]
+    pub trusted_proxies: Vec<TrustedProxy>,
+
+    /// Connections of trusted proxies to the tracker begin with a header of the PROXY protocol, version 1
+    /// or 2 (haproxy's `send-proxy` and `send-proxy-v2`), which names the sender; those without one are
+    /// closed
+    #[arg(long, env = "WINDHOVER_PROXY_PROTOCOL", requires = "trusted_proxies")]
+    pub proxy_protocol: bool,
 
     /// A host that `redirect=` may lead to (`example.com`, `*.example.com`); may be given often
     #[arg(

@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
-use windhover_runtime::ServerTls;
+use windhover_runtime::{ProxyProtocol, ServerTls};
 
 use crate::app::App;
 use crate::dead_letters::DEAD_LETTERS;
@@ -88,6 +88,7 @@ struct Pulled {
     connection_memory: Gauge,
     evicted: Counter,
     tls_failures: Counter,
+    proxy_header_failures: Counter,
     authentication_failures: Counter,
     queue_items: Gauge,
     queue_bytes: Gauge,
@@ -165,6 +166,11 @@ impl Pulled {
                 "tls_failures",
                 "Connections that failed for TLS: the peer spoke something else, did not trust the \
                  certificate, or took too long",
+            ),
+            proxy_header_failures: all.one(
+                "proxy_header_failures",
+                "Connections of trusted proxies that were closed, since no header of the PROXY protocol \
+                 came (--proxy-protocol)",
             ),
             authentication_failures: all.one(
                 "authentication_failures",
@@ -281,6 +287,8 @@ impl Metrics {
         set(&pulled.connection_memory, u64::try_from(memory.used()).unwrap_or(u64::MAX));
         raise(&pulled.evicted, memory.closed());
         raise(&pulled.tls_failures, app.tls.as_ref().map_or(0, ServerTls::failures));
+        let proxies = app.proxy_protocol.as_ref();
+        raise(&pulled.proxy_header_failures, proxies.map_or(0, ProxyProtocol::failures));
         raise(&pulled.authentication_failures, app.users.as_ref().map_or(0, AuthFile::failures));
         set(&pulled.queue_items, engine.items);
         set(&pulled.queue_bytes, engine.bytes);

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +10,7 @@ use std::time::Duration;
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::{Config, NameError, check_name};
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
-use windhover_runtime::{Clock, ConnectionMemory};
+use windhover_runtime::{Clock, ConnectionMemory, ProxyProtocol};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
@@ -28,8 +27,6 @@ use crate::store::{Store, StoreCloser};
 use crate::tracker::Tracker;
 use crate::upkeep::Upkeep;
 
-/// Who is behind a Unix socket.
-const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Even a server that is stopped in a hurry syncs its journal.
 const CLOSE_AT_LEAST: Duration = Duration::from_secs(5);
 
@@ -118,6 +115,10 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let seed = getrandom::u64().map_err(io::Error::other).map_err(system("read random bytes"))?;
     let mut app = App::new(store, settings(args), seed);
     (app.tls, app.users) = (tls, users);
+    app.proxy_protocol = args.proxy_protocol.then(|| {
+        let trusted = Arc::clone(&app.settings.trusted_proxies);
+        ProxyProtocol::new(move |peer| listen::is_trusted(&trusted, peer))
+    });
     app.connection_memory = ConnectionMemory::new(listen::mebibytes(args.connection_memory));
     let app = Arc::new(app);
 
@@ -194,6 +195,7 @@ fn settings(args: &ServeArgs) -> Settings {
             BatchRule::EachEvent
         },
         proxies: TrustedProxies { hops: args.forwarded_hops, header: args.forwarded_header.into() },
+        trusted_proxies: args.trusted_proxies.as_slice().into(),
         reply_keys: args.reply_keys,
         answer_timeout: args.answer_timeout,
         overload_bytes: args.overload_bytes,
@@ -209,7 +211,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
         &listener(args, &args.http, clock, app, TlsListener::Http),
         move |peer, now| {
             let number = number.fetch_add(1, Ordering::Relaxed);
-            Tracker::new(tracker.clone(), peer.ip().unwrap_or(LOCAL), number, now)
+            Tracker::new(tracker.clone(), peer, number, now)
         },
     )?;
     let consumers = app.clone();
@@ -256,6 +258,7 @@ fn listener(
     Listener {
         name,
         memory: app.connection_memory.clone(),
+        proxies: app.proxy_protocol.clone().filter(|_| which == TlsListener::Http),
         tls: app.tls.clone().filter(|_| args.speaks_tls(which)),
         address: address.clone(),
         connections: usize::try_from(args.max_connections).unwrap_or(usize::MAX),

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -15,15 +15,18 @@ use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
 use windhover_core::queue::{OpOutcome, PutBuilder};
 use windhover_core::tracking::{
     self, BatchRule, DecodeError, Decoded, Decoder, IdSource, RecordSink, RefusedRecord, Route,
-    TrackingEndpoint, TrackingReply, client_address,
+    TrackingEndpoint, TrackingReply, TrustedProxies, client_address,
 };
 use windhover_core::{Instant, Now};
+use windhover_runtime::Peer;
 
 use crate::app::App;
 use crate::dead_letters;
 use crate::metrics::CONTENT_TYPE;
 use crate::store::Ticket;
 
+/// Who is behind a Unix socket.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// What is refused, and belongs to no endpoint, is counted so.
 const OTHER: &str = "other";
 
@@ -32,7 +35,10 @@ const OTHER: &str = "other";
 pub struct Tracker {
     app: Arc<App>,
     http: ServerConnection,
+    /// Who sends, as far as no header says it.
     peer: IpAddr,
+    /// The proxies that are believed of them.
+    proxies: TrustedProxies,
     ids: IdSource,
     decoder: Decoder,
     /// The answers that are pending, in order.
@@ -53,13 +59,15 @@ enum Answer {
 
 impl Tracker {
     /// The connection of that number, which is different for each.
-    pub fn new(app: Arc<App>, peer: IpAddr, number: u64, now: Now) -> Self {
+    pub fn new(app: Arc<App>, peer: Peer, number: u64, now: Now) -> Self {
         let settings = &app.settings;
         let http =
             ServerConnection::new(&settings.http_limits, &settings.http_timeouts, now.instant)
                 .with_refusals(tracking::refused);
         let ids = IdSource::new(app.seed, number);
-        Self { app, http, peer, ids, decoder: Decoder::new(), answers: VecDeque::new() }
+        let proxies = settings.proxies_of(peer);
+        let peer = peer.ip().unwrap_or(LOCAL);
+        Self { app, http, peer, proxies, ids, decoder: Decoder::new(), answers: VecDeque::new() }
     }
 
     /// Gives the answers that are ready; returns when the first that is not must be given.
@@ -108,6 +116,7 @@ fn empty() -> Response {
 struct Handler<'a> {
     app: &'a App,
     peer: IpAddr,
+    proxies: &'a TrustedProxies,
     ids: &'a mut IdSource,
     decoder: &'a mut Decoder,
 }
@@ -137,7 +146,7 @@ impl Handler<'_> {
         }
         let context = tracking::Context {
             now: now.unix,
-            client: client_address(&request.headers, self.peer, &settings.proxies),
+            client: client_address(&request.headers, self.peer, self.proxies),
             limits: &settings.tracking_limits,
             redirects: &settings.redirects,
             rule: settings.batch_rule,
@@ -288,6 +297,11 @@ impl Endpoint for Tracker {
         self.http.wants_read()
     }
 
+    fn proxied_for(&mut self, source: SocketAddr) {
+        self.peer = source.ip();
+        self.proxies = self.app.settings.proxies_of(Peer::Tcp(source));
+    }
+
     fn end_of_stream(&mut self) {
         self.http.end_of_stream();
     }
@@ -302,8 +316,8 @@ impl Endpoint for Tracker {
             self.http.set_overloaded(self.app.is_overloaded());
             match self.http.poll_output(now) {
                 Output::Request(request) => {
-                    let Self { app, peer, ids, decoder, .. } = self;
-                    let mut handler = Handler { app, peer: *peer, ids, decoder };
+                    let Self { app, peer, proxies, ids, decoder, .. } = self;
+                    let mut handler = Handler { app, peer: *peer, proxies, ids, decoder };
                     let answer = handler.handle(&request, now);
                     self.answers.push_back(answer);
                 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead, IoSlice, Write};
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -50,6 +51,16 @@ impl<S> TlsStream<S> {
 
     pub(crate) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
+    }
+
+    /// What fails from now on failed with `source`, for whom the peer passes it on.
+    pub(crate) fn proxied_for(&mut self, source: SocketAddr) {
+        self.peer = Peer::Tcp(source);
+    }
+
+    /// Takes what came already, before anything is read.
+    pub(crate) fn take_early(&mut self, bytes: BytesMut) {
+        self.incoming = bytes;
     }
 
     /// When the connection is to be given up, unless keys are agreed upon.

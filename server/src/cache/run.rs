@@ -36,6 +36,7 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
         name: "cache",
         address: args.listen.clone(),
         memory: memory.clone(),
+        proxies: None,
         tls,
         connections: options.connections,
         shutdown_timeout: args.shutdown_timeout,

@@ -4,6 +4,7 @@ mod address;
 mod auth;
 mod bind;
 mod tls;
+mod trusted;
 mod try_it;
 
 use std::fmt;
@@ -17,6 +18,8 @@ pub(crate) use self::auth::authenticated;
 pub use self::auth::{AuthFile, AuthFileError, LineFault};
 pub(crate) use self::bind::{Bound, BoundAddress, Place, bind, note_handed_over};
 pub use self::tls::{TlsFileError, TlsListener};
+pub(crate) use self::trusted::is_trusted;
+pub use self::trusted::{TrustedProxy, TrustedProxyError};
 
 /// Why a command cannot listen.
 #[derive(Debug)]

@@ -13,7 +13,9 @@ use clap::ValueEnum;
 use windhover_client::{Builder, Client};
 use windhover_core::endpoint::Endpoint;
 use windhover_core::{Counters, Now};
-use windhover_runtime::{Clock, ConnectionMemory, Peer, ServeOptions, ServerTls, Shutdown};
+use windhover_runtime::{
+    Clock, ConnectionMemory, Peer, ProxyProtocol, ServeOptions, ServerTls, Shutdown,
+};
 
 use crate::listen::{ListenAddress, ListenError, Place};
 
@@ -59,6 +61,8 @@ pub(crate) struct Listener {
     pub(crate) name: &'static str,
     /// Where.
     pub(crate) address: ListenAddress,
+    /// Whose connections begin with a header that names the sender.
+    pub(crate) proxies: Option<ProxyProtocol>,
     /// What its connections are to be encrypted with.
     pub(crate) tls: Option<ServerTls>,
     /// What they and those of other listeners may hold together.
@@ -86,6 +90,11 @@ impl Listener {
             tracing::warn!(%error, listener, "a connection could not be accepted; trying again");
         }));
         options.memory = Some(self.memory.clone());
+        options.proxies = self.proxies.clone().map(|proxies| {
+            proxies.on_failure(move |peer, why| {
+                tracing::info!(%peer, why, listener, "a proxy did not say whose connection it passes on");
+            })
+        });
         options.tls = self.tls.clone().map(|tls| {
             tls.on_failure(move |peer, why| {
                 tracing::info!(%peer, why, listener, "TLS failed with a peer");

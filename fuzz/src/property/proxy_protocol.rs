@@ -1,0 +1,47 @@
+//! Any bytes, read as a header of the PROXY protocol.
+
+use windhover_core::proxy_protocol::{MAX_V1, MAX_V2, Parsed, ProxyHeader, parse};
+
+use super::splits;
+use crate::reference::proxy_protocol as reference;
+
+/// A header is found where a simple, slow reader finds one, as soon as it is whole, and whatever comes
+/// behind it; what is none stays none; and no more is waited for than the longest header has.
+pub fn proxy_protocol(input: &[u8]) {
+    let whole = parse(input);
+    let found = reference::header(input);
+    match whole {
+        Ok(Parsed::Complete { header, length }) => {
+            let (named, expected) = found.expect("the slow reader finds none");
+            let ends = match header {
+                ProxyHeader::Tcp { source, destination } => Some([source, destination]),
+                _ => None,
+            };
+            assert_eq!((ends, length), (named, expected));
+            assert_eq!(header.source(), named.map(|[source, _]| source));
+            assert!(length <= if input.starts_with(b"P") { MAX_V1 } else { MAX_V2 });
+        }
+        Ok(_) => {
+            assert_eq!(found, None);
+            assert!(input.len() < MAX_V2, "more than the longest header is waited for");
+        }
+        Err(error) => {
+            assert_eq!(found, None);
+            assert!(crate::property::tells(&error));
+        }
+    }
+    let places = splits::places(input.len(), splits::seed(input));
+    let mut before = Ok(Parsed::Incomplete);
+    for end in places {
+        let now = parse(&input[..end]);
+        match before {
+            Ok(Parsed::Incomplete) => {}
+            // Once it is known what it is, more bytes change nothing.
+            known => assert_eq!(now, known, "{end} bytes"),
+        }
+        before = now;
+    }
+    if before != Ok(Parsed::Incomplete) {
+        assert_eq!(whole, before);
+    }
+}
