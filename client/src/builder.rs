@@ -10,7 +10,7 @@ use windhover_core::client::{Cluster, ClusterError, ClusterOptions, Credentials,
 use crate::address::read_servers;
 use crate::compression::{Compression, CompressionFlags, Packing};
 use crate::hub::{Driver, Handle, Hub};
-use crate::{Client, Error, IntoBytes, MetaCommands};
+use crate::{Client, Error, ErrorKind, IntoBytes, MetaCommands};
 
 /// Something an operator wants to know of.
 #[derive(Clone, Debug)]
@@ -181,19 +181,19 @@ impl Builder {
     /// Makes the client, and the driver that an adapter has to run.
     ///
     /// # Errors
-    /// [`Error::NoServer`] without any, [`Error::Address`] for an address that cannot be understood,
-    /// [`Error::Cluster`] for servers or credentials that cannot be used, [`Error::Random`] where
+    /// [`ErrorKind::NoServer`] without any, [`ErrorKind::Address`] for an address that cannot be understood,
+    /// [`ErrorKind::Cluster`] for servers or credentials that cannot be used, [`ErrorKind::Random`] where
     /// the operating system gives no seed.
     pub fn build(self) -> Result<(Client, Driver), Error> {
-        let seed = getrandom::u64().map_err(|_| Error::Random)?;
+        let seed = getrandom::u64().map_err(Error::random)?;
         let epoch = Instant::now();
         let now = windhover_core::Instant::from_epoch(epoch.elapsed());
         if self.servers.is_empty() {
-            return Err(Error::NoServer);
+            return Err(ErrorKind::NoServer.into());
         }
         let servers = read_servers(&self.servers, self.options.dialect)?;
         let cluster = Cluster::new(&servers, self.options, seed, now)
-            .map_err(|error: ClusterError| Error::Cluster(error))?;
+            .map_err(|error: ClusterError| ErrorKind::Cluster(error))?;
         let hub = Hub::new(
             cluster,
             self.meta,

@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, CallError};
+use windhover_core::client::Answer;
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
 
-use crate::{Client, Error, Expires, ExpiresError, FromValue, IntoBytes, Store, Value};
+use crate::{Client, Error, ErrorKind, Expires, FromValue, IntoBytes, Store, Value};
 
 /// What came of a [`cas`](Client::cas).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,17 +27,16 @@ impl Client {
     /// # Errors
     /// [`Error`], as of every call: a server that does not answer is never a miss.
     pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.retrieve(&Request::Get(Keys::new(&[&self.key(key.as_ref())]))).await
+        self.get_with(key.as_ref(), Ok).await
     }
 
     /// The value of a key, read as text, a number, or whatever else is [`FromValue`]; `None` where the
     /// server has none.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::Value`] where the value is there and is no such thing.
+    /// [`Error`]; [`ErrorKind::Value`] where the value is there and is no such thing.
     pub async fn get_as<T: FromValue>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>, Error> {
-        let value = self.get(key).await?;
-        Ok(value.map(T::from_value).transpose()?)
+        self.get_with(key.as_ref(), |value| Ok(T::from_value(value)?)).await
     }
 
     /// The value of a key, with its cas unique for [`cas`](Self::cas).
@@ -45,7 +44,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn gets(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>, Error> {
-        self.retrieve(&Request::Gets(Keys::new(&[&self.key(key.as_ref())]))).await
+        self.retrieve(&Request::Gets(Keys::new(&[&self.key(key.as_ref())])), Ok).await
     }
 
     /// The value of a key, which gets a new time to expire.
@@ -57,8 +56,9 @@ impl Client {
         key: impl AsRef<[u8]>,
         expires: impl Into<Expires>,
     ) -> Result<Option<Value>, Error> {
-        let exptime = self.exptime(expires.into())?;
-        self.retrieve(&Request::Gat { exptime, keys: Keys::new(&[&self.key(key.as_ref())]) }).await
+        let key: &[u8] = &self.key(key.as_ref());
+        let exptime = self.exptime_of(key, expires.into())?;
+        self.retrieve(&Request::Gat { exptime, keys: Keys::new(&[key]) }, Ok).await
     }
 
     /// The same, with its cas unique.
@@ -70,20 +70,22 @@ impl Client {
         key: impl AsRef<[u8]>,
         expires: impl Into<Expires>,
     ) -> Result<Option<Value>, Error> {
-        let exptime = self.exptime(expires.into())?;
-        self.retrieve(&Request::Gats { exptime, keys: Keys::new(&[&self.key(key.as_ref())]) }).await
+        let key: &[u8] = &self.key(key.as_ref());
+        let exptime = self.exptime_of(key, expires.into())?;
+        self.retrieve(&Request::Gats { exptime, keys: Keys::new(&[key]) }, Ok).await
     }
 
     /// Stores a value, whatever was there.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::NotDone`] where the server has not stored it, and does not say why (as
+    /// [`Error`]; [`ErrorKind::NotDone`] where the server has not stored it, and does not say why (as
     /// memcached's proxy does).
     pub async fn set(&self, key: impl AsRef<[u8]>, store: impl Into<Store>) -> Result<(), Error> {
-        match self.store(&self.key(key.as_ref()), store.into(), Request::Set).await? {
+        self.store(&self.key(key.as_ref()), store.into(), Request::Set, |reply| match reply {
             Kind::Stored => Ok(()),
-            reply => Err(Error::NotDone { reply }),
-        }
+            reply => Err(ErrorKind::NotDone { reply }),
+        })
+        .await
     }
 
     /// Stores a value only where none is there; whether it was stored.
@@ -91,7 +93,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn add(&self, key: impl AsRef<[u8]>, store: impl Into<Store>) -> Result<bool, Error> {
-        stored(self.store(&self.key(key.as_ref()), store.into(), Request::Add).await?)
+        self.store(&self.key(key.as_ref()), store.into(), Request::Add, stored).await
     }
 
     /// Stores a value only where one is there; whether it was stored.
@@ -103,7 +105,7 @@ impl Client {
         key: impl AsRef<[u8]>,
         store: impl Into<Store>,
     ) -> Result<bool, Error> {
-        stored(self.store(&self.key(key.as_ref()), store.into(), Request::Replace).await?)
+        self.store(&self.key(key.as_ref()), store.into(), Request::Replace, stored).await
     }
 
     /// Puts data behind the value that is there; whether one is. Never compressed: a value that is
@@ -139,7 +141,7 @@ impl Client {
     /// Stores a value only where the item has not changed since it was read with that cas unique.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::NotDone`] where the server does not say why it did not.
+    /// [`Error`]; [`ErrorKind::NotDone`] where the server does not say why it did not.
     pub async fn cas(
         &self,
         key: impl AsRef<[u8]>,
@@ -147,12 +149,13 @@ impl Client {
         unique: u64,
     ) -> Result<Cas, Error> {
         let cas = |store| Request::Cas { store, unique };
-        match self.store(&self.key(key.as_ref()), store.into(), cas).await? {
+        self.store(&self.key(key.as_ref()), store.into(), cas, |reply| match reply {
             Kind::Stored => Ok(Cas::Stored),
             Kind::Exists => Ok(Cas::Changed),
             Kind::NotFound => Ok(Cas::Gone),
-            reply => Err(Error::NotDone { reply }),
-        }
+            reply => Err(ErrorKind::NotDone { reply }),
+        })
+        .await
     }
 
     /// Adds to a number, and wraps at 64 bits; the new number, `None` where there is none.
@@ -182,14 +185,15 @@ impl Client {
         key: impl AsRef<[u8]>,
         expires: impl Into<Expires>,
     ) -> Result<bool, Error> {
-        let exptime = self.exptime(expires.into())?;
-        let key = self.key(key.as_ref());
-        let touch = Request::Touch { key: &key, exptime, noreply: false };
-        match self.call(&touch, Bytes::new(), |prepared| self.write(prepared)).await? {
+        let key: &[u8] = &self.key(key.as_ref());
+        let exptime = self.exptime_of(key, expires.into())?;
+        let touch = Request::Touch { key, exptime, noreply: false };
+        self.change(&touch, Bytes::new(), |answer| match answer {
             Answer::Word(Kind::Touched) => Ok(true),
             Answer::Word(Kind::NotFound) => Ok(false),
-            _ => Err(Error::Unexpected),
-        }
+            other => Err(ErrorKind::unexpected(&other)),
+        })
+        .await
     }
 
     /// Deletes an item; whether there was one.
@@ -199,82 +203,102 @@ impl Client {
     pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
         let key = self.key(key.as_ref());
         let delete = Request::Delete { key: &key, noreply: false };
-        match self.call(&delete, Bytes::new(), |prepared| self.write(prepared)).await? {
+        self.change(&delete, Bytes::new(), |answer| match answer {
             Answer::Word(Kind::Deleted) => Ok(true),
             Answer::Word(Kind::NotFound) => Ok(false),
-            _ => Err(Error::Unexpected),
-        }
+            other => Err(ErrorKind::unexpected(&other)),
+        })
+        .await
     }
 
     /// As it stands on the wire, in a request that is sent now.
-    pub(crate) fn exptime(&self, expires: Expires) -> Result<i64, ExpiresError> {
+    pub(crate) fn exptime(&self, expires: Expires) -> Result<i64, ErrorKind> {
         match expires {
             Expires::Never => Ok(0),
-            _ => expires.exptime(self.hub.dialect, SystemTime::now()),
+            _ => expires.exptime(self.hub.dialect, SystemTime::now()).map_err(ErrorKind::Expires),
         }
     }
 
-    async fn retrieve(&self, request: &Request<'_>) -> Result<Option<Value>, Error> {
-        let answer = self.call(request, Bytes::new(), |prepared| self.read(prepared)).await;
-        match answer.map_err(of_only_key)? {
+    /// The same, in a request about this key.
+    pub(crate) fn exptime_of(&self, key: &[u8], expires: Expires) -> Result<i64, Error> {
+        self.exptime(expires).map_err(|kind| Error::from(kind).with_key(key))
+    }
+
+    /// Reads the value of one key, and has `read` make a result of it.
+    pub(crate) async fn get_with<T>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(Value) -> Result<T, ErrorKind>,
+    ) -> Result<Option<T>, Error> {
+        self.retrieve(&Request::Get(Keys::new(&[&self.key(key)])), read).await
+    }
+
+    /// Sends a read of one key, and has `read` make a result of it.
+    async fn retrieve<T>(
+        &self,
+        request: &Request<'_>,
+        read: impl FnOnce(Value) -> Result<T, ErrorKind>,
+    ) -> Result<Option<T>, Error> {
+        let first = |answer| match answer {
             Answer::Items(items) => {
-                items.into_iter().next().map(|item| self.value(item)).transpose()
+                let item = items.into_iter().next();
+                item.map(|item| read(self.value(item)?)).transpose()
             }
-            _ => Err(Error::Unexpected),
-        }
+            other => Err(ErrorKind::unexpected(&other)),
+        };
+        self.ask(request, Bytes::new(), |prepared| self.read(prepared), first).await
     }
 
-    async fn store<'a>(
+    /// Sends what changes one key.
+    pub(crate) async fn change<T>(
+        &self,
+        request: &Request<'_>,
+        data: Bytes,
+        read: impl FnOnce(Answer) -> Result<T, ErrorKind>,
+    ) -> Result<T, Error> {
+        self.ask(request, data, |prepared| self.write(prepared), read).await
+    }
+
+    async fn store<'a, T>(
         &self,
         key: &'a [u8],
         store: Store,
         request: impl FnOnce(request::StoreRequest<'a>) -> Request<'a>,
-    ) -> Result<Kind, Error> {
-        let (data, flags) = self.packing.pack(store.data, store.flags)?;
+        read: impl FnOnce(Kind) -> Result<T, ErrorKind>,
+    ) -> Result<T, Error> {
+        let packed = self.packing.pack(store.data, store.flags);
+        let (data, flags) = packed.map_err(|error| Error::from(error).with_key(key))?;
         let mut line = request::StoreRequest::new(key);
         line.flags = flags;
-        line.exptime = self.exptime(store.expires)?;
-        let answer = self.call(&request(line), data, |prepared| self.write(prepared)).await?;
-        match answer {
-            Answer::Word(kind) => Ok(kind),
-            _ => Err(Error::Unexpected),
-        }
+        line.exptime = self.exptime_of(key, store.expires)?;
+        self.change(&request(line), data, |answer| read(word(&answer)?)).await
     }
 
     async fn attach(&self, request: Request<'_>, data: Bytes) -> Result<bool, Error> {
-        match self.call(&request, data, |prepared| self.write(prepared)).await? {
-            Answer::Word(kind) => stored(kind),
-            _ => Err(Error::Unexpected),
-        }
+        self.change(&request, data, |answer| stored(word(&answer)?)).await
     }
 
     async fn number(&self, request: &Request<'_>) -> Result<Option<u64>, Error> {
-        match self.call(request, Bytes::new(), |prepared| self.write(prepared)).await? {
+        let number = |answer| match answer {
             Answer::Number(number) => Ok(Some(number)),
             Answer::Word(Kind::NotFound) => Ok(None),
-            _ => Err(Error::Unexpected),
-        }
+            other => Err(ErrorKind::unexpected(&other)),
+        };
+        self.change(request, Bytes::new(), number).await
     }
 }
 
-/// What became of the only key of a call.
-pub(crate) fn of_only_key(error: Error) -> Error {
-    match error {
-        Error::Call { server, key, error: CallError::Keys { server: id, failed, .. } } => {
-            let Some((_, error)) = failed.into_iter().next() else {
-                return Error::Unexpected;
-            };
-            let error = Error::of_key(server, id, error);
-            key.map_or(error.clone(), |key| error.with_key(&key))
-        }
-        other => other,
+fn word(answer: &Answer) -> Result<Kind, ErrorKind> {
+    match answer {
+        Answer::Word(kind) => Ok(*kind),
+        other => Err(ErrorKind::unexpected(other)),
     }
 }
 
-fn stored(kind: Kind) -> Result<bool, Error> {
+fn stored(kind: Kind) -> Result<bool, ErrorKind> {
     match kind {
         Kind::Stored => Ok(true),
         Kind::NotStored => Ok(false),
-        _ => Err(Error::Unexpected),
+        other => Err(ErrorKind::Unexpected { answer: other.text() }),
     }
 }

@@ -14,9 +14,9 @@ use windhover_core::memcache::request::{Prepared, Request};
 
 use crate::address::read_servers;
 use crate::compression::{Compression, Packing};
-use crate::hub::{CallFuture, Handle, Hub};
+use crate::hub::{CallFuture, Ended, Handle, Hub};
 use crate::parts::Part;
-use crate::{Builder, Error, Queue, spare};
+use crate::{Builder, Error, ErrorKind, Queue, spare};
 
 /// A client of many servers: a handle that is cheap to copy, for any number of tasks and threads.
 ///
@@ -94,7 +94,7 @@ impl Client {
     /// does so with the addresses of a name.
     ///
     /// # Errors
-    /// [`Error::Address`] and [`Error::Cluster`]; the set is as it was.
+    /// [`ErrorKind::Address`] and [`ErrorKind::Cluster`]; the set is as it was.
     pub fn set_servers(&self, servers: &[Server]) -> Result<(), Error> {
         set_servers(&self.hub, servers)
     }
@@ -122,7 +122,7 @@ impl Client {
     /// where one of them fails, with what was found beside it.
     ///
     /// # Errors
-    /// [`Error::Request`] and [`Error::Call`].
+    /// [`ErrorKind::Key`], [`ErrorKind::Request`] and [`ErrorKind::Call`].
     pub async fn call(
         &self,
         request: &Request<'_>,
@@ -156,7 +156,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Key`] and [`Error::Request`].
+    /// [`ErrorKind::Key`] and [`ErrorKind::Request`].
     pub fn prepare_call(
         &self,
         request: &Request<'_>,
@@ -178,11 +178,52 @@ impl Client {
     }
 
     async fn send_whole(&self, call: Call) -> Result<Answer, Error> {
-        let (outcome, reservation) = self.submit(call, self.timeout).await;
-        if let Some(reservation) = reservation {
+        let reply = self.submit(call, self.timeout).await;
+        if let Some(reservation) = reply.reservation {
             self.abandon(reservation);
         }
-        outcome
+        reply.outcome
+    }
+
+    /// Sends a request about one key, and has `read` make a result of the answer, or a kind of error, which is
+    /// told with server and key.
+    pub(crate) async fn ask<T>(
+        &self,
+        request: &Request<'_>,
+        data: Bytes,
+        call: impl FnOnce(Prepared) -> Call,
+        read: impl FnOnce(Answer) -> Result<T, ErrorKind>,
+    ) -> Result<T, Error> {
+        let call = call(self.prepare(request, data)?);
+        let reply = self.submit(call, self.timeout).await;
+        if let Some(reservation) = reply.reservation {
+            self.abandon(reservation);
+        }
+        let answer = reply.outcome.map_err(|error| error.map_kind(of_only_key))?;
+        read(answer).map_err(|kind| {
+            let error = self.error_at(reply.server, kind);
+            let mut keys = request.keys();
+            match (keys.next(), keys.next()) {
+                (Some(key), None) => error.with_key(key),
+                _ => error,
+            }
+        })
+    }
+
+    /// An error of a server that was asked.
+    pub(crate) fn error_at(&self, server: Option<ServerId>, kind: ErrorKind) -> Error {
+        Error::from(kind).with_server(self.server(server))
+    }
+
+    /// An error of the server that owns a key.
+    pub(crate) fn error_of(&self, key: &[u8], kind: ErrorKind) -> Error {
+        let key = self.key(key);
+        let owner = self.hub.lock().cluster.owner(&key);
+        self.error_at(owner, kind).with_key(&key)
+    }
+
+    pub(crate) fn server(&self, id: Option<ServerId>) -> Option<Server> {
+        self.hub.lock().cluster.server(id?).cloned()
     }
 
     /// A key as the server has it.
@@ -231,7 +272,7 @@ impl Client {
         &self,
         call: Call,
         timeout: Duration,
-    ) -> impl Future<Output = (Result<Answer, Error>, Option<ReservationId>)> + Send + use<> {
+    ) -> impl Future<Output = Reply> + Send + use<> {
         let hub = self.hub.hub();
         let prepared = call.prepared.clone();
         #[cfg(feature = "tracing")]
@@ -239,14 +280,15 @@ impl Client {
         #[cfg(feature = "tracing")]
         let its_span = span.clone();
         let submitted = async move {
-            let (outcome, reservation) = CallFuture::new(Arc::clone(&hub), call, timeout).await;
+            let ended = CallFuture::new(Arc::clone(&hub), call, timeout).await;
+            let Ended { outcome, answered_by: server, reservation } = ended;
             let outcome = outcome.map_err(|error| named(&hub, prepared.only_key(), error));
             #[cfg(feature = "tracing")]
             if let Err(error) = &outcome {
                 crate::trace::failed(&its_span, error);
             }
             spare::keep(prepared);
-            (outcome, reservation)
+            Reply { outcome, server, reservation }
         };
         #[cfg(feature = "tracing")]
         let submitted = tracing::Instrument::instrument(submitted, span);
@@ -273,7 +315,7 @@ pub(crate) fn set_servers(hub: &Hub, servers: &[Server]) -> Result<(), Error> {
     let now = hub.now();
     let done: Result<(), ClusterError> = state.cluster.set_servers(&servers, now);
     state.pump(now);
-    done.map_err(Error::Cluster)
+    done.map_err(|error| ErrorKind::Cluster(error).into())
 }
 
 /// A request that was checked and encoded, and can be sent any number of times
@@ -296,7 +338,7 @@ impl PreparedCall {
     /// needs.
     ///
     /// # Errors
-    /// [`Error::Call`].
+    /// [`ErrorKind::Call`].
     pub fn send(&self) -> impl Future<Output = Result<Answer, Error>> + Send + use<> {
         let Self { client, sent } = self.clone();
         async move {
@@ -312,7 +354,31 @@ impl PreparedCall {
 fn named(hub: &Hub, key: Option<&[u8]>, error: CallError) -> Error {
     let state = hub.lock();
     let server = error.server().and_then(|id| state.cluster.server(id)).cloned();
-    Error::Call { server, key: key.map(Box::from), error }
+    drop(state);
+    let error = Error::from(error).with_server(server);
+    match key {
+        Some(key) => error.with_key(key),
+        None => error,
+    }
+}
+
+/// What came of a call.
+pub(crate) struct Reply {
+    pub(crate) outcome: Result<Answer, Error>,
+    /// Whose answer it is.
+    pub(crate) server: Option<ServerId>,
+    pub(crate) reservation: Option<ReservationId>,
+}
+
+/// What became of the only key of a call.
+fn of_only_key(kind: ErrorKind) -> ErrorKind {
+    match kind {
+        ErrorKind::Call(CallError::Keys { server, failed, .. }) => {
+            let only = failed.into_iter().next();
+            only.map_or(ErrorKind::lacks("nothing"), |(_, error)| ErrorKind::of_key(server, error))
+        }
+        other => other,
+    }
 }
 
 impl fmt::Debug for Client {

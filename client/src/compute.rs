@@ -8,9 +8,8 @@ use windhover_core::client::{Answer, Call, MetaAnswer};
 use windhover_core::memcache::meta::{FlagBuffer, MetaCode, MetaRequest};
 use windhover_core::memcache::request::Request;
 
-use crate::cache::of_only_key;
 use crate::hub::Sleep;
-use crate::{Client, Error, Expires, Store, Value};
+use crate::{Client, Error, ErrorKind, Expires, Store, Value};
 
 /// The first pause before a value that somebody else computes is asked for again; each is twice as long
 /// as the one before, up to the last.
@@ -152,7 +151,7 @@ impl Client {
     ///
     /// # Errors
     /// The computation's; [`Error`], as of every call: a server that does not answer is no reason for all
-    /// callers to compute at the same time. [`Error::StillComputing`] where another client's value has not come
+    /// callers to compute at the same time. [`ErrorKind::StillComputing`] where another client's value has not come
     /// in time.
     pub async fn get_or_compute<S, E, F>(
         &self,
@@ -170,7 +169,10 @@ impl Client {
             Read::Value(computed) => return Ok(computed),
             Read::Won { cas, old } => (cas, old),
             // It was waited for.
-            Read::Wait => return Err(Error::StillComputing { waited: recompute.wait }.into()),
+            Read::Wait => {
+                let kind = ErrorKind::StillComputing { waited: recompute.wait };
+                return Err(self.error_of(key, kind).into());
+            }
         };
         let won = Won { client: self, key, cas, old };
         if old == Old::ForLonger {
@@ -181,9 +183,8 @@ impl Client {
         std::mem::forget(won);
         let value = Value { data: store.data.clone(), flags: store.flags, cas: None };
         let origin = match self.store_computed(key, store, cas, &recompute).await {
-            Ok(MetaCode::Done) => Origin::Computed,
-            Ok(MetaCode::Exists | MetaCode::NotFound) => Origin::Superseded,
-            Ok(_) => Origin::NotStored(Error::Unexpected),
+            Ok(true) => Origin::Computed,
+            Ok(false) => Origin::Superseded,
             Err(error) => Origin::NotStored(error),
         };
         Ok(Computed { value, origin })
@@ -201,13 +202,15 @@ impl Client {
         stale_for: Duration,
     ) -> Result<bool, Error> {
         let mut flags = FlagBuffer::new();
-        flags.push(b'I', b"").push_signed(b'T', self.exptime(Expires::In(stale_for))?);
-        let answer = self.meta_delete(key, flags.flags().text()).await?;
-        match answer.code {
+        let key = key.as_ref();
+        let exptime = self.exptime_of(key, Expires::In(stale_for))?;
+        flags.push(b'I', b"").push_signed(b'T', exptime);
+        let was_there = |answer: MetaAnswer| match answer.code {
             MetaCode::Done => Ok(true),
             MetaCode::NotFound => Ok(false),
-            _ => Err(Error::Unexpected),
-        }
+            code => Err(ErrorKind::unexpected_code(code)),
+        };
+        self.delete_meta(key, flags.flags().text(), was_there).await
     }
 
     /// Reads until there is a value, or it is this client's to compute, or `wait` is over.
@@ -236,12 +239,16 @@ impl Client {
     async fn try_read(&self, key: &[u8], recompute: &Recompute) -> Result<Read, Error> {
         let mut flags = FlagBuffer::new();
         flags.push(b'v', b"").push(b'f', b"").push(b'c', b"").push(b't', b"");
-        flags.push_signed(b'N', self.exptime(Expires::In(recompute.lease))?);
+        flags.push_signed(b'N', self.exptime_of(key, Expires::In(recompute.lease))?);
         if !recompute.stale.is_zero() {
             flags.push_unsigned(b'R', seconds(recompute.stale));
         }
-        let answer = self.meta_get(key, flags.flags().text()).await?;
-        let cas = answer.cas().ok_or(Error::Unexpected)?;
+        let read = |answer| self.read_of(answer, recompute);
+        self.read_meta(key, flags.flags().text(), read).await
+    }
+
+    fn read_of(&self, answer: MetaAnswer, recompute: &Recompute) -> Result<Read, ErrorKind> {
+        let cas = answer.cas().ok_or(ErrorKind::lacks("VA without a cas unique"))?;
         let is_empty = answer.value.is_empty();
         if answer.has_won() {
             let lease = i64::try_from(seconds(recompute.lease)).unwrap_or(i64::MAX);
@@ -257,7 +264,7 @@ impl Client {
             return Ok(Read::Wait);
         }
         let origin = if answer.another_has_won() { Origin::Stale } else { Origin::Fresh };
-        let client_flags = answer.client_flags().ok_or(Error::Unexpected)?;
+        let client_flags = answer.client_flags().ok_or(ErrorKind::lacks("VA without flags"))?;
         let value = self.decompressed(answer.value.into_bytes(), client_flags, Some(cas))?;
         Ok(Read::Value(Computed { value, origin }))
     }
@@ -266,30 +273,34 @@ impl Client {
     /// still alive.
     async fn shorten(&self, key: &[u8], lease: Duration) -> Result<(), Error> {
         let mut flags = FlagBuffer::new();
-        flags.push_signed(b'T', self.exptime(Expires::In(lease))?);
-        self.meta_get(key, flags.flags().text()).await.map(drop)
+        flags.push_signed(b'T', self.exptime_of(key, Expires::In(lease))?);
+        self.read_meta(key, flags.flags().text(), |_| Ok(())).await
     }
 
+    /// Whether it was stored: nobody has changed the item meanwhile.
     async fn store_computed(
         &self,
         key: &[u8],
         store: Store,
         cas: u64,
         recompute: &Recompute,
-    ) -> Result<MetaCode, Error> {
+    ) -> Result<bool, Error> {
         let expires = Expires::In(recompute.fresh.saturating_add(recompute.stale));
-        let (data, client_flags) = self.packing.pack(store.data, store.flags)?;
+        let packed = self.packing.pack(store.data, store.flags);
+        let (data, client_flags) = packed.map_err(|error| self.error_of(key, error.into()))?;
         let mut flags = FlagBuffer::new();
         flags.push_unsigned(b'C', cas).push_unsigned(b'F', u64::from(client_flags));
-        flags.push_signed(b'T', self.exptime(expires)?);
+        flags.push_signed(b'T', self.exptime_of(key, expires)?);
         let key = self.key(key);
         let meta = MetaRequest::new(&key, flags.flags());
-        let set = Request::MetaSet(meta);
-        let answer = self.call(&set, data, |prepared| self.write(prepared)).await;
-        match answer.map_err(of_only_key)? {
-            Answer::Meta(MetaAnswer { code, .. }) => Ok(code),
-            _ => Err(Error::Unexpected),
-        }
+        let stored = |answer| match answer {
+            Answer::Meta(MetaAnswer { code: MetaCode::Done, .. }) => Ok(true),
+            Answer::Meta(MetaAnswer { code: MetaCode::Exists | MetaCode::NotFound, .. }) => {
+                Ok(false)
+            }
+            other => Err(ErrorKind::unexpected(&other)),
+        };
+        self.change(&Request::MetaSet(meta), data, stored).await
     }
 }
 

@@ -1,21 +1,21 @@
 //! Why a call has no result, and what is known of its effect.
 
 use std::fmt;
-use std::str::Utf8Error;
-#[cfg(feature = "json")]
+use std::io;
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use bytes::Bytes;
 use windhover_core::client::{
-    CallError, ClusterError, ConnectFailure, Item, KeyError, NotSent, Refusal, Server, ServerId,
+    Answer, CallError, ClusterError, Item, KeyError, OsError, Refusal, Server, ServerId,
 };
+use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::request::{EncodeError, Request, check_key};
 use windhover_core::memcache::response::Kind;
-use windhover_core::memcache::{Keys, Limits, Oversized};
+use windhover_core::memcache::{Keys, Limits};
+use windhover_runtime::Report;
 
-use crate::{AddressError, ExpiresError};
+use crate::{AddressError, ExpiresError, ValueError};
 
 /// What is known of the effect of a call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,146 +30,53 @@ pub enum Outcome {
     Done,
 }
 
-/// Why a value cannot be used, or not be made.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum ValueError {
-    /// Its flags say that it is compressed, and it does not decompress.
-    Decompress,
-    /// It is compressed in a way that this build does not know.
-    NotBuiltIn {
-        /// The cargo feature that knows it.
-        feature: &'static str,
-    },
-    /// It is larger, decompressed, than
-    /// [`Builder::largest_decompressed`](crate::Builder::largest_decompressed) allows.
-    TooLarge {
-        /// How many bytes it may have.
-        limit: usize,
-    },
-    /// It is compressed, and something stands behind it, as `append` puts it there. Nothing is dropped
-    /// in silence; [`Client::with_raw_values`](crate::Client::with_raw_values) reads all of it.
-    DataBehind {
-        /// How many bytes.
-        length: usize,
-    },
-    /// It was not stored: it is larger than
-    /// [`Builder::largest_decompressed`](crate::Builder::largest_decompressed), so that it could not be
-    /// read again.
-    TooLargeToCompress {
-        /// How many bytes it has.
-        length: usize,
-        /// How many it may have.
-        limit: usize,
-    },
-    /// It was not stored: its flags have bits that say how a value is compressed, so that it would be
-    /// read as another one ([`Builder::compression_flags`](crate::Builder::compression_flags)).
-    FlagsReserved {
-        /// These bits.
-        bits: u32,
-    },
-    /// The server has it, and it is too large for this client. The connection goes on.
-    Oversized(Oversized),
-    /// It was not stored: it could not be compressed.
-    Compress,
-    /// It was to be text, and is no UTF-8.
-    NotText(Utf8Error),
-    /// It was to be a number, and is none of that type.
-    NotNumber {
-        /// The value.
-        data: Bytes,
-    },
-    /// It is no JSON of that type.
-    #[cfg(feature = "json")]
-    Json(Arc<serde_json::Error>),
-    /// It was not stored: it cannot be made JSON of.
-    #[cfg(feature = "json")]
-    ToJson(Arc<serde_json::Error>),
-}
-
-impl ValueError {
-    /// Whether a value was not stored, for which nothing was sent.
-    const fn is_of_storing(&self) -> bool {
-        match self {
-            Self::Compress | Self::TooLargeToCompress { .. } | Self::FlagsReserved { .. } => true,
-            #[cfg(feature = "json")]
-            Self::ToJson(_) => true,
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for ValueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Decompress => f.write_str(
-                "the flags say that the value is compressed, and it does not decompress",
-            ),
-            Self::NotBuiltIn { feature } => {
-                write!(f, "the value is compressed: build with the feature `{feature}` to read it")
-            }
-            Self::TooLarge { limit } => write!(
-                f,
-                "the value is larger than {limit} bytes once it is decompressed: raise \
-                 `largest_decompressed`"
-            ),
-            Self::DataBehind { length } => write!(
-                f,
-                "the value is compressed, and {length} bytes stand behind it (was something \
-                 appended?): read it with `Client::with_raw_values`"
-            ),
-            Self::TooLargeToCompress { length, limit } => write!(
-                f,
-                "the value has {length} bytes, of which no more than {limit} are decompressed \
-                 again: raise `largest_decompressed`"
-            ),
-            Self::FlagsReserved { bits } => write!(
-                f,
-                "the flags {bits:#x} say how a value is compressed: choose others, or other bits \
-                 with `compression_flags`"
-            ),
-            Self::Oversized(what) => what.fmt(f),
-            Self::Compress => f.write_str("the value could not be compressed"),
-            Self::NotText(error) => write!(f, "the value is no text: {error}"),
-            Self::NotNumber { data } => {
-                write!(f, "the value {} is no number of that type", Shown(data, 40))
-            }
-            #[cfg(feature = "json")]
-            Self::Json(error) => write!(f, "the value is not the JSON that was expected: {error}"),
-            #[cfg(feature = "json")]
-            Self::ToJson(error) => write!(f, "the value cannot be made JSON of: {error}"),
-        }
-    }
-}
-
-/// Why a call has no result. Its text is one line that names the server, the key and the cause:
+/// Why a call has no result: what happened ([`kind`](Self::kind)), where, and to which key.
+///
+/// Its text is one line that names the server and the key. What the operating system or another library
+/// said of it is its [`source`](std::error::Error::source), which the text does not repeat; `{error:#}` is
+/// both in one line:
 ///
 /// ```text
-/// 10.0.0.1:11211: 'user:7': the request was not sent: nobody listens there
+/// 10.0.0.1:11211: 'user:7': the request was not sent: it cannot be connected to: No route to host (os error 113)
 /// ```
+///
+/// ```
+/// use windhover_client::protocol::client::CallError;
+/// use windhover_client::{Error, ErrorKind};
+///
+/// fn is_full(error: &Error) -> bool {
+///     match error.kind() {
+///         ErrorKind::Call(CallError::Refused { refusal, .. }) => {
+///             refusal.words.starts_with(b"out of memory")
+///         }
+///         _ => false,
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    server: Option<Server>,
+    key: Option<Bytes>,
+    /// The operating system's words, where it has any.
+    system: Option<Arc<io::Error>>,
+}
+
+/// What happened to a call that has no result.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Error {
-    /// A key cannot be sent to any server. The other keys of the call were.
-    Key {
-        /// The key.
-        key: Bytes,
-        /// What is wrong with it.
-        error: EncodeError,
-    },
+pub enum ErrorKind {
+    /// The key cannot be sent to any server. The other keys of the call were.
+    Key(EncodeError),
     /// The item's time to expire cannot be sent.
     Expires(ExpiresError),
     /// The request cannot be sent to any server: its size, its options.
     Request(EncodeError),
     /// No server has answered it, or one has refused it.
-    Call {
-        /// The server that was to do it, where one was chosen.
-        server: Option<Server>,
-        /// The key or the queue that it was about, where that is one.
-        key: Option<Box<[u8]>>,
-        /// What happened.
-        error: CallError,
-    },
+    Call(CallError),
     /// The server has answered that it did not do it, where that is no result of the call:
     /// `NOT_STORED` to a `set`.
     NotDone {
@@ -197,7 +104,10 @@ pub enum Error {
     Value(ValueError),
     /// The server's answer is legal, and not one that this call can have: whether it was done is not
     /// known.
-    Unexpected,
+    Unexpected {
+        /// What it answered: its word, or what kind of answer it is.
+        answer: &'static str,
+    },
     /// The address of a server cannot be understood.
     Address(AddressError),
     /// A client was to be made without a server.
@@ -212,7 +122,7 @@ pub enum Error {
 const SHOWN: usize = 250;
 
 /// Bytes in quotes, so many at most.
-struct Shown<'a>(&'a [u8], usize);
+pub(crate) struct Shown<'a>(pub(crate) &'a [u8], pub(crate) usize);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -223,7 +133,112 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+impl ErrorKind {
+    /// Of an answer that is none to its call.
+    pub(crate) fn unexpected(answer: &Answer) -> Self {
+        let answer = match answer {
+            Answer::Items(items) if items.is_empty() => "END",
+            Answer::Items(_) => "VALUE",
+            Answer::Word(kind) => kind.text(),
+            Answer::Number(_) => "a number",
+            Answer::Meta(answer) => Kind::Meta(answer.code).text(),
+            Answer::Statistics(_) => "STAT",
+            Answer::Text(_) => "a line of text",
+            Answer::Lines(_) => "lines of text",
+            Answer::Batch(_) => "replies to a batch",
+            Answer::Closed => "the end of the connection",
+            _ => "something else",
+        };
+        Self::Unexpected { answer }
+    }
+
+    /// Of the reply to a meta command that is none to its call.
+    pub(crate) const fn unexpected_code(code: MetaCode) -> Self {
+        Self::Unexpected { answer: Kind::Meta(code).text() }
+    }
+
+    /// Of something that is not in an answer, though it was asked for.
+    pub(crate) const fn lacks(what: &'static str) -> Self {
+        Self::Unexpected { answer: what }
+    }
+
+    /// What became of a key of a call to `server`.
+    pub(crate) fn of_key(server: ServerId, error: KeyError) -> Self {
+        match error {
+            KeyError::Refused(refusal) => Self::Call(CallError::Refused { server, refusal }),
+            KeyError::Oversized(what) => Self::Value(ValueError::Oversized(what)),
+            _ => Self::Unexpected { answer: "something else" },
+        }
+    }
+
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        use std::error::Error as _;
+        match self {
+            Self::Key(error) | Self::Request(error) => error.source(),
+            Self::Expires(error) => error.source(),
+            Self::Call(error) => error.source(),
+            Self::InBatch(refusal) => refusal.source(),
+            Self::Value(error) => error.source(),
+            Self::Address(error) => error.source(),
+            Self::Cluster(error) => error.source(),
+            Self::NotDone { .. }
+            | Self::Contended { .. }
+            | Self::StillComputing { .. }
+            | Self::QueueFull
+            | Self::Unexpected { .. }
+            | Self::NoServer
+            | Self::Random => None,
+        }
+    }
+}
+
 impl Error {
+    /// What happened.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// What happened, taken out.
+    pub fn into_kind(self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The server that was asked last, or was to be; `None` where none was chosen.
+    pub fn server(&self) -> Option<&Server> {
+        self.0.server.as_ref()
+    }
+
+    /// The key or the queue that it is about, as the server has it (with the
+    /// [prefix](crate::Builder::key_prefix)); `None` where the call has none, or several.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.0.key.as_deref()
+    }
+
+    /// The same, of this server.
+    pub(crate) fn with_server(mut self, server: Option<Server>) -> Self {
+        self.0.server = server;
+        self
+    }
+
+    /// The same, of this key.
+    pub(crate) fn with_key(mut self, key: &[u8]) -> Self {
+        self.0.key = Some(Bytes::copy_from_slice(key));
+        self
+    }
+
+    /// The same, with another kind made of its own, where `change` makes one.
+    pub(crate) fn map_kind(mut self, change: impl FnOnce(ErrorKind) -> ErrorKind) -> Self {
+        self.0.kind = change(self.0.kind);
+        self
+    }
+
+    /// The operating system gives no random bytes.
+    pub(crate) fn random(error: getrandom::Error) -> Self {
+        let mut random = Self::from(ErrorKind::Random);
+        random.0.system = error.raw_os_error().map(io::Error::from_raw_os_error).map(Arc::new);
+        random
+    }
+
     /// Why a request was not made ready; with its key, where that is the reason.
     pub(crate) fn of_request(request: &Request<'_>, error: EncodeError, limits: &Limits) -> Self {
         let keys = match request {
@@ -253,61 +268,69 @@ impl Error {
         let mut keys = keys.chain(one);
         match keys.find_map(|key| Self::check_key(key, limits).err()) {
             // What is wrong with a queue's name, or with an option, is said by the error alone.
-            Some(Self::Key { key, error: its }) if its == error => Self::Key { key, error },
-            _ => Self::Request(error),
+            Some(its) if matches!(its.kind(), ErrorKind::Key(its) if *its == error) => its,
+            _ => ErrorKind::Request(error).into(),
         }
     }
 
     /// Whether a key can be sent.
     pub(crate) fn check_key(key: &[u8], limits: &Limits) -> Result<(), Self> {
-        let named = |error| Self::Key { key: Bytes::copy_from_slice(key), error };
+        let named = |error| Self::from(ErrorKind::Key(error)).with_key(key);
         check_key(key, limits).map_err(named)
-    }
-
-    /// What became of a key of a call to `server`.
-    pub(crate) fn of_key(server: Option<Server>, id: ServerId, error: KeyError) -> Self {
-        match error {
-            KeyError::Refused(refusal) => {
-                let error = CallError::Refused { server: id, refusal };
-                Self::Call { server, key: None, error }
-            }
-            KeyError::Oversized(what) => Self::Value(ValueError::Oversized(what)),
-            _ => Self::Unexpected,
-        }
-    }
-
-    /// The same, of this key.
-    pub(crate) fn with_key(mut self, its: &[u8]) -> Self {
-        if let Self::Call { key, .. } = &mut self {
-            *key = Some(its.into());
-        }
-        self
     }
 
     /// Takes out what was found before a retrieval failed.
     pub(crate) fn take_found(&mut self) -> Vec<Item> {
-        match self {
-            Self::Call { error, .. } => error.take_found(),
+        match &mut self.0.kind {
+            ErrorKind::Call(error) => error.take_found(),
             _ => Vec::new(),
         }
     }
 
+    /// Takes out the keys of a retrieval that have no answer, with why, where others have one; and whose
+    /// answer it is.
+    pub(crate) fn take_failed(&mut self) -> Option<(ServerId, Vec<(usize, KeyError)>)> {
+        match &mut self.0.kind {
+            ErrorKind::Call(CallError::Keys { server, failed, .. }) => {
+                Some((*server, std::mem::take(failed)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Which server was asked last.
+    pub(crate) fn server_id(&self) -> Option<ServerId> {
+        match self.kind() {
+            ErrorKind::Call(error) => error.server(),
+            _ => None,
+        }
+    }
+
+    /// Puts in what was found of all keys of a retrieval that failed for some.
+    pub(crate) fn put_found(&mut self, all: Vec<Item>) {
+        if let ErrorKind::Call(CallError::Unknown { found, .. }) = &mut self.0.kind {
+            *found = all;
+        }
+    }
+
     /// What is known of the call's effect.
-    pub const fn outcome(&self) -> Outcome {
-        match self {
-            Self::Address(_)
-            | Self::NoServer
-            | Self::Key { .. }
-            | Self::Expires(_)
-            | Self::Request(_)
-            | Self::Cluster(_)
-            | Self::StillComputing { .. }
-            | Self::Random => Outcome::NotSent,
-            Self::NotDone { .. } | Self::Contended { .. } | Self::QueueFull => Outcome::Refused,
-            Self::InBatch(_) | Self::Unexpected => Outcome::Unknown,
-            Self::Value(error) if error.is_of_storing() => Outcome::NotSent,
-            Self::Value(_) => Outcome::Done,
-            Self::Call { error, .. } => match error {
+    pub fn outcome(&self) -> Outcome {
+        match self.kind() {
+            ErrorKind::Address(_)
+            | ErrorKind::NoServer
+            | ErrorKind::Key(_)
+            | ErrorKind::Expires(_)
+            | ErrorKind::Request(_)
+            | ErrorKind::Cluster(_)
+            | ErrorKind::StillComputing { .. }
+            | ErrorKind::Random => Outcome::NotSent,
+            ErrorKind::NotDone { .. } | ErrorKind::Contended { .. } | ErrorKind::QueueFull => {
+                Outcome::Refused
+            }
+            ErrorKind::InBatch(_) | ErrorKind::Unexpected { .. } => Outcome::Unknown,
+            ErrorKind::Value(error) if error.is_of_storing() => Outcome::NotSent,
+            ErrorKind::Value(_) => Outcome::Done,
+            ErrorKind::Call(error) => match error {
                 CallError::Refused { .. } => Outcome::Refused,
                 CallError::Unknown { .. } => Outcome::Unknown,
                 CallError::Keys { failed, .. } => match failed.as_slice() {
@@ -321,30 +344,28 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    /// With `#`, its causes too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return Report::new(self).fmt(f);
+        }
+        if let Some(server) = self.server() {
+            write!(f, "{}: ", server.name)?;
+        }
+        if let Some(key) = self.key() {
+            write!(f, "{}: ", Shown(key, SHOWN))?;
+        }
+        self.kind().fmt(f)
+    }
+}
+
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key { key, error } => {
-                write!(f, "the key {} cannot be sent: {error}", Shown(key, SHOWN))
-            }
+            Self::Key(error) => write!(f, "the key cannot be sent: {error}"),
             Self::Expires(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
-            Self::Call { server, key, error } => {
-                if let Some(server) = server {
-                    write!(f, "{}: ", server.name)?;
-                }
-                if let Some(key) = key {
-                    write!(f, "{}: ", Shown(key, SHOWN))?;
-                }
-                error.fmt(f)?;
-                match error {
-                    CallError::NotSent {
-                        why: NotSent::Connect(ConnectFailure::Os(errno)), ..
-                    } => {
-                        write!(f, ": {}", std::io::Error::from_raw_os_error(*errno))
-                    }
-                    _ => Ok(()),
-                }
-            }
+            Self::Call(error) => error.fmt(f),
             Self::NotDone { reply } => {
                 write!(f, "the server has not done it, and says {}", reply.text())
             }
@@ -359,7 +380,9 @@ impl fmt::Display for Error {
                 write!(f, "a request of the batch, maybe this one, was refused: {refusal}")
             }
             Self::Value(error) => error.fmt(f),
-            Self::Unexpected => f.write_str("the server's answer is none that the call can have"),
+            Self::Unexpected { answer } => {
+                write!(f, "the server's answer is none that the call can have: {answer}")
+            }
             Self::Address(error) => error.fmt(f),
             Self::NoServer => f.write_str("there is no server: name at least one"),
             Self::Cluster(error) => error.fmt(f),
@@ -368,31 +391,72 @@ impl fmt::Display for Error {
     }
 }
 
-/// Without sources: an error's own text says all of it, its cause included, and the cause is in it to be
-/// matched on. A report that prints each source would say the same thing twice.
-impl std::error::Error for Error {}
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, server, key, system } = &*self.0;
+        let mut told = f.debug_struct("Error");
+        told.field("kind", kind);
+        if let Some(server) = server {
+            told.field("server", &server.name);
+        }
+        if let Some(key) = key {
+            told.field("key", key);
+        }
+        if let Some(system) = system {
+            told.field("system", system);
+        }
+        told.finish()
+    }
+}
 
-impl std::error::Error for ValueError {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.system {
+            Some(error) => Some(&**error),
+            None => self.kind().source(),
+        }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        let os = kind.source().and_then(|source| source.downcast_ref::<OsError>());
+        let system = os.map(|os| Arc::new(io::Error::from_raw_os_error(os.0)));
+        Self(Box::new(Inner { kind, server: None, key: None, system }))
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        ErrorKind::Call(error).into()
+    }
+}
 
 impl From<AddressError> for Error {
     fn from(error: AddressError) -> Self {
-        Self::Address(error)
+        ErrorKind::Address(error).into()
     }
 }
 
 impl From<ExpiresError> for Error {
     fn from(error: ExpiresError) -> Self {
-        Self::Expires(error)
+        ErrorKind::Expires(error).into()
     }
 }
 
 impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
-        Self::Request(error)
+        ErrorKind::Request(error).into()
     }
 }
 
 impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        ErrorKind::Value(error).into()
+    }
+}
+
+impl From<ValueError> for ErrorKind {
     fn from(error: ValueError) -> Self {
         Self::Value(error)
     }

@@ -1,7 +1,7 @@
 //! Requests of others, sent on as they are: what a proxy is made of.
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, Call, Server};
+use windhover_core::client::{Answer, Call, CallError, NotSent, Server};
 use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::Command;
 use windhover_core::memcache::handler::{Reply, ReplyError};
@@ -11,7 +11,7 @@ use windhover_core::memcache::response::Response;
 
 use crate::many::join;
 use crate::parts::Part;
-use crate::{Client, Error};
+use crate::{Client, Error, ErrorKind};
 
 /// What became of a request that was [forwarded](Client::forward).
 #[derive(Debug)]
@@ -46,10 +46,10 @@ impl Forwarded {
         match self.0 {
             Became::Answered { request, answer } => answer.give(&request, reply),
             Became::Own(response) => reply.send(&response),
-            Became::Failed(Error::Call { error, .. }) => error.give(reply),
-            Became::Failed(error) => {
-                reply.send(&Response::ServerError(error.to_string().as_bytes()))
-            }
+            Became::Failed(error) => match error.into_kind() {
+                ErrorKind::Call(error) => error.give(reply),
+                other => reply.send(&Response::ServerError(other.to_string().as_bytes())),
+            },
         }
     }
 }
@@ -120,7 +120,7 @@ impl Client {
             };
             let outcome = match route {
                 Route::Own(response) => return Forwarded(Became::Own(response)),
-                Route::Key(call) => client.submit(call, client.timeout).await.0,
+                Route::Key(call) => client.submit(call, client.timeout).await.outcome,
                 Route::Keys(parts) => client.items(parts).await,
                 Route::All(calls) => client.all(calls).await,
             };
@@ -168,8 +168,8 @@ impl Client {
         let calls: Vec<_> = calls.into_iter().map(|call| self.submit(call, self.timeout)).collect();
         let several = calls.len() > 1;
         let mut whole: Option<Answer> = None;
-        for (name, (outcome, _)) in names.iter().zip(join(calls).await) {
-            let mut answer = outcome?;
+        for (name, reply) in names.iter().zip(join(calls).await) {
+            let mut answer = reply.outcome?;
             if let (true, Answer::Statistics(pairs)) = (several, &mut answer) {
                 for (statistic, _) in pairs {
                     *statistic = [name.as_bytes(), b":", &statistic[..]].concat().into();
@@ -182,6 +182,6 @@ impl Client {
                 (None, first) => whole = Some(first),
             }
         }
-        whole.ok_or(Error::Unexpected)
+        whole.ok_or_else(|| CallError::NotSent { server: None, why: NotSent::NoServer }.into())
     }
 }

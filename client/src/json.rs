@@ -39,7 +39,6 @@ impl Client {
         &self,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<T>, Error> {
-        let value = self.get(key).await?;
-        Ok(value.as_ref().map(Value::json).transpose()?)
+        self.get_with(key.as_ref(), |value| Ok(value.json()?)).await
     }
 }

@@ -15,7 +15,7 @@
 //!     Ok(Some(value)) => println!("{:?}", value.data),
 //!     Ok(None) => println!("not there"),
 //!     // Never mistaken for a miss. `outcome` says what is known of its effect.
-//!     Err(error) => println!("{:?}: {error}", error.outcome()),
+//!     Err(error) => println!("{:?}: {error:#}", error.outcome()),
 //! }
 //! # Ok(())
 //! # }
@@ -50,6 +50,7 @@ mod tls;
 mod trace;
 mod update;
 mod value;
+mod value_error;
 mod write_many;
 
 pub use address::{AddressError, AddressFault, server_address};
@@ -61,7 +62,7 @@ pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
 pub use compute::{Computed, Origin, Recompute};
 pub use convert::{FromValue, IntoBytes};
 pub use drive::{Address, Connect, Connector};
-pub use error::{Error, Outcome, ValueError};
+pub use error::{Error, ErrorKind, Outcome};
 pub use expires::{Expires, ExpiresError};
 pub use forward::Forwarded;
 pub use hub::{DrivenConnection, Driver, DriverStep, Turn, connect_failure};
@@ -73,6 +74,7 @@ pub use reservation::Reservation;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
 pub use value::{Store, Value};
+pub use value_error::ValueError;
 pub use windhover_core as protocol;
 pub use windhover_core::client::{
     Answer, Call, CallError, ClusterError, ClusterOptions, ConnectFailure, Credentials,
@@ -80,5 +82,5 @@ pub use windhover_core::client::{
     ServerState, ServerStatistics,
 };
 pub use windhover_core::memcache::meta::{ArithmeticMode, MetaCode, SetMode};
-pub use windhover_runtime::PollStream;
+pub use windhover_runtime::{PollStream, Report};
 pub use write_many::{Deleted, MetaCommands, Stored};

@@ -6,11 +6,12 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, CallError, Item, KeyError};
+use windhover_core::client::{Answer, Item, KeyError, ServerId};
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::Request;
 
-use crate::{Client, Error, Value};
+use crate::client::Reply;
+use crate::{Client, Error, ErrorKind, Value, ValueError};
 
 /// What became of one key: its value, a miss, or an error of its server.
 pub type Found = Result<Option<Value>, Error>;
@@ -22,6 +23,8 @@ const MAX_KEYS: usize = 100;
 #[derive(Default)]
 struct Group {
     items: Vec<Item>,
+    /// Whose items they are.
+    server: Option<ServerId>,
     failed: Vec<(usize, Error)>,
     /// Why nothing is known of the others; without it they are misses.
     error: Option<Error>,
@@ -66,16 +69,20 @@ impl Client {
         let calls: Vec<_> =
             groups.iter().map(|group| self.get_group(keys, group, with_cas)).collect();
         for (group, outcome) in groups.iter().zip(join(calls).await) {
-            let Group { items, failed, error } = outcome;
+            let Group { items, server, failed, error } = outcome;
             for (index, error) in failed {
                 if let Some(&at) = group.get(index) {
                     set(&mut found, at, Err(error));
                 }
             }
             for item in items {
-                if let Some(&at) = group.get(item.index) {
-                    set(&mut found, at, self.value(item).map(Some));
-                }
+                let Some((&at, key)) =
+                    group.get(item.index).and_then(|at| Some((at, keys.get(*at)?)))
+                else {
+                    continue;
+                };
+                let told = |error: ValueError| self.error_at(server, error.into()).with_key(key);
+                set(&mut found, at, self.value(item).map(Some).map_err(told));
             }
             let Some(error) = error else {
                 continue;
@@ -100,25 +107,31 @@ impl Client {
             Ok(prepared) => prepared,
             Err(error) => return Group { error: Some(error), ..Group::default() },
         };
-        match self.submit(self.read(prepared), self.timeout).await.0 {
-            Ok(Answer::Items(items)) => Group { items: items.into(), ..Group::default() },
-            Ok(_) => Group { error: Some(Error::Unexpected), ..Group::default() },
-            Err(Error::Call {
+        let Reply { outcome, server, .. } = self.submit(self.read(prepared), self.timeout).await;
+        let mut error = match outcome {
+            Ok(Answer::Items(items)) => {
+                return Group { items: items.into(), server, ..Group::default() };
+            }
+            Ok(other) => self.error_at(server, ErrorKind::unexpected(&other)),
+            Err(error) => error,
+        };
+        let Some((id, failed)) = error.take_failed() else {
+            let server = error.server_id();
+            return Group {
+                items: error.take_found(),
                 server,
-                error: CallError::Keys { server: id, found, failed },
-                ..
-            }) => {
-                let of_key = |(at, error): (usize, KeyError)| {
-                    let key = keys.get(at).copied().unwrap_or_default();
-                    (at, Error::of_key(server.clone(), id, error).with_key(key))
-                };
-                let failed = failed.into_iter().map(of_key).collect();
-                Group { items: found, failed, error: None }
-            }
-            Err(mut error) => {
-                Group { items: error.take_found(), error: Some(error), ..Group::default() }
-            }
-        }
+                error: Some(error),
+                ..Group::default()
+            };
+        };
+        let name = error.server().cloned();
+        let of_key = |(at, error): (usize, KeyError)| {
+            let key = keys.get(at).copied().unwrap_or_default();
+            let error = Error::from(ErrorKind::of_key(id, error)).with_server(name.clone());
+            (at, error.with_key(key))
+        };
+        let failed = failed.into_iter().map(of_key).collect();
+        Group { items: error.take_found(), server: Some(id), failed, error: None }
     }
 
     /// The places of the keys, those of one server together, in groups of bounded size; and the keys

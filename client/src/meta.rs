@@ -8,9 +8,10 @@ use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::Kind;
 
-use crate::cache::of_only_key;
 use crate::many::join;
-use crate::{ArithmeticFlags, Client, DeleteFlags, Error, GetFlags, IntoBytes, SetFlags};
+use crate::{
+    ArithmeticFlags, Client, DeleteFlags, Error, ErrorKind, GetFlags, IntoBytes, SetFlags,
+};
 
 impl Client {
     /// `mg`: fetches an item and what is known of it, as [`GetFlags`] say, or as they stand on the line,
@@ -34,12 +35,20 @@ impl Client {
         key: impl AsRef<[u8]>,
         flags: impl Into<GetFlags>,
     ) -> Result<MetaAnswer, Error> {
-        let flags = flags.into().line()?;
-        let key = self.meta_key(key.as_ref(), &flags);
-        let meta = MetaRequest::new(&key, MetaFlags::new(&flags));
-        let get = Request::MetaGet(meta);
-        let answer = self.call(&get, Bytes::new(), |prepared| self.read_or_write(&get, prepared));
-        meta_answer(answer.await.map_err(of_only_key)?)
+        self.read_meta(key.as_ref(), &flags.into().line()?, Ok).await
+    }
+
+    /// The same, and has `read` make a result of the answer.
+    pub(crate) async fn read_meta<T>(
+        &self,
+        key: &[u8],
+        flags: &[u8],
+        read: impl FnOnce(MetaAnswer) -> Result<T, ErrorKind>,
+    ) -> Result<T, Error> {
+        let key = self.meta_key(key, flags);
+        let get = Request::MetaGet(MetaRequest::new(&key, MetaFlags::new(flags)));
+        let call = |prepared| self.read_or_write(&get, prepared);
+        self.ask(&get, Bytes::new(), call, |answer| read(meta_answer(answer)?)).await
     }
 
     /// `ms`: stores a value, as [`SetFlags`] say, or as they stand on the line.
@@ -55,7 +64,7 @@ impl Client {
         let flags = flags.into().line()?;
         let key = self.meta_key(key.as_ref(), &flags);
         let meta = MetaRequest::new(&key, MetaFlags::new(&flags));
-        self.change(&Request::MetaSet(meta), value.into_bytes()).await
+        self.change(&Request::MetaSet(meta), value.into_bytes(), meta_answer).await
     }
 
     /// `md`: deletes an item, or marks it stale, as [`DeleteFlags`] say, or as they stand on the line.
@@ -67,10 +76,19 @@ impl Client {
         key: impl AsRef<[u8]>,
         flags: impl Into<DeleteFlags>,
     ) -> Result<MetaAnswer, Error> {
-        let flags = flags.into().line()?;
-        let key = self.meta_key(key.as_ref(), &flags);
-        let meta = MetaRequest::new(&key, MetaFlags::new(&flags));
-        self.change(&Request::MetaDelete(meta), Bytes::new()).await
+        self.delete_meta(key.as_ref(), &flags.into().line()?, Ok).await
+    }
+
+    /// The same, and has `read` make a result of the answer.
+    pub(crate) async fn delete_meta<T>(
+        &self,
+        key: &[u8],
+        flags: &[u8],
+        read: impl FnOnce(MetaAnswer) -> Result<T, ErrorKind>,
+    ) -> Result<T, Error> {
+        let key = self.meta_key(key, flags);
+        let delete = Request::MetaDelete(MetaRequest::new(&key, MetaFlags::new(flags)));
+        self.change(&delete, Bytes::new(), |answer| read(meta_answer(answer)?)).await
     }
 
     /// `ma`: adds to a number or subtracts from it, as [`ArithmeticFlags`] say, or as they stand on the
@@ -86,26 +104,20 @@ impl Client {
         let flags = flags.into().line()?;
         let key = self.meta_key(key.as_ref(), &flags);
         let meta = MetaRequest::new(&key, MetaFlags::new(&flags));
-        self.change(&Request::MetaArithmetic(meta), Bytes::new()).await
+        self.change(&Request::MetaArithmetic(meta), Bytes::new(), meta_answer).await
     }
 
     fn meta_key<'k>(&self, key: &'k [u8], flags: &[u8]) -> Cow<'k, [u8]> {
         if MetaFlags::new(flags).base64() { Cow::Borrowed(key) } else { self.key(key) }
     }
 
-    async fn change(&self, request: &Request<'_>, data: Bytes) -> Result<MetaAnswer, Error> {
-        meta_answer(self.call(request, data, |prepared| self.write(prepared)).await?)
-    }
-
     /// Each server's version, or why it does not tell.
     pub async fn versions(&self) -> Vec<(Server, Result<Bytes, Error>)> {
-        let version = |server| async move {
-            match self.to_server(server, &Request::Version).await? {
-                Answer::Text(version) => Ok(version),
-                _ => Err(Error::Unexpected),
-            }
+        let version = |answer| match answer {
+            Answer::Text(version) => Ok(version),
+            other => Err(ErrorKind::unexpected(&other)),
         };
-        self.of_each(version).await
+        self.of_each(|server| self.ask_server(server, &Request::Version, version)).await
     }
 
     /// Each server's statistics, or why it does not tell: [`stats_of`](Self::stats_of) all of them.
@@ -147,7 +159,7 @@ impl Client {
         arguments: impl AsRef<[u8]>,
     ) -> Result<Vec<(Bytes, Bytes)>, Error> {
         let stats = Request::Stats { arguments: arguments.as_ref() };
-        match self.to_server(server, &stats).await? {
+        let pairs = |answer| match answer {
             Answer::Statistics(pairs) => Ok(pairs),
             Answer::Items(none) if none.is_empty() => Ok(Vec::new()),
             // `reset`, `detail on`.
@@ -156,8 +168,9 @@ impl Client {
             Answer::Lines(lines) => {
                 Ok(lines.into_iter().map(|line| (line, Bytes::new())).collect())
             }
-            _ => Err(Error::Unexpected),
-        }
+            other => Err(ErrorKind::unexpected(&other)),
+        };
+        self.ask_server(server, &stats, pairs).await
     }
 
     /// Invalidates every item of a server.
@@ -165,10 +178,12 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn flush_all_of(&self, server: ServerId) -> Result<(), Error> {
-        match self.to_server(server, &Request::FlushAll { delay: None, noreply: false }).await? {
+        let flush = Request::FlushAll { delay: None, noreply: false };
+        let flushed = |answer| match answer {
             Answer::Word(Kind::Ok) | Answer::Text(_) => Ok(()),
-            _ => Err(Error::Unexpected),
-        }
+            other => Err(ErrorKind::unexpected(&other)),
+        };
+        self.ask_server(server, &flush, flushed).await
     }
 
     /// A request to one server.
@@ -180,13 +195,22 @@ impl Client {
         server: ServerId,
         request: &Request<'_>,
     ) -> Result<Answer, Error> {
-        self.call(request, Bytes::new(), |prepared| Call::to(prepared, server)).await
+        self.ask_server(server, request, Ok).await
+    }
+
+    async fn ask_server<T>(
+        &self,
+        server: ServerId,
+        request: &Request<'_>,
+        read: impl FnOnce(Answer) -> Result<T, ErrorKind>,
+    ) -> Result<T, Error> {
+        self.ask(request, Bytes::new(), |prepared| Call::to(prepared, server), read).await
     }
 }
 
-fn meta_answer(answer: Answer) -> Result<MetaAnswer, Error> {
+fn meta_answer(answer: Answer) -> Result<MetaAnswer, ErrorKind> {
     match answer {
         Answer::Meta(answer) => Ok(answer),
-        _ => Err(Error::Unexpected),
+        other => Err(ErrorKind::unexpected(&other)),
     }
 }

@@ -5,8 +5,9 @@ use windhover_core::client::{Answer, Call, CallError};
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::Request;
 
+use crate::client::Reply;
 use crate::many::join;
-use crate::{Client, Error};
+use crate::{Client, Error, ErrorKind};
 
 /// A part of a retrieval, with the places of its keys among all.
 pub(crate) type Part = (Vec<usize>, Call);
@@ -58,45 +59,44 @@ impl Client {
         let (groups, calls): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let calls = calls.into_iter().map(|call| self.submit(call, self.timeout)).collect();
         let (mut all, mut refused, mut failed) = (Vec::new(), None, None);
-        for (group, (outcome, _)) in groups.iter().zip(join(calls).await) {
-            let place = |index: usize| group.get(index).copied().ok_or(Error::Unexpected);
+        for (group, reply) in groups.iter().zip(join(calls).await) {
+            let Reply { outcome, server, .. } = reply;
+            // What was asked for by an index has a place.
+            let place = |index: usize| group.get(index).copied().unwrap_or_default();
             let found = match outcome {
                 Ok(Answer::Items(items)) => items.into(),
-                Ok(_) => return Err(Error::Unexpected),
-                Err(Error::Call {
-                    server,
-                    error: CallError::Keys { server: id, found, failed },
-                    ..
-                }) => {
-                    let (_, _, keys) = refused.get_or_insert_with(|| (server, id, Vec::new()));
-                    for (index, error) in failed {
-                        keys.push((place(index)?, error));
-                    }
-                    found
-                }
+                Ok(other) => return Err(self.error_at(server, ErrorKind::unexpected(&other))),
                 Err(mut error) => {
                     let found = error.take_found();
-                    failed.get_or_insert(error);
+                    match error.take_failed() {
+                        Some((id, failed)) => {
+                            let server = error.server().cloned();
+                            let (_, _, keys) =
+                                refused.get_or_insert_with(|| (server, id, Vec::new()));
+                            keys.extend(failed.into_iter().map(|(at, error)| (place(at), error)));
+                        }
+                        None => {
+                            failed.get_or_insert(error);
+                        }
+                    }
                     found
                 }
             };
             for mut item in found {
-                item.index = place(item.index)?;
+                item.index = place(item.index);
                 all.push(item);
             }
         }
         all.sort_by_key(|item| item.index);
         match (failed, refused) {
             (Some(mut error), _) => {
-                if let Error::Call { error: CallError::Unknown { found, .. }, .. } = &mut error {
-                    *found = all;
-                }
+                error.put_found(all);
                 Err(error)
             }
             (None, Some((name, server, mut failed))) => {
                 failed.sort_by_key(|(index, _)| *index);
                 let error = CallError::Keys { server, found: all, failed };
-                Err(Error::Call { server: name, key: None, error })
+                Err(Error::from(error).with_server(name))
             }
             (None, None) => Ok(Answer::Items(all.into())),
         }

@@ -9,8 +9,9 @@ use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
 
+use crate::client::Reply;
 use crate::many::join;
-use crate::{Client, Error, Expires, IntoBytes, Outcome, Reservation};
+use crate::{Client, Error, ErrorKind, Expires, IntoBytes, Outcome, Reservation};
 
 /// How long one of many servers is waited for before the next one is asked: an item that comes to
 /// another server waits no longer than this for its reader.
@@ -55,11 +56,11 @@ impl Queue {
     /// Appends an item, on any server that takes it.
     ///
     /// # Errors
-    /// [`Error::QueueFull`] where none takes it. With [`Outcome::Unknown`]
+    /// [`ErrorKind::QueueFull`] where none takes it. With [`Outcome::Unknown`]
     /// it may be there all the same.
     pub async fn enqueue(&self, item: impl IntoBytes) -> Result<(), Error> {
         let mut store = request::StoreRequest::new(&self.name);
-        store.exptime = self.client.exptime(self.expires)?;
+        store.exptime = self.client.exptime_of(&self.name, self.expires)?;
         let at_least_once = self.at_least_once;
         let enqueue = |prepared| {
             let mut call = Call::enqueue(prepared);
@@ -68,11 +69,12 @@ impl Queue {
             }
             call
         };
-        match self.client.call(&Request::Set(store), item.into_bytes(), enqueue).await? {
+        let enqueued = |answer| match answer {
             Answer::Word(Kind::Stored) => Ok(()),
-            Answer::Word(Kind::NotStored) => Err(Error::QueueFull),
-            _ => Err(Error::Unexpected),
-        }
+            Answer::Word(Kind::NotStored) => Err(ErrorKind::QueueFull),
+            other => Err(ErrorKind::unexpected(&other)),
+        };
+        self.client.ask(&Request::Set(store), item.into_bytes(), enqueue, enqueued).await
     }
 
     /// Takes the next item for good, from any server that has one. An answer that does not come
@@ -138,7 +140,8 @@ impl Queue {
             let prepared = self.client.prepare(&Request::QueueRead(read), Bytes::new())?;
             // The server's wait ends before ours does.
             let timeout = slice + self.client.timeout;
-            let (outcome, reservation) = self.client.submit(Call::reserve(prepared), timeout).await;
+            let Reply { outcome, reservation, .. } =
+                self.client.submit(Call::reserve(prepared), timeout).await;
             match outcome {
                 Ok(answer) => {
                     if let (Some(item), Some(reservation)) = (item(answer), reservation) {
@@ -198,7 +201,7 @@ impl Queue {
             call.failover = false;
             // What takes an item away is not asked for twice.
             call.exclusive = read.mode.opens();
-            let (outcome, reservation) = self.client.submit(call, timeout).await;
+            let Reply { outcome, reservation, .. } = self.client.submit(call, timeout).await;
             match outcome {
                 Ok(answer) if answer.is_miss() => {}
                 Ok(answer) => return Ok((Some(answer), reservation)),
@@ -234,8 +237,7 @@ pub(crate) fn item(answer: Answer) -> Option<Bytes> {
 
 /// There is no server to ask.
 pub(crate) fn reservation_lost() -> Error {
-    let error = CallError::NotSent { server: None, why: NotSent::ReservationLost };
-    Error::Call { server: None, key: None, error }
+    CallError::NotSent { server: None, why: NotSent::ReservationLost }.into()
 }
 
 impl fmt::Debug for Queue {

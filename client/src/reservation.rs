@@ -3,12 +3,13 @@
 use std::fmt;
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, Call, ReservationId};
+use windhover_core::client::{Answer, Call, ReservationId, ServerId};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::Request;
 
+use crate::client::Reply;
 use crate::queue::{item, reservation_lost};
-use crate::{Client, Error};
+use crate::{Client, Error, ErrorKind};
 
 /// An item that a server has set aside for this client, with the connection that it did so on.
 ///
@@ -63,7 +64,7 @@ impl Reservation {
     /// # Errors
     /// [`Error`]: the item may come again.
     pub async fn confirm_and_reserve(mut self) -> Result<Option<Self>, Error> {
-        let (answer, reservation) = self.send(ReadMode::CloseOpen).await?;
+        let (answer, _, reservation) = self.send(ReadMode::CloseOpen).await?;
         match (item(answer), reservation) {
             (Some(item), Some(reservation)) => {
                 let (client, queue) = (self.client.clone(), self.queue.clone());
@@ -78,24 +79,32 @@ impl Reservation {
     }
 
     async fn finish(&mut self, mode: ReadMode) -> Result<(), Error> {
-        let (answer, reservation) = self.send(mode).await?;
+        let (answer, server, reservation) = self.send(mode).await?;
         if let Some(reservation) = reservation {
             self.client.release(reservation);
         }
-        if answer.is_miss() { Ok(()) } else { Err(Error::Unexpected) }
+        if answer.is_miss() {
+            return Ok(());
+        }
+        let error = self.client.error_at(server, ErrorKind::unexpected(&answer));
+        Err(error.with_key(&self.queue))
     }
 
     /// Sends a read on the reserved connection. While it is under way, or when it fails, dropping it
     /// closes the connection.
-    async fn send(&mut self, mode: ReadMode) -> Result<(Answer, Option<ReservationId>), Error> {
+    async fn send(
+        &mut self,
+        mode: ReadMode,
+    ) -> Result<(Answer, Option<ServerId>, Option<ReservationId>), Error> {
         let reservation = self.id.ok_or_else(reservation_lost)?;
         let read = QueueRead::new(&self.queue, mode);
         let prepared = self.client.prepare(&Request::QueueRead(read), Bytes::new())?;
         let call = Call::on_reservation(prepared, reservation);
-        let (outcome, again) = self.client.submit(call, self.client.timeout).await;
+        let Reply { outcome, server, reservation, .. } =
+            self.client.submit(call, self.client.timeout).await;
         let answer = outcome?;
         self.id = None;
-        Ok((answer, again))
+        Ok((answer, server, reservation))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{Cas, Client, Error, Store, Value};
+use crate::{Cas, Client, Error, ErrorKind, Store, Value};
 
 /// So often an item is read and changed before the update gives up.
 const MAX_TRIES: u32 = 16;
@@ -28,7 +28,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Contended`] where others were faster sixteen times; [`Error`] as of every call, all tries
+    /// [`ErrorKind::Contended`] where others were faster sixteen times; [`Error`] as of every call, all tries
     /// within one timeout. With [`Outcome::Unknown`](crate::Outcome::Unknown) the new value may be there.
     pub async fn update<S: Into<Store>>(
         &self,
@@ -59,7 +59,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// As [`update`](Self::update); [`Error::Value`] for a value that is no JSON of that type, which stays
+    /// As [`update`](Self::update); [`ErrorKind::Value`] for a value that is no JSON of that type, which stays
     /// as it is.
     #[cfg(feature = "json")]
     pub async fn update_json<T: serde::Serialize + serde::de::DeserializeOwned>(
@@ -84,18 +84,22 @@ impl Client {
     async fn try_update<T>(
         &self,
         key: &[u8],
-        mut change: impl FnMut(Option<Value>) -> Result<Option<(T, Store)>, Error>,
+        mut change: impl FnMut(Option<Value>) -> Result<Option<(T, Store)>, ErrorKind>,
     ) -> Result<Option<(T, Store)>, Error> {
         let until = Instant::now() + self.timeout;
         let in_time = || self.with_timeout(until.saturating_duration_since(Instant::now()));
+        let told = |kind| self.error_of(key, kind);
         for _ in 0..MAX_TRIES {
             let current = in_time().gets(key).await?;
             let unique = match &current {
                 // A reply to `gets` without it is none that is known.
-                Some(value) => Some(value.cas.ok_or(Error::Unexpected)?),
+                Some(value) => {
+                    let unique = value.cas.ok_or(ErrorKind::lacks("VALUE without a cas unique"));
+                    Some(unique.map_err(told)?)
+                }
                 None => None,
             };
-            let Some((new, store)) = change(current)? else {
+            let Some((new, store)) = change(current).map_err(told)? else {
                 return Ok(None);
             };
             let done = match unique {
@@ -106,6 +110,6 @@ impl Client {
                 return Ok(Some((new, store)));
             }
         }
-        Err(Error::Contended { tries: MAX_TRIES })
+        Err(told(ErrorKind::Contended { tries: MAX_TRIES }))
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use windhover_core::client::Item;
 
-use crate::{Client, Error, Expires, IntoBytes, ValueError};
+use crate::{Client, Expires, IntoBytes, ValueError};
 
 /// A value that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Value {
 
 impl Client {
     /// An item as the application sees it.
-    pub(crate) fn value(&self, item: Item) -> Result<Value, Error> {
+    pub(crate) fn value(&self, item: Item) -> Result<Value, ValueError> {
         let (data, flags, cas) = (item.value.into_bytes(), item.flags, item.cas);
         self.decompressed(data, flags, cas)
     }
@@ -106,7 +106,7 @@ impl Client {
         data: Bytes,
         flags: u32,
         cas: Option<u64>,
-    ) -> Result<Value, Error> {
+    ) -> Result<Value, ValueError> {
         let (data, flags) = self.packing.unpack(data, flags)?;
         Ok(Value { data, flags, cas })
     }

@@ -10,8 +10,9 @@ use windhover_core::memcache::request::{self, Barrier, Batch, Request};
 use windhover_core::memcache::response::Kind;
 use windhover_core::memcache::{End, Reason};
 
+use crate::client::Reply;
 use crate::many::{join, set};
-use crate::{Client, Error, Store};
+use crate::{Client, Error, ErrorKind, Store};
 
 /// What became of one key: it was stored, or an error.
 pub type Stored = Result<(), Error>;
@@ -63,9 +64,15 @@ impl Client {
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         let written = self.write_many(&keys, writes).await;
         // There is always something to do.
-        let not_found = Error::NotDone { reply: Kind::Meta(MetaCode::NotFound) };
-        let stored = |done| if done { Ok(()) } else { Err(not_found.clone()) };
-        written.into_iter().map(|written| written.and_then(stored)).collect()
+        let stored = |(written, key): (Written, &&[u8])| match written {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let reply = Kind::Meta(MetaCode::NotFound);
+                Err(self.error_at(self.owner_of(key), ErrorKind::NotDone { reply }).with_key(key))
+            }
+            Err(error) => Err(error),
+        };
+        written.into_iter().zip(&keys).map(stored).collect()
     }
 
     /// Deletes many items, in the same way: for each whether there was one.
@@ -85,6 +92,10 @@ impl Client {
         Ok(Write::Set { data, flags, exptime: self.exptime(store.expires)? })
     }
 
+    fn owner_of(&self, key: &[u8]) -> Option<ServerId> {
+        self.hub.lock().cluster.owner(key)
+    }
+
     async fn write_many(&self, keys: &[&[u8]], writes: Vec<Result<Write, Error>>) -> Vec<Written> {
         let mut done: Vec<Option<Written>> = keys.iter().map(|_| None).collect();
         let (groups, refused) = self.by_server(keys);
@@ -98,7 +109,7 @@ impl Client {
             for at in group {
                 match (keys.get(at), writes.get_mut(at).and_then(Option::take)) {
                     (Some(key), Some(Ok(write))) => members.push((at, *key, write)),
-                    (_, Some(Err(error))) => set(&mut done, at, Err(error)),
+                    (Some(key), Some(Err(error))) => set(&mut done, at, Err(error.with_key(key))),
                     _ => {}
                 }
             }
@@ -107,7 +118,8 @@ impl Client {
         for (at, written) in join(calls).await.into_iter().flatten() {
             set(&mut done, at, written);
         }
-        done.into_iter().map(|done| done.unwrap_or(Err(Error::Unexpected))).collect()
+        let unanswered = || Err(ErrorKind::lacks("nothing").into());
+        done.into_iter().map(|done| done.unwrap_or_else(unanswered)).collect()
     }
 
     /// Writes keys of one server.
@@ -116,7 +128,7 @@ impl Client {
             return Vec::new();
         };
         let until = Instant::now() + self.timeout;
-        let server = self.hub.lock().cluster.owner(first);
+        let server = self.owner_of(first);
         let knows_meta = match server {
             Some(server) => self.knows_meta(server).await,
             None => Ok(true),
@@ -145,16 +157,20 @@ impl Client {
         }
         let knows = match self.to_server(server, &Request::MetaNoop).await {
             Ok(_) => true,
-            Err(Error::Call { error: CallError::Refused { refusal, .. }, .. })
-                if refusal.kind == Kind::Error =>
-            {
-                false
-            }
-            // Some proxies close the connection where they do not know a command.
-            Err(Error::Call {
-                error: CallError::Unknown { why: Reason::End(end), .. }, ..
-            }) if !matches!(end, End::Stalled | End::WriteStalled | End::Abandoned) => false,
-            Err(error) => return Err(error),
+            Err(error) => match error.kind() {
+                ErrorKind::Call(CallError::Refused { refusal, .. })
+                    if refusal.kind == Kind::Error =>
+                {
+                    false
+                }
+                // Some proxies close the connection where they do not know a command.
+                ErrorKind::Call(CallError::Unknown { why: Reason::End(end), .. })
+                    if !matches!(end, End::Stalled | End::WriteStalled | End::Abandoned) =>
+                {
+                    false
+                }
+                _ => return Err(error),
+            },
         };
         self.hub.lock().knows_meta.insert(server, knows);
         Ok(knows)
@@ -171,15 +187,13 @@ impl Client {
                     (Request::Set(line), data)
                 }
             };
-            let answer = self.call(&request, data, |prepared| self.write(prepared)).await;
-            let written = match answer {
-                Ok(Answer::Word(Kind::Stored | Kind::Deleted)) => Ok(true),
-                Ok(Answer::Word(Kind::NotFound)) => Ok(false),
-                Ok(Answer::Word(reply)) => Err(Error::NotDone { reply }),
-                Ok(_) => Err(Error::Unexpected),
-                Err(error) => Err(error),
+            let written = |answer| match answer {
+                Answer::Word(Kind::Stored | Kind::Deleted) => Ok(true),
+                Answer::Word(Kind::NotFound) => Ok(false),
+                Answer::Word(reply) => Err(ErrorKind::NotDone { reply }),
+                other => Err(ErrorKind::unexpected(&other)),
             };
-            (at, written)
+            (at, self.change(&request, data, written).await)
         });
         join(calls.collect()).await
     }
@@ -207,7 +221,7 @@ impl Client {
             };
             match pushed {
                 Ok(()) => sent.push((at, key)),
-                Err(error) => written.push((at, Err(error.into()))),
+                Err(error) => written.push((at, Err(Error::from(error).with_key(key)))),
             }
         }
         if sent.is_empty() {
@@ -217,26 +231,35 @@ impl Client {
             Ok(prepared) => {
                 let mut call = Call::write(prepared);
                 call.target = server.map_or(Target::Key, Target::Server);
-                self.submit(call, self.timeout).await.0
+                let Reply { outcome, server: by, .. } = self.submit(call, self.timeout).await;
+                outcome.map(|answer| (answer, by))
             }
             Err(error) => Err(error.into()),
         };
-        match outcome {
-            Ok(Answer::Batch(batch)) => written.extend(told(&sent, &batch)),
-            other => {
-                let error = other.err().unwrap_or(Error::Unexpected);
-                self.note_refusal(server, &error);
-                let of = |(at, key): (usize, &[u8])| (at, Err(error.clone().with_key(key)));
-                written.extend(sent.into_iter().map(of));
+        let error = match outcome {
+            Ok((Answer::Batch(batch), by)) => {
+                let name = self.server(by);
+                let told =
+                    told(sent.len(), &batch).into_iter().zip(sent).map(|(done, (at, key))| {
+                        let told = |kind| Error::from(kind).with_server(name.clone()).with_key(key);
+                        (at, done.map_err(told))
+                    });
+                written.extend(told);
+                return written;
             }
-        }
+            Ok((other, by)) => self.error_at(by, ErrorKind::unexpected(&other)),
+            Err(error) => error,
+        };
+        self.note_refusal(server, &error);
+        let of = |(at, key): (usize, &[u8])| (at, Err(error.clone().with_key(key)));
+        written.extend(sent.into_iter().map(of));
         written
     }
 
     /// A server that knew meta commands, or was said to, knows none.
     fn note_refusal(&self, server: Option<ServerId>, error: &Error) {
-        if let (Some(server), Error::Call { error: CallError::Refused { refusal, .. }, .. }) =
-            (server, error)
+        if let (Some(server), ErrorKind::Call(CallError::Refused { refusal, .. })) =
+            (server, error.kind())
             && refusal.kind == Kind::Error
         {
             self.hub.lock().knows_meta.insert(server, false);
@@ -244,24 +267,24 @@ impl Client {
     }
 }
 
-/// What the answer to a batch says of each of its requests.
-fn told(sent: &[(usize, &[u8])], batch: &BatchAnswer) -> Vec<(usize, Written)> {
-    let mut done: Vec<Option<Written>> = sent.iter().map(|_| None).collect();
+/// What the answer to a batch says of each of its so many requests.
+fn told(count: usize, batch: &BatchAnswer) -> Vec<Result<bool, ErrorKind>> {
+    let mut done: Vec<Option<_>> = (0..count).map(|_| None).collect();
     for (index, answer) in &batch.replies {
         let what = match answer.code {
             MetaCode::Done => Ok(true),
             MetaCode::NotFound => Ok(false),
             code @ (MetaCode::NotStored | MetaCode::Exists) => {
-                Err(Error::NotDone { reply: Kind::Meta(code) })
+                Err(ErrorKind::NotDone { reply: Kind::Meta(code) })
             }
-            _ => Err(Error::Unexpected),
+            code => Err(ErrorKind::unexpected_code(code)),
         };
         set(&mut done, *index, what);
     }
     // Success is what is hidden; an error names no request, and may be this one's.
     let hidden = || match batch.errors.first() {
         None => Ok(true),
-        Some(refusal) => Err(Error::InBatch(refusal.clone())),
+        Some(refusal) => Err(ErrorKind::InBatch(refusal.clone())),
     };
-    sent.iter().zip(done).map(|(&(at, _), done)| (at, done.unwrap_or_else(hidden))).collect()
+    done.into_iter().map(|done| done.unwrap_or_else(hidden)).collect()
 }

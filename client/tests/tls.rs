@@ -20,7 +20,7 @@ use windhover_client::protocol::client::{
     CallError, ConnectFailure, ConnectionId, NotSent, Server,
 };
 use windhover_client::protocol::memcache::{End, Reason};
-use windhover_client::{Builder, Client, Driver, DriverStep, Error, Tls};
+use windhover_client::{Builder, Client, Driver, DriverStep, Error, ErrorKind, Tls};
 
 const NAME: &str = "cache.example.com";
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
@@ -186,9 +186,9 @@ fn complete<T>(
 }
 
 fn why(error: &Error) -> (Option<NotSent>, Option<Reason>) {
-    match error {
-        Error::Call { error: CallError::NotSent { why, .. }, .. } => (Some(*why), None),
-        Error::Call { error: CallError::Unknown { why, .. }, .. } => (None, Some(*why)),
+    match error.kind() {
+        ErrorKind::Call(CallError::NotSent { why, .. }) => (Some(*why), None),
+        ErrorKind::Call(CallError::Unknown { why, .. }) => (None, Some(*why)),
         other => panic!("expected a call that failed, got {other:?}"),
     }
 }
@@ -428,7 +428,7 @@ fn a_path_has_no_name_to_be_certified() {
 
 #[test]
 fn an_end_that_the_server_told_is_known_from_one_that_it_did_not() {
-    for (is_told, end) in [(true, End::EndOfStream), (false, End::Broken)] {
+    for (is_told, end) in [(true, End::EndOfStream), (false, End::Broken { os: None })] {
         let identity = Identity::new(&TLS13);
         let (mut near, mut far) =
             (Near::new(server().tls(identity.tls()), 100), Far::new(&identity));

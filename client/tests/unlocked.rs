@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use windhover_client::protocol::client::{CallError, ConnectionId};
-use windhover_client::{Client, Driver, DriverStep, Error, Outcome, block_on};
+use windhover_client::{Client, Driver, DriverStep, ErrorKind, Outcome, block_on};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -94,7 +94,7 @@ fn what_is_being_written_when_the_client_ends_may_have_been_sent() {
     let Poll::Ready(Err(sent)) = poll(sent) else { panic!("it is over") };
     assert_eq!(sent.outcome(), Outcome::Unknown);
     let Poll::Ready(Err(later)) = poll(later) else { panic!("it is over") };
-    assert!(matches!(&later, Error::Call { error: CallError::NotSent { .. }, .. }), "{later:?}");
+    assert!(matches!(later.kind(), ErrorKind::Call(CallError::NotSent { .. })), "{later:?}");
     assert!(its.turn(connection, Waker::noop()).is_closed);
 }
 

@@ -39,7 +39,9 @@ pub use queue_engine::queue_engine;
 pub use ring::ring;
 pub use tracking::tracking;
 
-/// An error says what it is, and so does what caused it.
+/// An error says what it is, and so does what caused it, which the error itself does not repeat.
 pub(crate) fn tells(error: &dyn Error) -> bool {
-    !error.to_string().is_empty() && error.source().is_none_or(tells)
+    let text = error.to_string();
+    let says_more = |cause: &(dyn Error + 'static)| !text.contains(&cause.to_string());
+    !text.is_empty() && error.source().is_none_or(|cause| says_more(cause) && tells(cause))
 }

@@ -31,7 +31,7 @@ pub enum DataError {
 impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Io { path, .. } => write!(f, "cannot use {}", path.display()),
             Self::Locked(path) => write!(
                 f,
                 "{}: another process uses this data directory; stop it, or give another --data",
@@ -46,7 +46,7 @@ impl std::error::Error for DataError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::Journal(error) => Some(error),
+            Self::Journal(error) => error.source(),
             Self::Locked(_) => None,
         }
     }

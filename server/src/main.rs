@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use windhover_core::UnixTime;
+use windhover_runtime::Report;
 use windhover_server::cache;
 use windhover_server::cli::{Cli, Command, RepairArgs};
 use windhover_server::data::{DataDirectory, DataError};
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => match serve::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("windhover: {error}");
+                eprintln!("windhover: {}", Report::new(&error));
                 if let ServeError::Data(DataError::Journal(OpenError::Damaged { .. })) = &error {
                     eprintln!(
                         "to mend it, keeping every whole record: windhover repair --data {}",
@@ -34,14 +35,14 @@ fn main() -> ExitCode {
         Command::Cache(args) => match cache::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("windhover: {error}");
+                eprintln!("windhover: {}", Report::new(&error));
                 ExitCode::FAILURE
             }
         },
         Command::Repair(args) => match repair(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("windhover: {error}");
+                eprintln!("windhover: {}", Report::new(&error));
                 exit_code(&ServeError::Data(error))
             }
         },
@@ -58,7 +59,7 @@ fn replay_letters(args: &ReplayArgs) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("windhover: {error}");
+            eprintln!("windhover: {}", Report::new(&error));
             ExitCode::FAILURE
         }
     }

@@ -55,7 +55,7 @@ pub enum ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::QueueName { option, source } => write!(f, "{option}: {source}"),
+            Self::QueueName { option, .. } => write!(f, "{option}: no queue can have that name"),
             Self::QueueNameTaken { option } => {
                 write!(f, "{option}: `{DEAD_LETTERS}` is where refused records go; choose another")
             }
@@ -69,8 +69,8 @@ impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::QueueName { source, .. } => Some(source),
-            Self::Data(error) => Some(error),
-            Self::Listen(error) => Some(error),
+            Self::Data(error) => error.source(),
+            Self::Listen(error) => error.source(),
             Self::QueueNameTaken { .. } => None,
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use windhover_core::client::{Answer, Call, CallError, CallId, NotSent, ReservationId};
+use windhover_core::client::{
+    Answer, Call, CallError, CallId, Completed, NotSent, ReservationId, ServerId,
+};
 
 use super::{Hub, Waiting};
 
@@ -33,8 +35,22 @@ impl CallFuture {
     }
 }
 
+/// What came of a call.
+pub(crate) struct Ended {
+    pub(crate) outcome: Result<Answer, CallError>,
+    /// Whose answer it is.
+    pub(crate) answered_by: Option<ServerId>,
+    pub(crate) reservation: Option<ReservationId>,
+}
+
+impl From<CallError> for Ended {
+    fn from(error: CallError) -> Self {
+        Self { outcome: Err(error), answered_by: None, reservation: None }
+    }
+}
+
 impl Future for CallFuture {
-    type Output = (Result<Answer, CallError>, Option<ReservationId>);
+    type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -49,13 +65,13 @@ impl Future for CallFuture {
                     this.stage = Stage::Waiting(id);
                     state.pump(now);
                 }
-                Err(error) => return Poll::Ready((Err(error), None)),
+                Err(error) => return Poll::Ready(error.into()),
             }
         }
         let Stage::Waiting(id) = this.stage else {
             // Polled after it was ready.
             let why = NotSent::ShuttingDown;
-            return Poll::Ready((Err(CallError::NotSent { server: None, why }), None));
+            return Poll::Ready(CallError::NotSent { server: None, why }.into());
         };
         let Some(waiting) = state.calls.get_mut(&id.number()) else {
             return Poll::Pending;
@@ -64,7 +80,8 @@ impl Future for CallFuture {
             Some(completed) => {
                 state.calls.remove(&id.number());
                 this.stage = Stage::Done;
-                Poll::Ready((completed.outcome, completed.reservation))
+                let Completed { outcome, answered_by, reservation, .. } = completed;
+                Poll::Ready(Ended { outcome, answered_by, reservation })
             }
             None => {
                 waiting.waker = Some(cx.waker().clone());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use windhover_core::Instant;
-use windhover_core::client::{Cluster, ConnectFailure, ConnectionId, Server};
+use windhover_core::client::{Cluster, ConnectFailure, ConnectionId, OsError, Server};
 
 use super::Hub;
 use super::link::Link;
@@ -240,11 +240,14 @@ impl Drop for Driver {
 /// the error: systems and runtimes have no kind of their own for it, and the one that comes closest
 /// also means that this machine has run out of ports.
 pub fn connect_failure(error: &io::Error) -> ConnectFailure {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ConnectFailure::Refused,
-        io::ErrorKind::TimedOut => ConnectFailure::TimedOut,
-        io::ErrorKind::InvalidInput => ConnectFailure::NoAddress,
-        _ => error.raw_os_error().map_or(ConnectFailure::Other, ConnectFailure::Os),
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::ConnectionRefused, _) | (io::ErrorKind::NotFound, None) => {
+            ConnectFailure::Refused
+        }
+        (_, Some(number)) => ConnectFailure::Os(OsError(number)),
+        (io::ErrorKind::TimedOut, None) => ConnectFailure::TimedOut,
+        (io::ErrorKind::InvalidInput, None) => ConnectFailure::NoAddress,
+        (_, None) => ConnectFailure::Other,
     }
 }
 
@@ -262,8 +265,11 @@ mod tests {
     fn this_machines_lack_of_ports_is_not_the_servers_lack_of_an_address() {
         let failure = |kind| connect_failure(&io::Error::from(kind));
         assert_eq!(failure(io::ErrorKind::AddrNotAvailable), ConnectFailure::Other);
-        // Its number is kept: no route to the host.
-        assert_eq!(connect_failure(&io::Error::from_raw_os_error(113)), ConnectFailure::Os(113));
+        // Its number is kept: no route to the host, no such path, tried for too long.
+        for number in [113, 2, 110] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(connect_failure(&error), ConnectFailure::Os(OsError(number)));
+        }
         assert_eq!(failure(io::ErrorKind::InvalidInput), ConnectFailure::NoAddress);
         assert_eq!(failure(io::ErrorKind::ConnectionRefused), ConnectFailure::Refused);
         assert_eq!(failure(io::ErrorKind::NotFound), ConnectFailure::Refused);

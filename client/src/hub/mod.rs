@@ -27,7 +27,7 @@ use windhover_core::memcache::{Dialect, Limits};
 use crate::MetaCommands;
 use crate::builder::{Event, EventHook};
 
-pub(crate) use call::CallFuture;
+pub(crate) use call::{CallFuture, Ended};
 pub use driver::{Driver, DriverStep, Turn, connect_failure};
 pub(crate) use sleep::Sleep;
 pub use stream::DrivenConnection;

@@ -28,7 +28,7 @@ use windhover_core::client::{ConnectFailure, ConnectionId};
 use super::Hub;
 use super::driver::Driver;
 use super::link::Link;
-use super::wire::{Came, Wire, Written};
+use super::wire::{Break, Came, Wire, Written};
 
 impl Driver {
     /// [`write`](Self::write) of a connection that was found.
@@ -60,16 +60,18 @@ impl Driver {
             self.give_up(connection, link, ConnectFailure::Tls);
             return Poll::Ready(());
         }
-        if let Poll::Ready(Err(error)) = &socket {
-            self.broke(connection, link, &mut wire, &error.to_string());
-        }
+        let socket = socket.map(|socket| {
+            if let Err(error) = socket {
+                self.broke(connection, link, &mut wire, &error.into());
+            }
+        });
         let mut signal = link.signal();
         signal.wants_write |= socket.is_pending() || is_left || wire.wants_write();
         if signal.is_ending {
             // It is closed next, whether or not the socket took the farewell.
             return Poll::Ready(());
         }
-        socket.map(|_| ())
+        socket
     }
 
     /// [`read`](Self::read) of a connection that was found.
@@ -111,11 +113,11 @@ impl Driver {
 
     /// Tells the cluster that a connection broke: where it is not agreed yet who the server is, that there
     /// is none.
-    fn broke(&self, connection: ConnectionId, link: &Link, wire: &mut Wire, why: &str) {
+    fn broke(&self, connection: ConnectionId, link: &Link, wire: &mut Wire, why: &Break) {
         if wire.is_open() {
-            return self.change(|cluster, _| cluster.broke(connection));
+            return self.change(|cluster, _| cluster.broke(connection, why.os));
         }
-        let failure = wire.fail(why);
+        let failure = wire.fail(&why.why);
         // The server is told first, where there is something to tell.
         if !wire.wants_write() {
             self.give_up(connection, link, failure);

@@ -5,7 +5,7 @@ use std::task::{Poll, ready};
 
 use bytes::BytesMut;
 use windhover_core::buffer::{Incoming, Outgoing};
-use windhover_core::client::ConnectFailure;
+use windhover_core::client::{ConnectFailure, OsError};
 use windhover_runtime::write_slices;
 
 #[cfg(not(feature = "tls"))]
@@ -21,7 +21,28 @@ pub(crate) enum Came {
     /// The end, as the server said.
     End,
     /// An end that nobody said, an error, or what is no TLS.
-    Broken(String),
+    Broken(Break),
+}
+
+/// Why a connection broke.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Break {
+    /// In words.
+    pub(crate) why: String,
+    /// As the operating system calls it.
+    pub(crate) os: Option<OsError>,
+}
+
+impl From<io::Error> for Break {
+    fn from(error: io::Error) -> Self {
+        Self { why: error.to_string(), os: error.raw_os_error().map(OsError) }
+    }
+}
+
+impl From<&str> for Break {
+    fn from(why: &str) -> Self {
+        Self { why: why.to_owned(), os: None }
+    }
 }
 
 /// What a write did.
@@ -57,7 +78,7 @@ impl Wire {
         Poll::Ready(match ready!(read(into)) {
             Ok(0) => Came::End,
             Ok(_) => Came::Some,
-            Err(error) => Came::Broken(error.to_string()),
+            Err(error) => Came::Broken(error.into()),
         })
     }
 

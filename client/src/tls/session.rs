@@ -106,7 +106,7 @@ impl Session {
             }
             Poll::Ready(Ok(0)) => Came::Broken("the server closed the connection".into()),
             Poll::Ready(Ok(_)) => self.decrypt(plain),
-            Poll::Ready(Err(error)) => Came::Broken(error.to_string()),
+            Poll::Ready(Err(error)) => Came::Broken(error.into()),
         };
         if came == Came::End && !self.is_agreed() {
             return Poll::Ready(Came::Broken("the server ended the connection".into()));
@@ -123,17 +123,17 @@ impl Session {
                     self.incoming.advance(n);
                     self.connection.process_new_packets()
                 }
-                Err(error) => return Came::Broken(error.to_string()),
+                Err(error) => return Came::Broken(error.into()),
             };
             let state = match state {
                 Ok(state) => state,
-                Err(error) => return Came::Broken(error.to_string()),
+                Err(error) => return Came::Broken(error.to_string().as_str().into()),
             };
             let (at, more) = (plain.len(), state.plaintext_bytes_to_read());
             plain.resize(at + more, 0);
             let room = plain.get_mut(at..).unwrap_or_default();
             if let Err(error) = self.connection.reader().read_exact(room) {
-                return Came::Broken(error.to_string());
+                return Came::Broken(error.into());
             }
             if state.peer_has_closed() {
                 return Came::End;

@@ -2,7 +2,7 @@
 
 use windhover_client::protocol::client::ServerState;
 use windhover_client::protocol::memcache::Oversized;
-use windhover_client::{Client, Error, Outcome, ValueError};
+use windhover_client::{Client, Error, ErrorKind, Outcome, ValueError};
 
 use crate::script::{cache, script};
 
@@ -39,8 +39,9 @@ fn answer(heard: &str) -> String {
 
 #[track_caller]
 fn oversized<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Oversized {
-    match outcome {
-        Err(Error::Value(ValueError::Oversized(what))) => what,
+    let error = outcome.unwrap_err();
+    match error.kind() {
+        ErrorKind::Value(ValueError::Oversized(what)) => *what,
         other => panic!("{other:?}"),
     }
 }
@@ -52,7 +53,7 @@ fn a_value_that_is_too_large_fails_neither_its_server_nor_its_neighbours() {
     for _ in 0..5 {
         let error = server.run(client.get("big")).unwrap_err();
         assert_eq!(error.outcome(), Outcome::Done);
-        assert_eq!(error.to_string(), big.to_string());
+        assert_eq!(error.to_string(), format!("a:1: 'big': {big}"));
         assert_eq!(oversized(server.run(client.gets("big"))), big);
         let wide = oversized(server.run(client.get("wide")));
         assert_eq!(wide, Oversized::Flags { flags: 1 << 32 });

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use windhover_client::protocol::client::{Answer, Call, CallError, Target};
 use windhover_client::protocol::memcache::Keys;
 use windhover_client::protocol::memcache::request::Request;
-use windhover_client::{Client, Error, Expires, Found, Outcome};
+use windhover_client::{Client, Error, ErrorKind, Expires, Found, Outcome};
 
 use crate::script::{Script, cache, script};
 
@@ -13,8 +13,10 @@ fn told(found: &[Found]) -> Vec<String> {
     let one = |found: &Found| match found {
         Ok(Some(value)) => String::from_utf8(value.data.to_vec()).unwrap(),
         Ok(None) => "miss".to_owned(),
-        Err(Error::Call { error: CallError::Refused { refusal, .. }, .. }) => refusal.to_string(),
-        Err(error) => format!("{:?}", error.outcome()),
+        Err(error) => match error.kind() {
+            ErrorKind::Call(CallError::Refused { refusal, .. }) => refusal.to_string(),
+            _ => format!("{:?}", error.outcome()),
+        },
     };
     found.iter().map(one).collect()
 }
@@ -63,20 +65,18 @@ fn a_key_that_cannot_be_sent_fails_nothing_but_itself() {
         })
     });
     for (bad, why) in [
-        ("bad key", "the key 'bad key' cannot be sent: byte 3 of a key"),
-        ("", "the key '' cannot be sent: a key is empty"),
-        ("b\r\nflush_all", "the key 'b\\r\\nflush_all' cannot be sent"),
-        (long.as_str(), "kkk…' cannot be sent: a key is 251 bytes long"),
+        ("bad key", "'bad key': the key cannot be sent: byte 3 of a key"),
+        ("", "'': the key cannot be sent: a key is empty"),
+        ("b\r\nflush_all", "'b\\r\\nflush_all': the key cannot be sent"),
+        (long.as_str(), "kkk…': the key cannot be sent: a key is 251 bytes long"),
     ] {
         let keys = ["a", bad, "c"];
         let found = server.run(client.get_many(&keys));
         assert_eq!(told(&found), ["A", "NotSent", "C"]);
         let named = |error: &Error| {
             assert!(error.to_string().contains(why), "{error}");
-            match error {
-                Error::Key { key, .. } => assert_eq!(key, bad),
-                other => panic!("{other:?}"),
-            }
+            assert!(matches!(error.kind(), ErrorKind::Key(_)), "{error:?}");
+            assert_eq!(error.key(), Some(bad.as_bytes()));
         };
         named(found[1].as_ref().unwrap_err());
         let stored = server.run(client.set_many(keys.map(|key| (key, "v"))));
@@ -125,7 +125,7 @@ fn a_request_for_keys_of_two_servers_is_asked_of_both() {
     // One of them fails: what the other one has found is told beside it.
     fail.set(Some(""));
     let error = server.run(client.call(&get, "".into(), Call::write)).unwrap_err();
-    let Error::Call { error: CallError::Unknown { found, .. }, .. } = error else {
+    let ErrorKind::Call(CallError::Unknown { found, .. }) = error.kind() else {
         panic!("{error:?}");
     };
     assert!(!found.is_empty() && found.len() < 19);

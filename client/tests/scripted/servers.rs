@@ -1,12 +1,12 @@
 //! Servers by their addresses.
 
 use windhover_client::protocol::client::Server;
-use windhover_client::{AddressFault, Client, Error, Outcome};
+use windhover_client::{AddressFault, Client, Error, ErrorKind, Outcome};
 
 #[track_caller]
 fn fault(outcome: Result<impl Sized, Error>) -> AddressFault {
-    match outcome.map(drop) {
-        Err(Error::Address(error)) => error.fault,
+    match outcome.map(drop).unwrap_err().into_kind() {
+        ErrorKind::Address(error) => error.fault,
         other => panic!("{other:?}"),
     }
 }
@@ -25,7 +25,7 @@ fn an_address_that_cannot_be_meant_is_refused_when_the_client_is_built() {
         }
     }
     let Err(error) = Client::builder().build() else { panic!("a client of nothing") };
-    assert!(matches!(error, Error::NoServer), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::NoServer), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windhover_client::{Cas, Client, Compression, Error, Expires, Outcome, Store, ValueError};
+use windhover_client::{Cas, Client, Compression, ErrorKind, Expires, Outcome, Store, ValueError};
 use windhover_conformance::{CacheServer, Runtime, on_each_runtime};
 use windhover_core::client::CallError;
 use windhover_core::memcache::meta::MetaCode;
@@ -55,8 +55,8 @@ async fn one_key_at_a_time(runtime: Runtime) {
         // What would become another command is never sent.
         let bad = client.get("a key").await.unwrap_err();
         assert!(matches!(
-            bad,
-            Error::Key { error: EncodeError::ForbiddenByte { byte: b' ', at: 1 }, .. }
+            bad.kind(),
+            ErrorKind::Key(EncodeError::ForbiddenByte { byte: b' ', at: 1 })
         ));
     })
     .await;
@@ -76,7 +76,9 @@ async fn many_keys_at_a_time_each_told_for_itself(runtime: Runtime) {
             assert_eq!(deleted.unwrap(), n < 500);
         }
         let stored = client.set_many(["good", "b ad", "last"].map(|key| (key, "v"))).await;
-        assert!(matches!(stored[..], [Ok(()), Err(Error::Key { .. }), Ok(())]), "{stored:?}");
+        let [Ok(()), Err(bad), Ok(())] = &stored[..] else { panic!("{stored:?}") };
+        assert!(matches!(bad.kind(), ErrorKind::Key(_)), "{bad}");
+        assert_eq!(bad.key(), Some(&b"b ad"[..]));
     })
     .await;
 }
@@ -95,12 +97,13 @@ async fn a_dead_server_spoils_only_its_own_keys(runtime: Runtime) {
     for (key, found) in keys.iter().zip(client.get_many(&keys).await) {
         match found {
             Ok(value) => assert_eq!(value.expect("no failure looks like a miss").data, *key),
-            Err(Error::Call { server, error, .. }) => {
-                assert_eq!(server.unwrap().name.as_ref(), dead_address);
+            Err(error) => {
+                assert_eq!(error.server().unwrap().name.as_ref(), dead_address);
+                assert_eq!(error.key(), Some(key.as_bytes()));
+                let ErrorKind::Call(error) = error.kind() else { panic!("{error}") };
                 assert!(!matches!(error, CallError::Refused { .. }));
                 failed += 1;
             }
-            Err(other) => panic!("{other}"),
         }
     }
     assert!((1..100).contains(&failed), "{failed}");
@@ -125,7 +128,7 @@ async fn meta_commands(runtime: Runtime) {
         assert_eq!(client.meta_delete("k", "").await.unwrap().code, MetaCode::Done);
         assert_eq!(client.meta_delete("k", "").await.unwrap().code, MetaCode::NotFound);
         let quiet = client.meta_get("k", "q").await.unwrap_err();
-        assert!(matches!(quiet, Error::Request(EncodeError::NeedsBarrier)));
+        assert!(matches!(quiet.kind(), ErrorKind::Request(EncodeError::NeedsBarrier)));
     })
     .await;
 }
@@ -169,12 +172,15 @@ async fn compressed_and_json_values(runtime: Runtime) {
         }
         packing.append("packed", ", and more").await.unwrap();
         let behind = packing.get("packed").await.unwrap_err();
-        assert!(matches!(behind, Error::Value(ValueError::DataBehind { length: 10 })), "{behind}");
+        assert!(
+            matches!(behind.kind(), ErrorKind::Value(ValueError::DataBehind { length: 10 })),
+            "{behind}"
+        );
     }
     plain.set("json", Store::json(&vec![1, 2, 3]).unwrap()).await.unwrap();
     assert_eq!(plain.get_json::<Vec<u8>>("json").await.unwrap(), Some(vec![1, 2, 3]));
     let wrong = plain.get_json::<String>("json").await.unwrap_err();
-    assert!(matches!(wrong, Error::Value(ValueError::Json(_))));
+    assert!(matches!(wrong.kind(), ErrorKind::Value(ValueError::Json(_))));
     assert_eq!(wrong.outcome(), Outcome::Done);
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use windhover_client::{Client, Computed, Error, Origin, Recompute, Store};
+use windhover_client::{Client, Computed, Error, ErrorKind, Origin, Recompute, Store};
 use windhover_conformance::{CacheServer, Runtime, on_each_runtime, sleep};
 
 const CLIENTS: usize = 10;
@@ -219,7 +219,7 @@ async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
 async fn a_computation_that_fails_is_another_callers(runtime: Runtime) {
     on_both(runtime, |server, client| async move {
         let _server = server;
-        let failing = || async { Err::<Store, _>(Error::Unexpected) };
+        let failing = || async { Err::<Store, _>(Error::from(ErrorKind::QueueFull)) };
         client.get_or_compute("k", recompute(), failing).await.unwrap_err();
         let began = Instant::now();
         let working = || async { Ok::<_, Error>("new") };

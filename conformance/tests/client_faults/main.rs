@@ -13,7 +13,7 @@ mod unreachable;
 
 use std::time::{Duration, Instant};
 
-use windhover_client::{Builder, Client, Error, Outcome};
+use windhover_client::{Builder, Client, Error, ErrorKind, Outcome};
 use windhover_conformance::{Runtime, report, sleep};
 use windhover_core::client::{CallError, ConnectFailure, NotSent};
 use windhover_core::memcache::{End, Reason};
@@ -63,8 +63,8 @@ fn sent_once(address: &impl ToString, timeout: Duration) -> Builder {
 #[track_caller]
 fn unknown(error: &Error) -> Reason {
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
-    match error {
-        Error::Call { error: CallError::Unknown { why, .. }, .. } => *why,
+    match error.kind() {
+        ErrorKind::Call(CallError::Unknown { why, .. }) => *why,
         other => panic!("expected a call that was not answered, got {other:?}"),
     }
 }
@@ -73,15 +73,15 @@ fn unknown(error: &Error) -> Reason {
 #[track_caller]
 fn not_sent(error: &Error) -> NotSent {
     assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
-    match error {
-        Error::Call { error: CallError::NotSent { why, .. }, .. } => *why,
+    match error.kind() {
+        ErrorKind::Call(CallError::NotSent { why, .. }) => *why,
         other => panic!("expected a call that was not sent, got {other:?}"),
     }
 }
 
 /// Whether the connection was ended by the other side, in whichever words of the system.
 fn is_gone(why: Reason) -> bool {
-    matches!(why, Reason::End(End::EndOfStream | End::Broken))
+    matches!(why, Reason::End(End::EndOfStream | End::Broken { .. }))
 }
 
 fn is_refused(why: NotSent) -> bool {

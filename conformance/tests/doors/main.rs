@@ -2,8 +2,6 @@
 //! names, and SIGHUP.
 #![allow(clippy::panic, clippy::expect_used)]
 
-mod matrix;
 mod memory;
-
+mod peers;
 mod ready;
-mod reload;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Item, ServerId};
 use crate::memcache::response::{Kind, Response};
-use crate::memcache::{AnswerError, End, Oversized, Reason};
+use crate::memcache::{AnswerError, End, OsError, Oversized, Reason};
 
 /// A server's refusal, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +57,9 @@ pub enum ConnectFailure {
     Unauthenticated,
     /// TLS could not be agreed upon.
     Tls,
-    /// The operating system says something else, by this number (`errno`).
-    Os(i32),
+    /// The operating system says something else: no route to the host, no such
+    /// path of a Unix socket.
+    Os(OsError),
     /// Anything else.
     Other,
 }
@@ -66,13 +67,12 @@ pub enum ConnectFailure {
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Os(errno) => return write!(f, "it cannot be connected to (os error {errno})"),
             Self::Refused => "nobody listens there",
             Self::TimedOut => "connecting took too long",
             Self::NoAddress => "its name has no address",
             Self::Unauthenticated => "it did not accept the credentials",
             Self::Tls => "TLS could not be agreed upon",
-            Self::Other => "it cannot be connected to",
+            Self::Os(_) | Self::Other => "it cannot be connected to",
         })
     }
 }
@@ -140,10 +140,10 @@ impl fmt::Display for KeyError {
 
 impl core::error::Error for KeyError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(match self {
-            Self::Refused(refusal) => refusal,
-            Self::Oversized(what) => what,
-        })
+        match self {
+            Self::Refused(refusal) => refusal.source(),
+            Self::Oversized(what) => what.source(),
+        }
     }
 }
 
@@ -231,6 +231,7 @@ impl fmt::Display for CallError {
             Self::NotSent { why, .. } => write!(f, "the request was not sent: {why}"),
             Self::Refused { refusal, .. } => write!(f, "the server refused the request: {refusal}"),
             Self::Keys { failed, .. } => match failed.first() {
+                Some((_, only)) if failed.len() == 1 => write!(f, "a key has no answer: {only}"),
                 Some((_, first)) => {
                     write!(f, "{} keys have no answer, the first: {first}", failed.len())
                 }
@@ -245,23 +246,37 @@ impl fmt::Display for CallError {
 }
 
 impl core::error::Error for CallError {
-    /// What is known to have happened, without a level that says no more than that there is one.
+    /// What the operating system says, or what is wrong with the server's bytes, where that is the cause:
+    /// all else is in the text.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(match self {
-            Self::NotSent { why: NotSent::Connect(failure), .. } => failure,
-            Self::NotSent { why: NotSent::Connection(end), .. }
-            | Self::Unknown { why: Reason::End(end), .. } => end,
-            Self::NotSent { why, .. } => why,
-            Self::Refused { refusal, .. } => refusal,
-            Self::Keys { failed, .. } => return failed.first().map(|(_, first)| first as _),
-            Self::Unknown { why, .. } => why,
-        })
+        match self {
+            Self::NotSent { why, .. } => why.source(),
+            Self::Refused { refusal, .. } => refusal.source(),
+            Self::Keys { failed, .. } => failed.first().and_then(|(_, first)| first.source()),
+            Self::Unknown { why, .. } => why.source(),
+        }
     }
 }
 
 impl core::error::Error for Refusal {}
-impl core::error::Error for ConnectFailure {}
-impl core::error::Error for NotSent {}
+
+impl core::error::Error for ConnectFailure {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Os(os) => Some(os),
+            _ => None,
+        }
+    }
+}
+impl core::error::Error for NotSent {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Connect(failure) => failure.source(),
+            Self::Connection(end) => end.source(),
+            _ => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -271,36 +286,42 @@ mod tests {
     use super::*;
     use crate::memcache::response::ResponseError;
 
+    /// An error's text and those of its sources.
+    fn chain(error: &CallError) -> std::vec::Vec<std::string::String> {
+        let sources = core::iter::successors(error.source(), |error| (*error).source());
+        core::iter::once(error.to_string()).chain(sources.map(ToString::to_string)).collect()
+    }
+
     #[test]
-    fn the_cause_of_a_call_is_two_levels_away_at_most() {
+    fn a_call_tells_why_it_failed_and_its_source_tells_what_the_text_does_not() {
         let server = ServerId(1);
-        let causes = |error: CallError| -> std::vec::Vec<_> {
-            let chain = core::iter::successors(error.source(), |error| (*error).source());
-            chain.map(ToString::to_string).collect()
-        };
         let not_sent = |why| CallError::NotSent { server: Some(server), why };
         let end = End::Malformed(ResponseError::BadValueLine);
-
-        assert_eq!(causes(not_sent(NotSent::Ejected)), [NotSent::Ejected.to_string()]);
+        let refused = not_sent(NotSent::Connect(ConnectFailure::Refused));
+        assert_eq!(chain(&refused), ["the request was not sent: nobody listens there"]);
+        let text = "the server's bytes are no response";
+        let cause = ResponseError::BadValueLine.to_string();
         assert_eq!(
-            causes(not_sent(NotSent::Connect(ConnectFailure::Refused))),
-            ["nobody listens there"]
-        );
-        assert_eq!(
-            causes(not_sent(NotSent::Connection(end))),
-            [end.to_string(), ResponseError::BadValueLine.to_string()]
+            chain(&not_sent(NotSent::Connection(end))),
+            [std::format!("the request was not sent: {text}"), cause.clone()]
         );
         let unknown = CallError::Unknown { server, why: Reason::End(end), found: Vec::new() };
-        assert_eq!(causes(unknown).len(), 2);
+        let [told, its] = &chain(&unknown)[..] else { panic!("one cause") };
+        assert!(told.ends_with(text), "{told}");
+        assert_eq!(*its, cause);
+        let os = Some(OsError(104));
+        let unknown =
+            CallError::Unknown { server, why: Reason::End(End::Broken { os }), found: Vec::new() };
+        let [told, its] = &chain(&unknown)[..] else { panic!("one cause") };
+        assert!(told.ends_with("the connection broke"), "{told}");
+        assert_eq!(its, "os error 104");
         let refusal = Refusal { kind: Kind::ServerError, words: Bytes::from_static(b"busy") };
         let keys = CallError::Keys {
             server,
             found: Vec::new(),
             failed: std::vec![(0, KeyError::Refused(refusal))],
         };
-        assert_eq!(
-            causes(keys),
-            ["the server refused the key: SERVER_ERROR busy", "SERVER_ERROR busy"]
-        );
+        let told = "a key has no answer: the server refused the key: SERVER_ERROR busy";
+        assert_eq!(chain(&keys), [told]);
     }
 }

@@ -37,4 +37,4 @@ pub use options::{ClusterOptions, Credentials, Rotation, ServerSelection};
 pub use servers::{Server, ServerId};
 pub use statistics::{Histogram, ServerCounters, ServerStatistics};
 
-pub use crate::memcache::Payload;
+pub use crate::memcache::{OsError, Payload};

@@ -376,7 +376,7 @@ impl core::fmt::Display for QueueReadError {
 impl core::error::Error for QueueReadError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Queue(error) => Some(error),
+            Self::Queue(error) => error.source(),
             Self::Conflict | Self::Timeout | Self::UnknownOption | Self::Group => None,
         }
     }

@@ -51,8 +51,8 @@ mod swar;
 mod timeouts;
 
 pub use client::{
-    AnswerError, Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, Oversized,
-    Reason, SendError, Ticket,
+    AnswerError, Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, OsError,
+    Oversized, Reason, SendError, Ticket,
 };
 pub use data::Data;
 pub use dialect::{Dialect, QUEUE_RULES, QueueRules};

@@ -55,7 +55,7 @@ impl fmt::Display for ReadError {
 impl core::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Name(bad) => Some(bad),
+            Self::Name(bad) => bad.source(),
             Self::AlreadyOpen => None,
         }
     }

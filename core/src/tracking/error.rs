@@ -524,8 +524,8 @@ impl fmt::Display for FaultOf {
 impl core::error::Error for DecodeError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Inflate { fault } => Some(fault),
-            Self::Record { fault, .. } => Some(fault),
+            Self::Inflate { fault } => fault.source(),
+            Self::Record { fault, .. } => fault.source(),
             _ => None,
         }
     }

@@ -160,10 +160,10 @@ fn an_attempt_that_was_behind_on_a_connection_that_broke_is_not_sent() {
     let a = client.accept("a");
     client.full = true;
     let second = client.submit(Call::write(set("k", "2")), ms(1000));
-    client.cluster.broke(a);
+    client.cluster.broke(a, None);
     client.full = false;
     client.settle();
-    assert!(matches!(unknown(client.outcome(first)), Reason::End(End::Broken)));
+    assert!(matches!(unknown(client.outcome(first)), Reason::End(End::Broken { os: None })));
     // It had not left: it goes on another connection.
     let again = client.accept("a");
     assert_eq!(client.wire(again), "set k 0 0 1\r\n2\r\n");

@@ -281,7 +281,7 @@ impl World {
                 if self.network.sockets.contains_key(&connection) {
                     self.note(|| format!("{} ends, reset: {reset}", connection.number()));
                     if reset {
-                        self.cluster.broke(connection);
+                        self.cluster.broke(connection, None);
                     } else {
                         self.cluster.end_of_stream(connection);
                     }

@@ -301,8 +301,8 @@ impl Driver {
                 self.model.ended = true;
             }
             1 => {
-                self.connection.broke();
-                self.model.spend(End::Broken);
+                self.connection.broke(None);
+                self.model.spend(End::Broken { os: None });
             }
             _ => {
                 self.connection.shut_down();

@@ -212,7 +212,7 @@ impl Driver {
             if late.is_none() {
                 self.health.failed(self.now);
             }
-            self.cluster.broke(open);
+            self.cluster.broke(open, None);
             self.drain();
             let completed = self.completed.pop().expect("its connection is gone");
             assert!(matches!(completed.outcome, Err(CallError::Unknown { .. })));
@@ -268,7 +268,7 @@ impl Driver {
                 self.wrote = false;
                 self.refused.0 = 0;
                 self.health.probed(false, self.now);
-                self.cluster.broke(coming);
+                self.cluster.broke(coming, None);
                 self.drain();
             }
             _ => {
@@ -292,7 +292,7 @@ impl Driver {
         for _ in 0..times {
             let open = self.connect();
             self.open = None;
-            self.cluster.broke(open);
+            self.cluster.broke(open, None);
             self.drain();
             let millis = u64::try_from(self.now.since_epoch().as_millis()).expect("some hours");
             if !self.budget.take(millis) {

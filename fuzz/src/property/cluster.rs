@@ -155,7 +155,7 @@ fn stale(world: &mut World, source: &mut Source<'_>) {
         _ if !open => {
             world.cluster.wrote(id, 1);
             world.cluster.end_of_stream(id);
-            world.cluster.broke(id);
+            world.cluster.broke(id, None);
             assert_eq!(world.cluster.unsent(id, &mut [b""]), 0);
         }
         _ => {}

@@ -58,7 +58,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(error) => error.fmt(f),
-            Self::Loop(error) => write!(f, "no event loop for the client: {error}"),
+            Self::Loop(_) => f.write_str("no event loop for the client"),
         }
     }
 }
@@ -66,7 +66,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Client(error) => Some(error),
+            Self::Client(error) => error.source(),
             Self::Loop(error) => Some(error),
         }
     }

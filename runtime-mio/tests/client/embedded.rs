@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use windhover_client::Outcome;
 use windhover_core::client::{CallError, ConnectFailure, NotSent};
 use windhover_mio::mio::{self, Events, Interest, Token};
-use windhover_mio::{Client, Clients, Clock, Error, block_on};
+use windhover_mio::{Client, Clients, Clock, ErrorKind, block_on};
 
 use crate::script::{SOON, Script, eventually};
 
@@ -183,7 +183,7 @@ fn clients_that_are_dropped_end_their_calls() {
     let error = waiting.join().unwrap().unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
     let error = block_on(client.get("k")).unwrap_err();
-    let Error::Call { error: CallError::NotSent { why, .. }, .. } = error else {
+    let ErrorKind::Call(CallError::NotSent { why, .. }) = *error.kind() else {
         panic!("{error}");
     };
     assert_eq!(why, NotSent::ShuttingDown);
@@ -196,7 +196,7 @@ fn there_are_never_more_connections_than_tokens() {
     let [one, other] = [0, 1].map(|n| app.client(&servers[n]));
     app.run(one.set("k", "v")).unwrap();
     let error = app.run(other.set("k", "v")).unwrap_err();
-    let Error::Call { error: CallError::NotSent { why, .. }, .. } = error else {
+    let ErrorKind::Call(CallError::NotSent { why, .. }) = *error.kind() else {
         panic!("{error}");
     };
     assert_eq!(why, NotSent::Connect(ConnectFailure::Other));

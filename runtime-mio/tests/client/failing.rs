@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use windhover_core::client::{CallError, ConnectFailure, NotSent};
-use windhover_mio::{Client, Error, block_on, connect};
+use windhover_mio::{Client, ErrorKind, block_on, connect};
 
 use crate::script::{SOON, Script, eventually, nowhere};
 
@@ -18,7 +18,7 @@ fn a_server_that_hangs_is_waited_for_no_longer_than_the_deadline() {
     let client = connect(Client::builder().server(&server.address).timeout(SHORT)).unwrap();
     let begun = Instant::now();
     let error = block_on(client.get("k")).unwrap_err();
-    assert!(matches!(error, Error::Call { error: CallError::Unknown { .. }, .. }), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::Call(CallError::Unknown { .. })), "{error}");
     assert!(begun.elapsed() >= SHORT);
     assert!(begun.elapsed() < SOON);
 }
@@ -27,7 +27,7 @@ fn a_server_that_hangs_is_waited_for_no_longer_than_the_deadline() {
 fn where_nobody_listens_nothing_is_sent() {
     let client = connect(Client::builder().server(&nowhere()).timeout(SOON)).unwrap();
     let error = block_on(client.set("k", "v")).unwrap_err();
-    let Error::Call { error: CallError::NotSent { why, .. }, .. } = error else {
+    let ErrorKind::Call(CallError::NotSent { why, .. }) = *error.kind() else {
         panic!("{error}");
     };
     assert_eq!(why, NotSent::Connect(ConnectFailure::Refused));

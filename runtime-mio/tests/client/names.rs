@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use windhover_core::client::{CallError, ConnectFailure, NotSent};
-use windhover_mio::{Client, ClientThread, Error, Resolver, block_on, connect};
+use windhover_mio::{Client, ClientThread, ErrorKind, Resolver, block_on, connect};
 
 use crate::script::{SOON, Script, eventually, nowhere};
 
@@ -48,7 +48,7 @@ fn a_name_that_is_looked_up_stops_nobody_else() {
     let other = thread.connect(Client::builder().server("other:11211").timeout(SOON)).unwrap();
 
     let error = block_on(slow.with_timeout(Duration::from_millis(200)).set("k", "v")).unwrap_err();
-    assert!(matches!(error, Error::Call { error: CallError::NotSent { .. }, .. }), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::Call(CallError::NotSent { .. })), "{error}");
     for _ in 0..100 {
         block_on(other.set("k", "v")).unwrap();
     }
@@ -79,7 +79,7 @@ fn a_name_without_an_address_is_told_as_that() {
         let thread = ClientThread::start_with(resolver).unwrap();
         let client = thread.connect(Client::builder().server("name:11211").timeout(SOON)).unwrap();
         let error = block_on(client.get("k")).unwrap_err();
-        let Error::Call { error: CallError::NotSent { why, .. }, .. } = error else {
+        let ErrorKind::Call(CallError::NotSent { why, .. }) = *error.kind() else {
             panic!("{error}");
         };
         assert_eq!(why, NotSent::Connect(ConnectFailure::NoAddress));

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use windhover_core::client::{CallError, ConnectFailure, NotSent};
-use windhover_mio::{Client, Error, block_on, connect};
+use windhover_core::client::{CallError, ConnectFailure, NotSent, OsError};
+use windhover_mio::{Client, ErrorKind, block_on, connect};
 
 use crate::script::{Peer, SOON, keep_items};
 
@@ -58,8 +58,8 @@ fn a_path_without_a_socket_is_refused() {
     let path = SocketPath::new("none");
     let client = connect(Client::builder().server(path.as_str()).timeout(SOON)).unwrap();
     let error = block_on(client.get("k")).unwrap_err();
-    let Error::Call { error: CallError::NotSent { why, .. }, .. } = error else {
+    let ErrorKind::Call(CallError::NotSent { why, .. }) = *error.kind() else {
         panic!("{error}");
     };
-    assert_eq!(why, NotSent::Connect(ConnectFailure::Refused));
+    assert_eq!(why, NotSent::Connect(ConnectFailure::Os(OsError(2))));
 }

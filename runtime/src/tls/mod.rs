@@ -56,16 +56,16 @@ pub enum ServerTlsError {
 impl fmt::Display for ServerTlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Certificate(error) => write!(f, "the certificate is no PEM: {error}"),
+            Self::Certificate(_) => f.write_str("the certificate is no PEM"),
             Self::NoCertificate => f.write_str(
                 "there is no certificate: expected PEM with `BEGIN CERTIFICATE`, the server's own first",
             ),
             Self::Key(pem::Error::NoItemsFound) => f.write_str(
                 "there is no private key: expected PEM with `BEGIN PRIVATE KEY`, not encrypted",
             ),
-            Self::Key(error) => write!(f, "the private key is no PEM: {error}"),
-            Self::Unusable(error) => {
-                write!(f, "certificate and private key cannot be used together: {error}")
+            Self::Key(_) => f.write_str("the private key is no PEM"),
+            Self::Unusable(_) => {
+                f.write_str("certificate and private key cannot be used together")
             }
         }
     }
@@ -74,8 +74,8 @@ impl fmt::Display for ServerTlsError {
 impl std::error::Error for ServerTlsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Self::Key(pem::Error::NoItemsFound) | Self::NoCertificate => None,
             Self::Certificate(error) | Self::Key(error) => Some(error),
-            Self::NoCertificate => None,
             Self::Unusable(error) => Some(error),
         }
     }

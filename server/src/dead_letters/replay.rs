@@ -96,14 +96,14 @@ impl fmt::Display for ReplayError {
                  name that has one"
             ),
             Self::Queue(error) => write!(f, "the queue's port: {error}"),
-            Self::Http(error) => write!(f, "the tracker's port: {error}"),
+            Self::Http(_) => f.write_str("the tracker's port cannot be used"),
             Self::NotNow { status } => {
                 write!(f, "the tracker takes nothing now (status {status}); try again later")
             }
-            Self::Letter(error) => write!(
+            Self::Letter(_) => write!(
                 f,
-                "the first item of the queue `{DEAD_LETTERS}` is no dead letter: {error}; take it away \
-                 with `get {DEAD_LETTERS}`"
+                "the first item of the queue `{DEAD_LETTERS}` is no dead letter; take it away with `get \
+                 {DEAD_LETTERS}`"
             ),
         }
     }
@@ -112,8 +112,8 @@ impl fmt::Display for ReplayError {
 impl std::error::Error for ReplayError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::System(error) => Some(error),
-            Self::Queue(error) => Some(error),
+            Self::System(error) => error.source(),
+            Self::Queue(error) => error.source(),
             Self::Http(error) => Some(error),
             Self::Letter(error) => Some(error),
             Self::NotNow { .. } | Self::Address(_) => None,

@@ -8,9 +8,9 @@
 
 use std::time::{Duration, Instant};
 
-use windhover_client::Error;
 use windhover_client::protocol::client::CallError;
 use windhover_client::protocol::memcache::response::Kind;
+use windhover_client::{Error, ErrorKind};
 
 /// So often an event has to be refused while others, sent right behind it, are taken.
 const STRIKES: u32 = 7;
@@ -49,16 +49,14 @@ pub(super) enum Answer {
 
 impl Answer {
     pub(super) fn of(error: &Error) -> Self {
-        match error {
-            Error::Request(_) => Self::Wrong,
-            Error::Call { error: CallError::Refused { refusal, .. }, .. }
+        match error.kind() {
+            ErrorKind::Request(_) => Self::Wrong,
+            ErrorKind::Call(CallError::Refused { refusal, .. })
                 if refusal.kind == Kind::ClientError =>
             {
                 Self::Wrong
             }
-            Error::QueueFull | Error::Call { error: CallError::Refused { .. }, .. } => {
-                Self::NotStored
-            }
+            ErrorKind::QueueFull | ErrorKind::Call(CallError::Refused { .. }) => Self::NotStored,
             _ => Self::None,
         }
     }

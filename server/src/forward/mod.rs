@@ -292,7 +292,7 @@ impl<C: Fn() -> Now> Lane<C> {
         let name = String::from_utf8_lossy(&self.name).into_owned();
         let letter = DeadLetter {
             reason: why.reason().to_owned(),
-            detail: error.to_string(),
+            detail: format!("{error:#}"),
             origin: Origin::Queue(name),
             token: None,
             time: now.unix,
@@ -306,7 +306,7 @@ impl<C: Fn() -> Now> Lane<C> {
             return Some(held);
         }
         tracing::warn!(
-            %error,
+            error = format_args!("{error:#}"),
             bytes = held.item.len(),
             "an event will never be taken; it is in the queue `{DEAD_LETTERS}` now"
         );
@@ -318,7 +318,7 @@ impl<C: Fn() -> Now> Lane<C> {
         if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
             self.logged = Some(Instant::now());
             tracing::warn!(
-                %error,
+                error = format_args!("{error:#}"),
                 events,
                 "events could not be forwarded; they stay in the journal and are sent again"
             );

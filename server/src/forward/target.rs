@@ -58,7 +58,7 @@ impl fmt::Display for QueueServersError {
 impl std::error::Error for QueueServersError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Address(error) => Some(error),
+            Self::Address(error) => error.source(),
             Self::Scheme | Self::Twice(_) | Self::Trailing(_) => None,
         }
     }

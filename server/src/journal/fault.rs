@@ -101,7 +101,7 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Io { path, .. } => write!(f, "cannot use {}", path.display()),
             Self::OtherVersion { path, what } => write!(
                 f,
                 "{}: {what}: written by another version of windhover; run that version, nothing was \

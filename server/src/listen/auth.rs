@@ -13,7 +13,7 @@ use windhover_core::memcache::Data;
 use windhover_core::memcache::handler::{Handler, Reply, ReplyError, Session};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::Response;
-use windhover_runtime::{Peer, Reload};
+use windhover_runtime::{Peer, Reload, Report};
 
 use crate::private;
 
@@ -86,7 +86,7 @@ pub enum LineFault {
 impl fmt::Display for AuthFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Io { path, .. } => write!(f, "cannot read {}", path.display()),
             // Without the line itself: it may be a password.
             Self::Line { path, line, kind } => {
                 let fault = match kind {
@@ -156,7 +156,7 @@ impl AuthFile {
             match file.read_again() {
                 Ok(users) => tracing::info!(%path, users, "the file of users was read again"),
                 Err(error) => {
-                    tracing::error!(%error, "the file of users cannot be used; those before are kept");
+                    tracing::error!(error = %Report::new(&error), "the file of users cannot be used; those before are kept");
                 }
             }
         });

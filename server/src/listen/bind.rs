@@ -238,6 +238,8 @@ fn handed_over(_: usize, _: usize) -> io::Result<Bound> {
 mod tests {
     use std::net::TcpStream;
 
+    use windhover_runtime::Report;
+
     use super::*;
 
     fn bound(given: &str, loops: usize) -> Result<Bound, ListenError> {
@@ -284,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_was_not_handed_over_is_said() {
-        let error = bound("fd:0", 1).unwrap_err().to_string();
+        let error = Report::new(&bound("fd:0", 1).unwrap_err()).to_string();
         assert!(
             error.starts_with("cannot listen on fd:0: no such socket was handed over"),
             "{error}"
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_name_of_no_host_is_said() {
-        let error = bound("nobody.invalid:1", 1).unwrap_err().to_string();
+        let error = Report::new(&bound("nobody.invalid:1", 1).unwrap_err()).to_string();
         assert!(error.starts_with("cannot listen on nobody.invalid:1: "), "{error}");
     }
 }

@@ -55,10 +55,10 @@ impl ListenError {
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::Address { address, .. } => write!(f, "cannot listen on {address}"),
             Self::AuthFile(error) => write!(f, "--auth-file: {error}"),
             Self::Tls(error) => write!(f, "--tls-cert, --tls-key: {error}"),
-            Self::System { what, source } => write!(f, "cannot {what}: {source}"),
+            Self::System { what, .. } => write!(f, "cannot {what}"),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use windhover_runtime::{Reload, ServerTls, ServerTlsError};
+use windhover_runtime::{Reload, Report, ServerTls, ServerTlsError};
 
 use crate::private;
 
@@ -45,9 +45,9 @@ pub enum TlsFileError {
 impl fmt::Display for TlsFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Unusable { certificate, key, source } => {
-                write!(f, "{} and {}: {source}", certificate.display(), key.display())
+            Self::Io { path, .. } => write!(f, "cannot read {}", path.display()),
+            Self::Unusable { certificate, key, .. } => {
+                write!(f, "cannot use {} with {}", certificate.display(), key.display())
             }
         }
     }
@@ -104,7 +104,7 @@ pub(crate) fn open(
             "the certificate was read again: new connections are shown it"
         ),
         Err(error) => {
-            tracing::error!(%error, "the certificate cannot be used; the one before is kept");
+            tracing::error!(error = %Report::new(&error), "the certificate cannot be used; the one before is kept");
         }
     });
     Ok(tls)

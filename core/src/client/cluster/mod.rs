@@ -250,7 +250,7 @@ impl Cluster {
                 self.tell_close(connection.at);
                 self.link_refused(connection.at, ConnectFailure::Other, now);
             } else {
-                self.broke(connection);
+                self.broke(connection, None);
             }
         }
     }
@@ -268,7 +268,7 @@ impl Cluster {
             Some(Link { state: State::Connecting { .. }, .. }) => {
                 self.link_refused(connection.at, why, now);
             }
-            _ => self.broke(connection),
+            _ => self.broke(connection, None),
         }
     }
 
@@ -298,7 +298,7 @@ impl Cluster {
     fn complete(
         &mut self,
         call: CallId,
-        outcome: Result<Answer, CallError>,
+        outcome: Result<(ServerId, Answer), CallError>,
         reservation: Option<ReservationId>,
     ) {
         if let Some(mut active) = self.calls.try_remove(call.at())
@@ -306,7 +306,12 @@ impl Cluster {
         {
             self.drop_attempts(call, &mut active);
         }
-        self.outputs.push_back(ClusterOutput::Completed(Completed { call, outcome, reservation }));
+        let (answered_by, outcome) = match outcome {
+            Ok((server, answer)) => (Some(server), Ok(answer)),
+            Err(error) => (None, Err(error)),
+        };
+        let completed = Completed { call, outcome, answered_by, reservation };
+        self.outputs.push_back(ClusterOutput::Completed(completed));
     }
 }
 
@@ -324,16 +329,16 @@ impl core::fmt::Display for ClusterError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::TooManyServers(error) => error.fmt(f),
-            Self::Credentials(error) => write!(f, "the credentials cannot be sent: {error}"),
+            Self::Credentials(_) => f.write_str("the credentials cannot be sent"),
         }
     }
 }
 
 impl core::error::Error for ClusterError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(match self {
-            Self::TooManyServers(error) => error,
-            Self::Credentials(error) => error,
-        })
+        match self {
+            Self::TooManyServers(error) => error.source(),
+            Self::Credentials(error) => Some(error),
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Completed {
     pub call: CallId,
     /// The answer, or what is known of its effect.
     pub outcome: Result<Answer, CallError>,
+    /// The server whose answer it is; an error names its own.
+    pub answered_by: Option<ServerId>,
     /// The connection that holds the item that was opened.
     pub reservation: Option<ReservationId>,
 }

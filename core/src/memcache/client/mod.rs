@@ -23,7 +23,7 @@ use crate::buffer::{Incoming, Outgoing};
 use crate::memcache::{ClientTimeouts, Limits};
 use crate::writing::WriteTimer;
 
-pub use outcome::{AnswerError, End, Oversized, Reason, SendError};
+pub use outcome::{AnswerError, End, OsError, Oversized, Reason, SendError};
 
 /// A request is put among the bytes to write while fewer than these wait: what has not been begun
 /// can still be taken back.
@@ -298,9 +298,10 @@ impl ClientConnection {
         self.end_of_stream = true;
     }
 
-    /// The socket broke: an error from a read or a write.
-    pub fn broke(&mut self) {
-        self.spend(ClientEvent::Broken, End::Broken);
+    /// The socket broke: an error from a read or a write, with what the operating system calls it
+    /// (`errno`).
+    pub fn broke(&mut self, os: Option<OsError>) {
+        self.spend(ClientEvent::Broken, End::Broken { os });
     }
 
     /// Gives the connection up: every request under way ends with an error.

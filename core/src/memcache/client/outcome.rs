@@ -15,7 +15,10 @@ pub enum End {
     /// The server closed the connection.
     EndOfStream,
     /// The socket broke.
-    Broken,
+    Broken {
+        /// What the operating system calls it (`errno`), where the adapter was told.
+        os: Option<OsError>,
+    },
     /// Replies are pending, and no byte came for
     /// [`ClientTimeouts::stall`](crate::memcache::ClientTimeouts::stall).
     Stalled,
@@ -51,12 +54,10 @@ impl fmt::Display for End {
             Self::Closed => "the connection was shut down",
             Self::Idle => "the connection was closed after a time without requests",
             Self::EndOfStream => "the server closed the connection",
-            Self::Broken => "the connection broke",
+            Self::Broken { .. } => "the connection broke",
             Self::Stalled => "replies are pending, and the server has gone silent",
             Self::WriteStalled => "the server takes no more bytes",
-            Self::Malformed(error) => {
-                return write!(f, "the server's bytes are no response: {error}");
-            }
+            Self::Malformed(_) => "the server's bytes are no response",
             Self::Unasked => "the server sent a response that nobody had asked for",
             Self::Mismatched => "the server's response cannot answer the request that was due",
             Self::Ambiguous => {
@@ -66,6 +67,19 @@ impl fmt::Display for End {
         })
     }
 }
+
+/// What an operating system calls an error (`errno`): its words are known where there is `std`
+/// (`std::io::Error::from_raw_os_error`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OsError(pub i32);
+
+impl fmt::Display for OsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "os error {}", self.0)
+    }
+}
+
+impl core::error::Error for OsError {}
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,20 +141,25 @@ impl core::error::Error for End {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Malformed(error) => Some(error),
+            Self::Broken { os: Some(os) } => Some(os),
             _ => None,
         }
     }
 }
 
-impl core::error::Error for Reason {}
+impl core::error::Error for Reason {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::End(end) => end.source(),
+            Self::Deadline | Self::NotTheOwner => None,
+        }
+    }
+}
 
 impl core::error::Error for AnswerError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         let (Self::NotSent(reason) | Self::Unknown(reason)) = self;
-        Some(match reason {
-            Reason::End(end) => end,
-            _ => reason,
-        })
+        reason.source()
     }
 }
 

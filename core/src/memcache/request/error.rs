@@ -242,6 +242,6 @@ impl fmt::Display for RequestError {
 
 impl core::error::Error for RequestError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(&self.fault)
+        self.fault.source()
     }
 }

@@ -138,7 +138,7 @@ impl Driver {
         // Whatever comes now changes nothing.
         self.connection.receive(b"STORED\r\n");
         self.connection.end_of_stream();
-        self.connection.broke();
+        self.connection.broke(None);
         let after = self.connection.poll_output(self.now);
         assert!(matches!(after, ClientOutput::Close(again) if again == end), "{after:?}");
     }

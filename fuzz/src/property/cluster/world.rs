@@ -258,7 +258,7 @@ impl World {
         let socket = self.sockets.get_mut(&id).expect("it is there");
         socket.is_ended = true;
         if broken {
-            self.cluster.broke(id);
+            self.cluster.broke(id, None);
         } else {
             self.cluster.end_of_stream(id);
         }

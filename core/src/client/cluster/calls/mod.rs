@@ -180,7 +180,7 @@ pub(in crate::client) struct Active {
     /// What is known from attempts that failed.
     pub(in crate::client) error: Option<CallError>,
     /// The answer, unless another attempt brings a better one.
-    pub(in crate::client) fallback: Option<Box<Answer>>,
+    pub(in crate::client) fallback: Option<Box<(ServerId, Answer)>>,
     /// A server that a slow first attempt was hedged with, which is not the key's owner and has nothing.
     pub(in crate::client) missed: Option<ServerId>,
     /// How it goes on once nothing of it is under way.

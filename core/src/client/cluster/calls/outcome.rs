@@ -127,7 +127,7 @@ impl Cluster {
             // the key's where the call may not be answered by another, or only that other was asked.
             let others = !active.attempts.is_empty();
             active.missed = (!owns(active)).then_some(server);
-            active.fallback = failover.then(|| Box::new(answer));
+            active.fallback = failover.then(|| Box::new((server, answer)));
             if failover && !others {
                 self.give_back(at, now);
                 return self.give_up(id.call);
@@ -139,7 +139,7 @@ impl Cluster {
             return;
         }
         if full {
-            active.fallback = Some(Box::new(answer));
+            active.fallback = Some(Box::new((server, answer)));
             active.next = Some(Next { allowed: true, again: Again::No, costs: false });
             let others = !active.attempts.is_empty();
             self.give_back(at, now);
@@ -154,7 +154,7 @@ impl Cluster {
             _ if opens => self.new_reservation(at),
             _ => None,
         };
-        self.answered_by(at, id, Ok(answer), reservation, now);
+        self.answered_by(at, id, Ok((server, answer)), reservation, now);
     }
 
     /// A call is over, and its connection free unless it is reserved.
@@ -162,7 +162,7 @@ impl Cluster {
         &mut self,
         at: usize,
         id: AttemptId,
-        outcome: Result<Answer, CallError>,
+        outcome: Result<(ServerId, Answer), CallError>,
         reservation: Option<ReservationId>,
         now: Instant,
     ) {
@@ -270,7 +270,7 @@ impl Cluster {
                 Err(CallError::Unknown { server, why, found: Vec::new() })
             }
             // Only a call that another server may answer has kept its miss.
-            (_, Some(answer), _) if answer.is_miss() => Ok(answer),
+            (_, Some((server, answer)), _) if answer.is_miss() => Ok((server, answer)),
             (Some(error @ (CallError::Unknown { .. } | CallError::Keys { .. })), ..) => Err(error),
             (_, Some(answer), _) => Ok(answer),
             (error, None, _) => Err(error.unwrap_or(CallError::NotSent { server: None, why })),

@@ -7,7 +7,7 @@ use super::{ConnectionId, Link, State};
 use crate::Instant;
 use crate::buffer::{Incoming, Outgoing};
 use crate::client::cluster::Cluster;
-use crate::memcache::ClientConnection;
+use crate::memcache::{ClientConnection, OsError};
 
 impl Cluster {
     /// A buffer that a read from that connection appends to; `None` where the connection is gone.
@@ -50,9 +50,9 @@ impl Cluster {
         self.with_open(connection, ClientConnection::end_of_stream);
     }
 
-    /// The connection broke.
-    pub fn broke(&mut self, connection: ConnectionId) {
-        self.with_open(connection, ClientConnection::broke);
+    /// The connection broke, with what the operating system says of it.
+    pub fn broke(&mut self, connection: ConnectionId, os: Option<OsError>) {
+        self.with_open(connection, |open| open.broke(os));
     }
 
     /// Fills `into` with the slices to write on that connection, in order, and returns how many it

@@ -155,7 +155,7 @@ impl Cluster {
             return;
         };
         // A server may close a connection that nobody uses.
-        let unused = matches!(end, End::EndOfStream | End::Broken) && !link.killed;
+        let unused = matches!(end, End::EndOfStream | End::Broken { .. }) && !link.killed;
         // Its calls have run late, and that was counted: this is the end of the same silence.
         let stall = self.options.timeouts.stall;
         let counted = link.failed_at.is_some_and(|failed| now < failed + stall);

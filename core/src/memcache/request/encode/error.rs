@@ -121,9 +121,9 @@ impl fmt::Display for EncodeError {
 impl core::error::Error for EncodeError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Flags(fault) => Some(fault),
-            Self::QueueName(error) => Some(error),
-            Self::Read(error) => Some(error),
+            Self::Flags(fault) => fault.source(),
+            Self::QueueName(error) => error.source(),
+            Self::Read(error) => error.source(),
             _ => None,
         }
     }
