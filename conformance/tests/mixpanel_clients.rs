@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -117,13 +118,57 @@ fn node_sends_every_kind_of_record(runtime: Runtime) {
         driver.env("NODE_EXTRA_CA_CERTS", &trusted);
         driver.args([protocol, &server.http().to_string()]).arg(&sent);
         run(&mut driver, BOUND).expect_code(0);
-        let mut read_back = python("records_read_back.py");
-        read_back.arg(server.queue().to_string()).arg(&sent);
-        let outcome = run(&mut read_back, BOUND);
-        outcome.expect_code(0);
-        report(&format!("node by {protocol}: {}", outcome.stdout.trim()));
+        report(&format!("node by {protocol}: {}", read_back(&server, &sent)));
         server.stop();
     }
+}
+
+/// Holds what is in the queues against a file of what was sent; says how much it was.
+fn read_back(server: &Server, sent: &Path) -> String {
+    let mut driver = python("records_read_back.py");
+    driver.arg(server.queue().to_string()).arg(sent);
+    let outcome = run(&mut driver, BOUND);
+    outcome.expect_code(0);
+    outcome.stdout.trim().to_owned()
+}
+
+/// What the libraries for Swift, Android, Java and Go send, compressed forms among it.
+fn requests_of_other_languages_are_read(runtime: Runtime) {
+    let directory = TempDir::new("clients");
+    let sent = directory.path().join("sent.jsonl");
+    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
+    let mut driver = python("senders.py");
+    driver.args(["recorded", &server.http().to_string()]).arg(&sent);
+    let outcome = run(&mut driver, BOUND);
+    outcome.expect_code(0);
+    report(&format!("{}: {}", outcome.stdout.trim(), read_back(&server, &sent)));
+    server.stop();
+}
+
+/// The same with a bad record in each batch, by the rule of 2012: nothing is recorded, and `windhover replay`
+/// sends each request again as it was, once the rule is another one.
+fn requests_that_were_refused_as_a_whole_are_sent_again(runtime: Runtime) {
+    let directory = TempDir::new("clients");
+    let sent = directory.path().join("sent.jsonl");
+    let setup = Setup::new(directory.path().join("data")).runtime(runtime);
+    let server = setup.clone().switch("--all-or-nothing").start();
+    let mut driver = python("senders.py");
+    driver.args(["refused", &server.http().to_string()]).arg(&sent);
+    let outcome = run(&mut driver, BOUND);
+    outcome.expect_code(0);
+    let requests = outcome.stdout.split(' ').next().expect("a number");
+    server.stop();
+
+    let server = setup.start();
+    let replayed = setup.replay(&server);
+    replayed.expect_code(0);
+    let taken = format!("taken          {requests}\nrefused again  0");
+    assert!(replayed.stdout.contains(&taken), "{replayed:#?}");
+    report(&format!("{requests} requests sent again: {}", read_back(&server, &sent)));
+    // What was wrong in them is refused by itself now.
+    let letters = server.queue_client().drain("dead-letters").expect("the queue answers");
+    assert_eq!(letters.len().to_string(), requests);
+    server.stop();
 }
 
 /// The library for browsers, in one: pages of another origin, batches that are halved, a server that is
@@ -160,6 +205,8 @@ on_each_runtime!(
     mixpanel_utils_imports_events_and_profiles,
     aiomixpanel_sends_events_and_updates,
     node_sends_every_kind_of_record,
+    requests_of_other_languages_are_read,
+    requests_that_were_refused_as_a_whole_are_sent_again,
     python_delivers_one_by_one,
     python_delivers_in_batches,
     node_delivers_one_by_one,

@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
+use windhover_core::tracking::TrackingEndpoint;
 use windhover_runtime::{ProxyProtocol, ServerTls};
 
 use crate::app::App;
@@ -24,6 +25,27 @@ const SECONDS: [f64; 14] = [
 ];
 
 type Label = (&'static str, &'static str);
+
+/// The paths that take records, each of which is on the page from the start.
+const ENDPOINTS: [TrackingEndpoint; 4] = [
+    TrackingEndpoint::Track,
+    TrackingEndpoint::Import,
+    TrackingEndpoint::Engage,
+    TrackingEndpoint::Groups,
+];
+
+/// Counts what was recorded, by endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Accepted([Counter; ENDPOINTS.len()]);
+
+impl Accepted {
+    /// Counts so many.
+    pub fn count(&self, endpoint: TrackingEndpoint, records: u64) {
+        if let Some((_, counter)) = ENDPOINTS.iter().zip(&self.0).find(|(it, _)| **it == endpoint) {
+            counter.inc_by(records);
+        }
+    }
+}
 
 /// Counts by endpoint and reason, both from a small fixed set, so that there is an end to them.
 #[derive(Clone, Debug, Default)]
@@ -53,14 +75,14 @@ impl Reasons {
 pub struct Metrics {
     registry: Registry,
     /// Events that were answered "accepted".
-    pub events_accepted: Counter,
+    pub events_accepted: Accepted,
     /// Requests that were answered "not accepted" because of what was sent.
     pub requests_rejected: Counter,
     /// Requests that were answered 503.
     pub requests_not_durable: Counter,
     /// Events that were not recorded, whatever became of the rest of their batch.
     pub events_refused: Refusals,
-    /// Requests of which nothing was recorded, because of what was sent.
+    /// Requests of which nothing was recorded, for what was sent or for want of a place for it.
     pub requests_refused: Refusals,
     /// Requests for a redirect that the policy does not allow.
     pub redirects_refused: Counter,
@@ -234,7 +256,12 @@ impl Metrics {
         all.0.register("track_seconds", help, track_seconds.clone());
         let pulled = Pulled::new(&mut all);
         Self {
-            events_accepted: all.one("events_accepted", "Events and updates answered as accepted"),
+            events_accepted: Accepted(all.each(
+                "events_accepted",
+                "Events and updates answered as accepted, by the path that they came by",
+                "endpoint",
+                ENDPOINTS.map(TrackingEndpoint::name),
+            )),
             requests_rejected,
             requests_not_durable,
             events_refused: Refusals(all.one(
@@ -243,7 +270,7 @@ impl Metrics {
             )),
             requests_refused: Refusals(all.one(
                 "requests_refused",
-                "Requests of which nothing was recorded, because of what was sent",
+                "Requests of which nothing was recorded: for what was sent, or not durable, or overloaded (503)",
             )),
             redirects_refused: all.one("redirects_refused", "Redirects to hosts that are not allowed"),
             characters_replaced: all.one(
@@ -267,6 +294,12 @@ impl Metrics {
             pulled,
             registry: all.0,
         }
+    }
+
+    /// Counts a request that is answered 503, since its records could not be made safe.
+    pub fn not_durable(&self, endpoint: TrackingEndpoint) {
+        self.requests_not_durable.inc();
+        self.requests_refused.count(endpoint.name(), "not_durable");
     }
 
     /// Takes note of how long a tracking request waited for its answer.
@@ -342,7 +375,7 @@ mod tests {
     #[test]
     fn each_family_of_the_page_stands_there_once_with_its_help_and_type() {
         let metrics = Metrics::new(7);
-        metrics.events_accepted.inc_by(3);
+        metrics.events_accepted.count(TrackingEndpoint::Engage, 3);
         metrics.events_refused.count("track", "token_missing");
         metrics.events_refused.count("track", "token_missing");
         metrics.track_took(Duration::from_millis(3));
@@ -359,7 +392,8 @@ mod tests {
         families.dedup();
         assert_eq!(families.len(), named("# TYPE ").len());
         for line in [
-            "windhover_events_accepted_total 3",
+            "windhover_events_accepted_total{endpoint=\"engage\"} 3",
+            "windhover_events_accepted_total{endpoint=\"track\"} 0",
             "windhover_events_refused_total{endpoint=\"track\",reason=\"token_missing\"} 2",
             "windhover_track_requests_total{result=\"rejected\"} 0",
             "windhover_queues_limit 7",

@@ -21,7 +21,7 @@ use windhover_core::{Instant, Now};
 use windhover_runtime::Peer;
 
 use crate::app::App;
-use crate::dead_letters;
+use crate::dead_letters::Asked;
 use crate::metrics::CONTENT_TYPE;
 use crate::store::Ticket;
 
@@ -50,6 +50,7 @@ enum Answer {
     Ready(Response),
     /// When the events are in the journal.
     Journaled {
+        path: TrackingEndpoint,
         ticket: Ticket,
         reply: TrackingReply,
         events: u64,
@@ -75,7 +76,7 @@ impl Tracker {
         while let Some(answer) = self.answers.front_mut() {
             let response = match answer {
                 Answer::Ready(response) => std::mem::replace(response, empty()),
-                Answer::Journaled { ticket, reply, events, since } => {
+                Answer::Journaled { path, ticket, reply, events, since } => {
                     let metrics = &self.app.metrics;
                     let deadline = *since + self.app.settings.answer_timeout;
                     let stored = match ticket.poll(now, cx) {
@@ -85,10 +86,10 @@ impl Tracker {
                     };
                     metrics.track_took(now.instant.saturating_since(*since));
                     if stored {
-                        metrics.events_accepted.inc_by(*events);
+                        metrics.events_accepted.count(*path, *events);
                         reply.accepted()
                     } else {
-                        metrics.requests_not_durable.inc();
+                        metrics.not_durable(*path);
                         reply.not_durable()
                     }
                 }
@@ -158,7 +159,7 @@ impl Handler<'_> {
             return Answer::Ready(response);
         };
         let mut records = Records(put);
-        let Decoded { reply, result, refused, repairs, strict, .. } =
+        let Decoded { reply, result, refused, repairs, strict, test, token, .. } =
             self.decoder.decode(path, request, &context, self.ids, &mut records);
         if reply.redirect_refused() {
             metrics.redirects_refused.inc();
@@ -169,7 +170,7 @@ impl Handler<'_> {
             metrics.events_refused.count(path.name(), record.fault.reason());
         }
         // Before the good ones: whoever waits for those has waited for these.
-        self.keep_refused(path, request, &result, (refused, strict), now);
+        self.keep_refused(&Asked { path, strict, test, token }, request, &result, refused, now);
         let count = match result {
             Ok(count) => count as u64,
             Err(rejection) => {
@@ -179,10 +180,12 @@ impl Handler<'_> {
             }
         };
         match store.put(records.0.finish(), now) {
-            Ok(ticket) => Answer::Journaled { ticket, reply, events: count, since: now.instant },
+            Ok(ticket) => {
+                Answer::Journaled { path, ticket, reply, events: count, since: now.instant }
+            }
             Err(refused) => {
                 tracing::debug!(%refused, "a tracking request was not accepted");
-                metrics.requests_not_durable.inc();
+                metrics.not_durable(path);
                 Answer::Ready(reply.not_durable())
             }
         }
@@ -191,10 +194,10 @@ impl Handler<'_> {
     /// Puts what is refused among the dead letters.
     fn keep_refused(
         &self,
-        path: TrackingEndpoint,
+        asked: &Asked,
         request: &Request<'_>,
         result: &Result<usize, DecodeError>,
-        (refused, strict): (Vec<RefusedRecord>, bool),
+        refused: Vec<RefusedRecord>,
         now: Now,
     ) {
         let is_each = self.app.settings.batch_rule == BatchRule::EachEvent;
@@ -202,13 +205,12 @@ impl Handler<'_> {
             && !(is_each && matches!(rejection, DecodeError::Record { .. }))
         {
             if rejection.has_lost_something() {
-                let time = now.unix;
-                let letter = dead_letters::refused::request(path, strict, request, rejection, time);
+                let letter = asked.request(request, rejection, now.unix);
                 self.app.dead_letters.put([letter], now);
             }
             return;
         }
-        let letter = |record| dead_letters::refused::record(path, strict, record, now.unix);
+        let letter = |record| asked.record(record, now.unix);
         self.app.dead_letters.put(refused.into_iter().map(letter), now);
     }
 

@@ -1,5 +1,6 @@
 //! From a request to events.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -52,6 +53,10 @@ pub struct Decoded {
     pub repairs: Repairs,
     /// `strict=1` was asked for, of an endpoint that has it.
     pub strict: bool,
+    /// `test=1` was asked for.
+    pub test: bool,
+    /// The project that the credentials of an import name, as a JSON string.
+    pub token: Option<String>,
 }
 
 /// Decodes tracking requests. It holds nothing of a request but memory that serves for the next,
@@ -155,12 +160,14 @@ impl Decoder {
         });
         let (mut reply, allowed) =
             TrackingReply::new(endpoint, &parameters, request, context.redirects);
+        let credentials = match endpoint {
+            TrackingEndpoint::Import => credentials::token(&request.headers, &parameters),
+            _ => Ok(None),
+        };
+        let named = credentials.as_ref().ok().cloned().flatten();
         let source = body.and_then(|body| {
             allowed?;
-            let token = match endpoint {
-                TrackingEndpoint::Import => credentials::token(&request.headers, &parameters)?,
-                _ => None,
-            };
+            let token = credentials?;
             Ok((choose_source(&parameters, body)?, token))
         });
         let encoded = match source {
@@ -169,12 +176,13 @@ impl Decoder {
         };
         // `/track` has no such parameter.
         let strict = endpoint != TrackingEndpoint::Track && parameters.is_on(Switch::Strict);
+        let test = parameters.is_on(Switch::Test);
         let (mut repairs, mut refused) = (Repairs::default(), RefusedRecords::default());
         let result = source.and_then(|(source, token)| {
             let stamps = Stamps {
                 now: context.now,
                 ip: parameters.is_on(Switch::Ip).then_some(context.client),
-                test: parameters.is_on(Switch::Test),
+                test,
                 token,
                 kind: endpoint.kind(),
                 strict,
@@ -203,7 +211,7 @@ impl Decoder {
         if context.rule == BatchRule::EachEvent {
             reply.note(*result.as_ref().unwrap_or(&0), &refused);
         }
-        Decoded { reply, result, refused: refused.list, repairs, strict }
+        Decoded { reply, result, refused: refused.list, repairs, strict, test, token: named }
     }
 
     /// Gives back the memory that it keeps for the next request.

@@ -14,7 +14,7 @@ pub enum Origin {
     /// The queue of that name, from which it could not be sent on: put there again.
     Queue(String),
     /// A path of the HTTP listener, with its query if it has one (`/track`, `/import?strict=1`): sent
-    /// there again by `POST`, as `application/json`.
+    /// there again by `POST`.
     Path(String),
 }
 
@@ -53,6 +53,10 @@ pub struct DeadLetter {
     pub token: Option<String>,
     /// When it was refused.
     pub time: UnixTime,
+    /// What the bytes are, as the request's `Content-Type` said it; of one that had none, `None`.
+    pub content_type: Option<String>,
+    /// How they are compressed, as the request's `Content-Encoding` said it.
+    pub content_encoding: Option<String>,
     /// The record, as it came.
     pub bytes: Bytes,
 }
@@ -86,10 +90,15 @@ impl fmt::Display for LetterError {
 
 impl std::error::Error for LetterError {}
 
+/// Whether a header may have that value, in letters that JSON and HTTP write alike.
+pub(super) fn is_header_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| (b' '..=b'~').contains(byte))
+}
+
 impl DeadLetter {
     /// Appends the item that it is in the queue:
-    /// `{"time":MS,"reason":"…","detail":"…","origin":"…","token":"…"}`, a line feed, the bytes. What is
-    /// empty is left out.
+    /// `{"time":MS,"reason":"…","detail":"…","origin":"…","token":"…","content_type":"…","content_encoding":"…"}`,
+    /// a line feed, the bytes. What is empty is left out.
     pub fn write(&self, into: &mut Vec<u8>) {
         let time = self.time.as_millis();
         into.extend_from_slice(format!("{{\"time\":{time}").as_bytes());
@@ -99,6 +108,8 @@ impl DeadLetter {
             ("detail", &self.detail),
             ("origin", &origin),
             ("token", self.token.as_deref().unwrap_or_default()),
+            ("content_type", self.content_type.as_deref().unwrap_or_default()),
+            ("content_encoding", self.content_encoding.as_deref().unwrap_or_default()),
         ];
         for (name, value) in members.into_iter().filter(|(_, value)| !value.is_empty()) {
             let value = Value::from(value);
@@ -122,6 +133,11 @@ impl DeadLetter {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(LetterError::Member(name)),
         };
+        // They become headers of a request.
+        let header = |name| match text(name)? {
+            Some(value) if !is_header_value(value.as_bytes()) => Err(LetterError::Member(name)),
+            value => Ok(value),
+        };
         let time = line.get("time").and_then(Value::as_u64).ok_or(LetterError::Member("time"))?;
         let origin = text("origin")?.ok_or(LetterError::Member("origin"))?;
         Ok(Self {
@@ -130,6 +146,8 @@ impl DeadLetter {
             origin: Origin::parse(&origin).ok_or(LetterError::Origin(origin))?,
             token: text("token")?,
             time: UnixTime::from_millis(time),
+            content_type: header("content_type")?,
+            content_encoding: header("content_encoding")?,
             bytes: item.slice(end + 1..),
         })
     }
@@ -146,6 +164,8 @@ mod tests {
             origin: Origin::Path("/track?verbose=1".to_owned()),
             token: Some("t".to_owned()),
             time: UnixTime::from_millis(1_321_499_371_000),
+            content_type: None,
+            content_encoding: None,
             bytes: Bytes::from_static(b"{\"event\":\n\xff\0"),
         }
     }
@@ -171,7 +191,12 @@ mod tests {
             bytes: Bytes::new(),
             ..letter()
         };
-        for letter in [letter(), queue] {
+        let form = DeadLetter {
+            content_type: Some("multipart/form-data; boundary=\"a b\"".to_owned()),
+            content_encoding: Some("gzip".to_owned()),
+            ..letter()
+        };
+        for letter in [letter(), queue, form] {
             assert_eq!(DeadLetter::read(&written(&letter)), Ok(letter));
         }
     }
@@ -192,6 +217,10 @@ mod tests {
             ("{\"time\":1,\"origin\":\"/\",\"reason\":7}\n", member("reason")),
             ("{\"time\":1,\"origin\":\"/\",\"reason\":\"r\",\"token\":7}\n", member("token")),
             ("{\"time\":1,\"reason\":\"r\",\"origin\":\"x\"}\n", origin("x")),
+            (
+                "{\"time\":1,\"origin\":\"/\",\"reason\":\"r\",\"content_type\":\"a\\r\\nb: c\"}\n",
+                member("content_type"),
+            ),
             (
                 "{\"time\":1,\"reason\":\"r\",\"origin\":\"/ HTTP/1.1\\r\\n\"}\n",
                 origin("/ HTTP/1.1\r\n"),

@@ -5,7 +5,7 @@
 //! full, the oldest letters go, and are counted.
 
 mod letter;
-pub(crate) mod refused;
+mod refused;
 mod replay;
 
 use windhover_core::Now;
@@ -15,6 +15,7 @@ use crate::metrics::Reasons;
 use crate::store::{Store, Ticket};
 
 pub use letter::{DeadLetter, LetterError, Origin};
+pub(crate) use refused::Asked;
 pub use replay::{ReplayArgs, ReplayError, ReplayReport, replay};
 
 /// The name of the queue. Nobody but the server puts items there.

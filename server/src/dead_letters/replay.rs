@@ -1,6 +1,7 @@
 //! `windhover replay`: takes dead letters from a running server, and sends each record again.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use clap::Args;
 use serde_json::Value;
 use windhover_client::{Builder, Client, Error, Reservation, block_on};
 
+use super::refused::{FORM, recording};
 use super::{DEAD_LETTERS, DeadLetter, LetterError, Origin};
 use crate::listen::{ListenAddress, ListenError};
 use crate::runtime;
@@ -189,8 +191,11 @@ fn send(http: SocketAddr, client: &Client, reservation: &Reservation) -> Result<
             Ok(Sent::Taken)
         }
         Origin::Path(path) => {
-            match post(http, path, &letter.bytes).map_err(ReplayError::Http)? {
+            match post(http, path, &letter).map_err(ReplayError::Http)? {
+                // A redirect is for those whose records were taken.
+                (302, _) => Ok(Sent::Taken),
                 (200, body) if !says_no(&body) => Ok(Sent::Taken),
+                (400, body) if has_imported(&body) => Ok(Sent::Taken),
                 // 429 is "too many", a word on the moment.
                 (200 | 400..=428 | 430..=499, _) => Ok(Sent::Refused),
                 (status, _) => Err(ReplayError::NotNow { status }),
@@ -207,6 +212,14 @@ fn says_no(body: &[u8]) -> bool {
         Ok(Value::Object(object)) => object.get("status").and_then(Value::as_u64) == Some(0),
         _ => false,
     }
+}
+
+/// Whether an answer of `/import` with the status 400 says that some records of a batch were taken; those that
+/// were not are letters of their own by now.
+fn has_imported(body: &[u8]) -> bool {
+    let answer: Option<Value> = serde_json::from_slice(body).ok();
+    let imported = answer.and_then(|answer| answer.get("num_records_imported")?.as_u64());
+    imported.is_some_and(|records| records > 0)
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -233,15 +246,40 @@ fn waiting(queue: SocketAddr) -> io::Result<u64> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
+/// The bytes to send again: those of a form without what is for its answer.
+fn body(letter: &DeadLetter) -> Cow<'_, [u8]> {
+    let is_form = letter.content_type.as_deref().is_some_and(|it| it.starts_with(FORM));
+    match str::from_utf8(&letter.bytes) {
+        Ok(form) if is_form && letter.content_encoding.is_none() && !begins_json(form) => {
+            Cow::Owned(recording(form).collect::<Vec<_>>().join("&").into_bytes())
+        }
+        _ => Cow::Borrowed(&letter.bytes),
+    }
+}
+
+/// What calls itself a form may be JSON.
+fn begins_json(form: &str) -> bool {
+    form.trim_ascii_start().starts_with(['{', '[', '\u{feff}'])
+}
+
 /// Posts a record; the answer's status and body.
-fn post(http: SocketAddr, path: &str, record: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+fn post(http: SocketAddr, path: &str, letter: &DeadLetter) -> io::Result<(u16, Vec<u8>)> {
     let mut stream = connect(http)?;
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {http}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
+    let record = body(letter);
+    let mut head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {http}\r\nContent-Length: {}\r\nConnection: close\r\n",
         record.len()
     );
-    stream.write_all(&[head.as_bytes(), record].concat())?;
+    let headers =
+        [("Content-Type", &letter.content_type), ("Content-Encoding", &letter.content_encoding)];
+    for (name, value) in headers {
+        if let Some(value) = value {
+            // Writing to memory does not fail.
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+    }
+    head.push_str("\r\n");
+    stream.write_all(&[head.as_bytes(), &*record].concat())?;
     let mut answer = Vec::new();
     stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
     let unreadable = || io::Error::new(io::ErrorKind::InvalidData, "this is no answer of HTTP/1.1");
@@ -273,6 +311,44 @@ mod tests {
         for yes in ["1", r#"{"status":1,"error":null}"#, r#"{"code":200,"status":"OK"}"#, "", "ok"]
         {
             assert!(!says_no(yes.as_bytes()), "{yes}");
+        }
+    }
+
+    #[test]
+    fn a_batch_that_was_taken_in_part_is_told_from_one_that_was_not() {
+        assert!(has_imported(br#"{"code":400,"num_records_imported":1}"#));
+        for none in [r#"{"code":400,"num_records_imported":0}"#, r#"{"status":0}"#, "0", ""] {
+            assert!(!has_imported(none.as_bytes()), "{none}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_again_is_what_came_but_for_what_is_for_the_answer() {
+        let letter =
+            |content_type: Option<&str>, content_encoding: Option<&str>, bytes: &'static [u8]| {
+                DeadLetter {
+                    reason: "json".to_owned(),
+                    detail: String::new(),
+                    origin: Origin::Path("/track".to_owned()),
+                    token: None,
+                    time: windhover_core::UnixTime::from_millis(0),
+                    content_type: content_type.map(str::to_owned),
+                    content_encoding: content_encoding.map(str::to_owned),
+                    bytes: bytes.into(),
+                }
+            };
+        let form = Some("application/x-www-form-urlencoded; charset=utf-8");
+        let query: &[u8] = b"ip=1&data=%7B&verbose=1";
+        assert_eq!(&*body(&letter(form, None, query)), b"data=%7B");
+        let json: &[u8] = b" {\"a\":\"x&img=1\"}";
+        for (content_type, content_encoding, bytes) in [
+            (form, Some("gzip"), query),
+            (form, None, json),
+            (Some("application/json"), None, json),
+            (None, None, query),
+            (form, None, b"\xff&img=1"),
+        ] {
+            assert_eq!(&*body(&letter(content_type, content_encoding, bytes)), bytes);
         }
     }
 }

@@ -296,6 +296,8 @@ impl<C: Fn() -> Now> Lane<C> {
             origin: Origin::Queue(name),
             token: None,
             time: now.unix,
+            content_type: None,
+            content_encoding: None,
             bytes: held.item.clone(),
         };
         let Ok(mut ticket) = self.app.dead_letters.put_safely(&letter, now) else {

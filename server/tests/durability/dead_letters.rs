@@ -28,6 +28,8 @@ fn letter(record: &str) -> DeadLetter {
         origin: Origin::Path("/track".to_owned()),
         token: Some("t".to_owned()),
         time: now().unix,
+        content_type: None,
+        content_encoding: None,
         bytes: record.as_bytes().to_vec().into(),
     }
 }
