@@ -2,6 +2,8 @@
 //! names, and SIGHUP.
 #![allow(clippy::panic, clippy::expect_used)]
 
+mod matrix;
 mod memory;
-mod peers;
+
 mod ready;
+mod reload;
