@@ -5,8 +5,9 @@ use core::task::Context;
 
 use bytes::BytesMut;
 
-use crate::buffer::Spare;
 use crate::{Instant, Now};
+
+pub use crate::buffer::{Incoming, Outgoing, Spare};
 
 /// What a connection wants next; see [`Endpoint::poll_output`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod buffer;
+mod buffer;
 #[cfg(target_has_atomic = "64")]
 mod counters;
 pub mod endpoint;

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
-use windhover_core::buffer::Spare;
-use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::endpoint::{Endpoint, Next, Spare};
 use windhover_core::memcache::handler::{Handler, Reply, ReplyError, Session};
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::{self, Response};

@@ -12,8 +12,7 @@
 //! ```
 //! use std::task::Context;
 //!
-//! use windhover_core::buffer::{Incoming, Outgoing};
-//! use windhover_core::endpoint::{Endpoint, Next};
+//! use windhover_core::endpoint::{Endpoint, Incoming, Next, Outgoing};
 //! use windhover_core::{Instant, Now};
 //! use windhover_tokio::{ServeOptions, Shutdown, serve};
 //!

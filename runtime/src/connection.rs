@@ -7,8 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use windhover_core::buffer::Spare;
-use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::endpoint::{Endpoint, Next, Spare};
 use windhover_core::{Instant, Now};
 
 use crate::memory::{Account, GRACE};

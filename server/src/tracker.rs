@@ -9,8 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use windhover_core::buffer::Spare;
-use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::endpoint::{Endpoint, Next, Spare};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
 use windhover_core::queue::{OpOutcome, PutBuilder};
 use windhover_core::tracking::{

@@ -4,8 +4,8 @@ use std::io::{self, IoSlice};
 use std::task::{Poll, ready};
 
 use bytes::BytesMut;
-use windhover_core::buffer::{Incoming, Outgoing};
 use windhover_core::client::{ConnectFailure, OsError};
+use windhover_core::endpoint::{Incoming, Outgoing};
 use windhover_runtime::write_slices;
 
 #[cfg(not(feature = "tls"))]

@@ -21,15 +21,15 @@ const ROOM: usize = 4 * 1024;
 /// body and the first byte of its next request keeps that byte.
 ///
 /// ```
-/// use windhover_core::buffer::Incoming;
+/// use windhover_core::endpoint::Incoming;
 ///
 /// let mut incoming = Incoming::new();
 /// incoming.receive(b"version\r");
-/// assert_eq!(incoming.find_newline(), None);
 /// incoming.receive(b"\nget k");
-/// assert_eq!(incoming.find_newline(), Some(8));
+/// assert_eq!(incoming.bytes(), b"version\r\nget k");
 /// incoming.consume(9);
-/// assert_eq!(incoming.bytes(), b"get k");
+/// assert_eq!(incoming.take(3), "get");
+/// assert_eq!(incoming.bytes(), b" k");
 /// ```
 #[derive(Debug, Default)]
 pub struct Incoming {
@@ -43,7 +43,7 @@ pub struct Incoming {
 
 impl Incoming {
     /// The longest value that is handed on in one piece, and the longest segment of a longer one.
-    pub const SEGMENT: usize = 64 * 1024;
+    pub(crate) const SEGMENT: usize = 64 * 1024;
 
     /// An empty buffer without memory.
     pub fn new() -> Self {
@@ -56,13 +56,13 @@ impl Incoming {
     }
 
     /// The bytes that are not yet taken, for decoders that work in place.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         self.searched = 0;
         &mut self.bytes
     }
 
     /// Keeps the first `len` bytes and drops those behind them: what a decoder in place left over.
-    pub fn truncate(&mut self, len: usize) {
+    pub(crate) fn truncate(&mut self, len: usize) {
         self.searched = self.searched.min(len);
         self.bytes.truncate(len);
     }
@@ -93,7 +93,7 @@ impl Incoming {
     }
 
     /// How many bytes can come before the next reserve, which may copy those that are held.
-    pub fn spare(&self) -> usize {
+    pub(crate) fn spare(&self) -> usize {
         self.bytes.capacity() - self.bytes.len()
     }
 
@@ -103,7 +103,7 @@ impl Incoming {
     }
 
     /// The place of the first newline, searched from where the last search stopped.
-    pub fn find_newline(&mut self) -> Option<usize> {
+    pub(crate) fn find_newline(&mut self) -> Option<usize> {
         let unsearched = self.bytes.get(self.searched..).unwrap_or_default();
         if let Some(at) = memchr::memchr(b'\n', unsearched) {
             Some(self.searched + at)
@@ -139,7 +139,7 @@ impl Incoming {
 
     /// Takes the next segment of a value of which `left` bytes are still to be taken, without copying
     /// it: at most [`SEGMENT`](Self::SEGMENT) bytes. `None` until one is worth cutting off.
-    pub fn take_segment(&mut self, left: usize) -> Option<Bytes> {
+    pub(crate) fn take_segment(&mut self, left: usize) -> Option<Bytes> {
         let have = self.bytes.len().min(left).min(Self::SEGMENT);
         let whole = have == left || have == Self::SEGMENT || self.spare() < ROOM;
         (have > 0 && whole).then(|| self.take(have))

@@ -20,7 +20,7 @@ const KEPT_PIECES: usize = 64;
 ///
 /// ```
 /// use bytes::Bytes;
-/// use windhover_core::buffer::Outgoing;
+/// use windhover_core::endpoint::Outgoing;
 ///
 /// let mut out = Outgoing::new();
 /// out.put(b"VALUE k 0 5000\r\n");
@@ -68,7 +68,7 @@ impl Outgoing {
     }
 
     /// The block that small pieces are gathered in, for encoders that append to it.
-    pub fn tail(&mut self) -> &mut BytesMut {
+    pub(crate) fn tail(&mut self) -> &mut BytesMut {
         &mut self.tail
     }
 
@@ -84,7 +84,7 @@ impl Outgoing {
     }
 
     /// Appends `segment` as [`put_shared`](Self::put_shared) does, and shares it with its owner.
-    pub fn put_segment(&mut self, segment: &Bytes) {
+    pub(crate) fn put_segment(&mut self, segment: &Bytes) {
         if segment.len() < SHARE_FROM {
             self.tail.extend_from_slice(segment);
         } else {
@@ -93,7 +93,7 @@ impl Outgoing {
     }
 
     /// Appends what waits in another buffer.
-    pub fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         for piece in other.pieces {
             self.put_shared(piece);
         }
@@ -124,7 +124,7 @@ impl Outgoing {
     }
 
     /// Takes everything that waits, in order.
-    pub fn take(&mut self) -> Vec<Bytes> {
+    pub(crate) fn take(&mut self) -> Vec<Bytes> {
         self.close_tail();
         self.pieces_len = 0;
         core::mem::take(&mut self.pieces).into()
@@ -172,7 +172,7 @@ impl Outgoing {
     }
 
     /// Gives the memory back when nothing waits and it is more than a few small pieces need.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         if self.tail.capacity() > KEPT || self.pieces.capacity() > KEPT_PIECES {
             self.release();
         }

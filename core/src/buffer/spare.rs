@@ -13,7 +13,7 @@ use super::incoming::MAX_RESERVE;
 /// [to use](crate::endpoint::Endpoint::reuse). It holds 128 KiB at most.
 ///
 /// ```
-/// use windhover_core::buffer::{Incoming, Spare};
+/// use windhover_core::endpoint::{Incoming, Spare};
 ///
 /// let mut spare = Spare::default();
 /// let (mut one, mut other) = (Incoming::new(), Incoming::new());

@@ -6,8 +6,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use windhover_core::buffer::{Incoming, Outgoing};
-use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::endpoint::{Endpoint, Incoming, Next, Outgoing};
 use windhover_core::{Instant, Now};
 
 /// Answers that wait for more than this many bytes stop reading.

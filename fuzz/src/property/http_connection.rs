@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use windhover_core::buffer::Spare;
+use windhover_core::endpoint::Spare;
 use windhover_core::http::{HttpLimits, Output, Response, ServerConnection, Status};
 use windhover_core::tracking;
 use windhover_core::{Instant, Now, Timeouts, UnixTime};

@@ -6,7 +6,7 @@ mod answers;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use windhover_core::buffer::Spare;
+use windhover_core::endpoint::Spare;
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Instant, Timeouts};
 

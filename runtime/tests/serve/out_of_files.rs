@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use windhover_core::Now;
-use windhover_core::buffer::Incoming;
-use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::endpoint::{Endpoint, Incoming, Next};
 use windhover_runtime::{Counters, ServeOptions, Shutdown, listen};
 
 use crate::adapter;

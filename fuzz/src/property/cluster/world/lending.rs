@@ -1,7 +1,7 @@
 //! The bytes of connections in the hands of an adapter that moves them while the cluster goes on.
 
-use windhover_core::buffer::{Incoming, Outgoing};
 use windhover_core::client::ConnectionId;
+use windhover_core::endpoint::{Incoming, Outgoing};
 
 use super::World;
 
