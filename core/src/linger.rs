@@ -10,8 +10,7 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes that may be on the way to a connection when it says its last word: what the socket buffers of both
 /// ends hold, which grow to several megabytes where a peer sends fast.
-#[cfg(feature = "memcache")]
-pub(crate) const MAX_ON_THE_WAY: usize = 16 * 1024 * 1024;
+const MAX_ON_THE_WAY: usize = 16 * 1024 * 1024;
 
 /// Whether a connection that has said its last word is to go on reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,17 +32,11 @@ impl Linger {
         }
     }
 
-    /// Everything is written: what to do until the end, if the write half is to be closed first. Up to
-    /// `left` bytes are read then.
-    pub(crate) fn begin(
-        &mut self,
-        now: Instant,
-        peer_has_ended: bool,
-        left: usize,
-    ) -> Option<Lingering> {
+    /// Everything is written: what to do until the end, if the write half is to be closed first.
+    pub(crate) fn begin(&mut self, now: Instant, peer_has_ended: bool) -> Option<Lingering> {
         let linger = core::mem::replace(self, Self::Over);
         let begins = linger == Self::Wanted && !peer_has_ended;
-        begins.then(|| Lingering { until: now + LINGER, left })
+        begins.then(|| Lingering { until: now + LINGER, left: MAX_ON_THE_WAY })
     }
 }
 
@@ -70,19 +63,19 @@ mod tests {
 
     #[test]
     fn it_reads_on_for_two_seconds_and_so_many_bytes() {
-        let mut lingering = Linger::Wanted.begin(START, false, 10).unwrap();
-        assert_eq!(lingering.read_on(9, START), Some(START + LINGER));
+        let mut lingering = Linger::Wanted.begin(START, false).unwrap();
+        assert_eq!(lingering.read_on(MAX_ON_THE_WAY - 1, START), Some(START + LINGER));
         assert_eq!(lingering.read_on(0, START + LINGER), None);
         assert_eq!(lingering.read_on(1, START), None);
     }
 
     #[test]
     fn it_is_begun_once_and_for_a_peer_that_may_be_sending() {
-        assert_eq!(Linger::default().begin(START, false, 10), None);
+        assert_eq!(Linger::default().begin(START, false), None);
         let mut linger = Linger::default();
         linger.want();
-        assert_eq!(linger.begin(START, true, 10), None);
+        assert_eq!(linger.begin(START, true), None);
         linger.want();
-        assert_eq!(linger.begin(START, false, 10), None);
+        assert_eq!(linger.begin(START, false), None);
     }
 }

@@ -56,7 +56,7 @@ impl Endpoint for Peer {
 
     fn poll_output(&mut self, now: Now, _: &mut Context<'_>) -> Next {
         loop {
-            let (answer, asks) = match self.memcache.poll_output(now.instant) {
+            let (answer, asks) = match self.memcache.poll_output(now) {
                 Output::Request { request: Request::Get(mut keys), .. } => {
                     (Response::End, keys.any(|key| key == b"datagrams"))
                 }
@@ -71,14 +71,14 @@ impl Endpoint for Peer {
             if asks {
                 let count = self.count.load(Ordering::Relaxed).to_string();
                 let (key, data) = (&b"datagrams"[..], count.as_bytes());
-                self.memcache.respond(&Response::Value(ValueFrame {
+                self.memcache.responses_mut().respond(&Response::Value(ValueFrame {
                     key,
                     flags: 0,
                     cas: None,
                     data,
                 }));
             }
-            self.memcache.respond(&answer);
+            self.memcache.responses_mut().respond(&answer);
         }
     }
 

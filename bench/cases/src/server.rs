@@ -6,7 +6,7 @@ use windhover_core::memcache::meta::MetaFlags;
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
-use windhover_core::{Instant, Timeouts};
+use windhover_core::{Instant, Now, Timeouts};
 
 use crate::codec;
 
@@ -32,17 +32,24 @@ impl Server {
         self.connection.receive(wire);
         let mut written = 0;
         loop {
-            match self.connection.poll_output(self.now) {
+            match self.connection.poll_output(Now { instant: self.now, ..Now::default() }) {
                 Output::Request { request, .. } => match request {
                     Request::Get(_) => {
-                        self.connection.respond_value(codec::KEY, 0, None, &self.item);
-                        self.connection.respond(&Response::End);
+                        self.connection.responses_mut().respond_value(
+                            codec::KEY,
+                            0,
+                            None,
+                            &self.item,
+                        );
+                        self.connection.responses_mut().respond(&Response::End);
                     }
                     Request::MetaGet(_) => {
-                        self.connection.respond_meta_value(MetaFlags::new(b""), &self.item);
+                        self.connection
+                            .responses_mut()
+                            .respond_meta_value(MetaFlags::new(b""), &self.item);
                     }
-                    Request::Set(_) => self.connection.respond(&Response::Stored),
-                    _ => self.connection.respond(&Response::Error(b"")),
+                    Request::Set(_) => self.connection.responses_mut().respond(&Response::Stored),
+                    _ => self.connection.responses_mut().respond(&Response::Error(b"")),
                 },
                 Output::TooLarge { .. } => {}
                 Output::Write => {

@@ -8,7 +8,7 @@ use windhover_core::memcache::meta::{MetaFlags, MetaReply};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::{self, Kind, ReplyEnd, Response};
 use windhover_core::memcache::{Dialect, Limits, Output, Parsed, ServerConnection};
-use windhover_core::{Instant, Timeouts};
+use windhover_core::{Instant, Now, Timeouts};
 
 use super::{Captures, Protocol, ServerKind, Then, Vector};
 
@@ -196,7 +196,7 @@ impl<'v> Play<'v> {
         seen: &mut usize,
     ) -> Result<bool, String> {
         loop {
-            let answer = match connection.poll_output(Instant::default()) {
+            let answer = match connection.poll_output(Now::default()) {
                 Output::Idle(_) => return Ok(false),
                 Output::CloseWrite | Output::Close => return Ok(true),
                 Output::Request { request, .. } => Some(Asked::of(&request, self.dialect)),
@@ -232,7 +232,7 @@ impl<'v> Play<'v> {
                 }
                 _ => Response::Ok,
             };
-            connection.respond(&nothing);
+            connection.responses_mut().respond(&nothing);
             return Ok(());
         }
         let mut rest = self.expected.get(at..).unwrap_or_default();
@@ -241,7 +241,7 @@ impl<'v> Play<'v> {
             if rest.is_empty() {
                 return match asked.command {
                     Command::Shutdown => {
-                        connection.close_after_responses();
+                        connection.responses_mut().close_after_responses();
                         Ok(())
                     }
                     // The stream goes on for as long as the connection lives.
@@ -253,18 +253,18 @@ impl<'v> Play<'v> {
             }
             let (frame, used) = self.frame(rest)?;
             self.check_kind(asked, &frame, &rest[..used])?;
-            connection.respond(&frame);
+            connection.responses_mut().respond(&frame);
             rest = &rest[used..];
             let ends = reply.ends_with(frame.kind());
             if ends {
                 if reply.is_without_end() && frame.kind() == Kind::Stat {
                     // An application ends these statistics as any others; the connection hides it.
-                    connection.respond(&Response::End);
+                    connection.responses_mut().respond(&Response::End);
                 }
                 // What is refused by the queue's state ends the connection, too.
                 let last = rest.is_empty() && self.vector.then == Then::Closed;
                 if last && frame.kind().is_error() {
-                    connection.close_after_responses();
+                    connection.responses_mut().close_after_responses();
                 }
                 return Ok(());
             }

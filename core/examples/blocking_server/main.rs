@@ -83,12 +83,12 @@ impl Names {
                     for (key, address) in &found {
                         let data = address.as_bytes();
                         let value = ValueFrame { key, flags: 0, cas: None, data };
-                        self.memcache.respond(&Response::Value(value));
+                        self.memcache.responses_mut().respond(&Response::Value(value));
                     }
                     Response::End
                 }
             };
-            self.memcache.respond(&last);
+            self.memcache.responses_mut().respond(&last);
             self.asked.pop_front();
         }
     }
@@ -114,7 +114,7 @@ impl Endpoint for Names {
     fn poll_output(&mut self, now: Now, cx: &mut Context<'_>) -> Next {
         loop {
             self.answer(cx.waker());
-            match self.memcache.poll_output(now.instant) {
+            match self.memcache.poll_output(now) {
                 Output::Request { request: Request::Get(keys), .. } => {
                     self.asked.push_back(Some(Lookup::of(keys.map(<[u8]>::to_vec).collect())));
                 }

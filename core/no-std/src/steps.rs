@@ -57,12 +57,13 @@ fn http() -> Option<()> {
 
 /// A request in kestrel's dialect comes in, and an item goes out.
 fn memcache() -> Option<()> {
-    let now = Now::default().instant;
+    let now = Now::default();
     let (limits, timeouts) = (Limits::default(), Timeouts::default());
-    let mut connection = memcache::ServerConnection::new(Dialect::Kestrel, &limits, &timeouts, now);
+    let mut connection =
+        memcache::ServerConnection::new(Dialect::Kestrel, &limits, &timeouts, now.instant);
     connection.receive(b"get events/open\r\n");
     given(matches!(connection.poll_output(now), memcache::Output::Request { .. }))?;
-    connection.respond(&memcache::response::Response::End);
+    connection.responses_mut().respond(&memcache::response::Response::End);
     given(matches!(connection.poll_output(now), memcache::Output::Write))?;
     let mut slices: [&[u8]; 4] = [&[]; 4];
     let count = connection.unsent(&mut slices);

@@ -50,14 +50,14 @@ pub enum Output<'a> {
 /// order. At most [`HttpLimits::pipeline`] requests wait for their answers at a time. Requests that the
 /// connection itself refuses ([`HttpError`]) are answered in their place, and end it.
 ///
-/// | phase | reads | leaves it by |
+/// | state | reads | leaves it by |
 /// |---|---|---|
 /// | head | while there is room | end of the head → body or taken; too long → too long; other error → ending |
 /// | too long: only with [`with_refusals`](Self::with_refusals) | while there is room | end of the head, 2 s, or as many bytes as a body may have → ending |
 /// | body | while there is room | end of the body → taken; error → ending |
 /// | taken: a request is with the application | while there is room | the next poll → head, or ending after `Connection: close` |
 /// | ending: no further request is begun | no | all is answered and written → lingering or closed |
-/// | lingering: what comes is dropped | yes | end of stream, 2 s, or [`HttpLimits::body`] bytes → closed |
+/// | lingering: what comes is dropped | yes | end of stream, 2 s, or 16 MiB, which is what socket buffers hold → closed |
 /// | closed | no | |
 ///
 /// "Room" is fewer than [`HttpLimits::pipeline`] unanswered requests, and at most [`HttpLimits::unsent`]
@@ -97,7 +97,7 @@ pub struct ServerConnection {
     incoming: Incoming,
     outgoing: Outgoing,
     writing: WriteTimer,
-    phase: Phase,
+    state: State,
     /// The head of the request that is read or taken.
     head: Head,
     fields: Vec<Field>,
@@ -138,7 +138,7 @@ enum Bodies {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Phase {
+enum State {
     Head(Scan),
     /// The head is too long, and its end is waited for before that is answered.
     TooLong(RestOfHead),
@@ -188,7 +188,7 @@ impl ServerConnection {
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
             writing: WriteTimer::default(),
-            phase: Phase::Head(Scan::default()),
+            state: State::Head(Scan::default()),
             head: Head::default(),
             fields: Vec::new(),
             unanswered: VecDeque::new(),
@@ -236,8 +236,8 @@ impl ServerConnection {
     /// A buffer with spare capacity that a read may append to directly; at most 64 KiB are reserved
     /// at a time, whatever length the peer declared.
     pub fn read_buffer(&mut self) -> &mut BytesMut {
-        let expected = match self.phase {
-            Phase::Body { head, body: Body::Bytes(length), .. } => {
+        let expected = match self.state {
+            State::Body { head, body: Body::Bytes(length), .. } => {
                 (head + length).saturating_sub(self.incoming.len())
             }
             _ => 0,
@@ -249,12 +249,12 @@ impl ServerConnection {
     /// that the peer feels.
     pub fn wants_read(&self) -> bool {
         !self.end_of_stream
-            && match self.phase {
-                Phase::Head(_) | Phase::TooLong(..) | Phase::Body { .. } | Phase::Taken { .. } => {
+            && match self.state {
+                State::Head(_) | State::TooLong(..) | State::Body { .. } | State::Taken { .. } => {
                     self.has_room()
                 }
-                Phase::Lingering(_) => true,
-                Phase::Ending | Phase::Closed => false,
+                State::Lingering(_) => true,
+                State::Ending | State::Closed => false,
             }
     }
 
@@ -270,7 +270,7 @@ impl ServerConnection {
     pub fn shut_down(&mut self) {
         self.shutting_down = true;
         self.drop_taken();
-        if !matches!(self.phase, Phase::Head(_) | Phase::TooLong(..) | Phase::Body { .. }) {
+        if !matches!(self.state, State::Head(_) | State::TooLong(..) | State::Body { .. }) {
             return;
         }
         // Otherwise the next poll ends it, once it has seen what came.
@@ -315,7 +315,7 @@ impl ServerConnection {
         let Some(request) = self.unanswered.pop_front() else {
             return;
         };
-        if matches!(self.phase, Phase::Closed) {
+        if matches!(self.state, State::Closed) {
             return;
         }
         let persistence = match request {
@@ -406,9 +406,9 @@ impl ServerConnection {
 
     /// Drops the request that the application had at the last poll.
     fn drop_taken(&mut self) {
-        if let Phase::Taken { whole } = self.phase {
+        if let State::Taken { whole } = self.state {
             self.incoming.consume(whole);
-            self.phase = Phase::Head(Scan::default());
+            self.state = State::Head(Scan::default());
             if self.head.close {
                 self.end();
             }
@@ -421,7 +421,7 @@ impl ServerConnection {
             self.linger.want();
         }
         self.incoming = Incoming::new();
-        self.phase = Phase::Ending;
+        self.state = State::Ending;
     }
 
     fn refuse(&mut self, error: HttpError) {
@@ -438,12 +438,12 @@ impl ServerConnection {
 
     /// Ends when no further request can come, or none is wanted. Everything that came was read.
     fn end_if_over(&mut self) {
-        match self.phase {
-            Phase::TooLong(_) if self.end_of_stream => self.end_refused(),
-            Phase::Head(Scan { begun: true, .. }) | Phase::Body { .. } if self.end_of_stream => {
+        match self.state {
+            State::TooLong(_) if self.end_of_stream => self.end_refused(),
+            State::Head(Scan { begun: true, .. }) | State::Body { .. } if self.end_of_stream => {
                 self.refuse(HttpError::Incomplete);
             }
-            Phase::Head(Scan { begun: false, .. })
+            State::Head(Scan { begun: false, .. })
                 if self.end_of_stream || self.shutting_down && self.life == Life::Used =>
             {
                 self.end();
@@ -454,23 +454,23 @@ impl ServerConnection {
 
     /// The peer's deadline has passed.
     fn give_up(&mut self) {
-        match self.phase {
-            Phase::Head(Scan { begun: true, .. }) => self.refuse(HttpError::HeadTimeout),
-            Phase::TooLong(_) => self.end_refused(),
-            Phase::Head(_) => self.end(),
-            Phase::Body { .. } => self.refuse(HttpError::BodyTimeout),
+        match self.state {
+            State::Head(Scan { begun: true, .. }) => self.refuse(HttpError::HeadTimeout),
+            State::TooLong(_) => self.end_refused(),
+            State::Head(_) => self.end(),
+            State::Body { .. } => self.refuse(HttpError::BodyTimeout),
             _ => {}
         }
     }
 
     /// Whether the peer owes something, and how long it may take for that from `since` on.
     fn peer_timeout(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::Head(Scan { begun: true, .. }) => {
+        match self.state {
+            State::Head(Scan { begun: true, .. }) => {
                 self.may_begin_another().then_some(self.timeouts.head)
             }
-            Phase::TooLong(_) => self.may_begin_another().then_some(self.timeouts.head.min(LINGER)),
-            Phase::Head(_) => {
+            State::TooLong(_) => self.may_begin_another().then_some(self.timeouts.head.min(LINGER)),
+            State::Head(_) => {
                 let nothing_pending = self.unanswered.is_empty() && self.outgoing.is_empty();
                 let idle = self.timeouts.idle;
                 nothing_pending.then_some(if self.shutting_down {
@@ -479,7 +479,7 @@ impl ServerConnection {
                     idle
                 })
             }
-            Phase::Body { continue_pending, .. } => {
+            State::Body { continue_pending, .. } => {
                 (self.may_begin_another() && !continue_pending).then_some(self.timeouts.body)
             }
             _ => None,
@@ -498,7 +498,7 @@ impl ServerConnection {
     }
 
     fn answer_error(&mut self, date: UnixTime) {
-        if !self.unanswered.is_empty() || matches!(self.phase, Phase::TooLong(_)) {
+        if !self.unanswered.is_empty() || matches!(self.state, State::TooLong(_)) {
             return;
         }
         if let Some(pending) = self.refusal.take() {
@@ -523,34 +523,32 @@ impl ServerConnection {
                 // Behind the end not even the error that waits for its turn is answered.
                 self.refusal = None;
                 self.linger = Linger::Over;
-                self.phase = Phase::Closed;
+                self.state = State::Closed;
                 return Step::Close;
             }
         }
-        match self.phase {
-            Phase::Ending if !self.unanswered.is_empty() => Step::Idle(NEVER),
-            Phase::Ending | Phase::Closed => {
-                match self.linger.begin(now, self.end_of_stream, self.limits.body) {
-                    Some(lingering) => {
-                        self.phase = Phase::Lingering(lingering);
-                        Step::CloseWrite
-                    }
-                    None => {
-                        self.phase = Phase::Closed;
-                        Step::Close
-                    }
+        match self.state {
+            State::Ending if !self.unanswered.is_empty() => Step::Idle(NEVER),
+            State::Ending | State::Closed => match self.linger.begin(now, self.end_of_stream) {
+                Some(lingering) => {
+                    self.state = State::Lingering(lingering);
+                    Step::CloseWrite
                 }
-            }
-            Phase::Lingering(mut lingering) => {
+                None => {
+                    self.state = State::Closed;
+                    Step::Close
+                }
+            },
+            State::Lingering(mut lingering) => {
                 let come = self.incoming.len();
                 self.incoming.consume(come);
                 match lingering.read_on(come, now).filter(|_| !self.end_of_stream) {
                     Some(until) => {
-                        self.phase = Phase::Lingering(lingering);
+                        self.state = State::Lingering(lingering);
                         Step::Idle(until)
                     }
                     None => {
-                        self.phase = Phase::Closed;
+                        self.state = State::Closed;
                         Step::Close
                     }
                 }

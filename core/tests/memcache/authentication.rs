@@ -7,6 +7,7 @@ use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Instant, Timeouts};
 
 use crate::cache::write_all;
+use crate::turn;
 
 /// What is written and whether the connection is closed when the pieces come one by one; `user` and
 /// `pass` are let in.
@@ -20,7 +21,7 @@ fn serve(pieces: &[&[u8]]) -> (String, bool) {
     for piece in pieces {
         connection.receive(piece);
         loop {
-            let answer = match connection.poll_output(now) {
+            let answer = match connection.poll_output(turn(now)) {
                 Output::Request {
                     request: Request::Authenticate { user: b"user", password: b"pass" },
                     ..
@@ -42,7 +43,7 @@ fn serve(pieces: &[&[u8]]) -> (String, bool) {
                     break;
                 }
             };
-            connection.respond(&answer);
+            connection.responses_mut().respond(&answer);
         }
     }
     (written.escape_ascii().to_string(), closed)
@@ -129,16 +130,16 @@ fn nothing_behind_credentials_is_taken_before_they_are_answered() {
     connection.require_authentication();
     connection.receive(b"set a 0 0 9\r\nuser pass\r\nversion\r\n");
     assert!(matches!(
-        connection.poll_output(now),
+        connection.poll_output(turn(now)),
         Output::Request { request: Request::Authenticate { .. }, .. }
     ));
-    assert!(matches!(connection.poll_output(now), Output::Idle(_)));
+    assert!(matches!(connection.poll_output(turn(now)), Output::Idle(_)));
     assert!(!connection.is_open());
     connection.require_authentication();
-    connection.respond(&Response::Stored);
+    connection.responses_mut().respond(&Response::Stored);
     assert!(connection.is_open());
     assert!(matches!(
-        connection.poll_output(now),
+        connection.poll_output(turn(now)),
         Output::Request { request: Request::Version, .. }
     ));
 }
@@ -166,11 +167,11 @@ fn servers_of_queues_let_in_by_the_same_words() {
         let mut connection = ServerConnection::new(dialect, &limits, &timeouts, now);
         connection.require_authentication();
         connection.receive(b"get q\r\nset - 0 0 9\r\nuser pass\r\n");
-        let Output::Request { request, .. } = connection.poll_output(now) else {
+        let Output::Request { request, .. } = connection.poll_output(turn(now)) else {
             panic!("{dialect:?}: no credentials")
         };
         assert_eq!(request, Request::Authenticate { user: b"user", password: b"pass" });
-        connection.respond(&Response::Stored);
+        connection.responses_mut().respond(&Response::Stored);
         let mut written = Vec::new();
         write_all(&mut connection, &mut written);
         assert_eq!(written, b"CLIENT_ERROR unauthenticated\r\nSTORED\r\n", "{dialect:?}");

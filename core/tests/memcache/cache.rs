@@ -12,6 +12,8 @@ use windhover_core::memcache::response::{Response, ValueFrame};
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Instant, Timeouts};
 
+use crate::turn;
+
 /// Items by key.
 #[derive(Default)]
 pub(crate) struct Cache(HashMap<Vec<u8>, Item>);
@@ -214,7 +216,7 @@ pub(crate) fn drain(
     served: &mut Served,
 ) {
     loop {
-        let frames = match connection.poll_output(now) {
+        let frames = match connection.poll_output(turn(now)) {
             Output::Request { request, data, .. } => {
                 let mut value = Vec::new();
                 data.extend_into(&mut value);
@@ -237,12 +239,17 @@ pub(crate) fn drain(
         };
         for frame in frames {
             match frame {
-                Frame::Fixed(response) => connection.respond(&response),
+                Frame::Fixed(response) => connection.responses_mut().respond(&response),
                 Frame::Value(key, item) if item.data.len() > 100 => {
-                    connection.respond_value(&key, item.flags, None, &Bytes::from(item.data));
+                    connection.responses_mut().respond_value(
+                        &key,
+                        item.flags,
+                        None,
+                        &Bytes::from(item.data),
+                    );
                 }
                 Frame::Value(key, Item { flags, data, .. }) => {
-                    connection.respond(&Response::Value(ValueFrame {
+                    connection.responses_mut().respond(&Response::Value(ValueFrame {
                         key: &key,
                         flags,
                         cas: None,
@@ -251,7 +258,11 @@ pub(crate) fn drain(
                 }
                 Frame::Meta(code, flags, data) => {
                     let flags = MetaFlags::new(&flags);
-                    connection.respond(&Response::Meta(MetaReply { code, flags, data: &data }));
+                    connection.responses_mut().respond(&Response::Meta(MetaReply {
+                        code,
+                        flags,
+                        data: &data,
+                    }));
                 }
             }
         }

@@ -208,7 +208,7 @@ fn replies_leave_in_the_order_of_requests_whoever_answers_first() {
 
     assert!(second.1.answer(|reply: &mut Reply<'_>| reply.end()));
     assert_eq!(peer.drain(0).0, r"END\r\nSTAT pid 1\r\nSTAT uptime 2\r\nEND\r\n");
-    assert_eq!(peer.session.connection().unanswered(), 0);
+    assert_eq!(peer.session.connection().responses().unanswered(), 0);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn what_the_command_cannot_have_is_an_error_to_both() {
     let expected = r"VALUE wrong 0 1\r\nx\r\nSERVER_ERROR the server made a reply that the command cannot have\r\nEND\r\n";
     assert_eq!(peer.ask(b"get wrong\r\nget k\r\n"), expected);
     let error = ReplyError::Invalid { command: Command::Get, frame: Kind::Stored };
-    assert_eq!(peer.session.connection().reply_error(), Some(error));
+    assert_eq!(peer.session.connection().responses().error(), Some(error));
     assert_eq!(
         error.to_string(),
         "Get cannot be answered with STORED: the table of commands says with what"

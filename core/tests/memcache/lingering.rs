@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::cache::write_all;
+use crate::turn;
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Instant, Timeouts};
@@ -17,8 +18,8 @@ fn connect() -> ServerConnection {
 fn drive(connection: &mut ServerConnection, now: Instant) -> (String, String) {
     let mut written = Vec::new();
     loop {
-        match connection.poll_output(now) {
-            Output::Request { .. } => connection.respond(&Response::End),
+        match connection.poll_output(turn(now)) {
+            Output::Request { .. } => connection.responses_mut().respond(&Response::End),
             Output::Write => write_all(connection, &mut written),
             last => return (written.escape_ascii().to_string(), format!("{last:?}")),
         }
@@ -36,12 +37,12 @@ fn what_comes_behind_the_end_is_dropped_until_the_peer_ends_too() {
     for _ in 0..3 {
         assert!(connection.wants_read());
         connection.receive(b"set k 0 0 1000\r\nabc");
-        assert!(matches!(connection.poll_output(START), Output::Idle(_)));
-        assert_eq!(connection.unanswered(), 0);
+        assert!(matches!(connection.poll_output(turn(START)), Output::Idle(_)));
+        assert_eq!(connection.responses().unanswered(), 0);
     }
     connection.end_of_stream();
     assert!(!connection.wants_read());
-    assert!(matches!(connection.poll_output(START), Output::Close));
+    assert!(matches!(connection.poll_output(turn(START)), Output::Close));
 }
 
 #[test]
@@ -53,13 +54,13 @@ fn a_peer_that_does_not_end_has_two_seconds() {
     let end = START + Duration::from_secs(2);
     for now in [START, START + Duration::from_millis(1999)] {
         connection.receive(b"more");
-        match connection.poll_output(now) {
+        match connection.poll_output(turn(now)) {
             Output::Idle(until) => assert_eq!(until, end),
             other => panic!("{other:?}"),
         }
     }
-    assert!(matches!(connection.poll_output(end), Output::Close));
-    assert!(matches!(connection.poll_output(end), Output::Close), "and stays so");
+    assert!(matches!(connection.poll_output(turn(end)), Output::Close));
+    assert!(matches!(connection.poll_output(turn(end)), Output::Close), "and stays so");
 }
 
 #[test]
@@ -70,9 +71,9 @@ fn a_peer_that_sends_on_and_on_is_read_up_to_what_socket_buffers_hold() {
     connection.shut_down();
     drive(&mut connection, START);
     connection.receive(&vec![b'x'; MOST - 1]);
-    assert!(matches!(connection.poll_output(START), Output::Idle(_)));
+    assert!(matches!(connection.poll_output(turn(START)), Output::Idle(_)));
     connection.receive(b"x");
-    assert!(matches!(connection.poll_output(START), Output::Close));
+    assert!(matches!(connection.poll_output(turn(START)), Output::Close));
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn every_end_that_the_peer_did_not_ask_for_lingers() {
         let (_, mut last) = drive(&mut connection, now);
         if now == START {
             // It was told behind the error.
-            last = format!("{:?}", connection.poll_output(now));
+            last = format!("{:?}", connection.poll_output(turn(now)));
             assert!(last.starts_with("Idle"), "{last}");
         } else {
             assert_eq!(last, "CloseWrite", "{}", bytes.escape_ascii());
@@ -97,10 +98,10 @@ fn every_end_that_the_peer_did_not_ask_for_lingers() {
     connection.receive(b"get a\r\n");
     drive(&mut connection, START);
     connection.receive(b"get b\r\n");
-    assert!(matches!(connection.poll_output(START), Output::Request { .. }));
-    connection.close_after_responses();
+    assert!(matches!(connection.poll_output(turn(START)), Output::Request { .. }));
+    connection.responses_mut().close_after_responses();
     assert_eq!(drive(&mut connection, START).1, "CloseWrite");
-    connection.close_after_responses();
+    connection.responses_mut().close_after_responses();
     assert_eq!(drive(&mut connection, START).1, "Close", "it is told once");
 }
 

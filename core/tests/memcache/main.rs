@@ -20,3 +20,10 @@ mod response;
 mod round_trip;
 mod server;
 mod streams;
+
+use windhover_core::{Instant, Now};
+
+/// A turn at this instant, of a protocol that has no use for the time of day.
+fn turn(instant: Instant) -> Now {
+    Now { instant, ..Now::default() }
+}

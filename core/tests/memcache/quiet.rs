@@ -7,6 +7,7 @@ use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
 use windhover_core::{Instant, Timeouts};
 
 use crate::cache::write_all;
+use crate::turn;
 
 /// What is sent when the application gives these answers to the requests of that input.
 fn sent(input: &[u8], answers: &[Response<'_>]) -> String {
@@ -14,11 +15,11 @@ fn sent(input: &[u8], answers: &[Response<'_>]) -> String {
     let (limits, timeouts) = (Limits::default(), Timeouts::default());
     let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
     connection.receive(input);
-    while matches!(connection.poll_output(now), Output::Request { .. }) {}
+    while matches!(connection.poll_output(turn(now)), Output::Request { .. }) {}
     for answer in answers {
-        connection.respond(answer);
+        connection.responses_mut().respond(answer);
     }
-    assert_eq!(connection.unanswered(), 0);
+    assert_eq!(connection.responses().unanswered(), 0);
     let mut out = Vec::new();
     write_all(&mut connection, &mut out);
     out.escape_ascii().to_string()
@@ -98,10 +99,12 @@ fn a_shared_value_is_hidden_as_a_copied_one() {
     let (limits, timeouts) = (Limits::default(), Timeouts::default());
     let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
     connection.receive(b"mg a v\r\nma b v q\r\nmn\r\n");
-    while matches!(connection.poll_output(now), Output::Request { .. }) {}
-    connection.respond_meta_value(MetaFlags::new(b"t-1 c7"), &Bytes::from_static(b"value"));
-    connection.respond_meta_value(MetaFlags::default(), &Bytes::from_static(b"5"));
-    connection.respond(&Response::MetaNoop);
+    while matches!(connection.poll_output(turn(now)), Output::Request { .. }) {}
+    connection
+        .responses_mut()
+        .respond_meta_value(MetaFlags::new(b"t-1 c7"), &Bytes::from_static(b"value"));
+    connection.responses_mut().respond_meta_value(MetaFlags::default(), &Bytes::from_static(b"5"));
+    connection.responses_mut().respond(&Response::MetaNoop);
     let mut out = Vec::new();
     write_all(&mut connection, &mut out);
     assert_eq!(out, b"VA 5 t-1 c7\r\nvalue\r\nMN\r\n");

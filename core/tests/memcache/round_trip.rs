@@ -17,6 +17,8 @@ use windhover_core::{Instant, Timeouts};
 
 use Dialect::{Darner, Kestrel, Memcached, Siberite};
 
+use crate::turn;
+
 /// What requests and frames are made of.
 #[derive(Clone, Debug)]
 struct Parts {
@@ -345,10 +347,10 @@ fn credentials_round_trip(request: &Request<'_>, encoded: &[u8]) {
     let mut connection = ServerConnection::new(Memcached, &limits, &timeouts, now);
     connection.require_authentication();
     for &byte in encoded {
-        assert!(matches!(connection.poll_output(now), Output::Idle(_)));
+        assert!(matches!(connection.poll_output(turn(now)), Output::Idle(_)));
         connection.receive(&[byte]);
     }
-    match connection.poll_output(now) {
+    match connection.poll_output(turn(now)) {
         Output::Request { request: read, data, .. } => {
             assert_eq!((&read, data.is_empty()), (request, true));
         }

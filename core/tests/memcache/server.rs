@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::cache::{Cache, Served, drain, serve, write_all};
+use crate::turn;
 use bytes::Bytes;
 use windhover_core::memcache::request::{Request, RequestFault};
 use windhover_core::memcache::response::Response;
@@ -32,21 +33,21 @@ fn connect() -> ServerConnection {
 
 /// The request that the connection gives next, as text with the length of its data.
 fn request(connection: &mut ServerConnection, now: Instant) -> String {
-    match connection.poll_output(now) {
+    match connection.poll_output(turn(now)) {
         Output::Request { request, data, .. } => format!("{request:?} +{}", data.len()),
         other => panic!("{other:?}"),
     }
 }
 
 fn deadline(connection: &mut ServerConnection, now: Instant) -> Instant {
-    match connection.poll_output(now) {
+    match connection.poll_output(turn(now)) {
         Output::Idle(deadline) => deadline,
         other => panic!("{other:?}"),
     }
 }
 
 fn is_closed(connection: &mut ServerConnection, now: Instant) -> bool {
-    matches!(connection.poll_output(now), Output::CloseWrite | Output::Close)
+    matches!(connection.poll_output(turn(now)), Output::CloseWrite | Output::Close)
 }
 
 fn written(connection: &mut ServerConnection) -> String {
@@ -154,7 +155,7 @@ fn a_large_value_is_handed_on_where_it_was_read_to() {
         deadline(&mut connection, START);
     }
     connection.receive(b"\r\n");
-    match connection.poll_output(START) {
+    match connection.poll_output(turn(START)) {
         Output::Request { data, .. } => {
             let segments = data.segments().expect("it is large");
             assert!(segments.len() <= 8, "{} segments", segments.len());
@@ -185,11 +186,11 @@ fn a_value_that_is_too_large_is_swallowed_without_being_kept() {
         let mut connection = connect_with(dialect, &Limits::default());
         connection.receive(b"version\r\nset k 0 0 2000000\r\n");
         assert_eq!(request(&mut connection, START), "Version +0");
-        connection.respond(&Response::Version(b"1"));
-        assert!(matches!(connection.poll_output(START), Output::TooLarge { .. }));
+        connection.responses_mut().respond(&Response::Version(b"1"));
+        assert!(matches!(connection.poll_output(turn(START)), Output::TooLarge { .. }));
         for _ in 0..200 {
             connection.receive(&[b'x'; 10_000]);
-            assert!(matches!(connection.poll_output(START), Output::Write));
+            assert!(matches!(connection.poll_output(turn(START)), Output::Write));
             assert!(connection.read_buffer().len() < 20_000);
         }
         assert_eq!(written(&mut connection), r"VERSION 1\r\n");
@@ -208,13 +209,13 @@ fn who_keeps_items_is_told_of_too_large_a_value_in_order() {
     let mut connection = connect();
     connection.receive(b"get a\r\nset k 7 0 2000000 noreply\r\nx");
     assert_eq!(request(&mut connection, START), r#"Get(["a"]) +0"#);
-    match connection.poll_output(START) {
+    match connection.poll_output(turn(START)) {
         Output::TooLarge { request: Request::Set(item) } => {
             assert_eq!((item.key, item.flags, item.noreply), (&b"k"[..], 7, true));
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(connection.unanswered(), 1, "it is not to be answered");
+    assert_eq!(connection.responses().unanswered(), 1, "it is not to be answered");
     deadline(&mut connection, START);
     connection.receive(&[&vec![b'x'; 1_999_999][..], b"\r\nms k 2000000 T\r\n"].concat());
     // Its flags are wrong as well: that is what is refused.
@@ -232,15 +233,15 @@ fn answers_may_come_later_and_errors_keep_their_place() {
     assert!(deadline(&mut connection, START) > START);
     assert_eq!(written(&mut connection), "");
 
-    connection.respond_value(b"a", 0, None, &Bytes::from_static(b"A"));
-    assert_eq!(connection.unanswered(), 5);
-    connection.respond(&Response::End);
-    assert_eq!(connection.unanswered(), 3, "the error behind it went too");
+    connection.responses_mut().respond_value(b"a", 0, None, &Bytes::from_static(b"A"));
+    assert_eq!(connection.responses().unanswered(), 5);
+    connection.responses_mut().respond(&Response::End);
+    assert_eq!(connection.responses().unanswered(), 3, "the error behind it went too");
     assert_eq!(written(&mut connection), r"VALUE a 0 1\r\nA\r\nEND\r\nERROR\r\n");
 
-    connection.respond(&Response::End);
-    connection.respond(&Response::Version(b"1"));
-    assert!(matches!(connection.poll_output(START), Output::Write));
+    connection.responses_mut().respond(&Response::End);
+    connection.responses_mut().respond(&Response::Version(b"1"));
+    assert!(matches!(connection.poll_output(turn(START)), Output::Write));
     assert_eq!(
         written(&mut connection),
         r"END\r\nCLIENT_ERROR bad command line format\r\nVERSION 1\r\n"
@@ -251,12 +252,12 @@ fn answers_may_come_later_and_errors_keep_their_place() {
 #[test]
 fn an_answer_to_no_request_is_dropped() {
     let mut connection = connect();
-    connection.respond(&Response::Stored);
-    connection.respond_value(b"k", 0, None, &Bytes::from_static(b"v"));
+    connection.responses_mut().respond(&Response::Stored);
+    connection.responses_mut().respond_value(b"k", 0, None, &Bytes::from_static(b"v"));
     connection.receive(b"delete k noreply\r\n");
     request(&mut connection, START);
-    connection.respond(&Response::ServerError(b"out of memory"));
-    connection.respond(&Response::Deleted);
+    connection.responses_mut().respond(&Response::ServerError(b"out of memory"));
+    connection.responses_mut().respond(&Response::Deleted);
     assert_eq!(deadline(&mut connection, START), at(75));
     assert_eq!(written(&mut connection), "");
 }
@@ -271,7 +272,7 @@ fn the_pipeline_is_bounded() {
     request(&mut connection, START);
     deadline(&mut connection, START);
     assert!(!connection.wants_read(), "a request and an error wait");
-    connection.respond(&Response::End);
+    connection.responses_mut().respond(&Response::End);
     assert!(connection.wants_read());
     assert_eq!(request(&mut connection, START), r#"Get(["b"]) +0"#);
     assert_eq!(request(&mut connection, START), r#"Get(["c"]) +0"#);
@@ -283,16 +284,16 @@ fn requests_can_be_held_back_behind_one_that_waits() {
     let mut connection = connect_with(Dialect::Kestrel, &Limits::default());
     connection.receive(b"get q/t=100000\r\nget q/close\r\nvers");
     request(&mut connection, START);
-    connection.hold_requests();
+    connection.responses_mut().hold_requests();
     assert!(deadline(&mut connection, at(99)) > at(99));
     assert!(connection.wants_read(), "a disconnect must be seen");
     connection.receive(&[b'x'; 3000]);
     deadline(&mut connection, at(99));
     assert!(!connection.wants_read(), "but what is held back is bounded");
-    connection.respond(&Response::End);
+    connection.responses_mut().respond(&Response::End);
     assert!(request(&mut connection, at(99)).contains("mode: Close"));
-    connection.respond(&Response::End);
-    assert!(matches!(connection.poll_output(at(99)), Output::Write));
+    connection.responses_mut().respond(&Response::End);
+    assert!(matches!(connection.poll_output(turn(at(99))), Output::Write));
     assert_eq!(written(&mut connection), r"END\r\nEND\r\nCLIENT_ERROR line too long\r\n");
 }
 
@@ -303,9 +304,9 @@ fn a_peer_that_does_not_read_is_not_read_from() {
     let mut connection = connect_with(Dialect::Memcached, &limits);
     connection.receive(b"get a\r\nget b\r\n");
     request(&mut connection, START);
-    connection.respond_value(b"a", 0, None, &Bytes::from(vec![b'v'; 5000]));
-    connection.respond(&Response::End);
-    assert!(matches!(connection.poll_output(START), Output::Write));
+    connection.responses_mut().respond_value(b"a", 0, None, &Bytes::from(vec![b'v'; 5000]));
+    connection.responses_mut().respond(&Response::End);
+    assert!(matches!(connection.poll_output(turn(START)), Output::Write));
     assert!(!connection.wants_read());
     written(&mut connection);
     assert!(connection.wants_read());
@@ -347,9 +348,9 @@ fn after_the_end_of_the_stream_what_came_is_answered() {
     request(&mut connection, START);
     request(&mut connection, START);
     deadline(&mut connection, START);
-    connection.respond(&Response::End);
-    connection.respond(&Response::Version(b"1"));
-    assert!(matches!(connection.poll_output(START), Output::Write));
+    connection.responses_mut().respond(&Response::End);
+    connection.responses_mut().respond(&Response::Version(b"1"));
+    assert!(matches!(connection.poll_output(turn(START)), Output::Write));
     assert_eq!(written(&mut connection), r"END\r\nVERSION 1\r\n");
     assert!(is_closed(&mut connection, START));
     assert!(is_closed(&mut connection, START), "and stays so");
@@ -376,9 +377,9 @@ fn a_shut_down_finishes_what_was_begun() {
     assert_eq!(request(&mut connection, START), r#"Get(["b"]) +0"#);
     for response in [Response::End, Response::Stored, Response::End] {
         assert!(!is_closed(&mut connection, START));
-        connection.respond(&response);
+        connection.responses_mut().respond(&response);
     }
-    assert!(matches!(connection.poll_output(START), Output::Write));
+    assert!(matches!(connection.poll_output(turn(START)), Output::Write));
     assert_eq!(written(&mut connection), r"END\r\nSTORED\r\nEND\r\n");
     assert!(is_closed(&mut connection, START));
 
@@ -394,14 +395,14 @@ fn the_application_may_end_the_connection() {
     let mut connection = connect_with(Dialect::Kestrel, &Limits::default());
     connection.receive(b"get q/open\r\nget q\r\nversion\r\nstats\r\n");
     request(&mut connection, START);
-    connection.respond(&Response::End);
+    connection.responses_mut().respond(&Response::End);
     request(&mut connection, START);
     request(&mut connection, START);
-    connection.respond(&Response::Error(b""));
-    connection.close_after_responses();
-    connection.respond(&Response::Version(b"too late"));
+    connection.responses_mut().respond(&Response::Error(b""));
+    connection.responses_mut().close_after_responses();
+    connection.responses_mut().respond(&Response::Version(b"too late"));
     assert!(!connection.wants_read());
-    assert!(matches!(connection.poll_output(START), Output::Write));
+    assert!(matches!(connection.poll_output(turn(START)), Output::Write));
     assert_eq!(written(&mut connection), r"END\r\nERROR\r\n");
     connection.receive(b"version\r\n");
     assert!(is_closed(&mut connection, START));
@@ -409,7 +410,7 @@ fn the_application_may_end_the_connection() {
     let mut asked = connect_with(Dialect::Kestrel, &Limits::default());
     asked.receive(b"shutdown\r\n");
     assert_eq!(request(&mut asked, START), "Shutdown { mode: Now } +0");
-    asked.close_after_responses();
+    asked.responses_mut().close_after_responses();
     assert!(is_closed(&mut asked, START));
 }
 
@@ -419,8 +420,8 @@ fn an_idle_connection_is_closed_in_silence() {
     assert_eq!(deadline(&mut connection, START), at(75));
     connection.receive(b"version\r\n");
     request(&mut connection, at(70));
-    connection.respond(&Response::Version(b"1"));
-    assert!(matches!(connection.poll_output(at(70)), Output::Write));
+    connection.responses_mut().respond(&Response::Version(b"1"));
+    assert!(matches!(connection.poll_output(turn(at(70))), Output::Write));
     written(&mut connection);
     assert_eq!(deadline(&mut connection, at(80)), at(155), "from the last byte written");
     assert_eq!(deadline(&mut connection, at(154)), at(155));
@@ -458,8 +459,8 @@ fn a_line_that_stops_does_not_take_earlier_answers_away() {
     assert_eq!(deadline(&mut connection, START), at(10));
     deadline(&mut connection, at(10));
     assert!(!connection.wants_read());
-    connection.respond(&Response::End);
-    assert!(matches!(connection.poll_output(at(50)), Output::Write));
+    connection.responses_mut().respond(&Response::End);
+    assert!(matches!(connection.poll_output(turn(at(50))), Output::Write));
     assert_eq!(written(&mut connection), r"END\r\n");
     assert!(is_closed(&mut connection, at(50)));
 }
@@ -479,11 +480,11 @@ fn an_application_has_as_long_as_the_request_lets_it_and_no_longer() {
         let end = at(seconds + 30);
         assert_eq!(deadline(&mut connection, at(1)), end);
         assert_eq!(deadline(&mut connection, at(seconds + 29)), end);
-        assert!(matches!(connection.poll_output(end), Output::Write));
+        assert!(matches!(connection.poll_output(turn(end)), Output::Write));
         assert_eq!(written(&mut connection), r"SERVER_ERROR the server made no reply in time\r\n");
         // A late reply must not be taken for one to the request behind.
-        connection.respond(&Response::End);
-        connection.respond(&Response::Version(b"1"));
+        connection.responses_mut().respond(&Response::End);
+        connection.responses_mut().respond(&Response::Version(b"1"));
         assert!(is_closed(&mut connection, end));
         assert_eq!(written(&mut connection), "");
     }
@@ -491,7 +492,7 @@ fn an_application_has_as_long_as_the_request_lets_it_and_no_longer() {
     let mut answered = connect();
     answered.receive(b"version\r\n");
     request(&mut answered, START);
-    answered.respond(&Response::Version(b"1"));
+    answered.responses_mut().respond(&Response::Version(b"1"));
     written(&mut answered);
     assert_eq!(deadline(&mut answered, at(40)), at(115), "nothing is pending any more");
 }
@@ -508,24 +509,24 @@ fn a_reply_that_the_command_cannot_have_is_refused() {
     for _ in 0..4 {
         request(&mut connection, START);
     }
-    assert_eq!(connection.reply_error(), None);
-    connection.respond(&Response::Stored);
+    assert_eq!(connection.responses().error(), None);
+    connection.responses_mut().respond(&Response::Stored);
     let error = ReplyError::Invalid { command: Command::Get, frame: Kind::Stored };
-    assert_eq!(connection.reply_error(), Some(error));
+    assert_eq!(connection.responses().error(), Some(error));
     assert_eq!(written(&mut connection), INVALID);
 
     // What follows belongs to the same reply, up to its end.
-    connection.respond_value(b"b", 0, None, b"1");
-    connection.respond(&Response::Stat { name: b"x", value: b"y" });
-    connection.respond_value(b"b", 0, None, b"2");
-    assert_eq!(connection.unanswered(), 3);
-    connection.respond(&Response::End);
-    assert_eq!(connection.unanswered(), 2);
+    connection.responses_mut().respond_value(b"b", 0, None, b"1");
+    connection.responses_mut().respond(&Response::Stat { name: b"x", value: b"y" });
+    connection.responses_mut().respond_value(b"b", 0, None, b"2");
+    assert_eq!(connection.responses().unanswered(), 3);
+    connection.responses_mut().respond(&Response::End);
+    assert_eq!(connection.responses().unanswered(), 2);
     assert_eq!(written(&mut connection), [r"VALUE b 0 1\r\n1\r\n", INVALID].concat());
 
-    connection.respond(&Response::Deleted);
+    connection.responses_mut().respond(&Response::Deleted);
     assert_eq!(written(&mut connection), "", "it is hidden as any answer to it");
-    connection.respond(&Response::Version(b"1"));
+    connection.responses_mut().respond(&Response::Version(b"1"));
     assert_eq!(written(&mut connection), r"VERSION 1\r\n");
 }
 
@@ -534,14 +535,14 @@ fn a_peer_that_takes_no_bytes_is_closed() {
     let mut connection = connect();
     connection.receive(b"version\r\nversion\r\n");
     request(&mut connection, START);
-    connection.respond(&Response::Version(b"1"));
+    connection.responses_mut().respond(&Response::Version(b"1"));
     request(&mut connection, START);
-    connection.respond(&Response::Version(b"2"));
-    assert!(matches!(connection.poll_output(START), Output::Write));
+    connection.responses_mut().respond(&Response::Version(b"2"));
+    assert!(matches!(connection.poll_output(turn(START)), Output::Write));
     connection.wrote(0);
     assert_eq!(deadline(&mut connection, at(1)), at(20));
     connection.wrote(4);
-    assert!(matches!(connection.poll_output(at(10)), Output::Write));
+    assert!(matches!(connection.poll_output(turn(at(10))), Output::Write));
     connection.wrote(0);
     assert_eq!(deadline(&mut connection, at(29)), at(30), "progress moved it");
     assert!(is_closed(&mut connection, at(30)));
@@ -567,7 +568,7 @@ fn an_idle_connection_gives_its_memory_back() {
 fn a_request_is_borrowed_until_the_next_call() {
     let mut connection = connect();
     connection.receive(b"set k 0 0 5\r\nhello\r\nquit\r\n");
-    match connection.poll_output(START) {
+    match connection.poll_output(turn(START)) {
         Output::Request { request: Request::Set(item), data, .. } => {
             assert_eq!(item.key, b"k");
             assert_eq!(data.chunks().collect::<Vec<_>>(), [b"hello"]);
@@ -575,10 +576,10 @@ fn a_request_is_borrowed_until_the_next_call() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(connection.unanswered(), 1);
+    assert_eq!(connection.responses().unanswered(), 1);
     deadline(&mut connection, START);
-    connection.respond(&Response::Stored);
-    assert!(matches!(connection.poll_output(START), Output::Write));
+    connection.responses_mut().respond(&Response::Stored);
+    assert!(matches!(connection.poll_output(turn(START)), Output::Write));
     assert_eq!(written(&mut connection), r"STORED\r\n");
     assert!(is_closed(&mut connection, START));
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use windhover_core::Instant;
 use windhover_core::client::ConnectionId;
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::{Dialect, Output};
+use windhover_core::{Instant, Now};
 
 use crate::cache::{Cache, uid_of, word};
 use crate::dice::Dice;
@@ -181,7 +181,7 @@ impl Host {
         said: &mut Vec<(ConnectionId, Said)>,
     ) {
         while let Some(session) = self.sessions.get_mut(&number) {
-            match session.connection.poll_output(now) {
+            match session.connection.poll_output(Now { instant: now, ..Now::default() }) {
                 Output::Request { request, data, .. } => {
                     log.asked(self.number, now);
                     let value = || data.chunks().flatten().copied().collect::<Vec<u8>>();

@@ -77,24 +77,24 @@ impl Session {
     pub(crate) fn give(&mut self, answer: &Answer) {
         let connection = &mut self.connection;
         match answer {
-            Answer::Line(response) => connection.respond(response),
+            Answer::Line(response) => connection.responses_mut().respond(response),
             Answer::Values(values) => {
                 for (key, cas, value) in values {
-                    connection.respond_value(key, 0, *cas, value);
+                    connection.responses_mut().respond_value(key, 0, *cas, value);
                 }
-                connection.respond(&Response::End);
+                connection.responses_mut().respond(&Response::End);
             }
             Answer::Meta { code, flags, data: Some(data) } if *code == MetaCode::Value => {
-                connection.respond_meta_value(MetaFlags::new(flags), data);
+                connection.responses_mut().respond_meta_value(MetaFlags::new(flags), data);
             }
             Answer::Meta { code, flags, .. } => {
                 let reply = MetaReply::new(*code, MetaFlags::new(flags));
-                connection.respond(&Response::Meta(reply));
+                connection.responses_mut().respond(&Response::Meta(reply));
             }
-            Answer::Later => connection.hold_requests(),
+            Answer::Later => connection.responses_mut().hold_requests(),
             Answer::Fatal => {
-                connection.respond(&Response::Error(b""));
-                connection.close_after_responses();
+                connection.responses_mut().respond(&Response::Error(b""));
+                connection.responses_mut().close_after_responses();
             }
         }
     }

@@ -256,7 +256,7 @@ impl Driver {
                 .is_some_and(|text| text.starts_with(b"SERVER_ERROR the server made a reply"))
         };
         if handler.expected.iter().any(wrong) {
-            assert!(self.session.connection().reply_error().is_some(), "nobody hears of it");
+            assert!(self.session.connection().responses().error().is_some(), "nobody hears of it");
         }
         // Behind a reply that ends the connection there is nothing.
         let last = handler.last.map_or(usize::MAX, |last| last + 1);

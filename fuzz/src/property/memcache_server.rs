@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use windhover_core::endpoint::Spare;
 use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
-use windhover_core::{Instant, Timeouts};
+use windhover_core::{Instant, Now, Timeouts};
 
 use self::answers::Pending;
 use super::splits;
@@ -181,7 +181,7 @@ impl Driver {
                 self.drive();
             }
             14 if source.chance(1, 2) => {
-                self.connection.close_after_responses();
+                self.connection.responses_mut().close_after_responses();
                 self.pending.clear();
                 self.cut_short = true;
                 self.drive();
@@ -240,7 +240,7 @@ impl Driver {
         let before = (self.written.len(), self.requests.len(), self.pending.len());
         self.deadline = None;
         loop {
-            match self.connection.poll_output(self.now) {
+            match self.connection.poll_output(Now { instant: self.now, ..Now::default() }) {
                 Output::Request { request, data, .. } => {
                     assert!(!self.closed, "a request on a closed connection");
                     let mut whole = Vec::new();
@@ -256,7 +256,7 @@ impl Driver {
                     ));
                     self.answers.push(Vec::new());
                     if self.holds {
-                        self.connection.hold_requests();
+                        self.connection.responses_mut().hold_requests();
                         self.bounded = true;
                     }
                     if self.answers_at_once {
@@ -286,10 +286,16 @@ impl Driver {
                     break;
                 }
             }
-            assert!(self.connection.unanswered() <= self.limits.pipeline, "more than may wait");
+            assert!(
+                self.connection.responses().unanswered() <= self.limits.pipeline,
+                "more than may wait"
+            );
         }
         if self.closed {
-            assert!(matches!(self.connection.poll_output(self.now), Output::Close));
+            assert!(matches!(
+                self.connection.poll_output(Now { instant: self.now, ..Now::default() }),
+                Output::Close
+            ));
             assert!(!self.connection.wants_read());
         }
     }
@@ -304,13 +310,17 @@ impl Driver {
         self.answers[answering].extend_from_slice(pending.expired());
         self.pending.clear();
         self.cut_short = true;
-        assert_eq!(self.connection.unanswered(), 0, "what was not answered in time still waits");
+        assert_eq!(
+            self.connection.responses().unanswered(),
+            0,
+            "what was not answered in time still waits"
+        );
     }
 
     /// Everything is written; what comes is dropped, until the peer ends too or its time is over.
     fn linger(&mut self) {
         assert_eq!(
-            (self.unsent().len(), self.connection.unanswered()),
+            (self.unsent().len(), self.connection.responses().unanswered()),
             (0, 0),
             "it is not the end"
         );
@@ -318,7 +328,7 @@ impl Driver {
         for _ in 0..2 {
             assert!(self.connection.wants_read(), "a peer that sends on would be reset");
             self.connection.receive(b"get dropped\r\n");
-            match self.connection.poll_output(self.now) {
+            match self.connection.poll_output(Now { instant: self.now, ..Now::default() }) {
                 Output::Idle(deadline) => {
                     assert!(deadline > self.now && deadline <= self.now + LINGER);
                     self.deadline = Some(deadline);

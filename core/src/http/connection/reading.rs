@@ -1,6 +1,6 @@
 //! From bytes to the next whole request.
 
-use super::{Bodies, Body, Life, Phase, ServerConnection, Step, Unanswered};
+use super::{Bodies, Body, Life, ServerConnection, State, Step, Unanswered};
 use crate::Instant;
 use crate::buffer::Incoming;
 use crate::http::chunked::{Chunked, Progress};
@@ -14,8 +14,8 @@ impl ServerConnection {
     /// Reads on, up to the next whole request.
     pub(super) fn read(&mut self, now: Instant) -> Result<Option<Step>, HttpError> {
         loop {
-            match &mut self.phase {
-                Phase::Head(scan) => {
+            match &mut self.state {
+                State::Head(scan) => {
                     if !scan.begun {
                         skip_empty_lines(&mut self.incoming);
                         match self.incoming.bytes() {
@@ -35,7 +35,7 @@ impl ServerConnection {
                         Err(error) if self.answer_refusal.is_some() && is_too_long(error) => {
                             self.refusal = Some(PendingRefusal::new(error, bytes));
                             let most = self.limits.body.max(self.limits.head.saturating_mul(4));
-                            self.phase = Phase::TooLong(RestOfHead::new(most));
+                            self.state = State::TooLong(RestOfHead::new(most));
                             self.since = now;
                             continue;
                         }
@@ -43,10 +43,10 @@ impl ServerConnection {
                     };
                     let head = bytes.get(..end).unwrap_or_default();
                     self.head = head::parse(head, scan.headers(), &mut self.fields)?;
-                    self.phase = self.body_of(end)?;
+                    self.state = self.body_of(end)?;
                     self.since = now;
                 }
-                Phase::TooLong(rest) => {
+                State::TooLong(rest) => {
                     let Some(pending) = &mut self.refusal else { return Ok(None) };
                     let (read, is_over) = rest.read(self.incoming.bytes(), pending);
                     self.incoming.consume(read);
@@ -55,7 +55,7 @@ impl ServerConnection {
                     }
                     return Ok(None);
                 }
-                Phase::Body { head, body, continue_pending } => {
+                State::Body { head, body, continue_pending } => {
                     let head = *head;
                     let come = self.incoming.len() - head;
                     if come > 0 {
@@ -87,8 +87,8 @@ impl ServerConnection {
         }
     }
 
-    /// The phase behind a head of `head` bytes.
-    fn body_of(&self, head: usize) -> Result<Phase, HttpError> {
+    /// The state behind a head of `head` bytes.
+    fn body_of(&self, head: usize) -> Result<State, HttpError> {
         let limit = self.limits.body;
         let body = match self.head.length {
             Length::None => Body::Bytes(0),
@@ -101,7 +101,7 @@ impl ServerConnection {
         if self.bodies == Bodies::Refused && !matches!(body, Body::Bytes(0)) {
             return Err(HttpError::Overloaded);
         }
-        Ok(Phase::Body {
+        Ok(State::Body {
             head,
             body,
             continue_pending: self.head.expects_continue && !matches!(body, Body::Bytes(0)),
@@ -117,7 +117,7 @@ impl ServerConnection {
             close: self.head.close,
         });
         self.life = Life::Used;
-        self.phase = Phase::Taken { whole };
+        self.state = State::Taken { whole };
         Step::Request { head, body }
     }
 }

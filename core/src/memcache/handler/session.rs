@@ -19,7 +19,7 @@ pub trait Handler {
     ///
     /// # Errors
     /// Those of `reply`: the peer was told already, and the connection keeps the last of them
-    /// ([`ServerConnection::reply_error`]).
+    /// ([`Responses::error`](crate::memcache::Responses::error)).
     fn handle(
         &mut self,
         request: Request<'_>,
@@ -113,7 +113,7 @@ impl<H: Handler> Endpoint for Session<H> {
     fn poll_output(&mut self, now: Now, cx: &mut Context<'_>) -> Next {
         let mut asked = false;
         loop {
-            let next = match self.connection.poll_output(now.instant) {
+            let next = match self.connection.poll_output(now) {
                 Output::Request { request, data, responses } => {
                     let mut reply = Reply::new(responses, Turn::Last, now);
                     // The peer was told, and the connection keeps it.
@@ -135,7 +135,7 @@ impl<H: Handler> Endpoint for Session<H> {
                 Output::Close => Next::Close,
             };
             // Once for all requests that have come, since asking may be costly.
-            if asked || !self.connection.poll_deferred(now, cx) {
+            if asked || !self.connection.responses_mut().poll_deferred(now, cx) {
                 return next;
             }
             asked = true;

@@ -6,7 +6,7 @@ use super::input::State;
 use super::{Output, ServerConnection};
 use crate::Instant;
 use crate::buffer::Outgoing;
-use crate::linger::{LINGER, Linger, MAX_ON_THE_WAY};
+use crate::linger::{LINGER, Linger};
 use crate::memcache::states::ServerEvent;
 use crate::writing::Writing;
 
@@ -90,7 +90,7 @@ impl ServerConnection {
             }
         }
         if matches!(self.state, State::Over) && self.responses.pending.is_empty() {
-            if let Some(lingering) = self.linger.begin(now, self.has_ended(), MAX_ON_THE_WAY) {
+            if let Some(lingering) = self.linger.begin(now, self.has_ended()) {
                 self.enter(ServerEvent::Written, State::Lingering(lingering), now);
                 return Output::CloseWrite;
             }

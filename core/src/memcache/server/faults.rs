@@ -10,7 +10,7 @@ use crate::memcache::kestrel::{QueueNameError, QueueReadError};
 use crate::memcache::meta::FlagFault;
 use crate::memcache::request::RequestFault;
 use crate::memcache::response::Response;
-use crate::{Instant, Timeouts};
+use crate::{Now, Timeouts};
 
 /// A place for every fault. A new one asks for a place here, and then for an example below.
 const fn place(fault: &RequestFault) -> usize {
@@ -157,9 +157,9 @@ fn cases() -> Vec<Case> {
 /// What is written, whether it is closed, and the last fault, when the pieces come one by one and
 /// every request is answered with a version.
 fn serve(case: &Case, pieces: &[&[u8]]) -> (String, bool, Option<RequestFault>) {
-    let now = Instant::default();
+    let now = Now::default();
     let (limits, timeouts) = (Limits::default(), Timeouts::default());
-    let mut connection = ServerConnection::new(case.dialect, &limits, &timeouts, now);
+    let mut connection = ServerConnection::new(case.dialect, &limits, &timeouts, now.instant);
     if case.locked {
         connection.require_authentication();
     }
@@ -169,7 +169,9 @@ fn serve(case: &Case, pieces: &[&[u8]]) -> (String, bool, Option<RequestFault>) 
         connection.receive(piece);
         loop {
             match connection.poll_output(now) {
-                Output::Request { .. } => connection.respond(&Response::Version(b"1")),
+                Output::Request { .. } => {
+                    connection.responses_mut().respond(&Response::Version(b"1"))
+                }
                 Output::TooLarge { .. } => {}
                 Output::Write => {
                     let mut slices = [&b""[..]; 1];

@@ -7,8 +7,6 @@ mod input;
 mod pending;
 mod responses;
 
-use core::task::Context;
-
 use bytes::BytesMut;
 
 use self::clock::PeerClock;
@@ -16,10 +14,7 @@ use self::input::{Input, State, Step};
 use self::responses::Closing;
 use super::Data;
 use super::Dialect;
-use super::handler::ReplyError;
-use super::meta::MetaFlags;
 use super::request::{Request, RequestFault};
-use super::response::Response;
 use super::states::{ServerEvent, ServerState};
 use crate::buffer::Spare;
 use crate::linger::Linger;
@@ -36,7 +31,7 @@ pub(super) use self::responses::{Given, TIMED_OUT, Turn};
 #[derive(Debug)]
 pub enum Output<'a> {
     /// A request. Answer it with [`Responses::respond`] while it is there, or with
-    /// [`ServerConnection::respond`] later. It borrows the connection's buffer and is gone with the next
+    /// [`Responses::respond`] of [`ServerConnection::responses_mut`] later. It borrows the connection's buffer and is gone with the next
     /// call.
     Request {
         /// The request.
@@ -111,11 +106,11 @@ enum Ending {
 /// use windhover_core::memcache::request::Request;
 /// use windhover_core::memcache::response::Response;
 /// use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
-/// use windhover_core::{Instant, Timeouts};
+/// use windhover_core::{Now, Timeouts};
 ///
-/// let now = Instant::default();
+/// let now = Now::default();
 /// let (limits, timeouts) = (Limits::default(), Timeouts::default());
-/// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
+/// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now.instant);
 /// connection.receive(b"set k 0 0 5\r\nhello\r\nbogus\r\n");
 /// match connection.poll_output(now) {
 ///     Output::Request { request: Request::Set(item), data, .. } => {
@@ -123,7 +118,7 @@ enum Ending {
 ///     }
 ///     other => panic!("{other:?}"),
 /// }
-/// connection.respond(&Response::Stored);
+/// connection.responses_mut().respond(&Response::Stored);
 /// assert!(matches!(connection.poll_output(now), Output::Write));
 /// let mut slices = [&b""[..]; 4];
 /// let filled = connection.unsent(&mut slices);
@@ -168,11 +163,11 @@ impl ServerConnection {
     /// use windhover_core::memcache::request::Request;
     /// use windhover_core::memcache::response::Response;
     /// use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
-    /// use windhover_core::{Instant, Timeouts};
+    /// use windhover_core::{Now, Timeouts};
     ///
-    /// let now = Instant::default();
+    /// let now = Now::default();
     /// let (limits, timeouts) = (Limits::default(), Timeouts::default());
-    /// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
+    /// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now.instant);
     /// connection.require_authentication();
     /// connection.receive(b"get secret\r\nset - 0 0 9\r\nuser pass\r\n");
     /// let accepted = match connection.poll_output(now) {
@@ -182,7 +177,7 @@ impl ServerConnection {
     ///     other => panic!("{other:?}"),
     /// };
     /// assert!(accepted && !connection.is_open());
-    /// connection.respond(&Response::Stored);
+    /// connection.responses_mut().respond(&Response::Stored);
     /// assert!(connection.is_open());
     /// ```
     pub fn require_authentication(&mut self) {
@@ -249,7 +244,8 @@ impl ServerConnection {
     }
 
     /// Does what can be done at `now`, and says what comes next.
-    pub fn poll_output(&mut self, now: Instant) -> Output<'_> {
+    pub fn poll_output(&mut self, now: Now) -> Output<'_> {
+        let now = now.instant;
         self.drop_taken();
         self.note_close();
         self.hold_clock(now);
@@ -271,12 +267,6 @@ impl ServerConnection {
         };
         // Its line was parsed before and has not changed since.
         output.unwrap_or(Output::Close)
-    }
-
-    /// Gives the replies that were deferred, are ready and are next in order. Whether there were any to
-    /// ask for.
-    pub(super) fn poll_deferred(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
-        self.responses.poll_deferred(now, cx)
     }
 
     /// The application has ended the connection since the last call.
@@ -328,43 +318,19 @@ impl ServerConnection {
         }
     }
 
-    /// Takes no further request before every one that was taken is answered
-    /// ([`Responses::hold_requests`]).
-    pub fn hold_requests(&mut self) {
-        self.responses.hold_requests();
-    }
-
     /// Whether another request may be taken.
     fn has_room(&self) -> bool {
         self.responses.unanswered() < self.input.limits.pipeline.max(1) && !self.responses.is_full()
     }
 
-    /// Gives one frame of the reply to the oldest unanswered request ([`Responses::respond`]).
-    pub fn respond(&mut self, response: &Response<'_>) {
-        self.responses.respond(response);
+    /// What became of the replies to requests that were handed out.
+    pub const fn responses(&self) -> &Responses {
+        &self.responses
     }
 
-    /// Gives a `VALUE` frame of the reply to the oldest unanswered request
-    /// ([`Responses::respond_value`]).
-    pub fn respond_value<'a>(
-        &mut self,
-        key: &[u8],
-        flags: u32,
-        cas: Option<u64>,
-        data: impl Into<Data<'a>>,
-    ) {
-        self.responses.respond_value(key, flags, cas, data);
-    }
-
-    /// Answers the oldest unanswered request with `VA`, flags and a value
-    /// ([`Responses::respond_meta_value`]).
-    pub fn respond_meta_value<'a>(&mut self, flags: MetaFlags<'_>, data: impl Into<Data<'a>>) {
-        self.responses.respond_meta_value(flags, data);
-    }
-
-    /// Ends the connection behind the replies given so far ([`Responses::close_after_responses`]).
-    pub fn close_after_responses(&mut self) {
-        self.responses.close_after_responses();
+    /// Where they go.
+    pub const fn responses_mut(&mut self) -> &mut Responses {
+        &mut self.responses
     }
 
     /// To be called before an end that the peer has not asked for: it may be sending, unless it has
@@ -379,19 +345,9 @@ impl ServerConnection {
         }
     }
 
-    /// How many replies are pending.
-    pub fn unanswered(&self) -> usize {
-        self.responses.unanswered()
-    }
-
     /// Why this connection refused a request last, if it did: for logs and counters.
     pub fn fault(&self) -> Option<RequestFault> {
         self.fault
-    }
-
-    /// Which reply of the application this connection refused last, if it did: for logs and tests.
-    pub fn reply_error(&self) -> Option<ReplyError> {
-        self.responses.error()
     }
 
     /// Fills `into` with the slices to write, in order, and returns how many it filled.

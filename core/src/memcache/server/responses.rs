@@ -30,18 +30,18 @@ pub(in crate::memcache) const TIMED_OUT: &[u8] = b"the server made no reply in t
 /// The half of a [`ServerConnection`](super::ServerConnection) that takes replies, so that a request,
 /// which borrows the other half, can be answered while it is looked at.
 ///
-/// It answers the oldest request that has no reply yet: whoever answers later does so with the
-/// methods of the connection, in order.
+/// It answers the oldest request that has no reply yet: whoever answers later does so in order, with
+/// [`ServerConnection::responses_mut`](super::ServerConnection::responses_mut).
 ///
 /// ```
 /// use windhover_core::memcache::request::Request;
 /// use windhover_core::memcache::response::Response;
 /// use windhover_core::memcache::{Dialect, Limits, Output, ServerConnection};
-/// use windhover_core::{Instant, Timeouts};
+/// use windhover_core::{Now, Timeouts};
 ///
-/// let now = Instant::default();
+/// let now = Now::default();
 /// let (limits, timeouts) = (Limits::default(), Timeouts::default());
-/// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now);
+/// let mut connection = ServerConnection::new(Dialect::Memcached, &limits, &timeouts, now.instant);
 /// connection.receive(b"get a b\r\n");
 /// match connection.poll_output(now) {
 ///     Output::Request { request: Request::Get(keys), responses, .. } => {
@@ -389,7 +389,7 @@ impl Responses {
 
     /// Asks those that were deferred and are next in order, until one has no reply yet. Whether there
     /// were any.
-    pub(super) fn poll_deferred(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
+    pub(in crate::memcache) fn poll_deferred(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
         let mut any = false;
         while let Some(Pending::Request(request)) = self.pending.front_mut()
             && let Some(mut later) = request.deferred.take()

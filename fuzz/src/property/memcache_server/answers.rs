@@ -97,11 +97,11 @@ impl Pending {
         let block = |line: &str| [line.as_bytes(), b"\r\n", data, b"\r\n"].concat();
         let text = match kind {
             Kind::Value => {
-                connection.respond_value(b"key", 7, Some(9), &shared);
+                connection.responses_mut().respond_value(b"key", 7, Some(9), &shared);
                 block(&format!("VALUE key 7 {} 9", data.len()))
             }
             Kind::Meta(MetaCode::Value) => {
-                connection.respond_meta_value(flags, &shared);
+                connection.responses_mut().respond_meta_value(flags, &shared);
                 block(&format!("VA {} k1 O2", data.len()))
             }
             _ => {
@@ -138,7 +138,7 @@ impl Pending {
                     }
                     _ => (Response::ServerError(b"no"), b"SERVER_ERROR no\r\n"),
                 };
-                connection.respond(&response);
+                connection.responses_mut().respond(&response);
                 line.to_vec()
             }
         };
@@ -170,7 +170,9 @@ impl Pending {
 
 /// Answers where no request is pending.
 pub(super) fn give_nothing(connection: &mut ServerConnection) {
-    connection.respond(&Response::Stored);
-    connection.respond_value(b"key", 0, None, &Bytes::from_static(b"value"));
-    connection.respond_meta_value(MetaFlags::default(), &Bytes::from_static(b"value"));
+    connection.responses_mut().respond(&Response::Stored);
+    connection.responses_mut().respond_value(b"key", 0, None, &Bytes::from_static(b"value"));
+    connection
+        .responses_mut()
+        .respond_meta_value(MetaFlags::default(), &Bytes::from_static(b"value"));
 }
