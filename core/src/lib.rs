@@ -23,6 +23,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg_attr(
+    not(all(feature = "client", feature = "queue", feature = "tracking")),
+    allow(dead_code, reason = "no protocol alone calls all of it")
+)]
 mod buffer;
 #[cfg(target_has_atomic = "64")]
 mod counters;
