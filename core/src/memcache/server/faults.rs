@@ -170,7 +170,7 @@ fn serve(case: &Case, pieces: &[&[u8]]) -> (String, bool, Option<RequestFault>) 
         loop {
             match connection.poll_output(now) {
                 Output::Request { .. } => {
-                    connection.responses_mut().respond(&Response::Version(b"1"))
+                    connection.responses_mut().respond(&Response::Version(b"1"));
                 }
                 Output::TooLarge { .. } => {}
                 Output::Write => {
