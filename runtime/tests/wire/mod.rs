@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use windhover_core::Now;
-use windhover_core::endpoint::{Incoming, Outgoing};
-use windhover_core::endpoint::{Endpoint, Next};
+use windhover_core::endpoint::{Endpoint, Incoming, Next, Outgoing};
 use windhover_runtime::{Connection, Peer, PollStream, ServeOptions, Step};
 
 /// What is between the two sides.
