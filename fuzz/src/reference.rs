@@ -7,6 +7,7 @@ pub mod client;
 pub mod forwarded;
 pub mod health;
 pub mod http;
+pub mod hyper;
 pub mod inflate;
 pub mod journal;
 pub mod json;
