@@ -162,8 +162,8 @@ pub use windhover_client::*;
 #[cfg(feature = "async-std")]
 pub use windhover_runtime::shut_down_on_signal;
 pub use windhover_runtime::{
-    AcceptErrorHook, Clock, ConnectionEnd, ConnectionMemory, Counters, Peer, ServeOptions,
-    ServeReport, Shutdown, StdListener, Task, listen,
+    AcceptErrorHook, Clock, ConnectionEnd, ConnectionMemory, Counters, Eviction, Peer,
+    ServeOptions, ServeReport, Shutdown, StdListener, Task, listen,
 };
 #[cfg(feature = "server-tls")]
 pub use windhover_runtime::{ServerTls, ServerTlsError};

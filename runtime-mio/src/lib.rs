@@ -109,8 +109,9 @@ pub use windhover_client;
 #[doc(inline)]
 pub use windhover_client::*;
 pub use windhover_runtime::{
-    AcceptErrorHook, Clock, ConnectionEnd, ConnectionLimit, ConnectionMemory, Counters, Peer,
-    ServeOptions, ServeReport, Shutdown, StdListener, listen_shared as listen, shut_down_on_signal,
+    AcceptErrorHook, Clock, ConnectionEnd, ConnectionLimit, ConnectionMemory, Counters, Eviction,
+    Peer, ServeOptions, ServeReport, Shutdown, StdListener, listen_shared as listen,
+    shut_down_on_signal,
 };
 #[cfg(feature = "server-tls")]
 pub use windhover_runtime::{ServerTls, ServerTlsError};

@@ -103,8 +103,8 @@ pub use windhover_client;
 #[doc(inline)]
 pub use windhover_client::*;
 pub use windhover_runtime::{
-    AcceptErrorHook, Clock, ConnectionEnd, ConnectionMemory, Counters, Peer, ServeOptions,
-    ServeReport, Shutdown, StdListener, listen, shut_down_on_signal,
+    AcceptErrorHook, Clock, ConnectionEnd, ConnectionMemory, Counters, Eviction, Peer,
+    ServeOptions, ServeReport, Shutdown, StdListener, listen, shut_down_on_signal,
 };
 #[cfg(feature = "server-tls")]
 pub use windhover_runtime::{ServerTls, ServerTlsError};

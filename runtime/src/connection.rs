@@ -127,7 +127,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         now: Instant,
     ) -> io::Result<Self> {
         let mut accepted = Self::over(Secured::accepted(stream, peer, options, now)?, endpoint);
-        accepted.account = Account::new(options.memory.clone());
+        accepted.account = Account::new(options.memory.clone(), peer);
         let proxies = options.proxies.as_ref();
         accepted.unannounced = proxies.and_then(|proxies| Unannounced::new(peer, proxies, now));
         Ok(accepted)

@@ -4,12 +4,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use slab::Slab;
 use windhover_core::Instant;
+
+use crate::Peer;
 
 /// What a connection may hold uncounted, so that those with small requests never meet the lock.
 const UNCOUNTED: usize = 4 * 1024;
@@ -37,12 +39,30 @@ struct Shared {
     limit: usize,
     used: AtomicUsize,
     closed: AtomicU64,
+    on_eviction: OnceLock<EvictionHook>,
     state: Mutex<State>,
+}
+
+/// Is told of a connection that is closed to make room.
+type EvictionHook = Box<dyn Fn(&Eviction) + Send + Sync>;
+
+/// A connection that is closed to make room for others ([`ConnectionMemory::on_eviction`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Eviction {
+    /// Whose it is.
+    pub peer: Peer,
+    /// How many bytes it holds.
+    pub held: usize,
+    /// For how long its peer has neither sent nor taken anything.
+    pub stalled: Duration,
 }
 
 #[derive(Default)]
 struct State {
     entries: Slab<Entry>,
+    /// Those that the hook is yet to be told of.
+    evicted: Vec<Eviction>,
     /// Those that hold something and were not told to go, by when their peers did something last.
     by_age: BTreeSet<(Instant, usize)>,
     /// What those hold that were told to go.
@@ -52,6 +72,7 @@ struct State {
 }
 
 struct Entry {
+    peer: Peer,
     held: usize,
     /// When the peer did something last.
     since: Instant,
@@ -63,8 +84,19 @@ struct Entry {
 impl ConnectionMemory {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        let (used, closed) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self(Arc::new(Shared { limit, used, closed, state: Mutex::default() }))
+        Self(Arc::new(Shared {
+            limit,
+            used: AtomicUsize::new(0),
+            closed: AtomicU64::new(0),
+            on_eviction: OnceLock::new(),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Has `hook` told of every connection that is closed to make room, on the thread of the one that needs
+    /// it; it must not block. All handles have one hook: only the first one given is called.
+    pub fn on_eviction(&self, hook: impl Fn(&Eviction) + Send + Sync + 'static) {
+        let _ = self.0.on_eviction.set(Box::new(hook));
     }
 
     /// Most bytes.
@@ -87,6 +119,16 @@ impl ConnectionMemory {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is to be done without the lock: wakers, and the hook.
+    fn unlock(&self, mut state: MutexGuard<'_, State>, wakers: Vec<Waker>) {
+        let evicted = std::mem::take(&mut state.evicted);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        if let Some(hook) = self.0.on_eviction.get() {
+            evicted.iter().for_each(hook);
+        }
+    }
+
     /// Tells connections to go, those first whose peers did nothing for the longest time, until what is
     /// held is below the limit: all of them that are needed where the reserve is used up, otherwise those
     /// who have had their [`GRACE`]. `but` is spared.
@@ -102,15 +144,17 @@ impl ConnectionMemory {
             if !is_urgent && now.saturating_since(since) < GRACE {
                 return;
             }
-            state.tell_to_go(key, wakers);
+            state.tell_to_go(key, now, wakers);
             self.0.closed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl State {
-    fn tell_to_go(&mut self, key: usize, wakers: &mut Vec<Waker>) {
+    fn tell_to_go(&mut self, key: usize, now: Instant, wakers: &mut Vec<Waker>) {
         if let Some(entry) = self.entries.get_mut(key) {
+            let stalled = now.saturating_since(entry.since);
+            self.evicted.push(Eviction { peer: entry.peer, held: entry.held, stalled });
             self.by_age.remove(&(entry.since, key));
             entry.is_going = true;
             self.going += entry.held;
@@ -146,6 +190,8 @@ impl fmt::Debug for ConnectionMemory {
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     memory: Option<ConnectionMemory>,
+    /// For the log.
+    peer: Peer,
     /// Where it is counted, from 1; not while it holds little and does not wait.
     entry: Option<NonZero<u32>>,
     /// Something was read or written in this turn.
@@ -155,8 +201,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(memory: Option<ConnectionMemory>) -> Self {
-        Self { memory, ..Self::default() }
+    pub(crate) fn new(memory: Option<ConnectionMemory>, peer: Peer) -> Self {
+        Self { memory, peer, ..Self::default() }
     }
 
     pub(crate) fn begin_turn(&mut self) {
@@ -183,8 +229,7 @@ impl Account {
         let mut state = memory.lock();
         let key = self.key(&mut state, now, cx);
         let may_stay = self.count(&memory, &mut state, key, (held, now), &mut wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        memory.unlock(state, wakers);
         may_stay
     }
 
@@ -219,7 +264,7 @@ impl Account {
                 let left = memory.used() - state.going;
                 if left >= memory.limit().saturating_add(RESERVE) {
                     // It alone is too much.
-                    state.tell_to_go(key, wakers);
+                    state.tell_to_go(key, now, wakers);
                     memory.0.closed.fetch_add(1, Ordering::Relaxed);
                     return false;
                 }
@@ -269,8 +314,7 @@ impl Account {
                 state.waiting.push_back(key);
             }
         }
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        memory.unlock(state, wakers);
         self.is_held_back = !may_read;
         may_read
     }
@@ -284,7 +328,8 @@ impl Account {
             return key;
         }
         let waker = cx.waker().clone();
-        let entry = Entry { held: 0, since: now, waker, is_going: false, is_waiting: false };
+        let peer = self.peer;
+        let entry = Entry { peer, held: 0, since: now, waker, is_going: false, is_waiting: false };
         let key = state.entries.insert(entry);
         self.entry = u32::try_from(key + 1).ok().and_then(NonZero::new);
         // There are never four thousand million connections.
@@ -307,8 +352,7 @@ impl Drop for Account {
             memory.0.used.fetch_sub(entry.held, Ordering::Relaxed);
             state.call_waiting(entry.held, &mut wakers);
         }
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        memory.unlock(state, wakers);
     }
 }
 
@@ -338,7 +382,13 @@ mod tests {
 
     impl Peer {
         fn new(memory: &ConnectionMemory) -> Self {
-            Self { account: Account::new(Some(memory.clone())), calls: Arc::default() }
+            Self::at(memory, 0)
+        }
+
+        /// One whose port is known.
+        fn at(memory: &ConnectionMemory, port: u16) -> Self {
+            let peer = crate::Peer::Tcp(([127, 0, 0, 1], port).into());
+            Self { account: Account::new(Some(memory.clone()), peer), calls: Arc::default() }
         }
 
         /// The peer does something at that second, after which so much is held; whether it may stay.
@@ -398,7 +448,10 @@ mod tests {
     #[test]
     fn the_peer_that_did_nothing_for_the_longest_time_goes_first() {
         let memory = ConnectionMemory::new(LIMIT);
-        let [mut oldest, mut older, mut newest] = [(); 3].map(|()| Peer::new(&memory));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling = Arc::clone(&told);
+        memory.on_eviction(move |eviction| telling.lock().unwrap().push(*eviction));
+        let [mut oldest, mut older, mut newest] = [1, 2, 3].map(|port| Peer::at(&memory, port));
         assert!(oldest.holds(LIMIT / 2, 0));
         assert!(older.holds(LIMIT / 2, 1));
         // Both have had their time; one of them is enough.
@@ -409,6 +462,9 @@ mod tests {
         drop(oldest);
         assert!(older.settles(LIMIT / 2, 9));
         assert_eq!((memory.used(), memory.closed()), (LIMIT / 2 + 20_000, 1));
+        let peer = crate::Peer::Tcp(([127, 0, 0, 1], 1).into());
+        let (held, stalled) = (LIMIT / 2, Duration::from_secs(1));
+        assert_eq!(*told.lock().unwrap(), [Eviction { peer, held, stalled }]);
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub trait Listener: Send {
 }
 
 /// Who is on the other side of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Peer {
     /// The address of a TCP connection's other end.
@@ -64,6 +64,7 @@ pub enum Peer {
     /// A process on this machine, by a Unix socket.
     Unix,
     /// Whoever is behind a stream that was given.
+    #[default]
     Unknown,
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -22,10 +22,11 @@ use crate::listen::BACKLOG;
 /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) when something else than a socket is there, and what
 /// the operating system says when it refuses the path or the socket.
 pub fn listen_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
-    remove_stale(path)?;
+    let address = address(path)?;
+    remove_stale(path, &address)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
+    socket.bind(&address)?;
     let mut file = SocketFile::new(path)?;
     // Until it listens, nobody can connect: there is no moment at which the mode is another one.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
@@ -34,8 +35,18 @@ pub fn listen_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFi
     Ok((socket.into(), file))
 }
 
+/// The path as an address, for which there are some hundred bytes: 107 on Linux.
+fn address(path: &Path) -> io::Result<SockAddr> {
+    SockAddr::unix(path).map_err(|error| {
+        let length = path.as_os_str().len();
+        let fault =
+            format!("the path has {length} bytes, which is too long for a socket's: {error}");
+        io::Error::new(error.kind(), fault)
+    })
+}
+
 /// Removes a socket that nobody listens on.
-fn remove_stale(path: &Path) -> io::Result<()> {
+fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
@@ -45,11 +56,16 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         }
         Ok(_) => {}
     }
-    match UnixStream::connect(path) {
-        Ok(_) => {
-            let fault = "somebody listens there already";
-            Err(io::Error::new(io::ErrorKind::AddrInUse, fault))
-        }
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A backlog may be full, and whoever should empty it may hang.
+    probe.set_nonblocking(true)?;
+    let in_use = || {
+        let fault = "somebody listens there already";
+        Err(io::Error::new(io::ErrorKind::AddrInUse, fault))
+    };
+    match probe.connect(address) {
+        Ok(()) => in_use(),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => in_use(),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -95,6 +111,8 @@ fn identity(path: &Path) -> io::Result<Identity> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     /// A directory that goes with the test.
@@ -146,6 +164,32 @@ mod tests {
         let refused = listen_unix(&directory.socket(), 0o600).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
         UnixStream::connect(directory.socket()).unwrap();
+    }
+
+    #[test]
+    fn a_socket_whose_backlog_is_full_is_in_use() {
+        let directory = Directory::new("unix-full");
+        let address = SockAddr::unix(directory.socket()).unwrap();
+        let theirs = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        theirs.bind(&address).unwrap();
+        theirs.listen(1).unwrap();
+        let connect = || {
+            let peer = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            peer.set_nonblocking(true).unwrap();
+            peer.connect(&address).map(|()| peer)
+        };
+        let waiting: Vec<_> = std::iter::from_fn(|| connect().ok()).take(100).collect();
+        assert!(waiting.len() < 100, "the backlog has an end");
+        let refused = listen_unix(&directory.socket(), 0o600).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_told_so() {
+        let path = PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
+        let refused = listen_unix(&path, 0o600).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        assert!(refused.to_string().starts_with("the path has 205 bytes"), "{refused}");
     }
 
     #[test]

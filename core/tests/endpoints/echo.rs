@@ -141,6 +141,10 @@ impl Endpoint for Echo {
         }
     }
 
+    fn held(&self) -> usize {
+        self.incoming.len() + self.outgoing.len()
+    }
+
     fn release(&mut self) {
         self.incoming.release();
     }

@@ -11,7 +11,7 @@ use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::StdSocket;
 
-/// Listeners that one server takes.
+/// Listeners of one server in most tests.
 pub(crate) const LISTENERS: usize = 1;
 
 pub(crate) fn serve<E: Endpoint + Send + 'static>(
@@ -20,9 +20,13 @@ pub(crate) fn serve<E: Endpoint + Send + 'static>(
     options: ServeOptions,
     shutdown: &Shutdown,
 ) -> io::Result<ServeReport> {
-    assert_eq!(listeners.len(), LISTENERS);
-    let listener = listeners.remove(0);
-    block_on(windhover_async_std::serve(listener, accept, options, shutdown.clone()))
+    let shutdown = shutdown.clone();
+    if listeners.len() == 1 {
+        let listener = listeners.remove(0);
+        return block_on(windhover_async_std::serve(listener, accept, options, shutdown));
+    }
+    let spawn = |task| drop(async_std::task::spawn(task));
+    block_on(windhover_async_std::serve_all_on(spawn, listeners, accept, options, shutdown))
 }
 
 /// Over smol's streams: `poll_close` of async-std's does not end what the peer reads.

@@ -8,7 +8,7 @@ use windhover_mio::mio::net::{TcpStream, UnixStream};
 use windhover_mio::{Clock, ConnectionEnd, Peer, ServeOptions, ServeReport, Shutdown, StdListener};
 use windhover_runtime::StdSocket;
 
-/// Listeners that one server takes, and more.
+/// Listeners of one server in most tests.
 pub(crate) const LISTENERS: usize = 2;
 
 pub(crate) fn serve<E: Endpoint + Send + 'static>(

@@ -9,7 +9,7 @@ use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{StdListener, StdSocket};
 use windhover_tokio::{Clock, ConnectionEnd, Listening, Peer, ServeOptions, ServeReport, Shutdown};
 
-/// Listeners that one server takes.
+/// Listeners of one server in most tests.
 pub(crate) const LISTENERS: usize = 1;
 
 fn runtime() -> Runtime {
@@ -35,10 +35,14 @@ pub(crate) fn serve<E: Endpoint + Send + 'static>(
     options: ServeOptions,
     shutdown: &Shutdown,
 ) -> io::Result<ServeReport> {
-    assert_eq!(listeners.len(), LISTENERS);
     runtime().block_on(async {
-        let listener = listening(listeners.remove(0))?;
-        Ok(windhover_tokio::serve(listener, accept, options, shutdown.clone()).await)
+        let shutdown = shutdown.clone();
+        if listeners.len() == 1 {
+            let listener = listening(listeners.remove(0))?;
+            return Ok(windhover_tokio::serve(listener, accept, options, shutdown).await);
+        }
+        let listeners: io::Result<Vec<_>> = listeners.into_iter().map(listening).collect();
+        Ok(windhover_tokio::serve_all(listeners?, accept, options, shutdown).await)
     })
 }
 
