@@ -29,6 +29,10 @@ pub(crate) fn answer(
         None => reply.stats(general(cache, time)),
         Some(b"reset") => {
             cache.each_shard(|storage| storage.counters = StorageCounters::default());
+            let counters = &cache.options().counters;
+            for counter in [&counters.authentications, &counters.authentication_failures] {
+                counter.store(0, Ordering::Relaxed);
+            }
             reply.send(&Response::Reset)
         }
         Some(b"settings") => reply.stats(settings(cache)),
@@ -76,6 +80,8 @@ fn general(cache: &Cache, time: Time) -> Stats {
     ];
     cache.counters().each(|name, count| stats.push((name, count.to_string())));
     stats.extend([
+        ("auth_cmds", connections.authentications.load(Ordering::Relaxed).to_string()),
+        ("auth_errors", connections.authentication_failures.load(Ordering::Relaxed).to_string()),
         ("limit_maxbytes", cache.memory().to_string()),
         ("threads", options.threads.to_string()),
         ("bytes", bytes.to_string()),

@@ -2,7 +2,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// What a listener has seen since it began; each counter only grows.
+/// What a listener has seen since it began; each counter only grows, unless a cache's `stats reset` sets
+/// those of authentication back.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Connections accepted.
@@ -11,6 +12,10 @@ pub struct Counters {
     pub closed: AtomicU64,
     /// Accepts that failed for lack of something of this machine's, such as file descriptors.
     pub accept_errors: AtomicU64,
+    /// Names and passwords that were given, right or wrong.
+    pub authentications: AtomicU64,
+    /// Those that were wrong.
+    pub authentication_failures: AtomicU64,
 }
 
 impl Counters {

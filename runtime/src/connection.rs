@@ -319,6 +319,7 @@ impl<S, E: Endpoint> Connection<S, E> {
         if let Some(source) = announced.source {
             self.endpoint.proxied_for(source);
             self.stream.proxied_for(source);
+            self.account.proxied_for(source);
         }
         self.account.moved();
         if let Some(plain) = self.stream.take_early(announced.rest) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -203,6 +204,11 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(memory: Option<ConnectionMemory>, peer: Peer) -> Self {
         Self { memory, peer, ..Self::default() }
+    }
+
+    /// A proxy said who is behind it.
+    pub(crate) fn proxied_for(&mut self, source: SocketAddr) {
+        self.peer = Peer::Tcp(source);
     }
 
     pub(crate) fn begin_turn(&mut self) {

@@ -14,7 +14,6 @@ use windhover_runtime::{ProxyProtocol, ServerTls};
 
 use crate::app::App;
 use crate::dead_letters::DEAD_LETTERS;
-use crate::listen::AuthFile;
 
 /// The media type of the page, which is in the `OpenMetrics` text format.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -322,7 +321,10 @@ impl Metrics {
         raise(&pulled.tls_failures, app.tls.as_ref().map_or(0, ServerTls::failures));
         let proxies = app.proxy_protocol.as_ref();
         raise(&pulled.proxy_header_failures, proxies.map_or(0, ProxyProtocol::failures));
-        raise(&pulled.authentication_failures, app.users.as_ref().map_or(0, AuthFile::failures));
+        raise(
+            &pulled.authentication_failures,
+            queue.authentication_failures.load(Ordering::Relaxed),
+        );
         set(&pulled.queue_items, engine.items);
         set(&pulled.queue_bytes, engine.bytes);
         set(&pulled.queue_taken, engine.taken_bytes);

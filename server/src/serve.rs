@@ -10,7 +10,7 @@ use std::time::Duration;
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::{Config, NameError, check_name};
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
-use windhover_runtime::{Clock, ConnectionMemory, ProxyProtocol};
+use windhover_runtime::{Clock, ProxyProtocol};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
@@ -119,7 +119,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         let trusted = Arc::clone(&app.settings.trusted_proxies);
         ProxyProtocol::new(move |peer| listen::is_trusted(&trusted, peer))
     });
-    app.connection_memory = ConnectionMemory::new(listen::mebibytes(args.connection_memory));
+    app.connection_memory = listen::connection_memory(args.connection_memory);
     let app = Arc::new(app);
 
     let served = serve(args, &app, data.path(), clock);
@@ -219,7 +219,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
         server.listen(&listener(args, &args.queue_listen, clock, app, TlsListener::Queue), {
             move |peer, now| {
                 let client = QueueClient::connect(consumers.clone(), now);
-                authenticated(client, peer, consumers.users.as_ref())
+                authenticated(client, peer, consumers.users.as_ref(), &consumers.queue_connections)
             }
         })?;
     say_ready(args, data, &http, &queue);

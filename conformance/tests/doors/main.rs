@@ -2,8 +2,9 @@
 //! names, and SIGHUP.
 #![allow(clippy::panic, clippy::expect_used)]
 
+mod certificate;
 mod matrix;
 mod memory;
 
 mod ready;
-mod reload;
+mod users;

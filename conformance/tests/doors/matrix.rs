@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use windhover_conformance::{Authority, Runtime, TempDir, on_each_runtime, python, report, run};
 
-use crate::ready::Ready;
+use crate::ready::{Ready, text};
 
 const BOUND: Duration = Duration::from_secs(120);
 const USER: &str = "ann:secret";
@@ -59,10 +58,6 @@ struct Files {
     tls: [String; 4],
 }
 
-fn text(path: &Path) -> String {
-    path.display().to_string()
-}
-
 /// A cache and a `serve` behind such a door; where each listener is.
 fn start(
     runtime: Runtime,
@@ -96,11 +91,7 @@ fn start(
                 assert_eq!(mode.mode() & 0o777, 0o660, "{path}");
                 path.to_owned()
             }
-            None => {
-                let address = place.split("://").last().unwrap_or_default();
-                let address = address.split('/').next().unwrap_or_default();
-                format!("localhost:{}", address.rsplit(':').next().unwrap_or_default())
-            }
+            None => server.host_and_port(label),
         }
     };
     let [cache, serve] = &servers;

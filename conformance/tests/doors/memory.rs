@@ -164,6 +164,12 @@ fn p99(round: Duration, ask: &mut dyn FnMut()) -> Duration {
     took[(took.len() - 1) * 99 / 100]
 }
 
+/// That one of those that were closed is named in the log, if there are some.
+fn is_named(siege: &Siege, log: &str) -> bool {
+    siege.closed == 0
+        || log.contains("hold all of --connection-memory") && log.contains("peer=127.0.0.1:")
+}
+
 fn check(title: &str, runtime: Runtime, pid: u32, (siege, hogs): (Siege, Vec<Hog>), kept: u64) {
     let count = hogs.len();
     let most = siege.most / MIB;
@@ -243,6 +249,7 @@ fn half_of_a_body(count: usize, length: usize, sent: usize, title: &str, runtime
         assert!(answer.accepted(), "{answer:?}");
     };
     let siege = besiege(server.pid(), ask, || (0..count).map(hog).collect());
+    assert!(is_named(&siege.0, &server.log()), "{}", server.log());
     check(title, runtime, server.pid(), siege, 0);
     server.stop();
 }

@@ -1,6 +1,7 @@
 //! A server that is started with any arguments, and told by the lines that it prints.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -10,6 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use windhover_conformance::{binary, eventually};
 
 const START: Duration = Duration::from_secs(30);
+
+pub(crate) fn text(path: &Path) -> String {
+    path.display().to_string()
+}
 
 /// It is killed on drop.
 pub(crate) struct Ready {
@@ -49,6 +54,13 @@ impl Ready {
     pub(crate) fn places(&self, label: &str) -> Vec<String> {
         let words = self.banner.iter().map(|line| line.split_whitespace().collect::<Vec<_>>());
         words.filter(|words| words[0] == label).map(|words| words[1].to_owned()).collect()
+    }
+
+    /// Where the listener behind the word `label` is, by the name of this host.
+    pub(crate) fn host_and_port(&self, label: &str) -> String {
+        let place = self.places(label).remove(0);
+        let place = place.trim_end_matches("/track");
+        format!("localhost:{}", place.rsplit(':').next().unwrap_or_default())
     }
 
     /// SIGHUP; waits until the log has a line with `text` in it.

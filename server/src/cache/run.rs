@@ -31,7 +31,7 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     let threads = runtime::threads(args.threads);
     let clock = Clock::new();
     let options = options(args, threads).with_started(clock.now().instant);
-    let memory = ConnectionMemory::new(listen::mebibytes(args.connection_memory));
+    let memory = listen::connection_memory(args.connection_memory);
     let listener = Listener {
         name: "cache",
         address: args.listen.clone(),
@@ -43,10 +43,10 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
         clock,
         counters: Arc::clone(&options.counters),
     };
-    let cache = Cache::new(options);
+    let (cache, counters) = (Cache::new(options), Arc::clone(&listener.counters));
     let mut server = Server::start(args.runtime, threads, Drain::none())?;
     let place = server.listen(&listener, move |peer, now| {
-        authenticated(cache.accept(now), peer, users.as_ref())
+        authenticated(cache.accept(now), peer, users.as_ref(), &counters)
     })?;
     say_ready(args, &place);
     start_upkeep(memory).map_err(ListenError::system("start threads"))?;

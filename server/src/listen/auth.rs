@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use subtle::{Choice, ConstantTimeEq};
@@ -13,7 +13,7 @@ use windhover_core::memcache::Data;
 use windhover_core::memcache::handler::{Handler, Reply, ReplyError, Session};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::Response;
-use windhover_runtime::{Peer, Reload, Report};
+use windhover_runtime::{Counters, Peer, Reload, Report};
 
 use crate::private;
 
@@ -29,7 +29,6 @@ pub struct AuthFile(Arc<Shared>);
 struct Shared {
     path: PathBuf,
     users: RwLock<Vec<User>>,
-    failures: AtomicU64,
 }
 
 struct User {
@@ -129,11 +128,7 @@ impl AuthFile {
     pub fn open(path: &Path) -> Result<Self, AuthFileError> {
         let users = read(path)?;
         private::warn_of_readers(path, "other users may read the passwords in it");
-        Ok(Self(Arc::new(Shared {
-            path: path.to_owned(),
-            users: RwLock::new(users),
-            failures: AtomicU64::new(0),
-        })))
+        Ok(Self(Arc::new(Shared { path: path.to_owned(), users: RwLock::new(users) })))
     }
 
     /// Reads the file again; how many users are in it. Peers that are in stay in.
@@ -160,11 +155,6 @@ impl AuthFile {
                 }
             }
         });
-    }
-
-    /// How many peers gave a wrong name or password.
-    pub fn failures(&self) -> u64 {
-        self.0.failures.load(Ordering::Relaxed)
     }
 
     /// Whether there is such a user with that password. It takes as long whether or not there is, and
@@ -228,6 +218,7 @@ pub(crate) struct Authenticated<H> {
     handler: H,
     peer: Peer,
     users: Option<AuthFile>,
+    counters: Arc<Counters>,
 }
 
 /// Has a connection of `peer`'s answered once it is one of `users`; at once if there is no such file.
@@ -235,10 +226,11 @@ pub(crate) fn authenticated<H: Handler>(
     session: Session<H>,
     peer: Peer,
     users: Option<&AuthFile>,
+    counters: &Arc<Counters>,
 ) -> Session<Authenticated<H>> {
-    let users = users.cloned();
+    let (users, counters) = (users.cloned(), Arc::clone(counters));
     let is_needed = users.is_some();
-    let session = session.map(|handler| Authenticated { handler, peer, users });
+    let session = session.map(|handler| Authenticated { handler, peer, users, counters });
     if is_needed { session.with_authentication() } else { session }
 }
 
@@ -253,10 +245,11 @@ impl<H: Handler> Handler for Authenticated<H> {
         else {
             return self.handler.handle(request, data, reply);
         };
+        self.counters.authentications.fetch_add(1, Ordering::Relaxed);
         if users.has(user, password) {
             return reply.send(&Response::Stored);
         }
-        users.0.failures.fetch_add(1, Ordering::Relaxed);
+        self.counters.authentication_failures.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(peer = %self.peer, "a peer gave a wrong name or password, and was closed");
         let sent = reply.send(&Response::ClientError(b"authentication failure"));
         reply.close();

@@ -3,6 +3,7 @@
 mod address;
 mod auth;
 mod bind;
+mod budget;
 mod tls;
 mod trusted;
 mod try_it;
@@ -17,6 +18,7 @@ pub use self::address::{AddressError, AddressFault, ListenAddress};
 pub(crate) use self::auth::authenticated;
 pub use self::auth::{AuthFile, AuthFileError, LineFault};
 pub(crate) use self::bind::{Bound, BoundAddress, Place, bind, note_handed_over};
+pub(crate) use self::budget::connection_memory;
 pub use self::tls::{TlsFileError, TlsListener};
 pub(crate) use self::trusted::is_trusted;
 pub use self::trusted::{TrustedProxy, TrustedProxyError};
@@ -99,11 +101,6 @@ pub(crate) fn certificate(
 ) -> Result<Option<ServerTls>, ListenError> {
     let (Some(certificate), Some(key)) = (certificate, key) else { return Ok(None) };
     tls::open(certificate, key, reload).map(Some).map_err(ListenError::Tls)
-}
-
-/// So many MiB in bytes.
-pub(crate) fn mebibytes(count: u32) -> usize {
-    usize::try_from(u64::from(count) << 20).unwrap_or(usize::MAX)
 }
 
 /// As many descriptors as the system allows: the usual soft limit is far below what a server with

@@ -1,7 +1,6 @@
-//! Files that are read again while peers come.
+//! A certificate that is swapped while peers come.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
@@ -10,54 +9,9 @@ use std::time::Duration;
 
 use windhover_conformance::{Authority, Runtime, TempDir, on_each_runtime, python, report};
 
-use crate::ready::Ready;
+use crate::ready::{Ready, text};
 
 const BOUND: Duration = Duration::from_secs(60);
-
-fn text(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// The port behind the word `label`, as part of the address of a host name.
-fn place(server: &Ready, label: &str) -> String {
-    let place = server.places(label).remove(0);
-    let place = place.trim_end_matches("/track");
-    format!("localhost:{}", place.rsplit(':').next().unwrap_or_default())
-}
-
-/// What a peer is answered that gives this name and password.
-fn log_in(address: &str, user: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("the server takes a connection");
-    stream.set_read_timeout(Some(BOUND)).expect("a socket takes a time limit");
-    let request = format!("set auth 0 0 {}\r\n{user}\r\n", user.len());
-    stream.write_all(request.as_bytes()).expect("it is taken");
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).expect("it is answered");
-    answer
-}
-
-fn users_are_read_again(runtime: Runtime) {
-    const REFUSED: &str = "CLIENT_ERROR authentication failure\r\n";
-    let directory = TempDir::new("doors");
-    let users = directory.path().join("users");
-    let write = |content: &str| std::fs::write(&users, content).expect("a file can be written");
-    write("bob:other\nann:old\n");
-    let file = text(&users);
-    let base = ["cache", "--listen", "localhost:0", "--runtime", runtime.name()];
-    let server = Ready::start(&[&base[..], &["--auth-file", &file]].concat());
-    let address = place(&server, "cache");
-    assert_eq!(log_in(&address, "ann old"), "STORED\r\n");
-
-    write("ann:new\n");
-    server.hang_up("the file of users was read again");
-    assert_eq!(log_in(&address, "ann new"), "STORED\r\n");
-    assert_eq!(log_in(&address, "ann old"), REFUSED);
-
-    write("ann\n");
-    server.hang_up("the file of users cannot be used; those before are kept");
-    assert_eq!(log_in(&address, "ann new"), "STORED\r\n");
-    server.stop();
-}
 
 /// Clients that connect for each request, until they were shown a second certificate, and one that stays.
 struct Load {
@@ -124,9 +78,9 @@ fn a_certificate_is_swapped_under_load(runtime: Runtime) {
     let cache = Ready::start(&[&["cache", "--listen", "localhost:0"], &more[..]].concat());
     let serve = Ready::start(&[&["serve"], &listen[..], &more].concat());
     let loads = [
-        Load::start("cache", &place(&cache, "cache"), &trusted),
-        Load::start("queue", &place(&serve, "queue"), &trusted),
-        Load::start("http", &place(&serve, "tracker"), &trusted),
+        Load::start("cache", &cache.host_and_port("cache"), &trusted),
+        Load::start("queue", &serve.host_and_port("queue"), &trusted),
+        Load::start("http", &serve.host_and_port("tracker"), &trusted),
     ];
     for load in &loads {
         assert!(
@@ -152,4 +106,4 @@ fn a_certificate_is_swapped_under_load(runtime: Runtime) {
     serve.stop();
 }
 
-on_each_runtime!(users_are_read_again, a_certificate_is_swapped_under_load);
+on_each_runtime!(a_certificate_is_swapped_under_load);
