@@ -202,7 +202,7 @@ impl Decoder {
                 Source::Json(_) | Source::Data(_) => reading.read(bytes),
             }
         });
-        let result = result.map_err(|rejection| said_as_it_is(rejection, encoded));
+        let result = result.map_err(|rejection| said_as_it_is(rejection, encoded, &self.decoded));
         self.inflated = inflated;
         let capacities = [&self.decoded, &self.symbols, &self.inflated].map(Vec::capacity);
         if capacities.into_iter().any(|capacity| capacity > KEPT) {
@@ -251,10 +251,10 @@ fn choose_source<'a>(
     }
 }
 
-/// Why events are refused, where the value of `data` that they were looked for in is `encoded`, is no
-/// base64, and is something else that senders write.
+/// Why events are refused, where the value of `data` that they were looked for in is `encoded`, or what it
+/// stands for, is something else that senders write.
 #[cold]
-fn said_as_it_is(rejection: DecodeError, encoded: &[u8]) -> DecodeError {
+fn said_as_it_is(rejection: DecodeError, encoded: &[u8], decoded: &[u8]) -> DecodeError {
     // What programs make of an event that they do not have.
     const NOTHING: [&[u8]; 5] = [b"null", b"undefined", b"true", b"false", b"NaN"];
     let is_of_text = matches!(
@@ -275,6 +275,10 @@ fn said_as_it_is(rejection: DecodeError, encoded: &[u8]) -> DecodeError {
             DecodeError::DataEmpty
         }
         text if text.starts_with(b"\"") || NOTHING.contains(&text) => DecodeError::NotEvents,
+        // The same in base64.
+        _ if matches!(rejection, DecodeError::Json { .. }) && NOTHING.contains(&decoded) => {
+            DecodeError::NotEvents
+        }
         _ => rejection,
     }
 }

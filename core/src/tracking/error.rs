@@ -406,14 +406,19 @@ impl fmt::Display for DecodeError {
             Self::Base64 { at } => {
                 write!(f, "data is neither JSON nor base64: see byte {at} of its value")
             }
-            Self::Utf8 { at } => write!(f, "data is not JSON in UTF-8: see byte {at}"),
-            Self::Json { at } => write!(f, "data is not valid JSON: see byte {at}"),
+            Self::Utf8 { at } => {
+                write!(f, "data is not JSON in UTF-8: see byte {at}, counted without its encoding")
+            }
+            Self::Json { at } => {
+                write!(f, "data is not valid JSON: see byte {at}, counted without its encoding")
+            }
             Self::JsonCut { length } => {
                 write!(f, "data is cut off: its JSON is not complete after {length} bytes")
             }
             Self::JsonTrailing { at } => write!(
                 f,
-                "data goes on behind its JSON at byte {at}: send several events as an array"
+                "data goes on behind its JSON at byte {at}: send several events as an array, or each in a \
+                 line of its own as application/x-ndjson"
             ),
             Self::NotEvents => f.write_str("data is neither an object nor an array of objects"),
             Self::BatchEmpty => f.write_str("data is an empty array: it must hold an event"),

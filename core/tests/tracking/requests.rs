@@ -126,7 +126,11 @@ fn a_value_that_holds_nothing_is_said_to() {
     for body in [" ", "\r\n", "\u{feff} "] {
         assert_eq!(post("", "application/json", body).result, Err(DecodeError::DataEmpty));
     }
-    for data in ["null", "undefined", "true", "+false", "NaN", "%22a%22", "\""] {
+    // The last two are `undefined` and `null` in base64.
+    let base64 = ["dW5kZWZpbmVk", "bnVsbA=="];
+    for data in
+        ["null", "undefined", "true", "+false", "NaN", "%22a%22", "\""].into_iter().chain(base64)
+    {
         let result = get(&format!("data={data}")).result;
         assert_eq!(result, Err(DecodeError::NotEvents), "{data}");
     }
