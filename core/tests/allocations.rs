@@ -151,3 +151,74 @@ fn no_request_of_a_full_pipeline_allocates() {
     let requests = b"get key\r\nset key 0 0 5\r\nhello\r\nget none key\r\n".repeat(16);
     assert_eq!(allocations_of_turns(&requests), 0);
 }
+
+#[cfg(feature = "tracking")]
+mod tracking {
+    use core::net::{IpAddr, Ipv4Addr};
+
+    use windhover_core::UnixTime;
+    use windhover_core::http::{Headers, Method, Request};
+    use windhover_core::tracking::{
+        BatchRule, Context, Decoder, IdSource, RecordSink, RedirectPolicy, TrackingEndpoint,
+        TrackingLimits,
+    };
+
+    use super::allocations;
+
+    /// A place that every record is written to.
+    struct Line(Vec<u8>);
+
+    impl RecordSink for Line {
+        fn begin_record(&mut self) -> &mut Vec<u8> {
+            self.0.clear();
+            &mut self.0
+        }
+
+        fn end_record(&mut self) {}
+
+        fn discard(&mut self, _: usize) {}
+    }
+
+    /// So many events of so many properties, each a small tree.
+    fn batch(events: usize, properties: usize) -> String {
+        let property = |n| format!(r#""p{n}":{{"a":[1,"é",{{"b":null}}]}}"#);
+        let properties = (0..properties).map(property).collect::<Vec<_>>().join(",");
+        let event = format!(r#"{{"event":"e","properties":{{"token":"t",{properties}}}}}"#);
+        format!("[{}]", vec![event; events].join(","))
+    }
+
+    fn decoding(text: &str, events: usize) -> u64 {
+        let limits = TrackingLimits::default();
+        let redirects = RedirectPolicy::deny();
+        let context = Context {
+            now: UnixTime::from_millis(1_334_859_601_234),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            limits: &limits,
+            redirects: &redirects,
+            rule: BatchRule::default(),
+        };
+        let headers = [("Content-Type", &b"application/json"[..])];
+        let mut request = Request::new(Method::Post, "/track", "");
+        request.headers = Headers::new(&headers);
+        request.body = text.as_bytes();
+        let (mut decoder, mut ids) = (Decoder::new(), IdSource::new(1, 1));
+        let mut line = Line(Vec::with_capacity(text.len()));
+        let mut decode = || {
+            let path = TrackingEndpoint::Track;
+            let decoded = decoder.decode(path, &request, &context, &mut ids, &mut line);
+            assert_eq!(decoded.result, Ok(events));
+        };
+        decode();
+        allocations(decode)
+    }
+
+    #[test]
+    fn events_that_pass_through_become_no_tree() {
+        let small = decoding(&batch(1, 2), 1);
+        let large = decoding(&batch(50, 200), 50);
+        // Two an event, for the parser's stack in it and in its properties, and the growth of the one list of
+        // members; the properties have 30,000 nodes.
+        assert!(small <= 8, "{small} for a small event");
+        assert!(large <= 2 * 50 + 24, "{large} for 50 large ones");
+    }
+}
