@@ -24,6 +24,7 @@ mod recorder;
 mod report;
 mod runtime;
 mod server;
+mod slow_disk;
 pub mod vectors;
 
 pub use certificates::{Authority, Certificate};
@@ -45,3 +46,4 @@ pub use recorder::Recorder;
 pub use report::report;
 pub use runtime::{Runtime, Task, sleep, timeout};
 pub use server::{Server, Setup, binary};
+pub use slow_disk::SlowDisk;
