@@ -28,6 +28,8 @@ mod cache;
 mod client;
 mod compression;
 mod compute;
+#[cfg(feature = "serde")]
+mod config;
 mod convert;
 mod drive;
 mod error;
@@ -56,10 +58,13 @@ mod write_many;
 pub use address::{AddressError, AddressFault, server_address};
 pub use block_on::{block_on, block_on_ticking};
 pub use builder::{Builder, Event, EventHook};
+pub use bytes::Bytes;
 pub use cache::Cas;
 pub use client::{Client, PreparedCall};
 pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
 pub use compute::{Computed, Origin, Recompute};
+#[cfg(feature = "serde")]
+pub use config::{Config, ConfigError};
 pub use convert::{FromValue, IntoBytes};
 pub use drive::{Address, Connect, Connector};
 pub use error::{Error, ErrorKind, Outcome};
@@ -77,9 +82,9 @@ pub use value::{Store, Value};
 pub use value_error::ValueError;
 pub use windhover_core as protocol;
 pub use windhover_core::client::{
-    Answer, Call, CallError, ClusterError, ClusterOptions, ConnectFailure, Credentials,
-    HealthOptions, MetaAnswer, NotSent, Refusal, RetryLimit, Rotation, Server, ServerId,
-    ServerState, ServerStatistics,
+    Answer, Backoff, Call, CallError, ClusterError, ClusterOptions, ConnectFailure, Credentials,
+    HealthOptions, Item, Items, KeyError, MetaAnswer, NotSent, OsError, Refusal, Retry, RetryLimit,
+    Rotation, Server, ServerId, ServerSelection, ServerState, ServerStatistics, Target,
 };
 pub use windhover_core::memcache::meta::{ArithmeticMode, MetaCode, SetMode};
 pub use windhover_runtime::{PollStream, Report};

@@ -26,7 +26,7 @@ pub(crate) fn call(prepared: &Prepared) -> Span {
 
 /// Writes into the span of a request why it has no result.
 pub(crate) fn failed(span: &Span, error: &Error) {
-    span.record("error", field::display(error));
+    span.record("error", field::display(format_args!("{error:#}")));
     let outcome = match error.outcome() {
         Outcome::NotSent => "not sent",
         Outcome::Refused => "refused",
