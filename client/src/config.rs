@@ -474,6 +474,10 @@ impl Config {
         }
     }
 
+    #[cfg_attr(
+        all(feature = "zlib", feature = "zstd"),
+        expect(clippy::unnecessary_wraps, reason = "it fails without one of the features")
+    )]
     fn compression(&self) -> Result<Compression, ConfigError> {
         #[cfg(any(feature = "zlib", feature = "zstd"))]
         let from = self.compress_from.unwrap_or(1024);

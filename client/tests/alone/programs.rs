@@ -22,7 +22,7 @@ pub(crate) fn builder() -> Builder {
         .meta(MetaCommands::Detect)
         .on_event(|event| match event {
             Event::Ejected(server) | Event::Restored(server) => {
-                println!("{}: {event}", server.name)
+                println!("{}: {event}", server.name);
             }
             other => println!("{other}"),
         })
