@@ -40,6 +40,8 @@ function application(tracker) {
     image: { ...PLAIN, api_method: "GET", img: true },
     batch: BATCH,
     "batch-json": { ...BATCH, ...JSON_PAYLOAD },
+    // What is asked for beside is not built here: the library has to find nothing wrong with that.
+    asking: { ...BATCH, flags: true, remote_settings_mode: "fallback" },
     halved: BATCH,
     "halved-json": { ...BATCH, ...JSON_PAYLOAD },
     restarted: BATCH,
@@ -200,9 +202,11 @@ async function main() {
     executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server"],
   });
+  const asked = new Set();
   const open = async () => {
     const page = await browser.newPage();
     page.setDefaultTimeout(BOUND);
+    page.on("response", (response) => asked.add(new URL(response.url()).pathname));
     page.on("pageerror", (error) => console.log(`in the page: ${error.message}`));
     await page.goto(origin);
     return page;
@@ -212,11 +216,11 @@ async function main() {
   let page = await open();
   const sent = (names) => page.waitForFunction((names) => window.isEmpty(names), {}, names);
   const ways = ["plain", "plain-json", "plain-get", "plain-verbose", "beacon", "beacon-json", "image"];
-  for (const way of [...ways, "batch", "batch-json"]) {
+  for (const way of [...ways, "batch", "batch-json", "asking"]) {
     await page.evaluate((name) => window.everything(name), way);
     await page.waitForNetworkIdle({ idleTime: 100 });
   }
-  await sent("batch|batch-json");
+  await sent("batch|batch-json|asking");
 
   // Batches that are larger than the server takes.
   for (const way of ["halved", "halved-json"]) {
@@ -260,6 +264,9 @@ async function main() {
   errors.push(...(await page.evaluate(() => window.errors)));
   await browser.close();
   pages.close();
+  for (const path of ["/flags", "/settings"]) {
+    if (!asked.has(path) && !asked.has(`${path}/`)) throw new Error(`${path} is not asked for: ${[...asked]}`);
+  }
   if (errors.length) throw new Error(`the library reports ${errors.length} errors: ${errors.slice(0, 5)}`);
 }
 
