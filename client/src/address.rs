@@ -65,8 +65,12 @@ pub enum AddressFault {
     Colons,
     /// What stands behind the colon is no port from 1 to 65535.
     Port(String),
+    /// The zone of an IPv6 address is no number: names of interfaces are this machine's own.
+    Zone,
     /// The host is no IPv4 address, and no name that could be looked up.
     Host,
+    /// A path that ends in `/`: that of a folder.
+    Folder,
 }
 
 impl fmt::Display for AddressError {
@@ -86,7 +90,11 @@ impl fmt::Display for AddressError {
             AddressFault::Port(port) => {
                 return write!(f, "'{}' is no port from 1 to 65535", port.escape_debug());
             }
+            AddressFault::Zone => {
+                "write the zone of an IPv6 address as a number (`ip link` shows it): [fe80::1%2]:11211"
+            }
             AddressFault::Host => "its host is no IPv4 address, and no name",
+            AddressFault::Folder => "it is the path of a folder: write HOST:PORT, or the path of a socket",
         })
     }
 }
@@ -100,16 +108,14 @@ fn read(address: &str, default_port: u16) -> Result<String, AddressFault> {
     if address.contains("://") {
         return Err(AddressFault::Scheme);
     }
-    if let Some(path) = address.strip_prefix("unix:") {
-        return match path {
-            "" => Err(AddressFault::NoHost),
-            path if path.contains('/') => Ok(path.to_owned()),
-            // A path is known by its slash.
-            path => Ok(format!("./{path}")),
-        };
-    }
-    if address.contains('/') {
-        return Ok(address.to_owned());
+    let scheme = address.split_at_checked(5).filter(|(it, _)| it.eq_ignore_ascii_case("unix:"));
+    match scheme.map_or(address, |(_, path)| path) {
+        "" => return Err(AddressFault::NoHost),
+        path if path.ends_with('/') => return Err(AddressFault::Folder),
+        path if path.contains('/') => return Ok(path.to_owned()),
+        // A path is known by its slash.
+        path if scheme.is_some() => return Ok(format!("./{path}")),
+        _ => {}
     }
     if address.contains(',') {
         return Err(AddressFault::Several);
@@ -120,8 +126,11 @@ fn read(address: &str, default_port: u16) -> Result<String, AddressFault> {
     if let Some(rest) = address.strip_prefix('[') {
         let (host, behind) = rest.split_once(']').ok_or(AddressFault::Brackets)?;
         let (number, zone) = host.split_once('%').unwrap_or((host, "0"));
-        if number.parse::<Ipv6Addr>().is_err() || zone.parse::<u32>().is_err() {
+        if number.parse::<Ipv6Addr>().is_err() {
             return Err(AddressFault::Brackets);
+        }
+        if !zone.bytes().all(|byte| byte.is_ascii_digit()) || zone.parse::<u32>().is_err() {
+            return Err(AddressFault::Zone);
         }
         let port = match behind.strip_prefix(':') {
             Some(port) => read_port(port)?,
@@ -153,13 +162,35 @@ fn check_host(host: &str) -> Result<(), AddressFault> {
     if host.is_empty() {
         return Err(AddressFault::NoHost);
     }
-    // `127.1` would be looked up by some systems as an address of another form.
-    let numbers = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let fits = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_' | '.');
-    if numbers && host.parse::<Ipv4Addr>().is_err() || !host.chars().all(fits) {
-        return Err(AddressFault::Host);
+    // The dot at the end says that nothing is to be put behind the name.
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let fits = if is_number(last) {
+        host.parse::<Ipv4Addr>().is_ok()
+    } else {
+        name.len() <= MAX_NAME && name.split('.').all(is_label)
+    };
+    if fits { Ok(()) } else { Err(AddressFault::Host) }
+}
+
+/// Longest name of a host and longest part of one, in bytes (RFC 1035, 2.3.4).
+const MAX_NAME: usize = 253;
+const MAX_LABEL: usize = 63;
+
+/// A part of a name, which may be of any language.
+fn is_label(label: &str) -> bool {
+    let fits = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_');
+    (1..=MAX_LABEL).contains(&label.len()) && label.chars().all(fits)
+}
+
+/// Whether the last part of a host makes it an address: `127.1` and `0x7f.0x1` would be looked up by some
+/// systems as one of another form.
+fn is_number(label: &str) -> bool {
+    let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    match hex {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit()),
     }
-    Ok(())
 }
 
 /// The servers with addresses as adapters want them. One that is named after its address is named
@@ -198,6 +229,12 @@ mod tests {
             ("unix:socket", "./socket"),
             ("/run/a,b:c.sock", "/run/a,b:c.sock"),
             ("run/cache.sock", "run/cache.sock"),
+            ("UNIX:/x", "/x"),
+            ("cache.example.", "cache.example.:11211"),
+            ("HOST:1", "HOST:1"),
+            ("10-0-0-1.pods", "10-0-0-1.pods:11211"),
+            ("1.example", "1.example:11211"),
+            ("[::ffff:10.0.0.1]", "[::ffff:10.0.0.1]:11211"),
         ] {
             assert_eq!(server_address(address, 11211).unwrap(), meant, "{address}");
         }
@@ -233,6 +270,36 @@ mod tests {
             ("127.0.0.256", F::Host),
             ("127.1:11211", F::Host),
             ("h*st", F::Host),
+            ("\u{a0}h", F::Space),
+            ("h\0", F::Space),
+            ("h\u{200b}", F::Host),
+            ("h%20", F::Host),
+            ("h;h", F::Host),
+            ("h?x=1", F::Host),
+            ("host..x", F::Host),
+            (".host", F::Host),
+            ("host..", F::Host),
+            (".", F::Host),
+            ("0x7f.1", F::Host),
+            ("127.0.0.0x1", F::Host),
+            ("0x7f000001:1", F::Host),
+            ("2130706433", F::Host),
+            ("1.2.3.4.", F::Host),
+            (&"a".repeat(64), F::Host),
+            (&format!("{}a", "a.".repeat(127)), F::Host),
+            ("h:１１", port("１１")),
+            ("[::1]:0", port("0")),
+            ("[::1]:65536", port("65536")),
+            ("h:65536", port("65536")),
+            ("[fe80::1%eth0]:1", F::Zone),
+            ("[fe80::1%]:1", F::Zone),
+            ("[fe80::1%+2]:1", F::Zone),
+            ("@h", F::User),
+            ("u@[::1]:1", F::User),
+            ("tcp:h:1", F::Colons),
+            ("unix:/", F::Folder),
+            ("./", F::Folder),
+            ("h:1/", F::Folder),
         ] {
             let error = server_address(address, 11211).unwrap_err();
             assert_eq!(error.fault, fault, "{address}");

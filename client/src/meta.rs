@@ -15,7 +15,8 @@ use crate::{
 
 impl Client {
     /// `mg`: fetches an item and what is known of it, as [`GetFlags`] say, or as they stand on the line,
-    /// such as `v t c`. The key is as it stands on the line too: base64 with the flag `b`.
+    /// such as `v t c`. The key is as it stands on the line too: base64 with the flag `b`; and the value is as
+    /// it is stored, compressed or not, whatever the client's [`Compression`](crate::Compression).
     ///
     /// ```
     /// # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
@@ -51,7 +52,7 @@ impl Client {
         self.ask(&get, Bytes::new(), call, |answer| read(meta_answer(answer)?)).await
     }
 
-    /// `ms`: stores a value, as [`SetFlags`] say, or as they stand on the line.
+    /// `ms`: stores a value, as it is given, as [`SetFlags`] say, or as they stand on the line.
     ///
     /// # Errors
     /// [`Error`].

@@ -127,3 +127,43 @@ fn a_long_time_to_expire_is_sent_as_a_date_and_none_at_all_is_refused() {
     }
     assert_eq!(*heard.borrow(), "");
 }
+
+#[cfg(feature = "zlib")]
+#[test]
+fn every_read_of_a_compressed_value_gives_it_and_meta_commands_what_is_stored() {
+    use std::io::Write as _;
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(&[b'x'; 1000]).unwrap();
+    let data = packed.finish().unwrap();
+    let (stored, minute) = (data.clone(), Duration::from_secs(60));
+    let (client, mut server) = script(cache().compression(Compression::ReadOnly), |_, heard| {
+        let (head, end) = match heard.split(' ').next() {
+            Some("mg") => (format!("VA {} f8\r\n", stored.len()), "\r\n"),
+            Some("incr" | "decr") => {
+                let words = "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
+                return Some(words.into());
+            }
+            Some("gets" | "gats") => (format!("VALUE k 8 {} 5\r\n", stored.len()), "\r\nEND\r\n"),
+            _ => (format!("VALUE k 8 {}\r\n", stored.len()), "\r\nEND\r\n"),
+        };
+        Some([head.as_bytes(), &stored, end.as_bytes()].concat())
+    });
+    let found = [
+        server.run(client.get("k")),
+        server.run(client.gets("k")),
+        server.run(client.gat("k", minute)),
+        server.run(client.gats("k", minute)),
+        server.run(client.get_many(["k"])).remove(0),
+        server.run(client.gets_many(["k"])).remove(0),
+    ];
+    for value in found {
+        let value = value.unwrap().unwrap();
+        assert_eq!((value.data.len(), value.flags), (1000, 0));
+    }
+    let answer = server.run(client.meta_get("k", "v f")).unwrap();
+    assert_eq!(answer.client_flags(), Some(8));
+    assert_eq!(answer.value.into_bytes(), data);
+    for counted in [server.run(client.incr("k", 1)), server.run(client.decr("k", 1))] {
+        assert_eq!(counted.unwrap_err().outcome(), Outcome::Refused);
+    }
+}
