@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod command;
 pub mod http;
+pub mod listen;
 pub mod memcache;
 pub mod proxy_protocol;
 pub mod replies;

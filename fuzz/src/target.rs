@@ -64,6 +64,26 @@ pub static TARGETS: &[Target] = &[
         check: property::memcache_replies,
     },
     Target {
+        name: "memcache_users",
+        holds: "a file of users has the users that a simple, slow reader finds, and each can send the \
+                credentials that are its own",
+        shape: Shape::Text {
+            generate: generate::listen::users,
+            dictionary: generate::listen::USERS,
+        },
+        check: property::memcache_users,
+    },
+    Target {
+        name: "listen_address",
+        holds: "a text is one kind of address to listen on or refused with a reason, and what is \
+                printed means the same",
+        shape: Shape::Text {
+            generate: generate::listen::address,
+            dictionary: generate::listen::ADDRESSES,
+        },
+        check: property::listen_address,
+    },
+    Target {
         name: "memcache_server",
         holds: "under any interleaving of bytes, time, answers, writes and ends, every request \
                 comes out and every answer goes out, in order and once",

@@ -21,6 +21,7 @@
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
 
+mod address;
 mod clock;
 mod connection;
 mod drive;
@@ -47,6 +48,7 @@ mod tls;
 #[cfg(unix)]
 mod unix;
 
+pub use address::{ListenAddress, ListenAddressError, ListenAddressFault};
 pub use clock::Clock;
 pub use connection::{Connection, ConnectionEnd, Step};
 pub use drive::drive;

@@ -49,6 +49,7 @@ mod span;
 mod states;
 mod swar;
 mod timeouts;
+mod users;
 
 pub use client::{
     AnswerError, Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, OsError,
@@ -64,3 +65,4 @@ pub use payload::Payload;
 pub(crate) use server::SparePending;
 pub use server::{Output, Responses, ServerConnection};
 pub use timeouts::ClientTimeouts;
+pub use users::{MAX_USER_LINE, User, UserLineError, UserLineFault, users};

@@ -33,13 +33,20 @@ pub(crate) fn report(percent: f64) -> Result<(), String> {
     // A generic function has a record for each of its instances: a place is reached when one is.
     let mut places: BTreeMap<(String, Point, Point), (bool, String)> = BTreeMap::new();
     for function in regions::functions(&sensor)? {
-        let file = function.file.rsplit_once("core/src/").map_or(&*function.file, |(_, file)| file);
+        let file = match function.file.rsplit_once("core/src/") {
+            Some((_, file)) => file.to_owned(),
+            // Beside the core, named from there.
+            None => match function.file.rsplit_once("runtime/src/") {
+                Some((_, file)) => format!("../../runtime/src/{file}"),
+                None => function.file.clone(),
+            },
+        };
         for counter in function.counters {
             let Some(place) = counter.regions.first() else { continue };
             let start = (place.lines.0, place.cols.0);
             let end = (place.lines.1, place.cols.1);
             let entry = places
-                .entry((file.to_owned(), start, end))
+                .entry((file.clone(), start, end))
                 .or_insert_with(|| (false, function.name.clone()));
             entry.0 |= seen[counter.id];
         }

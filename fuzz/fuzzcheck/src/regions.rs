@@ -9,8 +9,14 @@ use serde::Deserialize;
 /// Whether coverage of a file counts. The compiler records absolute paths, which fuzzcheck's own
 /// filter leaves out.
 pub(crate) fn is_watched(file: &Path, _function: &str) -> bool {
-    file.to_str().is_some_and(|file| file.contains("/core/src/") || file.starts_with("core/src/"))
-        && !file.to_str().is_some_and(|file| file.contains("/rustlib/"))
+    let Some(file) = file.to_str() else { return false };
+    (file.contains("/core/src/") || file.starts_with("core/src/") || is_parser_beside(file))
+        && !file.contains("/rustlib/")
+}
+
+/// What takes text apart outside of the core.
+fn is_parser_beside(file: &str) -> bool {
+    file.ends_with("runtime/src/address.rs")
 }
 
 /// Watches the regions of the core.

@@ -213,7 +213,7 @@ fn arguments<'a>(request: &Request<'a>) -> Vec<&'a [u8]> {
 /// What an error says is so.
 fn error_holds(input: &[u8], error: &RequestError, dialect: Dialect, limits: &Limits) {
     assert!(error.to_string().contains(&error.fault.to_string()));
-    assert!(core::error::Error::source(error).is_some());
+    assert!(crate::property::tells(error));
     if let Some(reply) = error.reply {
         assert!(!reply.bytes().any(|byte| byte < b' '), "{reply:?} is no line");
     }

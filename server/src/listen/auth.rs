@@ -9,18 +9,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use subtle::{Choice, ConstantTimeEq};
 use windhover_core::Now;
-use windhover_core::memcache::Data;
 use windhover_core::memcache::handler::{Handler, Reply, ReplyError, Session};
 use windhover_core::memcache::request::Request;
 use windhover_core::memcache::response::Response;
+use windhover_core::memcache::{self, Data, UserLineError, users as users_in};
 use windhover_runtime::{Counters, Peer, Reload, Report};
 
 use crate::private;
 
 /// Most users of a file: each attempt is compared with all of them.
 const MAX_USERS: usize = 1000;
-/// Longest name with its password; a peer can send no longer ones.
-const MAX_LINE: usize = 2000;
 
 /// The users of a file, one `NAME:PASSWORD` in each line. Clones are handles to the same ones.
 #[derive(Clone)]
@@ -51,10 +49,8 @@ pub enum AuthFileError {
     Line {
         /// The file.
         path: PathBuf,
-        /// Which one, from 1.
-        line: usize,
-        /// What is wrong with it.
-        kind: LineFault,
+        /// Which one, and what is wrong with it.
+        source: UserLineError,
     },
     /// It has no user in it.
     NoUser {
@@ -68,34 +64,11 @@ pub enum AuthFileError {
     },
 }
 
-/// What is wrong with a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LineFault {
-    /// It has no colon.
-    NoColon,
-    /// There is nothing on one side of the colon.
-    Empty,
-    /// It has a space in it, or another byte that cannot be sent as part of a name or password.
-    Unsendable,
-    /// It is longer than 2000 bytes.
-    TooLong,
-}
-
 impl fmt::Display for AuthFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, .. } => write!(f, "cannot read {}", path.display()),
-            // Without the line itself: it may be a password.
-            Self::Line { path, line, kind } => {
-                let fault = match kind {
-                    LineFault::NoColon => "has no colon",
-                    LineFault::Empty => "lacks the name or the password",
-                    LineFault::Unsendable => "has a space or a control character in it",
-                    LineFault::TooLong => "is longer than 2000 bytes",
-                };
-                write!(f, "{}: line {line} {fault}; expected NAME:PASSWORD", path.display())
-            }
+            Self::Line { path, .. } => write!(f, "cannot use {}", path.display()),
             Self::NoUser { path } => {
                 write!(
                     f,
@@ -114,6 +87,7 @@ impl std::error::Error for AuthFileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            Self::Line { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -179,37 +153,16 @@ fn read(path: &Path) -> Result<Vec<User>, AuthFileError> {
     let text =
         fs::read(path).map_err(|source| AuthFileError::Io { path: path.to_owned(), source })?;
     let mut users = Vec::new();
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            continue;
-        }
-        let fault = |kind| AuthFileError::Line { path: path.to_owned(), line: index + 1, kind };
-        users.push(parse(line).map_err(fault)?);
+    for user in users_in(&text) {
+        let memcache::User { name, password } =
+            user.map_err(|source| AuthFileError::Line { path: path.to_owned(), source })?;
+        users.push(User { name: name.to_vec(), password: password.to_vec() });
     }
     match users.len() {
         0 => Err(AuthFileError::NoUser { path: path.to_owned() }),
         1..=MAX_USERS => Ok(users),
         _ => Err(AuthFileError::TooMany { path: path.to_owned() }),
     }
-}
-
-/// As memcached does, the name ends at the first colon: a password may have more of them.
-fn parse(line: &[u8]) -> Result<User, LineFault> {
-    if line.len() > MAX_LINE {
-        return Err(LineFault::TooLong);
-    }
-    let mut sides = line.splitn(2, |byte| *byte == b':');
-    let (Some(name), Some(password)) = (sides.next(), sides.next()) else {
-        return Err(LineFault::NoColon);
-    };
-    if name.is_empty() || password.is_empty() {
-        return Err(LineFault::Empty);
-    }
-    if line.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
-        return Err(LineFault::Unsendable);
-    }
-    Ok(User { name: name.to_vec(), password: password.to_vec() })
 }
 
 /// What a peer is answered that first has to say who it is, where a file of users was given.
@@ -333,7 +286,8 @@ mod tests {
             (&"a:secret\n".repeat(1001), "there are more than 1000 users in it"),
         ] {
             let file = File::new("wrong", text);
-            let error = AuthFile::open(&file.0).unwrap_err().to_string();
+            let error = AuthFile::open(&file.0).unwrap_err();
+            let error = Report::new(&error).to_string();
             assert!(error.contains(fault) && !error.contains("secret"), "{error}");
         }
         let missing = AuthFile::open(Path::new("/nowhere/users")).unwrap_err();

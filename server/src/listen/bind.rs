@@ -79,6 +79,8 @@ pub(crate) fn bind(address: &ListenAddress, loops: usize) -> Result<Bound, Liste
         }
         ListenAddress::Unix { path, mode } => bind_unix(path, *mode, loops).map_err(fault),
         ListenAddress::HandedOver { number } => handed_over(*number, loops).map_err(fault),
+        // There is none such today.
+        _ => Err(fault(io::ErrorKind::Unsupported.into())),
     }
 }
 

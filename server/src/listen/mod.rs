@@ -1,6 +1,5 @@
 //! What every listening command does at its start: the descriptor limit, and sockets.
 
-mod address;
 mod auth;
 mod bind;
 mod budget;
@@ -12,11 +11,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+pub use windhover_runtime::{ListenAddress, ListenAddressError, ListenAddressFault};
 use windhover_runtime::{Reload, ServerTls};
 
-pub use self::address::{AddressError, AddressFault, ListenAddress};
 pub(crate) use self::auth::authenticated;
-pub use self::auth::{AuthFile, AuthFileError, LineFault};
+pub use self::auth::{AuthFile, AuthFileError};
 pub(crate) use self::bind::{Bound, BoundAddress, Place, bind, note_handed_over};
 pub(crate) use self::budget::connection_memory;
 pub use self::tls::{TlsFileError, TlsListener};

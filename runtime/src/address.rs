@@ -40,15 +40,15 @@ pub enum ListenAddress {
 
 /// What was given is no place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressError {
+pub struct ListenAddressError {
     given: String,
-    kind: AddressFault,
+    kind: ListenAddressFault,
 }
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AddressFault {
+pub enum ListenAddressFault {
     /// It names no host.
     NoHost,
     /// It is a number, which may be a port or an address.
@@ -71,31 +71,31 @@ pub enum AddressFault {
     Descriptor,
 }
 
-impl AddressError {
+impl ListenAddressError {
     /// What is wrong with it.
-    pub fn kind(&self) -> AddressFault {
+    pub fn kind(&self) -> ListenAddressFault {
         self.kind
     }
 }
 
-impl fmt::Display for AddressError {
+impl fmt::Display for ListenAddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fault = match self.kind {
-            AddressFault::NoHost => {
+            ListenAddressFault::NoHost => {
                 "it names no host (0.0.0.0 and [::] are all addresses of this machine)"
             }
-            AddressFault::Number => "a number alone may be a port or an address: give both",
-            AddressFault::Scheme => "it is a URL: leave its scheme and its path out",
-            AddressFault::Ip => "it is no IP address",
-            AddressFault::Host => {
+            ListenAddressFault::Number => "a number alone may be a port or an address: give both",
+            ListenAddressFault::Scheme => "it is a URL: leave its scheme and its path out",
+            ListenAddressFault::Ip => "it is no IP address",
+            ListenAddressFault::Host => {
                 "the host is neither an IP address nor a name (an IPv6 address with a port stands in \
                  brackets)"
             }
-            AddressFault::Port => "the port is no number from 0 to 65535",
-            AddressFault::Path => "the path of a Unix socket is missing, or begins with `@`",
-            AddressFault::Mode => "the mode is no octal number from 0 to 0777",
-            AddressFault::Option => "a path can be followed by `?mode=MODE` alone",
-            AddressFault::Descriptor => {
+            ListenAddressFault::Port => "the port is no number from 0 to 65535",
+            ListenAddressFault::Path => "the path of a Unix socket is missing, or begins with `@`",
+            ListenAddressFault::Mode => "the mode is no octal number from 0 to 0777",
+            ListenAddressFault::Option => "a path can be followed by `?mode=MODE` alone",
+            ListenAddressFault::Descriptor => {
                 "what follows `fd:` is no place among the sockets that are handed over, counted from 0"
             }
         };
@@ -110,32 +110,37 @@ impl fmt::Display for AddressError {
     }
 }
 
-impl std::error::Error for AddressError {}
+impl std::error::Error for ListenAddressError {}
 
 impl ListenAddress {
     /// Parses `HOST[:PORT]`, `unix:PATH[?mode=MODE]` or `fd:NUMBER`; a path that begins with `/`, `./` or `../` needs no
     /// `unix:`.
     ///
     /// ```
-    /// use windhover_server::listen::ListenAddress;
+    /// use windhover_runtime::ListenAddress;
     ///
     /// let address = ListenAddress::parse("[::1]", 11211)?;
     /// assert_eq!(address.to_string(), "[::1]:11211");
     /// let address = ListenAddress::parse("unix:/run/cache.sock?mode=0660", 11211)?;
     /// assert_eq!(address.to_string(), "unix:/run/cache.sock?mode=0660");
-    /// # Ok::<(), windhover_server::listen::AddressError>(())
+    /// # Ok::<(), windhover_runtime::ListenAddressError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`AddressError`] when it is neither.
-    pub fn parse(given: &str, default_port: u16) -> Result<Self, AddressError> {
-        let parsed = match (given.strip_prefix("fd:"), path(given)) {
+    /// [`ListenAddressError`] when it is neither.
+    pub fn parse(given: &str, default_port: u16) -> Result<Self, ListenAddressError> {
+        // An IPv6 address may begin as the place of a socket that is handed over.
+        let number = given.strip_prefix("fd:").filter(|_| given.parse::<IpAddr>().is_err());
+        let parsed = match (number, path(given)) {
+            // As hosts they would be printed as what they are not.
+            _ if given == "unix" => Err(ListenAddressFault::Path),
+            _ if given == "fd" => Err(ListenAddressFault::Descriptor),
             (Some(number), _) => handed_over(number),
             (None, Some(path)) => unix(path),
             (None, None) => host(given, default_port),
         };
-        parsed.map_err(|kind| AddressError { given: given.to_owned(), kind })
+        parsed.map_err(|kind| ListenAddressError { given: given.to_owned(), kind })
     }
 }
 
@@ -153,43 +158,45 @@ impl fmt::Display for ListenAddress {
 /// What follows `unix:`, and what can only be a path.
 fn path(given: &str) -> Option<&str> {
     match given.strip_prefix("unix:") {
-        // As in a URL, which has an empty host.
-        Some(path) if path.starts_with("///") => path.strip_prefix("//"),
+        // As in a URL, which has an empty host. Further slashes mean nothing.
+        Some(path) if path.starts_with("///") => {
+            given.get(given.len() - path.trim_start_matches('/').len() - 1..)
+        }
         Some(path) => Some(path),
         None => ["/", "./", "../"].iter().any(|start| given.starts_with(start)).then_some(given),
     }
 }
 
-fn handed_over(given: &str) -> Result<ListenAddress, AddressFault> {
+fn handed_over(given: &str) -> Result<ListenAddress, ListenAddressFault> {
     let is_number = (1..=4).contains(&given.len()) && given.bytes().all(|it| it.is_ascii_digit());
     let number = is_number.then(|| given.parse().ok()).flatten();
-    let number = number.ok_or(AddressFault::Descriptor)?;
+    let number = number.ok_or(ListenAddressFault::Descriptor)?;
     Ok(ListenAddress::HandedOver { number })
 }
 
-fn unix(given: &str) -> Result<ListenAddress, AddressFault> {
+fn unix(given: &str) -> Result<ListenAddress, ListenAddressFault> {
     let (path, option) = given.split_once('?').map_or((given, None), |(path, o)| (path, Some(o)));
     // `@` begins the name of a socket without a file, which is open to everybody.
     if path.is_empty() || path.starts_with('@') || path.contains('\0') {
-        return Err(AddressFault::Path);
+        return Err(ListenAddressFault::Path);
     }
     let mode = match option {
         None => SOCKET_MODE,
         Some(option) => {
-            let mode = option.strip_prefix("mode=").ok_or(AddressFault::Option)?;
+            let mode = option.strip_prefix("mode=").ok_or(ListenAddressFault::Option)?;
             // `from_str_radix` would take a sign, too.
             mode.bytes()
                 .all(|digit| digit.is_ascii_digit())
                 .then(|| u32::from_str_radix(mode, 8).ok())
                 .flatten()
                 .filter(|mode| *mode <= LARGEST_MODE)
-                .ok_or(AddressFault::Mode)?
+                .ok_or(ListenAddressFault::Mode)?
         }
     };
     Ok(ListenAddress::Unix { path: path.into(), mode })
 }
 
-fn host(given: &str, default_port: u16) -> Result<ListenAddress, AddressFault> {
+fn host(given: &str, default_port: u16) -> Result<ListenAddress, ListenAddressFault> {
     if let Ok(address) = given.parse::<SocketAddr>() {
         return Ok(ListenAddress::Ip(address));
     }
@@ -197,40 +204,40 @@ fn host(given: &str, default_port: u16) -> Result<ListenAddress, AddressFault> {
         return Ok(ListenAddress::Ip(SocketAddr::new(ip, default_port)));
     }
     if given.contains("://") {
-        return Err(AddressFault::Scheme);
+        return Err(ListenAddressFault::Scheme);
     }
     if !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(AddressFault::Number);
+        return Err(ListenAddressFault::Number);
     }
     // An IPv6 address has colons of its own: with a port, or for its clearness, it stands in brackets.
     let (host, port) = match given.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
-        Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or(AddressFault::Port)?)),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or(ListenAddressFault::Port)?)),
         None => given.rsplit_once(':').map_or((given, None), |(host, port)| (host, Some(port))),
     };
     if given.starts_with('[') {
-        let ip: Ipv6Addr = host.parse().map_err(|_| AddressFault::Ip)?;
+        let ip: Ipv6Addr = host.parse().map_err(|_| ListenAddressFault::Ip)?;
         let port = port.map_or(Ok(default_port), parse_port)?;
         return Ok(ListenAddress::Ip(SocketAddr::new(ip.into(), port)));
     }
     if host.is_empty() || host == "*" {
-        return Err(AddressFault::NoHost);
+        return Err(ListenAddressFault::NoHost);
     }
     if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && host.parse::<IpAddr>().is_err()
     {
-        return Err(AddressFault::Ip);
+        return Err(ListenAddressFault::Ip);
     }
     if !is_name(host) {
-        return Err(AddressFault::Host);
+        return Err(ListenAddressFault::Host);
     }
     let port = port.map_or(Ok(default_port), parse_port)?;
     Ok(ListenAddress::Name { host: host.to_owned(), port })
 }
 
-fn parse_port(given: &str) -> Result<u16, AddressFault> {
+fn parse_port(given: &str) -> Result<u16, ListenAddressFault> {
     let is_number = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| given.parse().ok()).flatten().ok_or(AddressFault::Port)
+    is_number.then(|| given.parse().ok()).flatten().ok_or(ListenAddressFault::Port)
 }
 
 /// Letters, digits, `-`, `_`, in parts with dots between them (RFC 1123; `_` is seen in practice).
@@ -238,6 +245,8 @@ fn is_name(host: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
             && part.len() <= 63
+            && !part.starts_with('-')
+            && !part.ends_with('-')
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(is_part)
@@ -247,7 +256,7 @@ fn is_name(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parsed(given: &str) -> Result<String, AddressFault> {
+    fn parsed(given: &str) -> Result<String, ListenAddressFault> {
         ListenAddress::parse(given, 11211)
             .map(|address| address.to_string())
             .map_err(|error| error.kind())
@@ -267,10 +276,12 @@ mod tests {
             ("cache-1.example.com.:65535", "cache-1.example.com.:65535"),
             ("unix:/run/a b.sock", "unix:/run/a b.sock?mode=0600"),
             ("unix:///run/a.sock", "unix:/run/a.sock?mode=0600"),
+            ("unix://///run/a.sock", "unix:/run/a.sock?mode=0600"),
             ("unix:a.sock?mode=0660", "unix:a.sock?mode=0660"),
             ("/run/a.sock?mode=777", "unix:/run/a.sock?mode=0777"),
             ("./a.sock", "unix:./a.sock?mode=0600"),
             ("fd:0", "fd:0"),
+            ("fd::1", "[fd::1]:11211"),
             ("fd:012", "fd:12"),
         ] {
             assert_eq!(parsed(given).as_deref(), Ok(means), "{given}");
@@ -287,7 +298,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_told_what_is_wrong() {
-        use AddressFault::*;
+        use ListenAddressFault::*;
         for (given, kind) in [
             ("", NoHost),
             (":8080", NoHost),
@@ -307,7 +318,12 @@ mod tests {
             ("local host", Host),
             ("a..b", Host),
             ("run/a.sock", Host),
+            ("-1", Host),
+            ("a.-b:1", Host),
+            ("a-.b:1", Host),
             ("unix:", Path),
+            ("unix", Path),
+            ("fd", Descriptor),
             ("unix:?mode=0600", Path),
             ("unix:@name", Path),
             ("unix:/a?mode=", Mode),
