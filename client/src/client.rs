@@ -226,6 +226,11 @@ impl Client {
         self.hub.lock().cluster.server(id?).cloned()
     }
 
+    /// Whether keys have a prefix on their server.
+    pub(crate) fn has_prefix(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     /// A key as the server has it.
     pub(crate) fn key<'k>(&self, key: &'k [u8]) -> Cow<'k, [u8]> {
         if self.prefix.is_empty() {

@@ -57,18 +57,63 @@ impl Client {
         keys: impl IntoIterator<Item = K>,
         with_cas: bool,
     ) -> Vec<Found> {
-        let keys: Vec<K> = keys.into_iter().collect();
-        let keys: Vec<Cow<'_, [u8]>> = keys.iter().map(|key| self.key(key.as_ref())).collect();
-        let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        let given: Vec<K> = keys.into_iter().collect();
+        let prefixed: Vec<Cow<'_, [u8]>>;
+        let keys: Vec<&[u8]> = if self.has_prefix() {
+            prefixed = given.iter().map(|key| self.key(key.as_ref())).collect();
+            prefixed.iter().map(AsRef::as_ref).collect()
+        } else {
+            given.iter().map(AsRef::as_ref).collect()
+        };
         let keys = &keys[..];
-        let mut found: Vec<Option<Found>> = keys.iter().map(|_| None).collect();
         let (groups, refused) = self.by_server(keys);
+        if let ([group], []) = (&groups[..], &refused[..]) {
+            let group = self.get_group(keys, group, with_cas).await;
+            if group.failed.is_empty() && group.error.is_none() {
+                return self.all_found(keys, group);
+            }
+            return self.put_together(keys, &groups, vec![group], refused);
+        }
+        let calls = groups.iter().map(|group| self.get_group(keys, group, with_cas)).collect();
+        let outcomes = join(calls).await;
+        self.put_together(keys, &groups, outcomes, refused)
+    }
+
+    /// What one server has of keys that were all asked for, and answered, in one call.
+    fn all_found(&self, keys: &[&[u8]], group: Group) -> Vec<Found> {
+        let mut found: Vec<Found> = Vec::with_capacity(keys.len());
+        for item in group.items {
+            let at = item.index;
+            let told = |error: ValueError| {
+                let key = keys.get(at).copied().unwrap_or_default();
+                self.error_at(group.server, error.into()).with_key(key)
+            };
+            let value = self.value(item).map(Some).map_err(told);
+            // Mostly the next one: servers answer in the order in which they are asked.
+            found.resize_with(found.len().max(at), || Ok(None));
+            match found.get_mut(at) {
+                Some(place) => *place = value,
+                None => found.push(value),
+            }
+        }
+        found.resize_with(keys.len(), || Ok(None));
+        answer_again(keys, &mut found);
+        found
+    }
+
+    /// What several calls have brought, for each key.
+    fn put_together(
+        &self,
+        keys: &[&[u8]],
+        groups: &[Vec<usize>],
+        outcomes: Vec<Group>,
+        refused: Vec<(usize, Error)>,
+    ) -> Vec<Found> {
+        let mut found: Vec<Option<Found>> = keys.iter().map(|_| None).collect();
         for (at, error) in refused {
             set(&mut found, at, Err(error));
         }
-        let calls: Vec<_> =
-            groups.iter().map(|group| self.get_group(keys, group, with_cas)).collect();
-        for (group, outcome) in groups.iter().zip(join(calls).await) {
+        for (group, outcome) in groups.iter().zip(outcomes) {
             let Group { items, server, failed, error } = outcome;
             for (index, error) in failed {
                 if let Some(&at) = group.get(index) {
@@ -151,13 +196,22 @@ impl Client {
             let owner = state.cluster.owner(key.as_ref());
             match owners.iter_mut().find(|(known, _)| *known == owner) {
                 Some((_, group)) => group.push(at),
-                None => owners.push((owner, vec![at])),
+                None => {
+                    let mut group = Vec::with_capacity(keys.len().min(MAX_KEYS));
+                    group.push(at);
+                    owners.push((owner, group));
+                }
             }
         }
-        let groups = owners.into_iter().flat_map(|(_, group)| {
-            group.chunks(MAX_KEYS).map(<[usize]>::to_vec).collect::<Vec<_>>()
-        });
-        (groups.collect(), refused)
+        let mut groups = Vec::with_capacity(owners.len());
+        for (_, mut group) in owners {
+            while group.len() > MAX_KEYS {
+                let rest = group.split_off(MAX_KEYS);
+                groups.push(std::mem::replace(&mut group, rest));
+            }
+            groups.push(group);
+        }
+        (groups, refused)
     }
 }
 

@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use gungraun::prelude::*;
-use windhover_bench_cases::calls::Calls;
+use windhover_bench_cases::calls::{self, Calls};
 use windhover_bench_cases::client::{Call, Client};
 use windhover_bench_cases::codec::{self, Codec, Command, Reply};
 use windhover_bench_cases::server::Server;
@@ -158,6 +158,25 @@ fn client_call((mut calls, call, data, count): Calling) -> Calling {
     (calls, call, data, count)
 }
 
+/// A typed client, and the keys that it is to ask for in one call.
+type ManyKeys = (Option<Calls>, Vec<String>);
+
+fn many_keys(size: usize, count: usize) -> ManyKeys {
+    let keys: Vec<String> = (0..count).map(calls::key).collect();
+    let mut calls = Calls::of_keys(size, count);
+    for _ in 0..4 {
+        black_box(calls.as_mut().map(|calls| calls.get_many(&keys)));
+    }
+    (calls, keys)
+}
+
+#[library_benchmark(setup = many_keys)]
+#[bench::keys_100(100, 100)]
+fn client_call_many((mut calls, keys): ManyKeys) -> ManyKeys {
+    black_box(calls.as_mut().map(|calls| calls.get_many(black_box(&keys))));
+    (calls, keys)
+}
+
 /// A decoder, and the query and the body that it is to decode.
 type Events = (Tracking, String);
 
@@ -214,6 +233,7 @@ library_benchmark_group!(
         server_turn,
         client_turn,
         client_call,
+        client_call_many,
         decode_get,
         decode_post,
         tracker_turn

@@ -92,10 +92,35 @@ impl Calls {
         }
     }
 
+    /// A client of a server that has every one of `count` keys.
+    pub fn of_keys(size: usize, count: usize) -> Option<Self> {
+        let calls = Self::new(Call::Get, size)?;
+        let mut reply = Vec::new();
+        for at in 0..count {
+            reply.extend_from_slice(format!("VALUE {} 0 {size}\r\n", key(at)).as_bytes());
+            reply.extend_from_slice(&codec::data(size));
+            reply.extend_from_slice(b"\r\n");
+        }
+        reply.extend_from_slice(b"END\r\n");
+        let length = "get\r\n".len() + (0..count).map(|at| 1 + key(at).len()).sum::<usize>();
+        Some(Self { reply, length, ..calls })
+    }
+
+    /// Asks for `keys` in one call, which the server has: how many were found.
+    pub fn get_many(&mut self, keys: &[String]) -> usize {
+        let client = self.client.clone();
+        let mut found = 0;
+        self.complete(vec![Box::pin(client.get_many(keys))], |values| {
+            found = values.iter().filter(|value| matches!(value, Ok(Some(_)))).count();
+            found == keys.len()
+        });
+        found
+    }
+
     fn complete<F: Future>(
         &mut self,
         mut calls: Vec<Pin<Box<F>>>,
-        is_answered: impl Fn(F::Output) -> bool,
+        mut is_answered: impl FnMut(F::Output) -> bool,
     ) -> usize {
         let mut cx = Context::from_waker(Waker::noop());
         let (mut answered, mut rounds) = (0, 0);
@@ -125,9 +150,21 @@ impl Calls {
     }
 }
 
+/// Keys as long as those of applications are.
+pub fn key(at: usize) -> String {
+    format!("bench:item:{at:04}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_keys_are_found_by_one_call() {
+        let keys: Vec<String> = (0..100).map(key).collect();
+        let mut calls = Calls::of_keys(100, 100).unwrap();
+        assert_eq!((calls.get_many(&keys), calls.get_many(&keys)), (100, 100));
+    }
 
     #[test]
     fn each_call_is_answered() {

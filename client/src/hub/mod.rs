@@ -22,7 +22,7 @@ use windhover_core::client::{
     Call, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, ReservationId, Server,
     ServerId,
 };
-use windhover_core::memcache::{Dialect, Limits};
+use windhover_core::memcache::{Dialect, Limits, ReplyParser};
 
 use crate::MetaCommands;
 use crate::builder::{Event, EventHook};
@@ -42,6 +42,7 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     pub(crate) dialect: Dialect,
     pub(crate) limits: Limits,
+    parser: ReplyParser,
     pub(crate) meta: MetaCommands,
     epoch: std::time::Instant,
     on_event: Option<EventHook>,
@@ -112,6 +113,7 @@ impl Hub {
         Arc::new(Self {
             state: Mutex::new(state),
             dialect,
+            parser: ReplyParser::new(dialect, &limits),
             limits,
             meta,
             epoch,

@@ -2,7 +2,7 @@
 //!
 //! A socket is read and written, and TLS is done, with nothing locked but that connection's [`Wire`]. The
 //! [`Hub`], which every call needs, is locked for a moment to fetch what is to be sent and to say how much
-//! of it has left, and as long as it takes to parse what came.
+//! of it has left, and to answer calls with what came, whose frames were found and copied before.
 //!
 //! # Locks
 //!
@@ -85,26 +85,32 @@ impl Driver {
         if is_before_tls(&self.hub, &wire) || wire.has_failed() {
             return Poll::Pending;
         }
-        let was_open = wire.is_open();
+        let mut was_open = wire.is_open();
         let came = ready!(wire.read(read));
-        let mut state = self.hub.lock();
-        let now = self.hub.now();
-        if wire.is_open() && !was_open {
-            state.cluster.connected(connection, now);
+        loop {
+            let has_more = wire.received.parse(&self.hub.parser);
+            let mut state = self.hub.lock();
+            let now = self.hub.now();
+            if wire.is_open() && !was_open {
+                state.cluster.connected(connection, now);
+                was_open = true;
+            }
+            state.cluster.take_received(connection, &mut wire.received);
+            if came == Came::End && !has_more {
+                state.cluster.end_of_stream(connection);
+            }
+            state.pump(now);
+            state.cluster.return_received(connection, &mut wire.received);
+            if wire.wants_write() {
+                // Who reads need not be who writes.
+                let waker = link.tell(|signal| signal.wants_write = true);
+                state.wakers.extend(waker);
+            }
+            if !has_more {
+                break;
+            }
         }
-        state.cluster.take_received(connection, &mut wire.incoming);
-        if came == Came::End {
-            state.cluster.end_of_stream(connection);
-        }
-        state.pump(now);
-        wire.expected = state.cluster.return_received(connection, &mut wire.incoming);
-        if wire.wants_write() {
-            // Who reads need not be who writes.
-            let waker = link.tell(|signal| signal.wants_write = true);
-            state.wakers.extend(waker);
-        }
-        drop(state);
-        wire.incoming.trim();
+        wire.received.trim();
         if let Came::Broken(why) = came {
             self.broke(connection, link, &mut wire, &why);
         }

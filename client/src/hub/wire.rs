@@ -5,7 +5,8 @@ use std::task::{Poll, ready};
 
 use bytes::BytesMut;
 use windhover_core::client::{ConnectFailure, OsError};
-use windhover_core::endpoint::{Incoming, Outgoing};
+use windhover_core::endpoint::Outgoing;
+use windhover_core::memcache::Received;
 use windhover_runtime::write_slices;
 
 #[cfg(not(feature = "tls"))]
@@ -56,22 +57,20 @@ pub(super) struct Written {
 /// The bytes of one connection. Who has it locked reads or writes the socket, and nobody else does.
 #[derive(Default)]
 pub(super) struct Wire {
-    /// What has come and was not parsed yet.
-    pub(super) incoming: Incoming,
-    /// So many more bytes the server has promised.
-    pub(super) expected: usize,
+    /// What has come and was not answered to a call yet.
+    pub(super) received: Received,
     /// What is lent for a write; empty but during that.
     pub(super) outgoing: Outgoing,
     pub(super) session: Option<Session>,
 }
 
 impl Wire {
-    /// Reads once; what came, as the cluster understands it, is [`incoming`](Self::incoming).
+    /// Reads once; what came, as the cluster understands it, is in [`received`](Self::received).
     pub(super) fn read(
         &mut self,
         read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
     ) -> Poll<Came> {
-        let into = self.incoming.read_buffer(self.expected);
+        let into = self.received.read_buffer();
         if let Some(session) = &mut self.session {
             return session.read(into, read);
         }

@@ -104,9 +104,16 @@ impl Incoming {
 
     /// The place of the first newline, searched from where the last search stopped.
     pub(crate) fn find_newline(&mut self) -> Option<usize> {
-        let unsearched = self.bytes.get(self.searched..).unwrap_or_default();
+        self.find_newline_from(0)
+    }
+
+    /// The place of the first newline that does not stand among the first `start` bytes.
+    #[inline]
+    pub(crate) fn find_newline_from(&mut self, start: usize) -> Option<usize> {
+        let start = self.searched.max(start);
+        let unsearched = self.bytes.get(start..).unwrap_or_default();
         if let Some(at) = memchr::memchr(b'\n', unsearched) {
-            Some(self.searched + at)
+            Some(start + at)
         } else {
             self.searched = self.bytes.len();
             None

@@ -183,14 +183,14 @@ impl Collector {
         Self { answer, is_batch, ..Self::default() }
     }
 
-    pub(super) fn frame(&mut self, frame: &Frame<'_>) {
+    pub(super) fn frame(&mut self, mut frame: Frame<'_>) {
         let refusal = Refusal::of(&frame.response);
         if self.is_batch {
             if let Some(Answer::Batch(batch)) = &mut self.answer {
                 match (refusal, &frame.response, frame.index) {
                     (Some(refusal), ..) => batch.errors.push(refusal),
                     (None, Response::Meta(_), Some(index)) => {
-                        batch.replies.extend(meta(frame).map(|answer| (index, answer)));
+                        batch.replies.extend(meta(&mut frame).map(|answer| (index, answer)));
                     }
                     (None, ..) => batch.is_closed = true,
                 }
@@ -211,13 +211,8 @@ impl Collector {
         match &frame.response {
             Response::Value(value) => {
                 let index = frame.index.unwrap_or_default();
-                self.answered(index);
-                let item =
-                    Item { index, flags: value.flags, cas: value.cas, value: frame.data.into() };
-                match &mut self.answer {
-                    Some(Answer::Items(items)) => items.push(item),
-                    _ => self.answer = Some(Answer::Items(item.into())),
-                }
+                let (flags, cas) = (value.flags, value.cas);
+                self.put(Item { index, flags, cas, value: frame.take_payload() });
             }
             Response::Stat { name, value } => {
                 let pair = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(value));
@@ -244,7 +239,7 @@ impl Collector {
                 self.answer.get_or_insert(Answer::Items(Items::new()));
             }
             Response::Number(number) => self.answer = Some(Answer::Number(*number)),
-            Response::Meta(_) => self.answer = meta(frame).map(Answer::Meta),
+            Response::Meta(_) => self.answer = meta(&mut frame).map(Answer::Meta),
             Response::Version(text) | Response::Line(text) => {
                 self.answer = Some(Answer::Text(Bytes::copy_from_slice(text)));
             }
@@ -252,6 +247,15 @@ impl Collector {
                 self.answer = Some(Answer::Text(Bytes::copy_from_slice(fields)));
             }
             other => self.answer = Some(Answer::Word(other.kind())),
+        }
+    }
+
+    /// An item of a retrieval.
+    pub(super) fn put(&mut self, item: Item) {
+        self.answered(item.index);
+        match &mut self.answer {
+            Some(Answer::Items(items)) => items.push(item),
+            _ => self.answer = Some(Answer::Items(item.into())),
         }
     }
 
@@ -345,10 +349,10 @@ fn items(answer: Option<Answer>) -> Vec<Item> {
     }
 }
 
-fn meta(frame: &Frame<'_>) -> Option<MetaAnswer> {
+fn meta(frame: &mut Frame<'_>) -> Option<MetaAnswer> {
     let Response::Meta(reply) = &frame.response else {
         return None;
     };
-    let flags = Bytes::copy_from_slice(reply.flags.text());
-    Some(MetaAnswer { code: reply.code, value: frame.data.into(), flags })
+    let (code, flags) = (reply.code, Bytes::copy_from_slice(reply.flags.text()));
+    Some(MetaAnswer { code, value: frame.take_payload(), flags })
 }

@@ -7,6 +7,9 @@ use core::slice;
 
 use super::Item;
 
+/// Room for so many at first, where it is not one: who asks for several keys mostly asks for many.
+const SEVERAL: usize = 16;
+
 /// The items that a retrieval found, in the order in which they came: a slice, which needs no memory of its
 /// own for a single one.
 ///
@@ -40,7 +43,8 @@ impl Items {
             Few::Many(items) => items.push(item),
             Few::One(one @ None) => *one = Some(item),
             Few::One(one @ Some(_)) => {
-                let mut items: Vec<Item> = one.take().into_iter().collect();
+                let mut items = Vec::with_capacity(SEVERAL);
+                items.extend(one.take());
                 items.push(item);
                 self.0 = Few::Many(items);
             }

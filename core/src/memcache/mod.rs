@@ -53,7 +53,7 @@ mod users;
 
 pub use client::{
     AnswerError, Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, OsError,
-    Oversized, Reason, SendError, Ticket,
+    Oversized, Reason, Received, ReplyParser, SendError, Ticket,
 };
 pub use data::Data;
 pub use dialect::{Dialect, QUEUE_RULES, QueueRules};

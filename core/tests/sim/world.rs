@@ -7,7 +7,7 @@ use windhover_core::client::{
     CallId, Cluster, ClusterOptions, ClusterOutput, Completed, ConnectFailure, ConnectionId,
     ReservationId, Server,
 };
-use windhover_core::memcache::Dialect;
+use windhover_core::memcache::{Dialect, Received, ReplyParser};
 
 use crate::check::{self, Ended, Verdict};
 use crate::dice::Dice;
@@ -42,6 +42,8 @@ pub(crate) struct World {
     /// Items that the client held, whatever became of them.
     pub(crate) old_reservations: Vec<Held>,
     pub(crate) sabotage: Sabotage,
+    /// What has come on connections whose bytes are in the hands of the adapter.
+    received: BTreeMap<ConnectionId, Received>,
     /// When the cluster wants to be woken; `None` once it is closed.
     idle_until: Option<Instant>,
     /// What is held up by servers that are stopped or dark.
@@ -76,6 +78,7 @@ impl World {
             reservations: Vec::new(),
             old_reservations: Vec::new(),
             sabotage,
+            received: BTreeMap::new(),
             idle_until: Some(START),
             trace_most: 80,
             trace: traced_options.map(|options| VecDeque::from([options])),
@@ -131,6 +134,35 @@ impl World {
         }
     }
 
+    /// Bytes have come, or the end. Every second connection is read by the adapter, who finds the frames.
+    fn receive(&mut self, connection: ConnectionId, bytes: &[u8], is_end: bool) -> Verdict {
+        if connection.number() % 2 == 1 {
+            self.cluster.receive(connection, bytes);
+            if is_end {
+                self.cluster.end_of_stream(connection);
+            }
+            return Ok(());
+        }
+        let mut received = self.received.remove(&connection).unwrap_or_default();
+        received.read_buffer().extend_from_slice(bytes);
+        let options = self.cluster.options();
+        let parser = ReplyParser::new(options.dialect, &options.limits);
+        loop {
+            let has_more = received.parse(&parser);
+            self.cluster.take_received(connection, &mut received);
+            if is_end && !has_more {
+                self.cluster.end_of_stream(connection);
+            }
+            self.settle()?;
+            self.cluster.return_received(connection, &mut received);
+            if !has_more {
+                break;
+            }
+        }
+        self.received.insert(connection, received);
+        Ok(())
+    }
+
     /// Does what the cluster asks for.
     pub(crate) fn settle(&mut self) -> Verdict {
         for _ in 0..MAX_STEPS {
@@ -145,6 +177,7 @@ impl World {
                 }
                 ClusterOutput::Write { connection } => self.write(connection)?,
                 ClusterOutput::Close { connection } => {
+                    self.received.remove(&connection);
                     self.note(|| format!("close {}", connection.number()));
                     if !self.network.sockets.contains_key(&connection) {
                         return Err("a connection was closed that is not there".into());
@@ -274,7 +307,7 @@ impl World {
             Event::ToClient { connection, bytes, .. } => {
                 if self.network.sockets.contains_key(&connection) {
                     self.note(|| format!("{} < {}", connection.number(), shown(&bytes)));
-                    self.cluster.receive(connection, &bytes);
+                    self.receive(connection, &bytes, false)?;
                 }
             }
             Event::Ended { connection, reset, .. } => {
@@ -283,7 +316,7 @@ impl World {
                     if reset {
                         self.cluster.broke(connection, None);
                     } else {
-                        self.cluster.end_of_stream(connection);
+                        self.receive(connection, &[], true)?;
                     }
                 }
             }

@@ -132,11 +132,18 @@ impl Cluster {
             let State::Open(open) = &mut link.state else {
                 return None;
             };
+            while let Some((ticket, item)) = open.next_item() {
+                if let Some(Purpose::Attempt(id)) = purpose_of(&link.tickets, ticket)
+                    && let Some(attempt) = attempt_at(&mut self.calls, id)
+                {
+                    attempt.collector.put(item);
+                }
+            }
             match open.poll_output(now) {
                 ClientOutput::Frame(frame) => match purpose_of(&link.tickets, frame.ticket) {
                     Some(Purpose::Attempt(id)) => {
                         if let Some(attempt) = attempt_at(&mut self.calls, id) {
-                            attempt.collector.frame(&frame);
+                            attempt.collector.frame(frame);
                         }
                     }
                     _ => {

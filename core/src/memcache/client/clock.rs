@@ -1,9 +1,7 @@
 //! Deadlines: of requests, and of the server.
 
 use super::pending::PendingRequest;
-use super::{
-    AnswerError, COMMIT, ClientConnection, ClientOutput, End, Reason, State, Ticket, Waiting,
-};
+use super::{AnswerError, COMMIT, ClientConnection, ClientOutput, End, Reason, Ticket, Waiting};
 use crate::Instant;
 use crate::buffer::Outgoing;
 use crate::memcache::states::{ClientEvent, ClientState};
@@ -132,7 +130,7 @@ impl ClientConnection {
         if self.stalls_at().is_some_and(|at| at <= now) {
             return self.spend(ClientEvent::TimedOut, End::Stalled);
         }
-        let between = matches!(self.state, State::Line);
+        let between = self.received.is_at_line();
         if let Some(idles_at) = self.idles_at()
             && between
         {

@@ -3,14 +3,18 @@
 //!
 //! What waits to be written is lent for the time of one write. As long as it is, nobody knows how much
 //! of it has left: a request among it that the connection's end finds there is unknown, never not sent.
-//! Bytes that came in are lent but while they are parsed: what has come of a frame that is not whole
-//! stays with the reader.
+//! Bytes that came in are lent but while their frames are handed on: what has come of a frame that is not
+//! whole stays with the reader, who finds them.
 
 use core::mem;
 
-use super::ClientConnection;
+use super::{ClientConnection, Received, Ticket};
 use crate::Instant;
-use crate::buffer::{Incoming, Outgoing};
+use crate::buffer::Outgoing;
+use crate::client::Item;
+use crate::memcache::request::BLOCK_END;
+use crate::memcache::response::Response;
+use crate::memcache::states::ClientEvent;
 
 impl ClientConnection {
     /// Lends what waits to be written, put behind what is in `into`. Until
@@ -41,20 +45,52 @@ impl ClientConnection {
         self.note_written(written);
     }
 
-    /// Takes the bytes that came in, for [`poll_output`](Self::poll_output) to parse; there is nothing
-    /// of its own.
-    pub(crate) fn borrow_incoming(&mut self, bytes: &mut Incoming) {
-        debug_assert!(self.incoming.is_empty(), "bytes came in by two ways");
-        mem::swap(&mut self.incoming, bytes);
-        self.seen = mem::take(&mut self.unparsed);
+    /// Takes what came in, with the frames that its reader has found in it; there is nothing of its own.
+    pub(crate) fn borrow_received(&mut self, received: &mut Received) {
+        debug_assert!(self.received.is_empty(), "bytes came in by two ways");
+        mem::swap(&mut self.received, received);
+        self.is_borrowed = true;
     }
 
-    /// Gives back what could not be parsed yet; how many bytes the server has promised beyond it.
-    pub(crate) fn return_incoming(&mut self, bytes: &mut Incoming) -> usize {
-        let expected = self.expected();
-        self.unparsed = self.incoming.len();
-        self.seen = 0;
-        mem::swap(&mut self.incoming, bytes);
-        expected
+    /// The next frame where that is an item for a request that somebody waits for: with the request and which
+    /// of its keys the item is of. All others are [`poll_output`](Self::poll_output)'s.
+    pub(crate) fn next_item(&mut self) -> Option<(Ticket, Item)> {
+        if self.end.is_some() || self.finished.is_some() {
+            return None;
+        }
+        self.drop_taken();
+        let written = self.written;
+        let request = self.pending.front_mut().filter(|it| it.open && it.starts < written)?;
+        let (length, spans, data, copy) = self.received.take_found_value()?;
+        let response = spans.resolve(self.received.front().get(..length).unwrap_or_default());
+        let ticket = request.ticket;
+        match (request.match_frame(&response), response) {
+            (Ok(matched), Response::Value(value)) => {
+                let (flags, cas) = (value.flags, value.cas);
+                let index = matched.index.unwrap_or_default();
+                self.received.hand_on(length + data + BLOCK_END.len());
+                if matched.is_last {
+                    self.pending.pop_front();
+                    self.finished = Some(ticket);
+                }
+                Some((ticket, Item { index, flags, cas, value: copy.into() }))
+            }
+            (Err(end), _) => {
+                self.spend(ClientEvent::Mismatched, end);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives back what was not handed on.
+    pub(crate) fn return_received(&mut self, received: &mut Received) {
+        if mem::take(&mut self.is_borrowed) {
+            self.drop_taken();
+            mem::swap(&mut self.received, received);
+            if self.end.is_some() {
+                *received = Received::new();
+            }
+        }
     }
 }

@@ -7,23 +7,28 @@ mod input;
 mod lent;
 mod outcome;
 mod pending;
+mod received;
 
 use alloc::collections::VecDeque;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-use self::input::{State, Step, Taken};
+use self::input::{Begun, Step, Taken};
 use self::pending::PendingRequest;
+
+#[cfg(feature = "client")]
+use super::Payload;
 use super::request::Prepared;
 use super::response::{Response, ResponseSpans};
 use super::states::{self, ClientEvent, ClientState};
 use super::{Data, Dialect};
 use crate::Instant;
-use crate::buffer::{Incoming, Outgoing};
+use crate::buffer::Outgoing;
 use crate::memcache::{ClientTimeouts, Limits};
 use crate::writing::WriteTimer;
 
 pub use outcome::{AnswerError, End, OsError, Oversized, Reason, SendError};
+pub use received::{Received, ReplyParser};
 
 /// A request is put among the bytes to write while fewer than these wait: what has not been begun
 /// can still be taken back.
@@ -54,6 +59,17 @@ pub struct Frame<'a> {
     pub response: Response<'a>,
     /// The value; empty where the frame has none.
     pub data: Data<'a>,
+    /// A copy of it, made by who parsed it.
+    #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "the cluster keeps it"))]
+    copy: Option<Bytes>,
+}
+
+#[cfg(feature = "client")]
+impl Frame<'_> {
+    /// The value, to be kept.
+    pub(crate) fn take_payload(&mut self) -> Payload {
+        self.copy.take().map_or_else(|| self.data.into(), Payload::from)
+    }
 }
 
 /// What a connection wants next; see [`ClientConnection::poll_output`].
@@ -154,18 +170,16 @@ struct Waiting {
 /// ```
 #[derive(Debug)]
 pub struct ClientConnection {
-    dialect: Dialect,
-    /// With a `value` of what is read at all.
-    limits: Limits,
-    /// The longest value that is handed on.
-    largest: usize,
+    parser: ReplyParser,
     timeouts: ClientTimeouts,
-    incoming: Incoming,
+    received: Received,
+    /// What was received is parsed by who reads it.
+    is_borrowed: bool,
     outgoing: Outgoing,
-    state: State,
     asking: ClientState,
     /// What was found on the last line, which is parsed once: its frame is made when its value has come.
     spans: Option<ResponseSpans>,
+    begun: Option<Begun>,
     taken: Option<Taken>,
     /// The request whose reply has ended with the frame that was handed out last.
     finished: Option<Ticket>,
@@ -181,11 +195,6 @@ pub struct ClientConnection {
     active: Instant,
     /// When the last byte came, or the connection was made.
     heard: Instant,
-    /// How many bytes had come at the last look.
-    seen: usize,
-    /// How many bytes that came in are with their reader, not parsed yet.
-    #[cfg(feature = "client")]
-    unparsed: usize,
     /// How many bytes to write are with their writer.
     lent: usize,
     writing: WriteTimer,
@@ -196,19 +205,15 @@ pub struct ClientConnection {
 impl ClientConnection {
     /// A connection that was made at `now`. It holds no memory before bytes come.
     pub fn new(dialect: Dialect, limits: &Limits, timeouts: &ClientTimeouts, now: Instant) -> Self {
-        let mut limits = limits.clone();
-        let largest = if dialect.is_queue() { MAX_DISCARDED } else { limits.value };
-        limits.value = limits.value.max(MAX_DISCARDED);
         Self {
-            dialect,
-            limits,
-            largest,
+            parser: ReplyParser::new(dialect, limits),
             timeouts: timeouts.clone(),
-            incoming: Incoming::new(),
+            received: Received::new(),
+            is_borrowed: false,
             outgoing: Outgoing::new(),
-            state: State::Line,
             asking: ClientState::Asking,
             spans: None,
+            begun: None,
             taken: None,
             finished: None,
             pending: VecDeque::new(),
@@ -219,9 +224,6 @@ impl ClientConnection {
             earliest: None,
             active: now,
             heard: now,
-            seen: 0,
-            #[cfg(feature = "client")]
-            unparsed: 0,
             lent: 0,
             writing: WriteTimer::default(),
             end_of_stream: false,
@@ -238,10 +240,10 @@ impl ClientConnection {
         if self.end.is_some() || self.end_of_stream || self.asking == ClientState::Leaving {
             return Err(SendError::Ended);
         }
-        if !prepared.expected().row.dialects.contains(&self.dialect) {
+        if !prepared.expected().row.dialects.contains(&self.parser.dialect) {
             return Err(SendError::OtherDialect);
         }
-        if self.in_flight() >= self.limits.pipeline.max(1) {
+        if self.in_flight() >= self.parser.limits.pipeline.max(1) {
             return Err(SendError::Full);
         }
         self.last_ticket += 1;
@@ -283,8 +285,7 @@ impl ClientConnection {
     /// A buffer with spare capacity that a read appends to. At most 64 KiB is reserved, whatever
     /// length the server has declared.
     pub fn read_buffer(&mut self) -> &mut BytesMut {
-        let expected = self.expected();
-        self.incoming.read_buffer(expected)
+        self.received.read_buffer()
     }
 
     /// Whether bytes are read: always, until the end. A server that closes the connection, or says
@@ -332,7 +333,7 @@ impl ClientConnection {
         self.end.is_none()
             && !self.end_of_stream
             && self.asking == ClientState::Asking
-            && self.in_flight() < self.limits.pipeline.max(1)
+            && self.in_flight() < self.parser.limits.pipeline.max(1)
     }
 
     /// Why the connection is not used any more, once it is not.
@@ -348,12 +349,13 @@ impl ClientConnection {
 
     /// Which dialect the server speaks.
     pub const fn dialect(&self) -> Dialect {
-        self.dialect
+        self.parser.dialect
     }
 
     /// Does what can be done at `now`, and says what comes next.
     pub fn poll_output(&mut self, now: Instant) -> ClientOutput<'_> {
-        if self.incoming.len() != self.seen {
+        self.received.look();
+        if self.received.take_come() {
             self.active = now;
             self.heard = now;
         }
@@ -362,7 +364,7 @@ impl ClientConnection {
             return ClientOutput::Done { ticket, outcome: Ok(()) };
         }
         let read = self.read();
-        self.seen = self.incoming.len();
+        self.received.note_seen();
         match read {
             Some(Step::Oversized { ticket, index, what }) => {
                 ClientOutput::Oversized { ticket, index, what }
@@ -397,8 +399,8 @@ impl ClientConnection {
     /// The server has closed the connection, which answers `quit` and `shutdown` once they were
     /// written: nothing else is behind them.
     fn ended(&mut self) {
-        if matches!(self.state, State::Line)
-            && self.incoming.is_empty()
+        if self.received.is_at_line()
+            && self.received.is_empty()
             && self.unwritten() == 0
             && self.pending.front().is_some_and(PendingRequest::is_answered_by_the_end)
             && let Some(request) = self.pending.pop_front()
@@ -435,7 +437,7 @@ impl ClientConnection {
 
     /// Gives back the memory that an idle connection does not need; to be called before waiting.
     pub fn release(&mut self) {
-        self.incoming.release();
+        self.received.release();
         self.outgoing.release();
         if self.pending.is_empty() && self.pending.capacity() > 8 {
             self.pending = VecDeque::new();
@@ -448,7 +450,7 @@ impl ClientConnection {
     /// Gives back what only a burst needs: a connection in use keeps the memory of its next request.
     #[cfg(feature = "client")]
     pub(crate) fn trim(&mut self) {
-        self.incoming.trim();
+        self.received.trim();
         self.outgoing.trim();
         if self.pending.is_empty() && self.pending.capacity() > KEPT_PLACES {
             self.pending = VecDeque::new();
@@ -468,7 +470,7 @@ impl ClientConnection {
     /// Nothing more is read, and nothing written.
     fn spend(&mut self, event: ClientEvent, end: End) {
         if self.end.is_none() {
-            self.change(event, State::Failed);
+            self.received.fail(event);
             self.end = Some(end);
         }
     }

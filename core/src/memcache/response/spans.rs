@@ -55,6 +55,13 @@ impl ResponseSpans {
         }
     }
 
+    /// Whether it is a `VALUE`.
+    #[cfg(feature = "client")]
+    #[inline]
+    pub(crate) fn is_value(&self) -> bool {
+        self.kind == Kind::Value
+    }
+
     /// Of a frame that is one word.
     const fn word(kind: Kind) -> Self {
         Self { kind, first: Span::EMPTY, second: Span::EMPTY, number: None, client_flags: 0 }

@@ -5,9 +5,9 @@ use bytes::BytesMut;
 
 use super::{ConnectionId, Link, State};
 use crate::Instant;
-use crate::buffer::{Incoming, Outgoing};
+use crate::buffer::Outgoing;
 use crate::client::cluster::Cluster;
-use crate::memcache::{ClientConnection, OsError};
+use crate::memcache::{ClientConnection, OsError, Received};
 
 impl Cluster {
     /// A buffer that a read from that connection appends to; `None` where the connection is gone.
@@ -28,20 +28,20 @@ impl Cluster {
         }
     }
 
-    /// Takes what came in on that connection out of a buffer of the adapter's own, without a copy. Behind
-    /// it comes [`poll_output`](Self::poll_output), as behind every input, and then
-    /// [`return_received`](Self::return_received) with the same buffer. A connection is read in this way
-    /// or by [`read_buffer`](Self::read_buffer), not in both.
-    pub fn take_received(&mut self, connection: ConnectionId, buffer: &mut Incoming) {
-        self.with_open(connection, |open| open.borrow_incoming(buffer));
+    /// Takes what came in on that connection and was [parsed](Received::parse) with nothing of the cluster
+    /// at hand. Behind it comes [`poll_output`](Self::poll_output), as behind every input, and then
+    /// [`return_received`](Self::return_received) with the same. A connection is read in this way or by
+    /// [`read_buffer`](Self::read_buffer), not in both.
+    pub fn take_received(&mut self, connection: ConnectionId, received: &mut Received) {
+        self.with_open(connection, |open| open.borrow_received(received));
     }
 
-    /// Gives the adapter its buffer back, with what has come of a frame that is not whole. How many more
-    /// bytes of it the server has promised, for [`Incoming::read_buffer`].
-    pub fn return_received(&mut self, connection: ConnectionId, buffer: &mut Incoming) -> usize {
+    /// Gives the adapter back what has come of a frame that is not whole; nothing of a connection that has
+    /// ended.
+    pub fn return_received(&mut self, connection: ConnectionId, received: &mut Received) {
         match self.open_mut(connection) {
-            Some(open) => open.return_incoming(buffer),
-            None => 0,
+            Some(open) => open.return_received(received),
+            None => *received = Received::new(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The bytes of connections in the hands of an adapter that moves them while the cluster goes on.
 
 use windhover_core::client::ConnectionId;
-use windhover_core::endpoint::{Incoming, Outgoing};
+use windhover_core::endpoint::Outgoing;
+use windhover_core::memcache::{Received, ReplyParser};
 
 use super::World;
 
@@ -11,7 +12,7 @@ pub(super) struct Lent {
     /// Lent for a write that is under way.
     writing: Option<Outgoing>,
     /// What came in and could not be parsed yet.
-    unparsed: Incoming,
+    unparsed: Received,
 }
 
 impl World {
@@ -48,13 +49,19 @@ impl World {
         }
     }
 
-    /// What came in is parsed at once: whoever reads does not let go of the cluster before.
+    /// What came in is parsed by who reads, without the cluster, and handed on at once.
     pub(super) fn deliver_lent(&mut self, id: ConnectionId, piece: &[u8]) {
         let mut unparsed = core::mem::take(&mut self.lent.entry(id).or_default().unparsed);
-        unparsed.receive(piece);
-        self.cluster.take_received(id, &mut unparsed);
-        self.settle();
-        let _: usize = self.cluster.return_received(id, &mut unparsed);
+        unparsed.read_buffer().extend_from_slice(piece);
+        let options = self.cluster.options();
+        let parser = ReplyParser::new(options.dialect, &options.limits);
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = unparsed.parse(&parser);
+            self.cluster.take_received(id, &mut unparsed);
+            self.settle();
+            self.cluster.return_received(id, &mut unparsed);
+        }
         self.lent.entry(id).or_default().unparsed = unparsed;
     }
 }
