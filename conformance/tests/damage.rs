@@ -151,13 +151,13 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 }
 
 /// Where the records of a segment stand: behind 64 bytes of header, each begins with the length of
-/// what follows its own 24 bytes of header.
+/// what follows its own 28 bytes of header.
 fn records(segment: &[u8]) -> Vec<Range<usize>> {
     let mut records = Vec::new();
     let mut at = 64;
     while let Some(length) = segment.get(at..at + 4) {
         let length = u32::from_le_bytes(length.try_into().expect("four bytes"));
-        let end = at + 24 + usize::try_from(length).expect("a length");
+        let end = at + 28 + usize::try_from(length).expect("a length");
         records.push(at..end);
         at = end;
     }

@@ -175,6 +175,16 @@ pub struct ServeArgs {
     )]
     pub segment_bytes: u64,
 
+    /// Most bytes on the disk for the journal; items that would need more are not accepted. At least eight
+    /// segments
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_JOURNAL_BYTES",
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(8 * 1024..)
+    )]
+    pub max_journal_bytes: Option<u64>,
+
     /// Most connections open at a time on each listener; others wait
     #[arg(
         long,

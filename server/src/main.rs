@@ -67,7 +67,9 @@ fn replay_letters(args: &ReplayArgs) -> ExitCode {
 
 fn exit_code(error: &ServeError) -> ExitCode {
     match error {
-        ServeError::QueueName { .. } | ServeError::QueueNameTaken { .. } => ExitCode::from(2),
+        ServeError::QueueName { .. }
+        | ServeError::QueueNameTaken { .. }
+        | ServeError::JournalTooSmall { .. } => ExitCode::from(2),
         ServeError::Data(DataError::Journal(OpenError::Damaged { .. })) => ExitCode::from(3),
         ServeError::Data(DataError::Locked(_)) => ExitCode::from(4),
         _ => ExitCode::FAILURE,

@@ -116,7 +116,7 @@ struct Pulled {
     queue_taken: Gauge,
     queues: Gauge,
     /// By reason.
-    refused: [Counter; 4],
+    refused: [Counter; 5],
     items_put: Counter,
     get_hits: Counter,
     get_misses: Counter,
@@ -208,7 +208,7 @@ impl Pulled {
                 "queue_refused",
                 "Puts that were refused before anything was written, by reason",
                 "reason",
-                ["full", "too_many_queues", "item_too_large", "journal_behind"],
+                ["full", "too_many_queues", "item_too_large", "journal_behind", "journal_full"],
             ),
             items_put: all.one("queue_items_put", "Items put into queues"),
             get_hits,
@@ -225,7 +225,7 @@ impl Pulled {
             ),
             backlog: all.one("journal_backlog_bytes", "Bytes that wait for the journal"),
             journal_healthy: all.one("journal_healthy", "1 while the journal takes writes"),
-            journal_bytes: all.one("journal_bytes", "Bytes in the journal's segments"),
+            journal_bytes: all.one("journal_bytes", "Bytes of the journal's files, those kept to be written over included"),
             journal_segments: all.one("journal_segments", "Segments of the journal"),
             journal_batches: all.one("journal_batches", "Batches written (and synced)"),
             journal_written: all.one("journal_written_bytes", "Bytes written"),
@@ -334,6 +334,7 @@ impl Metrics {
             engine.refused_too_many_queues,
             engine.refused_item_too_large,
             engine.refused_busy,
+            engine.refused_journal_full,
         ];
         for (counter, count) in pulled.refused.iter().zip(counts) {
             raise(counter, count);

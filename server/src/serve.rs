@@ -46,6 +46,13 @@ pub enum ServeError {
         /// The option that gives it.
         option: &'static str,
     },
+    /// `--max-journal-bytes` has no room for eight segments.
+    JournalTooSmall {
+        /// What it says.
+        max_journal_bytes: u64,
+        /// What `--segment-bytes` says.
+        segment_bytes: u64,
+    },
     /// The data directory cannot be used.
     Data(DataError),
     /// The operating system refused something, or an address cannot be listened on.
@@ -59,6 +66,11 @@ impl fmt::Display for ServeError {
             Self::QueueNameTaken { option } => {
                 write!(f, "{option}: `{DEAD_LETTERS}` is where refused records go; choose another")
             }
+            Self::JournalTooSmall { max_journal_bytes, segment_bytes } => write!(
+                f,
+                "--max-journal-bytes: {max_journal_bytes} bytes have no room for eight segments of \
+                 {segment_bytes} (--segment-bytes)"
+            ),
             Self::Data(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
         }
@@ -71,7 +83,7 @@ impl std::error::Error for ServeError {
             Self::QueueName { source, .. } => Some(source),
             Self::Data(error) => error.source(),
             Self::Listen(error) => error.source(),
-            Self::QueueNameTaken { .. } => None,
+            Self::QueueNameTaken { .. } | Self::JournalTooSmall { .. } => None,
         }
     }
 }
@@ -100,6 +112,12 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         if name == DEAD_LETTERS {
             return Err(ServeError::QueueNameTaken { option });
         }
+    }
+    if let Some(max_journal_bytes) = args.max_journal_bytes
+        && max_journal_bytes / 8 < args.segment_bytes
+    {
+        let segment_bytes = args.segment_bytes;
+        return Err(ServeError::JournalTooSmall { max_journal_bytes, segment_bytes });
     }
     listen::note_handed_over();
     listen::raise_descriptor_limit();
@@ -148,6 +166,10 @@ fn open(
     config.own_queues = own.map(|name| name.to_owned().into()).into();
     config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(args.dead_letter_bytes));
     config.compact_from = args.segment_bytes.saturating_mul(4);
+    if let Some(most) = args.max_journal_bytes {
+        // Two segments for what is written of items that go and of those that are moved.
+        config.max_journal_bytes = most.saturating_sub(args.segment_bytes.saturating_mul(2));
+    }
     data.open(args.fsync, args.segment_bytes, config, clock.now().unix).map_err(ServeError::Data)
 }
 

@@ -73,7 +73,9 @@ impl RefusedLog {
         let too_many_queues = stats.refused_too_many_queues - self.told.refused_too_many_queues;
         let too_large = stats.refused_item_too_large - self.told.refused_item_too_large;
         let behind = stats.refused_busy - self.told.refused_busy;
-        if self.quiet < TURNS || full + too_many_queues + too_large + behind == 0 {
+        let journal_full = stats.refused_journal_full - self.told.refused_journal_full;
+        let all = full + too_many_queues + too_large + behind + journal_full;
+        if self.quiet < TURNS || all == 0 {
             return;
         }
         (self.told, self.quiet) = (stats, 0);
@@ -90,6 +92,12 @@ impl RefusedLog {
         }
         if too_large > 0 {
             tracing::warn!("{too_large} puts were refused: an item is too large");
+        }
+        if journal_full > 0 {
+            tracing::warn!(
+                "{journal_full} puts were refused: the journal has as many bytes as it may \
+                 (--max-journal-bytes)"
+            );
         }
         if behind > 0 {
             tracing::warn!("{behind} puts were refused: the journal is behind");

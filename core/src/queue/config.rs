@@ -71,7 +71,12 @@ pub struct Config {
     /// Most bytes that wait for the journal; beyond it a put is refused as
     /// [`Busy`](super::PutError::Busy).
     pub max_backlog: u64,
-    /// A journal larger than this many times its live bytes is compacted.
+    /// Most bytes in the journal; a put that would make it larger is refused as
+    /// [`JournalFull`](super::PutError::JournalFull). What is written of items that go, and of items that
+    /// are moved out of old segments, comes on top: less than a segment.
+    pub max_journal_bytes: u64,
+    /// A journal larger than this many times its live bytes is compacted; one that has come near to
+    /// [`max_journal_bytes`](Self::max_journal_bytes), when a quarter of it is not needed.
     pub compact_ratio: u64,
     /// A journal smaller than this is never compacted, in bytes.
     pub compact_from: u64,
@@ -92,6 +97,7 @@ impl Default for Config {
             max_queues: 10_000,
             own_queues: Vec::new(),
             max_backlog: 64 * 1024 * 1024,
+            max_journal_bytes: u64::MAX,
             compact_ratio: 4,
             compact_from: 64 * 1024 * 1024,
         }

@@ -76,6 +76,9 @@ pub enum PutError {
     },
     /// The journal is behind by as many bytes as allowed.
     Busy,
+    /// The journal has as many bytes as it may
+    /// ([`Config::max_journal_bytes`](super::Config::max_journal_bytes)).
+    JournalFull,
     /// There are as many queues as allowed.
     TooManyQueues,
 }
@@ -87,6 +90,7 @@ impl fmt::Display for PutError {
             Self::ItemTooLarge { len, limit } => {
                 write!(f, "the item has {len} bytes; the queue allows {limit}")
             }
+            Self::JournalFull => f.write_str("the journal is full; read items to make room"),
             Self::Busy => f.write_str("the journal is behind; try again later"),
             Self::TooManyQueues => f.write_str("there are as many queues as allowed"),
         }

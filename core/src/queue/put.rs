@@ -1,15 +1,15 @@
-//! A put under construction: the journal's record is built in place, once.
+//! A put under construction: the body of the journal's record is built in place, once.
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::name::{NameError, length_of_name};
-use super::record::{self, HEADER, ITEM_HEADER, Kind};
+use super::record::{Draft, HEADER, ITEM_HEADER, PUT_TIME};
 use crate::UnixTime;
 
-/// Builds one put of any number of items. The bytes are laid out as the journal's record from the
-/// start, so that an item is written once, and later shared by the journal and the queue.
+/// Builds one put of any number of items. The bytes are laid out as the body of the journal's record
+/// from the start, so that an item is written once, and later shared by the journal and the queue.
 ///
 /// ```
 /// use windhover_core::queue::PutBuilder;
@@ -24,8 +24,8 @@ use crate::UnixTime;
 /// ```
 #[derive(Clone, Debug)]
 pub struct PutBuilder {
-    /// Header (still zero), name, time, items.
-    record: Vec<u8>,
+    /// Name, time, items.
+    body: Vec<u8>,
     name_len: u8,
     items: u32,
     largest: usize,
@@ -41,22 +41,21 @@ impl PutBuilder {
     /// [`NameError`] when a queue cannot have that name.
     pub fn new(queue: &[u8], now: UnixTime) -> Result<Self, NameError> {
         let name_len = length_of_name(queue)?;
-        let mut record = Vec::with_capacity(512);
-        record.resize(HEADER, 0);
-        record.extend_from_slice(queue);
-        record.extend_from_slice(&now.as_millis().to_le_bytes());
-        Ok(Self { record, name_len, items: 0, largest: 0, data_len: 0, open: None })
+        let mut body = Vec::with_capacity(512);
+        body.extend_from_slice(queue);
+        body.extend_from_slice(&now.as_millis().to_le_bytes());
+        Ok(Self { body, name_len, items: 0, largest: 0, data_len: 0, open: None })
     }
 
     /// Begins an item; append its data to what this returns, and nothing else, then call
     /// [`end_item`](Self::end_item). `expires` `None` means never.
     pub fn begin_item(&mut self, expires: Option<UnixTime>) -> &mut Vec<u8> {
         self.end_item();
-        self.open = Some(self.record.len());
-        self.record.extend_from_slice(&[0; 4]);
+        self.open = Some(self.body.len());
+        self.body.extend_from_slice(&[0; 4]);
         let expires = expires.map_or(0, UnixTime::as_millis);
-        self.record.extend_from_slice(&expires.to_le_bytes());
-        &mut self.record
+        self.body.extend_from_slice(&expires.to_le_bytes());
+        &mut self.body
     }
 
     /// Ends the item that was begun; does nothing when none was.
@@ -64,11 +63,10 @@ impl PutBuilder {
         let Some(start) = self.open.take() else {
             return;
         };
-        let len = self.record.len().saturating_sub(start + ITEM_HEADER);
-        if let (Ok(len), Some(field)) = (
-            u32::try_from(len),
-            self.record.get_mut(start..).and_then(|r| r.first_chunk_mut::<4>()),
-        ) {
+        let len = self.body.len().saturating_sub(start + ITEM_HEADER);
+        if let (Ok(len), Some(field)) =
+            (u32::try_from(len), self.body.get_mut(start..).and_then(|r| r.first_chunk_mut::<4>()))
+        {
             *field = len.to_le_bytes();
         }
         self.items += 1;
@@ -79,14 +77,14 @@ impl PutBuilder {
     /// Forgets the item that was begun and not ended; does nothing when none was.
     pub fn abort_item(&mut self) {
         if let Some(start) = self.open.take() {
-            self.record.truncate(start);
+            self.body.truncate(start);
         }
     }
 
     /// Forgets every item, and keeps the queue's name and the time.
     pub fn clear(&mut self) {
-        // Header, name, time: see `new`.
-        self.record.truncate(HEADER + usize::from(self.name_len) + size_of::<u64>());
+        // Name and time: see `new`.
+        self.body.truncate(usize::from(self.name_len) + PUT_TIME);
         (self.items, self.largest, self.data_len, self.open) = (0, 0, 0, None);
     }
 
@@ -100,11 +98,11 @@ impl PutBuilder {
     pub fn finish(mut self) -> Put {
         self.end_item();
         // The queue keeps this memory for as long as the items live.
-        self.record.shrink_to_fit();
-        let body_sum = crc32fast::hash(self.record.get(HEADER..).unwrap_or_default());
+        self.body.shrink_to_fit();
+        let body_sum = crc32fast::hash(&self.body);
         Put {
             data_len: self.data_len,
-            record: self.record,
+            body: self.body,
             name_len: self.name_len,
             items: self.items,
             largest: self.largest as u64,
@@ -116,7 +114,7 @@ impl PutBuilder {
 /// A finished put, to be handed to [`Engine::put`](super::Engine::put).
 #[derive(Clone, Debug)]
 pub struct Put {
-    record: Vec<u8>,
+    body: Vec<u8>,
     name_len: u8,
     items: u32,
     data_len: u64,
@@ -141,28 +139,21 @@ impl Put {
     }
 
     pub(super) fn queue(&self) -> &[u8] {
-        self.record.get(HEADER..HEADER + usize::from(self.name_len)).unwrap_or_default()
+        self.body.get(..usize::from(self.name_len)).unwrap_or_default()
     }
 
     /// Bytes of the record.
     pub(super) fn record_len(&self) -> u64 {
-        self.record.len() as u64
+        (HEADER + self.body.len()) as u64
     }
 
     /// The record, with the first item's id.
-    pub(super) fn into_record(mut self, first_id: u64) -> Bytes {
-        // A body of 4 GiB cannot be told; `LONGEST_BODY` is far below, and puts are bounded by
-        // `max_backlog` long before.
-        let body_len = u32::try_from(self.record.len() - HEADER).unwrap_or(u32::MAX);
-        let header = record::header(Kind::Put, first_id, self.name_len, body_len, self.body_sum);
-        if let Some(place) = self.record.first_chunk_mut::<HEADER>() {
-            *place = header;
-        }
-        Bytes::from(self.record)
+    pub(super) fn into_draft(self, first_id: u64) -> Draft {
+        Draft::put(first_id, self.name_len, Bytes::from(self.body), self.body_sum)
     }
 
-    /// Where the body behind the name begins in the record.
+    /// Where the body goes on behind the name.
     pub(super) fn rest_offset(&self) -> usize {
-        HEADER + usize::from(self.name_len)
+        usize::from(self.name_len)
     }
 }

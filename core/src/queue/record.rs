@@ -1,6 +1,6 @@
 //! The records of the journal.
 //!
-//! A record is a header of 24 bytes and a body, all numbers little-endian:
+//! A record is a header of 28 bytes and a body, all numbers little-endian:
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -10,10 +10,15 @@
 //! | 16 | 1 | kind |
 //! | 17 | 1 | length of the queue's name, the first bytes of the body |
 //! | 18 | 2 | zero |
-//! | 20 | 4 | CRC-32 of the 20 bytes before |
+//! | 20 | 4 | the segment's salt ([`Header::salt`](super::segment::Header::salt)) |
+//! | 24 | 4 | CRC-32 of the record's offset in the segment (8) and the 24 bytes before |
 //!
 //! The header has a checksum of its own, so that a length is believed only when it is whole: a
 //! damaged body can be stepped over, and what stands behind it is not lost.
+//!
+//! Salt and offset tie a record to the place that it was written to. What an earlier life of the file
+//! left there has another salt; a record that somebody put as an item, even one of the same segment,
+//! stands at another offset. Neither is ever taken for a record.
 //!
 //! The body of a [`Kind::Put`] is the name, the time of the put in milliseconds since 1970 (8), then
 //! for each item: length (4), time of expiry in milliseconds since 1970 or 0 for never (8), data. A put is one record however many items it has, which
@@ -23,16 +28,22 @@
 //! theirs are smaller: what was open when the queue was flushed. They are in the same record, for a
 //! discard that was written without them would lose them.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use crate::UnixTime;
 
 /// Bytes of a record's header.
-pub const HEADER: usize = 24;
+pub const HEADER: usize = 28;
 /// Bytes of the put's time, behind the queue's name.
 pub const PUT_TIME: usize = 8;
 /// Bytes before each item's data in a put's body.
 pub const ITEM_HEADER: usize = 12;
+/// Where the salt and the header's checksum stand in the header.
+pub(super) const SALT: usize = 20;
+const SUM: usize = 24;
 /// A body longer than this is taken for damage: no batch comes near it.
 const LONGEST_BODY: u32 = 1 << 30;
 
@@ -120,14 +131,15 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     chunk.map(|chunk| u64::from_le_bytes(*chunk))
 }
 
-/// Reads the record at the start of `bytes`.
+/// Reads the record at the start of `bytes`, which stand at that offset of a segment with that salt.
 ///
 /// # Errors
 /// [`Broken`] says what is wrong with it.
-pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Broken> {
+pub fn decode(bytes: &[u8], salt: u32, offset: u64) -> Result<Record<'_>, Broken> {
     let header = bytes.first_chunk::<HEADER>().ok_or(Broken::Short)?;
-    let (covered, sum) = header.split_at(20);
-    if u32_at(sum, 0) != Some(crc32fast::hash(covered)) {
+    let (covered, sum) = header.split_at(SUM);
+    // The salt first: between the records of an earlier life it is nearly never there.
+    if u32_at(covered, SALT) != Some(salt) || u32_at(sum, 0) != Some(header_sum(covered, offset)) {
         return Err(Broken::Header);
     }
     let (Some(body_len), Some(body_sum), Some(id)) =
@@ -158,6 +170,20 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Broken> {
     Ok(Record { kind, id, queue, rest, len })
 }
 
+/// The salt of the record at the start of `bytes`, when a whole one stands there: how a segment is read
+/// whose own header is lost.
+pub(super) fn salt_of(bytes: &[u8], offset: u64) -> Option<u32> {
+    let salt = u32_at(bytes, SALT)?;
+    decode(bytes, salt, offset).is_ok().then_some(salt)
+}
+
+fn header_sum(covered: &[u8], offset: u64) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&offset.to_le_bytes());
+    sum.update(covered);
+    sum.finalize()
+}
+
 fn items_are_whole(rest: &[u8]) -> bool {
     let Some(mut rest) = rest.get(PUT_TIME..) else {
         return false;
@@ -174,71 +200,99 @@ fn items_are_whole(rest: &[u8]) -> bool {
     true
 }
 
-/// The header of a record whose body has this length and checksum.
-pub(super) fn header(
+/// A record that has no place in a journal yet: all of it but the segment's salt and the offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
     kind: Kind,
     id: u64,
     name_len: u8,
-    body_len: u32,
-    body_sum: u32,
-) -> [u8; HEADER] {
-    let mut header = [0; HEADER];
-    header[0..4].copy_from_slice(&body_len.to_le_bytes());
-    header[4..8].copy_from_slice(&body_sum.to_le_bytes());
-    header[8..16].copy_from_slice(&id.to_le_bytes());
-    header[16] = kind.code();
-    header[17] = name_len;
-    let sum = crc32fast::hash(&header[..20]);
-    header[20..24].copy_from_slice(&sum.to_le_bytes());
-    header
+    /// The queue's name and what follows it.
+    body: Bytes,
+    /// The checksum over the body, when it was computed already.
+    body_sum: Option<u32>,
 }
 
-/// Hands a whole record without items to `write`, piece by piece. `queue` must be a checked name
-/// or empty.
-pub fn encode(kind: Kind, id: u64, queue: &[u8], mut write: impl FnMut(&[u8])) {
-    let queue = queue.get(..queue.len().min(255)).unwrap_or_default();
-    #[expect(clippy::cast_possible_truncation, reason = "cut to 255 above")]
-    let name_len = queue.len() as u8;
-    write(&header(kind, id, name_len, u32::from(name_len), crc32fast::hash(queue)));
-    write(queue);
-}
-
-/// Hands a whole [`Kind::Discard`] to `write`, piece by piece: every item below `below` goes but those
-/// of `kept`. `queue` must be a checked name.
-pub(super) fn encode_discard(below: u64, queue: &[u8], kept: &[u64], mut write: impl FnMut(&[u8])) {
-    let mut body = queue.get(..queue.len().min(255)).unwrap_or_default().to_vec();
-    #[expect(clippy::cast_possible_truncation, reason = "cut to 255 above")]
-    let name_len = body.len() as u8;
-    for id in kept {
-        body.extend_from_slice(&id.to_le_bytes());
+impl Draft {
+    pub(super) fn put(first_id: u64, name_len: u8, body: Bytes, body_sum: u32) -> Self {
+        Self { kind: Kind::Put, id: first_id, name_len, body, body_sum: Some(body_sum) }
     }
-    // As many reads are open as there are connections: far from 4 GiB.
-    let body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    write(&header(Kind::Discard, below, name_len, body_len, crc32fast::hash(&body)));
-    write(&body);
+
+    /// That the item with that id is gone from the queue. The name must be a checked one.
+    pub fn remove(id: u64, queue: Bytes) -> Self {
+        // Names are far shorter; a longer one would not be read again.
+        let name_len = u8::try_from(queue.len()).unwrap_or(u8::MAX);
+        Self { kind: Kind::Remove, id, name_len, body: queue, body_sum: None }
+    }
+
+    /// That every item of the queue below `below` is gone but those of `kept`. The name must be a checked
+    /// one.
+    pub(super) fn discard(below: u64, queue: &[u8], kept: &[u64]) -> Self {
+        let name_len = u8::try_from(queue.len()).unwrap_or(u8::MAX);
+        let mut body = queue.to_vec();
+        for id in kept {
+            body.extend_from_slice(&id.to_le_bytes());
+        }
+        Self { kind: Kind::Discard, id: below, name_len, body: body.into(), body_sum: None }
+    }
+
+    /// That the segment is known to be on the disk up to that offset.
+    pub const fn synced(end: u64) -> Self {
+        let body = Bytes::new();
+        Self { kind: Kind::Synced, id: end, name_len: 0, body, body_sum: None }
+    }
+
+    /// What stands for `len` bytes, itself included. `None` when no record is that short or that long.
+    pub fn filler(len: usize) -> Option<Self> {
+        let body_len = len.checked_sub(HEADER)?;
+        if u32::try_from(body_len).ok()? > LONGEST_BODY {
+            return None;
+        }
+        let body = vec![0; body_len].into();
+        Some(Self { kind: Kind::Filler, id: 0, name_len: 0, body, body_sum: None })
+    }
+
+    /// Bytes of the whole record.
+    pub fn len(&self) -> u64 {
+        (HEADER + self.body.len()) as u64
+    }
+
+    /// Never: a record has a header.
+    pub const fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// What stands behind the header.
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The header, for a record at that offset of a segment with that salt.
+    pub fn header(&self, salt: u32, offset: u64) -> [u8; HEADER] {
+        // A body of 4 GiB cannot be told; `LONGEST_BODY` is far below, and puts are bounded by
+        // `max_backlog` long before.
+        let body_len = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
+        let body_sum = self.body_sum.unwrap_or_else(|| crc32fast::hash(&self.body));
+        let mut header = [0; HEADER];
+        header[0..4].copy_from_slice(&body_len.to_le_bytes());
+        header[4..8].copy_from_slice(&body_sum.to_le_bytes());
+        header[8..16].copy_from_slice(&self.id.to_le_bytes());
+        header[16] = self.kind.code();
+        header[17] = self.name_len;
+        header[SALT..SUM].copy_from_slice(&salt.to_le_bytes());
+        let sum = header_sum(&header[..SUM], offset);
+        header[SUM..].copy_from_slice(&sum.to_le_bytes());
+        header
+    }
+
+    /// The whole record, for that offset of a segment with that salt.
+    pub fn encode(&self, salt: u32, offset: u64) -> Vec<u8> {
+        [&self.header(salt, offset), self.body.as_ref()].concat()
+    }
 }
 
 /// The ids that a [`Kind::Discard`] keeps: `rest` is its body behind the name.
 pub(super) fn kept(rest: &[u8]) -> impl Iterator<Item = u64> {
     rest.as_chunks().0.iter().map(|id| u64::from_le_bytes(*id))
-}
-
-/// The header of a [`Kind::Filler`] that stands for `len` bytes, itself included, when the bytes
-/// behind it are zero. `None` when no record is that short or that long.
-pub fn filler(len: usize) -> Option<[u8; HEADER]> {
-    let body_len = u32::try_from(len.checked_sub(HEADER)?).ok()?;
-    if body_len > LONGEST_BODY {
-        return None;
-    }
-    let mut sum = crc32fast::Hasher::new();
-    let zeros = [0; 4096];
-    let mut left = body_len as usize;
-    while left > 0 {
-        let n = left.min(zeros.len());
-        sum.update(&zeros[..n]);
-        left -= n;
-    }
-    Some(header(Kind::Filler, 0, 0, body_len, sum.finalize()))
 }
 
 /// One item in a put's body.
@@ -270,23 +324,28 @@ fn items(mut items: Bytes) -> impl Iterator<Item = Item> {
 
 #[cfg(test)]
 mod tests {
-    use std::vec::Vec;
-
     use super::*;
     use crate::queue::PutBuilder;
+
+    const AT: u64 = 64;
+    const LIFE: u32 = 0x5a17_0001;
 
     fn put(items: &[&[u8]]) -> Vec<u8> {
         let mut put = PutBuilder::new(b"q", UnixTime::from_millis(5)).unwrap();
         for item in items {
             put.item(Some(UnixTime::from_millis(7)), item);
         }
-        put.finish().into_record(41).to_vec()
+        put.finish().into_draft(41).encode(LIFE, AT)
+    }
+
+    fn read(bytes: &[u8]) -> Result<Record<'_>, Broken> {
+        decode(bytes, LIFE, AT)
     }
 
     #[test]
     fn a_put_reads_back_as_written() {
         let bytes = put(&[b"one", b"", b"three"]);
-        let record = decode(&bytes).unwrap();
+        let record = read(&bytes).unwrap();
         assert_eq!((record.kind, record.id, record.queue), (Kind::Put, 41, b"q".as_slice()));
         assert_eq!(record.len, bytes.len());
         let (time, items) = put_parts(Bytes::copy_from_slice(record.rest));
@@ -303,7 +362,7 @@ mod tests {
     fn every_prefix_is_short() {
         let bytes = put(&[b"one", b"two"]);
         for cut in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..cut]), Err(Broken::Short), "cut at {cut}");
+            assert_eq!(read(&bytes[..cut]), Err(Broken::Short), "cut at {cut}");
         }
     }
 
@@ -313,7 +372,7 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            let broken = decode(&bad).unwrap_err();
+            let broken = read(&bad).unwrap_err();
             let expected =
                 if bit / 8 < HEADER { Broken::Header } else { Broken::Body { len: bytes.len() } };
             assert_eq!(broken, expected, "bit {bit}");
@@ -321,11 +380,24 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_one_at_its_place_and_in_its_life_alone() {
+        let bytes = put(&[b"one"]);
+        for bit in 0..32 {
+            assert_eq!(decode(&bytes, LIFE ^ 1 << bit, AT), Err(Broken::Header));
+            assert_eq!(decode(&bytes, LIFE, AT ^ 1 << bit), Err(Broken::Header));
+            // Nor does it help to write the other salt into it.
+            let mut other = bytes.clone();
+            other[SALT + bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&other, LIFE ^ 1 << bit, AT), Err(Broken::Header));
+        }
+        assert_eq!((salt_of(&bytes, AT), salt_of(&bytes, AT + 1)), (Some(LIFE), None));
+    }
+
+    #[test]
     fn a_discard_reads_back_as_written() {
         for kept_ids in [&[][..], &[7], &[1, u64::MAX, 3]] {
-            let mut bytes = Vec::new();
-            encode_discard(9, b"q", kept_ids, |piece| bytes.extend_from_slice(piece));
-            let record = decode(&bytes).unwrap();
+            let bytes = Draft::discard(9, b"q", kept_ids).encode(LIFE, AT);
+            let record = read(&bytes).unwrap();
             assert_eq!((record.kind, record.id, record.queue), (Kind::Discard, 9, b"q".as_slice()));
             assert_eq!(record.len, bytes.len());
             assert_eq!(kept(record.rest).collect::<Vec<_>>(), kept_ids);
@@ -335,11 +407,10 @@ mod tests {
     #[test]
     fn a_filler_covers_exactly_its_length() {
         for len in [HEADER, HEADER + 1, 5000] {
-            let mut bytes = filler(len).unwrap().to_vec();
-            bytes.resize(len, 0);
-            let record = decode(&bytes).unwrap();
-            assert_eq!((record.kind, record.len), (Kind::Filler, len));
+            let bytes = Draft::filler(len).unwrap().encode(LIFE, AT);
+            let record = read(&bytes).unwrap();
+            assert_eq!((record.kind, record.len, bytes.len()), (Kind::Filler, len, len));
         }
-        assert_eq!(filler(HEADER - 1), None);
+        assert_eq!(Draft::filler(HEADER - 1), None);
     }
 }

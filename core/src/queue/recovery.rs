@@ -45,6 +45,10 @@ pub struct SegmentReport {
     pub torn: Vec<Damage>,
     /// Bytes that were whole once: events may be lost.
     pub damage: Vec<Damage>,
+    /// Where the segment's bytes end: what stands behind in the file is left over from an earlier life.
+    pub end: u64,
+    /// The salt of its records ([`Scan::salt`](super::segment::Scan::salt)).
+    pub salt: u32,
 }
 
 /// What a finished recovery found.
@@ -82,7 +86,7 @@ impl Recovery {
             Place::Closed { end } | Place::LastClean { end } => SegmentEnd::At(end),
             Place::LastOpen { synced } => SegmentEnd::AtLeast(synced),
         };
-        let scan = segment::scan(bytes, end, |record| self.apply(number, &record));
+        let scan = segment::scan(bytes, end, |_, record| self.apply(number, &record));
         self.records += scan.records;
         // What is known to have been on the disk, also by what the segment says of itself, is damage
         // wherever it fails; behind that, in a segment that was being written, it is an unfinished
@@ -99,6 +103,8 @@ impl Recovery {
             records_after_damage: scan.records_after_damage,
             torn,
             damage,
+            end: scan.end,
+            salt: scan.salt,
         }
     }
 

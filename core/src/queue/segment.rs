@@ -1,11 +1,25 @@
 //! The segments of the journal: their header, and the search through one for records and damage.
 //!
-//! A segment begins with 64 bytes, all numbers little-endian: magic (8), the segment's number (8),
-//! where the valid bytes of the segment before end (8), the oldest segment needed when it was made
-//! (8), when it was made in milliseconds since 1970 (8), the number of the segment before (8), zeros
-//! (12), CRC-32 of the 60 bytes before (4). Since each segment names the one before and says where it
-//! ends, a missing or shortened segment is seen, and bytes that a failed write left behind that end are
-//! never taken for records.
+//! A segment begins with a header of 64 bytes, all numbers little-endian:
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic; the last byte is the format's number |
+//! | 8 | 8 | the segment's number |
+//! | 16 | 8 | where the valid bytes of the segment before end |
+//! | 24 | 8 | the oldest segment needed when this one was made |
+//! | 32 | 8 | when it was made, in milliseconds since 1970 |
+//! | 40 | 8 | the number of the segment before |
+//! | 48 | 4 | the salt of its records |
+//! | 52 | 8 | up to where the file may hold bytes of an earlier life |
+//! | 60 | 4 | CRC-32 of the 60 bytes before |
+//!
+//! Since each segment names the one before and says where it ends, a missing or shortened segment is
+//! seen, and bytes that a failed write left behind that end are never taken for records.
+//!
+//! A segment that is not needed any more is written over with another one: on most file systems that
+//! makes a sync much cheaper than growing a file. So the end of the file is not the end of the data.
+//! What the earlier life left behind it has another salt and is no record of this segment.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -17,7 +31,7 @@ use crate::UnixTime;
 /// Bytes of a segment's header.
 pub const HEADER: usize = 64;
 /// What a segment begins with. The last byte is the format's version.
-pub const MAGIC: [u8; 8] = *b"WHJRNL\0\x02";
+pub const MAGIC: [u8; 8] = *b"WHJRNL\0\x03";
 
 /// What stands at the start of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +47,11 @@ pub struct Header {
     pub oldest: u64,
     /// When it was made.
     pub created: UnixTime,
+    /// A random number that each of its records has, never the one of the file's life before. Not 0.
+    pub salt: u32,
+    /// How long the file was when its life before ended: up to there it may hold bytes of it. 0 for a new
+    /// file.
+    pub leftover: u64,
 }
 
 /// Why a segment's header cannot be read.
@@ -78,6 +97,8 @@ impl Header {
         bytes[24..32].copy_from_slice(&self.oldest.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.created.as_millis().to_le_bytes());
         bytes[40..48].copy_from_slice(&self.previous.to_le_bytes());
+        bytes[48..52].copy_from_slice(&self.salt.to_le_bytes());
+        bytes[52..60].copy_from_slice(&self.leftover.to_le_bytes());
         let sum = crc32fast::hash(&bytes[..60]);
         bytes[60..64].copy_from_slice(&sum.to_le_bytes());
         bytes
@@ -97,6 +118,7 @@ impl Header {
             bytes.copy_from_slice(&header[at..at + 8]);
             u64::from_le_bytes(bytes)
         };
+        let [.., a, b, c, d] = *header.first_chunk::<52>().ok_or(HeaderError::Short)?;
         if header[60..] != crc32fast::hash(&header[..60]).to_le_bytes() {
             return Err(HeaderError::Checksum);
         }
@@ -109,6 +131,8 @@ impl Header {
             previous_end: number(16),
             oldest: number(24),
             created: UnixTime::from_millis(number(32)),
+            salt: u32::from_le_bytes([a, b, c, d]),
+            leftover: number(52),
         })
     }
 }
@@ -169,6 +193,9 @@ impl fmt::Display for Damage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scan {
+    /// The salt of its records: the header's or, when that cannot be read, the first whole record's. 0
+    /// when there is neither.
+    pub salt: u32,
     /// Whole records.
     pub records: u64,
     /// Whole records that stand behind the first damage.
@@ -177,6 +204,9 @@ pub struct Scan {
     pub synced: u64,
     /// Everything that is not a whole record.
     pub damage: Vec<Damage>,
+    /// Where its bytes end. What stands behind in the file is left over from an earlier life, or behind a
+    /// known end.
+    pub end: u64,
 }
 
 /// What is known of where a segment ends.
@@ -184,27 +214,42 @@ pub struct Scan {
 pub enum SegmentEnd {
     /// There: bytes behind it are ignored, and a file that ends before is damaged.
     At(u64),
-    /// Where the file does, but a file that ends before this is damaged; 0 when nothing is known.
+    /// Where the file does, or where nothing but leftovers of an earlier life follows; but a segment that
+    /// ends before this is damaged. 0 when nothing is known.
     AtLeast(u64),
 }
 
-/// Goes through the records of a segment and hands each whole one to `visit`, also those behind
-/// damage.
-pub fn scan(bytes: &[u8], end: SegmentEnd, mut visit: impl FnMut(Record<'_>)) -> Scan {
+/// Goes through the records of a segment and hands each whole one to `visit`, with its offset, also those
+/// behind damage.
+pub fn scan(bytes: &[u8], end: SegmentEnd, mut visit: impl FnMut(u64, Record<'_>)) -> Scan {
     let mut found = Scan::default();
+    let least = match end {
+        SegmentEnd::At(_) => u64::MAX,
+        SegmentEnd::AtLeast(least) => least,
+    };
     let (bytes, end) = match end {
         SegmentEnd::At(end) => {
             (bytes.get(..usize::try_from(end).unwrap_or(usize::MAX)).unwrap_or(bytes), end)
         }
-        SegmentEnd::AtLeast(end) => (bytes, end.max(bytes.len() as u64)),
+        SegmentEnd::AtLeast(least) => (bytes, least.max(bytes.len() as u64)),
     };
-    if let Err(bad) = Header::decode(bytes) {
-        let range = 0..HEADER as u64;
-        found.damage.push(Damage { range, what: What::SegmentHeader(bad) });
-    }
+    let header = Header::decode(bytes);
+    // Where the data may end before the file does: behind what is known to be there, within what an earlier
+    // life may have left.
+    let may_end = least..header.map_or(0, |header| header.leftover);
+    found.end = end;
+    found.salt = match header {
+        Ok(header) => header.salt,
+        Err(bad) => {
+            let range = 0..HEADER as u64;
+            found.damage.push(Damage { range, what: What::SegmentHeader(bad) });
+            find_salt(bytes)
+        }
+    };
+    let salt = found.salt;
     let mut at = HEADER;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let (what, len) = match record::decode(rest) {
+        let (what, len) = match record::decode(rest, salt, at as u64) {
             Ok(record) => {
                 found.records += 1;
                 if !found.damage.is_empty() {
@@ -213,12 +258,25 @@ pub fn scan(bytes: &[u8], end: SegmentEnd, mut visit: impl FnMut(Record<'_>)) ->
                 if record.kind == Kind::Synced {
                     found.synced = found.synced.max(record.id);
                 }
+                let offset = at as u64;
                 at += record.len;
-                visit(record);
+                visit(offset, record);
                 continue;
             }
-            Err(Broken::Short) => break,
-            Err(Broken::Header) => (What::RecordHeader, next_record(rest)),
+            Err(Broken::Short) if rest.len() >= record::HEADER => break,
+            Err(broken @ (Broken::Short | Broken::Header)) => {
+                let next = next_record(rest, salt, at as u64);
+                let at = at as u64;
+                if next.is_none() && at >= found.synced && may_end.contains(&at) {
+                    // No record was begun here in this life, or not even its header was written.
+                    found.end = at;
+                    return found;
+                }
+                if broken == Broken::Short {
+                    break;
+                }
+                (What::RecordHeader, next.unwrap_or(rest.len()))
+            }
             Err(Broken::Body { len }) => (What::RecordBody, len),
             Err(Broken::Meaning { len }) => (What::Unknown, len),
         };
@@ -236,35 +294,60 @@ pub fn scan(bytes: &[u8], end: SegmentEnd, mut visit: impl FnMut(Record<'_>)) ->
     found
 }
 
-/// How far on the next whole record begins behind a broken header; the length of `rest` when there
-/// is none.
-fn next_record(rest: &[u8]) -> usize {
+/// The salt of the first whole record.
+fn find_salt(bytes: &[u8]) -> u32 {
+    let found = (HEADER..bytes.len())
+        .find_map(|at| bytes.get(at..).and_then(|rest| record::salt_of(rest, at as u64)));
+    found.unwrap_or_default()
+}
+
+/// How far on the next whole record begins behind a broken header; `rest` stands at that offset.
+fn next_record(rest: &[u8], salt: u32, offset: u64) -> Option<usize> {
+    let salt_bytes = salt.to_le_bytes();
+    let finder = memchr::memmem::Finder::new(&salt_bytes);
     // A record behind the damage begins at least one header later, so that the damage can be
     // covered by a filler.
-    (record::HEADER..rest.len())
-        .find(|&at| rest.get(at..).is_some_and(|rest| record::decode(rest).is_ok()))
-        .unwrap_or(rest.len())
+    let mut from = record::HEADER;
+    loop {
+        from += finder.find(rest.get(from + record::SALT..)?)?;
+        let rest = rest.get(from..)?;
+        if record::decode(rest, salt, offset.saturating_add(from as u64)).is_ok() {
+            return Some(from);
+        }
+        from += 1;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::vec;
 
+    use super::super::record::Draft;
     use super::*;
 
     fn segment() -> (Vec<u8>, Vec<u64>) {
+        written(7, 0, 0..5)
+    }
+
+    /// A segment with records of those ids, and where they begin and the last ends.
+    fn written(salt: u32, leftover: u64, ids: Range<u64>) -> (Vec<u8>, Vec<u64>) {
         let header = Header {
             number: 1,
             previous: 0,
             previous_end: 0,
             oldest: 1,
             created: UnixTime::from_secs(9),
+            salt,
+            leftover,
         };
         let mut bytes = header.encode().to_vec();
+        assert_eq!(Header::decode(&bytes), Ok(header));
         let mut starts = vec![];
-        for id in 0..5 {
-            starts.push(bytes.len() as u64);
-            record::encode(Kind::Remove, id, b"queue", |piece| bytes.extend_from_slice(piece));
+        for id in ids {
+            let at = bytes.len() as u64;
+            starts.push(at);
+            let name = if salt == 7 { "queue" } else { "other" };
+            bytes.extend(Draft::remove(id, name.into()).encode(salt, at));
         }
         starts.push(bytes.len() as u64);
         (bytes, starts)
@@ -272,7 +355,13 @@ mod tests {
 
     fn ids(bytes: &[u8], end: SegmentEnd) -> (Vec<u64>, Scan) {
         let mut ids = vec![];
-        let found = scan(bytes, end, |record| ids.push(record.id));
+        let found = scan(bytes, end, |offset, record| {
+            assert_eq!(
+                record::decode(&bytes[usize::try_from(offset).unwrap()..], 7, offset),
+                Ok(record)
+            );
+            ids.push(record.id);
+        });
         (ids, found)
     }
 
@@ -370,5 +459,76 @@ mod tests {
         let (ids, found) = ids(&bytes, SegmentEnd::At(end));
         assert_eq!(ids.len(), 5);
         assert_eq!(found.damage, []);
+    }
+
+    #[test]
+    fn what_an_earlier_life_left_is_neither_a_record_nor_damage() {
+        let (old, _) = written(6, 0, 100..120);
+        for count in 0..5 {
+            let (new, starts) = written(7, old.len() as u64, 0..count);
+            let end = new.len() as u64;
+            // Written over as a batch is: up to every length.
+            for written in HEADER..=new.len() {
+                let file = [&new[..written], &old[written..]].concat();
+                let whole = starts[1..].iter().filter(|&&end| end <= written as u64).count();
+                let (ids, found) = ids(&file, SegmentEnd::AtLeast(0));
+                assert_eq!(ids, (0..whole as u64).collect::<Vec<_>>(), "{written} bytes written");
+                let begun = written as u64 - starts[whole];
+                if begun < record::HEADER as u64 {
+                    assert_eq!((found.damage.len(), found.end), (0, starts[whole]), "{written}");
+                } else {
+                    // The record was begun in this life: an unfinished write.
+                    let range = starts[whole]..starts[whole + 1];
+                    assert_eq!(found.damage, [Damage { range, what: What::RecordBody }]);
+                }
+            }
+            // What is known to have been written, and is what was there before, is damage.
+            let file = [&new[..], &old[new.len()..]].concat();
+            let lost = ids(&file, SegmentEnd::AtLeast(end + 10)).1;
+            let rest = Damage::new(end..file.len() as u64, What::RecordHeader);
+            assert_eq!(lost.damage, [rest]);
+            // A record of this life behind some that the disk did not write is found.
+            if count > 1 {
+                let (last, at) = (starts.len() - 2, usize::try_from(starts[1]).unwrap());
+                let from = usize::try_from(starts[last]).unwrap();
+                let file = [&new[..at], &old[at..from], &new[from..], &old[new.len()..]].concat();
+                let (found_ids, found) = ids(&file, SegmentEnd::AtLeast(0));
+                assert_eq!(found_ids.last(), Some(&(count - 1)));
+                assert_eq!((found_ids.len(), found.end), (2, end));
+            }
+        }
+    }
+
+    #[test]
+    fn an_item_that_is_a_record_of_the_same_segment_is_not_taken_for_one() {
+        let (mut bytes, _) = segment();
+        let at = bytes.len() as u64;
+        let mut put = super::super::PutBuilder::new(b"q", UnixTime::from_secs(9)).unwrap();
+        // A copy of the segment's own records, and one for every offset near.
+        put.item(None, &bytes[HEADER..]);
+        for offset in at..at + 500 {
+            put.item(None, &Draft::remove(9, "queue".into()).encode(8, offset));
+        }
+        bytes.extend(put.finish().into_draft(50).encode(7, at));
+        let end = bytes.len() as u64;
+        bytes.extend(Draft::remove(6, "queue".into()).encode(7, end));
+        assert_eq!(ids(&bytes, SegmentEnd::AtLeast(0)).0, [0, 1, 2, 3, 4, 50, 6]);
+        // Also when the put's header is damaged, so that a record is searched for within it.
+        bytes[usize::try_from(at).unwrap()] ^= 1;
+        let (found_ids, found) = ids(&bytes, SegmentEnd::AtLeast(0));
+        assert_eq!(found_ids, [0, 1, 2, 3, 4, 6]);
+        assert_eq!(found.damage, [Damage { range: at..end, what: What::RecordHeader }]);
+    }
+
+    #[test]
+    fn a_segment_whose_header_is_lost_is_read_by_its_records() {
+        let (mut bytes, starts) = segment();
+        bytes[..HEADER].fill(0);
+        assert_eq!(ids(&bytes, SegmentEnd::AtLeast(0)).1.salt, 7);
+        // And when the first record is gone with it.
+        let second = usize::try_from(starts[1]).unwrap();
+        bytes[..second].fill(0);
+        let (found_ids, found) = ids(&bytes, SegmentEnd::AtLeast(0));
+        assert_eq!((found_ids, found.salt), (vec![1, 2, 3, 4], 7));
     }
 }

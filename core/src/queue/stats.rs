@@ -67,6 +67,8 @@ pub struct EngineStats {
     pub refused_item_too_large: u64,
     /// Puts refused because the journal was behind.
     pub refused_busy: u64,
+    /// Puts refused because the journal was full.
+    pub refused_journal_full: u64,
     /// Puts refused because there were as many queues as allowed, and none of them empty.
     pub refused_too_many_queues: u64,
     /// Queues that there are.
@@ -87,6 +89,7 @@ impl EngineStats {
             PutError::Full => &mut self.refused_full,
             PutError::ItemTooLarge { .. } => &mut self.refused_item_too_large,
             PutError::Busy => &mut self.refused_busy,
+            PutError::JournalFull => &mut self.refused_journal_full,
             PutError::TooManyQueues => &mut self.refused_too_many_queues,
         };
         *counter += 1;

@@ -50,6 +50,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn salt(segment: u64) -> u32 {
+    u32::try_from(segment).unwrap() + 100
+}
+
 /// The engine with the segments that it was journaled to.
 struct Journaled {
     engine: Engine,
@@ -69,8 +73,9 @@ impl Journaled {
 
     fn rotate(&mut self) {
         let number = self.segments.len() as u64 + 1;
-        let header =
-            Header { number, previous: 0, previous_end: 0, oldest: 1, created: now().unix };
+        let (created, salt) = (now().unix, salt(number));
+        let (previous, previous_end, leftover) = (0, 0, 0);
+        let header = Header { number, previous, previous_end, oldest: 1, created, salt, leftover };
         self.segments.push(header.encode().to_vec());
     }
 
@@ -82,8 +87,11 @@ impl Journaled {
         if self.batches.is_multiple_of(3) {
             self.rotate();
         }
-        self.segments.last_mut().unwrap().extend_from_slice(&batch.pieces.concat());
-        self.engine.journaled(batch.commit, Ok(self.segments.len() as u64), now());
+        let number = self.segments.len() as u64;
+        let segment = self.segments.last_mut().unwrap();
+        let bytes = batch.encode(salt(number), segment.len() as u64).concat();
+        segment.extend_from_slice(&bytes);
+        self.engine.journaled(batch.commit, Ok(number), now());
     }
 
     fn step(&mut self, op: OpId, step: &Step) {

@@ -2,7 +2,7 @@
 
 use windhover_core::Now;
 use windhover_core::UnixTime;
-use windhover_core::queue::record::{self, Broken, Kind, decode};
+use windhover_core::queue::record::{self, Broken, Draft, Kind, decode};
 use windhover_core::queue::segment::{Damage, HEADER, Header, HeaderError, SegmentEnd, What, scan};
 use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{
@@ -14,15 +14,30 @@ use super::splits;
 use crate::reference::journal::{self as reference, Part};
 use crate::{Script, Source};
 
+const SALT: u32 = 0x5a17_0001;
+
 /// Every whole record of a damaged segment is found, whatever stands before it; every byte that is
 /// in none is told as damage; and what is found is what a byte-by-byte reader finds.
 pub fn journal(input: &[u8]) {
     let script = Script::read(input);
     let created = UnixTime::default();
-    let header = Header { number: 1, previous: 0, previous_end: 0, oldest: 1, created };
+    // What the file was before: another segment, which this one was written over.
+    let life = splits::seed(input).to_le_bytes()[0];
+    let mut before = vec![life; HEADER];
+    if life.is_multiple_of(4) {
+        for step in script.steps.iter().rev() {
+            append(&mut Source::new(step), &mut before, SALT ^ 1);
+        }
+    }
+    let leftover = if life % 4 < 2 { before.len() as u64 } else { 0 };
+    let (number, previous, previous_end, oldest, salt) = (1, 0, 0, 1, SALT);
+    let header = Header { number, previous, previous_end, oldest, created, salt, leftover };
     let mut bytes = header.encode().to_vec();
     for step in &script.steps {
-        append(&mut Source::new(step), &mut bytes);
+        append(&mut Source::new(step), &mut bytes, SALT);
+    }
+    if leftover > 0 {
+        bytes.extend(before.get(bytes.len()..).unwrap_or_default());
     }
     segment(&bytes);
     for step in &script.steps {
@@ -33,12 +48,13 @@ pub fn journal(input: &[u8]) {
 }
 
 /// Adds a record, mostly a sound one.
-fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
+fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>, salt: u32) {
     let kind = source.below(10);
     let _ = source.byte();
     let name = vec![b'q'; source.between(0, 3)];
     let id = source.edgy();
-    let mut push = |piece: &[u8]| bytes.extend_from_slice(piece);
+    let at = bytes.len();
+    let mut push = |record: &Draft| bytes.extend(record.encode(salt, at as u64));
     match kind {
         0..=3 => {
             // A put, as the engine writes one.
@@ -52,19 +68,21 @@ fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
             }
             engine.put(OpId(1), put.finish(), Now::default()).expect("there is room");
             let batch = engine.begin_append().expect("a put is to be written");
-            batch.pieces.iter().for_each(|piece| push(piece));
+            assert_eq!(batch.len, batch.records.iter().map(Draft::len).sum::<u64>());
+            assert!(batch.records.iter().all(|record| !record.is_empty()));
+            bytes.extend(batch.encode(salt, at as u64).concat());
         }
-        4 => record::encode(Kind::Remove, id, &name, push),
-        5 => record::encode(Kind::Synced, id, b"", push),
+        4 => push(&Draft::remove(id, name.into())),
+        5 => push(&Draft::synced(id)),
         6 => {
             let len = source.below(60);
-            if let Some(header) = record::filler(len) {
-                push(&header);
-                push(&vec![0; len - header.len()]);
+            if let Some(filler) = Draft::filler(len) {
+                assert_eq!(filler.len(), len as u64);
+                push(&filler);
             } else {
                 assert!(len < record::HEADER);
                 // Nor is a record ever as long as these.
-                assert!([1 << 31, usize::MAX].map(record::filler) == [None, None]);
+                assert!([1 << 31, usize::MAX].map(Draft::filler) == [None, None]);
             }
         }
         _ => {
@@ -77,10 +95,9 @@ fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
             header.extend_from_slice(&reference::crc32(&body).to_le_bytes());
             header.extend_from_slice(&id.to_le_bytes());
             header.extend_from_slice(&[number, u8::try_from(name_len).expect("short"), 0, 0]);
-            let sum = reference::crc32(&header);
-            push(&header);
-            push(&sum.to_le_bytes());
-            push(&body);
+            header.extend_from_slice(&salt.to_le_bytes());
+            let sum = reference::header_sum(&header, at);
+            bytes.extend([&header[..], &sum.to_le_bytes(), &body].concat());
         }
     }
 }
@@ -102,8 +119,10 @@ fn damage(source: &mut Source<'_>, bytes: &mut Vec<u8>) {
 
 fn segment(bytes: &[u8]) {
     let parts = reference::parts(bytes);
+    let salt = reference::salt(bytes);
     let mut visited = Vec::new();
-    let found = scan(bytes, SegmentEnd::AtLeast(0), |record| {
+    let found = scan(bytes, SegmentEnd::AtLeast(0), |offset, record| {
+        assert_eq!(decode(&bytes[usize::try_from(offset).unwrap()..], salt, offset), Ok(record));
         let kind = match record.kind {
             Kind::Put => 1,
             Kind::Remove => 2,
@@ -121,6 +140,7 @@ fn segment(bytes: &[u8]) {
         })
         .collect();
     assert_eq!(visited, records);
+    assert_eq!(found.salt, salt);
     assert_eq!(found.records, records.len() as u64);
     let header = Header::decode(bytes);
     assert_eq!(
@@ -172,9 +192,15 @@ fn header_holds(bytes: &[u8], header: Result<Header, HeaderError>) {
 /// A segment that is known to end elsewhere.
 fn ends(bytes: &[u8]) {
     for end in [bytes.len() / 2, bytes.len() + 5] {
-        let found = scan(bytes, SegmentEnd::At(end as u64), |_| {});
-        let within = scan(&bytes[..end.min(bytes.len())], SegmentEnd::AtLeast(0), |_| {});
-        let at_least = scan(bytes, SegmentEnd::AtLeast(end as u64), |_| {});
+        let found = scan(bytes, SegmentEnd::At(end as u64), |_, _| {});
+        let within = scan(&bytes[..end.min(bytes.len())], SegmentEnd::AtLeast(0), |_, _| {});
+        let at_least = scan(bytes, SegmentEnd::AtLeast(end as u64), |_, _| {});
+        assert_eq!(found.end, end as u64);
+        if reference::header(bytes).is_some_and(|(_, leftover)| leftover > 0) {
+            // What is known to be there is no leftover.
+            assert!(end <= bytes.len() || at_least == found);
+            continue;
+        }
         assert_eq!(found.records, within.records);
         assert_eq!(found.synced, within.synced);
         if end > bytes.len() {
@@ -183,15 +209,16 @@ fn ends(bytes: &[u8]) {
             assert_eq!(at_least, found);
         } else {
             assert_eq!(found.damage, within.damage);
-            assert_eq!(at_least, scan(bytes, SegmentEnd::AtLeast(0), |_| {}));
+            assert_eq!(at_least, scan(bytes, SegmentEnd::AtLeast(0), |_, _| {}));
         }
     }
+    let salt = reference::salt(bytes);
     for at in splits::places(bytes.len(), splits::seed(&bytes[..bytes.len().min(16)])) {
         let rest = &bytes[at..];
-        match decode(rest) {
+        match decode(rest, salt, at as u64) {
             Ok(record) => {
                 for cut in 0..record.len {
-                    assert_eq!(decode(&rest[..cut]), Err(Broken::Short));
+                    assert_eq!(decode(&rest[..cut], salt, at as u64), Err(Broken::Short));
                 }
             }
             Err(Broken::Body { len } | Broken::Meaning { len }) => assert!(len <= rest.len()),
@@ -219,7 +246,11 @@ fn recovery(bytes: &[u8], parts: &[Part]) {
     assert!(known.torn.is_empty() && !known.damage.is_empty());
     let closed = Recovery::new().segment(1, bytes, Place::Closed { end: bytes.len() as u64 });
     assert!(closed.torn.is_empty());
-    assert_eq!(closed.damage.len(), report.torn.len() + report.damage.len());
+    if reference::header(bytes).is_none_or(|(_, leftover)| leftover == 0) {
+        assert_eq!(closed.damage.len(), report.torn.len() + report.damage.len());
+        assert_eq!(report.end, bytes.len() as u64);
+    }
+    assert_eq!((report.salt, report.end <= bytes.len() as u64), (closed.salt, true));
     let get = engine.get(OpId(1), ConnId(1), b"no/name", Read::from(Action::Take), Now::default());
     let error = ReadError::Name(NameError::Byte(b'/'));
     assert_eq!(get, Some(OpOutcome::Error(error)));
@@ -248,12 +279,14 @@ fn written_elsewhere(input: &[u8]) {
         assert!(read.is_none_or(|state| state.oldest == oldest), "{text}");
     }
     let created = UnixTime::from_millis(end);
-    let header = Header { number: oldest, previous: segment, previous_end: end, oldest, created };
+    let (number, previous, previous_end, leftover) = (oldest, segment, end, oldest);
+    let salt = u32::from_le_bytes(created.as_millis().to_le_bytes()[..4].try_into().unwrap());
+    let header = Header { number, previous, previous_end, oldest, created, salt, leftover };
     let mut bytes = header.encode();
     bytes[7] = source.byte().wrapping_add(1);
     let sum = reference::crc32(&bytes[..60]);
     bytes[60..].copy_from_slice(&sum.to_le_bytes());
-    let expected = if bytes[7] == 2 { Ok(header) } else { Err(HeaderError::Version(bytes[7])) };
+    let expected = if bytes[7] == 3 { Ok(header) } else { Err(HeaderError::Version(bytes[7])) };
     assert_eq!(Header::decode(&bytes), expected);
     if let Err(bad) = expected {
         assert!(!bad.to_string().is_empty());

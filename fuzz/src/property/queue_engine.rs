@@ -249,7 +249,7 @@ impl Driver {
             return;
         };
         assert!(self.in_flight.is_none(), "two batches at a time");
-        assert_eq!(batch.len, batch.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>());
+        assert_eq!(batch.len, self.journal.encode(&batch).len() as u64);
         self.model.begin_append();
         self.in_flight = Some(batch);
     }
@@ -260,7 +260,7 @@ impl Driver {
         };
         // Another batch than the one that is on its way is nobody's.
         self.engine.journaled(batch.commit + 1, Ok(1), self.now());
-        let bytes = batch.pieces.concat();
+        let bytes = self.journal.encode(&batch);
         let result = if safe {
             Ok(self.journal.append(&bytes))
         } else {
@@ -323,7 +323,8 @@ impl Driver {
 
     /// The process is killed: a part of what was on its way may be in the file.
     fn crash(&mut self, source: &mut Source<'_>) {
-        let written = self.in_flight.take().map(|batch| batch.pieces.concat()).unwrap_or_default();
+        let written = self.in_flight.take().map(|batch| self.journal.encode(&batch));
+        let written = written.unwrap_or_default();
         let cut = source.below(512).min(written.len());
         let clean = written.is_empty() && source.chance(1, 2);
         let mut recovery = Recovery::new();

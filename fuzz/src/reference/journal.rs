@@ -16,7 +16,7 @@ pub enum Part {
     Bad((usize, usize)),
 }
 
-const HEADER: usize = 24;
+const HEADER: usize = 28;
 const SEGMENT_HEADER: usize = 64;
 
 /// CRC-32 (IEEE 802.3), bit by bit.
@@ -50,12 +50,39 @@ enum Found {
     Short,
 }
 
-fn look(bytes: &[u8]) -> Found {
+/// The checksum of a record's header at that offset.
+pub fn header_sum(header: &[u8], offset: usize) -> u32 {
+    crc32(&[&(offset as u64).to_le_bytes(), header].concat())
+}
+
+/// The salt of a segment's records and the length of its file's life before, when its header is whole.
+pub fn header(bytes: &[u8]) -> Option<(u32, u64)> {
+    let header = bytes.get(..SEGMENT_HEADER)?;
+    let is_whole = header[..8] == *b"WHJRNL\0\x03" && short(&header[60..]) == crc32(&header[..60]);
+    is_whole.then(|| (short(&header[48..52]), number(&header[52..60])))
+}
+
+fn short(bytes: &[u8]) -> u32 {
+    u32::try_from(number(bytes)).expect("four bytes")
+}
+
+/// The salt of a segment: its header's, or that of the first record that is whole with its own.
+pub fn salt(bytes: &[u8]) -> u32 {
+    let of_record = |at: usize| {
+        let salt = short(bytes.get(at + 20..at + 24)?);
+        matches!(look(&bytes[at..], salt, at), Found::Whole { .. }).then_some(salt)
+    };
+    let found = || (SEGMENT_HEADER..bytes.len()).find_map(of_record);
+    header(bytes).map(|(salt, _)| salt).or_else(found).unwrap_or(0)
+}
+
+fn look(bytes: &[u8], salt: u32, offset: usize) -> Found {
     let Some(header) = bytes.get(..HEADER) else {
         return Found::Short;
     };
     let body = usize::try_from(number(&header[..4])).expect("four bytes");
-    if number(&header[20..]) != u64::from(crc32(&header[..20])) || body > 1 << 30 {
+    let sum = header_sum(&header[..24], offset);
+    if short(&header[20..24]) != salt || short(&header[24..]) != sum || body > 1 << 30 {
         return Found::HeaderError;
     }
     let len = HEADER + body;
@@ -87,14 +114,31 @@ pub fn items(rest: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(items)
 }
 
-/// Takes a segment apart, behind its own header.
+/// Takes a segment apart, behind its own header, up to where leftovers of an earlier life begin.
 pub fn parts(bytes: &[u8]) -> Vec<Part> {
+    let (salt, leftover) = (salt(bytes), header(bytes).map_or(0, |(_, leftover)| leftover));
     let mut parts = Vec::new();
+    let mut synced = 0;
     let mut at = SEGMENT_HEADER.min(bytes.len());
     while at < bytes.len() {
-        match look(&bytes[at..]) {
+        let found = look(&bytes[at..], salt, at);
+        let is_whole = |at: usize| matches!(look(&bytes[at..], salt, at), Found::Whole { .. });
+        // The next whole record, a header's length on at the least.
+        let next = (at + HEADER..bytes.len()).find(|&at| is_whole(at));
+        let has_header = match found {
+            Found::Whole { .. } | Found::BadBody { .. } => true,
+            Found::HeaderError => false,
+            Found::Short => bytes.len() - at >= HEADER,
+        };
+        if !has_header && next.is_none() && at as u64 >= synced && (at as u64) < leftover {
+            return parts;
+        }
+        match found {
             Found::Whole { len, kind, id } => {
                 parts.push(Part::Record { range: (at, at + len), kind, id });
+                if kind == 4 {
+                    synced = synced.max(id);
+                }
                 at += len;
             }
             Found::BadBody { len } => {
@@ -102,12 +146,7 @@ pub fn parts(bytes: &[u8]) -> Vec<Part> {
                 at += len;
             }
             Found::HeaderError => {
-                // The next whole record, a header's length on at the least.
-                let mut next = at + HEADER;
-                while next < bytes.len() && !matches!(look(&bytes[next..]), Found::Whole { .. }) {
-                    next += 1;
-                }
-                let next = next.min(bytes.len());
+                let next = next.unwrap_or(bytes.len());
                 parts.push(Part::Bad((at, next)));
                 at = next;
             }

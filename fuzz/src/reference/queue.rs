@@ -63,7 +63,7 @@ pub struct Model {
 }
 
 /// What a record of a put takes in the journal, without its items' data.
-const RECORD: usize = 24 + 8;
+const RECORD: usize = 28 + 8;
 const ITEM: usize = 12;
 
 /// What items count for: their bytes, and so much for each.

@@ -191,6 +191,8 @@ mod tests {
             previous_end: 100,
             oldest: 1,
             created: UnixTime::default(),
+            salt: 7,
+            leftover: 0,
         };
         Found { number, header: Ok(header), unbegun: false }
     }

@@ -14,11 +14,13 @@ pub struct Entry {
     pub name: String,
     /// Whether it is a file, or leads to one: not a folder, a pipe, a link to nowhere.
     pub is_file: bool,
+    /// Bytes of the file.
+    pub len: u64,
 }
 
 /// The directory that holds a journal.
 pub trait Directory: std::fmt::Debug + Send + 'static {
-    /// A file that is appended to, or rewritten.
+    /// A file that is written from its start on, or rewritten.
     type File: SegmentFile;
 
     /// For messages: where the directory is.
@@ -48,7 +50,7 @@ pub trait Directory: std::fmt::Debug + Send + 'static {
     /// Those of the file system; also when there is such a file.
     fn create(&self, name: &str) -> io::Result<Self::File>;
 
-    /// Opens a file for [`SegmentFile::rewrite`]; it is made when it is not there.
+    /// Opens a file to be written over from its start; it is made when it is not there.
     ///
     /// # Errors
     /// Those of the file system.
@@ -67,6 +69,12 @@ pub trait Directory: std::fmt::Debug + Send + 'static {
     /// Those of the file system.
     fn truncate(&self, name: &str, len: u64) -> io::Result<()>;
 
+    /// Gives a file another name, which no other file has afterwards.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
     /// Deletes a file.
     ///
     /// # Errors
@@ -80,9 +88,10 @@ pub trait Directory: std::fmt::Debug + Send + 'static {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A file that is appended to, or rewritten.
+/// A file that is written from its start on, or rewritten.
 pub trait SegmentFile: std::fmt::Debug + Send {
-    /// Appends the start of the slices; returns how many bytes.
+    /// Writes the start of the slices behind what was written before, in a new file or over what was in
+    /// it; returns how many bytes.
     ///
     /// # Errors
     /// Those of the file system.
@@ -138,7 +147,8 @@ impl Directory for OsDirectory {
         let entry = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            Ok(Entry { name, is_file: entry.path().is_file() })
+            let file = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file);
+            Ok(Entry { name, is_file: file.is_some(), len: file.map_or(0, |file| file.len()) })
         };
         fs::read_dir(&self.path)?.map(entry).collect()
     }
@@ -159,7 +169,7 @@ impl Directory for OsDirectory {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        private::options().append(true).create_new(true).open(self.path.join(name))
+        private::options().write(true).create_new(true).open(self.path.join(name))
     }
 
     fn overwrite(&self, name: &str, content: &[u8]) -> io::Result<()> {
@@ -175,6 +185,10 @@ impl Directory for OsDirectory {
         let file = OpenOptions::new().write(true).open(self.path.join(name))?;
         file.set_len(len)?;
         file.sync_all()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -10,6 +10,7 @@ mod fsync;
 mod lock;
 mod open;
 mod repair;
+mod spares;
 mod survey;
 mod synced;
 
@@ -20,7 +21,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use windhover_core::UnixTime;
-use windhover_core::queue::record::{self, Kind};
+use windhover_core::queue::JournalBatch;
+use windhover_core::queue::record::Draft;
 use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::state::{Position, State};
 
@@ -30,6 +32,7 @@ pub use fsync::{Fsync, FsyncError};
 pub use lock::DirectoryLock;
 pub use open::{Opened, open};
 pub use repair::{RepairReport, repair};
+use spares::{Spare, Spares};
 use synced::{SYNCED, SyncedFile};
 
 /// The name of the state file.
@@ -67,12 +70,37 @@ struct Active<F> {
     /// The file `synced` is known to name it. Before that nothing may be written to it, or its loss
     /// would not be noticed.
     named: bool,
+    /// See [`Header::salt`] and [`Header::leftover`].
+    salt: u32,
+    leftover: u64,
 }
 
 impl<F> Active<F> {
+    /// A segment of which the header is on the disk.
+    fn new(file: F, header: &Header) -> Self {
+        let len = HEADER as u64;
+        let Header { number, salt, leftover, .. } = *header;
+        Self { file, number, len, synced: len, marked: len, named: false, salt, leftover }
+    }
+
+    /// Bytes of the file.
+    fn size(&self) -> u64 {
+        self.len.max(self.leftover)
+    }
+
     fn synced(&self) -> Position {
         Position { segment: self.number, end: self.synced }
     }
+}
+
+/// A segment that nothing more is written to.
+#[derive(Clone, Copy, Debug)]
+struct Closed {
+    number: u64,
+    /// Where its valid bytes end.
+    end: u64,
+    /// Bytes of the file.
+    size: u64,
 }
 
 /// A journal that is open for appending.
@@ -91,8 +119,11 @@ pub struct Journal<D: Directory> {
     active: Option<Active<D::File>>,
     /// The number of a file that was made for a segment, could not be begun, and not be deleted.
     left_over: Option<u64>,
-    /// Number and length of every segment before the active one, oldest first.
-    closed: VecDeque<(u64, u64)>,
+    /// Every segment before the active one, oldest first.
+    closed: VecDeque<Closed>,
+    spares: Spares,
+    /// No spare file is kept where all files would take more than this.
+    max_bytes: u64,
     /// When the written bytes must be synced, under [`Fsync::Interval`].
     sync_due: Option<Instant>,
 }
@@ -103,9 +134,9 @@ impl<D: Directory> Journal<D> {
     ///
     /// # Errors
     /// Those of the file system; nothing of the batch can be relied on then.
-    pub fn append(&mut self, pieces: &[Bytes], now: UnixTime) -> io::Result<u64> {
+    pub fn append(&mut self, batch: &JournalBatch, now: UnixTime) -> io::Result<u64> {
         self.begin_segment(now)?;
-        let result = self.write(pieces);
+        let result = self.write(batch);
         match result {
             Ok(number) => Ok(number),
             Err(error) => {
@@ -115,17 +146,17 @@ impl<D: Directory> Journal<D> {
         }
     }
 
-    fn write(&mut self, pieces: &[Bytes]) -> io::Result<u64> {
+    fn write(&mut self, batch: &JournalBatch) -> io::Result<u64> {
         let Some(active) = &mut self.active else {
             return Err(io::Error::other("no segment is open"));
         };
         let mut len = 0;
         if active.marked < active.synced {
-            let mut mark = Vec::with_capacity(record::HEADER);
-            record::encode(Kind::Synced, active.synced, b"", |piece| mark.extend_from_slice(piece));
+            let mark = Draft::synced(active.synced).encode(active.salt, active.len);
             len += append_all(&mut active.file, &[Bytes::from(mark)])?;
         }
-        len += append_all(&mut active.file, pieces)?;
+        let pieces = batch.encode(active.salt, active.len + len);
+        len += append_all(&mut active.file, &pieces)?;
         match self.fsync {
             Fsync::Always => {
                 active.file.sync()?;
@@ -157,22 +188,49 @@ impl<D: Directory> Journal<D> {
             self.sync_active()?;
             self.close_active();
         }
-        let (number, mut file) = self.create_file()?;
-        match self.write_header(&mut file, number, now) {
-            Ok(()) => {
-                let (len, marked) = (HEADER as u64, HEADER as u64);
-                let named = false;
-                self.active = Some(Active { file, number, len, synced: len, marked, named });
+        let (number, file) = self.create_file()?;
+        match self.begin_file(number, file, now) {
+            Ok(active) => {
+                self.active = Some(active);
                 self.name_active()
             }
             Err(error) => {
-                drop(file);
                 // When this fails too, the next attempt meets the file and removes it.
                 let removed = self.directory.remove(&file_name(number));
                 self.left_over = removed.is_err().then_some(number);
                 Err(error)
             }
         }
+    }
+
+    /// Begins that segment, in a spare file if there is one. The new file has its name, which is then nobody
+    /// else's.
+    fn begin_file(
+        &mut self,
+        number: u64,
+        mut file: D::File,
+        now: UnixTime,
+    ) -> io::Result<Active<D::File>> {
+        let Some(spare) = self.spares.take() else {
+            let header = self.write_header(&mut file, number, None, now)?;
+            return Ok(Active::new(file, &header));
+        };
+        drop(file);
+        let reused = self.reuse(number, &spare, now);
+        if reused.is_err() {
+            // Whatever is wrong with it, another one is tried next time.
+            let _ = self.directory.remove(&spare.name());
+        }
+        reused
+    }
+
+    fn reuse(&self, number: u64, spare: &Spare, now: UnixTime) -> io::Result<Active<D::File>> {
+        let mut file = self.directory.rewritable(&spare.name())?;
+        // The header first: under a segment's name there must never be another segment.
+        let header = self.write_header(&mut file, number, Some(spare), now)?;
+        self.directory.rename(&spare.name(), &file_name(number))?;
+        self.directory.sync()?;
+        Ok(Active::new(file, &header))
     }
 
     /// Makes the file of the next segment. A number whose name somebody else's file has is passed
@@ -199,12 +257,25 @@ impl<D: Directory> Journal<D> {
         Ok(())
     }
 
-    fn write_header(&mut self, file: &mut D::File, number: u64, now: UnixTime) -> io::Result<()> {
-        let (previous, previous_end) = self.closed.back().copied().unwrap_or_default();
-        let header = Header { number, previous, previous_end, oldest: self.oldest(), created: now };
+    fn write_header(
+        &self,
+        file: &mut D::File,
+        number: u64,
+        spare: Option<&Spare>,
+        now: UnixTime,
+    ) -> io::Result<Header> {
+        let (previous, previous_end) =
+            self.closed.back().map_or((0, 0), |last| (last.number, last.end));
+        let leftover = spare.map_or(0, |spare| spare.len);
+        let salt = new_salt(spare.map_or(Ok(0), |spare| spare.salt(&self.directory))?)?;
+        let (oldest, created) = (self.oldest(), now);
+        let header = Header { number, previous, previous_end, oldest, created, salt, leftover };
         append_all(file, &[Bytes::copy_from_slice(&header.encode())])?;
         file.sync()?;
-        self.directory.sync()
+        if spare.is_none() {
+            self.directory.sync()?;
+        }
+        Ok(header)
     }
 
     /// Ends the active segment after a failure, and leaves no file open.
@@ -222,7 +293,9 @@ impl<D: Directory> Journal<D> {
             active.len = active.synced;
         }
         // When this fails, the next segment's header says all the same where this one ends.
-        let _ = active.file.truncate(active.len);
+        if active.file.truncate(active.len).is_ok() {
+            active.leftover = 0;
+        }
         if active.synced < active.len {
             // Acknowledged, and never synced again once the segment is closed.
             let _ = active.file.sync();
@@ -237,7 +310,7 @@ impl<D: Directory> Journal<D> {
 
     /// Deletes the file of an active segment that holds nothing: a full disk must not gather them.
     fn take_back(&mut self) -> io::Result<()> {
-        let (segment, end) = self.closed.back().copied().unwrap_or_default();
+        let (segment, end) = self.closed.back().map_or((0, 0), |last| (last.number, last.end));
         // First: a segment that is missing without a word here counts as lost.
         self.synced.note_safely(&self.directory, Position { segment, end })?;
         self.directory.remove(&file_name(self.active_number()))
@@ -245,7 +318,8 @@ impl<D: Directory> Journal<D> {
 
     fn close_active(&mut self) {
         if let Some(active) = self.active.take() {
-            self.closed.push_back((active.number, active.len));
+            let (number, end, size) = (active.number, active.len, active.size());
+            self.closed.push_back(Closed { number, end, size });
         }
         self.sync_due = None;
     }
@@ -291,15 +365,15 @@ impl<D: Directory> Journal<D> {
         }
     }
 
-    /// Deletes the segments before `oldest`, which nothing needs any more.
+    /// Gives up the segments before `oldest`, which nothing needs any more: some files are kept for the
+    /// segments to come, the others deleted.
     ///
     /// # Errors
     /// Those of the file system; what could not be deleted is tried again next time.
     pub fn reclaim(&mut self, oldest: u64) -> io::Result<()> {
-        let Some((first, _)) = self.closed.front().filter(|(first, _)| *first < oldest) else {
+        if self.closed.front().is_none_or(|first| first.number >= oldest) {
             return Ok(());
-        };
-        let mut next = *first;
+        }
         if self.state.oldest < oldest {
             // What compaction moved must be safe before its old place goes.
             self.sync_active()?;
@@ -308,16 +382,26 @@ impl<D: Directory> Journal<D> {
             self.directory.overwrite(STATE, state.encode().as_bytes())?;
             self.state = state;
         }
-        while next < oldest {
-            match self.directory.remove(&file_name(next)) {
+        let mut kept = None;
+        while let Some(&Closed { number, size, .. }) =
+            self.closed.front().filter(|first| first.number < oldest)
+        {
+            let keeps = self.spares.has_room_for(size) && self.disk_bytes() <= self.max_bytes;
+            // One at a time, as they are used.
+            let given_up = if keeps && kept.is_none() {
+                Spares::rename(&self.directory, number, size).map(|spare| kept = Some(spare))
+            } else {
+                self.directory.remove(&file_name(number))
+            };
+            match given_up {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
             self.closed.pop_front();
-            match self.closed.front() {
-                Some((number, _)) => next = *number,
-                None => break,
-            }
+        }
+        if let Some(spare) = kept {
+            self.directory.sync()?;
+            self.spares.push(spare);
         }
         Ok(())
     }
@@ -330,7 +414,8 @@ impl<D: Directory> Journal<D> {
     pub fn close(mut self) -> io::Result<()> {
         self.sync_active()?;
         self.close_active();
-        let clean = self.closed.back().map(|&(segment, end)| Position { segment, end });
+        let last = self.closed.back();
+        let clean = last.map(|last| Position { segment: last.number, end: last.end });
         let state = State { oldest: self.oldest(), clean };
         self.directory.overwrite(STATE, state.encode().as_bytes())
     }
@@ -343,7 +428,7 @@ impl<D: Directory> Journal<D> {
         self.active
             .as_ref()
             .map(|active| active.number)
-            .or_else(|| self.closed.back().map(|(number, _)| *number))
+            .or_else(|| self.closed.back().map(|last| last.number))
             .unwrap_or(self.state.oldest.saturating_sub(1))
     }
 
@@ -355,7 +440,13 @@ impl<D: Directory> Journal<D> {
     /// Bytes in all segments.
     pub fn len(&self) -> u64 {
         let active = self.active.as_ref().map_or(0, |active| active.len);
-        self.closed.iter().map(|(_, len)| len).sum::<u64>() + active
+        self.closed.iter().map(|closed| closed.end).sum::<u64>() + active
+    }
+
+    /// Bytes of all files: with what earlier lives left in them, and with the spare ones.
+    pub fn disk_bytes(&self) -> u64 {
+        let active = self.active.as_ref().map_or(0, Active::size);
+        self.closed.iter().map(|closed| closed.size).sum::<u64>() + active + self.spares.len()
     }
 
     /// Whether there is no segment.
@@ -373,6 +464,16 @@ impl<D: Directory> Journal<D> {
         match self.fsync {
             Fsync::Interval(every) => Some(every),
             Fsync::Always | Fsync::Never => None,
+        }
+    }
+}
+
+/// A salt for a segment in a file whose life before had that one.
+fn new_salt(before: u32) -> io::Result<u32> {
+    loop {
+        let salt = getrandom::u32().map_err(io::Error::other)?;
+        if salt != 0 && salt != before {
+            return Ok(salt);
         }
     }
 }

@@ -7,8 +7,9 @@ use windhover_core::UnixTime;
 use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{Config, Engine, Recovered};
 
-use super::survey::{Survey, in_file};
-use super::{Directory, Fsync, Journal, OpenError, STATE, SYNCED, SyncedFile, file_name};
+use super::spares::Spares;
+use super::survey::{Segment, Survey, in_file};
+use super::{Closed, Directory, Fsync, Journal, OpenError, STATE, SYNCED, SyncedFile, file_name};
 
 /// A journal that was opened, with the queues that it held.
 #[derive(Debug)]
@@ -59,10 +60,10 @@ pub fn open<D: Directory>(
             items: recovered.items,
         });
     }
-    let mut closed: VecDeque<(u64, u64)> = survey
+    let mut closed: VecDeque<Closed> = survey
         .segments
         .iter()
-        .map(|segment| (segment.link.number, segment.end.unwrap_or(segment.len)))
+        .map(|&Segment { link, end, len, .. }| Closed { number: link.number, end, size: len })
         .collect();
     // Only the last segment can be torn, or be longer than is known.
     let torn: Vec<String> = survey
@@ -71,15 +72,18 @@ pub fn open<D: Directory>(
         .flat_map(|segment| segment.torn.iter().map(|damage| (segment.link.file, damage)))
         .map(|(number, damage)| format!("{}: {damage}", file_name(number)))
         .collect();
-    if let Some((segment, (number, end))) = survey.segments.last().zip(closed.back_mut()) {
-        let name = file_name(*number);
-        // Cuts what a failed write left behind a clean end, and syncs what a killed process had not.
-        directory.truncate(&name, *end).map_err(fail(&name))?;
+    if let Some((segment, last)) = survey.segments.last().zip(closed.back_mut()) {
+        let name = file_name(last.number);
+        // Cuts what a failed write or an earlier life left behind the end, and syncs what a killed process
+        // had not.
+        directory.truncate(&name, last.end).map_err(fail(&name))?;
         if !segment.torn.is_empty() {
-            *end = super::repair::mend(&directory, segment, keep_damaged).map_err(fail(&name))?;
+            last.end =
+                super::repair::mend(&directory, segment, keep_damaged).map_err(fail(&name))?;
         }
+        last.size = last.end;
     }
-    let (segment, end) = closed.back().copied().unwrap_or_default();
+    let (segment, end) = closed.back().map_or((0, 0), |last| (last.number, last.end));
     if let Some(content) = &survey.unreadable_synced {
         keep_damaged(SYNCED, content).map_err(fail(SYNCED))?;
     }
@@ -93,7 +97,12 @@ pub fn open<D: Directory>(
         directory.remove(&name).map_err(fail(&name))?;
     }
 
+    let largest = segment_bytes.saturating_mul(2);
+    let spares = Spares::adopt(&directory, survey.spares, largest)
+        .map_err(in_file(directory.path().to_owned()))?;
+
     let segments = closed.len();
+    let max_bytes = config.max_journal_bytes;
     let (engine, recovered) = survey.recovery.finish(config, now);
     let journal = Journal {
         directory,
@@ -104,6 +113,8 @@ pub fn open<D: Directory>(
         active: None,
         left_over: None,
         closed,
+        spares,
+        max_bytes,
         sync_due: None,
     };
     let (end_unknown, foreign) = (survey.end_unknown, survey.foreign);

@@ -5,7 +5,7 @@ use std::io;
 
 use windhover_core::UnixTime;
 use windhover_core::queue::Config;
-use windhover_core::queue::record;
+use windhover_core::queue::record::Draft;
 use windhover_core::queue::segment::{Damage, HEADER, Header, What};
 use windhover_core::queue::state::{Position, State};
 
@@ -31,7 +31,7 @@ pub struct RepairReport {
 
 /// Covers damaged bytes of a segment with fillers, or cuts them where nothing whole stands behind
 /// them: the header of the next segment says then where this one ends.
-fn patch(content: &mut Vec<u8>, damage: &Damage) {
+fn patch(content: &mut Vec<u8>, salt: u32, damage: &Damage) {
     let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
     let (mut start, end) = (within(damage.range.start), within(damage.range.end));
     if end >= content.len() {
@@ -41,10 +41,8 @@ fn patch(content: &mut Vec<u8>, damage: &Damage) {
     while start < end {
         // What is left over must have room for a filler's own header.
         let len = if end - start < 2 * FILLER { end - start } else { FILLER };
-        let place = content.get_mut(start..start + len).unwrap_or_default();
-        place.fill(0);
-        if let Some((header, filler)) = place.first_chunk_mut().zip(record::filler(len)) {
-            *header = filler;
+        if let Some((place, filler)) = content.get_mut(start..start + len).zip(Draft::filler(len)) {
+            place.copy_from_slice(&filler.encode(salt, start as u64));
         }
         start += len;
     }
@@ -65,7 +63,7 @@ pub(super) fn mend<D: Directory>(
         keep(&format!("{name}.{start}"), bytes.get(start..end).unwrap_or_default())?;
     }
     let mut content = bytes.clone();
-    segment.torn.iter().rev().for_each(|damage| patch(&mut content, damage));
+    segment.torn.iter().rev().for_each(|damage| patch(&mut content, segment.salt, damage));
     let kept_whole = bytes.starts_with(&content);
     if kept_whole {
         directory.truncate(&name, content.len() as u64)?;
@@ -124,7 +122,9 @@ fn rewritten<D: Directory>(
         let bytes = directory.read(&name).map_err(in_file(directory.path().join(&name)))?;
         let mended = mended(&bytes, segment, before, survey.oldest, now);
         before = Position { segment: number, end: mended.len() as u64 };
-        if mended != bytes || segment.link.file != number {
+        // What stands behind the end may stay there.
+        let is_as_it_was = bytes.starts_with(&mended) && mended.len() as u64 == segment.end;
+        if !is_as_it_was || segment.link.file != number {
             content.insert(number, mended);
         }
     }
@@ -140,15 +140,17 @@ fn mended(
     now: UnixTime,
 ) -> Vec<u8> {
     let mut content = bytes.to_vec();
+    // Where no record is left that has one, any will do.
+    let salt = segment.salt.max(1);
     // What a failed write left behind the end is nobody's.
-    content.truncate(segment.end.and_then(|end| usize::try_from(end).ok()).unwrap_or(usize::MAX));
+    content.truncate(usize::try_from(segment.end).unwrap_or(usize::MAX));
     content.resize(content.len().max(HEADER), 0);
     // From the end, so that what is cut is behind what is covered.
     let mut damage: Vec<&Damage> = segment.damage.iter().chain(&segment.torn).collect();
     damage.retain(|damage| !matches!(damage.what, What::SegmentHeader(_)));
     damage.sort_unstable_by_key(|damage| std::cmp::Reverse(damage.range.start));
     for damage in damage {
-        patch(&mut content, damage);
+        patch(&mut content, salt, damage);
     }
     let whole = segment.link.header;
     let header = Header {
@@ -157,6 +159,8 @@ fn mended(
         previous_end: before.end,
         oldest: whole.map_or(oldest, |header| header.oldest),
         created: whole.map_or(now, |header| header.created),
+        salt,
+        leftover: whole.map_or(0, |header| header.leftover),
     };
     // The first one may name a segment that is not needed any more.
     if (before.segment != 0 || whole.is_none_or(|header| header.previous >= oldest))

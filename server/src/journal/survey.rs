@@ -8,6 +8,7 @@ use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{Place, Recovery};
 
 use super::chain::{Chain, Found, Known, Link};
+use super::spares::{Spare, spare_number};
 use super::{Directory, Entry, JournalFault, OpenError, STATE, SYNCED, file_name, file_number};
 
 /// A segment that was read.
@@ -16,8 +17,9 @@ pub(super) struct Segment {
     pub(super) link: Link,
     /// Bytes of the file.
     pub(super) len: u64,
-    /// Where its valid bytes end, when that is known; else they end where the file does.
-    pub(super) end: Option<u64>,
+    /// Where its bytes end; behind that the file may hold what an earlier life or a failed write left.
+    pub(super) end: u64,
+    pub(super) salt: u32,
     /// What was once whole.
     pub(super) damage: Vec<Damage>,
     /// Unfinished writes at the journal's end.
@@ -41,6 +43,7 @@ pub(super) struct Survey {
     /// See [`Chain::intruders`].
     pub(super) intruders: Vec<u64>,
     pub(super) foreign: Vec<String>,
+    pub(super) spares: Vec<Spare>,
     pub(super) faults: Vec<JournalFault>,
     pub(super) recovery: Recovery,
 }
@@ -67,13 +70,14 @@ struct Listing {
     unreadable_synced: Option<Vec<u8>>,
     /// By rising number.
     found: Vec<Found>,
+    spares: Vec<Spare>,
     foreign: Vec<String>,
 }
 
 impl Listing {
     fn read<D: Directory>(directory: &D) -> Result<Self, OpenError> {
         let mut listing = Self::default();
-        for Entry { name, is_file } in
+        for Entry { name, is_file, len } in
             directory.list().map_err(in_file(directory.path().to_owned()))?
         {
             let fail = || in_file(directory.path().join(&name));
@@ -100,7 +104,10 @@ impl Listing {
                     listing.synced = Position::decode(&content);
                     listing.unreadable_synced = listing.synced.is_none().then_some(content);
                 }
-                None => listing.foreign.push(name),
+                None => match spare_number(&name) {
+                    Some(number) => listing.spares.push(Spare::new(number, len)),
+                    None => listing.foreign.push(name),
+                },
             }
         }
         listing.found.sort_unstable_by_key(|file| file.number);
@@ -147,6 +154,7 @@ impl Survey {
             unbegun: std::mem::take(&mut chain.unbegun),
             intruders: std::mem::take(&mut chain.intruders),
             foreign,
+            spares: listing.spares,
             faults,
             recovery: Recovery::new(),
         };
@@ -199,10 +207,8 @@ impl Survey {
             self.segments.push(Segment {
                 link,
                 len,
-                end: match place {
-                    Place::Closed { end } | Place::LastClean { end } => Some(end),
-                    Place::LastOpen { .. } => None,
-                },
+                end: report.end,
+                salt: report.salt,
                 damage: report.damage,
                 torn: report.torn,
             });

@@ -36,7 +36,7 @@ pub struct JournalStats {
     /// Whether the last write and the last sync succeeded, and none has been going on for over a
     /// second.
     pub healthy: bool,
-    /// Bytes in all segments.
+    /// Bytes of all its files, those that are kept to be written over included.
     pub bytes: u64,
     /// Segments.
     pub segments: u64,
@@ -199,16 +199,17 @@ impl Store {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start<D: Directory>(
-        engine: Engine,
+        mut engine: Engine,
         journal: Journal<D>,
         clock: impl Fn() -> Now + Send + 'static,
     ) -> io::Result<(Self, StoreCloser)> {
         let stats = JournalStats {
             healthy: true,
-            bytes: journal.len(),
+            bytes: journal.disk_bytes(),
             segments: journal.segments() as u64,
             ..JournalStats::default()
         };
+        engine.compact(journal.len(), journal.active_number());
         let state = State {
             engine,
             slots: Slots::default(),

@@ -23,7 +23,8 @@ pub(super) struct Writer<D: Directory, C> {
 }
 
 enum Work {
-    Append(JournalBatch),
+    /// The flag is whether it is tried for the last time.
+    Append(JournalBatch, bool),
     Sync,
     Probe,
     Stop,
@@ -36,13 +37,12 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         loop {
             let work = self.next_work(failed_at, unwritten.is_some());
             match work {
-                Work::Append(batch) => {
+                Work::Append(batch, is_last) => {
                     let begun = Instant::now();
-                    let result = self.journal.append(&batch.pieces, (self.clock)().unix);
+                    let result = self.journal.append(&batch, (self.clock)().unix);
                     let error = result.as_ref().err().map(io::Error::kind);
-                    let stopping;
-                    (failed_at, stopping) = self.appended(&batch, result, begun.elapsed());
-                    if stopping {
+                    failed_at = self.appended(&batch, result, begun.elapsed());
+                    if is_last {
                         unwritten = error;
                     }
                     continue;
@@ -85,7 +85,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             {
                 // Removals that cannot be written must not hold up the stop.
                 if !(state.stopping && tried) {
-                    break Work::Append(batch);
+                    break Work::Append(batch, state.stopping);
                 }
                 state.engine.journaled(batch.commit, Err(AppendError), (self.clock)());
                 break Work::Stop;
@@ -131,16 +131,15 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         batch: &JournalBatch,
         result: io::Result<u64>,
         took: Duration,
-    ) -> (Option<Instant>, bool) {
+    ) -> Option<Instant> {
         let failed_at = match &result {
             Ok(_) => None,
             Err(error) => Some(self.failed("append", error)),
         };
         let now = (self.clock)();
-        let (bytes, segments, active) =
-            (self.journal.len(), self.journal.segments() as u64, self.journal.active_number());
+        let (len, active) = (self.journal.len(), self.journal.active_number());
         let mut wakers: Vec<Waker> = Vec::new();
-        let (oldest, stopping) = {
+        let oldest = {
             let mut state = self.shared.lock();
             let State { engine, journal, put_off, .. } = &mut *state;
             engine.journaled(batch.commit, result.map_err(|_| AppendError), now);
@@ -149,21 +148,22 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
                 journal.batches += 1;
                 journal.written += batch.len;
                 journal.healthy = true;
-                engine.compact(bytes, active);
+                engine.compact(len, active);
             }
             journal.busy_micros += u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            (journal.bytes, journal.segments) = (bytes, segments);
+            journal.bytes = self.journal.disk_bytes();
+            journal.segments = self.journal.segments() as u64;
             let oldest = engine.oldest_needed(active);
             state.settle(now, &mut wakers);
             self.shared.backlog.store(state.engine.backlog_bytes(), Ordering::Relaxed);
             state.working_since = None;
-            (oldest, state.stopping)
+            oldest
         };
         wakers.into_iter().for_each(Waker::wake);
         if let Err(error) = self.journal.reclaim(oldest) {
             tracing::warn!(%error, "old segments of the journal could not be deleted");
         }
-        (failed_at, stopping)
+        failed_at
     }
 
     fn failed(&self, what: &str, error: &io::Error) -> Instant {

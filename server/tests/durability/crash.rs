@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::disk::{Faults, SimDirectory, random, seed};
+use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
     Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
-use windhover_server::journal::{self, Fsync, Journal, OpenError};
+use windhover_server::journal::{self, Directory, Fsync, Journal, OpenError};
 
 fn now() -> Now {
     Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }
@@ -24,6 +25,8 @@ struct World {
     /// Delivered, and the removal was made safe.
     gone: BTreeSet<u64>,
     next: u64,
+    /// Segments begun in a file that had been another one.
+    recycled: usize,
 }
 
 struct Server {
@@ -55,7 +58,7 @@ impl Server {
         config.compact_from = 0;
         config.compact_ratio = 2;
         let opened =
-            journal::open(directory.clone(), &keep, Fsync::Always, 2_000, config, now().unix);
+            journal::open(directory.clone(), &keep, Fsync::Always, 1_000, config, now().unix);
         match opened {
             Ok(opened) => Ok(Self {
                 directory: directory.clone(),
@@ -94,7 +97,7 @@ impl Server {
     /// What the journal's thread does in one turn.
     fn commit(&mut self, world: &mut World, mut delivered: BTreeSet<u64>) {
         if let Some(batch) = self.engine.begin_append() {
-            let result = self.journal.append(&batch.pieces, now().unix);
+            let result = self.journal.append(&batch, now().unix);
             if result.is_ok() {
                 world.gone.append(&mut delivered);
             }
@@ -144,6 +147,7 @@ fn run(faults: Faults) -> Result<World, Violation> {
             server.commit(&mut world, delivered);
             server.journal.close().unwrap();
         }
+        world.recycled += recycled(&directory);
         directory.crash();
     }
     directory.set_faults(Faults::default());
@@ -164,15 +168,26 @@ fn run(faults: Faults) -> Result<World, Violation> {
     Ok(world)
 }
 
+/// How many files are a segment that was another one before.
+fn recycled(directory: &SimDirectory) -> usize {
+    let names = directory.list().unwrap().into_iter().map(|entry| entry.name);
+    let headers = names.map(|name| Header::decode(&directory.read(&name).unwrap()));
+    headers.filter(|header| header.is_ok_and(|header| header.leftover > 0)).count()
+}
+
 fn run_seeds(faults: Faults) -> usize {
-    let mut acknowledged = 0;
-    for number in 0..3_000 {
+    let (mut acknowledged, mut recycled) = (0, 0);
+    for number in 0..3_500 {
         seed(number);
         match run(faults) {
-            Ok(world) => acknowledged += world.acknowledged.len(),
+            Ok(world) => {
+                acknowledged += world.acknowledged.len();
+                recycled += world.recycled;
+            }
             Err(violation) => panic!("seed {number}: {violation:?}"),
         }
     }
+    assert!(recycled > 500, "segments must be written over: {recycled}");
     acknowledged
 }
 

@@ -10,6 +10,8 @@ use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Directory, Fsync, JournalFault, OpenError, Opened};
 
 const ITEMS: u64 = 60;
+/// A record's bytes: its header, the name, the time, the item's header, the item.
+const RECORD: usize = 28 + 1 + 8 + 12 + 50;
 
 fn now() -> Now {
     Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }
@@ -30,7 +32,7 @@ fn journal(clean: bool) -> SimDirectory {
         put.item(None, format!("{n:050}").as_bytes());
         engine.put(OpId(n), put.finish(), now()).unwrap();
         let batch = engine.begin_append().unwrap();
-        let segment = journal.append(&batch.pieces, now().unix).unwrap();
+        let segment = journal.append(&batch, now().unix).unwrap();
         engine.journaled(batch.commit, Ok(segment), now());
     }
     if clean {
@@ -130,8 +132,7 @@ fn a_shortened_segment_is_reported() {
 fn a_last_segment_that_was_cut_at_a_record_is_reported_after_a_clean_stop() {
     let directory = journal(true);
     let last = open(&journal(true)).unwrap().segments as u64;
-    // The last record: its header, the name, the time, the item's header, the item.
-    change(&directory, last, |bytes| bytes.truncate(bytes.len() - (24 + 1 + 8 + 12 + 50)));
+    change(&directory, last, |bytes| bytes.truncate(bytes.len() - RECORD));
     assert_eq!(faults(&directory).len(), 1);
     assert_eq!(repair(&directory), [ITEMS - 1]);
 }
@@ -171,12 +172,11 @@ fn a_damaged_state_file_is_reported_and_mended_without_loss() {
 fn an_unfinished_write_is_cut_at_every_length() {
     let whole = journal(false);
     let last = open(&whole).unwrap().segments as u64;
-    let record = 24 + 1 + 8 + 12 + 50;
-    for written in 1..record {
+    for written in 1..RECORD {
         let directory = journal(false);
         // The start of a record, as a process leaves it that is killed while it writes.
         change(&directory, last, |bytes| {
-            let start = bytes.len() - record;
+            let start = bytes.len() - RECORD;
             bytes.extend_from_within(start..start + written);
         });
         let opened = open(&directory).unwrap();
@@ -240,7 +240,7 @@ fn a_number_that_a_stray_file_has_is_passed_over() {
                 put.item(None, format!("{:050}", ITEMS + n).as_bytes());
                 opened.engine.put(OpId(1), put.finish(), now()).unwrap();
                 let batch = opened.engine.begin_append().unwrap();
-                opened.journal.append(&batch.pieces, now().unix).unwrap();
+                opened.journal.append(&batch, now().unix).unwrap();
             }
             assert_eq!(drain(&mut open(&directory).unwrap().engine).len() as u64, ITEMS + 40);
             for stray in [last + 1, last + 2, last + 4] {
@@ -285,19 +285,19 @@ fn accidents(segments: u64) -> Vec<Accident> {
         ),
     ];
     for number in 1..=segments {
-        for len in [0, 1, 10, 23, 63, 64, 65, 80, 88, 100, 300] {
+        for len in [0, 1, 10, 23, 63, 64, 65, 80, 92, 100, 300] {
             let cut = move |directory: &SimDirectory| {
                 change(directory, number, |bytes| bytes.truncate(len));
             };
             all.push((format!("{number} cut to {len}"), Box::new(cut)));
         }
-        for len in [1, 10, 23, 24, 25, 94] {
+        for len in [1, 10, 27, 28, 29, 98] {
             let shorten = move |directory: &SimDirectory| {
                 change(directory, number, |bytes| bytes.truncate(bytes.len() - len));
             };
             all.push((format!("{number} shorter by {len}"), Box::new(shorten)));
         }
-        for at in [0, 7, 8, 40, 60, 64, 68, 84, 88, 120] {
+        for at in [0, 7, 8, 40, 48, 52, 60, 64, 68, 84, 88, 92, 120] {
             for len in [1, 30, 100] {
                 let zero = move |directory: &SimDirectory| {
                     change(directory, number, |bytes| bytes[at..at + len].fill(0));
@@ -362,7 +362,7 @@ fn after_one_repair_the_journal_opens_whatever_had_happened_to_it() {
             put.item(None, b"12345");
             opened.engine.put(OpId(1), put.finish(), now()).unwrap();
             let batch = opened.engine.begin_append().unwrap();
-            opened.journal.append(&batch.pieces, now().unix).unwrap();
+            opened.journal.append(&batch, now().unix).unwrap();
             drop(opened.journal);
             let mut again = open(&directory)
                 .unwrap_or_else(|error| panic!("{what}, clean stop: {clean}, then: {error}"));
@@ -400,10 +400,10 @@ fn what_a_later_version_wrote_is_refused_and_not_mended() {
     let directory = journal(true);
     // A whole record of a kind that is not known: the checksum over its header is made anew.
     change(&directory, 2, |bytes| {
-        let header = &mut bytes[64..88];
+        let header = &mut bytes[64..92];
         header[16] = 200;
-        let sum = crc32fast::hash(&header[..20]);
-        header[20..].copy_from_slice(&sum.to_le_bytes());
+        let sum = crc32fast::hash(&[&64_u64.to_le_bytes(), &header[..24]].concat());
+        header[24..].copy_from_slice(&sum.to_le_bytes());
     });
     assert!(matches!(open(&directory), Err(OpenError::OtherVersion { .. })));
     let before = directory.read(&name(2)).unwrap();

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -47,19 +48,74 @@ pub(crate) struct Faults {
 struct Content {
     /// What the process sees.
     seen: Vec<u8>,
-    /// How much of it a crash cannot take away.
-    safe: usize,
-    /// What a failed sync left behind is gone after a crash.
-    lost_from: Option<usize>,
+    /// What is on the disk: a crash leaves this, but for what was written since and may be there in part.
+    safe: Vec<u8>,
+    /// What was written since the last sync.
+    written: Vec<Range<usize>>,
+    /// What was written is so short that it is on the disk as a whole or not at all.
+    short: bool,
+    /// Which file it is, by whatever name.
+    id: u64,
     /// Whether the file's name survives a crash.
     named: bool,
-    /// What was there before it was rewritten, which may come back in a crash.
-    rewritten: Option<Vec<u8>>,
+    /// The name that it had, which may come back in a crash.
+    renamed: Option<String>,
+}
+
+impl Content {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let end = at + bytes.len();
+        self.seen.resize(self.seen.len().max(end), 0);
+        self.seen[at..end].copy_from_slice(bytes);
+        self.written.push(at..end);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.seen.truncate(len);
+        self.safe.truncate(len);
+        for range in &mut self.written {
+            *range = range.start.min(len)..range.end.min(len);
+        }
+    }
+
+    /// Puts a part of the file onto the disk.
+    fn keep(&mut self, range: Range<usize>) {
+        self.safe.resize(self.safe.len().max(range.end), 0);
+        self.safe[range.clone()].copy_from_slice(&self.seen[range]);
+    }
+
+    fn sync(&mut self) {
+        self.safe.truncate(self.seen.len());
+        for range in std::mem::take(&mut self.written) {
+            self.keep(range);
+        }
+    }
+
+    /// Of what was written since the last sync, a random part is on the disk: from the start on, or from
+    /// somewhere to somewhere.
+    fn crash(&mut self) {
+        for range in std::mem::take(&mut self.written) {
+            if self.short {
+                if random(2) == 0 {
+                    self.keep(range);
+                }
+                continue;
+            }
+            let len = range.end - range.start;
+            let start =
+                if random(3) == 0 { range.start + random_index(len + 1) } else { range.start };
+            let end = start + random_index(range.end - start + 1);
+            self.keep(start..end);
+        }
+        self.seen = self.safe.clone();
+        self.named = true;
+    }
 }
 
 #[derive(Debug, Default)]
 struct Disk {
     files: BTreeMap<String, Content>,
+    next_id: u64,
     faults: Faults,
     /// An append of more bytes fails: the disk is nearly full.
     largest_append: Option<usize>,
@@ -74,7 +130,24 @@ pub(crate) struct SimDirectory {
     disk: Arc<Mutex<Disk>>,
 }
 
+impl Disk {
+    /// The file of that name, which is made when it is not there.
+    fn file(&mut self, name: &str) -> &mut Content {
+        self.next_id += 1;
+        let made = Content { id: self.next_id, ..Content::default() };
+        self.files.entry(name.to_owned()).or_insert(made)
+    }
+
+    fn opened(&mut self, id: u64) -> io::Result<&mut Content> {
+        self.files.values_mut().find(|content| content.id == id).ok_or_else(missing)
+    }
+}
+
 impl SimDirectory {
+    fn open(&self, name: &str) -> SimFile {
+        SimFile { directory: self.clone(), id: self.lock().file(name).id, at: 0 }
+    }
+
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.lock().faults = faults;
     }
@@ -98,7 +171,8 @@ impl SimDirectory {
 
     /// Another directory with the same files.
     pub(crate) fn copy(&self) -> Self {
-        let disk = Disk { files: self.lock().files.clone(), ..Disk::default() };
+        let disk = self.lock();
+        let disk = Disk { files: disk.files.clone(), next_id: disk.next_id, ..Disk::default() };
         Self { disk: Arc::new(Mutex::new(disk)) }
     }
 
@@ -106,22 +180,10 @@ impl SimDirectory {
     pub(crate) fn crash(&self) {
         let mut disk = self.lock();
         disk.files.retain(|_, content| content.named || random(2) == 0);
-        for content in disk.files.values_mut() {
-            if let Some(before) = content.rewritten.take().filter(|_| random(2) == 0) {
-                content.seen = before;
-                content.safe = content.seen.len();
-            }
-            let unsafe_len = content.seen.len() - content.safe;
-            let kept = content.safe + random_index(unsafe_len + 1);
-            content.seen.truncate(kept.min(content.lost_from.unwrap_or(usize::MAX)));
-            if content.seen.len() > content.safe && random(3) == 0 {
-                let from = content.safe + random_index(content.seen.len() - content.safe);
-                let to = from + random_index(content.seen.len() - from + 1);
-                content.seen[from..to].fill(0);
-            }
-            content.safe = content.seen.len();
-            content.lost_from = None;
-            content.named = true;
+        for (name, mut content) in std::mem::take(&mut disk.files) {
+            let name = content.renamed.take().filter(|_| random(2) == 0).unwrap_or(name);
+            content.crash();
+            disk.files.insert(name, content);
         }
     }
 }
@@ -142,8 +204,12 @@ impl Directory for SimDirectory {
     }
 
     fn list(&self) -> io::Result<Vec<Entry>> {
-        let entry = |name: &String| Entry { name: name.clone(), is_file: true };
-        Ok(self.lock().files.keys().map(entry).collect())
+        let entry = |(name, content): (&String, &Content)| Entry {
+            name: name.clone(),
+            is_file: true,
+            len: content.seen.len() as u64,
+        };
+        Ok(self.lock().files.iter().map(entry).collect())
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -157,31 +223,39 @@ impl Directory for SimDirectory {
     }
 
     fn rewritable(&self, name: &str) -> io::Result<SimFile> {
-        self.lock().files.entry(name.to_owned()).or_default();
-        Ok(SimFile { directory: self.clone(), name: name.to_owned() })
+        Ok(self.open(name))
     }
 
     fn create(&self, name: &str) -> io::Result<SimFile> {
-        let mut disk = self.lock();
-        if disk.files.contains_key(name) {
+        if self.lock().files.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        disk.files.insert(name.to_owned(), Content::default());
-        Ok(SimFile { directory: self.clone(), name: name.to_owned() })
+        Ok(self.open(name))
     }
 
     fn overwrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let content = self.lock().files.remove(name).unwrap_or_default();
-        let content = Content { seen: bytes.to_vec(), safe: bytes.len(), ..content };
-        self.lock().files.insert(name.to_owned(), content);
+        let mut disk = self.lock();
+        let content = disk.file(name);
+        (content.seen, content.safe) = (bytes.to_vec(), bytes.to_vec());
+        content.written.clear();
         Ok(())
     }
 
     fn truncate(&self, name: &str, len: u64) -> io::Result<()> {
         let mut disk = self.lock();
         let content = disk.files.get_mut(name).ok_or_else(missing)?;
-        content.seen.truncate(usize::try_from(len).unwrap());
-        content.safe = content.seen.len();
+        content.truncate(usize::try_from(len).unwrap());
+        content.sync();
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut disk = self.lock();
+        let content = disk.files.remove(from).ok_or_else(missing)?;
+        let is_sure = content.renamed.is_none() || disk.faults.sync_lies;
+        assert!(is_sure, "renamed again before the directory was synced");
+        let renamed = content.renamed.or_else(|| content.named.then(|| from.to_owned()));
+        disk.files.insert(to.to_owned(), Content { renamed, ..content });
         Ok(())
     }
 
@@ -192,7 +266,9 @@ impl Directory for SimDirectory {
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.lock();
         if !disk.faults.sync_lies {
-            disk.files.values_mut().for_each(|content| content.named = true);
+            for content in disk.files.values_mut() {
+                (content.named, content.renamed) = (true, None);
+            }
         }
         Ok(())
     }
@@ -201,7 +277,9 @@ impl Directory for SimDirectory {
 #[derive(Debug)]
 pub(crate) struct SimFile {
     directory: SimDirectory,
-    name: String,
+    id: u64,
+    /// Where the next bytes are written.
+    at: usize,
 }
 
 impl SegmentFile for SimFile {
@@ -214,26 +292,26 @@ impl SegmentFile for SimFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let fails = happens(disk.faults.full);
-        let content = disk.files.get_mut(&self.name).ok_or_else(missing)?;
-        let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        let content = disk.opened(self.id)?;
+        let whole: Vec<u8> = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
         let n = random_index(whole.len()) + 1;
         if fails {
-            content.seen.extend_from_slice(&whole[..n - 1]);
+            content.write(self.at, &whole[..n - 1]);
+            self.at += n - 1;
             return Err(io::ErrorKind::StorageFull.into());
         }
         // Short writes are legal, and must not matter.
         let n = if random(3) == 0 { n } else { whole.len() };
-        content.seen.extend_from_slice(&whole[..n]);
+        content.write(self.at, &whole[..n]);
+        self.at += n;
         Ok(n)
     }
 
     fn rewrite(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.directory.lock();
-        let content = disk.files.get_mut(&self.name).ok_or_else(missing)?;
-        content.rewritten.get_or_insert(content.seen.clone());
-        content.seen.resize(content.seen.len().max(bytes.len()), 0);
-        content.seen[..bytes.len()].copy_from_slice(bytes);
-        content.safe = content.seen.len();
+        let content = disk.opened(self.id)?;
+        content.short = true;
+        content.write(0, bytes);
         Ok(())
     }
 
@@ -241,22 +319,16 @@ impl SegmentFile for SimFile {
         let mut disk = self.directory.lock();
         disk.syncs += 1;
         let Faults { sync, sync_lies, .. } = disk.faults;
-        let content = disk.files.get_mut(&self.name).ok_or_else(missing)?;
-        if content.rewritten.is_some() {
-            if happens(sync) {
-                return Err(io::Error::other("input/output error"));
-            }
-            if !sync_lies {
-                content.rewritten = None;
-            }
-            return Ok(());
-        }
+        let content = disk.opened(self.id)?;
         if happens(sync) {
-            content.lost_from.get_or_insert(content.safe);
+            // It is never on the disk, or is there by chance, whatever a later sync says.
+            if !content.short {
+                content.written.retain(|_| random(3) == 0);
+            }
             return Err(io::Error::other("input/output error"));
         }
         if !sync_lies {
-            content.safe = content.seen.len();
+            content.sync();
         }
         Ok(())
     }
@@ -266,9 +338,16 @@ impl SegmentFile for SimFile {
         if happens(if disk.faults.full == 0 { 0 } else { 4 }) {
             return Err(io::Error::other("read-only file system"));
         }
-        let content = disk.files.get_mut(&self.name).ok_or_else(missing)?;
-        content.seen.truncate(usize::try_from(len).unwrap());
-        content.safe = content.safe.min(content.seen.len());
+        let content = disk.opened(self.id)?;
+        let len = usize::try_from(len).unwrap();
+        if random(2) == 0 {
+            content.truncate(len);
+        } else {
+            // Not yet on the disk: a crash brings back what was there.
+            let safe = content.safe.clone();
+            content.truncate(len);
+            content.safe = safe;
+        }
         Ok(())
     }
 }

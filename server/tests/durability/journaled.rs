@@ -52,6 +52,18 @@ impl<D: Directory + Clone> Journaled<D> {
         self.commit()
     }
 
+    /// Puts one item on `q`: `None` when it is refused, else whether the journal took it.
+    pub(crate) fn try_put(&mut self, data: &str) -> Option<bool> {
+        let op = self.op();
+        self.engine.put(op, item(b"q", data), now()).ok()?;
+        Some(self.commit())
+    }
+
+    /// Tells the engine how long the journal is, as its thread does.
+    pub(crate) fn tell_len(&mut self) {
+        self.engine.compact(self.journal.len(), self.journal.active_number());
+    }
+
     pub(crate) fn get(&mut self, conn: u64, action: Action) -> Option<String> {
         let op = self.op();
         match self.engine.get(op, ConnId(conn), b"q", action.into(), now()) {
@@ -63,7 +75,7 @@ impl<D: Directory + Clone> Journaled<D> {
     /// Writes what waits; returns whether the journal took it.
     pub(crate) fn commit(&mut self) -> bool {
         let Some(batch) = self.engine.begin_append() else { return true };
-        let result = self.journal.append(&batch.pieces, now().unix);
+        let result = self.journal.append(&batch, now().unix);
         let taken = result.is_ok();
         self.engine.journaled(batch.commit, result.map_err(|_| AppendError), now());
         taken

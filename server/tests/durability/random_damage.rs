@@ -64,11 +64,14 @@ impl Sample {
     }
 
     fn find_places(&mut self) {
+        let mut recycled = false;
         for (name, bytes) in files(&self.directory) {
-            let Ok(Header { number: segment, .. }) = Header::decode(&bytes) else { continue };
-            assert_eq!(name, format!("{segment:020}.log"));
+            let Ok(Header { number: segment, salt, .. }) = Header::decode(&bytes) else { continue };
+            if name != format!("{segment:020}.log") {
+                continue;
+            }
             let mut at = HEADER;
-            while let Ok(found) = record::decode(&bytes[at..]) {
+            while let Ok(found) = record::decode(&bytes[at..], salt, at as u64) {
                 let range = at..at + found.len;
                 at = range.end;
                 if found.kind == Kind::Put {
@@ -78,9 +81,12 @@ impl Sample {
                     }
                 }
             }
-            assert_eq!(at, bytes.len());
+            let is_recycled = Header::decode(&bytes).unwrap().leftover > 0;
+            assert!(at == bytes.len() || is_recycled, "{name}");
+            recycled |= is_recycled;
             self.segments.insert(segment, bytes);
         }
+        assert!(recycled, "leftovers of an earlier life are there too");
         assert!(self.segments.len() > 4 && !self.segments.contains_key(&1), "as it is in service");
     }
 

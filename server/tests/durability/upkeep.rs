@@ -80,3 +80,67 @@ fn batches_that_do_not_fit_leave_no_segments_behind() {
     let files = directory.list().unwrap();
     assert!(files.len() <= 3, "{files:?}");
 }
+
+/// The files of a journal: how many are spare, and how many bytes all have.
+fn files(directory: &SimDirectory) -> (usize, u64) {
+    let files = directory.list().unwrap();
+    let is_of = |name: &str, kind| name.ends_with(kind);
+    let spare = files.iter().filter(|file| is_of(&file.name, ".spare")).count();
+    let all = files.iter().filter(|file| is_of(&file.name, ".spare") || is_of(&file.name, ".log"));
+    (spare, all.map(|file| file.len).sum())
+}
+
+#[test]
+fn a_queue_that_is_read_as_it_is_written_grows_no_file() {
+    let directory = SimDirectory::default();
+    let mut journaled =
+        Journaled::open(&directory, Fsync::Always, 1_000, Config::default()).unwrap();
+    let mut most = 0;
+    for n in 0..300 {
+        assert!(journaled.put(&"y".repeat(100)));
+        assert!(journaled.get(1, Action::Take).is_some());
+        journaled.reclaim();
+        let (spare, bytes) = files(&directory);
+        assert!(spare <= 4, "{spare} spare files");
+        assert_eq!(journaled.journal.disk_bytes(), bytes, "every file is counted");
+        if n == 100 {
+            most = bytes;
+        }
+        assert!(n <= 100 || bytes <= most + 400, "{bytes} bytes, {most} before");
+    }
+    // A restart finds them again.
+    drop(journaled);
+    let journaled = Journaled::open(&directory, Fsync::Always, 1_000, Config::default()).unwrap();
+    let (spare, bytes) = files(&directory);
+    assert!(spare > 0);
+    assert_eq!(journaled.journal.disk_bytes(), bytes);
+}
+
+#[test]
+fn spare_files_are_bounded_and_make_room_for_segments() {
+    let directory = SimDirectory::default();
+    let mut config = Config::default();
+    config.max_journal_bytes = 20_000;
+    let mut journaled = Journaled::open(&directory, Fsync::Always, 1_000, config).unwrap();
+    let mut puts = 0;
+    journaled.tell_len();
+    while journaled.try_put(&"y".repeat(100)) == Some(true) {
+        puts += 1;
+        journaled.tell_len();
+    }
+    assert!((100..160).contains(&puts), "{puts} items in 20,000 bytes");
+    assert!(journaled.journal.disk_bytes() < 20_000);
+    // What is read makes room, and nothing is kept that would not fit.
+    for round in 0..3 {
+        assert_eq!(journaled.drain().len(), puts, "round {round}");
+        assert!(journaled.commit());
+        journaled.reclaim();
+        journaled.tell_len();
+        for _ in 0..puts {
+            assert_eq!(journaled.try_put("z"), Some(true));
+            assert!(journaled.journal.disk_bytes() < 23_000);
+            journaled.tell_len();
+            journaled.reclaim();
+        }
+    }
+}

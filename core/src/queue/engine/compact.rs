@@ -26,13 +26,15 @@ impl Engine {
         self.usage.oldest().map_or(active, |(number, _)| number.min(active))
     }
 
-    /// Whether compaction is worth it for a journal of that many bytes; the reasonable call after
-    /// each batch. Writes some items of the oldest segment again, which come out with the next
-    /// batch.
+    /// Tells how many bytes the journal has: at the start and after each batch. Where compaction is worth
+    /// it, some items of the oldest segment are written again, and come out with the next batch.
     pub fn compact(&mut self, journal_len: u64, active: u64) {
+        self.journal_len = journal_len;
         let live = self.usage.live_bytes();
+        let is_near_its_bound = journal_len > self.config.max_journal_bytes / 4 * 3;
         let worth = journal_len > self.config.compact_from
-            && journal_len > live.saturating_mul(self.config.compact_ratio);
+            && journal_len > live.saturating_mul(self.config.compact_ratio)
+            || is_near_its_bound && live < journal_len / 4 * 3;
         let Some((oldest, max_id)) = self.usage.oldest().filter(|(oldest, _)| *oldest < active)
         else {
             return;
@@ -70,7 +72,7 @@ impl Engine {
             return;
         };
         put.item(Some(item.expires), &item.data);
-        self.append.put_shared(put.finish().into_record(item.id));
+        self.write(put.finish().into_draft(item.id));
         self.moves.push_back(Move { commit: self.next_commit, queue, id: item.id });
     }
 

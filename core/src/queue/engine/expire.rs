@@ -1,6 +1,9 @@
 //! Items that are dropped from the head of their queue: their time has come, or the queue is full.
 
+use bytes::Bytes;
+
 use super::super::items::Queue;
+use super::super::record::Draft;
 use super::super::usage::Usage;
 use super::Engine;
 use crate::Now;
@@ -62,7 +65,7 @@ impl Engine {
     fn write_dropped(&mut self, queue: &[u8], dropped: u64, last: u64) {
         match dropped {
             0 => {}
-            1 => self.write_removal(queue, last),
+            1 => self.write_removal(Draft::remove(last, Bytes::copy_from_slice(queue))),
             // One record, however many they are: those that were before in the queue are gone or open.
             _ => self.write_discard(queue, last + 1),
         }

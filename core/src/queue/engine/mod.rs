@@ -8,30 +8,43 @@ mod reads;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use self::reads::{Handed, Reserved};
 use super::config::{Config, QueueConfig};
 use super::items::{Item, Queue};
 use super::outcome::{ConnId, OpId, OpOutcome, PutError};
 use super::put::Put;
-use super::record::{self, Kind};
+use super::record::{self, Draft};
 use super::stats::EngineStats;
 use super::usage::Usage;
 use super::waiters::Waiters;
 use crate::buffer::Outgoing;
 use crate::{Instant, Now, UnixTime};
 
-/// Bytes to append to the journal, in one piece and in this order.
+/// Records to append to the journal, in one piece and in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalBatch {
     /// To be named in [`Engine::journaled`].
     pub commit: u64,
-    /// The bytes.
-    pub pieces: Vec<Bytes>,
+    /// The records.
+    pub records: Vec<Draft>,
     /// How many bytes that is.
     pub len: u64,
+}
+
+impl JournalBatch {
+    /// The bytes to write at that offset of a segment with that salt: what only the journal knows.
+    pub fn encode(&self, salt: u32, mut offset: u64) -> Vec<Bytes> {
+        let mut bytes = Outgoing::new();
+        for record in &self.records {
+            bytes.put(&record.header(salt, offset));
+            bytes.put_shared(record.body().clone());
+            offset = offset.saturating_add(record.len());
+        }
+        bytes.take()
+    }
 }
 
 /// What an engine has to say; see [`Engine::poll_output`].
@@ -80,17 +93,17 @@ pub struct Engine {
     next_id: u64,
     pending: VecDeque<Pending>,
     /// Gathers the next batch.
-    append: Outgoing,
+    append: Vec<Draft>,
+    append_len: u64,
     /// The removals in the next batch, and in the one on its way: they must not be lost with it.
-    removals: BytesMut,
-    removals_in_flight: BytesMut,
-    /// How many records of removals those are.
-    unwritten: u64,
-    unwritten_in_flight: u64,
+    removals: Vec<Draft>,
+    removals_in_flight: Vec<Draft>,
     next_commit: u64,
     in_flight: Option<u64>,
     /// Bytes of puts that wait, in `append` or on their way.
     backlog: u64,
+    /// Bytes in the journal, as last told.
+    journal_len: u64,
     moves: VecDeque<compact::Move>,
     usage: Usage,
     waiters: Waiters,
@@ -109,14 +122,14 @@ impl Engine {
             may_be_empty: false,
             next_id: 1,
             pending: VecDeque::new(),
-            append: Outgoing::new(),
-            removals: BytesMut::new(),
-            removals_in_flight: BytesMut::new(),
-            unwritten: 0,
-            unwritten_in_flight: 0,
+            append: Vec::new(),
+            append_len: 0,
+            removals: Vec::new(),
+            removals_in_flight: Vec::new(),
             next_commit: 1,
             in_flight: None,
             backlog: 0,
+            journal_len: 0,
             moves: VecDeque::new(),
             usage: Usage::default(),
             waiters: Waiters::default(),
@@ -170,8 +183,12 @@ impl Engine {
             self.done.push_back((op, OpOutcome::Stored));
             return Ok(());
         }
-        if self.backlog.saturating_add(record_len) > self.config.max_backlog {
+        let backlog = self.backlog.saturating_add(record_len);
+        if backlog > self.config.max_backlog {
             return Err(PutError::Busy);
+        }
+        if self.journal_len.saturating_add(backlog) > self.config.max_journal_bytes {
+            return Err(PutError::JournalFull);
         }
         let (max_items, max_bytes) = (bounds.max_items, bounds.max_bytes);
         let discard_old = bounds.discard_old;
@@ -191,20 +208,25 @@ impl Engine {
         let first_id = self.next_id;
         self.next_id = self.next_id.saturating_add(items);
         let rest_offset = put.rest_offset();
-        let record = put.into_record(first_id);
+        let record = put.into_draft(first_id);
         self.pending.push_back(Pending {
             commit: self.next_commit,
             op,
             queue: name,
             first_id,
-            rest: record.slice(rest_offset..),
+            rest: record.body().slice(rest_offset..),
             items,
             data_len,
             record_len,
         });
         self.backlog += record_len;
-        self.append.put_shared(record);
+        self.write(record);
         Ok(())
+    }
+
+    fn write(&mut self, record: Draft) {
+        self.append_len += record.len();
+        self.append.push(record);
     }
 
     fn queue_or_new(&mut self, name: &[u8], now: Now) -> Option<&mut Queue> {
@@ -253,9 +275,8 @@ impl Engine {
         self.next_commit += 1;
         self.in_flight = Some(commit);
         self.removals_in_flight = core::mem::take(&mut self.removals);
-        self.unwritten_in_flight = core::mem::take(&mut self.unwritten);
-        let len = self.append.len() as u64;
-        Some(JournalBatch { commit, pieces: self.append.take(), len })
+        let records = core::mem::take(&mut self.append);
+        Some(JournalBatch { commit, records, len: core::mem::take(&mut self.append_len) })
     }
 
     /// Tells what became of a batch: `Ok` with the number of the segment that holds it, once it is
@@ -267,13 +288,11 @@ impl Engine {
         }
         self.in_flight = None;
         let removals = core::mem::take(&mut self.removals_in_flight);
-        let unwritten = core::mem::take(&mut self.unwritten_in_flight);
-        if result.is_err() && !removals.is_empty() {
-            // Before those that came since: the order of removals does not matter, but it is free.
-            let newer = core::mem::replace(&mut self.removals, removals);
-            self.append.put(&self.removals);
-            self.removals.unsplit(newer);
-            self.unwritten += unwritten;
+        if result.is_err() {
+            // Behind those that came since: the order of removals does not matter.
+            for removal in removals {
+                self.write_removal(removal);
+            }
         }
         while self.pending.front().is_some_and(|put| put.commit <= commit) {
             let Some(put) = self.pending.pop_front() else {
@@ -312,25 +331,19 @@ impl Engine {
     }
 
     /// Writes down that an item is gone.
-    fn remove(&mut self, queue: &[u8], item: &Item) {
-        self.usage.remove(item.segment, item.journal_len(queue));
-        self.write_removal(queue, item.id);
+    fn remove(&mut self, queue: Bytes, item: &Item) {
+        self.usage.remove(item.segment, item.journal_len(&queue));
+        self.write_removal(Draft::remove(item.id, queue));
     }
 
-    fn write_removal(&mut self, queue: &[u8], id: u64) {
+    fn write_removal(&mut self, record: Draft) {
         self.may_be_empty = true;
-        self.unwritten += 1;
-        let (append, removals) = (&mut self.append, &mut self.removals);
-        record::encode(Kind::Remove, id, queue, |piece| {
-            append.put(piece);
-            removals.extend_from_slice(piece);
-        });
+        self.removals.push(record.clone());
+        self.write(record);
     }
 
     /// Writes down that the items of a queue with smaller ids are gone, but for those that are open.
     fn write_discard(&mut self, queue: &[u8], below: u64) {
-        self.may_be_empty = true;
-        self.unwritten += 1;
         let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
         let handed = self.handed.values().map(|h| (&h.queue, &h.item));
         let kept: Vec<u64> = held
@@ -338,18 +351,14 @@ impl Engine {
             .filter(|(name, item)| **name == queue && item.id < below)
             .map(|(_, item)| item.id)
             .collect();
-        let (append, removals) = (&mut self.append, &mut self.removals);
-        record::encode_discard(below, queue, &kept, |piece| {
-            append.put(piece);
-            removals.extend_from_slice(piece);
-        });
+        self.write_removal(Draft::discard(below, queue, &kept));
     }
 
     /// How many removals are not known to be in the journal: were the server killed now, at most so many
     /// items that were confirmed would come again. Whoever is to bound it gives out no further items
     /// meanwhile.
     pub fn unwritten_removals(&self) -> u64 {
-        self.unwritten + self.unwritten_in_flight
+        (self.removals.len() + self.removals_in_flight.len()) as u64
     }
 
     /// Whether [`poll_output`](Self::poll_output) has something to say at `now` that was not there when it

@@ -114,6 +114,7 @@ impl Engine {
             let queue = line.name.clone();
             self.reserved.entry(conn).or_default().push(Reserved { queue, item });
         } else {
+            let queue = line.name.clone();
             self.remove(queue, &item);
         }
         Some(data)
@@ -156,7 +157,7 @@ impl Engine {
         if let Some(line) = self.queues.get_mut(queue) {
             line.unreserve(item);
         }
-        self.remove(queue, item);
+        self.remove(queue.clone(), item);
     }
 
     /// Puts the item that a connection has open back at the head.

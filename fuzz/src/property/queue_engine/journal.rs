@@ -3,7 +3,12 @@
 use windhover_core::UnixTime;
 use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::state::{Position, State};
-use windhover_core::queue::{Place, Recovery};
+use windhover_core::queue::{JournalBatch, Place, Recovery, record};
+
+/// The salt of a segment's records.
+fn salt(segment: u64) -> u32 {
+    u32::try_from(segment).expect("few segments") + 1000
+}
 
 #[derive(Debug)]
 struct Segment {
@@ -41,10 +46,17 @@ impl Journal {
         let number = previous + 1;
         let oldest = self.segments.first().map_or(1, |first| first.number);
         let created = UnixTime::from_millis(created);
-        let header = Header { number, previous, previous_end, oldest, created };
+        let (salt, leftover) = (salt(number), 0);
+        let header = Header { number, previous, previous_end, oldest, created, salt, leftover };
         let bytes = header.encode().to_vec();
         assert_eq!(Header::decode(&bytes), Ok(header));
         self.segments.push(Segment { number, end: bytes.len(), bytes });
+    }
+
+    /// A batch as it stands at the journal's end.
+    pub(super) fn encode(&self, batch: &JournalBatch) -> Vec<u8> {
+        let last = self.segments.last().expect("there is always one");
+        batch.encode(salt(last.number), last.end as u64).concat()
     }
 
     /// Appends a batch; the number of the segment that holds it.
@@ -101,13 +113,14 @@ impl Journal {
 
     /// Goes on after a recovery: whole records of the torn end have come to life, the rest is cut.
     pub(super) fn go_on(&mut self, torn: &[u8], created: u64) {
+        let last = self.segments.last_mut().expect("there is always one");
         let mut whole = 0;
         while let Some(rest) = torn.get(whole..)
-            && let Ok(record) = windhover_core::queue::record::decode(rest)
+            && let offset = (last.end + whole) as u64
+            && let Ok(record) = record::decode(rest, salt(last.number), offset)
         {
             whole += record.len;
         }
-        let last = self.segments.last_mut().expect("there is always one");
         assert!(last.end >= HEADER);
         last.bytes.truncate(last.end);
         last.bytes.extend_from_slice(&torn[..whole]);
