@@ -41,6 +41,8 @@ pub enum Command {
     Cache(Box<CacheArgs>),
     /// Mend a damaged journal, keeping every whole record
     Repair(RepairArgs),
+    /// Look into the journal of a server that does not run
+    Journal(JournalArgs),
     /// Send records again that a running server has put into its dead-letter queue
     Replay(ReplayArgs),
 }
@@ -356,6 +358,56 @@ pub struct RepairArgs {
     pub data: PathBuf,
 }
 
+/// Look into the journal of a server that does not run.
+#[derive(Clone, Debug, Args)]
+#[non_exhaustive]
+pub struct JournalArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: JournalCommand,
+}
+
+/// What to do with a journal.
+#[derive(Clone, Debug, Subcommand)]
+#[non_exhaustive]
+pub enum JournalCommand {
+    /// List the segments or, of one segment, the records
+    ///
+    /// Columns have tabs between them. Damage is shown, and nothing is changed.
+    #[command(after_help = "\
+Exit codes: 0, 4 when another process uses the data directory, 1 for anything else.")]
+    Inspect(InspectArgs),
+    /// Read and check every byte, and say whether a start would find the journal whole
+    ///
+    /// Nothing is changed.
+    #[command(after_help = "\
+Exit codes: 0 when the journal is whole, 3 when it is damaged (see `windhover repair`), 4 when another \
+process uses the data directory, 1 for anything else.")]
+    Verify(VerifyArgs),
+}
+
+/// List the segments or, of one segment, the records.
+#[derive(Clone, Debug, Args)]
+#[non_exhaustive]
+pub struct InspectArgs {
+    /// The directory of the journal, as given to `serve`
+    #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// The segment whose records are listed; without it, the segments are
+    #[arg(value_name = "SEGMENT")]
+    pub segment: Option<u64>,
+}
+
+/// Read and check every byte of a journal.
+#[derive(Clone, Debug, Args)]
+#[non_exhaustive]
+pub struct VerifyArgs {
+    /// The directory of the journal, as given to `serve`
+    #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
+    pub data: PathBuf,
+}
+
 pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
     value
         .parse()
@@ -407,7 +459,9 @@ mod tests {
                 let chosen = match Cli::parse_from(line).command {
                     Command::Serve(args) => args.runtime,
                     Command::Cache(args) => args.runtime,
-                    Command::Repair(_) | Command::Replay(_) => panic!("not {command}"),
+                    Command::Repair(_) | Command::Journal(_) | Command::Replay(_) => {
+                        panic!("not {command}")
+                    }
                 };
                 assert_eq!(chosen, *runtime);
             }

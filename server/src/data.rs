@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use windhover_core::UnixTime;
 use windhover_core::queue::Config;
 
-use crate::journal::{self, DirectoryLock, Fsync, OpenError, Opened, OsDirectory, RepairReport};
+use crate::journal::{
+    self, DirectoryLock, Fsync, InspectError, OpenError, Opened, OsDirectory, RepairReport,
+    Verified,
+};
 use crate::private;
 
 /// Why a data directory cannot be used.
@@ -76,6 +79,19 @@ impl DataDirectory {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Locks that directory as [`lock`](Self::lock) does, when there is a journal in it; none is made.
+    ///
+    /// # Errors
+    /// As with [`lock`](Self::lock); [`DataError::Io`] also when there is no journal.
+    pub fn lock_existing(path: &Path) -> Result<Self, DataError> {
+        let journal = path.join("journal");
+        if !journal.is_dir() {
+            let source = io::Error::new(io::ErrorKind::NotFound, "there is no journal");
+            return Err(DataError::Io { path: journal, source });
+        }
+        Self::lock(path)
+    }
+
     /// Where it is, from the root.
     pub fn path(&self) -> &Path {
         &self.path
@@ -100,6 +116,25 @@ impl DataDirectory {
         let keep = |name: &str, bytes: &[u8]| self.put_aside(name, bytes, now);
         journal::open(self.journal()?, &keep, fsync, segment_bytes, config, now)
             .map_err(DataError::Journal)
+    }
+
+    /// Reads and checks the whole journal, and changes nothing; see [`journal::verify`].
+    ///
+    /// # Errors
+    /// [`DataError::Journal`] when the file system fails.
+    pub fn verify(&self) -> Result<Verified, DataError> {
+        journal::verify(&self.journal()?).map_err(DataError::Journal)
+    }
+
+    /// Shows what is in the journal; see [`journal::inspect`].
+    ///
+    /// # Errors
+    /// [`InspectError`].
+    pub fn inspect(&self, segment: Option<u64>, out: &mut dyn Write) -> Result<(), InspectError> {
+        let path = self.path.join("journal");
+        let directory = OsDirectory::create(&path)
+            .map_err(|source| InspectError::Open(OpenError::Io { path, source }))?;
+        journal::inspect(&directory, segment, out)
     }
 
     /// Mends the journal; see [`journal::repair`]. The report names the files kept as they are called

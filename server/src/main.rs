@@ -1,5 +1,6 @@
 //! The `windhover` command.
 
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -8,10 +9,10 @@ use tracing_subscriber::EnvFilter;
 use windhover_core::UnixTime;
 use windhover_runtime::Report;
 use windhover_server::cache;
-use windhover_server::cli::{Cli, Command, RepairArgs};
+use windhover_server::cli::{Cli, Command, InspectArgs, JournalCommand, RepairArgs, VerifyArgs};
 use windhover_server::data::{DataDirectory, DataError};
 use windhover_server::dead_letters::{ReplayArgs, ReplayReport, replay};
-use windhover_server::journal::OpenError;
+use windhover_server::journal::{InspectError, OpenError};
 use windhover_server::serve::{self, ServeError};
 
 fn main() -> ExitCode {
@@ -41,10 +42,12 @@ fn main() -> ExitCode {
         },
         Command::Repair(args) => match repair(&args) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("windhover: {}", Report::new(&error));
-                exit_code(&ServeError::Data(error))
-            }
+            Err(error) => fail(error),
+        },
+        Command::Journal(args) => match &args.command {
+            JournalCommand::Inspect(args) => inspect(args),
+            JournalCommand::Verify(args) => verify(args),
+            _ => ExitCode::FAILURE,
         },
         Command::Replay(args) => replay_letters(&args),
         _ => ExitCode::FAILURE,
@@ -74,6 +77,41 @@ fn exit_code(error: &ServeError) -> ExitCode {
         ServeError::Data(DataError::Locked(_)) => ExitCode::from(4),
         _ => ExitCode::FAILURE,
     }
+}
+
+fn inspect(args: &InspectArgs) -> ExitCode {
+    let data = match DataDirectory::lock_existing(&args.data) {
+        Ok(data) => data,
+        Err(error) => return fail(error),
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let shown = data.inspect(args.segment, &mut out);
+    match shown.and_then(|()| out.flush().map_err(InspectError::from)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough.
+        Err(InspectError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("windhover: {}", Report::new(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn verify(args: &VerifyArgs) -> ExitCode {
+    match DataDirectory::lock_existing(&args.data).and_then(|data| data.verify()) {
+        Ok(verified) => {
+            println!("{verified}");
+            ExitCode::from(if verified.faults.is_empty() { 0 } else { 3 })
+        }
+        Err(error) => fail(error),
+    }
+}
+
+fn fail(error: DataError) -> ExitCode {
+    eprintln!("windhover: {}", Report::new(&error));
+    exit_code(&ServeError::Data(error))
 }
 
 fn repair(args: &RepairArgs) -> Result<(), DataError> {

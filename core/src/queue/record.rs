@@ -311,6 +311,18 @@ pub fn put_parts(mut rest: Bytes) -> (UnixTime, impl Iterator<Item = Item>) {
     (time, items(rest.split_off(PUT_TIME.min(rest.len()))))
 }
 
+/// How many items a put has: `rest` is the body behind the name, which a [`decode`]d record is known to
+/// have whole.
+pub fn item_count(rest: &[u8]) -> u64 {
+    let mut rest = rest.get(PUT_TIME..).unwrap_or_default();
+    let mut count = 0;
+    while let Some(next) = u32_at(rest, 0).and_then(|len| rest.get(ITEM_HEADER + len as usize..)) {
+        rest = next;
+        count += 1;
+    }
+    count
+}
+
 fn items(mut items: Bytes) -> impl Iterator<Item = Item> {
     core::iter::from_fn(move || {
         let len = u32_at(&items, 0)? as usize;
@@ -351,6 +363,7 @@ mod tests {
         let (time, items) = put_parts(Bytes::copy_from_slice(record.rest));
         let read: Vec<Item> = items.collect();
         assert_eq!(time, UnixTime::from_millis(5));
+        assert_eq!(item_count(record.rest), 3);
         assert_eq!(
             read.iter().map(|i| i.data.to_vec()).collect::<Vec<_>>(),
             [b"one".to_vec(), b"".to_vec(), b"three".to_vec()]

@@ -118,7 +118,6 @@ impl Header {
             bytes.copy_from_slice(&header[at..at + 8]);
             u64::from_le_bytes(bytes)
         };
-        let [.., a, b, c, d] = *header.first_chunk::<52>().ok_or(HeaderError::Short)?;
         if header[60..] != crc32fast::hash(&header[..60]).to_le_bytes() {
             return Err(HeaderError::Checksum);
         }
@@ -131,7 +130,7 @@ impl Header {
             previous_end: number(16),
             oldest: number(24),
             created: UnixTime::from_millis(number(32)),
-            salt: u32::from_le_bytes([a, b, c, d]),
+            salt: u32::from_le_bytes([header[48], header[49], header[50], header[51]]),
             leftover: number(52),
         })
     }
@@ -310,8 +309,8 @@ fn next_record(rest: &[u8], salt: u32, offset: u64) -> Option<usize> {
     let mut from = record::HEADER;
     loop {
         from += finder.find(rest.get(from + record::SALT..)?)?;
-        let rest = rest.get(from..)?;
-        if record::decode(rest, salt, offset.saturating_add(from as u64)).is_ok() {
+        let is_whole = |rest| record::decode(rest, salt, offset + from as u64).is_ok();
+        if rest.get(from..).is_some_and(is_whole) {
             return Some(from);
         }
         from += 1;

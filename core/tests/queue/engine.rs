@@ -406,6 +406,27 @@ fn a_journal_that_is_behind_refuses_more() {
 }
 
 #[test]
+fn a_journal_that_is_full_refuses_more_and_moves_what_is_left_of_its_oldest_segment() {
+    let mut config = Config::default();
+    config.max_journal_bytes = 1_000;
+    let mut engine = Engine::new(config);
+    put(&mut engine, 1, "old");
+    engine.compact(945, 2);
+    let refused = engine.put(OpId(2), items(&["0123456789"]), at(0));
+    assert_eq!(refused, Err(PutError::JournalFull));
+    assert_eq!(refused.unwrap_err().to_string(), "the journal is full; read items to make room");
+    assert_eq!(engine.stats().refused_journal_full, 1);
+    // Most of it is not needed: the item is written again, so that its segment can go.
+    assert_eq!(engine.oldest_needed(2), 1);
+    commit(&mut engine, Ok(2));
+    assert_eq!(engine.oldest_needed(2), 2);
+    // Far from the bound that is not worth it.
+    engine.compact(700, 3);
+    assert_eq!(engine.begin_append(), None);
+    assert_eq!(engine.put(OpId(3), items(&["0123456789"]), at(0)), Ok(()));
+}
+
+#[test]
 fn flush_drops_what_is_readable_and_keeps_what_is_open() {
     let mut engine = engine();
     put(&mut engine, 1, "open");

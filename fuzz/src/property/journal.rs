@@ -123,6 +123,10 @@ fn segment(bytes: &[u8]) {
     let mut visited = Vec::new();
     let found = scan(bytes, SegmentEnd::AtLeast(0), |offset, record| {
         assert_eq!(decode(&bytes[usize::try_from(offset).unwrap()..], salt, offset), Ok(record));
+        if record.kind == Kind::Put {
+            let items = reference::items(record.rest).expect("it is whole");
+            assert_eq!(record::item_count(record.rest), items.len() as u64);
+        }
         let kind = match record.kind {
             Kind::Put => 1,
             Kind::Remove => 2,

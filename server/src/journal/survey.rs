@@ -29,6 +29,8 @@ pub(super) struct Segment {
 /// What is in a journal's directory, read but not changed.
 pub(super) struct Survey {
     pub(super) state: Option<State>,
+    /// What the file `synced` says.
+    pub(super) synced: Option<Position>,
     /// Nothing says how far the journal went, so that a missing end would not be noticed.
     pub(super) end_unknown: bool,
     /// The content of the file `synced`, when nobody can read it.
@@ -146,6 +148,7 @@ impl Survey {
         foreign.sort_unstable();
         let mut survey = Self {
             state,
+            synced: listing.synced,
             end_unknown,
             unreadable_synced: listing.unreadable_synced,
             segments: Vec::new(),

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod dead_letters;
 mod disk;
+mod inspected;
 mod journaled;
 mod pipeline;
 mod random_damage;
