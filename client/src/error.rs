@@ -269,7 +269,14 @@ impl Error {
         match keys.find_map(|key| Self::check_key(key, limits).err()) {
             // What is wrong with a queue's name, or with an option, is said by the error alone.
             Some(its) if matches!(its.kind(), ErrorKind::Key(its) if *its == error) => its,
-            _ => ErrorKind::Request(error).into(),
+            _ => {
+                let error = Self::from(ErrorKind::Request(error));
+                let mut keys = request.keys();
+                match (keys.next(), keys.next()) {
+                    (Some(key), None) => error.with_key(key),
+                    _ => error,
+                }
+            }
         }
     }
 

@@ -84,6 +84,7 @@ fn what_was_not_sent_names_its_key() {
         server.run(client.set_many([("k", zero)])).remove(0).unwrap_err(),
         server.run(client.set("k", Store::from("v").flags(8))).unwrap_err(),
         server.run(client.queue("k").expires(Duration::ZERO).enqueue("v")).unwrap_err(),
+        server.run(client.set("k", vec![0; (1 << 20) + 1])).unwrap_err(),
     ] {
         assert_eq!(error.outcome(), Outcome::NotSent);
         assert_eq!(error.key(), Some(&b"k"[..]), "{error:?}");
