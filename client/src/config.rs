@@ -45,9 +45,9 @@ use crate::{Builder, Client, Compression, CompressionFlags, MetaCommands};
 /// ```
 /// # #[cfg(feature = "serde")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use windhover_client::Config;
+/// use windhover_client::ClientConfig;
 ///
-/// let config: Config = toml::from_str(
+/// let config: ClientConfig = toml::from_str(
 ///     r#"
 ///     servers = ["10.0.0.1", { address = "10.0.0.2:11300", weight = 2 }]
 ///     timeout = "250ms"
@@ -68,7 +68,7 @@ use crate::{Builder, Client, Compression, CompressionFlags, MetaCommands};
 /// ```
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub struct ClientConfig {
     kind: Kind,
     servers: Vec<ServerConfig>,
     timeout: Option<Time>,
@@ -371,7 +371,7 @@ impl From<TimeOrOff> for Option<Duration> {
     }
 }
 
-impl Config {
+impl ClientConfig {
     /// A builder with these options, for what a file cannot say, and to be built. The files of `tls` are read
     /// now.
     ///
@@ -518,10 +518,10 @@ impl TlsConfig {
     }
 }
 
-impl fmt::Debug for Config {
+impl fmt::Debug for ClientConfig {
     /// Passwords are nobody's business.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let servers: Vec<Server> = self.servers.iter().map(ServerConfig::server).collect();
-        f.debug_struct("Config").field("servers", &servers).finish_non_exhaustive()
+        f.debug_struct("ClientConfig").field("servers", &servers).finish_non_exhaustive()
     }
 }

@@ -64,7 +64,7 @@ pub use client::{Client, PreparedCall};
 pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
 pub use compute::{Computed, Origin, Recompute};
 #[cfg(feature = "serde")]
-pub use config::{Config, ConfigError};
+pub use config::{ClientConfig, ConfigError};
 pub use convert::{FromValue, IntoBytes};
 pub use drive::{Address, Connect, Connector};
 pub use error::{Error, ErrorKind, Outcome};

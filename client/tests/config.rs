@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use windhover_client::protocol::client::ring::{HashTag, KeyHash, Naming};
 use windhover_client::protocol::client::{ClusterOptions, Rotation, ServerSelection};
-use windhover_client::{Builder, Config, ConfigError};
+use windhover_client::{Builder, ClientConfig, ConfigError};
 
-fn read(text: &str) -> Config {
+fn read(text: &str) -> ClientConfig {
     toml::from_str(text).unwrap()
 }
 
@@ -122,7 +122,7 @@ fn what_is_left_out_is_as_without_a_file() {
 #[test]
 fn another_format_does_as_well() {
     let json = r#"{"servers": ["a"], "timeout": "1s", "selection": "rendezvous"}"#;
-    let config: Config = serde_json::from_str(json).unwrap();
+    let config: ClientConfig = serde_json::from_str(json).unwrap();
     let builder = config.builder().unwrap();
     assert_eq!(options(builder.clone()).selection, ServerSelection::Rendezvous);
     assert!(builder.build().is_ok());
@@ -145,7 +145,7 @@ fn what_cannot_be_meant_is_refused_and_named() {
         ("credentials = { user = \"u\" }", "missing field `password`"),
         ("attempts = -1", "-1"),
     ] {
-        let error = toml::from_str::<Config>(text).unwrap_err().to_string();
+        let error = toml::from_str::<ClientConfig>(text).unwrap_err().to_string();
         assert!(error.contains(why), "{text}: {error}");
     }
 }

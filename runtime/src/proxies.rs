@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use windhover_core::Instant;
-use windhover_core::proxy_protocol::{Parsed, parse};
+use windhover_core::proxy_protocol::{ParsedProxyHeader, parse};
 
 use crate::{Peer, PollStream};
 
@@ -135,7 +135,7 @@ impl Unannounced {
     ) -> Poll<io::Result<Announced>> {
         loop {
             match parse(&self.come) {
-                Ok(Parsed::Complete { header, length }) => {
+                Ok(ParsedProxyHeader::Complete { header, length }) => {
                     self.come.advance(length);
                     let rest = std::mem::take(&mut self.come);
                     return Poll::Ready(Ok(Announced { source: header.source(), rest }));

@@ -47,7 +47,7 @@ impl ProxyHeader {
 /// What some bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Parsed {
+pub enum ParsedProxyHeader {
     /// A header may be coming.
     Incomplete,
     /// A whole header.
@@ -151,26 +151,26 @@ impl fmt::Display for ProxyHeaderError {
 impl core::error::Error for ProxyHeaderError {}
 
 /// Reads the header that `bytes` begin with; call it again with more behind them while it is
-/// [`Parsed::Incomplete`], which it is for less than [`MAX_V2`] bytes only.
+/// [`ParsedProxyHeader::Incomplete`], which it is for less than [`MAX_V2`] bytes only.
 ///
 /// # Errors
 ///
 /// [`ProxyHeaderError`], as soon as no bytes behind these could make a header of them.
 ///
 /// ```
-/// use windhover_core::proxy_protocol::{Parsed, parse};
+/// use windhover_core::proxy_protocol::{ParsedProxyHeader, parse};
 ///
 /// let bytes = b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 80\r\nGET /track";
-/// let Ok(Parsed::Complete { header, length }) = parse(bytes) else { panic!("it is whole") };
+/// let Ok(ParsedProxyHeader::Complete { header, length }) = parse(bytes) else { panic!("it is whole") };
 /// assert_eq!(header.source(), Some("203.0.113.9:4711".parse().unwrap()));
 /// assert_eq!(&bytes[length..], b"GET /track");
 ///
-/// assert_eq!(parse(b"PROXY TCP4 203."), Ok(Parsed::Incomplete));
+/// assert_eq!(parse(b"PROXY TCP4 203."), Ok(ParsedProxyHeader::Incomplete));
 /// assert!(parse(b"GET /track HTTP/1.1\r\n").is_err());
 /// ```
-pub fn parse(bytes: &[u8]) -> Result<Parsed, ProxyHeaderError> {
+pub fn parse(bytes: &[u8]) -> Result<ParsedProxyHeader, ProxyHeaderError> {
     match bytes.first() {
-        None => Ok(Parsed::Incomplete),
+        None => Ok(ParsedProxyHeader::Incomplete),
         Some(b'P') => v1::parse(bytes),
         Some(_) => v2::parse(bytes),
     }

@@ -81,12 +81,20 @@ fn headers() -> Vec<(Vec<u8>, ProxyHeader)> {
 fn a_header_is_read_as_soon_as_it_is_whole() {
     for (bytes, header) in headers() {
         for end in 0..bytes.len() {
-            assert_eq!(parse(&bytes[..end]), Ok(Parsed::Incomplete), "{end} of {bytes:?}");
+            assert_eq!(
+                parse(&bytes[..end]),
+                Ok(ParsedProxyHeader::Incomplete),
+                "{end} of {bytes:?}"
+            );
         }
         let length = bytes.len();
         for behind in [&b""[..], b"\r\n", b"PROXY UNKNOWN\r\n", b"GET / HTTP/1.1\r\n"] {
             let read = parse(&[&bytes[..], behind].concat());
-            assert_eq!(read, Ok(Parsed::Complete { header, length }), "{bytes:?} + {behind:?}");
+            assert_eq!(
+                read,
+                Ok(ParsedProxyHeader::Complete { header, length }),
+                "{bytes:?} + {behind:?}"
+            );
         }
     }
 }
@@ -165,7 +173,11 @@ fn refused() -> Vec<(Vec<u8>, usize, ProxyHeaderError)> {
 fn what_is_no_header_is_refused_at_the_first_byte_that_shows_it() {
     for (bytes, at, error) in refused() {
         for end in 0..at {
-            assert_eq!(parse(&bytes[..end]), Ok(Parsed::Incomplete), "{end} of {bytes:?}");
+            assert_eq!(
+                parse(&bytes[..end]),
+                Ok(ParsedProxyHeader::Incomplete),
+                "{end} of {bytes:?}"
+            );
         }
         for end in at..=bytes.len() {
             assert_eq!(parse(&bytes[..end]), Err(error), "{end} of {bytes:?}");

@@ -3,25 +3,25 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 
-use super::{MAX_V1, Parsed, ProxyHeader, ProxyHeaderError, may_begin_with};
+use super::{MAX_V1, ParsedProxyHeader, ProxyHeader, ProxyHeaderError, may_begin_with};
 
 const BEGINNING: &[u8] = b"PROXY ";
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ProxyHeaderError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedProxyHeader, ProxyHeaderError> {
     if !may_begin_with(bytes, BEGINNING) {
         return Err(ProxyHeaderError::Signature);
     }
     let within = bytes.get(..MAX_V1).unwrap_or(bytes);
     let Some(end) = memchr::memchr(b'\n', within) else {
         return if bytes.len() < MAX_V1 {
-            Ok(Parsed::Incomplete)
+            Ok(ParsedProxyHeader::Incomplete)
         } else {
             Err(ProxyHeaderError::Line)
         };
     };
     let said = within.get(BEGINNING.len()..end).unwrap_or_default();
     let header = header(said.strip_suffix(b"\r").ok_or(ProxyHeaderError::Line)?)?;
-    Ok(Parsed::Complete { header, length: end + 1 })
+    Ok(ParsedProxyHeader::Complete { header, length: end + 1 })
 }
 
 /// Reads what is behind `PROXY `.

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::crc32c::Crc32c;
-use super::{MAX_V2, Parsed, ProxyHeader, ProxyHeaderError, may_begin_with};
+use super::{MAX_V2, ParsedProxyHeader, ProxyHeader, ProxyHeaderError, may_begin_with};
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and protocol, length.
@@ -13,17 +13,19 @@ const CRC32C: u8 = 0x03;
 /// The bytes of type and length before the value of an extension.
 const EXTENSION_HEAD: usize = 3;
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ProxyHeaderError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedProxyHeader, ProxyHeaderError> {
     if !may_begin_with(bytes, SIGNATURE) {
         return Err(ProxyHeaderError::Signature);
     }
     // Each is looked at when it comes, so that no more is waited for than can be right.
     let behind = bytes.get(SIGNATURE.len()..).unwrap_or_default();
-    let Some(&version_and_command) = behind.first() else { return Ok(Parsed::Incomplete) };
+    let Some(&version_and_command) = behind.first() else {
+        return Ok(ParsedProxyHeader::Incomplete);
+    };
     let is_local = is_local(version_and_command)?;
-    let Some(&protocol) = behind.get(1) else { return Ok(Parsed::Incomplete) };
+    let Some(&protocol) = behind.get(1) else { return Ok(ParsedProxyHeader::Incomplete) };
     let family = if is_local { Family::Other(0) } else { Family::of(protocol)? };
-    let &[_, _, high, low, ..] = behind else { return Ok(Parsed::Incomplete) };
+    let &[_, _, high, low, ..] = behind else { return Ok(ParsedProxyHeader::Incomplete) };
     let length = usize::from(u16::from_be_bytes([high, low]));
     if FIXED + length > MAX_V2 {
         return Err(ProxyHeaderError::TooLong { length });
@@ -31,7 +33,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ProxyHeaderError> {
     if length < family.addresses() {
         return Err(ProxyHeaderError::TooShort { length });
     }
-    let Some(whole) = bytes.get(..FIXED + length) else { return Ok(Parsed::Incomplete) };
+    let Some(whole) = bytes.get(..FIXED + length) else { return Ok(ParsedProxyHeader::Incomplete) };
     let header = if is_local || protocol == 0 {
         // Nothing in it means anything, extensions included.
         ProxyHeader::Unnamed
@@ -39,7 +41,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, ProxyHeaderError> {
         check_extensions(whole, FIXED + family.addresses())?;
         family.header(whole.get(FIXED..).unwrap_or_default())
     };
-    Ok(Parsed::Complete { header, length: whole.len() })
+    Ok(ParsedProxyHeader::Complete { header, length: whole.len() })
 }
 
 /// Whether the command is `LOCAL`, and not `PROXY`.

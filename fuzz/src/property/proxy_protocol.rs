@@ -1,6 +1,6 @@
 //! Any bytes, read as a header of the PROXY protocol.
 
-use windhover_core::proxy_protocol::{MAX_V1, MAX_V2, Parsed, ProxyHeader, parse};
+use windhover_core::proxy_protocol::{MAX_V1, MAX_V2, ParsedProxyHeader, ProxyHeader, parse};
 
 use super::splits;
 use crate::reference::proxy_protocol as reference;
@@ -11,7 +11,7 @@ pub fn proxy_protocol(input: &[u8]) {
     let whole = parse(input);
     let found = reference::header(input);
     match whole {
-        Ok(Parsed::Complete { header, length }) => {
+        Ok(ParsedProxyHeader::Complete { header, length }) => {
             let (named, expected) = found.expect("the slow reader finds none");
             let ends = match header {
                 ProxyHeader::Tcp { source, destination } => Some([source, destination]),
@@ -31,17 +31,17 @@ pub fn proxy_protocol(input: &[u8]) {
         }
     }
     let places = splits::places(input.len(), splits::seed(input));
-    let mut before = Ok(Parsed::Incomplete);
+    let mut before = Ok(ParsedProxyHeader::Incomplete);
     for end in places {
         let now = parse(&input[..end]);
         match before {
-            Ok(Parsed::Incomplete) => {}
+            Ok(ParsedProxyHeader::Incomplete) => {}
             // Once it is known what it is, more bytes change nothing.
             known => assert_eq!(now, known, "{end} bytes"),
         }
         before = now;
     }
-    if before != Ok(Parsed::Incomplete) {
+    if before != Ok(ParsedProxyHeader::Incomplete) {
         assert_eq!(whole, before);
     }
 }
