@@ -54,12 +54,6 @@ impl Store {
         self
     }
 
-    /// The same, for so long: [`Expires::In`].
-    #[must_use]
-    pub fn expires_in(self, time: std::time::Duration) -> Self {
-        self.expires(time)
-    }
-
     /// The same, with flags.
     #[must_use]
     pub fn flags(mut self, flags: u32) -> Self {

@@ -28,6 +28,8 @@ extern crate std;
     allow(dead_code, reason = "no protocol alone calls all of it")
 )]
 mod buffer;
+#[cfg(any(feature = "memcache", feature = "tracking"))]
+mod cannot_happen;
 #[cfg(target_has_atomic = "64")]
 mod counters;
 pub mod endpoint;

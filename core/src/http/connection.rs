@@ -17,6 +17,7 @@ use super::refused_request::{PendingRefusal, RefusedRequest, RestOfHead};
 use super::request::{Field, Headers, Request};
 use super::response::Response;
 use crate::buffer::{Incoming, Outgoing, Spare};
+use crate::cannot_happen::cannot_happen;
 use crate::linger::{LINGER, Linger, Lingering};
 use crate::writing::{WriteTimer, Writing};
 use crate::{Instant, Now, Timeouts, UnixTime};
@@ -459,7 +460,8 @@ impl ServerConnection {
             State::TooLong(_) => self.end_refused(),
             State::Head(_) => self.end(),
             State::Body { .. } => self.refuse(HttpError::BodyTimeout),
-            _ => {}
+            // The peer owes nothing.
+            _ => cannot_happen(()),
         }
     }
 

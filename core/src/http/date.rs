@@ -1,6 +1,7 @@
 //! The `Date` header's form of a time: IMF-fixdate (RFC 9110 §5.6.7).
 
 use crate::UnixTime;
+use crate::cannot_happen::cannot_happen;
 
 /// The last second of the year 9999: the form has four digits for the year.
 const LAST: u64 = 253_402_300_799;
@@ -45,8 +46,9 @@ fn civil(days: u64) -> (u64, u64, u64) {
 }
 
 fn put(text: &mut [u8; 29], at: usize, part: &[u8]) {
-    if let Some(place) = text.get_mut(at..at + part.len()) {
-        place.copy_from_slice(part);
+    match text.get_mut(at..at + part.len()) {
+        Some(place) => place.copy_from_slice(part),
+        None => cannot_happen(()),
     }
 }
 

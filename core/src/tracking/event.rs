@@ -13,6 +13,7 @@ use super::mend::Repairs;
 use super::stamps::Stamps;
 use super::{client, compact, decimal, distinct_id, json, time};
 use crate::UnixTime;
+use crate::cannot_happen::cannot_happen;
 
 /// Properties that are looked at; every other one is passed on unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,7 +315,8 @@ impl Writer<'_> {
             Property::Ip => self.stamps.ip.is_some() && matches!(received, "null" | "\"\""),
             Property::InsertId => matches!(received, "null" | "\"\""),
             Property::Test => self.stamps.test,
-            Property::Token | Property::Other => false,
+            // What nothing is stamped on.
+            Property::Token | Property::Other => cannot_happen(false),
         }
     }
 
@@ -333,7 +335,7 @@ impl Writer<'_> {
                 self.out.push(b'"');
             }
             Property::Test => self.out.extend_from_slice(b"true"),
-            Property::Token | Property::Other => {}
+            Property::Token | Property::Other => cannot_happen(()),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::limits::TrackingLimits;
 use super::mend::Repairs;
 use super::stamps::Stamps;
 use super::update::{Update, UpdateReader};
+use crate::cannot_happen::cannot_happen;
 
 /// Reads the records of one text one after the other; its memory serves for the next.
 #[derive(Clone, Debug)]
@@ -67,9 +68,7 @@ impl<'a> RecordReader<'a> {
                 updates.write(*update, stamps, out);
             }
             // A reader reads one kind.
-            (Self::Events(_), Record::Update(_)) | (Self::Updates(_), Record::Event(_)) => {
-                debug_assert!(false, "a record of another reader");
-            }
+            _ => cannot_happen(()),
         }
     }
 

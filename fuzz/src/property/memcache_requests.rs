@@ -145,10 +145,12 @@ fn meta_holds(request: &Request<'_>) {
     assert_eq!(meta.flags.quiet(), letters.contains(&b'q'));
     assert_eq!(meta.flags.opaque().is_some(), letters.contains(&b'O'));
     if matches!(request, Request::MetaSet(_)) {
-        assert!(meta.flags.set_mode().is_some());
+        let mode = meta.flags.set_mode().expect("it was checked");
+        assert_eq!(meta::SetMode::of_token(&[mode.letter()]), Some(mode));
     }
     if matches!(request, Request::MetaArithmetic(_)) {
-        assert!(meta.flags.arithmetic_mode().is_some());
+        let mode = meta.flags.arithmetic_mode().expect("it was checked");
+        assert_eq!(meta::ArithmeticMode::of_token(&[mode.letter()]), Some(mode));
     }
     if meta.flags.base64() {
         assert!(meta::decode_key(meta.key, &mut [0; 512]).is_some(), "{:?}", meta.key);

@@ -265,6 +265,7 @@ impl Driver {
             Ok(self.journal.append(&bytes))
         } else {
             self.journal.fail(&bytes, source.below(256), self.unix);
+            assert!(crate::property::tells(&AppendError));
             Err(AppendError)
         };
         self.engine.journaled(batch.commit, result, self.now());

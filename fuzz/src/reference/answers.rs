@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use windhover_core::client::{Answer, BatchAnswer, Item, MetaAnswer, Payload, Refusal};
+use windhover_core::client::{Answer, BatchAnswer, Item, Items, MetaAnswer, Payload, Refusal};
 use windhover_core::memcache::meta::MetaCode;
 use windhover_core::memcache::request;
 use windhover_core::memcache::response::{Kind, Response, ResponseError, parse_line};
@@ -123,7 +123,16 @@ impl Answered {
             return false;
         }
         match answer {
-            Answer::Items(items) => self.are_items(items, dialect) && *last == Response::End,
+            Answer::Items(items) => {
+                // One by one they are the same, and as many as it says.
+                let mut taken = items.clone().into_iter();
+                assert_eq!(taken.size_hint(), (items.len(), Some(items.len())));
+                assert!(
+                    items.iter().all(|item| taken.next().is_some_and(|it| it.index == item.index))
+                );
+                let taken = Items::from(Vec::from(items.clone()));
+                self.are_items(&taken, dialect) && *last == Response::End
+            }
             Answer::Word(kind) => last.kind() == *kind && frames.len() == 1,
             Answer::Number(number) => *last == Response::Number(*number),
             Answer::Meta(meta) => is_meta(&self.frames[0], last, meta),

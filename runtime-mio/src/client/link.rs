@@ -21,7 +21,7 @@ pub(super) struct Link {
     stage: Stage,
     /// It is among those with something to do.
     pub(super) is_queued: bool,
-    caller: Arc<Caller<Message, Called>>,
+    pub(super) caller: Arc<Caller<Message, Called>>,
     waker: Waker,
 }
 
@@ -52,11 +52,6 @@ impl Link {
     ) -> Self {
         let waker = Waker::from(Arc::clone(&caller));
         Self { client, connection, stage, is_queued: false, caller, waker }
-    }
-
-    /// Whether its waker was called since this was asked last.
-    pub(super) fn take_call(&self) -> bool {
-        self.caller.take_call()
     }
 
     /// Notes what an event tells.

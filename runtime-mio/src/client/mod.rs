@@ -295,7 +295,7 @@ impl Clients {
                     }
                 }
                 Message::Called(Called::Connection(slot)) => {
-                    if self.links.get(slot).is_some_and(|link| link.take_call()) {
+                    if self.links.get(slot).is_some_and(|link| link.caller.take_call()) {
                         self.enqueue(slot);
                     }
                 }

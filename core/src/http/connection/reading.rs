@@ -3,6 +3,7 @@
 use super::{Bodies, Body, Life, ServerConnection, State, Step, Unanswered};
 use crate::Instant;
 use crate::buffer::Incoming;
+use crate::cannot_happen::cannot_happen;
 use crate::http::chunked::{Chunked, Progress};
 use crate::http::encode;
 use crate::http::error::HttpError;
@@ -47,7 +48,7 @@ impl ServerConnection {
                     self.since = now;
                 }
                 State::TooLong(rest) => {
-                    let Some(pending) = &mut self.refusal else { return Ok(None) };
+                    let Some(pending) = &mut self.refusal else { return cannot_happen(Ok(None)) };
                     let (read, is_over) = rest.read(self.incoming.bytes(), pending);
                     self.incoming.consume(read);
                     if is_over {

@@ -24,6 +24,7 @@ use super::states::{self, ClientEvent, ClientState};
 use super::{Data, Dialect};
 use crate::Instant;
 use crate::buffer::Outgoing;
+use crate::cannot_happen::cannot_happen;
 use crate::memcache::{ClientTimeouts, Limits};
 use crate::writing::WriteTimer;
 
@@ -249,7 +250,7 @@ impl ClientConnection {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         if prepared.expected().row.form == super::command::ReplyForm::Nothing {
-            self.leave();
+            self.shut_down();
         }
         self.waiting.push_back(Waiting { ticket, prepared: prepared.clone(), deadline });
         self.note_deadline(deadline);
@@ -313,7 +314,8 @@ impl ClientConnection {
 
     /// Asks for an orderly end: what was taken is sent and answered, nothing else is taken.
     pub fn shut_down(&mut self) {
-        self.leave();
+        let next = states::next(states::CLIENT, self.asking, &ClientEvent::Leave);
+        self.asking = next.unwrap_or_else(|| cannot_happen(self.asking));
     }
 
     /// How many requests wait for the end of their replies, those among them that nobody waits for
@@ -458,13 +460,6 @@ impl ClientConnection {
         if self.waiting.is_empty() && self.waiting.capacity() > KEPT_PLACES {
             self.waiting = VecDeque::new();
         }
-    }
-
-    /// No request is taken any more.
-    fn leave(&mut self) {
-        let next = states::next(states::CLIENT, self.asking, &ClientEvent::Leave);
-        debug_assert!(next.is_some(), "leaving in {:?}", self.asking);
-        self.asking = next.unwrap_or(self.asking);
     }
 
     /// Nothing more is read, and nothing written.

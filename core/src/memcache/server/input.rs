@@ -9,6 +9,7 @@ use super::ServerConnection;
 use super::clock::PeerClock;
 use crate::Instant;
 use crate::buffer::Incoming;
+use crate::cannot_happen::cannot_happen;
 use crate::linger::Lingering;
 use crate::memcache::command::Command;
 use crate::memcache::request::{
@@ -108,10 +109,18 @@ impl Input {
 
     /// The request that was handed out.
     pub(super) fn request(&self, verifying: bool) -> Option<(Request<'_>, Data<'_>)> {
-        let (line, data) = match self.taken.as_ref()? {
+        let (Some(taken), Some(spans)) = (&self.taken, &self.spans) else {
+            return cannot_happen(None);
+        };
+        let (line, data) = match taken {
             Taken::Buffer { line, length } => {
-                let (line, rest) = self.incoming.bytes().split_at_checked(*line)?;
-                (line, Data::new(rest.get(..length.unwrap_or_default())?))
+                let bytes = self.incoming.bytes();
+                let whole = line + length.unwrap_or_default();
+                let (line, block) = (bytes.get(..*line), bytes.get(*line..whole));
+                (
+                    line.unwrap_or_else(|| cannot_happen(&[])),
+                    Data::new(block.unwrap_or_else(|| cannot_happen(&[]))),
+                )
             }
             Taken::Large(large) => {
                 (&large.line[..], Data::of_segments(&large.segments, large.length))
@@ -123,12 +132,15 @@ impl Input {
             let authenticate = |(user, password)| Request::Authenticate { user, password };
             return credentials.map(authenticate).map(|request| (request, Data::default()));
         }
-        Some((self.spans.as_ref()?.resolve(line), data))
+        Some((spans.resolve(line), data))
     }
 
     /// The request that was refused for the length of its value alone; its line is still there.
     pub(super) fn refused_request(&self, line: usize) -> Option<Request<'_>> {
-        Some(self.spans.as_ref()?.resolve(self.incoming.bytes().get(..line)?))
+        match (&self.spans, self.incoming.bytes().get(..line)) {
+            (Some(spans), Some(line)) => Some(spans.resolve(line)),
+            _ => cannot_happen(None),
+        }
     }
 
     /// Drops the bytes of the request that was handed out last.
@@ -308,7 +320,7 @@ impl ServerConnection {
         }
         match self.enter(ServerEvent::BlockComplete, State::Line, now) {
             State::Large(large) => self.hand_out(Taken::Large(large), now),
-            _ => Step::Again,
+            _ => cannot_happen(Step::Again),
         }
     }
 
@@ -320,8 +332,9 @@ impl ServerConnection {
     /// Hands a request out: its reply takes its place in the order of replies.
     fn hand_out(&mut self, taken: Taken, now: Instant) -> Step {
         self.input.taken = Some(taken);
-        if let Some(spans) = &self.input.spans {
-            self.responses.push(spans, now + self.timeouts.answer + spans.wait());
+        match &self.input.spans {
+            Some(spans) => self.responses.push(spans, now + self.timeouts.answer + spans.wait()),
+            None => cannot_happen(()),
         }
         Step::Request
     }
@@ -339,8 +352,10 @@ impl ServerConnection {
             return None;
         }
         self.responses.postponed = false;
-        let taken = self.input.taken.take()?;
-        Some(self.hand_out(taken, now))
+        match self.input.taken.take() {
+            Some(taken) => Some(self.hand_out(taken, now)),
+            None => cannot_happen(None),
+        }
     }
 
     fn refuse(&mut self, error: RequestError, now: Instant) -> Step {

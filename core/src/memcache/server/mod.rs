@@ -17,6 +17,7 @@ use super::Dialect;
 use super::request::{Request, RequestFault};
 use super::states::{ServerEvent, ServerState};
 use crate::buffer::Spare;
+use crate::cannot_happen::cannot_happen;
 use crate::linger::Linger;
 use crate::memcache::Limits;
 use crate::writing::WriteTimer;
@@ -266,7 +267,7 @@ impl ServerConnection {
             Step::Again | Step::Starved => return self.write_or_wait(now),
         };
         // Its line was parsed before and has not changed since.
-        output.unwrap_or(Output::Close)
+        output.unwrap_or_else(|| cannot_happen(Output::Close))
     }
 
     /// The application has ended the connection since the last call.

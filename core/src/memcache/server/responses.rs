@@ -8,6 +8,7 @@ use bytes::BytesMut;
 
 use super::pending::{Expected, Later, Pending, PendingRequest};
 use crate::buffer::{Outgoing, Spare};
+use crate::cannot_happen::cannot_happen;
 use crate::memcache::Data;
 use crate::memcache::command::Command;
 use crate::memcache::handler::{Reply, ReplyError};
@@ -221,7 +222,8 @@ impl Responses {
                 let again = request.again_at.unwrap_or(request.deadline);
                 Some(again.min(request.deadline))
             }
-            Pending::Refused { .. } => None,
+            // It is written as soon as nothing is before it.
+            Pending::Refused { .. } => cannot_happen(None),
         }
     }
 
@@ -258,8 +260,7 @@ impl Responses {
     /// Changes who is let in, by the table.
     pub(super) fn admit(&mut self, event: ServerEvent) {
         let next = states::next(states::SERVER, self.access, &event);
-        debug_assert!(next.is_some(), "{event:?} in {:?}", self.access);
-        self.access = next.unwrap_or(self.access);
+        self.access = next.unwrap_or_else(|| cannot_happen(self.access));
     }
 
     pub(in crate::memcache) fn give(
@@ -354,8 +355,8 @@ impl Responses {
                 self.close(true);
             }
             self.flush();
-        } else if let Some(Pending::Request(request)) = self.pending.back_mut() {
-            request.ended = true;
+        } else {
+            self.change(Turn::Last, |request| request.ended = true);
         }
     }
 
@@ -402,9 +403,7 @@ impl Responses {
             if waits && due && !reply.waits_for_peer() {
                 later.0.expired(&mut reply);
             } else if waits {
-                if let Some(Pending::Request(request)) = self.pending.front_mut() {
-                    request.deferred = Some(later);
-                }
+                self.change(Turn::First, |request| request.deferred = Some(later));
                 break;
             }
             reply.finish();
@@ -414,16 +413,12 @@ impl Responses {
 
     /// The request that was handed out last is answered by somebody later.
     pub(in crate::memcache) fn defer(&mut self, turn: Turn, later: Later) {
-        if let Some(request) = self.request(turn) {
-            request.deferred = Some(later);
-        }
+        self.change(turn, |request| request.deferred = Some(later));
     }
 
     /// When what was deferred is to be asked again at the latest.
     pub(in crate::memcache) fn ask_again_at(&mut self, turn: Turn, at: Instant) {
-        if let Some(request) = self.request(turn) {
-            request.again_at = Some(at);
-        }
+        self.change(turn, |request| request.again_at = Some(at));
     }
 
     /// The request that was handed out last takes its turn when every other is answered.
@@ -439,9 +434,7 @@ impl Responses {
             return;
         }
         let first = turn == Turn::First || self.pending.len() == 1;
-        if let Some(request) = self.request(turn) {
-            request.closes = true;
-        }
+        self.change(turn, |request| request.closes = true);
         self.held = true;
         if !ended {
             self.end(first);
@@ -453,14 +446,15 @@ impl Responses {
         let _ = self.give(turn, &Response::ServerError(UNANSWERED));
     }
 
-    fn request(&mut self, turn: Turn) -> Option<&mut PendingRequest> {
+    /// Notes something of a request that is being answered.
+    fn change(&mut self, turn: Turn, change: impl FnOnce(&mut PendingRequest)) {
         let pending = match turn {
             Turn::First => self.pending.front_mut(),
             Turn::Last => self.pending.back_mut(),
         };
-        match pending? {
-            Pending::Request(request) => Some(request),
-            Pending::Refused { .. } => None,
+        match pending {
+            Some(Pending::Request(request)) => change(request),
+            Some(Pending::Refused { .. }) | None => cannot_happen(()),
         }
     }
 

@@ -71,8 +71,8 @@ impl Engine {
         }
     }
 
-    /// Drops all items at the head whose time has come; returns how many.
-    pub(super) fn drop_expired(&mut self, queue: &[u8], now: Now) -> u64 {
+    /// Drops all items at a queue's head whose time has come; returns how many (kestrel's `flush_expired`).
+    pub fn flush_expired(&mut self, queue: &[u8], now: Now) -> u64 {
         let mut all = 0;
         loop {
             let dropped = self.sweep(queue, now);

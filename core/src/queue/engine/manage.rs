@@ -49,11 +49,6 @@ impl Engine {
         }
     }
 
-    /// Drops the expired items at a queue's head; returns how many (kestrel's `flush_expired`).
-    pub fn flush_expired(&mut self, queue: &[u8], now: Now) -> u64 {
-        self.drop_expired(queue, now)
-    }
-
     /// [`flush_expired`](Self::flush_expired) for every queue; returns how many in all.
     pub fn flush_all_expired(&mut self, now: Now) -> u64 {
         self.names().iter().map(|name| self.flush_expired(name, now)).sum()

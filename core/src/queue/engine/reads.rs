@@ -100,7 +100,7 @@ impl Engine {
 
     /// The data of the item at the head, which is taken as `take` says.
     fn take_ready(&mut self, conn: ConnId, queue: &[u8], take: Take, now: Now) -> Option<Bytes> {
-        self.drop_expired(queue, now);
+        self.flush_expired(queue, now);
         let line = self.queues.get_mut(queue)?;
         if take == Take::Look {
             return line.ready.front().map(|item| item.data.clone());
@@ -182,7 +182,7 @@ impl Engine {
     /// Hands the readable items of a queue to those who wait for them, longest wait first.
     pub(super) fn serve_waiters(&mut self, queue: &Bytes, now: Now) {
         while let Some(op) = self.waiters.first(queue) {
-            self.drop_expired(queue, now);
+            self.flush_expired(queue, now);
             let Some(line) = self.queues.get_mut(queue) else {
                 return;
             };

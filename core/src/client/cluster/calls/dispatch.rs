@@ -3,6 +3,7 @@
 use super::selection::{Selected, is_usable};
 use super::{Active, Again, Attempt, AttemptId, CallId, On, Slot};
 use crate::Instant;
+use crate::cannot_happen::cannot_happen;
 use crate::client::answer::Collector;
 use crate::client::call::{Call, Retry, Target};
 use crate::client::cluster::Cluster;
@@ -65,11 +66,11 @@ impl Cluster {
         }
     }
 
-    /// Notes a new attempt at a call. (At one that is over, it is nobody's.)
+    /// Notes a new attempt at a call.
     fn new_attempt(&mut self, id: CallId, slot: Slot, server: ServerId, now: Instant) -> AttemptId {
         let active = self.calls.get_mut(id.at()).filter(|it| it.sequence == id.sequence());
         let Some(active) = active else {
-            return AttemptId { call: id, slot, number: 0 };
+            return cannot_happen(AttemptId { call: id, slot, number: 0 });
         };
         active.begun += 1;
         active.counted += 1;
@@ -193,7 +194,7 @@ impl Cluster {
         let (Some((call, placed)), Some(connection), Some(link)) =
             (placed, connection, self.links.get_mut(at))
         else {
-            return;
+            return cannot_happen(());
         };
         let sent = match &mut link.state {
             State::Open(open) => {
@@ -204,7 +205,7 @@ impl Cluster {
                     SendError::Ended => NotSent::Connection(open.end().unwrap_or(End::EndOfStream)),
                 })
             }
-            State::Connecting { .. } => Err(NotSent::Overloaded),
+            State::Connecting { .. } => cannot_happen(Err(NotSent::Overloaded)),
         };
         match sent {
             Ok(ticket) => {
@@ -258,7 +259,7 @@ impl Cluster {
     pub(in crate::client) fn hedge(&mut self, id: CallId, now: Instant) {
         let most = self.options.attempts;
         let Some(active) = self.call(id) else {
-            return;
+            return cannot_happen(());
         };
         active.hedge_at = None;
         let attempts = &active.attempts;

@@ -9,6 +9,7 @@ use crate::client::cluster::connections::{ConnectionId, ReservationId, Role};
 
 use super::{Active, Again, AttemptId, CallId, Next, On, Slot};
 use crate::Instant;
+use crate::cannot_happen::cannot_happen;
 use crate::client::answer::Answer;
 use crate::client::call::{Retry, Target};
 use crate::client::error::{CallError, NotSent};
@@ -26,13 +27,13 @@ impl Cluster {
         now: Instant,
     ) {
         let Some(attempt) = self.take_attempt(id) else {
-            return;
+            return cannot_happen(());
         };
         let server = attempt.server;
         let took = now.saturating_since(attempt.since);
         let (sent_at, wait) = match attempt.on {
             On::Sent(_, _, sent_at) => (sent_at, self.expected_wait(id)),
-            _ => (attempt.since, Duration::ZERO),
+            _ => cannot_happen((attempt.since, Duration::ZERO)),
         };
         match outcome {
             Ok(()) => {
@@ -115,7 +116,7 @@ impl Cluster {
         };
         let active = self.calls.get_mut(id.call.at());
         let Some(active) = active.filter(|active| active.sequence == id.call.sequence()) else {
-            return;
+            return cannot_happen(());
         };
         let failover = active.call.failover;
         let target = active.call.target;
@@ -192,7 +193,7 @@ impl Cluster {
     /// An attempt that was not given to a connection is over.
     pub(in crate::client) fn not_sent(&mut self, id: AttemptId, why: NotSent, now: Instant) {
         let Some(attempt) = self.take_attempt(id) else {
-            return;
+            return cannot_happen(());
         };
         let server = attempt.server;
         self.stop_waiting(id, &attempt);
@@ -213,7 +214,7 @@ impl Cluster {
 
     fn attempt_failed(&mut self, id: AttemptId, error: CallError, now: Instant) {
         let Some(active) = self.call(id.call) else {
-            return;
+            return cannot_happen(());
         };
         // A server that did not answer in time, or cannot be connected to, is not asked again.
         let again = match &error {
@@ -261,7 +262,7 @@ impl Cluster {
     pub(in crate::client) fn give_up(&mut self, id: CallId) {
         let why = NotSent::NoServer;
         let Some(active) = self.call(id) else {
-            return;
+            return cannot_happen(());
         };
         let fallback = active.fallback.take().map(|answer| *answer);
         let outcome = match (active.error.take(), fallback, active.missed) {

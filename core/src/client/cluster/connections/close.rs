@@ -2,6 +2,7 @@
 
 use super::{ConnectionId, Link, Role, State};
 use crate::Instant;
+use crate::cannot_happen::cannot_happen;
 use crate::client::cluster::Cluster;
 use crate::client::cluster::output::ClusterOutput;
 use crate::client::cluster::timers::Timer;
@@ -12,7 +13,7 @@ impl Cluster {
     pub(in crate::client) fn link_timer(&mut self, connection: ConnectionId, now: Instant) {
         let at = connection.at;
         let Some(link) = self.link_mut(connection) else {
-            return;
+            return cannot_happen(());
         };
         link.armed = None;
         let retires = link.retires_at.is_some_and(|retires_at| retires_at <= now);
@@ -34,7 +35,7 @@ impl Cluster {
     /// A connection has grown old: another one takes its place.
     pub(in crate::client) fn replace_link(&mut self, at: usize, now: Instant) {
         let Some(link) = self.links.get_mut(at) else {
-            return;
+            return cannot_happen(());
         };
         link.retires_at = None;
         let (server, used) = (link.server, link.answered);
@@ -76,7 +77,7 @@ impl Cluster {
     /// Gives no more calls to a connection, and closes it when those under way are answered.
     pub(in crate::client) fn retire_link(&mut self, at: usize, now: Instant) {
         let Some(link) = self.links.get_mut(at) else {
-            return;
+            return cannot_happen(());
         };
         link.is_retiring = true;
         match (&mut link.state, link.role) {
@@ -110,7 +111,7 @@ impl Cluster {
     /// Tells the adapter to close a connection, or not to make it where it has not been told to yet.
     pub(in crate::client) fn tell_close(&mut self, at: usize) {
         let Some(connection) = self.connection_id(at) else {
-            return;
+            return cannot_happen(());
         };
         let asked = |output: &ClusterOutput| matches!(output, ClusterOutput::Connect { connection: asked, .. } if *asked == connection);
         match self.outputs.iter().position(asked) {
@@ -152,7 +153,7 @@ impl Cluster {
     /// The connection has ended; every request on it was told so before.
     pub(in crate::client) fn link_ended(&mut self, at: usize, end: End, now: Instant) {
         let Some(link) = self.remove_link(at) else {
-            return;
+            return cannot_happen(());
         };
         // A server may close a connection that nobody uses.
         let unused = matches!(end, End::EndOfStream | End::Broken { .. }) && !link.killed;

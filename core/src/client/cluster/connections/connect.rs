@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{ConnectionId, Link, Purpose, Role, State};
 use crate::Instant;
+use crate::cannot_happen::cannot_happen;
 use crate::client::cluster::Cluster;
 use crate::client::cluster::output::ClusterOutput;
 use crate::client::error::{ConnectFailure, NotSent};
@@ -120,7 +121,7 @@ impl Cluster {
             age.saturating_sub(Duration::from_nanos(self.random.below(tenth)))
         });
         let Some(link) = self.links.get_mut(at) else {
-            return;
+            return cannot_happen(());
         };
         link.is_greeted = true;
         link.retires_at = age.map(|age| now + age);
@@ -161,7 +162,7 @@ impl Cluster {
     /// A connection could not be made, or the server does not let us in.
     pub(in crate::client) fn link_refused(&mut self, at: usize, why: ConnectFailure, now: Instant) {
         let Some(link) = self.remove_link(at) else {
-            return;
+            return cannot_happen(());
         };
         let server = link.server;
         if let Some(entry) = self.servers.get_mut(server) {
@@ -198,7 +199,7 @@ impl Cluster {
         now: Instant,
     ) {
         let Some(link) = self.links.get_mut(at) else {
-            return;
+            return cannot_happen(());
         };
         let (server, heard) = (link.server, link.heard.take());
         match purpose {

@@ -12,6 +12,7 @@ use super::Cluster;
 use super::calls::AttemptId;
 use super::timers::Timer;
 use crate::Instant;
+use crate::cannot_happen::cannot_happen;
 use crate::client::servers::ServerId;
 use crate::memcache::response::Kind;
 use crate::memcache::{ClientConnection, Ticket};
@@ -236,7 +237,7 @@ impl Cluster {
     /// A timer of the connection is set to that instant, or to an earlier one already.
     pub(in crate::client) fn arm(&mut self, at: usize, until: Instant) {
         let Some(link) = self.links.get_mut(at) else {
-            return;
+            return cannot_happen(());
         };
         let connection = ConnectionId { at, sequence: link.sequence };
         match link.armed {
