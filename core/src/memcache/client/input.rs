@@ -1,13 +1,16 @@
 //! Which request the frames that come in answer.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::pending::{Match, PendingRequest};
 use super::received::{Announced, Found, FoundLine};
 use super::{ClientConnection, End, Frame, Oversized, Ticket};
 use crate::memcache::Data;
 use crate::memcache::request::BLOCK_END;
+use crate::memcache::response::{Response, ResponseError, ResponseSpans};
 use crate::memcache::states::ClientEvent;
 
 /// Whom a frame answers.
@@ -16,6 +19,34 @@ pub(super) struct Target {
     ticket: Ticket,
     index: Option<usize>,
     is_last: bool,
+    is_ambiguous: bool,
+    /// Somebody waits for it.
+    open: bool,
+}
+
+impl Target {
+    /// Whom `response` answers, where `request` is due: the event and the end of the connection where it
+    /// cannot be that.
+    #[inline]
+    fn of(
+        request: &mut PendingRequest,
+        response: &Response<'_>,
+    ) -> Result<Self, (ClientEvent, End)> {
+        let matched =
+            request.match_frame(response).map_err(|end| (ClientEvent::Mismatched, end))?;
+        let (ticket, open) = (request.ticket, request.open);
+        if !open && request.ties_up() {
+            return Err((ClientEvent::Abandoned, End::Abandoned));
+        }
+        let Match { index, is_last, is_ambiguous } = matched;
+        Ok(Self { ticket, index, is_last, is_ambiguous, open })
+    }
+}
+
+/// The request that the next frame answers, where one was written.
+#[inline]
+fn due(pending: &mut VecDeque<PendingRequest>, written: u64) -> Option<&mut PendingRequest> {
+    pending.front_mut().filter(|request| request.starts < written)
 }
 
 /// A line whose value has not come as a whole.
@@ -47,17 +78,64 @@ pub(super) enum Step {
 
 impl ClientConnection {
     pub(super) fn step(&mut self) -> Step {
-        let mut found = self.received.take_found();
-        if found.is_none() && !self.is_borrowed {
-            found = self.received.find(&self.parser, false);
+        let found = if self.is_borrowed {
+            self.received.take_found()
+        } else if self.received.is_at_line() {
+            // It needs no queue, and is not moved.
+            return self.read_line();
+        } else {
+            self.received.find(&self.parser, false)
+        };
+        match found {
+            Some(found) => self.match_found(found),
+            None => self.starved(),
         }
-        let Some(found) = found else {
+    }
+
+    /// Finds a line and matches it where it stands.
+    fn read_line(&mut self) -> Step {
+        if self.received.is_empty() {
             self.received.drop_handed_on();
-            if self.received.has_more || self.received.is_empty() || self.is_due() {
-                return Step::Starved;
-            }
+            return Step::Starved;
+        }
+        let written = self.written;
+        let Some(request) = due(&mut self.pending, written) else {
             return self.unasked();
         };
+        let text = match self.received.next_text(&self.parser.limits) {
+            Some(Ok(text)) => text,
+            Some(Err(error)) => return self.malformed(error),
+            None => {
+                self.received.drop_handed_on();
+                return Step::Starved;
+            }
+        };
+        let mut oversized = None;
+        let parsed = self.parser.parse(text, &mut oversized);
+        let line = match &parsed {
+            Ok(line) => line,
+            Err(error) => return self.malformed(*error),
+        };
+        let target = match Target::of(request, &line.response) {
+            Ok(target) => target,
+            Err((event, end)) => {
+                self.spend(event, end);
+                return Step::Again;
+            }
+        };
+        self.spans = Some(ResponseSpans::of(&line.response, text));
+        let (length, data) = (text.len(), line.data);
+        let value = match data {
+            None => {
+                self.received.pass(length, &[ClientEvent::Frame]);
+                Announced::Nothing
+            }
+            Some(data) => self.received.announce(&self.parser, length, data, oversized, false),
+        };
+        self.take_value(target, length, value)
+    }
+
+    fn match_found(&mut self, found: Found) -> Step {
         match found {
             Found::Line(line) => self.take_line(line),
             Found::Value { line, length, copy } => {
@@ -83,11 +161,22 @@ impl ClientConnection {
                 Step::Again
             }
             Found::Malformed(_) if self.received.is_at_line() && !self.is_due() => self.unasked(),
-            Found::Malformed(error) => {
-                self.spend(ClientEvent::Malformed, End::Malformed(error));
-                Step::Again
-            }
+            Found::Malformed(error) => self.malformed(error),
         }
+    }
+
+    fn malformed(&mut self, error: ResponseError) -> Step {
+        self.spend(ClientEvent::Malformed, End::Malformed(error));
+        Step::Again
+    }
+
+    /// Nothing more was found.
+    fn starved(&mut self) -> Step {
+        self.received.drop_handed_on();
+        if self.received.has_more || self.received.is_empty() || self.is_due() {
+            return Step::Starved;
+        }
+        self.unasked()
     }
 
     /// Whether a request that was sent waits for a reply, or a value is on its way.
@@ -104,34 +193,34 @@ impl ClientConnection {
     fn take_line(&mut self, found: FoundLine) -> Step {
         let FoundLine { length, spans, value } = found;
         let written = self.written;
-        let Some(request) = self.pending.front_mut().filter(|request| request.starts < written)
-        else {
+        let Some(request) = due(&mut self.pending, written) else {
             return self.unasked();
         };
         let line = match &value {
             Announced::Large { line, .. } => line,
             _ => self.received.front().get(..length).unwrap_or_default(),
         };
-        let matched = match request.match_frame(&spans.resolve(line)) {
-            Ok(matched) => matched,
-            Err(end) => {
-                self.spend(ClientEvent::Mismatched, end);
+        let target = match Target::of(request, &spans.resolve(line)) {
+            Ok(target) => target,
+            Err((event, end)) => {
+                self.spend(event, end);
                 return Step::Again;
             }
         };
-        let (ticket, open) = (request.ticket, request.open);
-        if !open && request.ties_up() {
-            self.spend(ClientEvent::Abandoned, End::Abandoned);
-            return Step::Again;
-        }
-        let target = Target { ticket, index: matched.index, is_last: matched.is_last };
         self.spans = Some(spans);
+        self.take_value(target, length, value)
+    }
+
+    /// Goes on with a line of so many bytes that was matched.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it is given is large, and not to be moved")]
+    fn take_value(&mut self, target: Target, length: usize, value: Announced) -> Step {
         match value {
             Announced::Nothing => {
                 let taken =
                     Taken::InPlace { line: length, data: 0, whole: length, copy: None, target };
                 let step = self.hand_out(taken, target);
-                if matched.is_ambiguous {
+                if target.is_ambiguous {
                     self.spend(ClientEvent::Ambiguous, End::Ambiguous);
                 }
                 step
@@ -146,7 +235,7 @@ impl ClientConnection {
             }
             Announced::Large { line, length } => {
                 self.begun = Some(Begun { target, large: Some((line, length)) });
-                if !open {
+                if !target.open {
                     self.received.forget_large();
                 }
                 Step::Again
@@ -154,7 +243,7 @@ impl ClientConnection {
             Announced::Oversized(what) => {
                 self.received.hand_on(length);
                 self.begun = Some(Begun { target, large: None });
-                let index = target.index;
+                let Target { ticket, index, open, .. } = target;
                 if open { Step::Oversized { ticket, index, what } } else { Step::Again }
             }
         }

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::{MAX_DISCARDED, Oversized};
 use crate::buffer::Incoming;
 use crate::memcache::request::BLOCK_END;
-use crate::memcache::response::{self, ResponseError, ResponseSpans};
+use crate::memcache::response::{self, ResponseError, ResponseLine, ResponseSpans};
 use crate::memcache::states::{self, ClientEvent, ClientState};
 use crate::memcache::{Dialect, Limits};
 
@@ -38,6 +38,21 @@ impl ReplyParser {
         let largest = if dialect.is_queue() { MAX_DISCARDED } else { limits.value };
         limits.value = limits.value.max(MAX_DISCARDED);
         Self { dialect, limits, largest }
+    }
+
+    /// What stands on a line, and why its item is too large where its length does not say so.
+    #[inline]
+    pub(super) fn parse<'a>(
+        &self,
+        text: &'a [u8],
+        oversized: &mut Option<Oversized>,
+    ) -> Result<ResponseLine<'a>, ResponseError> {
+        let mut parsed = response::parse_line(text, self.dialect, &self.limits);
+        if let Err(ResponseError::FlagsTooLarge { flags }) = parsed {
+            *oversized = Some(Oversized::Flags { flags });
+            parsed = response::parse_line_with_any_flags(text, &self.limits);
+        }
+        parsed
     }
 }
 
@@ -346,77 +361,98 @@ impl Received {
     }
 
     fn find_line(&mut self, parser: &ReplyParser, copies: bool) -> Option<Found> {
-        let limits = &parser.limits;
-        let Some(newline) = self.incoming.find_newline_from(self.parsed) else {
-            if self.incoming.len() - self.parsed > limits.line {
-                return Some(self.malformed(ResponseError::LineTooLong));
-            }
-            return None;
-        };
-        let (line, behind) = self
-            .incoming
-            .bytes()
-            .get(self.parsed..)?
-            .split_at_checked(newline + 1 - self.parsed)?;
-        let length = line.len();
-        let mut oversized = None;
-        let parsed = match response::parse_line(line, parser.dialect, limits) {
-            Err(ResponseError::FlagsTooLarge { flags }) => {
-                oversized = Some(Oversized::Flags { flags });
-                response::parse_line_with_any_flags(line, limits)
-            }
-            parsed => parsed,
-        };
-        let parsed = match parsed {
-            Ok(parsed) => parsed,
+        let text = match self.next_text(&parser.limits)? {
+            Ok(text) => text,
             Err(error) => return Some(self.malformed(error)),
         };
-        let spans = ResponseSpans::of(&parsed.response, line);
-        let value = match parsed.data {
+        let mut oversized = None;
+        let parsed = parser.parse(text, &mut oversized);
+        let line = match &parsed {
+            Ok(line) => line,
+            Err(error) => return Some(self.malformed(*error)),
+        };
+        let spans = ResponseSpans::of(&line.response, text);
+        let (length, data) = (text.len(), line.data);
+        let value = match data {
             None => {
-                self.parsed += length;
-                self.change(ClientEvent::Frame, State::Line);
+                self.pass(length, &[ClientEvent::Frame]);
                 Announced::Nothing
             }
-            Some(data) if oversized.is_some() || data > parser.largest => {
-                self.parsed += length;
-                let left = data + BLOCK_END.len();
-                self.change(ClientEvent::OversizedValueAnnounced, State::Discarding { left });
-                Announced::Oversized(oversized.unwrap_or(Oversized::Value {
-                    length: u64::try_from(data).unwrap_or(u64::MAX),
-                    limit: parser.largest,
-                }))
-            }
-            Some(data) if data <= SEGMENT => {
-                let block = behind.get(..data + BLOCK_END.len());
-                let here = block.and_then(|block| block.strip_suffix(BLOCK_END));
-                let here = here.map(|data| copies.then(|| Bytes::copy_from_slice(data)));
-                self.change(
-                    ClientEvent::ValueAnnounced,
-                    State::Value { line: length, length: data },
-                );
-                match here {
-                    Some(copy) => {
-                        self.change(ClientEvent::ValueComplete, State::Line);
-                        self.parsed += length + data + BLOCK_END.len();
-                        Announced::Here { length: data, copy }
-                    }
-                    None => Announced::Later,
-                }
-            }
-            Some(_) if self.handed_on < self.parsed => {
-                self.is_blocked = true;
-                return None;
-            }
             Some(data) => {
-                self.drop_handed_on();
-                let line = self.incoming.take(length);
-                let large = Large { segments: Vec::new(), left: data, is_wanted: true };
-                self.change(ClientEvent::LargeValueAnnounced, State::Large(Box::new(large)));
-                Announced::Large { line, length: data }
+                let leaves = oversized.is_none() && (SEGMENT + 1..=parser.largest).contains(&data);
+                if leaves && self.handed_on < self.parsed {
+                    self.is_blocked = true;
+                    return None;
+                }
+                self.announce(parser, length, data, oversized, copies)
             }
         };
         Some(Found::Line(FoundLine { length, spans, value }))
+    }
+
+    /// The line behind what was parsed, which is not passed yet. `None` where it has not come as a whole.
+    #[inline]
+    pub(super) fn next_text(&mut self, limits: &Limits) -> Option<Result<&[u8], ResponseError>> {
+        let Some(newline) = self.incoming.find_newline_from(self.parsed) else {
+            let is_too_long = self.incoming.len() - self.parsed > limits.line;
+            return is_too_long.then_some(Err(ResponseError::LineTooLong));
+        };
+        self.incoming.bytes().get(self.parsed..newline + 1).map(Ok)
+    }
+
+    /// Passes so many bytes, which the `events` of a whole frame are of.
+    #[inline]
+    pub(super) fn pass(&mut self, bytes: usize, events: &[ClientEvent]) {
+        debug_assert_eq!(
+            events.iter().try_fold(self.state.name(), |state, event| {
+                states::next(states::CLIENT, state, event)
+            }),
+            Some(ClientState::Line),
+            "{events:?} in {:?}",
+            self.state
+        );
+        self.parsed += bytes;
+    }
+
+    /// Passes a line of `length` bytes that announces a value of `data` bytes, and this with it where it is
+    /// whole. All before it was handed on where that is longer than [`SEGMENT`].
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what it returns is large, and not to be moved")]
+    pub(super) fn announce(
+        &mut self,
+        parser: &ReplyParser,
+        length: usize,
+        data: usize,
+        oversized: Option<Oversized>,
+        copies: bool,
+    ) -> Announced {
+        if oversized.is_some() || data > parser.largest {
+            self.parsed += length;
+            let left = data + BLOCK_END.len();
+            self.change(ClientEvent::OversizedValueAnnounced, State::Discarding { left });
+            return Announced::Oversized(oversized.unwrap_or(Oversized::Value {
+                length: u64::try_from(data).unwrap_or(u64::MAX),
+                limit: parser.largest,
+            }));
+        }
+        if data > SEGMENT {
+            debug_assert_eq!(self.handed_on, self.parsed, "what stands before it would be lost");
+            self.drop_handed_on();
+            let line = self.incoming.take(length);
+            let large = Large { segments: Vec::new(), left: data, is_wanted: true };
+            self.change(ClientEvent::LargeValueAnnounced, State::Large(Box::new(large)));
+            return Announced::Large { line, length: data };
+        }
+        let whole = length + data + BLOCK_END.len();
+        let behind = self.incoming.bytes().get(self.parsed + length..self.parsed + whole);
+        let here = behind.and_then(|block| block.strip_suffix(BLOCK_END));
+        let here = here.map(|data| copies.then(|| Bytes::copy_from_slice(data)));
+        if let Some(copy) = here {
+            self.pass(whole, &[ClientEvent::ValueAnnounced, ClientEvent::ValueComplete]);
+            return Announced::Here { length: data, copy };
+        }
+        self.change(ClientEvent::ValueAnnounced, State::Value { line: length, length: data });
+        Announced::Later
     }
 
     fn malformed(&mut self, error: ResponseError) -> Found {
