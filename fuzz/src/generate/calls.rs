@@ -54,8 +54,13 @@ pub fn of_row(
 pub fn prepare(command: &Command, limits: &Limits) -> Option<(Prepared, Asked)> {
     let keys: Vec<&[u8]> = command.keys.iter().map(Vec::as_slice).collect();
     let data = Bytes::copy_from_slice(&command.data);
-    match Prepared::new(&command.request(&keys), data, command.dialect, limits) {
-        Ok(prepared) => {
+    let request = command.request(&keys);
+    let make = |spare| Prepared::new_in(spare, &request, data.clone(), command.dialect, limits);
+    match make(None) {
+        Ok(first) => {
+            assert!(first.clone().into_spare().is_none(), "the memory of one that is in use");
+            // What is made in the memory of another is the same.
+            let prepared = make(first.into_spare()).expect("it was made before");
             let mut command = command.clone();
             if command.dialect.is_queue() {
                 // Few have a place for it.
@@ -81,6 +86,8 @@ fn holds(prepared: &Prepared, asked: &Asked) {
     assert_eq!(wire.escape_ascii().to_string(), asked.wire.escape_ascii().to_string());
     assert_eq!((prepared.len(), prepared.is_empty()), (wire.len(), false));
     assert_eq!(prepared.command(), asked.row.command);
+    let keys: Vec<&[u8]> = prepared.keys().collect();
+    assert_eq!(prepared.only_key(), keys.first().copied().filter(|_| keys.len() == 1));
 }
 
 /// Requests that hide their answers, and one that does not.

@@ -13,7 +13,7 @@ use windhover_core::memcache::request::Prepared;
 use windhover_core::memcache::response::parse_line;
 use windhover_core::memcache::{
     Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Frame, Limits,
-    SendError, Ticket,
+    OsError, SendError, Ticket,
 };
 
 use super::splits;
@@ -301,8 +301,10 @@ impl Driver {
                 self.model.ended = true;
             }
             1 => {
-                self.connection.broke(None);
-                self.model.spend(End::Broken { os: None });
+                // It is no choice of its own: the inputs of the corpora keep their meaning.
+                let os = source.clone().chance(1, 2).then_some(OsError(104));
+                self.connection.broke(os);
+                self.model.spend(End::Broken { os });
             }
             _ => {
                 self.connection.shut_down();

@@ -7,7 +7,7 @@ pub(super) mod world;
 use windhover_core::client::{Call, ConnectFailure, Target};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::{Prepared, Request};
-use windhover_core::memcache::{Dialect, Limits};
+use windhover_core::memcache::{Dialect, Limits, Received};
 
 use self::world::World;
 use crate::generate::replies;
@@ -60,7 +60,7 @@ fn step(world: &mut World, source: &mut Source<'_>) {
                     Some(ConnectFailure::TimedOut),
                     Some(ConnectFailure::NoAddress),
                     Some(ConnectFailure::Tls),
-                    Some(ConnectFailure::Other),
+                    Some(world.failure()),
                 ];
                 world.connect(id, source.pick(&failures));
             }
@@ -148,7 +148,14 @@ fn stale(world: &mut World, source: &mut Source<'_>) {
         0 if !open => world.cluster.receive(id, b"END\r\n"),
         1 if !coming => world.cluster.connected(id, world.now),
         2 if open => {
+            // Nothing was taken that could be given back; what was is nobody's behind the end.
+            let mut received = Received::new();
+            world.cluster.return_received(id, &mut received);
+            if world.lends {
+                world.cluster.take_received(id, &mut received);
+            }
             world.end(id, true);
+            world.cluster.return_received(id, &mut received);
             world.cluster.connect_failed(id, ConnectFailure::Other, world.now);
         }
         3 if open => world.break_late(id),

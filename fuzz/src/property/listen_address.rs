@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use windhover_runtime::ListenAddress;
+use windhover_runtime::{ListenAddress, ListenAddressFault as Fault};
 
 const DEFAULT_PORT: u16 = 11211;
 
@@ -22,6 +22,7 @@ pub fn listen_address(input: &[u8]) {
         Err(error) => {
             let told = error.to_string();
             assert!(told.starts_with(&format!("cannot listen on `{given}`: ")), "{told}");
+            assert!(may_be(error.kind(), given), "{told}");
             return;
         }
     };
@@ -47,6 +48,19 @@ pub fn listen_address(input: &[u8]) {
         other => panic!("a kind that this does not know: {other:?}"),
     }
     assert_eq!(again, Ok(address));
+}
+
+/// Whether that may be wrong with it.
+fn may_be(fault: Fault, given: &str) -> bool {
+    let begins = |with: &[&str]| with.iter().any(|with| given.starts_with(with));
+    match fault {
+        Fault::Number => given.bytes().all(|byte| byte.is_ascii_digit()),
+        Fault::Scheme => given.contains("://"),
+        Fault::Path => given == "unix" || begins(&["unix:", "/", "./", "../"]),
+        Fault::Mode | Fault::Option => given.contains('?'),
+        Fault::Descriptor => given == "fd" || given.starts_with("fd:"),
+        _ => !begins(&["unix:", "fd:", "/", "./", "../"]),
+    }
 }
 
 /// An address in brackets may lack its port, which the standard library wants.

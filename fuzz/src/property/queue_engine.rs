@@ -194,6 +194,12 @@ impl Driver {
             })
             .collect();
         let mut put = PutBuilder::new(queue.as_bytes(), self.now().unix).expect("a legal name");
+        // What is forgotten leaves nothing.
+        put.abort_item();
+        put.item(None, b"forgotten with all others");
+        put.clear();
+        put.begin_item(None).extend_from_slice(b"forgotten");
+        put.abort_item();
         for (at, (expires, data)) in items.iter().enumerate() {
             let expires = expires.map(UnixTime::from_millis);
             if at % 2 == 0 {
@@ -246,6 +252,8 @@ impl Driver {
             self.journal.rotate(self.unix);
         }
         let Some(batch) = self.engine.begin_append() else {
+            let waits = self.in_flight.is_some() || self.engine.backlog_bytes() == 0;
+            assert!(waits, "bytes that nobody asks for");
             return;
         };
         assert!(self.in_flight.is_none(), "two batches at a time");
@@ -291,6 +299,7 @@ impl Driver {
                 EngineOutput::Idle(deadline) => {
                     let expected = self.model.next_deadline().map(Duration::from_millis);
                     assert_eq!(deadline.map(Instant::since_epoch), expected);
+                    assert!(!self.engine.is_due(self.now()), "a wait whose time has come");
                     break;
                 }
                 other => panic!("{other:?}"),

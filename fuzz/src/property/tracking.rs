@@ -7,7 +7,7 @@ use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
     BatchRule, Context, DecodeError, Decoder, ForwardedHeader, IdSource, Records, RedirectPolicy,
     Route, TrackingEndpoint, TrackingLimits, TrackingReply, TrustedProxies, client_address,
-    method_not_allowed, not_found, preflight, route,
+    method_not_allowed, not_found, overloaded, preflight, route,
 };
 
 use crate::reference::forwarded;
@@ -115,11 +115,15 @@ fn decode(
                 assert_eq!((*count, &lines), (events.len(), events));
                 let told: Vec<_> = batch.refused.iter().map(|it| (it.index, it.fault)).collect();
                 assert_eq!(&told, refused);
+                assert!(batch.refused.iter().all(|it| !it.fault.reason().is_empty()));
             }
             (Err(rejection), Err(refusal)) => {
                 assert!(lines.is_empty(), "a refused request was recorded: {lines:?}");
                 assert!(same(rejection, refusal), "{rejection:?}, expected {refusal:?}");
                 assert!(crate::property::tells(rejection) && !rejection.reason().is_empty());
+                let nothing = ["data_missing", "data_empty", "batch_empty", "method"];
+                let brought_nothing = nothing.contains(&rejection.reason());
+                assert_eq!(rejection.has_lost_something(), !brought_nothing);
             }
             _ => panic!("{result:?}, expected {expected:?}"),
         }
@@ -406,9 +410,12 @@ fn routes(request: &Request<'_>, method: &str) {
         _ => Route::MethodNotAllowed,
     };
     assert_eq!(route(request.method, request.path), expected, "{}", request.path);
-    for (answer, status) in
-        [(not_found(&request.headers), 404), (method_not_allowed(&request.headers), 405)]
-    {
+    let later = overloaded(&request.headers);
+    for (answer, status) in [
+        (not_found(&request.headers), 404),
+        (method_not_allowed(&request.headers), 405),
+        (later, 503),
+    ] {
         assert_eq!(answer.status.0, status);
         headers_hold(&answer, request);
     }

@@ -66,9 +66,11 @@ impl Asked {
         self.is_for_several_keys() || (self.batch_has_data && kind == Kind::Error)
     }
 
-    /// Whether the keys of several items are asked for.
+    /// Whether the keys of several items are asked for: what else names several queues has one answer.
     pub fn is_for_several_keys(&self) -> bool {
-        self.row.form == ReplyForm::Many && self.keys.len() > 1
+        self.row.form == ReplyForm::Many
+            && self.row.replies.contains(&Kind::Value)
+            && self.keys.len() > 1
     }
 
     /// Whether its answer never ends.

@@ -112,6 +112,7 @@ pub(crate) fn refused(world: &mut World, source: &mut Source<'_>) {
             }
             let error = Cluster::new(&many, ClusterOptions::default(), 1, now).err();
             assert!(matches!(error, Some(ClusterError::TooManyServers(_))));
+            assert!(error.is_some_and(|error| crate::property::tells(&error)));
         }
         _ => {}
     }

@@ -4,6 +4,7 @@
 mod ending;
 mod given;
 mod lending;
+mod read;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,14 +13,15 @@ use std::rc::Rc;
 use windhover_core::Instant;
 use windhover_core::client::{
     Answer, Call, CallError, CallId, Cluster, ClusterEvent, ClusterOptions, ClusterOutput,
-    Completed, ConnectFailure, ConnectionId, MetaAnswer, NotSent, ReservationId, Server, ServerId,
+    Completed, ConnectFailure, ConnectionId, NotSent, ReservationId, Server, ServerId,
     ServerSelection, ServerState, Target,
 };
-use windhover_core::memcache::Dialect;
 use windhover_core::memcache::command::{self, Command};
+use windhover_core::memcache::{Dialect, OsError};
 
 use crate::Source;
 use crate::generate::calls;
+use crate::property::splits;
 use crate::reference::answers::{self, Answered};
 use crate::reference::replies::Asked;
 
@@ -156,6 +158,8 @@ impl World {
         let record = Record { asked, call: call.clone(), since, deadline, owner, servers };
         match self.cluster.submit(call, deadline, self.now) {
             Ok(id) => {
+                let same = |it: &CallId| it.number() == id.number();
+                assert!(!self.calls.keys().any(same), "a number was given twice");
                 let before = self.calls.insert(id, record);
                 assert!(before.is_none(), "an id was given twice");
             }
@@ -240,7 +244,13 @@ impl World {
             socket.said.extend_from_slice(&piece);
             if self.lends {
                 self.end_write(id);
-                return self.deliver_lent(id, &piece);
+                // A reader finds its own pieces, which are no choice: see `os`.
+                let pieces = match self.serial % 4 {
+                    0 => vec![&piece[..]],
+                    _ if piece.len() > 10_000 => piece.chunks(16 * 1024 + 1).collect(),
+                    _ => splits::pieces(&piece, self.serial as u64),
+                };
+                return pieces.into_iter().for_each(|piece| self.deliver_lent(id, piece));
             }
             self.cluster.receive(id, &piece);
         }
@@ -258,10 +268,21 @@ impl World {
         let socket = self.sockets.get_mut(&id).expect("it is there");
         socket.is_ended = true;
         if broken {
-            self.cluster.broke(id, None);
+            self.cluster.broke(id, self.os());
         } else {
             self.cluster.end_of_stream(id);
         }
+    }
+
+    /// What the operating system says of a connection now, which is no choice of its own: the inputs of the
+    /// corpora keep their meaning.
+    fn os(&self) -> Option<OsError> {
+        (self.serial % 2 == 1).then_some(OsError(104))
+    }
+
+    /// Why a connection could not be made.
+    pub(crate) fn failure(&self) -> ConnectFailure {
+        self.os().map_or(ConnectFailure::Other, ConnectFailure::Os)
     }
 
     /// A connection that was made could not be used after all.
@@ -459,8 +480,10 @@ impl World {
             Ok(answer) => {
                 let told = replies.iter().any(|reply| reply.is(answer, self.dialect));
                 assert!(told, "no server has answered {answer:?} to {asked:?}: {replies:?}");
-                if let Answer::Meta(meta) = answer {
-                    reads_its_flags(meta);
+                match answer {
+                    Answer::Meta(meta) => read::reads_its_flags(meta),
+                    Answer::Items(items) => read::are_taken_out(items),
+                    _ => {}
                 }
             }
             Err(error) => {
@@ -469,17 +492,21 @@ impl World {
                     matches!(error, CallError::NotSent { .. } | CallError::Refused { .. });
                 assert_eq!(error.had_no_effect(), certain);
                 assert!(error.server().is_some() || matches!(error, CallError::NotSent { .. }));
+                let had_found = error.clone().take_found();
                 match error {
                     CallError::Refused { server, refusal } => {
                         let told = |it: &Answered| it.is_refusal(refusal, self.dialect);
                         assert!(replies.iter().any(told), "{server:?} has not refused: {refusal}");
+                        assert!(had_found.is_empty());
                     }
                     CallError::Unknown { found, .. } => {
                         let told = |it: &Answered| it.begins_with(found, self.dialect);
                         assert!(found.is_empty() || replies.iter().any(told), "{found:?}");
+                        assert!(read::are_same(&had_found, found));
                     }
                     CallError::Keys { found, failed, .. } => {
                         assert!(!failed.is_empty());
+                        assert!(read::are_same(&had_found, found));
                         let told = |it: &Answered| it.has_failed_beside(found, self.dialect);
                         assert!(replies.iter().any(told), "{found:?} beside {failed:?}");
                     }
@@ -514,23 +541,3 @@ impl World {
 
 /// What a new connection is asked first where there are credentials.
 pub(super) const GREETING: &[u8] = b"set auth 0 0 11\r\nuser secret\r\n";
-
-/// What is told by name is what the flag of the letter says.
-fn reads_its_flags(meta: &MetaAnswer) {
-    let token = |letter| {
-        let flag = meta.flags().iter().find(|flag| flag.letter == letter)?;
-        std::str::from_utf8(flag.token).ok()
-    };
-    let number = |letter| token(letter).and_then(|text| text.parse::<u64>().ok());
-    let has = |letter| meta.flags().iter().any(|flag| flag.letter == letter);
-    for (read, letter) in [(meta.cas(), b'c'), (meta.size(), b's'), (meta.last_access(), b'l')] {
-        // Digits alone are a number, without a sign.
-        assert!(read.is_none() || read == number(letter), "{}: {meta:?}", letter as char);
-    }
-    assert!(meta.client_flags().is_none() || meta.client_flags().map(u64::from) == number(b'f'));
-    assert!(meta.ttl().is_none() || token(b't').and_then(|it| it.parse().ok()) == meta.ttl());
-    assert!(meta.hit_before().is_none() || meta.hit_before() == number(b'h').map(|hit| hit > 0));
-    assert_eq!(meta.has_won(), has(b'W'));
-    assert_eq!(meta.another_has_won(), has(b'Z'));
-    assert_eq!(meta.is_stale(), has(b'X'));
-}

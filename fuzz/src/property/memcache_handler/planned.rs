@@ -90,6 +90,7 @@ pub(super) fn give_values(reply: &mut Reply<'_>, number: usize) -> Result<Vec<u8
     let mut text = Vec::new();
     for payload in &payloads[number % payloads.len()..] {
         assert_eq!(payload.to_vec(), payload.clone().into_bytes());
+        assert_eq!(payload.to_vec(), Data::from(payload).to_bytes());
         reply.value(b"key", 7, None, payload)?;
         text.extend_from_slice(format!("VALUE key 7 {}\r\n", payload.len()).as_bytes());
         text.extend_from_slice(&payload.to_vec());
@@ -98,7 +99,8 @@ pub(super) fn give_values(reply: &mut Reply<'_>, number: usize) -> Result<Vec<u8
     reply.value(b"key", 0, None, "borrowed")?;
     reply.value(b"key", 0, None, &b"borrowed"[..])?;
     reply.value(b"key", 0, None, &"borrowed".to_owned())?;
-    for _ in 0..3 {
+    reply.value(b"key", 0, None, &b"borrowed".to_vec())?;
+    for _ in 0..4 {
         text.extend_from_slice(b"VALUE key 0 8\r\nborrowed\r\n");
     }
     text.extend_from_slice(b"END\r\n");
@@ -149,12 +151,18 @@ impl Handler for Planned {
         match plan {
             Plan::AtOnce | Plan::InTurn => give(reply, number)?,
             Plan::Ticket => {
-                self.later.push((number, Later::Ticket(reply.ticket())));
+                let ticket = reply.ticket();
+                assert!(!ticket.is_abandoned() && format!("{ticket:?}").contains("Ticket"));
+                self.later.push((number, Later::Ticket(ticket)));
                 expected = None;
             }
             Plan::Deferred => {
                 let ready = Arc::new(AtomicBool::new(false));
                 reply.defer(Flagged { ready: Arc::clone(&ready), number });
+                // It is another's now.
+                reply.defer(HandOn(None));
+                reply.postpone();
+                reply.close();
                 self.later.push((number, Later::Flag(ready)));
                 expected = None;
             }
@@ -209,6 +217,8 @@ impl Handler for Planned {
             Plan::Twice => {
                 give(reply, number)?;
                 assert_eq!(give(reply, number), Err(ReplyError::Ended));
+                assert_eq!(reply.value(b"key", 0, None, "late"), Err(ReplyError::Ended));
+                assert!(crate::property::tells(&ReplyError::Ended));
             }
         }
         self.expected.push(expected);

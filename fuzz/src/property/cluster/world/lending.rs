@@ -58,6 +58,8 @@ impl World {
         let mut goes_on = true;
         while goes_on {
             goes_on = unparsed.parse(&parser);
+            // What was found and not handed on is held.
+            unparsed.release();
             self.cluster.take_received(id, &mut unparsed);
             self.settle();
             self.cluster.return_received(id, &mut unparsed);
