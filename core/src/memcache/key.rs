@@ -72,6 +72,15 @@ impl<'a> Keys<'a> {
         Self(Source::List(keys))
     }
 
+    /// The key of a list of one.
+    #[inline]
+    pub(crate) const fn only_of_list(&self) -> Option<&'a [u8]> {
+        match self.0 {
+            Source::List([key]) => Some(key),
+            Source::List(_) | Source::Line(_) => None,
+        }
+    }
+
     pub(crate) const fn of_line(rest: &'a [u8]) -> Self {
         Self(Source::Line(rest))
     }

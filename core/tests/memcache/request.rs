@@ -333,6 +333,26 @@ fn a_client_refuses_a_line_that_servers_would_not_take() {
     assert!(matches!(refused, Err(EncodeError::LineTooLong { .. })));
 }
 
+#[test]
+fn a_get_of_one_key_is_checked_as_one_of_many() {
+    let mut limits = Limits::default();
+    (limits.line, limits.get_line) = (8, 10);
+    let encode = |key: &[u8], data: &[u8]| {
+        let mut out = BytesMut::from(&b"before "[..]);
+        let keys = [key];
+        let done =
+            request::encode(&Request::Get(Keys::new(&keys)), data, Memcached, &limits, &mut out);
+        assert!(done.is_ok() || out == "before ", "{out:?}");
+        done.map(|()| out.split_off(7))
+    };
+    assert_eq!(encode(b"kkkkk", b"").unwrap(), "get kkkkk\r\n");
+    assert_eq!(encode(b"kkkkkk", b""), Err(EncodeError::LineTooLong { length: 12 }));
+    assert_eq!(encode(&[b'k'; 251], b""), Err(EncodeError::KeyTooLong { length: 251 }));
+    assert_eq!(encode(b"", b""), Err(EncodeError::EmptyKey));
+    assert_eq!(encode(b"k\n", b""), Err(EncodeError::ForbiddenByte { byte: b'\n', at: 1 }));
+    assert_eq!(encode(b"k", b"x"), Err(EncodeError::DataNotTaken));
+}
+
 /// What generated input is made of.
 const WORDS: &[&[u8]] = &[
     b"get",

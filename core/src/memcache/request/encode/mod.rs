@@ -66,7 +66,25 @@ pub fn encode(
 ///
 /// # Errors
 /// [`EncodeError`]; `out` is as it was.
+#[inline]
 pub fn encode_line(
+    request: &Request<'_>,
+    data: usize,
+    dialect: Dialect,
+    limits: &Limits,
+    out: &mut BytesMut,
+) -> Result<bool, EncodeError> {
+    // The most frequent request of all: what it needs is known before a byte is put.
+    if let Request::Get(keys) = request
+        && let (Some(key), Dialect::Memcached, 0) = (keys.only_of_list(), dialect, data)
+    {
+        return put_get(key, limits, out);
+    }
+    put_whole_line(request, data, dialect, limits, out)
+}
+
+/// Puts a line of any request, or nothing.
+fn put_whole_line(
     request: &Request<'_>,
     data: usize,
     dialect: Dialect,
@@ -87,6 +105,20 @@ pub fn encode_line(
         out.truncate(start);
     }
     done
+}
+
+/// Puts a `get` of one key to memcached, as [`put_whole_line`] would.
+fn put_get(key: &[u8], limits: &Limits, out: &mut BytesMut) -> Result<bool, EncodeError> {
+    check_key(key, limits)?;
+    let length = b"get \r\n".len() + key.len();
+    if length > limits.line.max(limits.get_line).saturating_add(1) {
+        return Err(EncodeError::LineTooLong { length });
+    }
+    out.reserve(length);
+    out.extend_from_slice(b"get ");
+    out.extend_from_slice(key);
+    out.extend_from_slice(b"\r\n");
+    Ok(false)
 }
 
 fn put_line(
