@@ -8,15 +8,14 @@ use windhover_runtime::{Peer, ServeOptions, ServeReport, Shutdown, StdListener};
 
 pub(crate) use crate::threads::drive;
 
-/// Listeners that one server takes.
+/// As many as one server has in most tests.
 pub(crate) const LISTENERS: usize = 1;
 
 pub(crate) fn serve<E: Endpoint + Send + 'static>(
-    mut listeners: Vec<StdListener>,
+    listeners: Vec<StdListener>,
     accept: impl Fn(Peer, Now) -> E + Send + Sync + 'static,
     options: ServeOptions,
     shutdown: &Shutdown,
 ) -> io::Result<ServeReport> {
-    assert_eq!(listeners.len(), LISTENERS);
-    crate::threads::serve(listeners.remove(0), accept, options, shutdown)
+    crate::threads::serve(listeners, accept, options, shutdown)
 }

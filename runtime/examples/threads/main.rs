@@ -55,7 +55,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shutdown = Shutdown::new();
     let asked = shutdown.clone();
     let server = std::thread::spawn(move || {
-        threads::serve(listener, |_peer, now| session(now), ServeOptions::default(), &asked)
+        threads::serve(
+            [listener.into()],
+            |_peer, now| session(now),
+            ServeOptions::default(),
+            &asked,
+        )
     });
     let client = threads::connect(Client::builder().server(&address))?;
     println!("{:?}; Ctrl-C ends it", block_on(client.get("greeting"))?);

@@ -14,7 +14,7 @@ fn a_client_asks_until_the_server_has_gone() {
     let shutdown = Shutdown::new();
     let asked = shutdown.clone();
     let server = std::thread::spawn(move || {
-        threads::serve(listener, |_, now| session(now), ServeOptions::default(), &asked)
+        threads::serve([listener.into()], |_, now| session(now), ServeOptions::default(), &asked)
     });
     let client = threads::connect(Client::builder().server(&address)).unwrap();
     let client = client.with_timeout(Duration::from_secs(10));
@@ -37,7 +37,7 @@ fn a_name_is_looked_up() {
     let shutdown = Shutdown::new();
     let asked = shutdown.clone();
     let server = std::thread::spawn(move || {
-        threads::serve(listener, |_, now| session(now), ServeOptions::default(), &asked)
+        threads::serve([listener.into()], |_, now| session(now), ServeOptions::default(), &asked)
     });
     let client = threads::connect(Client::builder().server(&name)).unwrap();
     let found = block_on(client.with_timeout(Duration::from_secs(10)).get("greeting")).unwrap();

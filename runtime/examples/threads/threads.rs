@@ -20,8 +20,8 @@ use bytes::BytesMut;
 use windhover_client::{Builder, Client, Connect, Error};
 use windhover_core::{Now, endpoint::Endpoint};
 use windhover_runtime::{
-    AsSocket, Clock, ConnectionEnd, Listener, Peer, PollStream, Runtime, ServeOptions, ServeReport,
-    Shutdown, StdListener, StdSocket, TcpOptions, Timers, close_write,
+    AsSocket, Clock, ConnectionEnd, Listener, Listeners, Peer, PollStream, Runtime, ServeOptions,
+    ServeReport, Shutdown, StdListener, StdSocket, TcpOptions, Timers, close_write,
 };
 
 /// The runtime: tasks and timers.
@@ -279,10 +279,10 @@ impl Listener for Listening {
     }
 }
 
-/// Serves what `listener` accepts, on the thread that calls it and one for each connection, until
+/// Serves what `listeners` accept, on the thread that calls it and one for each connection, until
 /// `shutdown` is triggered; as [`windhover_runtime::serve`].
 pub(crate) fn serve<E, F>(
-    listener: impl Into<StdListener>,
+    listeners: impl IntoIterator<Item = StdListener>,
     accept: F,
     options: ServeOptions,
     shutdown: &Shutdown,
@@ -291,8 +291,9 @@ where
     E: Endpoint + Send + 'static,
     F: Fn(Peer, Now) -> E + Send + Sync + 'static,
 {
-    let listening = Listening::new(listener.into())?;
-    let serve = windhover_runtime::serve(Threads, listening, accept, options, shutdown.clone());
+    let listeners: io::Result<Vec<_>> = listeners.into_iter().map(Listening::new).collect();
+    let listeners = Listeners::new(listeners?);
+    let serve = windhover_runtime::serve(Threads, listeners, accept, options, shutdown.clone());
     Ok(block_on(serve))
 }
 
