@@ -144,6 +144,8 @@ impl Filter {
                 || (self.short && line.text.len() > LONG)
                 // What is left of a line may be no command.
                 || (self.short && self.peer.may_be(Peer::Old) && line.ends_quietly())
+                // It may begin with a space, and a verb behind that.
+                || (self.short && line.words.iter().skip(1).any(|word| is_verb(word)))
                 || (line.counts() && is_fetched(line.word(1)))
         };
         // To 1.6.18 a number ends at a carriage return, whatever follows.
@@ -453,6 +455,8 @@ mod tests {
             Filter::of(Peer::Any).passes(b"get a\r\n")
                 && !Filter::of_mangled(Peer::Any).passes(&line)
         );
+        let twice = b"mg mg t\r\n";
+        assert!(filter.passes(twice) && !Filter::of_mangled(Peer::Any).passes(twice));
         assert!(filter.passes(b"incr ") && !filter.passes(b"mg k C") && filter.passes(b"d 1\r\n"));
     }
 
