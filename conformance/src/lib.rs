@@ -25,6 +25,7 @@ mod report;
 mod runtime;
 mod server;
 mod slow_disk;
+mod until;
 pub mod vectors;
 
 pub use certificates::{Authority, Certificate};
@@ -47,3 +48,4 @@ pub use report::report;
 pub use runtime::{Runtime, Task, sleep, timeout};
 pub use server::{Server, Setup, binary};
 pub use slow_disk::SlowDisk;
+pub use until::{Until, watch_memory};

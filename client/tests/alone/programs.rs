@@ -12,6 +12,16 @@ use crate::windhover::{
     ServerState, SetFlags, SetMode, Store, Target, Value, ValueError,
 };
 
+/// All of them: none has a server.
+pub(crate) async fn run(client: &Client) {
+    let client = client.with_timeout(Duration::from_millis(1));
+    for outcome in [cache(&client).await, meta(&client).await, queue(&client).await] {
+        // Nobody answers within a millisecond at names that are none.
+        let advised = outcome.err().map(|error| advice(&error));
+        assert!(advised.is_some_and(|advised| advised != "look at the value"), "{advised:?}");
+    }
+}
+
 pub(crate) fn builder() -> Builder {
     Client::builder()
         .server("cache-1")
@@ -37,7 +47,7 @@ pub(crate) fn builder() -> Builder {
         })
 }
 
-pub(crate) async fn cache(client: &Client) -> Result<(), Error> {
+async fn cache(client: &Client) -> Result<(), Error> {
     let minute = Expires::In(Duration::from_secs(60));
     client.set("k", Store::from_static(b"v").expires(minute).flags(16)).await?;
     let value: Option<Value> = client.gets("k").await?;
@@ -60,7 +70,7 @@ pub(crate) async fn cache(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) async fn meta(client: &Client) -> Result<(), Error> {
+async fn meta(client: &Client) -> Result<(), Error> {
     let found = client.meta_get("k", GetFlags::new().value().ttl()).await?;
     if found.code == MetaCode::Miss {
         client.meta_set("k", "1", SetFlags::new().mode(SetMode::Add)).await?;
@@ -87,7 +97,7 @@ pub(crate) async fn meta(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) async fn queue(client: &Client) -> Result<(), Error> {
+async fn queue(client: &Client) -> Result<(), Error> {
     let jobs = client.queue("jobs").at_least_once();
     jobs.enqueue("resize 7.png").await?;
     if let Some(job) = jobs.reserve_within(Duration::from_millis(100)).await? {
@@ -97,7 +107,7 @@ pub(crate) async fn queue(client: &Client) -> Result<(), Error> {
 }
 
 /// What to do about a call that failed.
-pub(crate) fn advice(error: &Error) -> &'static str {
+fn advice(error: &Error) -> &'static str {
     println!("{}", Report::new(error));
     match (error.kind(), error.outcome()) {
         (ErrorKind::Call(CallError::NotSent { why: NotSent::Connect(_), .. }), _) => "start it",

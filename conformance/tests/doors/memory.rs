@@ -3,14 +3,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use windhover_conformance::{
     CacheServer, HttpClient, Runtime, Setup, TempDir, eventually, memory, on_each_runtime,
-    raise_open_files, report,
+    raise_open_files, report, watch_memory,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -128,18 +127,7 @@ fn besiege(
     let idle = memory(pid);
     let mut hogs = hogs();
     let asking = thread::spawn(move || measure(&mut ask));
-    let has_ended = Arc::new(AtomicBool::new(false));
-    let watching = thread::spawn({
-        let has_ended = Arc::clone(&has_ended);
-        move || {
-            let mut most = 0;
-            while !has_ended.load(Ordering::Relaxed) {
-                most = most.max(memory(pid));
-                thread::sleep(Duration::from_millis(20));
-            }
-            most
-        }
-    });
+    let watching = watch_memory(pid);
     while !asking.is_finished() {
         let mut has_sent = false;
         for hog in &mut hogs {
@@ -150,8 +138,7 @@ fn besiege(
         }
     }
     let busy = asking.join().expect("whoever behaves is served");
-    has_ended.store(true, Ordering::Relaxed);
-    let most = watching.join().expect("the memory can be read");
+    let most = watching.end();
     hogs.iter_mut().for_each(Hog::look);
     let closed = hogs.iter().filter(|hog| hog.is_closed).count();
     (Siege { idle, most, p99: [quiet, busy], closed }, hogs)

@@ -8,13 +8,13 @@ mod attack;
 mod behaved;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use windhover_conformance::{
-    QueueClient, Random, Runtime, Server, Setup, TempDir, memory, on_each_runtime,
-    raise_open_files, report,
+    QueueClient, Random, Runtime, Server, Setup, TempDir, Until, memory, on_each_runtime,
+    raise_open_files, report, watch_memory,
 };
 
 use crate::behaved::{EVENT, Rounds};
@@ -37,40 +37,6 @@ fn hostile_requests() -> u64 {
         count
             .parse()
             .unwrap_or_else(|_| panic!("WINDHOVER_HOSTILE is `{count}`, expected a number"))
-    })
-}
-
-/// Something that is done on a thread until it is told to end.
-struct Until<T> {
-    has_ended: Arc<AtomicBool>,
-    thread: JoinHandle<T>,
-}
-
-impl<T: Send + 'static> Until<T> {
-    fn start(does: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Self {
-        let has_ended = Arc::new(AtomicBool::new(false));
-        let thread = thread::spawn({
-            let has_ended = Arc::clone(&has_ended);
-            move || does(&has_ended)
-        });
-        Self { has_ended, thread }
-    }
-
-    fn end(self) -> T {
-        self.has_ended.store(true, Ordering::Relaxed);
-        self.thread.join().expect("it did what it had to")
-    }
-}
-
-/// The most memory that a process has in use.
-fn watch_memory(pid: u32) -> Until<u64> {
-    Until::start(move |has_ended| {
-        let mut most = 0;
-        while !has_ended.load(Ordering::Relaxed) {
-            most = most.max(memory(pid));
-            thread::sleep(Duration::from_millis(20));
-        }
-        most
     })
 }
 

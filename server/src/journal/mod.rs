@@ -52,10 +52,14 @@ const NUMBERS: Range<u64> = 1..1 << 63;
 
 /// The number of the segment whose file has that name.
 fn file_number(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".log")?;
-    let number = (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| digits.parse().ok())??;
-    NUMBERS.contains(&number).then_some(number)
+    number_before(".log", name).filter(|number| NUMBERS.contains(number))
+}
+
+/// The number of twenty digits that stands before `suffix` and is all else of the name.
+fn number_before(suffix: &str, name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(suffix)?;
+    let is_one = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    is_one.then(|| digits.parse().ok())?
 }
 
 /// The segment that is being written.

@@ -5,7 +5,7 @@ use std::io;
 
 use windhover_core::queue::segment::{HEADER, Header};
 
-use super::{Directory, file_name};
+use super::{Directory, file_name, number_before};
 
 /// Most files kept. A queue that is read as fast as it is written needs one or two.
 const MOST: usize = 4;
@@ -17,9 +17,7 @@ fn spare_name(number: u64) -> String {
 
 /// The number in the name of a spare file.
 pub(super) fn spare_number(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".spare")?;
-    let is_one = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    is_one.then(|| digits.parse().ok())?
+    number_before(".spare", name)
 }
 
 /// A spare file.

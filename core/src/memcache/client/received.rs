@@ -316,7 +316,7 @@ impl Received {
                 self.is_blocked = true;
                 None
             }
-            State::Large(large) if large.left > 0 => {
+            State::Large(large) => {
                 if self.handed_on > 0 {
                     self.incoming.consume(self.handed_on);
                     (self.handed_on, self.parsed) = (0, 0);
@@ -328,9 +328,8 @@ impl Received {
                         large.segments.push(segment);
                     }
                 }
-                self.find_end(ClientEvent::ValueComplete)
+                self.find_end()
             }
-            State::Large(_) => self.find_end(ClientEvent::ValueComplete),
             State::Discarding { left } => {
                 let mut rest = *left;
                 self.drop_handed_on();
@@ -341,20 +340,20 @@ impl Received {
                 if rest > BLOCK_END.len() {
                     return None;
                 }
-                self.find_end(ClientEvent::ValueComplete)
+                self.find_end()
             }
             State::Failed => None,
         }
     }
 
     /// The end of a value that has left the buffer.
-    fn find_end(&mut self, event: ClientEvent) -> Option<Found> {
+    fn find_end(&mut self) -> Option<Found> {
         self.drop_handed_on();
         if self.incoming.bytes().get(..BLOCK_END.len())? != BLOCK_END {
             return Some(self.malformed(ResponseError::BadDataBlock));
         }
         self.incoming.consume(BLOCK_END.len());
-        Some(match self.change(event, State::Line) {
+        Some(match self.change(ClientEvent::ValueComplete, State::Line) {
             State::Large(large) => Found::Large(large.segments),
             _ => Found::Discarded,
         })
