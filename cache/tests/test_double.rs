@@ -47,7 +47,7 @@ fn on_tokio() {
             listener.set_nonblocking(true).unwrap();
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let accept = move |_, now| cache.accept(now);
-            windhover_tokio::serve(listener, accept, ServeOptions::default(), shutdown).await
+            windhover_tokio::serve([listener], accept, ServeOptions::default(), shutdown).await
         })
     }));
 }
@@ -57,7 +57,7 @@ fn on_async_std() {
     check(serve(|listener, cache, shutdown| {
         let accept = move |_, now| cache.accept(now);
         let server =
-            windhover_async_std::serve(listener, accept, ServeOptions::default(), shutdown);
+            windhover_async_std::serve([listener], accept, ServeOptions::default(), shutdown);
         async_std::task::block_on(server).unwrap()
     }));
 }
@@ -66,6 +66,6 @@ fn on_async_std() {
 fn on_mio() {
     check(serve(|listener, cache, shutdown| {
         let accept = move |_, now| cache.accept(now);
-        windhover_mio::serve(vec![listener], accept, ServeOptions::default(), &shutdown).unwrap()
+        windhover_mio::serve([listener], accept, ServeOptions::default(), &shutdown).unwrap()
     }));
 }

@@ -27,48 +27,49 @@ pub trait Connector: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Stream, ConnectFailure>> + Send;
 }
 
-impl Driver {
-    /// Does what the client wants done, until its last handle is gone: makes connections with
-    /// `connector`, each in a task of `runtime`'s. To be a task of its own.
-    pub async fn drive<C: Connector>(self, runtime: impl Runtime, connector: C) {
-        let timers = runtime.timers();
-        let mut sleep = pin!(None);
-        loop {
-            let step = poll_fn(|cx| Poll::Ready(self.next(cx.waker()))).await;
-            match step {
-                DriverStep::Connect { connection, server } => {
-                    let (driver, connector) = (self.for_connection(), connector.clone());
-                    runtime.spawn(async move {
-                        let connecting = connector.connect(&server);
-                        if let Some(stream) = driver.make(connection, connecting).await {
-                            driver.run(connection, stream).await;
-                        }
-                    });
-                }
-                DriverStep::Wait(time) => {
-                    if let Some(at) = Instant::now().checked_add(time) {
-                        match sleep.as_mut().as_pin_mut() {
-                            Some(sleep) => timers.reset(sleep, at),
-                            None => sleep.set(Some(timers.sleep_until(at))),
-                        }
+/// Does what the client wants done, until its last handle is gone: makes connections with
+/// `connector`, each in a task of `runtime`'s. To be a task of its own.
+///
+/// [`Builder::connect_on`] starts this; it is here for those who start it themselves. A driver that is
+/// dropped before its end ends every call with an error.
+pub async fn drive_client<C: Connector>(driver: Driver, runtime: impl Runtime, connector: C) {
+    let timers = runtime.timers();
+    let mut sleep = pin!(None);
+    loop {
+        let step = poll_fn(|cx| Poll::Ready(driver.next(cx.waker()))).await;
+        match step {
+            DriverStep::Connect { connection, server } => {
+                let (driver, connector) = (driver.for_connection(), connector.clone());
+                runtime.spawn(async move {
+                    let connecting = connector.connect(&server);
+                    if let Some(stream) = driver.make(connection, connecting).await {
+                        driver.run(connection, stream).await;
                     }
-                    // The driver's waker is this task's: woken by whichever comes first.
-                    let mut is_first = true;
-                    poll_fn(|cx| {
-                        let is_over = match sleep.as_mut().as_pin_mut() {
-                            Some(sleep) => sleep.poll(cx).is_ready(),
-                            None => false,
-                        };
-                        if std::mem::take(&mut is_first) && !is_over {
-                            Poll::Pending
-                        } else {
-                            Poll::Ready(())
-                        }
-                    })
-                    .await;
-                }
-                DriverStep::Closed => return,
+                });
             }
+            DriverStep::Wait(time) => {
+                if let Some(at) = Instant::now().checked_add(time) {
+                    match sleep.as_mut().as_pin_mut() {
+                        Some(sleep) => timers.reset(sleep, at),
+                        None => sleep.set(Some(timers.sleep_until(at))),
+                    }
+                }
+                // The driver's waker is this task's: woken by whichever comes first.
+                let mut is_first = true;
+                poll_fn(|cx| {
+                    let is_over = match sleep.as_mut().as_pin_mut() {
+                        Some(sleep) => sleep.poll(cx).is_ready(),
+                        None => false,
+                    };
+                    if std::mem::take(&mut is_first) && !is_over {
+                        Poll::Pending
+                    } else {
+                        Poll::Ready(())
+                    }
+                })
+                .await;
+            }
+            DriverStep::Closed => return,
         }
     }
 }
@@ -84,7 +85,7 @@ impl Builder {
         R: Runtime + Clone + Send + 'static,
     {
         let (client, driver) = self.build()?;
-        runtime.clone().spawn(driver.drive(runtime, connector));
+        runtime.clone().spawn(drive_client(driver, runtime, connector));
         Ok(client)
     }
 }

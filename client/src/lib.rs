@@ -66,7 +66,7 @@ pub use compute::{Computed, Origin, Recompute};
 #[cfg(feature = "serde")]
 pub use config::{ClientConfig, ConfigError};
 pub use convert::{FromValue, IntoBytes};
-pub use drive::{Address, Connect, Connector};
+pub use drive::{Address, Connect, Connector, drive_client};
 pub use error::{Error, ErrorKind, Outcome};
 pub use expires::{Expires, ExpiresError};
 pub use forward::Forwarded;

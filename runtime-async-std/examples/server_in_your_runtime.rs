@@ -116,7 +116,7 @@ async fn run(
     let accept = move |_peer, now| Peer::new(&count, now);
     let tasks = Arc::clone(executor);
     let spawn = move |connection| tasks.spawn(connection).detach();
-    serve_on(spawn, listener, accept, ServeOptions::default(), shutdown).await?;
+    serve_on(spawn, [listener], accept, ServeOptions::default(), shutdown).await?;
     Ok(())
 }
 

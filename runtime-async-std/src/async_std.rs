@@ -24,7 +24,7 @@ fn spawn(task: Task) {
 ///
 /// Those of [`serve_on`].
 pub async fn serve<E, F>(
-    listener: impl Into<StdListener>,
+    listeners: impl IntoIterator<Item = impl Into<StdListener>>,
     accept: F,
     options: ServeOptions,
     shutdown: Shutdown,
@@ -33,7 +33,7 @@ where
     E: Endpoint + Send + 'static,
     F: Fn(Peer, Now) -> E + Send + Sync + 'static,
 {
-    serve_on(spawn, listener, accept, options, shutdown).await
+    serve_on(spawn, listeners, accept, options, shutdown).await
 }
 
 /// [`connect_on`] with async-std's tasks.

@@ -6,10 +6,10 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::{os::unix::net::UnixStream, path::Path};
 
 use async_io::Async;
-use windhover_client::{Builder, Client, Connect, Connector, Driver, Error};
+use windhover_client::{Builder, Client, Connect, Connector, Error};
 use windhover_runtime::{Task, TcpOptions};
 
-use crate::{Socket, runtime};
+use crate::{AsyncIo, Socket, runtime};
 
 /// Makes a client and drives it in tasks that `spawn` starts, until its last handle is gone:
 /// `|task| smol::spawn(task).detach()`, say.
@@ -20,7 +20,7 @@ pub fn connect_on(
     spawn: impl Fn(Task) + Clone + Send + 'static,
     builder: Builder,
 ) -> Result<Client, Error> {
-    connect_on_with(spawn, builder, Plain)
+    connect_on_with(spawn, builder, AsyncIo)
 }
 
 /// The same, with connections made by `connector`.
@@ -35,20 +35,8 @@ pub fn connect_on_with(
     builder.connect_on(runtime::on(spawn), connector)
 }
 
-/// Does what the client wants done, with a task that `spawn` starts for each connection, until its
-/// last handle is gone: over the streams that `connector` gives.
-///
-/// [`connect_on`] starts this; it is here for those who start it themselves. A driver that is dropped
-/// before its end ends every call with an error.
-pub async fn drive_client(driver: Driver, spawn: impl Fn(Task), connector: impl Connector) {
-    driver.drive(runtime::on(spawn), connector).await;
-}
-
 /// TCP, and Unix sockets for addresses with a `/` in them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Plain;
-
-impl Connect for Plain {
+impl Connect for AsyncIo {
     type Stream = Socket;
 
     async fn tcp(&self, address: SocketAddr) -> io::Result<Socket> {

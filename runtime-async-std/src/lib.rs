@@ -64,7 +64,7 @@
 //!     let address = listener.local_addr()?;
 //!     let shutdown = Shutdown::new();
 //!     let server = async_std::task::spawn(serve(
-//!         listener,
+//!         [listener],
 //!         |_peer, _now| Echo::default(),
 //!         ServeOptions::default(),
 //!         shutdown.clone(),
@@ -117,7 +117,7 @@
 //!     # shutdown.trigger();
 //!     let report = serve_on(
 //!         |connection| smol::spawn(connection).detach(),
-//!         listener,
+//!         [listener],
 //!         |_peer, _now| new_endpoint(),
 //!         ServeOptions::default(),
 //!         shutdown,
@@ -129,7 +129,8 @@
 //! # }
 //! ```
 //!
-//! For a stream that is no TCP socket, or is wrapped in another, [`drive`] is the loop alone.
+//! For a stream that is no TCP socket, or is wrapped in another, [`drive`] is the loop alone, with the timers
+//! [`AsyncIo`] and a [`Stream`].
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
 #![cfg_attr(
@@ -150,20 +151,14 @@ pub use self::async_std::{connect, connect_with};
 #[cfg(feature = "async-std")]
 pub use self::async_std::{serve, start_threads};
 #[cfg(feature = "client")]
-pub use client::{Plain, connect_on, connect_on_with, drive_client};
-pub use server::{drive, serve_all_on, serve_on};
+pub use client::{connect_on, connect_on_with};
+pub use runtime::AsyncIo;
+pub use server::serve_on;
 pub use stream::{Socket, Stream};
-#[cfg(feature = "client")]
-pub use windhover_client;
 /// All of the client: an application depends on this crate alone.
 #[cfg(feature = "client")]
 #[doc(inline)]
-pub use windhover_client::*;
-#[cfg(feature = "async-std")]
-pub use windhover_runtime::shut_down_on_signal;
-pub use windhover_runtime::{
-    AcceptErrorHook, Clock, ConnectionEnd, ConnectionMemory, Counters, Eviction, Peer,
-    ServeOptions, ServeReport, Shutdown, StdListener, Task, listen,
-};
-#[cfg(feature = "server-tls")]
-pub use windhover_runtime::{ServerTls, ServerTlsError};
+pub use windhover_client::{self, *};
+#[doc(inline)]
+pub use windhover_runtime::exports::*;
+pub use windhover_runtime::{SpawnOn, Task, drive, listen};

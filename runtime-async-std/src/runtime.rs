@@ -6,9 +6,9 @@ use std::time::Instant;
 use async_io::Timer;
 use windhover_runtime::{SpawnOn, Timers};
 
-/// The timers of `async-io`.
-#[derive(Clone, Copy)]
-pub(crate) struct AsyncIo;
+/// The timers of `async-io` and, for a client, its sockets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsyncIo;
 
 impl Timers for AsyncIo {
     type Sleep = Timer;

@@ -3,15 +3,14 @@
 use std::io;
 
 use async_io::Async;
-use futures_io::{AsyncRead, AsyncWrite};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{
-    Clock, ConnectionEnd, Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown,
-    StdListener, StdSocket, Task, TcpOptions,
+    Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown, StdListener, StdSocket, Task,
+    TcpOptions,
 };
 
-use crate::{Socket, Stream, runtime};
+use crate::{Socket, runtime};
 
 /// A listening socket that `async-io` waits for.
 struct Listening(Async<StdListener>);
@@ -29,9 +28,10 @@ impl Listener for Listening {
     }
 }
 
-/// Serves the connections that `listener` accepts, of the standard library's TCP or Unix ones (async-std's
-/// become that by `TryFrom`), each with the endpoint that `accept`
-/// makes for the peer and the time, as a task that `spawn` starts, until `shutdown` is triggered.
+/// Serves the connections that `listeners` accept, of the standard library's TCP or Unix ones (async-std's
+/// become that by `TryFrom`), each with the endpoint that `accept` makes for the peer and the time, as a task
+/// that `spawn` starts, until `shutdown` is triggered. The bound on connections is one for all listeners:
+/// `[listener]` is one, and those of a host name's addresses are several.
 ///
 /// Then it accepts nothing more, asks every endpoint for an orderly end, waits for them for at most
 /// [`ServeOptions::shutdown_timeout`], and cuts those that are left.
@@ -41,10 +41,10 @@ impl Listener for Listening {
 ///
 /// # Errors
 ///
-/// When the operating system refuses to have the listener waited for.
+/// When the operating system refuses to have a listener waited for.
 pub async fn serve_on<E, F>(
     spawn: impl Fn(Task),
-    listener: impl Into<StdListener>,
+    listeners: impl IntoIterator<Item = impl Into<StdListener>>,
     accept: F,
     options: ServeOptions,
     shutdown: Shutdown,
@@ -53,49 +53,8 @@ where
     E: Endpoint + Send + 'static,
     F: Fn(Peer, Now) -> E + Send + Sync + 'static,
 {
-    serve_all_on(spawn, [listener.into()], accept, options, shutdown).await
-}
-
-/// [`serve_on`] for several listeners, such as those of a host name's addresses: the bound on connections
-/// is one for all of them.
-///
-/// # Errors
-///
-/// Those of [`serve_on`].
-pub async fn serve_all_on<E, F>(
-    spawn: impl Fn(Task),
-    listeners: impl IntoIterator<Item = StdListener>,
-    accept: F,
-    options: ServeOptions,
-    shutdown: Shutdown,
-) -> io::Result<ServeReport>
-where
-    E: Endpoint + Send + 'static,
-    F: Fn(Peer, Now) -> E + Send + Sync + 'static,
-{
-    let listeners: io::Result<Vec<_>> =
-        listeners.into_iter().map(|listener| Async::new(listener).map(Listening)).collect();
-    let (runtime, listeners) = (runtime::on(spawn), Listeners::new(listeners?));
+    let listening = |listener| Async::new(Into::into(listener)).map(Listening);
+    let listeners: Vec<_> = listeners.into_iter().map(listening).collect::<io::Result<_>>()?;
+    let (runtime, listeners) = (runtime::on(spawn), Listeners::new(listeners));
     Ok(windhover_runtime::serve(runtime, listeners, accept, options, shutdown).await)
-}
-
-/// Drives `endpoint` over one `stream`: one that encrypts, one of an accept loop of your own, one in
-/// memory. It goes on until the endpoint closes, the stream breaks, or `cut` is triggered; `drain`
-/// asks the endpoint for an orderly end.
-///
-/// What the stream holds back is flushed when the endpoint has nothing more to write; its
-/// `poll_close` has to end what the peer reads and leave the other direction open, as smol's
-/// `TcpStream` does; async-std's does not.
-pub fn drive<S, E>(
-    stream: S,
-    endpoint: E,
-    clock: Clock,
-    drain: &Shutdown,
-    cut: &Shutdown,
-) -> impl Future<Output = ConnectionEnd> + use<S, E>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    E: Endpoint,
-{
-    windhover_runtime::drive(runtime::AsyncIo, Stream::new(stream), endpoint, clock, drain, cut)
 }

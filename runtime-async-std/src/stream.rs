@@ -20,6 +20,9 @@ pub type Socket = windhover_runtime::Socket<Stream<Async<TcpStream>>, Stream<Asy
 pub type Socket = windhover_runtime::Socket<Stream<Async<TcpStream>>>;
 
 /// Any stream of `futures-io`: one that encrypts, one in memory, a socket behind something else.
+///
+/// What it holds back is flushed when the endpoint has nothing more to write; its `poll_close` has to end
+/// what the peer reads and leave the other direction open, as smol's `TcpStream` does; async-std's does not.
 #[derive(Debug)]
 pub struct Stream<S> {
     inner: S,
@@ -59,14 +62,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PollStream for Stream<S> {
         self.block.poll_read(buffer, |into| stream.poll_read(cx, into))
     }
 
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match slices {
+    fn poll_write(&mut self, cx: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match row {
             [slice] => Pin::new(&mut self.inner).poll_write(cx, slice),
-            slices => Pin::new(&mut self.inner).poll_write_vectored(cx, slices),
+            row => Pin::new(&mut self.inner).poll_write_vectored(cx, row),
         }
     }
 

@@ -13,7 +13,7 @@ use smol::Timer;
 use smol::future::or;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
-use windhover_async_std::{Clock, ConnectionEnd, Shutdown, drive};
+use windhover_async_std::{AsyncIo, Clock, ConnectionEnd, Shutdown, Stream, drive};
 
 #[path = "../../core/tests/endpoints/echo.rs"]
 #[expect(dead_code, reason = "other tests use all of it")]
@@ -84,7 +84,8 @@ fn answers_leave_a_stream_that_holds_them_back() {
         let (mut peer, stream) = pair().await;
         let echo = Echo::new(&Arc::default());
         let (drain, cut) = (Shutdown::new(), Shutdown::new());
-        let driven = smol::spawn(drive(stream, echo, Clock::new(), &drain, &cut));
+        let driven =
+            smol::spawn(drive(AsyncIo, Stream::new(stream), echo, Clock::new(), &drain, &cut));
         for message in [&b"a"[..], b"hello", &vec![b'x'; 40_000]] {
             peer.write_all(message).await.unwrap();
             let mut answer = vec![0; message.len()];
@@ -107,7 +108,8 @@ fn a_drain_ends_it_and_a_cut_ends_it_at_once() {
             let (peer, stream) = pair().await;
             let echo = Echo::new(&Arc::default());
             let (drain, cut) = (Shutdown::new(), Shutdown::new());
-            let driven = smol::spawn(drive(stream, echo, Clock::new(), &drain, &cut));
+            let driven =
+                smol::spawn(drive(AsyncIo, Stream::new(stream), echo, Clock::new(), &drain, &cut));
             let signal = if is_cut { cut } else { drain };
             signal.trigger();
             assert_eq!(

@@ -102,16 +102,10 @@ pub use client::{ClientThread, Clients, Resolver, StartError, connect, drive_cli
 pub use mio;
 pub use server::{LoopServer, drive, serve};
 pub use socket::Stream;
-#[cfg(feature = "client")]
-pub use windhover_client;
 /// All of the client: an application depends on this crate alone.
 #[cfg(feature = "client")]
 #[doc(inline)]
-pub use windhover_client::*;
-pub use windhover_runtime::{
-    AcceptErrorHook, Clock, ConnectionEnd, ConnectionLimit, ConnectionMemory, Counters, Eviction,
-    Peer, ServeOptions, ServeReport, Shutdown, StdListener, listen_shared as listen,
-    shut_down_on_signal,
-};
-#[cfg(feature = "server-tls")]
-pub use windhover_runtime::{ServerTls, ServerTlsError};
+pub use windhover_client::{self, *};
+#[doc(inline)]
+pub use windhover_runtime::exports::*;
+pub use windhover_runtime::{ConnectionLimit, listen_shared as listen};

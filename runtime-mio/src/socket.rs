@@ -238,16 +238,12 @@ impl PollStream for Registered {
         })
     }
 
-    fn poll_write(
-        &mut self,
-        _: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_output(|socket| match (socket, slices) {
+    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_output(|socket| match (socket, row) {
             (Socket::Tcp(stream), [slice]) => stream.write(slice),
-            (Socket::Tcp(stream), slices) => stream.write_vectored(slices),
+            (Socket::Tcp(stream), row) => stream.write_vectored(row),
             (other, [slice]) => other.stream().write(slice),
-            (other, slices) => other.stream().write_vectored(slices),
+            (other, row) => other.stream().write_vectored(row),
         })
     }
 

@@ -51,7 +51,7 @@ pub async fn run<'a>(
     let accept = move |_, now: Now| {
         Session::new(Proxy(client.clone()), Dialect::Memcached, &limits, &timeouts, now)
     };
-    serve(listener, accept, ServeOptions::default(), shutdown).await;
+    serve([listener], accept, ServeOptions::default(), shutdown).await;
     Ok(())
 }
 

@@ -106,7 +106,7 @@ async fn run(datagrams: UdpSocket, listener: TcpListener, shutdown: Shutdown) {
         }
     });
     let accept = move |_peer, now| Peer::new(&count, now);
-    serve(listener, accept, ServeOptions::default(), shutdown).await;
+    serve([listener], accept, ServeOptions::default(), shutdown).await;
     counting.abort();
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::net::{TcpStream, lookup_host};
-use windhover_client::{Builder, Client, Connect, Connector, Driver, Error};
+use windhover_client::{Builder, Client, Connect, Connector, Error};
 use windhover_runtime::TcpOptions;
 
 use crate::{Socket, Tokio};
@@ -35,7 +35,7 @@ use crate::{Socket, Tokio};
 /// # Panics
 /// Outside of a tokio runtime, as `tokio::spawn` does.
 pub fn connect(builder: Builder) -> Result<Client, Error> {
-    connect_with(builder, Plain)
+    connect_with(builder, Tokio)
 }
 
 /// The same, with connections made by `connector`.
@@ -49,19 +49,8 @@ pub fn connect_with(builder: Builder, connector: impl Connector) -> Result<Clien
     builder.connect_on(Tokio, connector)
 }
 
-/// Does what the client wants done, until its last handle is gone.
-///
-/// [`connect`] spawns this; it is here for those who spawn it themselves, on a runtime of their
-/// choice. A driver that is dropped before its end ends every call with an error.
-pub async fn drive_client(driver: Driver, connector: impl Connector) {
-    driver.drive(Tokio, connector).await;
-}
-
 /// TCP, and Unix sockets for addresses with a `/` in them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Plain;
-
-impl Connect for Plain {
+impl Connect for Tokio {
     type Stream = Socket;
 
     async fn tcp(&self, address: SocketAddr) -> io::Result<Socket> {

@@ -3,7 +3,7 @@
 //! [`serve`] accepts connections and drives an [`Endpoint`] for each of them until a [`Shutdown`]
 //! is triggered. Nothing here knows a protocol: the same loop serves HTTP and memcache.
 //!
-//! [`drive`] drives one over a stream that is given.
+//! [`drive`] drives one over a stream that is given: [`Tokio`]'s, as a [`Stream`] or a [`Socket`].
 //!
 //! [`connect`] makes a [`Client`] and drives it on the runtime's tasks, over TCP, Unix sockets, or what a
 //! [`Connector`] makes; over TLS with the feature `tls`, when its builder says so. Without the default
@@ -64,7 +64,7 @@
 //! let address = listener.local_addr()?;
 //! let shutdown = Shutdown::new();
 //! let server = tokio::spawn(serve(
-//!     listener,
+//!     [listener],
 //!     |_peer, _now| Echo::default(),
 //!     ServeOptions::default(),
 //!     shutdown.clone(),
@@ -92,19 +92,14 @@ mod server;
 mod stream;
 
 #[cfg(feature = "client")]
-pub use client::{Plain, connect, connect_with, drive_client};
+pub use client::{connect, connect_with};
 pub use runtime::Tokio;
-pub use server::{Listening, drive, serve, serve_all};
+pub use server::{Listening, serve};
 pub use stream::{Socket, Stream};
-#[cfg(feature = "client")]
-pub use windhover_client;
 /// All of the client: an application depends on this crate alone.
 #[cfg(feature = "client")]
 #[doc(inline)]
-pub use windhover_client::*;
-pub use windhover_runtime::{
-    AcceptErrorHook, Clock, ConnectionEnd, ConnectionMemory, Counters, Eviction, Peer,
-    ServeOptions, ServeReport, Shutdown, StdListener, listen, shut_down_on_signal,
-};
-#[cfg(feature = "server-tls")]
-pub use windhover_runtime::{ServerTls, ServerTlsError};
+pub use windhover_client::{self, *};
+#[doc(inline)]
+pub use windhover_runtime::exports::*;
+pub use windhover_runtime::{drive, listen};

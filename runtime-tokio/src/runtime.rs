@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::time::{Sleep, sleep_until};
 use windhover_runtime::{Runtime, Timers};
 
-/// The runtime that it is used on.
+/// The runtime that it is used on: its tasks, timers and, for a client, sockets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
 

@@ -2,18 +2,16 @@
 
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{
-    Clock, ConnectionEnd, Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown,
-    StdListener, TcpOptions,
+    Listener, Listeners, Peer, ServeOptions, ServeReport, Shutdown, StdListener, TcpOptions,
 };
 
-use crate::{Socket, Stream, Tokio};
+use crate::{Socket, Tokio};
 
 /// A listening socket of tokio's.
 #[derive(Debug)]
@@ -76,15 +74,16 @@ impl Listener for Listening {
     }
 }
 
-/// Serves the connections that `listener` accepts, TCP or Unix, each with the endpoint that `accept`
-/// makes for the peer and the time, until `shutdown` is triggered.
+/// Serves the connections that `listeners` accept, TCP or Unix, each with the endpoint that `accept`
+/// makes for the peer and the time, until `shutdown` is triggered. The bound on connections is one for all
+/// listeners: `[listener]` is one, and those of a host name's addresses are several.
 ///
 /// Then it accepts nothing more, asks every endpoint for an orderly end, waits for them for at most
 /// [`ServeOptions::shutdown_timeout`], and drops those that are left.
 ///
 /// An endpoint that panics takes its own connection with it and no other.
 pub async fn serve<E, F>(
-    listener: impl Into<Listening>,
+    listeners: impl IntoIterator<Item = impl Into<Listening>>,
     accept: F,
     options: ServeOptions,
     shutdown: Shutdown,
@@ -93,41 +92,6 @@ where
     E: Endpoint + Send + 'static,
     F: Fn(Peer, Now) -> E + Send + Sync + 'static,
 {
-    serve_all([listener.into()], accept, options, shutdown).await
-}
-
-/// [`serve`] for several listeners, such as those of a host name's addresses: the bound on connections is
-/// one for all of them.
-pub async fn serve_all<E, F>(
-    listeners: impl IntoIterator<Item = Listening>,
-    accept: F,
-    options: ServeOptions,
-    shutdown: Shutdown,
-) -> ServeReport
-where
-    E: Endpoint + Send + 'static,
-    F: Fn(Peer, Now) -> E + Send + Sync + 'static,
-{
-    let listeners = Listeners::new(listeners);
+    let listeners = Listeners::new(listeners.into_iter().map(Into::into));
     windhover_runtime::serve(Tokio, listeners, accept, options, shutdown).await
-}
-
-/// Drives `endpoint` over one `stream`: one that encrypts, one of an accept loop of your own, one in
-/// memory. It goes on until the endpoint closes, the stream breaks, or `cut` is triggered; `drain`
-/// asks the endpoint for an orderly end.
-///
-/// What the stream holds back is flushed when the endpoint has nothing more to write; its
-/// `poll_shutdown` has to end what the peer reads and leave the other direction open.
-pub fn drive<S, E>(
-    stream: S,
-    endpoint: E,
-    clock: Clock,
-    drain: &Shutdown,
-    cut: &Shutdown,
-) -> impl Future<Output = ConnectionEnd> + use<S, E>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    E: Endpoint,
-{
-    windhover_runtime::drive(Tokio, Stream::new(stream), endpoint, clock, drain, cut)
 }

@@ -46,12 +46,8 @@ impl PollStream for Socket {
         })
     }
 
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        whichever!(self, stream => poll_write(stream, cx, slices))
+    fn poll_write(&mut self, cx: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        whichever!(self, stream => poll_write(stream, cx, row))
     }
 
     fn poll_close_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -60,6 +56,9 @@ impl PollStream for Socket {
 }
 
 /// Any stream of tokio's: one that encrypts, one in memory, a [`Socket`] behind something else.
+///
+/// What it holds back is flushed when the endpoint has nothing more to write; its `poll_shutdown` has to
+/// end what the peer reads and leave the other direction open.
 #[derive(Debug)]
 pub struct Stream<S> {
     stream: S,
@@ -87,12 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PollStream for Stream<S> {
         })
     }
 
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        poll_write(&mut self.stream, cx, slices)
+    fn poll_write(&mut self, cx: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        poll_write(&mut self.stream, cx, row)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -107,10 +102,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PollStream for Stream<S> {
 fn poll_write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
-    slices: &[IoSlice<'_>],
+    row: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
-    match slices {
+    match row {
         [slice] => Pin::new(stream).poll_write(cx, slice),
-        slices => Pin::new(stream).poll_write_vectored(cx, slices),
+        row => Pin::new(stream).poll_write_vectored(cx, row),
     }
 }

@@ -13,11 +13,11 @@
 //! | [`Listener`] | accepts | its TCP and Unix listeners |
 //!
 //! and has [`serve`] and [`drive`] for it; with the sockets of a connect more, the client's half
-//! (`windhover_client::Driver::drive`). `docs/adapter.md` builds one step by step. An adapter that is an
+//! (`windhover_client::drive_client`). `docs/adapter.md` builds one step by step. An adapter that is an
 //! event loop, as `windhover-mio`, has loops of its own and takes the rest: [`Clock`], [`Shutdown`],
 //! [`ConnectionLimit`], [`ServeOptions`], [`TcpOptions`].
 //!
-//! Users of an adapter need not name this crate: adapters export what belongs to their interface.
+//! Users of an adapter need not name this crate: adapters export what belongs to their interface ([`exports`]).
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
 
@@ -25,6 +25,7 @@ mod address;
 mod clock;
 mod connection;
 mod drive;
+pub mod exports;
 mod limit;
 mod listen;
 mod listeners;

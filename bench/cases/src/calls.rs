@@ -47,12 +47,8 @@ impl PollStream for Socket {
         Poll::Ready(Ok(core::mem::take(&mut self.pending) * self.reply.len()))
     }
 
-    fn poll_write(
-        &mut self,
-        _: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = slices.iter().map(|slice| slice.len()).sum();
+    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = row.iter().map(|slice| slice.len()).sum();
         self.pending += written / self.length;
         Poll::Ready(Ok(written))
     }

@@ -5,7 +5,7 @@ use std::io;
 use async_std::task::block_on;
 use smol::Async;
 use windhover_async_std::{
-    Clock, ConnectionEnd, Peer, ServeOptions, ServeReport, Shutdown, StdListener,
+    AsyncIo, Clock, ConnectionEnd, Peer, ServeOptions, ServeReport, Shutdown, StdListener, Stream,
 };
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
@@ -15,18 +15,12 @@ use windhover_runtime::StdSocket;
 pub(crate) const LISTENERS: usize = 1;
 
 pub(crate) fn serve<E: Endpoint + Send + 'static>(
-    mut listeners: Vec<StdListener>,
+    listeners: Vec<StdListener>,
     accept: impl Fn(Peer, Now) -> E + Send + Sync + 'static,
     options: ServeOptions,
     shutdown: &Shutdown,
 ) -> io::Result<ServeReport> {
-    let shutdown = shutdown.clone();
-    if listeners.len() == 1 {
-        let listener = listeners.remove(0);
-        return block_on(windhover_async_std::serve(listener, accept, options, shutdown));
-    }
-    let spawn = |task| drop(async_std::task::spawn(task));
-    block_on(windhover_async_std::serve_all_on(spawn, listeners, accept, options, shutdown))
+    block_on(windhover_async_std::serve(listeners, accept, options, shutdown.clone()))
 }
 
 /// Over smol's streams: `poll_close` of async-std's does not end what the peer reads.
@@ -39,12 +33,12 @@ pub(crate) fn drive(
     let clock = Clock::new();
     Ok(match stream {
         StdSocket::Tcp(stream) => {
-            let stream = smol::net::TcpStream::from(Async::new(stream)?);
-            block_on(windhover_async_std::drive(stream, endpoint, clock, drain, cut))
+            let stream = Stream::new(smol::net::TcpStream::from(Async::new(stream)?));
+            block_on(windhover_async_std::drive(AsyncIo, stream, endpoint, clock, drain, cut))
         }
         StdSocket::Unix(stream) => {
-            let stream = smol::net::unix::UnixStream::from(Async::new(stream)?);
-            block_on(windhover_async_std::drive(stream, endpoint, clock, drain, cut))
+            let stream = Stream::new(smol::net::unix::UnixStream::from(Async::new(stream)?));
+            block_on(windhover_async_std::drive(AsyncIo, stream, endpoint, clock, drain, cut))
         }
     })
 }

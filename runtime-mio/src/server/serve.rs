@@ -37,7 +37,7 @@ const EVENTS: usize = 1024;
 /// When a loop or a thread cannot be had, or a loop fails. If others run by then, `shutdown` is
 /// triggered, and they end first.
 pub fn serve<E, F>(
-    listeners: Vec<impl Into<StdListener>>,
+    listeners: impl IntoIterator<Item = impl Into<StdListener>>,
     accept: F,
     options: ServeOptions,
     shutdown: &Shutdown,
@@ -49,7 +49,7 @@ where
     let end_timeout = options.end_timeout();
     let limit = ConnectionLimit::new(options.connections);
     let accept = Arc::new(accept);
-    let mut loops = Vec::with_capacity(listeners.len());
+    let mut loops = Vec::new();
     for listener in listeners {
         let accept = Arc::clone(&accept);
         let accept = move |peer, now| accept(peer, now);

@@ -7,7 +7,9 @@ use tokio::runtime::{Builder, Runtime};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_runtime::{StdListener, StdSocket};
-use windhover_tokio::{Clock, ConnectionEnd, Listening, Peer, ServeOptions, ServeReport, Shutdown};
+use windhover_tokio::{
+    Clock, ConnectionEnd, Listening, Peer, ServeOptions, ServeReport, Shutdown, Stream, Tokio,
+};
 
 /// Listeners of one server in most tests.
 pub(crate) const LISTENERS: usize = 1;
@@ -30,19 +32,15 @@ fn listening(listener: StdListener) -> io::Result<Listening> {
 }
 
 pub(crate) fn serve<E: Endpoint + Send + 'static>(
-    mut listeners: Vec<StdListener>,
+    listeners: Vec<StdListener>,
     accept: impl Fn(Peer, Now) -> E + Send + Sync + 'static,
     options: ServeOptions,
     shutdown: &Shutdown,
 ) -> io::Result<ServeReport> {
     runtime().block_on(async {
         let shutdown = shutdown.clone();
-        if listeners.len() == 1 {
-            let listener = listening(listeners.remove(0))?;
-            return Ok(windhover_tokio::serve(listener, accept, options, shutdown).await);
-        }
         let listeners: io::Result<Vec<_>> = listeners.into_iter().map(listening).collect();
-        Ok(windhover_tokio::serve_all(listeners?, accept, options, shutdown).await)
+        Ok(windhover_tokio::serve(listeners?, accept, options, shutdown).await)
     })
 }
 
@@ -57,13 +55,13 @@ pub(crate) fn drive(
         Ok(match stream {
             StdSocket::Tcp(stream) => {
                 stream.set_nonblocking(true)?;
-                let stream = TcpStream::from_std(stream)?;
-                windhover_tokio::drive(stream, endpoint, clock, drain, cut).await
+                let stream = Stream::new(TcpStream::from_std(stream)?);
+                windhover_tokio::drive(Tokio, stream, endpoint, clock, drain, cut).await
             }
             StdSocket::Unix(stream) => {
                 stream.set_nonblocking(true)?;
-                let stream = UnixStream::from_std(stream)?;
-                windhover_tokio::drive(stream, endpoint, clock, drain, cut).await
+                let stream = Stream::new(UnixStream::from_std(stream)?);
+                windhover_tokio::drive(Tokio, stream, endpoint, clock, drain, cut).await
             }
         })
     })

@@ -211,12 +211,8 @@ where
         })
     }
 
-    fn poll_write(
-        &mut self,
-        _: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match (&*self.socket).write_vectored(slices) {
+    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match (&*self.socket).write_vectored(row) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 poll_at(Instant::now() + WRITE_TIMEOUT);
                 Poll::Pending

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 
 use async_std::task;
-use windhover_async_std::{Peer, ServeReport, Shutdown, connect, serve_all_on, start_threads};
+use windhover_async_std::{Peer, ServeReport, Shutdown, connect, serve, start_threads};
 use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
@@ -44,8 +44,7 @@ impl Server {
     {
         let Bound { listeners, place } = bind(&listener.address, 1)?;
         let options = listener.options();
-        let spawn = |connection| drop(task::spawn(connection));
-        let serve = serve_all_on(spawn, listeners, accept, options, self.shutdown.clone());
+        let serve = serve(listeners, accept, options, self.shutdown.clone());
         self.serving.push(Box::pin(serve));
         Ok(place)
     }

@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use windhover_client::{Builder as ClientBuilder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_tokio::{Listening, Peer, ServeReport, Shutdown, connect, serve_all};
+use windhover_tokio::{Listening, Peer, ServeReport, Shutdown, connect, serve};
 
 use super::{Drain, Driving, Listener, log_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
@@ -64,7 +64,7 @@ impl Server {
         let sockets: io::Result<Vec<_>> = listeners.into_iter().map(Listening::from_std).collect();
         let sockets = sockets.map_err(ListenError::system("wait for connections"))?;
         let options = listener.options();
-        self.serving.push(Box::pin(serve_all(sockets, accept, options, self.shutdown.clone())));
+        self.serving.push(Box::pin(serve(sockets, accept, options, self.shutdown.clone())));
         Ok(place)
     }
 

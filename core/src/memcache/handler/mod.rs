@@ -10,21 +10,13 @@
 //! ```
 //! use bytes::Bytes;
 //! use std::collections::HashMap;
-//! use windhover_core::memcache::handler::{Handler, Reply, ReplyError};
-//! use windhover_core::memcache::request::Request;
-//! use windhover_core::memcache::response::Response;
-//! use windhover_core::memcache::Data;
+//! use windhover_core::memcache::handler::{Data, Handled, Handler, Reply, Request, Response};
 //!
 //! #[derive(Default)]
 //! struct Map(HashMap<Vec<u8>, Bytes>);
 //!
 //! impl Handler for Map {
-//!     fn handle(
-//!         &mut self,
-//!         request: Request<'_>,
-//!         data: Data<'_>,
-//!         reply: &mut Reply<'_>,
-//!     ) -> Result<(), ReplyError> {
+//!     fn handle(&mut self, request: Request<'_>, data: Data<'_>, reply: &mut Reply<'_>) -> Handled {
 //!         match request {
 //!             Request::Get(keys) => {
 //!                 for key in keys {
@@ -46,10 +38,8 @@
 //! # use std::task::{Context, Waker};
 //! # use windhover_core::endpoint::{Endpoint, Next};
 //! # use windhover_core::memcache::handler::Session;
-//! # use windhover_core::memcache::{Dialect, Limits};
-//! # use windhover_core::{Now, Timeouts};
-//! # let (limits, timeouts, now) = (Limits::default(), Timeouts::default(), Now::default());
-//! let mut session = Session::new(Map::default(), Dialect::Memcached, &limits, &timeouts, now);
+//! # let now = windhover_core::Now::default();
+//! let mut session = Session::with_defaults(Map::default(), now);
 //! session.read_buffer().extend_from_slice(b"set k 0 0 5\r\nhello\r\nget k\r\n");
 //! # assert_eq!(session.poll_output(now, &mut Context::from_waker(Waker::noop())), Next::Write);
 //! # let mut slices = [&b""[..]; 1];
@@ -67,6 +57,10 @@ mod ticket;
 pub use deferred::Deferred;
 pub use error::ReplyError;
 pub use reply::Reply;
-pub use session::{Handler, Session};
+pub use session::{Handled, Handler, Session};
 #[cfg(feature = "ticket")]
 pub use ticket::ReplyTicket;
+
+/// What a handler is given, and answers with.
+#[doc(no_inline)]
+pub use super::{Data, request::Request, response::Response};

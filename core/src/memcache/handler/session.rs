@@ -12,6 +12,9 @@ use crate::memcache::server::Turn;
 use crate::memcache::{Data, Dialect, Limits, Output, ServerConnection};
 use crate::{Now, Timeouts};
 
+/// What comes of a request that was handled.
+pub type Handled = Result<(), ReplyError>;
+
 /// What answers the requests of one connection.
 pub trait Handler {
     /// Answers a request, or leaves the reply to somebody else ([`Reply::defer`],
@@ -20,12 +23,7 @@ pub trait Handler {
     /// # Errors
     /// Those of `reply`: the peer was told already, and the connection keeps the last of them
     /// ([`Responses::error`](crate::memcache::Responses::error)).
-    fn handle(
-        &mut self,
-        request: Request<'_>,
-        data: Data<'_>,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), ReplyError>;
+    fn handle(&mut self, request: Request<'_>, data: Data<'_>, reply: &mut Reply<'_>) -> Handled;
 
     /// Takes note of a request whose value is above [`Limits::value`], which the connection has refused
     /// ([`Output::TooLarge`]).
@@ -64,7 +62,12 @@ impl<H: Handler> Session<H> {
         Self { connection, handler }
     }
 
-    /// The same, which lets the peer in only once it has authenticated
+    /// The same for memcached's commands, with default [`Limits`] and [`Timeouts`].
+    pub fn with_defaults(handler: H, now: Now) -> Self {
+        Self::new(handler, Dialect::Memcached, &Limits::default(), &Timeouts::default(), now)
+    }
+
+    /// The same connection, which lets the peer in only once it has authenticated
     /// ([`ServerConnection::require_authentication`]).
     #[must_use]
     pub fn with_authentication(mut self) -> Self {
