@@ -79,6 +79,22 @@ impl QueueClient {
         }
     }
 
+    /// The answer to a command that lists something: its lines before `END`.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    pub fn listing(&mut self, command: &str) -> io::Result<Vec<String>> {
+        self.send(format!("{command}\r\n").as_bytes())?;
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line == "END" {
+                return Ok(lines);
+            }
+            lines.push(line);
+        }
+    }
+
     /// The counters of `stats` by name.
     ///
     /// # Errors

@@ -264,6 +264,11 @@ impl Server {
         self.signal(Signal::INT);
     }
 
+    /// Sends SIGHUP: files are to be read again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Stops the process where it is (SIGSTOP): its connections stay, and nothing is answered.
     pub fn pause(&self) {
         pause(&self.child);

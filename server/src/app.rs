@@ -13,6 +13,7 @@ use windhover_core::tracking::{
 use windhover_core::{Counters, Timeouts};
 use windhover_runtime::{ConnectionMemory, Peer, ProxyProtocol, ServerTls};
 
+use crate::config::ReloadedConfig;
 use crate::dead_letters::DeadLetters;
 use crate::listen::{AuthFile, TrustedProxy, is_trusted};
 use crate::metrics::Metrics;
@@ -41,6 +42,8 @@ pub struct App {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Who may use the queue's listener; everybody if there is no file of them.
     pub users: Option<AuthFile>,
+    /// The file of settings that is read again when it is asked for, if there is one.
+    pub(crate) config: Option<ReloadedConfig>,
     /// The connections of the HTTP listener.
     pub http_connections: Arc<Counters>,
     /// The connections of the queue's listener.
@@ -64,6 +67,7 @@ impl App {
             tls: None,
             proxy_protocol: None,
             users: None,
+            config: None,
             http_connections: Arc::default(),
             queue_connections: Arc::default(),
             draining: Arc::default(),

@@ -4,15 +4,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use windhover_core::queue::check_name;
 use windhover_core::tracking::ForwardedHeader;
 
 use crate::app::ReplyKeys;
 use crate::cache::CacheArgs;
-use crate::dead_letters::ReplayArgs;
+use crate::config::ConfigFile;
+use crate::dead_letters::{DEAD_LETTERS, ReplayArgs};
 use crate::forward::QueueServers;
 use crate::journal::Fsync;
 use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
 use crate::runtime::Runtime;
+use crate::serve::ServeError;
 
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
 #[derive(Debug, Parser)]
@@ -45,6 +48,8 @@ pub enum Command {
     Journal(JournalArgs),
     /// Send records again that a running server has put into its dead-letter queue
     Replay(ReplayArgs),
+    /// Say whether `serve --config` would start with a file
+    CheckConfig(CheckConfigArgs),
 }
 
 /// Accept tracking requests by HTTP and serve them from a queue.
@@ -58,6 +63,15 @@ Exit codes: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 3 when the jo
 (see `windhover repair`), 4 when another process uses the data directory, 1 for anything else.")]
 #[non_exhaustive]
 pub struct ServeArgs {
+    /// A file of settings (TOML): the names are those of the flags, and `[queues.NAME]` is for one queue.
+    /// Flags hold over the environment, which holds over the file. Read again on SIGHUP
+    #[arg(long, env = "WINDHOVER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What that file says of more than flags.
+    #[arg(skip)]
+    pub file: Option<ConfigFile>,
+
     /// Where to listen for tracking requests: `HOST[:PORT]` with an IP address or a name, all of whose
     /// addresses are taken (port 0 is a free one, 8080 if there is none), or `unix:PATH[?mode=MODE]`
     /// for a Unix socket (mode 0600 if there is none)
@@ -145,6 +159,39 @@ pub struct ServeArgs {
         value_name = "BYTES"
     )]
     pub max_queue_bytes: u64,
+
+    /// Largest item of a queue; a larger one is not accepted
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_ITEM_BYTES",
+        default_value_t = 1024 * 1024,
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(1..=1024 * 1024 * 1024)
+    )]
+    pub max_item_bytes: u64,
+
+    /// How long an item may stay in a queue, after which it has expired; 0 is for ever
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_ITEM_AGE",
+        value_name = "SECONDS",
+        value_parser = long_seconds
+    )]
+    pub max_item_age: Option<Duration>,
+
+    /// Most items of a queue that one connection may have open by `get QUEUE/open`
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_OPEN_READS",
+        default_value_t = 1,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub max_open_reads: u32,
+
+    /// The oldest items go when a queue is full, in the place of further ones not being accepted
+    #[arg(long, env = "WINDHOVER_DISCARD_OLD")]
+    pub discard_old: bool,
 
     /// Most bytes of the dead-letter queue, where records go that were refused for good; when it is
     /// full, the oldest go
@@ -320,6 +367,31 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// Whether all of it goes together.
+    ///
+    /// # Errors
+    /// [`ServeError`] names what does not.
+    pub fn check(&self) -> Result<(), ServeError> {
+        for (option, name) in [
+            ("--queue-name", &self.queue_name),
+            ("--engage-queue", &self.engage_queue),
+            ("--groups-queue", &self.groups_queue),
+        ] {
+            check_name(name.as_bytes())
+                .map_err(|source| ServeError::QueueName { option, source })?;
+            if name == DEAD_LETTERS {
+                return Err(ServeError::QueueNameTaken { option });
+            }
+        }
+        if let Some(max_journal_bytes) = self.max_journal_bytes
+            && max_journal_bytes / 8 < self.segment_bytes
+        {
+            let segment_bytes = self.segment_bytes;
+            return Err(ServeError::JournalTooSmall { max_journal_bytes, segment_bytes });
+        }
+        Ok(())
+    }
+
     /// Whether that listener speaks TLS, if there is a certificate.
     pub(crate) fn speaks_tls(&self, listener: TlsListener) -> bool {
         self.tls.is_empty() || self.tls.contains(&listener)
@@ -356,6 +428,19 @@ pub struct RepairArgs {
     /// The directory of the journal, as given to `serve`
     #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
     pub data: PathBuf,
+}
+
+/// Say whether `serve --config` would start with a file.
+///
+/// Every fault in it is told, with its line. Neither other flags nor the environment are looked at.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 when it would, 2 when not.")]
+#[non_exhaustive]
+pub struct CheckConfigArgs {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// Look into the journal of a server that does not run.
@@ -409,12 +494,21 @@ pub struct VerifyArgs {
 }
 
 pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
+    seconds_to(86_400, value)
+}
+
+/// A time of up to ten years.
+fn long_seconds(value: &str) -> Result<Duration, String> {
+    seconds_to(315_360_000, value)
+}
+
+fn seconds_to(most: u32, value: &str) -> Result<Duration, String> {
     value
         .parse()
         .ok()
-        .filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds))
+        .filter(|seconds: &f64| (0.0..=f64::from(most)).contains(seconds))
         .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("`{value}` is no number of seconds from 0 to 86400"))
+        .ok_or_else(|| format!("`{value}` is no number of seconds from 0 to {most}"))
 }
 
 #[cfg(test)]
@@ -459,9 +553,7 @@ mod tests {
                 let chosen = match Cli::parse_from(line).command {
                     Command::Serve(args) => args.runtime,
                     Command::Cache(args) => args.runtime,
-                    Command::Repair(_) | Command::Journal(_) | Command::Replay(_) => {
-                        panic!("not {command}")
-                    }
+                    other => panic!("not {command}: {other:?}"),
                 };
                 assert_eq!(chosen, *runtime);
             }

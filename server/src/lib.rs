@@ -4,12 +4,14 @@
 //! The protocols are [`windhover_core`]'s, the sockets are the runtime adapter's. Here is what
 //! makes a server of them: the [`journal`] on the disk, the [`store`] that all connections share,
 //! one endpoint for each listener ([`tracker`], [`queue_client`]), the way to queue servers elsewhere
-//! ([`forward`]), what was refused for good ([`dead_letters`]), and the command line ([`cli`]).
+//! ([`forward`]), what was refused for good ([`dead_letters`]), and the command line ([`cli`]) with the
+//! file behind it ([`config`]).
 //! Apart from all that, [`cache`] is a server of its own, on the same core.
 
 pub mod app;
 pub mod cache;
 pub mod cli;
+pub mod config;
 pub mod data;
 pub mod dead_letters;
 pub mod forward;

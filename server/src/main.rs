@@ -1,22 +1,30 @@
 //! The `windhover` command.
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use windhover_core::UnixTime;
 use windhover_runtime::Report;
 use windhover_server::cache;
-use windhover_server::cli::{Cli, Command, InspectArgs, JournalCommand, RepairArgs, VerifyArgs};
+use windhover_server::cli::{
+    CheckConfigArgs, Cli, Command, InspectArgs, JournalCommand, RepairArgs, VerifyArgs,
+};
+use windhover_server::config::{self, CommandLineError, command_line};
 use windhover_server::data::{DataDirectory, DataError};
 use windhover_server::dead_letters::{ReplayArgs, ReplayReport, replay};
 use windhover_server::journal::{InspectError, OpenError};
 use windhover_server::serve::{self, ServeError};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match command_line(&args) {
+        Ok(cli) => cli,
+        Err(CommandLineError::Arguments(error)) => error.exit(),
+        Err(error) => return wrong(&error),
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match cli.command {
@@ -50,7 +58,29 @@ fn main() -> ExitCode {
             _ => ExitCode::FAILURE,
         },
         Command::Replay(args) => replay_letters(&args),
+        Command::CheckConfig(args) => check_config(&args),
         _ => ExitCode::FAILURE,
+    }
+}
+
+/// What is wrong with the command line, of which the file is a part.
+fn wrong(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("windhover: {}", Report::new(error));
+    ExitCode::from(2)
+}
+
+fn check_config(args: &CheckConfigArgs) -> ExitCode {
+    let serve = match config::check(&args.file) {
+        Ok(Cli { command: Command::Serve(serve), .. }) => serve,
+        Ok(_) => return ExitCode::FAILURE,
+        Err(error) => return wrong(&error),
+    };
+    match serve.check() {
+        Ok(()) => {
+            println!("{}: good", args.file.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => wrong(&error),
     }
 }
 

@@ -106,8 +106,13 @@ impl Handler for QueueClient {
             Request::Status { new: Some(_) } => {
                 reply.send(&Response::ServerError(b"the status cannot be changed"))
             }
-            Request::Reload => reply
-                .send(&Response::ServerError(b"flags are read at the start only; restart instead")),
+            Request::Reload => reply.send(&match &self.app.config {
+                None => Response::ServerError(b"there is no --config to read again"),
+                Some(config) if config.reload(store, now) => Response::Line(kestrel::RELOADED),
+                Some(_) => {
+                    Response::ServerError(b"the configuration is wrong, and stays as it was")
+                }
+            }),
             Request::Shutdown { .. } => reply
                 .send(&Response::ServerError(b"shutdown by a client is off; send SIGTERM instead")),
             _ => disconnect(reply),

@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use windhover_core::http::HttpLimits;
-use windhover_core::queue::{Config, NameError, check_name};
+use windhover_core::queue::NameError;
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
 use windhover_runtime::{Clock, ProxyProtocol};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
+use crate::config::{ReloadedConfig, engine_config};
 use crate::data::{DataDirectory, DataError};
-use crate::dead_letters::{DEAD_LETTERS, DeadLetters};
+use crate::dead_letters::DEAD_LETTERS;
 use crate::forward::{self, Forwarder};
 use crate::journal::{Opened, OsDirectory};
 use crate::listen::{
@@ -103,22 +104,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
 /// # Errors
 /// [`ServeError`] when it cannot start, or cannot note at its end that the stop was clean.
 pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
-    for (option, name) in [
-        ("--queue-name", &args.queue_name),
-        ("--engage-queue", &args.engage_queue),
-        ("--groups-queue", &args.groups_queue),
-    ] {
-        check_name(name.as_bytes()).map_err(|source| ServeError::QueueName { option, source })?;
-        if name == DEAD_LETTERS {
-            return Err(ServeError::QueueNameTaken { option });
-        }
-    }
-    if let Some(max_journal_bytes) = args.max_journal_bytes
-        && max_journal_bytes / 8 < args.segment_bytes
-    {
-        let segment_bytes = args.segment_bytes;
-        return Err(ServeError::JournalTooSmall { max_journal_bytes, segment_bytes });
-    }
+    args.check()?;
     listen::note_handed_over();
     listen::raise_descriptor_limit();
     let reload = listen::reload_on_signal()?;
@@ -138,7 +124,16 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         ProxyProtocol::new(move |peer| listen::is_trusted(&trusted, peer))
     });
     app.connection_memory = listen::connection_memory(args.connection_memory);
+    app.config = ReloadedConfig::new(args);
     let app = Arc::new(app);
+    let reloaded = Arc::downgrade(&app);
+    reload.register(move || {
+        if let Some(app) = reloaded.upgrade()
+            && let Some(config) = &app.config
+        {
+            config.reload(&app.store, clock.now());
+        }
+    });
 
     let served = serve(args, &app, data.path(), clock);
     let closed = close(closer, args.shutdown_timeout);
@@ -158,18 +153,7 @@ fn open(
     data: &DataDirectory,
     clock: Clock,
 ) -> Result<Opened<OsDirectory>, ServeError> {
-    let mut config = Config::default();
-    config.queue.max_items = args.max_queue_items.unwrap_or(u64::MAX);
-    config.queue.max_bytes = args.max_queue_bytes;
-    config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
-    let own = [&args.queue_name, &args.engage_queue, &args.groups_queue, DEAD_LETTERS];
-    config.own_queues = own.map(|name| name.to_owned().into()).into();
-    config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(args.dead_letter_bytes));
-    config.compact_from = args.segment_bytes.saturating_mul(4);
-    if let Some(most) = args.max_journal_bytes {
-        // Two segments for what is written of items that go and of those that are moved.
-        config.max_journal_bytes = most.saturating_sub(args.segment_bytes.saturating_mul(2));
-    }
+    let config = engine_config(args);
     data.open(args.fsync, args.segment_bytes, config, clock.now().unix).map_err(ServeError::Data)
 }
 

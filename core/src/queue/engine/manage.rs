@@ -54,7 +54,13 @@ impl Engine {
         self.names().iter().map(|name| self.flush_expired(name, now)).sum()
     }
 
-    /// The bounds that it was made with.
+    /// Sets other bounds. What is in the queues stays, though it be more than they allow now: that is true
+    /// of further puts.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// Its bounds.
     pub fn config(&self) -> &Config {
         &self.config
     }

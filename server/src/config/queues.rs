@@ -1,0 +1,146 @@
+//! The bounds of queues: those of flags for all, those of a queue's table for it alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use windhover_core::queue::{Config, QueueConfig, check_name};
+
+use super::file::{Reader, written};
+use crate::cli::ServeArgs;
+use crate::dead_letters::{DEAD_LETTERS, DeadLetters};
+
+/// A queue's table: what is not there is as for all queues.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueTable {
+    /// `max-queue-items`.
+    pub max_queue_items: Option<u64>,
+    /// `max-queue-bytes`.
+    pub max_queue_bytes: Option<u64>,
+    /// `max-item-bytes`.
+    pub max_item_bytes: Option<u64>,
+    /// `max-item-age`; zero is no bound.
+    pub max_item_age: Option<Duration>,
+    /// `max-open-reads`.
+    pub max_open_reads: Option<u64>,
+    /// `discard-old`.
+    pub discard_old: Option<bool>,
+}
+
+/// The names that a queue's table may have.
+const NAMES: &[&str] = &[
+    "max-queue-items",
+    "max-queue-bytes",
+    "max-item-bytes",
+    "max-item-age",
+    "max-open-reads",
+    "discard-old",
+];
+
+impl QueueTable {
+    /// Whether a queue of that name may have a table.
+    pub(super) fn check_name(queue: &str) -> Result<(), String> {
+        if queue == DEAD_LETTERS {
+            return Err("the queue is the server's own; `dead-letter-bytes` bounds it".to_owned());
+        }
+        check_name(queue.as_bytes()).map_err(|why| why.to_string())
+    }
+
+    pub(super) fn read(table: &DeTable<'_>, read: &mut Reader<'_>) -> Self {
+        let mut queue = Self::default();
+        for (key, value) in table {
+            let name = written(key.get_ref());
+            match &*name {
+                "max-queue-items" => queue.max_queue_items = number(&name, value, read),
+                "max-queue-bytes" => queue.max_queue_bytes = number(&name, value, read),
+                "max-item-bytes" => queue.max_item_bytes = number(&name, value, read),
+                "max-item-age" => queue.max_item_age = seconds(&name, value, read),
+                "max-open-reads" => queue.max_open_reads = number(&name, value, read),
+                "discard-old" => queue.discard_old = switch(&name, value, read),
+                _ => read.unknown(key.span(), key.get_ref(), NAMES.iter().copied()),
+            }
+        }
+        queue
+    }
+
+    /// Sets what the table says.
+    fn apply(&self, bounds: &mut QueueConfig) {
+        let keep = |value: Option<u64>, bound: &mut u64| *bound = value.unwrap_or(*bound);
+        keep(self.max_queue_items, &mut bounds.max_items);
+        keep(self.max_queue_bytes, &mut bounds.max_bytes);
+        keep(self.max_item_bytes, &mut bounds.max_item_bytes);
+        if let Some(age) = self.max_item_age {
+            bounds.max_age = Some(age).filter(|age| !age.is_zero());
+        }
+        if let Some(most) = self.max_open_reads {
+            bounds.max_open_reads = usize::try_from(most).unwrap_or(usize::MAX);
+        }
+        bounds.discard_old = self.discard_old.unwrap_or(bounds.discard_old);
+    }
+}
+
+fn number(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> Option<u64> {
+    let found = value.get_ref().as_integer();
+    let number = found.and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
+    if number.is_none() {
+        read.wrong_type(name, value, "a whole number that is not negative");
+    }
+    number
+}
+
+fn switch(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> Option<bool> {
+    let switch = value.get_ref().as_bool();
+    if switch.is_none() {
+        read.wrong_type(name, value, "`true` or `false`");
+    }
+    switch
+}
+
+/// A time of up to ten years.
+fn seconds(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> Option<Duration> {
+    let text = match value.get_ref() {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+        DeValue::Float(number) => number.as_str(),
+        _ => "",
+    };
+    let seconds = text.parse().ok().filter(|s: &f64| (0.0..=315_360_000.0).contains(s));
+    if seconds.is_none() {
+        read.wrong_type(name, value, "a number of seconds up to 315360000, ten years");
+    }
+    seconds.map(Duration::from_secs_f64)
+}
+
+/// What flags and file say of the queues.
+pub(crate) fn engine_config(args: &ServeArgs) -> Config {
+    let mut config = Config::default();
+    let all = &mut config.queue;
+    all.max_items = args.max_queue_items.unwrap_or(u64::MAX);
+    all.max_bytes = args.max_queue_bytes;
+    all.max_item_bytes = args.max_item_bytes;
+    all.max_age = args.max_item_age.filter(|age| !age.is_zero());
+    all.max_open_reads = usize::try_from(args.max_open_reads).unwrap_or(usize::MAX);
+    all.discard_old = args.discard_old;
+    config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
+    let own = [&args.queue_name, &args.engage_queue, &args.groups_queue, DEAD_LETTERS];
+    config.own_queues = own.map(|name| name.to_owned().into()).into();
+    config.compact_from = args.segment_bytes.saturating_mul(4);
+    if let Some(most) = args.max_journal_bytes {
+        // Two segments for what is written of items that go and of those that are moved.
+        config.max_journal_bytes = most.saturating_sub(args.segment_bytes.saturating_mul(2));
+    }
+    if let Some(file) = &args.file {
+        add_tables(&mut config, &file.queues);
+    }
+    config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(args.dead_letter_bytes));
+    config
+}
+
+fn add_tables(config: &mut Config, tables: &BTreeMap<String, QueueTable>) {
+    for (name, table) in tables {
+        let mut bounds = config.queue.clone();
+        table.apply(&mut bounds);
+        config.queues.insert(name.clone().into(), bounds);
+    }
+}
