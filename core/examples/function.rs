@@ -56,13 +56,9 @@ impl Function {
             Some(true) => STANDARD.decode(text("/body")).unwrap_or_default(),
             _ => text("/body").as_bytes().to_vec(),
         };
-        let method = match text("/requestContext/http/method") {
-            "GET" => Method::Get,
-            "POST" => Method::Post,
-            "OPTIONS" => Method::Options,
-            "HEAD" => Method::Head,
-            _ => Method::Other,
-        };
+        // What is no method is answered like one that is not served.
+        let method =
+            Method::from_name(text("/requestContext/http/method")).unwrap_or(Method::Trace);
         let mut request = Request::new(method, text("/rawPath"), text("/rawQueryString"));
         request.headers = Headers::new(&headers);
         request.body = &body;

@@ -23,9 +23,6 @@ struct Seen {
 
 impl Seen {
     fn new(method: &str, target: &str, body: &[u8]) -> Self {
-        // Those that nothing here implements are read, and are all one.
-        let method =
-            if matches!(method, "GET" | "HEAD" | "POST" | "OPTIONS") { method } else { "?" };
         // A server is asked for its root.
         let target = match target {
             "" => "/".to_owned(),

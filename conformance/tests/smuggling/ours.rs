@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use windhover_core::http::{
-    HttpError, HttpLimits, Method, Output, Response, ServerConnection, Status,
-};
+use windhover_core::http::{HttpError, HttpLimits, Output, Response, ServerConnection, Status};
 use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
 use crate::Seen;
@@ -33,14 +31,7 @@ pub(crate) fn read(bytes: &[u8]) -> Reading {
                 } else {
                     format!("{}?{}", request.path, request.query)
                 };
-                let method = match request.method {
-                    Method::Get => "GET",
-                    Method::Head => "HEAD",
-                    Method::Post => "POST",
-                    Method::Options => "OPTIONS",
-                    _ => "?",
-                };
-                requests.push(Seen::new(method, &target, request.body));
+                requests.push(Seen::new(request.method.name(), &target, request.body));
                 let answer = Response::new(Status::OK, "text/plain", &b""[..]);
                 connection.respond(&answer, now.unix);
             }

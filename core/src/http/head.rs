@@ -125,7 +125,7 @@ fn parse_into<'b>(
         Ok(_) => return Err(HttpError::Header),
         Err(error) => return Err(refusal(error, bytes)),
     }
-    let method = method(request.method.unwrap_or_default())?;
+    let method = Method::from_name(request.method.unwrap_or_default()).ok_or(HttpError::Method)?;
     let (path, query) = target::parse(method, request.path.unwrap_or_default(), bytes)?;
     let http10 = request.version == Some(0);
 
@@ -182,17 +182,6 @@ fn has_version(bytes: &[u8]) -> bool {
         (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
             if major.is_ascii_digit() && minor.is_ascii_digit()
     )
-}
-
-fn method(name: &str) -> Result<Method, HttpError> {
-    match name {
-        "GET" => Ok(Method::Get),
-        "POST" => Ok(Method::Post),
-        "HEAD" => Ok(Method::Head),
-        "OPTIONS" => Ok(Method::Options),
-        "PUT" | "DELETE" | "PATCH" | "TRACE" => Ok(Method::Other),
-        _ => Err(HttpError::Method),
-    }
 }
 
 /// What the headers seen so far say about the connection and the body.

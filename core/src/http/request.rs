@@ -15,9 +15,60 @@ pub enum Method {
     Post,
     /// `OPTIONS`: a browser's preflight.
     Options,
-    /// A method of the standard's that acts on a resource and that nothing here implements (`PUT`,
-    /// `DELETE`, `PATCH`, `TRACE`): 405 where the path is known.
-    Other,
+    /// `PUT`: like the rest, nothing here implements it, and it is 405 where the path is known.
+    Put,
+    /// `DELETE`
+    Delete,
+    /// `PATCH`
+    Patch,
+    /// `TRACE`
+    Trace,
+}
+
+impl Method {
+    /// The method of a name; `None` for one that RFC 9110 does not have, and for `CONNECT`, which asks for a
+    /// proxy.
+    ///
+    /// ```
+    /// use windhover_core::http::Method;
+    ///
+    /// assert_eq!(Method::from_name("POST"), Some(Method::Post));
+    /// assert_eq!(Method::from_name("post"), None);
+    /// assert_eq!(Method::Post.name(), "POST");
+    /// ```
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "GET" => Self::Get,
+            "POST" => Self::Post,
+            "HEAD" => Self::Head,
+            "OPTIONS" => Self::Options,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "PATCH" => Self::Patch,
+            "TRACE" => Self::Trace,
+            _ => return None,
+        })
+    }
+
+    /// Its name, as it stands in a request.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Options => "OPTIONS",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+            Self::Trace => "TRACE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// A part of a head, as a place in it. Heads are bounded far below 4 GiB.

@@ -106,7 +106,7 @@ mod tests {
             (Method::Head, "/groups", Route::MethodNotAllowed),
             (Method::Options, "/track/", Route::Preflight),
             (Method::Head, "/track", Route::MethodNotAllowed),
-            (Method::Other, "/track", Route::MethodNotAllowed),
+            (Method::Put, "/track", Route::MethodNotAllowed),
             (Method::Get, "/track//", Route::NotFound),
             (Method::Get, "/Track", Route::NotFound),
             (Method::Get, "track", Route::NotFound),
@@ -122,7 +122,7 @@ mod tests {
             (Method::Post, "/record/", Route::NotBuilt(UnbuiltPath::Record)),
             (Method::Get, "/decide", Route::NotBuilt(UnbuiltPath::Decide)),
             (Method::Options, "/record/", Route::Preflight),
-            (Method::Other, "/record/", Route::MethodNotAllowed),
+            (Method::Put, "/record/", Route::MethodNotAllowed),
         ];
         for (method, path, expected) in cases {
             assert_eq!(route(method, path), expected, "{method:?} {path}");

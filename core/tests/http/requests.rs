@@ -24,7 +24,7 @@ fn one_request_of_every_shape() {
         ("GET / HTTP/1.0\r\n\r\n", seen(Method::Get, "/", "", "")),
         ("HEAD /track HTTP/1.1\r\nHost:\r\n\r\n", seen(Method::Head, "/track", "", "")),
         ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", seen(Method::Options, "*", "", "")),
-        ("DELETE /track HTTP/1.1\r\nHost: h\r\n\r\n", seen(Method::Other, "/track", "", "")),
+        ("DELETE /track HTTP/1.1\r\nHost: h\r\n\r\n", seen(Method::Delete, "/track", "", "")),
         (
             "GET http://other/track?x=1 HTTP/1.1\r\nHost: h\r\n\r\n",
             seen(Method::Get, "/track", "x=1", ""),

@@ -120,7 +120,10 @@ fn method() -> impl Strategy<Value = Method> {
         Method::Post,
         Method::Head,
         Method::Options,
-        Method::Other,
+        Method::Put,
+        Method::Delete,
+        Method::Patch,
+        Method::Trace,
     ])
 }
 

@@ -2,9 +2,7 @@
 
 use core::time::Duration;
 
-use windhover_core::http::{
-    HttpError, HttpLimits, Method, Output, Response, ServerConnection, Status,
-};
+use windhover_core::http::{HttpError, HttpLimits, Output, Response, ServerConnection, Status};
 use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
 use super::splits;
@@ -139,15 +137,8 @@ fn drive(connection: &mut ServerConnection, now: Now, seen: &mut Seen) -> bool {
 
 /// A request as the reference has it.
 pub(super) fn owned(request: &windhover_core::http::Request<'_>) -> Request {
-    let method = match request.method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-        Method::Options => "OPTIONS",
-        _ => "?",
-    };
     Request {
-        method: method.to_owned(),
+        method: request.method.name().to_owned(),
         path: request.path.to_owned(),
         query: request.query.to_owned(),
         headers: format!("{:?}", request.headers),

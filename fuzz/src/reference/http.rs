@@ -150,10 +150,6 @@ fn request<'a>(input: &'a [u8], limits: &HttpLimits) -> Option<(Request, bool, &
         },
         _ => return None,
     };
-    let method = match &*method {
-        "GET" | "HEAD" | "POST" | "OPTIONS" => method,
-        _ => "?".to_owned(),
-    };
     let host = hosts.first().map(|host| host.to_vec());
     let headers: Vec<String> = headers
         .iter()
