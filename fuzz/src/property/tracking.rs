@@ -50,14 +50,7 @@ pub fn tracking(input: &[u8]) {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name, raw(value).unwrap_or(value.as_bytes())))
         .collect();
-    let kind = match method {
-        "GET" => Method::Get,
-        "POST" => Method::Post,
-        "OPTIONS" => Method::Options,
-        "HEAD" => Method::Head,
-        _ => Method::Other,
-    };
-    let mut request = Request::new(kind, path, query);
+    let mut request = Request::new(Method::from_name(method).unwrap_or(Method::Trace), path, query);
     request.headers = Headers::new(&headers);
     request.body = body;
     let plain = reference::Request { method, query: query.as_bytes(), headers: &headers, body };

@@ -109,7 +109,7 @@ impl ClientConnection {
     /// Until when the server may be silent, while a reply is pending.
     fn stalls_at(&self) -> Option<Instant> {
         let due = self.pending.front().filter(|request| request.starts < self.written)?;
-        Some(self.heard.max(due.since) + due.expected().wait + self.timeouts.stall)
+        Some(self.heard.max(due.since) + due.prepared.expected().wait + self.timeouts.stall)
     }
 
     /// When a connection that nobody uses is closed.

@@ -79,7 +79,7 @@ pub(super) enum Step {
 impl ClientConnection {
     pub(super) fn step(&mut self) -> Step {
         let found = if self.is_borrowed {
-            self.received.take_found()
+            self.received.found.pop_front()
         } else if self.received.is_at_line() {
             // It needs no queue, and is not moved.
             return self.read_line();

@@ -7,7 +7,7 @@ use crate::Instant;
 use crate::memcache::command::{Command, ReplyForm};
 use crate::memcache::key;
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
-use crate::memcache::request::{Expected, Prepared};
+use crate::memcache::request::Prepared;
 use crate::memcache::response::{Kind, ReplyEnd, Response};
 
 /// A request that was sent and is not answered to its end.
@@ -21,7 +21,7 @@ pub(super) struct PendingRequest {
     pub(super) since: Instant,
     /// The number of bytes that were to be written before it.
     pub(super) starts: u64,
-    prepared: Prepared,
+    pub(super) prepared: Prepared,
     /// How much of the reply has come.
     reply: ReplyEnd,
     /// A frame has come that is not the whole reply.
@@ -68,32 +68,29 @@ impl PendingRequest {
         }
     }
 
-    pub(super) fn expected(&self) -> &Expected {
-        self.prepared.expected()
-    }
-
     fn command(&self) -> Command {
-        self.expected().reply.command()
+        self.prepared.expected().reply.command()
     }
 
     /// Whether the server answers by closing the connection.
     pub(super) fn is_answered_by_the_end(&self) -> bool {
-        self.expected().row.form == ReplyForm::Nothing
+        self.prepared.expected().row.form == ReplyForm::Nothing
     }
 
     /// Whether its reply would go on for ever, or has begun to open an item, which only the end of
     /// the connection puts back.
     pub(super) fn ties_up(&self) -> bool {
-        self.expected().row.form == ReplyForm::Endless || (self.expected().opens && self.values > 0)
+        self.prepared.expected().row.form == ReplyForm::Endless
+            || (self.prepared.expected().opens && self.values > 0)
     }
 
     /// Whether the frame may be the next of this reply.
     pub(super) fn match_frame(&mut self, frame: &Response<'_>) -> Result<Match, End> {
         let kind = frame.kind();
-        if let Some(count) = self.expected().batch {
+        if let Some(count) = self.prepared.expected().batch {
             return self.match_batch(frame, count);
         }
-        if !self.expected().row.allows(kind) || self.breaks_off(kind) {
+        if !self.prepared.expected().row.allows(kind) || self.breaks_off(kind) {
             return Err(End::Mismatched);
         }
         if kind.is_error() && self.asks_for_several_keys() {
@@ -112,15 +109,15 @@ impl PendingRequest {
     }
 
     fn asks_for_several_keys(&self) -> bool {
-        self.expected().row.form == ReplyForm::Many
-            && key::words(self.expected().keys()).nth(1).is_some()
+        self.prepared.expected().row.form == ReplyForm::Many
+            && key::words(self.prepared.expected().keys()).nth(1).is_some()
     }
 
     /// Whether a reply of several frames would end in a word that is a whole reply of its own.
     fn breaks_off(&mut self, kind: Kind) -> bool {
         let goes_on = matches!(kind, Kind::Value | Kind::Stat | Kind::Listing);
         let ends = kind.is_error() || matches!(kind, Kind::End | Kind::Meta(MetaCode::Miss));
-        let is_many = self.expected().row.form == ReplyForm::Many;
+        let is_many = self.prepared.expected().row.form == ReplyForm::Many;
         let breaks_off = is_many && self.is_several && !goes_on && !ends;
         self.is_several |= goes_on;
         breaks_off
@@ -133,7 +130,7 @@ impl PendingRequest {
             self.values += 1;
             return self.check_key(name).map(|()| 0);
         }
-        let keys = self.expected().keys();
+        let keys = self.prepared.expected().keys();
         let search = |from: usize, index: usize| {
             let mut rest = keys.get(from..).unwrap_or_default();
             let mut index = index;
@@ -181,15 +178,15 @@ impl PendingRequest {
 
     /// A value read for a consumer group may be named after both.
     fn group_of_queue(&self, name: &[u8]) -> Option<(usize, usize)> {
-        let queue = key::words(self.expected().keys()).next().unwrap_or_default();
+        let queue = key::words(self.prepared.expected().keys()).next().unwrap_or_default();
         let group = name.strip_prefix(queue)?;
         let is_first = self.values == 0;
-        (self.expected().group && is_first && group.len() > 1)
-            .then_some((self.expected().keys().len(), 0))
+        (self.prepared.expected().group && is_first && group.len() > 1)
+            .then_some((self.prepared.expected().keys().len(), 0))
     }
 
     fn check_key(&self, name: &[u8]) -> Result<(), End> {
-        if key::words(self.expected().keys()).next() == Some(name) {
+        if key::words(self.prepared.expected().keys()).next() == Some(name) {
             Ok(())
         } else {
             Err(End::Mismatched)
@@ -198,7 +195,7 @@ impl PendingRequest {
 
     /// A meta reply that names its key or its request has to name these.
     fn check_meta(&self, reply: &MetaReply<'_>) -> Result<(), End> {
-        let asked = MetaFlags::new(self.expected().flags());
+        let asked = MetaFlags::new(self.prepared.expected().flags());
         if let (Some(asked), Some(answered)) = (asked.opaque(), reply.flags.opaque())
             && asked != answered
         {
@@ -214,16 +211,16 @@ impl PendingRequest {
     fn match_batch(&mut self, frame: &Response<'_>, count: usize) -> Result<Match, End> {
         let kind = frame.kind();
         self.values += 1;
-        if kind == Kind::Error && self.expected().batch_has_data {
+        if kind == Kind::Error && self.prepared.expected().batch_has_data {
             // The command is not known, and its data is taken for commands.
             return Ok(Match { index: None, is_last: true, is_ambiguous: true });
         }
         if kind.is_error() {
             // The barrier has its error as well.
-            let is_last = self.values > count && !self.expected().batch_has_data;
+            let is_last = self.values > count && !self.prepared.expected().batch_has_data;
             return Ok(Match { index: None, is_last, is_ambiguous: false });
         }
-        if self.expected().row.replies.contains(&kind) {
+        if self.prepared.expected().row.replies.contains(&kind) {
             return Ok(Match { index: None, is_last: true, is_ambiguous: false });
         }
         let Response::Meta(reply) = frame else {

@@ -68,7 +68,7 @@ pub struct Received {
     incoming: Incoming,
     state: State,
     /// Frames that wait for the connection, in their order.
-    found: VecDeque<Found>,
+    pub(super) found: VecDeque<Found>,
     /// How many bytes at the front of `incoming` are those of frames that were handed on, and with them those
     /// of frames that were found.
     handed_on: usize,
@@ -232,12 +232,7 @@ impl Received {
         self.seen = self.incoming.len();
     }
 
-    /// The next that was found.
-    pub(super) fn take_found(&mut self) -> Option<Found> {
-        self.found.pop_front()
-    }
-
-    /// The same where it is an item whose value was copied.
+    /// The next that was found where it is an item whose value was copied.
     #[cfg(feature = "client")]
     pub(super) fn take_found_value(&mut self) -> Option<(usize, ResponseSpans, usize, Bytes)> {
         match self.found.front_mut()? {

@@ -22,7 +22,7 @@ use crate::{Instant, Now};
 /// ([`ReplyError::Invalid`]).
 #[derive(Debug)]
 pub struct Reply<'a> {
-    responses: &'a mut Responses,
+    pub(in crate::memcache) responses: &'a mut Responses,
     turn: Turn,
     now: Now,
     state: State,
@@ -236,10 +236,6 @@ impl<'a> Reply<'a> {
     /// Has what is deferred asked again at that instant, if nothing wakes it before.
     pub fn ask_again_at(&mut self, at: Instant) {
         self.responses.ask_again_at(self.turn, at);
-    }
-
-    pub(in crate::memcache) fn waits_for_peer(&self) -> bool {
-        self.responses.waits_for_peer()
     }
 
     /// Whether it has not ended, and was not left to somebody else.

@@ -26,7 +26,6 @@ pub use encode::{EncodeError, check_key, encode, encode_line};
 pub use error::{ErrorRecovery, RequestError, RequestFault};
 pub(crate) use parse::{BLOCK_END, Parse, bad_block, parser, with_spans_of_any_length};
 pub use parse::{Message, RequestLine, find_line, parse, parse_line, parse_spans, split_block};
-pub(crate) use prepared::Expected;
 pub use prepared::{Prepared, SpareRequest};
 pub use spans::RequestSpans;
 pub(crate) use store::{parse_credentials_line, split_credentials};

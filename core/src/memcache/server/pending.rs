@@ -66,7 +66,7 @@ impl core::fmt::Debug for Later {
 /// What a request alone says of its reply.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
-    row: &'static Row,
+    pub(super) row: &'static Row,
     reply: ReplyEnd,
     hides: Hides,
 }
@@ -100,11 +100,6 @@ impl Expected {
     /// Whether the client asked for no reply at all.
     pub(super) fn noreply(&self) -> bool {
         self.hides == Hides::Everything
-    }
-
-    /// Whether a frame may be part of the reply.
-    pub(super) fn allows(&self, frame: Kind) -> bool {
-        self.row.allows(frame)
     }
 
     /// Whether a frame is kept from the peer.

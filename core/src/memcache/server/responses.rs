@@ -309,7 +309,7 @@ impl Responses {
         let Some(Pending::Request(request)) = pending else {
             return Err(ReplyError::NotAsked);
         };
-        let allowed = request.expected.allows(kind);
+        let allowed = request.expected.row.allows(kind);
         let hidden = request.broken || request.expected.hides(kind);
         let out = if first {
             &mut self.outgoing
@@ -400,7 +400,7 @@ impl Responses {
             let due = request.deadline <= now.instant;
             let mut reply = Reply::new(self, Turn::First, now);
             let waits = later.0.poll(&mut reply, cx).is_pending() && reply.is_open();
-            if waits && due && !reply.waits_for_peer() {
+            if waits && due && !reply.responses.waits_for_peer() {
                 later.0.expired(&mut reply);
             } else if waits {
                 self.change(Turn::First, |request| request.deferred = Some(later));
