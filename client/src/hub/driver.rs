@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use windhover_core::Instant;
-use windhover_core::client::{Cluster, ConnectFailure, ConnectionId, OsError, Server};
+use windhover_core::client::{ConnectFailure, ConnectionId, OsError, Server};
 
 use super::Hub;
 use super::link::Link;
@@ -93,7 +93,9 @@ impl Driver {
         state.driver = Some(waker.clone());
         let (awake, next) = self.hub.sleepers.due(now);
         state.wakers.extend(awake);
-        let until = next.map_or(state.deadline, |next| next.min(state.deadline));
+        state.look_for_callers(now);
+        let others = [next, state.looks_at].into_iter().flatten();
+        let until = others.fold(state.deadline, Instant::min);
         state.armed = Some(until);
         DriverStep::Wait(until.saturating_since(now))
     }
@@ -104,7 +106,7 @@ impl Driver {
         if let Some(tls) = &self.hub.tls {
             return self.begin_session(connection, tls);
         }
-        self.change(|cluster, now| cluster.connected(connection, now));
+        self.hub.change(|cluster, now| cluster.connected(connection, now));
     }
 
     /// The socket is connected: who the server is has to be agreed first.
@@ -119,7 +121,7 @@ impl Driver {
                     waker.wake();
                 }
             }
-            Err(why) => self.give_up(connection, &link, why),
+            Err(why) => self.hub.give_up(connection, &link, why),
         }
     }
 
@@ -151,31 +153,16 @@ impl Driver {
 
     /// The connection could not be made.
     pub fn connect_failed(&self, connection: ConnectionId, why: ConnectFailure) {
-        self.change(|state, now| state.connect_failed(connection, why, now));
+        self.hub.change(|state, now| state.connect_failed(connection, why, now));
         self.hub.lock().links.remove(&connection.number());
     }
 
     /// What the connection wants; `waker` is called when that changes.
     pub fn turn(&self, connection: ConnectionId, waker: &Waker) -> Turn {
         match self.link(connection) {
-            Some(link) => self.turn_link(connection, &link, waker),
+            Some(link) => self.hub.turn_link(connection, &link, waker),
             None => Turn { is_closed: true, wants_write: false },
         }
-    }
-
-    pub(super) fn turn_link(&self, connection: ConnectionId, link: &Link, waker: &Waker) -> Turn {
-        let mut signal = link.signal();
-        if !signal.is_closed {
-            signal.wait(waker);
-            return Turn { is_closed: false, wants_write: signal.wants_write };
-        }
-        let was_ending = std::mem::replace(&mut signal.is_ending, true);
-        drop(signal);
-        if !was_ending && link.wire().end() {
-            return Turn { is_closed: false, wants_write: true };
-        }
-        self.hub.lock().links.remove(&connection.number());
-        Turn { is_closed: true, wants_write: false }
     }
 
     /// Writes what waits, with `write`, which must not block: it says how many bytes went, or
@@ -188,7 +175,7 @@ impl Driver {
         write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<()> {
         match self.link(connection) {
-            Some(link) => self.write_link(connection, &link, write),
+            Some(link) => self.hub.write_link(connection, &link, write),
             None => Poll::Pending,
         }
     }
@@ -202,7 +189,7 @@ impl Driver {
         read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
     ) -> Poll<()> {
         match self.link(connection) {
-            Some(link) => self.read_link(connection, &link, read),
+            Some(link) => self.hub.read_link(connection, &link, read),
             None => Poll::Pending,
         }
     }
@@ -210,13 +197,6 @@ impl Driver {
     /// A connection that is not over, as far as its tasks were told.
     pub(super) fn link(&self, connection: ConnectionId) -> Option<Arc<Link>> {
         self.hub.lock().links.get(&connection.number()).cloned()
-    }
-
-    pub(super) fn change(&self, change: impl FnOnce(&mut Cluster, Instant)) {
-        let mut state = self.hub.lock();
-        let now = self.hub.now();
-        change(&mut state.cluster, now);
-        state.pump(now);
     }
 }
 

@@ -1,18 +1,21 @@
 //! One connection, as its own task and the cluster see it.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 
 #[cfg(feature = "tls")]
 use windhover_core::client::Server;
 
+use super::shared::{Calling, SharedStream};
 use super::wire::Wire;
 
 /// What stands between a connection's task and the cluster.
 pub(super) struct Link {
     wire: Mutex<Wire>,
     signal: Mutex<Signal>,
+    /// Its stream, where callers may move its bytes, too.
+    stream: Mutex<Option<SharedStream>>,
     /// Whose name its certificate has to have.
     #[cfg(feature = "tls")]
     pub(super) server: Option<Server>,
@@ -27,6 +30,8 @@ pub(super) struct Signal {
     pub(super) is_closed: bool,
     /// The server was told that nothing more comes, or will be by the next write.
     pub(super) is_ending: bool,
+    /// What a caller may do for the connection.
+    pub(super) calling: Calling,
 }
 
 impl Link {
@@ -34,6 +39,7 @@ impl Link {
         Self {
             wire: Mutex::default(),
             signal: Mutex::default(),
+            stream: Mutex::default(),
             #[cfg(feature = "tls")]
             server,
         }
@@ -43,6 +49,21 @@ impl Link {
     pub(super) fn wire(&self) -> MutexGuard<'_, Wire> {
         // A panic in between leaves a connection that fails, and no more.
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its stream, locked while bytes are moved; `None` where its task keeps it for itself, or has not come to
+    /// it yet.
+    pub(super) fn stream(&self) -> MutexGuard<'_, Option<SharedStream>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, unless somebody else has it.
+    pub(super) fn try_stream(&self) -> Option<MutexGuard<'_, Option<SharedStream>>> {
+        match self.stream.try_lock() {
+            Ok(stream) => Some(stream),
+            Err(TryLockError::Poisoned(stream)) => Some(stream.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(super) fn signal(&self) -> MutexGuard<'_, Signal> {
@@ -56,9 +77,34 @@ impl Link {
         what(&mut signal);
         signal.waker.take()
     }
+
+    /// Tells who moves the connection's bytes that some wait to be written. Whom to wake, as with
+    /// [`tell`](Self::tell).
+    #[must_use]
+    pub(super) fn tell_write(&self) -> Option<Waker> {
+        let mut signal = self.signal();
+        signal.wants_write = true;
+        if signal.calling.is_at_work() {
+            // It looks again before it rests.
+            return None;
+        }
+        signal.calling.end();
+        signal.waker.take()
+    }
 }
 
 impl Signal {
+    /// Whom to wake of the connection's own, if it waits.
+    pub(super) const fn take_waker(&mut self) -> Option<Waker> {
+        self.waker.take()
+    }
+
+    /// The bytes are the task's again, whoever moved them. Whom to wake where that was a caller.
+    #[must_use]
+    pub(super) fn interrupt_caller(&mut self) -> Option<Waker> {
+        if self.calling.end() { self.waker.take() } else { None }
+    }
+
     /// `waker` is called when there is something new.
     pub(super) fn wait(&mut self, waker: &Waker) {
         match &mut self.waker {

@@ -7,6 +7,7 @@ mod link;
 #[cfg(not(feature = "tls"))]
 mod no_session;
 mod numbers;
+mod shared;
 mod sleep;
 mod stream;
 mod transfer;
@@ -19,8 +20,8 @@ use std::time::Duration;
 
 use windhover_core::Instant;
 use windhover_core::client::{
-    Call, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, ReservationId, Server,
-    ServerId,
+    Call, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, ReservationId,
+    Server, ServerId,
 };
 use windhover_core::memcache::{Dialect, Limits, ReplyParser};
 
@@ -36,6 +37,7 @@ pub(crate) use wire::Came;
 
 use self::link::{Link, Signal};
 use self::numbers::NumberMap;
+use self::shared::HANDS_OVER;
 
 /// What clients and driver share.
 pub(crate) struct Hub {
@@ -62,6 +64,8 @@ pub(crate) struct State {
     /// When the cluster wants to be polled, and when the driver will at the latest.
     deadline: Instant,
     armed: Option<Instant>,
+    /// When it is looked for callers that move a connection's bytes and have not come back.
+    looks_at: Option<Instant>,
     /// How many clients there are; without any, the driver ends.
     clients: usize,
     /// Which servers know meta commands, as far as that was found out.
@@ -103,6 +107,7 @@ impl Hub {
             driver: None,
             deadline: Instant::default(),
             armed: None,
+            looks_at: None,
             clients: 0,
             knows_meta: HashMap::new(),
             turn: 0,
@@ -165,6 +170,9 @@ impl Drop for Locked<'_> {
         let Some(mut guard) = self.guard.take() else {
             return;
         };
+        if guard.wakers.is_empty() && guard.events.is_empty() {
+            return;
+        }
         // Mostly none or one, and the room for it stays.
         let (only, wakers) = match guard.wakers.len() {
             0 | 1 => (guard.wakers.pop(), Vec::new()),
@@ -203,7 +211,9 @@ impl State {
                     }
                 }
                 ClusterOutput::Write { connection } => {
-                    self.tell(connection, |signal| signal.wants_write = true);
+                    if let Some(link) = self.links.get(&connection.number()) {
+                        self.wakers.extend(link.tell_write());
+                    }
                 }
                 ClusterOutput::Close { connection } => {
                     let queued = self.to_connect.iter().position(|(it, _)| *it == connection);
@@ -241,6 +251,52 @@ impl State {
             }
             None => self.abandon(completed.reservation),
         }
+    }
+
+    /// The connection that a call was given to, where its caller is to move the bytes from now on, and to write
+    /// first. To be asked before the connection's task is told of the call.
+    fn begin_to_move(&mut self, call: CallId, until: Instant, now: Instant) -> Option<Arc<Link>> {
+        let (connection, in_flight) = self.cluster.sent_on(call)?;
+        let link = self.links.get(&connection.number())?;
+        let mut signal = link.signal();
+        if in_flight > 1 {
+            self.wakers.extend(signal.interrupt_caller());
+        }
+        let has_time = until >= now + 2 * HANDS_OVER;
+        if !signal.calling.begin(call.number(), in_flight, has_time.then_some(now)) {
+            return None;
+        }
+        signal.wants_write = true;
+        drop(signal);
+        let link = Arc::clone(link);
+        if self.looks_at.is_none() {
+            let looks_at = now + HANDS_OVER;
+            self.looks_at = Some(looks_at);
+            if self.armed.is_some_and(|armed| looks_at < armed) {
+                self.wake_driver();
+            }
+        }
+        Some(link)
+    }
+
+    /// Has the tasks of connections go on whose callers have not come back for long.
+    fn look_for_callers(&mut self, now: Instant) {
+        if self.looks_at.is_none_or(|looks_at| now < looks_at) {
+            return;
+        }
+        self.looks_at = None;
+        for link in self.links.values() {
+            let (waker, again) = link.look_for_caller(now);
+            self.wakers.extend(waker);
+            if again {
+                self.looks_at = Some(now + HANDS_OVER);
+            }
+        }
+    }
+
+    /// The waker of a call, where its caller waits.
+    fn take_waker(&mut self, call: u64) -> Option<Waker> {
+        self.calls.get_mut(&call)?.waker.take()
     }
 
     /// Nobody will use the reservation: the server puts the item back.

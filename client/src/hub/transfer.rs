@@ -6,32 +6,50 @@
 //!
 //! # Locks
 //!
-//! In this order, if more than one: the wire of a connection, the hub, the signal of a connection. Nobody
-//! is woken, and no hook of the application's called, with one of them held.
+//! In this order, if more than one: the stream of a connection, its wire, the hub, the signal of a connection.
+//! Nobody is woken, and no hook of the application's called, with the hub or a signal held.
 //!
 //! # No wake-up is lost
 //!
 //! *While bytes wait that nobody writes, `wants_write` is set, and was set before the waker of the
-//! connection was called.* The cluster asks for a write once something waits, unless it is blocked or lent;
+//! connection was called, or while a caller is at work that looks at it before it rests
+//! ([`shared`](super::shared)).* The cluster asks for a write once something waits, unless it is blocked or lent;
 //! [`State::pump`](super::State::pump) sets the flag and takes the waker in one hold of the signal.
-//! [`turn`](Driver::turn) reads the flag and leaves its waker in one hold, so that what comes later finds
+//! [`turn`](super::Driver::turn) reads the flag and leaves its waker in one hold, so that what comes later finds
 //! that waker. Only a write clears the flag, before it fetches: what the cluster adds later sets it again.
 //! What the cluster is given while its bytes are lent it asks for when the rest comes back, and a socket
 //! that took nothing has the flag set once more by whoever found that, for the socket's own wake-up.
 
 use std::io::{self, IoSlice};
-use std::task::{Poll, ready};
+use std::task::{Poll, Waker, ready};
 
 use bytes::BytesMut;
-use windhover_core::client::{ConnectFailure, ConnectionId};
+use windhover_core::Instant;
+use windhover_core::client::{Cluster, ConnectFailure, ConnectionId};
 
-use super::Hub;
-use super::driver::Driver;
 use super::link::Link;
 use super::wire::{Break, Came, Wire, Written};
+use super::{Hub, Turn};
 
-impl Driver {
-    /// [`write`](Self::write) of a connection that was found.
+impl Hub {
+    /// [`Driver::turn`](super::Driver::turn) of a connection that was found.
+    pub(super) fn turn_link(&self, connection: ConnectionId, link: &Link, waker: &Waker) -> Turn {
+        let mut signal = link.signal();
+        signal.calling.end();
+        if !signal.is_closed {
+            signal.wait(waker);
+            return Turn { is_closed: false, wants_write: signal.wants_write };
+        }
+        let was_ending = std::mem::replace(&mut signal.is_ending, true);
+        drop(signal);
+        if !was_ending && link.wire().end() {
+            return Turn { is_closed: false, wants_write: true };
+        }
+        self.lock().links.remove(&connection.number());
+        Turn { is_closed: true, wants_write: false }
+    }
+
+    /// [`Driver::write`](super::Driver::write) of a connection that was found.
     pub(super) fn write_link(
         &self,
         connection: ConnectionId,
@@ -39,21 +57,21 @@ impl Driver {
         write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<()> {
         let mut wire = link.wire();
-        if is_before_tls(&self.hub, &wire) {
+        if is_before_tls(self, &wire) {
             return Poll::Pending;
         }
         link.signal().wants_write = false;
         if wire.is_open() {
-            let now = self.hub.now();
-            self.hub.lock().cluster.lend_unsent(connection, &mut wire.outgoing, now);
+            let now = self.now();
+            self.lock().cluster.lend_unsent(connection, &mut wire.outgoing, now);
         }
         let was_lent = !wire.outgoing.is_empty();
         let Written { taken, socket } = wire.write(write);
         let is_left = !wire.outgoing.is_empty();
         if was_lent {
-            let mut state = self.hub.lock();
+            let mut state = self.lock();
             state.cluster.return_unsent(connection, taken, &mut wire.outgoing);
-            state.pump(self.hub.now());
+            state.pump(self.now());
         }
         if wire.has_failed() {
             // The server was told why, or will not be.
@@ -74,7 +92,7 @@ impl Driver {
         socket
     }
 
-    /// [`read`](Self::read) of a connection that was found.
+    /// [`Driver::read`](super::Driver::read) of a connection that was found.
     pub(super) fn read_link(
         &self,
         connection: ConnectionId,
@@ -82,15 +100,15 @@ impl Driver {
         read: impl FnOnce(&mut BytesMut) -> Poll<io::Result<usize>>,
     ) -> Poll<()> {
         let mut wire = link.wire();
-        if is_before_tls(&self.hub, &wire) || wire.has_failed() {
+        if is_before_tls(self, &wire) || wire.has_failed() {
             return Poll::Pending;
         }
         let mut was_open = wire.is_open();
         let came = ready!(wire.read(read));
         loop {
-            let has_more = wire.received.parse(&self.hub.parser);
-            let mut state = self.hub.lock();
-            let now = self.hub.now();
+            let has_more = wire.received.parse(&self.parser);
+            let mut state = self.lock();
+            let now = self.now();
             if wire.is_open() && !was_open {
                 state.cluster.connected(connection, now);
                 was_open = true;
@@ -117,6 +135,13 @@ impl Driver {
         Poll::Ready(())
     }
 
+    pub(super) fn change(&self, change: impl FnOnce(&mut Cluster, Instant)) {
+        let mut state = self.lock();
+        let now = self.now();
+        change(&mut state.cluster, now);
+        state.pump(now);
+    }
+
     /// Tells the cluster that a connection broke: where it is not agreed yet who the server is, that there
     /// is none.
     fn broke(&self, connection: ConnectionId, link: &Link, wire: &mut Wire, why: &Break) {
@@ -132,9 +157,9 @@ impl Driver {
 
     /// Tells the cluster that there is no connection, and who drives it, whichever of its tasks.
     pub(super) fn give_up(&self, connection: ConnectionId, link: &Link, why: ConnectFailure) {
-        let mut state = self.hub.lock();
-        state.cluster.connect_failed(connection, why, self.hub.now());
-        state.pump(self.hub.now());
+        let mut state = self.lock();
+        state.cluster.connect_failed(connection, why, self.now());
+        state.pump(self.now());
         let waker = link.tell(|signal| signal.is_closed = true);
         state.wakers.extend(waker);
     }

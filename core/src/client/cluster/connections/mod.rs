@@ -9,7 +9,7 @@ pub(in crate::client) use self::connect::greeting;
 use alloc::collections::VecDeque;
 
 use super::Cluster;
-use super::calls::AttemptId;
+use super::calls::{AttemptId, CallId, On, Slot};
 use super::timers::Timer;
 use crate::Instant;
 use crate::cannot_happen::cannot_happen;
@@ -171,6 +171,14 @@ impl Cluster {
 
     pub(in crate::client) fn connection_id(&self, at: usize) -> Option<ConnectionId> {
         self.links.get(at).map(|link| ConnectionId { at, sequence: link.sequence })
+    }
+
+    /// The connection that a call was given to, where it is under way, and how many requests are on that; of a
+    /// hedged call that of its first attempt.
+    pub fn sent_on(&self, call: CallId) -> Option<(ConnectionId, usize)> {
+        let active = self.calls.get(call.at()).filter(|it| it.sequence == call.sequence())?;
+        let On::Sent(connection, ..) = active.attempts.get(Slot::First)?.on else { return None };
+        Some((connection, self.links.get(connection.at)?.in_flight()))
     }
 
     /// A request was sent on a connection: it is to be looked at, unless its writer is about to and a timer
