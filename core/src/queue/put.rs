@@ -88,6 +88,33 @@ impl PutBuilder {
         (self.items, self.largest, self.data_len, self.open) = (0, 0, 0, None);
     }
 
+    /// Takes out the items of which `is_removed` says so, which is asked of each by its place among them, in
+    /// order. The one that was begun is ended.
+    pub fn remove_items(&mut self, mut is_removed: impl FnMut(u32) -> bool) {
+        self.end_item();
+        let rest = self.body.split_off(usize::from(self.name_len) + PUT_TIME);
+        let (mut begin, items) = (0, self.items);
+        self.clear();
+        for place in 0..items {
+            let len = rest.get(begin..).and_then(|item| item.first_chunk().copied());
+            let end = begin + ITEM_HEADER + u32::from_le_bytes(len.unwrap_or_default()) as usize;
+            let item = rest.get(begin..end).unwrap_or_default();
+            begin = end;
+            if !is_removed(place) {
+                let len = item.len().saturating_sub(ITEM_HEADER);
+                self.body.extend_from_slice(item);
+                self.items += 1;
+                self.data_len += len as u64;
+                self.largest = self.largest.max(len);
+            }
+        }
+    }
+
+    /// How many items were ended.
+    pub fn items(&self) -> u32 {
+        self.items
+    }
+
     /// Adds a whole item.
     pub fn item(&mut self, expires: Option<UnixTime>, data: &[u8]) {
         self.begin_item(expires).extend_from_slice(data);
@@ -155,5 +182,41 @@ impl Put {
     /// Where the body goes on behind the name.
     pub(super) fn rest_offset(&self) -> usize {
         usize::from(self.name_len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn a_put_without_some_of_its_items_is_the_put_of_the_others() {
+        let items: [&[u8]; 4] = [b"one", b"", b"the longest", b"four"];
+        for removed in 0_u32..16 {
+            let is_removed = |place: u32| removed >> place & 1 == 1;
+            let build = |items: &[&[u8]]| {
+                let mut put = PutBuilder::new(b"q", UnixTime::from_millis(5)).unwrap();
+                for item in items {
+                    put.item(Some(UnixTime::from_millis(7)), item);
+                }
+                put
+            };
+            let mut put = build(&items);
+            put.remove_items(is_removed);
+            let kept: Vec<&[u8]> = (0..)
+                .zip(items)
+                .filter(|(place, _)| !is_removed(*place))
+                .map(|(_, it)| it)
+                .collect();
+            assert_eq!(put.items() as usize, kept.len());
+            let (put, expected) = (put.finish(), build(&kept).finish());
+            assert_eq!(
+                (put.items, put.data_len, put.largest),
+                (expected.items, expected.data_len, expected.largest)
+            );
+            assert_eq!(put.into_draft(41).encode(1, 64), expected.into_draft(41).encode(1, 64));
+        }
     }
 }

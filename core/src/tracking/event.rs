@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::compact::Level;
 use super::error::RecordFault;
 use super::id::IdSource;
+use super::identity::EventIdentity;
 use super::json::Unreadable;
 use super::limits::TrackingLimits;
 use super::members::{Member, Members, Name};
@@ -23,6 +24,7 @@ enum Property {
     Ip,
     Processed,
     InsertId,
+    DistinctId,
     Test,
     Other,
 }
@@ -35,6 +37,7 @@ impl Property {
             "ip" => Self::Ip,
             "mp_processing_time_ms" => Self::Processed,
             "$insert_id" => Self::InsertId,
+            "distinct_id" => Self::DistinctId,
             "$test" => Self::Test,
             _ => Self::Other,
         }
@@ -45,7 +48,7 @@ impl Property {
     }
 
     const fn is_stamp(self) -> bool {
-        !matches!(self, Self::Token | Self::Other)
+        !matches!(self, Self::Token | Self::DistinctId | Self::Other)
     }
 }
 
@@ -71,8 +74,9 @@ pub(super) struct EventReader<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Event<'a> {
     name: Cow<'a, str>,
-    /// `None`: it came without, and is stamped with the time of its receipt.
+    /// `None`: it came without, or with one that is not believed, and is stamped with the time of its receipt.
     time: Option<UnixTime>,
+    has_insert_id: bool,
     /// How long it was as received.
     length: usize,
 }
@@ -112,10 +116,7 @@ impl<'a> EventReader<'a> {
             }
             Ok(())
         })?;
-        Ok(taken.and_then(|()| {
-            let (name, time) = self.check(name, properties, stamps)?;
-            Ok(Event { name, time, length: text.len() })
-        }))
+        Ok(taken.and_then(|()| self.check(name, properties, stamps, text.len())))
     }
 
     /// The value of `$insert_id` of what was read last.
@@ -126,6 +127,25 @@ impl<'a> EventReader<'a> {
     /// The value of `token` of what was read last.
     pub(super) fn token(&self) -> Option<&str> {
         self.value(Property::Token)
+    }
+
+    /// What the event that was just read is recognised by when it is sent again.
+    pub(super) fn identity<'s>(
+        &'s self,
+        event: &'s Event<'_>,
+        stamps: &'s Stamps,
+    ) -> Option<EventIdentity<'s>> {
+        if !event.has_insert_id {
+            return None;
+        }
+        let token = self.token().or(stamps.token.as_deref());
+        Some(EventIdentity {
+            token: token.unwrap_or_default().into(),
+            name: (*event.name).into(),
+            time: event.time,
+            distinct_id: self.value(Property::DistinctId).unwrap_or_default().into(),
+            insert_id: self.insert_id().unwrap_or_default().into(),
+        })
     }
 
     fn value(&self, property: Property) -> Option<&str> {
@@ -153,13 +173,14 @@ impl<'a> EventReader<'a> {
         }
     }
 
-    /// The event's name and time, if everything that must be there is.
+    /// The event, if everything that must be there is.
     fn check(
         &self,
         name: Option<Cow<'a, str>>,
         properties: Properties,
         stamps: &Stamps,
-    ) -> Result<(Cow<'a, str>, Option<UnixTime>), RecordFault> {
+        length: usize,
+    ) -> Result<Event<'a>, RecordFault> {
         let name = name.ok_or(RecordFault::NameMissing)?;
         match name.as_bytes() {
             b"\"\"" => return Err(RecordFault::NameEmpty),
@@ -173,13 +194,15 @@ impl<'a> EventReader<'a> {
         }
         let mut token = Err(RecordFault::TokenMissing);
         let mut time = Ok(None);
+        let mut has_insert_id = false;
         for member in self.properties.iter() {
             match (member.tag, member.value.as_bytes()) {
                 (Property::Token, b"\"\"") => token = Err(RecordFault::TokenEmpty),
                 (Property::Token, [b'"', ..]) => token = Ok(()),
                 (Property::Token, _) => token = Err(RecordFault::TokenNotAString),
                 (Property::Time, b"null") => {}
-                (Property::Time, text) => time = time::parse(text, stamps).map(Some),
+                (Property::Time, text) => time = time::parse(text, stamps),
+                (Property::InsertId, text) => has_insert_id = !matches!(text, b"null" | b"\"\""),
                 _ => {}
             }
         }
@@ -191,7 +214,7 @@ impl<'a> EventReader<'a> {
         if stamps.strict {
             self.check_strictly(time)?;
         }
-        Ok((name, time))
+        Ok(Event { name, time, has_insert_id, length })
     }
 
     /// What `/import` asks for with `strict=1`, beyond what every event must have.
@@ -203,10 +226,7 @@ impl<'a> EventReader<'a> {
                 Property::InsertId if !is_insert_id(&member.value) => {
                     return Err(RecordFault::InsertIdMalformed);
                 }
-                Property::Other
-                    if member.name.as_str() == "distinct_id"
-                        && distinct_id::is_banned(&member.value) =>
-                {
+                Property::DistinctId if distinct_id::is_banned(&member.value) => {
                     return Err(RecordFault::DistinctIdBanned);
                 }
                 _ => {}
@@ -316,7 +336,7 @@ impl Writer<'_> {
             Property::InsertId => matches!(received, "null" | "\"\""),
             Property::Test => self.stamps.test,
             // What nothing is stamped on.
-            Property::Token | Property::Other => cannot_happen(false),
+            Property::Token | Property::DistinctId | Property::Other => cannot_happen(false),
         }
     }
 
@@ -335,7 +355,7 @@ impl Writer<'_> {
                 self.out.push(b'"');
             }
             Property::Test => self.out.extend_from_slice(b"true"),
-            Property::Token | Property::Other => cannot_happen(()),
+            Property::Token | Property::DistinctId | Property::Other => cannot_happen(()),
         }
     }
 }

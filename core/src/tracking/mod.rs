@@ -63,6 +63,11 @@
 //! | `mp_processing_time_ms` | the time of receipt in milliseconds since 1970 |
 //! | `$insert_id` | an id from [`IdSource`], if there was none (or `null`, or an empty string) |
 //! | `$test` | with `test=1`, `true` |
+//!
+//! # The same event twice
+//!
+//! Nothing is dropped here. A sink is told the [`EventIdentity`] of each event that came with an `$insert_id`
+//! ([`RecordSink::identify`]), and a [`DedupWindow`] knows which of them were seen of late.
 
 mod base64;
 mod body;
@@ -72,12 +77,14 @@ mod cors;
 mod credentials;
 mod decimal;
 mod decoder;
+mod dedup;
 mod distinct_id;
 mod endpoint;
 mod error;
 mod event;
 mod form;
 mod id;
+mod identity;
 #[cfg(feature = "gzip")]
 mod inflate;
 mod json;
@@ -101,9 +108,11 @@ mod update;
 pub use client::{ForwardedHeader, TrustedProxies, client_address};
 pub use cors::{preflight, refused, share};
 pub use decoder::{Context, Decoded, Decoder};
+pub use dedup::DedupWindow;
 pub use endpoint::{RecordKind, TrackingEndpoint};
 pub use error::{DecodeError, FaultOf, InflateFault, RecordFault};
 pub use id::IdSource;
+pub use identity::{EventDigest, EventIdentity, RecordedIdentity};
 pub use limits::TrackingLimits;
 pub use mend::Repairs;
 pub use reading::BatchRule;

@@ -202,6 +202,9 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
             self.sink.discard(0);
             return Err(RecordFault::TooLarge { limit });
         }
+        if let Some(identity) = reader.identity(record, self.stamps) {
+            self.sink.identify(&identity);
+        }
         self.sink.end_record();
         Ok(())
     }

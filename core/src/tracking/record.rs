@@ -6,6 +6,7 @@ use super::endpoint::RecordKind;
 use super::error::RecordFault;
 use super::event::{Event, EventReader};
 use super::id::IdSource;
+use super::identity::EventIdentity;
 use super::json::Unreadable;
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
@@ -69,6 +70,18 @@ impl<'a> RecordReader<'a> {
             }
             // A reader reads one kind.
             _ => cannot_happen(()),
+        }
+    }
+
+    /// What the event that was just read is recognised by when it is sent again.
+    pub(super) fn identity<'s>(
+        &'s self,
+        record: &'s Record<'_>,
+        stamps: &'s Stamps,
+    ) -> Option<EventIdentity<'s>> {
+        match (self, record) {
+            (Self::Events(events), Record::Event(event)) => events.identity(event, stamps),
+            _ => None,
         }
     }
 

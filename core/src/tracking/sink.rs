@@ -2,12 +2,20 @@
 
 use alloc::vec::Vec;
 
+use super::identity::EventIdentity;
+
 /// Takes decoded records, each of them one queue item: one line of JSON without its line end.
 pub trait RecordSink {
     /// A new record begins: the buffer that it is appended to. What is in it already is left alone,
     /// so that records may be written one behind the other with something of the sink's own between
     /// them.
     fn begin_record(&mut self) -> &mut Vec<u8>;
+
+    /// The record that was begun is an event that can be recognised when it is sent again. Told before it is
+    /// ended, of those alone whose senders gave them an `$insert_id`.
+    fn identify(&mut self, identity: &EventIdentity<'_>) {
+        let _ = identity;
+    }
 
     /// The record that was begun is complete.
     fn end_record(&mut self);

@@ -13,18 +13,17 @@ const EARLIEST: UnixTime = UnixTime::from_secs(31_536_000);
 const AHEAD_MILLIS: u64 = 3_600_000;
 
 /// A time as a JSON value: a number, or a string that holds nothing else but white space around it.
-/// One that is more than an hour ahead is the time of receipt, or refused where the request is
-/// looked at strictly.
-pub(super) fn parse(value: &[u8], stamps: &Stamps) -> Result<UnixTime, RecordFault> {
+/// One that is more than an hour ahead is `None`, for which the time of receipt is taken, or refused where the
+/// request is looked at strictly.
+pub(super) fn parse(value: &[u8], stamps: &Stamps) -> Result<Option<UnixTime>, RecordFault> {
     let digits = match value {
         [b'"', digits @ .., b'"'] => digits,
         number => number,
     };
     match of_digits(digits, stamps.now)? {
-        Some(time) => Ok(time),
         None if stamps.strict => Err(RecordFault::TimeTooLate),
         // A clock that is fast is no reason to lose a batch; the API takes the time of receipt too.
-        None => Ok(stamps.now),
+        time => Ok(time),
     }
 }
 
@@ -148,7 +147,7 @@ mod tests {
             let stamps = Stamps { now, strict, ..Stamps::default() };
             let time = super::parse(text, &stamps);
             assert_eq!(super::parse(&quoted, &stamps), time);
-            time
+            time.map(|time| time.unwrap_or(now))
         });
         // Strictly, no other time takes the place of one that is too far ahead.
         assert!(strict == lenient || (strict, lenient) == (Err(RecordFault::TimeTooLate), Ok(now)));

@@ -143,7 +143,7 @@ impl<'a> UpdateReader<'a> {
                 (Tag::Id, [b'"' | b'-' | b'0'..=b'9', ..]) => id = Ok(()),
                 (Tag::Id, _) => id = Err(RecordFault::ProfileIdNotAString),
                 (Tag::GroupKey, [b'"', ..]) => group_key = Ok(()),
-                (Tag::Time, text) => time = time::parse(text, stamps).map(Some),
+                (Tag::Time, text) => time = time::parse(text, stamps),
                 (Tag::Operation(kind), _) => {
                     if matches!(operation, Ok(()) | Err(RecordFault::OperationMissing)) {
                         operation = check_operation(kind, value);
