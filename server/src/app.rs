@@ -15,6 +15,7 @@ use windhover_runtime::{ConnectionMemory, Peer, ProxyProtocol, ServerTls};
 
 use crate::config::ReloadedConfig;
 use crate::dead_letters::DeadLetters;
+use crate::dedup::Dedup;
 use crate::listen::{AuthFile, TrustedProxy, is_trusted};
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -30,6 +31,8 @@ pub struct App {
     pub store: Store,
     /// Where records go that are refused for good.
     pub dead_letters: DeadLetters,
+    /// Which events were accepted already, if that is asked.
+    pub dedup: Option<Arc<Dedup>>,
     /// The counters.
     pub metrics: Metrics,
     /// What the operator decided.
@@ -61,6 +64,7 @@ impl App {
         Self {
             dead_letters: DeadLetters::new(store.clone(), metrics.dead_letters.clone()),
             store,
+            dedup: None,
             metrics,
             settings,
             connection_memory: ConnectionMemory::new(CONNECTION_MEMORY),

@@ -347,6 +347,27 @@ pub struct ServeArgs {
     #[arg(long, env = "WINDHOVER_ALL_OR_NOTHING")]
     pub all_or_nothing: bool,
 
+    /// How long an event is recognised when it is sent again with the same token, name, time, `distinct_id` and
+    /// `$insert_id`: it is answered as accepted and not recorded twice. 0: every one is recorded
+    #[arg(
+        long,
+        env = "WINDHOVER_DEDUP_WINDOW",
+        default_value = "3600",
+        value_name = "SECONDS",
+        value_parser = seconds
+    )]
+    pub dedup_window: Duration,
+
+    /// Most events that are recognised so, some 25 bytes of memory each; beyond that the oldest are forgotten
+    #[arg(
+        long,
+        env = "WINDHOVER_DEDUP_IDS",
+        default_value_t = 1_000_000,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=100_000_000)
+    )]
+    pub dedup_ids: u32,
+
     /// What the reply to `get QUEUE/t=100` names; libraries for memcached such as pymemcache drop an
     /// item whose key they did not ask for, and need `asked`
     #[arg(long, env = "WINDHOVER_REPLY_KEYS", value_enum, default_value_t, value_name = "WHICH")]

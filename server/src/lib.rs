@@ -4,8 +4,8 @@
 //! The protocols are [`windhover_core`]'s, the sockets are the runtime adapter's. Here is what
 //! makes a server of them: the [`journal`] on the disk, the [`store`] that all connections share,
 //! one endpoint for each listener ([`tracker`], [`queue_client`]), the way to queue servers elsewhere
-//! ([`forward`]), what was refused for good ([`dead_letters`]), and the command line ([`cli`]) with the
-//! file behind it ([`config`]).
+//! ([`forward`]), what was refused for good ([`dead_letters`]), what was accepted already ([`dedup`]), and
+//! the command line ([`cli`]) with the file behind it ([`config`]).
 //! Apart from all that, [`cache`] is a server of its own, on the same core.
 
 pub mod app;
@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod dead_letters;
+pub mod dedup;
 pub mod forward;
 pub mod journal;
 mod kestrel_stats;
@@ -23,6 +24,7 @@ pub mod metrics;
 mod private;
 pub mod queue_client;
 mod queue_monitor;
+mod recording;
 pub mod runtime;
 pub mod serve;
 pub mod store;

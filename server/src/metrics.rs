@@ -132,6 +132,9 @@ struct Pulled {
     journal_written: Counter,
     journal_failures: Counter,
     journal_busy: Counter,
+    duplicates: Counter,
+    dedup_ids: Gauge,
+    dedup_save_failures: Counter,
 }
 
 /// Makes metrics, and has the page show them. The names of counters end in `_total` there.
@@ -231,6 +234,15 @@ impl Pulled {
             journal_written: all.one("journal_written_bytes", "Bytes written"),
             journal_failures: all.one("journal_failures", "Writes and syncs that failed"),
             journal_busy: all.one("journal_busy_microseconds", "Time spent in writing and syncing"),
+            duplicates: all.one(
+                "events_duplicate",
+                "Events answered as accepted and not recorded, since they were already (--dedup-window)",
+            ),
+            dedup_ids: all.one("dedup_ids", "Events that are recognised when they are sent again"),
+            dedup_save_failures: all.one(
+                "dedup_save_failures",
+                "Times that what is recognised could not be written down for the next start",
+            ),
         }
     }
 }
@@ -355,6 +367,11 @@ impl Metrics {
         raise(&pulled.journal_written, journal.written);
         raise(&pulled.journal_failures, journal.failures);
         raise(&pulled.journal_busy, journal.busy_micros);
+        if let Some(dedup) = &app.dedup {
+            raise(&pulled.duplicates, dedup.duplicates());
+            set(&pulled.dedup_ids, dedup.len());
+            raise(&pulled.dedup_save_failures, dedup.save_failures());
+        }
         let mut page = String::new();
         // Writing to memory does not fail.
         let _ = encode(&mut page, &self.registry);

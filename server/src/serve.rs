@@ -5,18 +5,19 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::NameError;
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
-use windhover_runtime::{Clock, ProxyProtocol};
+use windhover_runtime::{Clock, ProxyProtocol, Report};
 
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
 use crate::config::{ReloadedConfig, engine_config};
 use crate::data::{DataDirectory, DataError};
 use crate::dead_letters::DEAD_LETTERS;
+use crate::dedup::{Dedup, DedupLimits};
 use crate::forward::{self, Forwarder};
 use crate::journal::{Opened, OsDirectory};
 use crate::listen::{
@@ -114,11 +115,16 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let data = DataDirectory::lock(&args.data).map_err(ServeError::Data)?;
     let opened = open(args, &data, clock)?;
     log_recovery(&opened);
+    let dedup = dedup(args, &data, &opened, clock).map(Arc::new);
     let (store, closer) = Store::start(opened.engine, opened.journal, move || clock.now())
         .map_err(system("start the journal's thread"))?;
     let seed = getrandom::u64().map_err(io::Error::other).map_err(system("read random bytes"))?;
     let mut app = App::new(store, settings(args), seed);
     (app.tls, app.users) = (tls, users);
+    if let Some(dedup) = dedup.clone() {
+        app.store.before_reclaim(move || dedup.save());
+    }
+    app.dedup.clone_from(&dedup);
     app.proxy_protocol = args.proxy_protocol.then(|| {
         let trusted = Arc::clone(&app.settings.trusted_proxies);
         ProxyProtocol::new(move |peer| listen::is_trusted(&trusted, peer))
@@ -137,6 +143,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     let served = serve(args, &app, data.path(), clock);
     let closed = close(closer, args.shutdown_timeout);
+    if let Some(dedup) = dedup {
+        dedup.save();
+    }
     served.and(closed)
 }
 
@@ -155,6 +164,43 @@ fn open(
 ) -> Result<Opened<OsDirectory>, ServeError> {
     let config = engine_config(args);
     data.open(args.fsync, args.segment_bytes, config, clock.now().unix).map_err(ServeError::Data)
+}
+
+/// What is remembered of the events that were accepted before the last stop.
+fn dedup(
+    args: &ServeArgs,
+    data: &DataDirectory,
+    opened: &Opened<OsDirectory>,
+    clock: Clock,
+) -> Option<Dedup> {
+    let limits = DedupLimits::new(args.dedup_ids, args.dedup_window);
+    if limits.window.is_zero() {
+        return None;
+    }
+    let is_wanted = |queue: &[u8]| queue == args.queue_name.as_bytes();
+    let read_back =
+        |visit: &mut dyn FnMut(&[Vec<u8>]) -> bool| opened.journal.read_back(&is_wanted, visit);
+    let since = Instant::now();
+    match Dedup::open(limits, &data.path().join("dedup"), read_back, clock.now().instant) {
+        Ok(dedup) => {
+            let took = since.elapsed().as_millis();
+            tracing::info!(
+                events = dedup.len(),
+                milliseconds = took,
+                "events sent again will be recognised"
+            );
+            Some(dedup)
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = %Report::new(&error),
+                "what was accepted before this start is not known: events that are sent again may be recorded again"
+            );
+            let mut key = [0; 16];
+            getrandom::fill(&mut key).ok()?;
+            Some(Dedup::new(limits, key))
+        }
+    }
 }
 
 fn log_recovery(opened: &Opened<OsDirectory>) {

@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use windhover_core::endpoint::{Endpoint, Next, Spare};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
-use windhover_core::queue::{OpOutcome, PutBuilder};
+use windhover_core::queue::PutBuilder;
 use windhover_core::tracking::{
-    self, BatchRule, DecodeError, Decoded, Decoder, IdSource, RecordSink, RefusedRecord, Route,
+    self, BatchRule, DecodeError, Decoded, Decoder, IdSource, RefusedRecord, Route,
     TrackingEndpoint, TrackingReply, TrustedProxies, client_address,
 };
 use windhover_core::{Instant, Now};
@@ -22,7 +22,7 @@ use windhover_runtime::Peer;
 use crate::app::App;
 use crate::dead_letters::Asked;
 use crate::metrics::CONTENT_TYPE;
-use crate::store::Ticket;
+use crate::recording::{Recording, Records};
 
 /// Who is behind a Unix socket.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -50,7 +50,7 @@ enum Answer {
     /// When the events are in the journal.
     Journaled {
         path: TrackingEndpoint,
-        ticket: Ticket,
+        records: Recording,
         reply: TrackingReply,
         events: u64,
         since: Instant,
@@ -75,17 +75,22 @@ impl Tracker {
         while let Some(answer) = self.answers.front_mut() {
             let response = match answer {
                 Answer::Ready(response) => std::mem::replace(response, empty()),
-                Answer::Journaled { path, ticket, reply, events, since } => {
+                Answer::Journaled { path, records, reply, events, since } => {
                     let metrics = &self.app.metrics;
                     let deadline = *since + self.app.settings.answer_timeout;
-                    let stored = match ticket.poll(now, cx) {
-                        Poll::Ready(outcome) => outcome == OpOutcome::Stored,
+                    let stored = match records.poll(now, cx) {
+                        Poll::Ready(stored) => stored,
                         Poll::Pending if now.instant >= deadline => false,
                         Poll::Pending => return Some(deadline),
                     };
                     metrics.track_took(now.instant.saturating_since(*since));
                     if stored {
                         metrics.events_accepted.count(*path, *events);
+                        if let Some(dedup) = &self.app.dedup
+                            && records.duplicates > 0
+                        {
+                            dedup.count_duplicates(records.duplicates);
+                        }
                         reply.accepted()
                     } else {
                         metrics.not_durable(*path);
@@ -139,7 +144,7 @@ impl Handler<'_> {
     }
 
     fn record(&mut self, path: TrackingEndpoint, request: &Request<'_>, now: Now) -> Answer {
-        let App { settings, metrics, store, .. } = self.app;
+        let App { settings, metrics, .. } = self.app;
         if self.app.is_overloaded() {
             metrics.requests_refused.count(path.name(), "overloaded");
             return Answer::Ready(tracking::overloaded(&request.headers));
@@ -157,7 +162,7 @@ impl Handler<'_> {
             tracking::share(&mut response, &request.headers);
             return Answer::Ready(response);
         };
-        let mut records = Records(put);
+        let mut records = Records::new(put, self.app.dedup.as_deref());
         let Decoded { reply, result, refused, repairs, strict, test, token, .. } =
             self.decoder.decode(path, request, &context, self.ids, &mut records);
         if reply.redirect_refused() {
@@ -178,9 +183,9 @@ impl Handler<'_> {
                 return Answer::Ready(rejected(&reply, &rejection));
             }
         };
-        match store.put(records.0.finish(), now) {
-            Ok(ticket) => {
-                Answer::Journaled { path, ticket, reply, events: count, since: now.instant }
+        match records.put(self.app, now) {
+            Ok(records) => {
+                Answer::Journaled { path, records, reply, events: count, since: now.instant }
             }
             Err(refused) => {
                 tracing::debug!(%refused, "a tracking request was not accepted");
@@ -257,27 +262,6 @@ impl Handler<'_> {
 fn rejected(reply: &TrackingReply, rejection: &DecodeError) -> Response {
     tracing::debug!(%rejection, "a tracking request was rejected");
     reply.rejected(rejection)
-}
-
-/// Writes the records of one request straight into the put that they become.
-struct Records(PutBuilder);
-
-impl RecordSink for Records {
-    fn begin_record(&mut self) -> &mut Vec<u8> {
-        self.0.begin_item(None)
-    }
-
-    fn end_record(&mut self) {
-        self.0.end_item();
-    }
-
-    fn discard(&mut self, records: usize) {
-        if records == 0 {
-            self.0.abort_item();
-        } else {
-            self.0.clear();
-        }
-    }
 }
 
 impl Tracker {

@@ -13,7 +13,7 @@ use windhover_bench_cases::calls::{self, Calls};
 use windhover_bench_cases::client::{Call, Client};
 use windhover_bench_cases::codec::{self, Codec, Command, Reply};
 use windhover_bench_cases::server::Server;
-use windhover_bench_cases::tracker::{self, Tracker, Tracking};
+use windhover_bench_cases::tracker::{self, Seen, Tracker, Tracking};
 
 /// A codec and the bytes that it is to parse.
 type Input = (Codec, Vec<u8>);
@@ -199,9 +199,23 @@ fn body(count: usize) -> Events {
     (tracking, json)
 }
 
+fn body_with_id() -> Events {
+    let (mut tracking, json) = (Tracking::default(), tracker::EVENT_WITH_ID.to_owned());
+    black_box(tracking.post(&json));
+    (tracking, json)
+}
+
+#[library_benchmark]
+#[bench::full(Seen::default())]
+fn dedup_insert(mut seen: Seen) -> Seen {
+    black_box(seen.insert());
+    seen
+}
+
 #[library_benchmark(setup = body)]
 #[bench::json_1(1)]
 #[bench::json_50(50)]
+#[bench::json_1_with_id(args = (), setup = body_with_id)]
 fn decode_post((mut tracking, json): Events) -> Events {
     black_box(tracking.post(black_box(&json)));
     (tracking, json)
@@ -236,6 +250,7 @@ library_benchmark_group!(
         client_call_many,
         decode_get,
         decode_post,
+        dedup_insert,
         tracker_turn
     ]
 );

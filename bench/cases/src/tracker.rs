@@ -1,11 +1,12 @@
 //! Tracking requests: the decoder alone, and one turn of a HTTP connection with the decoder behind it.
 
 use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
 
 use windhover_core::http::{Headers, HttpLimits, Method, Output, Request, ServerConnection};
 use windhover_core::tracking::{
-    BatchRule, Context, Decoder, IdSource, RecordSink, RedirectPolicy, TrackingEndpoint,
-    TrackingLimits,
+    BatchRule, Context, Decoder, DedupWindow, EventDigest, EventIdentity, IdSource, RecordSink,
+    RedirectPolicy, TrackingEndpoint, TrackingLimits,
 };
 use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
@@ -44,15 +45,29 @@ pub fn post(count: usize) -> Vec<u8> {
     .into()
 }
 
+/// [`EVENT`] with an `$insert_id`, by which it is recognised when it is sent again.
+pub const EVENT_WITH_ID: &str = concat!(
+    r#"{"event":"Page viewed","properties":{"token":"e3bc4100330c35722740fb8c6f5abddc","#,
+    r#""distinct_id":"13793","time":1700000000,"$browser":"Firefox","$os":"Linux","#,
+    r#""url":"https://example.org/a/page","seats":12,"trial":false,"mp_lib":"web","#,
+    r#""$insert_id":"3sqbb1q7x0y6kzkz"}}"#
+);
+
 /// Keeps the events of one request, one behind the other.
 #[derive(Clone, Debug, Default)]
 struct Sink {
     events: Vec<u8>,
+    /// Those that were told, by what they are recognised.
+    digests: Vec<EventDigest>,
 }
 
 impl RecordSink for Sink {
     fn begin_record(&mut self) -> &mut Vec<u8> {
         &mut self.events
+    }
+
+    fn identify(&mut self, identity: &EventIdentity<'_>) {
+        self.digests.push(identity.digest(b"0123456789abcdef"));
     }
 
     fn end_record(&mut self) {
@@ -90,6 +105,7 @@ impl Application {
 
     fn decode(&mut self, request: &Request<'_>) -> (windhover_core::http::Response, usize) {
         self.sink.events.clear();
+        self.sink.digests.clear();
         let context = Context {
             now: NOW,
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -128,6 +144,35 @@ impl Tracking {
         request.headers = Headers::new(&[("content-type", b"application/json")]);
         request.body = json.as_bytes();
         self.0.decode(&request).1
+    }
+}
+
+/// Events that were seen of late, as many as may be: each that comes takes the place of the oldest.
+#[derive(Debug)]
+pub struct Seen {
+    window: DedupWindow,
+    next: u128,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        let mut seen =
+            Self { window: DedupWindow::new(1_000_000, Duration::from_secs(3600)), next: 0 };
+        for _ in 0..1_000_000 {
+            seen.insert();
+        }
+        seen
+    }
+}
+
+impl Seen {
+    /// Takes one more: whether it was new.
+    pub fn insert(&mut self) -> bool {
+        self.next += 1;
+        // Odd, so that each is another one; as good as random in its low bits.
+        let digest = self.next.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        let digest = EventDigest::from_bytes((digest ^ digest >> 64).to_le_bytes());
+        digest.is_some_and(|digest| self.window.insert(digest, Instant::default()).is_ok())
     }
 }
 

@@ -93,15 +93,14 @@ impl DedupWindow {
     /// The number of the same digest, when it is there already.
     pub fn insert(&mut self, digest: EventDigest, now: Instant) -> Result<u64, u64> {
         self.expire(now);
+        let mut place = self.find(digest.0);
+        if self.at(place).is_some() {
+            return Err(self.number_at(place));
+        }
         if self.len() >= u64::from(self.capacity) {
             self.forget_oldest();
-        }
-        let mut place = self.home(digest.0);
-        while let Some(found) = self.at(place) {
-            if found == digest.0 {
-                return Err(self.number_at(place));
-            }
-            place = self.behind(place);
+            // Others may have moved.
+            place = self.find(digest.0);
         }
         let number = self.next;
         let offset = self.offset(number);
@@ -164,10 +163,7 @@ impl DedupWindow {
         if digest == NONE {
             return;
         }
-        let mut gap = self.home(digest);
-        while self.at(gap).is_some_and(|found| found != digest) {
-            gap = self.behind(gap);
-        }
+        let mut gap = self.find(digest);
         let mut place = self.behind(gap);
         while let Some(found) = self.at(place) {
             // As far from its home as the gap is, or farther.
@@ -181,6 +177,15 @@ impl DedupWindow {
         if let Some(digest) = self.ring.get_mut(offset) {
             *digest = NONE;
         }
+    }
+
+    /// The place of that digest, or the free one where it would be put.
+    fn find(&self, digest: u128) -> usize {
+        let mut place = self.home(digest);
+        while self.at(place).is_some_and(|found| found != digest) {
+            place = self.behind(place);
+        }
+        place
     }
 
     fn offset(&self, number: u64) -> usize {

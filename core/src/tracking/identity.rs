@@ -275,7 +275,7 @@ mod tests {
     struct Told {
         lines: Vec<Vec<u8>>,
         digests: Vec<Option<EventDigest>>,
-        told: Option<EventDigest>,
+        last: Option<EventDigest>,
     }
 
     impl RecordSink for Told {
@@ -285,11 +285,11 @@ mod tests {
         }
 
         fn identify(&mut self, identity: &EventIdentity<'_>) {
-            self.told = Some(identity.digest(&KEY));
+            self.last = Some(identity.digest(&KEY));
         }
 
         fn end_record(&mut self) {
-            self.digests.push(self.told.take());
+            self.digests.push(self.last.take());
         }
 
         fn discard(&mut self, _: usize) {

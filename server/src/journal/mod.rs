@@ -10,6 +10,7 @@ mod fsync;
 mod inspect;
 mod lock;
 mod open;
+mod read_back;
 mod repair;
 mod spares;
 mod survey;
@@ -377,7 +378,7 @@ impl<D: Directory> Journal<D> {
     /// # Errors
     /// Those of the file system; what could not be deleted is tried again next time.
     pub fn reclaim(&mut self, oldest: u64) -> io::Result<()> {
-        if self.closed.front().is_none_or(|first| first.number >= oldest) {
+        if !self.has_before(oldest) {
             return Ok(());
         }
         if self.state.oldest < oldest {
@@ -410,6 +411,11 @@ impl<D: Directory> Journal<D> {
             self.spares.push(spare);
         }
         Ok(())
+    }
+
+    /// Whether there are segments before `oldest`.
+    pub fn has_before(&self, oldest: u64) -> bool {
+        self.closed.front().is_some_and(|first| first.number < oldest)
     }
 
     /// Syncs, and writes down that the stop was clean, so that the next start knows where the

@@ -7,7 +7,7 @@ mod writer;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use windhover_core::queue::{
 };
 
 use self::slots::Slots;
+use crate::dedup::Claim;
 use crate::journal::{Directory, Journal};
 
 /// After so many removals that the journal has not written, no item is given out until it has: each of
@@ -82,6 +83,17 @@ struct Shared {
     work: Condvar,
     /// Bytes that wait for the journal, to be looked at without the lock.
     backlog: AtomicU64,
+    /// Called before segments go.
+    before_reclaim: OnceLock<BeforeReclaim>,
+}
+
+/// What is called before segments of the journal are given up.
+struct BeforeReclaim(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for BeforeReclaim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BeforeReclaim")
+    }
 }
 
 impl Shared {
@@ -226,6 +238,7 @@ impl Store {
             state: Mutex::new(state),
             work: Condvar::new(),
             backlog: AtomicU64::new(0),
+            before_reclaim: OnceLock::new(),
         });
         let writer = writer::Writer { shared: shared.clone(), journal, clock };
         let thread =
@@ -238,10 +251,25 @@ impl Store {
     /// # Errors
     /// [`PutError`] when a bound is reached.
     pub fn put(&self, put: Put, now: Now) -> Result<Ticket, PutError> {
+        self.put_claimed(put, None, now)
+    }
+
+    /// The same with what was claimed for the events that the items are. The claim ends with the put, even when
+    /// nobody waits for that any more, and fails when the put is refused.
+    ///
+    /// # Errors
+    /// [`PutError`] when a bound is reached.
+    pub fn put_claimed(
+        &self,
+        put: Put,
+        mut claim: Option<Claim>,
+        now: Now,
+    ) -> Result<Ticket, PutError> {
+        // What is refused is given up after the lock is free.
         self.shared.with(now, |state| {
             let op = state.new_op();
             state.engine.put(op, put, now)?;
-            state.slots.open(op);
+            state.slots.open_claimed(op, claim.take());
             let mut ticket = self.ticket(Stage::Begun(op));
             if state.asleep && !state.handing_over {
                 state.handing_over = true;
@@ -249,6 +277,12 @@ impl Store {
             }
             Ok(ticket)
         })
+    }
+
+    /// From now on, `call` is called on the journal's thread before segments of the journal are given up, for
+    /// whoever has to know what is in them. Said once; a second one is not called.
+    pub fn before_reclaim(&self, call: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.before_reclaim.set(BeforeReclaim(Box::new(call)));
     }
 
     /// Puts items, all or none, that nobody will wait for. They are in the journal no later than what is
@@ -543,8 +577,9 @@ impl Drop for Ticket {
                 if hands_over {
                     state.handing_over = false;
                 }
-                state.slots.close(op);
-                state.engine.cancel(op, now);
+                if state.slots.close(op) {
+                    state.engine.cancel(op, now);
+                }
             });
         }
     }

@@ -5,15 +5,19 @@ use std::task::Waker;
 
 use windhover_core::queue::{OpId, OpOutcome};
 
+use crate::dedup::Claim;
+
 /// An operation that somebody holds a ticket of.
 #[derive(Debug)]
 enum Slot {
-    /// Not over; the waker is called when it is.
-    Waiting(Option<Waker>),
+    /// Not over; the waker is called when it is, and the claim settled.
+    Waiting(Option<Waker>, Option<Claim>),
     /// Over, and not yet taken.
     Done(OpOutcome),
     /// A put of so many items that nobody waits for.
     Unattended(u64),
+    /// A put whose sender has gone, but not what was claimed for it.
+    Abandoned(Claim),
 }
 
 /// The operations that somebody holds a ticket of.
@@ -26,7 +30,12 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn open(&mut self, op: OpId) {
-        self.slots.insert(op, Slot::Waiting(None));
+        self.slots.insert(op, Slot::Waiting(None, None));
+    }
+
+    /// A put that has events with it which count as accepted when it is stored.
+    pub(super) fn open_claimed(&mut self, op: OpId, claim: Option<Claim>) {
+        self.slots.insert(op, Slot::Waiting(None, claim));
     }
 
     /// The end of a put of so many items is wanted by nobody.
@@ -39,14 +48,20 @@ impl Slots {
         let Some(slot) = self.slots.get_mut(&op) else {
             return false;
         };
-        if let Slot::Unattended(items) = *slot {
-            self.lost += if outcome == OpOutcome::Stored { 0 } else { items };
-            self.slots.remove(&op);
-            return true;
+        let stored = outcome == OpOutcome::Stored;
+        match std::mem::replace(slot, Slot::Done(outcome)) {
+            Slot::Waiting(waker, claim) => {
+                if let Some(claim) = claim {
+                    claim.settle(stored, wakers);
+                }
+                wakers.extend(waker);
+                return true;
+            }
+            Slot::Unattended(items) => self.lost += if stored { 0 } else { items },
+            Slot::Abandoned(claim) => claim.settle(stored, wakers),
+            Slot::Done(_) => {}
         }
-        if let Slot::Waiting(Some(waker)) = std::mem::replace(slot, Slot::Done(outcome)) {
-            wakers.push(waker);
-        }
+        self.slots.remove(&op);
         true
     }
 
@@ -54,20 +69,27 @@ impl Slots {
     pub(super) fn take(&mut self, op: OpId, waker: &Waker) -> Option<OpOutcome> {
         match self.slots.remove(&op) {
             Some(Slot::Done(outcome)) => Some(outcome),
-            Some(Slot::Waiting(mut kept)) => {
+            Some(Slot::Waiting(mut kept, claim)) => {
                 match &mut kept {
                     Some(kept) => kept.clone_from(waker),
                     None => kept = Some(waker.clone()),
                 }
-                self.slots.insert(op, Slot::Waiting(kept));
+                self.slots.insert(op, Slot::Waiting(kept, claim));
                 None
             }
             // Nobody has a ticket of the latter.
-            None | Some(Slot::Unattended(_)) => None,
+            None | Some(Slot::Unattended(_) | Slot::Abandoned(_)) => None,
         }
     }
 
-    pub(super) fn close(&mut self, op: OpId) {
-        self.slots.remove(&op);
+    /// Whoever waited has gone. `false` when it is a put that goes on, and whose end is still to be known.
+    pub(super) fn close(&mut self, op: OpId) -> bool {
+        match self.slots.remove(&op) {
+            Some(Slot::Waiting(_, Some(claim))) => {
+                self.slots.insert(op, Slot::Abandoned(claim));
+                false
+            }
+            _ => true,
+        }
     }
 }

@@ -160,6 +160,11 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             oldest
         };
         wakers.into_iter().for_each(Waker::wake);
+        if let Some(before) = self.shared.before_reclaim.get()
+            && self.journal.has_before(oldest)
+        {
+            (before.0)();
+        }
         if let Err(error) = self.journal.reclaim(oldest) {
             tracing::warn!(%error, "old segments of the journal could not be deleted");
         }

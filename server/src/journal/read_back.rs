@@ -1,0 +1,51 @@
+//! What was put into queues of late, gone or not, as far as the journal has it still.
+
+use std::io;
+
+use bytes::Bytes;
+use windhover_core::queue::record::{self, Kind};
+use windhover_core::queue::segment::{HEADER, Header};
+
+use super::{Directory, Journal, file_name};
+
+impl<D: Directory> Journal<D> {
+    /// Gives `visit` the items that were put into the wanted queues, segment by segment, the last one first, those
+    /// of each in their order; until it says `false`. Of a journal that was just opened: the segment that is
+    /// being written is left out.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn read_back(
+        &self,
+        is_wanted: &dyn Fn(&[u8]) -> bool,
+        visit: &mut dyn FnMut(&[Vec<u8>]) -> bool,
+    ) -> io::Result<()> {
+        for closed in self.closed.iter().rev() {
+            let mut bytes = self.directory.read(&file_name(closed.number))?;
+            // What is behind it was never acknowledged.
+            bytes.truncate(usize::try_from(closed.end).unwrap_or(usize::MAX));
+            if !visit(&items(&bytes, is_wanted)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn items(bytes: &[u8], is_wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
+    let mut items = Vec::new();
+    let Ok(Header { salt, .. }) = Header::decode(bytes) else {
+        return items;
+    };
+    let mut at = HEADER;
+    while let Some(rest) = bytes.get(at..)
+        && let Ok(record) = record::decode(rest, salt, at as u64)
+    {
+        if record.kind == Kind::Put && is_wanted(record.queue) {
+            let (_, put) = record::put_parts(Bytes::copy_from_slice(record.rest));
+            items.extend(put.map(|item| item.data.to_vec()));
+        }
+        at += record.len;
+    }
+    items
+}
