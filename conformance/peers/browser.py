@@ -86,7 +86,8 @@ def main():
                 line = parse(line)
                 record = text(line["record"], True)
                 wanted[line["queue"]].add(record)
-                if line["again"]:
+                # Of events the second one is not recorded.
+                if line["again"] and line["queue"] != "events":
                     closing.add(record)
         found, missing = gather(queue, wanted)
     finally:

@@ -60,6 +60,9 @@ fn round_trip(
     server.stop();
 }
 
+/// For drivers that send the same events in one form after the other, and look for each.
+const DEDUP_OFF: (&str, &str) = ("--dedup-window", "0");
+
 fn assert_nothing_left(server: &Server, queue: SocketAddr) {
     let stats = server.queue_client().stats().expect("the queue answers stats");
     let left = stats.get("queue_events_items").map(String::as_str);
@@ -104,7 +107,8 @@ fn node_sends_every_kind_of_record(runtime: Runtime) {
     std::fs::write(&trusted, authority.pem()).expect("a file can be written");
     let certificate = authority.sign("127.0.0.1");
     for protocol in ["http", "https"] {
-        let mut setup = Setup::new(directory.path().join(protocol)).runtime(runtime);
+        let setup = Setup::new(directory.path().join(protocol)).runtime(runtime);
+        let mut setup = setup.flag(DEDUP_OFF.0, DEDUP_OFF.1);
         if protocol == "https" {
             for (flag, file) in
                 [("--tls-cert", &certificate.chain), ("--tls-key", &certificate.key)]
@@ -136,7 +140,8 @@ fn read_back(server: &Server, sent: &Path) -> String {
 fn requests_of_other_languages_are_read(runtime: Runtime) {
     let directory = TempDir::new("clients");
     let sent = directory.path().join("sent.jsonl");
-    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
+    let setup = Setup::new(directory.path().join("data")).runtime(runtime);
+    let server = setup.flag(DEDUP_OFF.0, DEDUP_OFF.1).start();
     let mut driver = python("senders.py");
     driver.args(["recorded", &server.http().to_string()]).arg(&sent);
     let outcome = run(&mut driver, BOUND);
@@ -151,6 +156,7 @@ fn requests_that_were_refused_as_a_whole_are_sent_again(runtime: Runtime) {
     let directory = TempDir::new("clients");
     let sent = directory.path().join("sent.jsonl");
     let setup = Setup::new(directory.path().join("data")).runtime(runtime);
+    let setup = setup.flag(DEDUP_OFF.0, DEDUP_OFF.1);
     let server = setup.clone().switch("--all-or-nothing").start();
     let mut driver = python("senders.py");
     driver.args(["refused", &server.http().to_string()]).arg(&sent);
