@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::error::{CallError, KeyError};
 use super::{Items, Refusal, ServerId};
+use crate::cannot_happen::cannot_happen;
 use crate::memcache::meta::{MetaCode, MetaFlags};
 use crate::memcache::response::{Kind, Response};
 use crate::memcache::{Frame, Oversized, Payload};
@@ -351,7 +352,7 @@ fn items(answer: Option<Answer>) -> Vec<Item> {
 
 fn meta(frame: &mut Frame<'_>) -> Option<MetaAnswer> {
     let Response::Meta(reply) = &frame.response else {
-        return None;
+        return cannot_happen(None);
     };
     let (code, flags) = (reply.code, Bytes::copy_from_slice(reply.flags.text()));
     Some(MetaAnswer { code, value: frame.take_payload(), flags })

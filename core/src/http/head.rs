@@ -7,6 +7,7 @@ use super::encode::is_token_byte;
 use super::error::HttpError;
 use super::request::{Field, Method, Span};
 use super::target;
+use crate::cannot_happen::cannot_happen;
 
 /// Heads with at most this many headers are parsed without an allocation.
 const HEADERS_ON_STACK: usize = 64;
@@ -122,7 +123,7 @@ fn parse_into<'b>(
     match request.parse_with_uninit_headers(bytes, headers) {
         Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
         // The two searches for the end of the head differ: nothing certain can be said of it.
-        Ok(_) => return Err(HttpError::Header),
+        Ok(_) => return cannot_happen(Err(HttpError::Header)),
         Err(error) => return Err(refusal(error, bytes)),
     }
     let method = Method::from_name(request.method.unwrap_or_default()).ok_or(HttpError::Method)?;

@@ -9,6 +9,7 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags as
 
 use super::error::InflateFault;
 use super::limits::TrackingLimits;
+use crate::cannot_happen::cannot_happen;
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,9 @@ impl Stream<'_> {
         const RESERVED: u8 = 0xe0;
 
         let header = self.rest;
-        let [_, _, method, has, ..] = *self.take(10)? else { return Err(InflateFault::Cut) };
+        let [_, _, method, has, ..] = *self.take(10)? else {
+            return cannot_happen(Err(InflateFault::Cut));
+        };
         if !header.starts_with(GZIP_MAGIC) || method != 8 || has & RESERVED != 0 {
             return Err(InflateFault::Damaged);
         }

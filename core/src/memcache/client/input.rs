@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::pending::{Match, PendingRequest};
 use super::received::{Announced, Found, FoundLine};
 use super::{ClientConnection, End, Frame, Oversized, Ticket};
+use crate::cannot_happen::cannot_happen;
 use crate::memcache::Data;
 use crate::memcache::request::BLOCK_END;
 use crate::memcache::response::{Response, ResponseError, ResponseSpans};
@@ -139,7 +140,9 @@ impl ClientConnection {
         match found {
             Found::Line(line) => self.take_line(line),
             Found::Value { line, length, copy } => {
-                let Some(Begun { target, .. }) = self.begun.take() else { return Step::Again };
+                let Some(Begun { target, .. }) = self.begun.take() else {
+                    return cannot_happen(Step::Again);
+                };
                 let whole = line + length + BLOCK_END.len();
                 let taken = Taken::InPlace { line, data: length, whole, copy, target };
                 self.hand_out(taken, target)
@@ -148,7 +151,7 @@ impl ClientConnection {
                 Some(Begun { target, large: Some((line, length)) }) => {
                     self.hand_out(Taken::Large { line, segments, length, target }, target)
                 }
-                _ => Step::Again,
+                _ => cannot_happen(Step::Again),
             },
             Found::Discarded => {
                 if let Some(Begun { target, .. }) = self.begun.take()

@@ -11,6 +11,7 @@ use core::mem;
 use super::{ClientConnection, Received, Ticket};
 use crate::Instant;
 use crate::buffer::Outgoing;
+use crate::cannot_happen::cannot_happen;
 use crate::client::Item;
 use crate::memcache::request::BLOCK_END;
 use crate::memcache::response::Response;
@@ -79,7 +80,7 @@ impl ClientConnection {
                 self.spend(ClientEvent::Mismatched, end);
                 None
             }
-            _ => None,
+            _ => cannot_happen(None),
         }
     }
 

@@ -374,9 +374,9 @@ impl ClientConnection {
             Some(_) => match self.taken_frame() {
                 Some(frame) => ClientOutput::Frame(frame),
                 // Its line was parsed before and has not changed since.
-                None => {
-                    ClientOutput::Close(End::Malformed(super::response::ResponseError::UnknownLine))
-                }
+                None => cannot_happen(ClientOutput::Close(End::Malformed(
+                    super::response::ResponseError::UnknownLine,
+                ))),
             },
             None => self.write_or_wait(now),
         }

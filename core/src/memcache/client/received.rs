@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{MAX_DISCARDED, Oversized};
 use crate::buffer::Incoming;
+use crate::cannot_happen::cannot_happen;
 use crate::memcache::request::BLOCK_END;
 use crate::memcache::response::{self, ResponseError, ResponseLine, ResponseSpans};
 use crate::memcache::states::{self, ClientEvent, ClientState};
@@ -337,7 +338,7 @@ impl Received {
                 }
                 self.find_end()
             }
-            State::Failed => None,
+            State::Failed => cannot_happen(None),
         }
     }
 

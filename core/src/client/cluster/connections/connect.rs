@@ -227,7 +227,7 @@ impl Cluster {
                 }
                 self.probe_failed(server, now);
             }
-            Purpose::Attempt(_) => {}
+            Purpose::Attempt(_) => cannot_happen(()),
         }
     }
 }
