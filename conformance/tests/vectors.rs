@@ -75,9 +75,14 @@ fn memcached_plays_every_vector_that_is_true_of_its_version() {
 
 fn the_queue_plays_every_vector(runtime: Runtime) {
     let directory = TempDir::new("vectors");
-    let server = Setup::new(directory.path().join("data")).runtime(runtime).start();
+    let config = vectors::directory().join("kestrel.toml");
+    let setup = Setup::new(directory.path().join("data")).runtime(runtime);
+    let server = setup.flag("--config", &config.to_string_lossy()).start();
     play_all(Player::Queue, |vector| {
-        let flushed = server.queue_client().command("flush_all").map_err(|error| error.to_string());
+        let client = &mut server.queue_client();
+        let mut command = |line: &str| client.command(line).map_err(|error| error.to_string());
+        assert_eq!(command("status up"), Ok("END".to_owned()));
+        let flushed = command("flush_all");
         assert_eq!(flushed, Ok("Flushed all queues.".to_owned()));
         play_socket(vector, server.queue())
     });

@@ -18,6 +18,7 @@ use crate::dead_letters::DeadLetters;
 use crate::dedup::Dedup;
 use crate::listen::{AuthFile, TrustedProxy, is_trusted};
 use crate::metrics::Metrics;
+use crate::status::StatusCell;
 use crate::store::Store;
 
 /// Most bytes that connections hold together, unless it is said otherwise.
@@ -51,6 +52,8 @@ pub struct App {
     pub http_connections: Arc<Counters>,
     /// The connections of the queue's listener.
     pub queue_connections: Arc<Counters>,
+    /// What it serves, as its operator says.
+    pub status: StatusCell,
     /// The end was asked for; everything is still served.
     pub draining: Arc<AtomicBool>,
     /// Random, new for every process: makes the ids of its events unique.
@@ -74,6 +77,7 @@ impl App {
             config: None,
             http_connections: Arc::default(),
             queue_connections: Arc::default(),
+            status: StatusCell::default(),
             draining: Arc::default(),
             seed,
         }
@@ -91,9 +95,11 @@ pub enum ReplyKeys {
 }
 
 impl App {
-    /// Whether so much waits for the journal that nothing further is read.
+    /// Whether so much waits for the journal that nothing further is read, or its operator wants nothing
+    /// further.
     pub fn is_overloaded(&self) -> bool {
         self.store.backlog_bytes() > self.settings.overload_bytes
+            || !self.status.get().allows_writes()
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use windhover_core::queue::check_name;
+use windhover_core::queue::{NameError, check_name};
 use windhover_core::tracking::ForwardedHeader;
 
 use crate::app::ReplyKeys;
@@ -192,6 +192,26 @@ pub struct ServeArgs {
     /// The oldest items go when a queue is full, in the place of further ones not being accepted
     #[arg(long, env = "WINDHOVER_DISCARD_OLD")]
     pub discard_old: bool,
+
+    /// How long an item may be open (`get QUEUE/open`) before it goes back to the head of its queue, within a
+    /// second; 0 is as long as its connection lasts
+    #[arg(
+        long,
+        env = "WINDHOVER_OPEN_TIMEOUT",
+        value_name = "SECONDS",
+        value_parser = long_seconds
+    )]
+    pub open_timeout: Option<Duration>,
+
+    /// Most queues that follow one (`QUEUE+CHILD`), each of which gets a copy of what is put to it
+    #[arg(
+        long,
+        env = "WINDHOVER_MAX_CHILDREN",
+        default_value_t = 100,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=10_000)
+    )]
+    pub max_children: u32,
 
     /// Most bytes of the dead-letter queue, where records go that were refused for good; when it is
     /// full, the oldest go
@@ -400,6 +420,10 @@ impl ServeArgs {
         ] {
             check_name(name.as_bytes())
                 .map_err(|source| ServeError::QueueName { option, source })?;
+            if name.contains('+') {
+                let source = NameError::Byte(b'+');
+                return Err(ServeError::QueueName { option, source });
+            }
             if name == DEAD_LETTERS {
                 return Err(ServeError::QueueNameTaken { option });
             }

@@ -27,6 +27,7 @@ mod queue_monitor;
 mod recording;
 pub mod runtime;
 pub mod serve;
+pub mod status;
 pub mod store;
 pub mod tracker;
 mod upkeep;

@@ -10,13 +10,14 @@ use windhover_core::memcache::kestrel::{self, QueueRead, ReadMode};
 use windhover_core::memcache::request::{Request, StoreRequest};
 use windhover_core::memcache::response::Response;
 use windhover_core::memcache::{Data, Dialect, Expiry};
-use windhover_core::queue::{Action, Engine, OpOutcome, PutBuilder, PutError, Read};
+use windhover_core::queue::{Action, Engine, OpOutcome, PutBuilder, PutError, Read, ReadError};
 use windhover_core::{Instant, Now, UnixTime};
 
 use crate::app::{App, ReplyKeys};
 use crate::dead_letters::DEAD_LETTERS;
 use crate::kestrel_stats;
 use crate::queue_monitor::Monitor;
+use crate::status::{ServerStatus, ServerStatusError};
 use crate::store::{Begun, Reader, Ticket};
 
 /// Who answers a connection of the queue's listener.
@@ -44,6 +45,10 @@ impl Handler for QueueClient {
         data: Data<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), ReplyError> {
+        let status = self.app.status.get();
+        if !may_be_served(status, &request) {
+            return unavailable(status, reply);
+        }
         if let Request::Set(item) = &request {
             return self.set(item, &data, reply);
         }
@@ -93,7 +98,9 @@ impl Handler for QueueClient {
                     disconnect(reply)
                 }
             }
-            Request::DumpStats { queues } => dump(reply, kestrel_stats::queues(&self.app, queues)),
+            Request::DumpStats { queues } => {
+                dump(reply, kestrel_stats::queues(&self.app, queues, now))
+            }
             Request::DumpConfig { queues } => {
                 dump(reply, kestrel_stats::config(&self.app, queues, now))
             }
@@ -102,10 +109,10 @@ impl Handler for QueueClient {
                 reply.send(&Response::Version(env!("CARGO_PKG_VERSION").as_bytes()))
             }
             Request::Verbosity { .. } => reply.send(&Response::Ok),
-            Request::Status { new: None } => reply.send(&Response::Line(b"UP")),
-            Request::Status { new: Some(_) } => {
-                reply.send(&Response::ServerError(b"the status cannot be changed"))
+            Request::Status { new: None } => {
+                reply.send(&Response::Line(status.to_string().as_bytes()))
             }
+            Request::Status { new: Some(word) } => self.set_status(word, reply),
             Request::Reload => reply.send(&match &self.app.config {
                 None => Response::ServerError(b"there is no --config to read again"),
                 Some(config) if config.reload(store, now) => Response::Line(kestrel::RELOADED),
@@ -125,7 +132,51 @@ impl Handler for QueueClient {
     }
 }
 
+/// Whether a server of that status serves a request.
+fn may_be_served(status: ServerStatus, request: &Request<'_>) -> bool {
+    match request {
+        _ if status == ServerStatus::Up => true,
+        Request::Set(_)
+        | Request::Delete { .. }
+        | Request::Flush { .. }
+        | Request::FlushAll { .. }
+        | Request::FlushExpired { .. }
+        | Request::FlushAllExpired => status.allows_writes(),
+        Request::Monitor { .. } => status.allows_reads(),
+        Request::QueueRead(read) => status.allows_reads() || !read.mode.fetches(),
+        _ => true,
+    }
+}
+
+/// Answers that the server is not up for this, after which kestrel disconnects.
+fn unavailable(status: ServerStatus, reply: &mut Reply<'_>) -> Result<(), ReplyError> {
+    let why = format!("the server's status is {status}");
+    let sent = reply.send(&Response::ServerError(why.as_bytes()));
+    reply.close();
+    sent
+}
+
 impl QueueClient {
+    fn set_status(&self, word: &[u8], reply: &mut Reply<'_>) -> Result<(), ReplyError> {
+        let status = str::from_utf8(word).map_err(|_| ServerStatusError).and_then(str::parse);
+        match status {
+            Ok(status) => {
+                let before = self.app.status.get();
+                self.app.status.set(status);
+                if !ServerStatus::allows_reads(status) {
+                    self.app.store.end_waits(reply.now());
+                }
+                tracing::warn!("the status was {before}, and is {status} now");
+                reply.end()
+            }
+            Err(error) => {
+                let sent = reply.send(&Response::ClientError(error.to_string().as_bytes()));
+                reply.close();
+                sent
+            }
+        }
+    }
+
     fn read(&mut self, read: &QueueRead<'_>, reply: &mut Reply<'_>) -> Result<(), ReplyError> {
         let action = match read.mode {
             ReadMode::Remove => Action::Take,
@@ -241,6 +292,9 @@ fn give(reply: &mut Reply<'_>, key: &[u8], outcome: &OpOutcome) -> Result<(), Re
         OpOutcome::Item(item) => {
             reply.value(key, 0, None, item)?;
             reply.end()
+        }
+        OpOutcome::Error(error @ ReadError::TooManyQueues) => {
+            reply.send(&Response::ServerError(error.to_string().as_bytes()))
         }
         OpOutcome::Error(_) => disconnect(reply),
         _ => reply.end(),

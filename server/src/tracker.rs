@@ -225,6 +225,10 @@ impl Handler<'_> {
             "/readyz" if self.app.draining.load(Ordering::Relaxed) => {
                 Response::new(Status::SERVICE_UNAVAILABLE, text, &b"draining\n"[..])
             }
+            "/readyz" if !self.app.status.get().allows_writes() => {
+                let why = format!("the status is {}\n", self.app.status.get());
+                Response::new(Status::SERVICE_UNAVAILABLE, text, why.into_bytes())
+            }
             "/readyz" => {
                 let (engine, journal) = self.app.store.stats();
                 if !journal.healthy {

@@ -37,6 +37,10 @@ impl Upkeep {
             give_back();
             let mut memory = GiveBack::default();
             while ended.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
+                // Open reads that end, and items that expire where nobody reads.
+                app.store.tick(clock.now());
+                app.store.flush_aged(clock.now());
+                app.store.manage(clock.now(), |engine| engine.expire_queues(clock.now()));
                 let stats = app.store.stats().0;
                 // Queues with nothing in them but what has expired take no place either.
                 if stats.refused_too_many_queues > refused.told.refused_too_many_queues {

@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::name::parent_of;
+
 /// The bounds of one queue (kestrel's guide, "Configuration").
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,6 +29,17 @@ pub struct QueueConfig {
     /// for what never came: until then the queue holds up to
     /// [`Config::max_backlog`] bytes more. Items that are open stay.
     pub discard_old: bool,
+    /// The queue that items go to when they have expired (`expireToQueue`), where they do so no more but by
+    /// its own `max_age`. `None` drops them, and so does a queue that takes no more.
+    pub move_expired_to: Option<Bytes>,
+    /// The queue keeps nothing itself of what is put to it: only those get it that follow it (`fanoutOnly`).
+    pub fanout_only: bool,
+    /// How long a read may be open before its item goes back to the head, as if the connection had aborted
+    /// it; `None` is as long as the connection lasts.
+    pub open_timeout: Option<Duration>,
+    /// An empty queue that was made longer ago than this is deleted by
+    /// [`Engine::expire_queues`](super::Engine::expire_queues) (`maxQueueAge`); `None` leaves it.
+    pub max_queue_age: Option<Duration>,
 }
 
 impl QueueConfig {
@@ -50,6 +63,10 @@ impl Default for QueueConfig {
             max_open_reads: 1,
             max_monitored_reads: 100,
             discard_old: false,
+            move_expired_to: None,
+            fanout_only: false,
+            open_timeout: None,
+            max_queue_age: None,
         }
     }
 }
@@ -60,8 +77,14 @@ impl Default for QueueConfig {
 pub struct Config {
     /// What holds for each queue that has no bounds of its own.
     pub queue: QueueConfig,
-    /// Queues with bounds of their own, by name.
+    /// Queues with bounds of their own, by name. One that follows another and is not there has those of its
+    /// parent.
     pub queues: BTreeMap<Bytes, QueueConfig>,
+    /// Names that stand for one or several queues on a put: all of them take it, or none does. They should
+    /// be no aliases again. Reads know nothing of aliases.
+    pub aliases: BTreeMap<Bytes, Vec<Bytes>>,
+    /// Most queues that follow one.
+    pub max_children: usize,
     /// Most queues beside [`own_queues`](Self::own_queues). A read or a wait makes none, and where
     /// there are as many as allowed, those that hold nothing make room for a further one.
     pub max_queues: usize,
@@ -85,7 +108,12 @@ pub struct Config {
 impl Config {
     /// The bounds of the queue of that name.
     pub fn of(&self, queue: &[u8]) -> &QueueConfig {
-        self.queues.get(queue).unwrap_or(&self.queue)
+        if self.queues.is_empty() {
+            return &self.queue;
+        }
+        let own = self.queues.get(queue);
+        let own = own.or_else(|| parent_of(queue).and_then(|parent| self.queues.get(parent)));
+        own.unwrap_or(&self.queue)
     }
 }
 
@@ -94,6 +122,8 @@ impl Default for Config {
         Self {
             queue: QueueConfig::default(),
             queues: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            max_children: 100,
             max_queues: 10_000,
             own_queues: Vec::new(),
             max_backlog: 64 * 1024 * 1024,

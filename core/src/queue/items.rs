@@ -43,6 +43,9 @@ pub(super) struct Queue {
     /// Items whose put is not yet in the journal.
     pub(super) pending: u64,
     pub(super) pending_bytes: u64,
+    /// It gets what is put to its parent, and where that is written down last.
+    pub(super) follows: bool,
+    pub(super) marked_in: Option<u64>,
     pub(super) stats: QueueStats,
 }
 
@@ -56,6 +59,8 @@ impl Queue {
             reserved_bytes: 0,
             pending: 0,
             pending_bytes: 0,
+            follows: false,
+            marked_in: None,
             stats,
         }
     }
@@ -74,6 +79,12 @@ impl Queue {
     pub(super) fn settled(&self) -> (u64, u64) {
         let items = self.held() - self.pending;
         (items, QueueConfig::taken(items, self.stats.bytes + self.reserved_bytes))
+    }
+
+    /// What its readable items take in the journal, roughly.
+    pub(super) fn journal_bytes(&self) -> u64 {
+        let each = (self.name.len() + HEADER + PUT_TIME + ITEM_HEADER) as u64;
+        self.stats.bytes + self.ready.len() as u64 * each
     }
 
     /// Adds an item at its place: the tail, but for one that was aborted or recovered.

@@ -47,7 +47,7 @@ mod waiters;
 
 pub use config::{Config, QueueConfig};
 pub use engine::{AppendError, Engine, EngineOutput, JournalBatch};
-pub use name::{NameError, check_name};
+pub use name::{NameError, check_name, parent_of};
 pub use outcome::{ConnId, OpId, OpOutcome, PutError, ReadError};
 pub use put::{Put, PutBuilder};
 pub use read::{Action, Read};

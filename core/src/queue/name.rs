@@ -14,8 +14,8 @@ pub enum NameError {
     Empty,
     /// The name has more than 250 bytes.
     TooLong(usize),
-    /// The name holds a byte that kestrel reserves (`/`, `~`, `+`, `.`), white space or a control
-    /// character.
+    /// The name holds a byte that kestrel reserves (`/`, `~`, `.`), white space or a control character, or
+    /// a `+` with nothing before or behind it.
     Byte(u8),
 }
 
@@ -28,8 +28,8 @@ impl fmt::Display for NameError {
             }
             Self::Byte(byte) => write!(
                 f,
-                "the queue's name holds the byte {byte:#04x}; `/`, `~`, `+`, `.`, white space and \
-                 control characters are not allowed"
+                "the queue's name holds the byte {byte:#04x}; `/`, `~`, `.`, white space and control \
+                 characters are not allowed, and `+` stands between a parent and a child"
             ),
         }
     }
@@ -37,7 +37,8 @@ impl fmt::Display for NameError {
 
 impl core::error::Error for NameError {}
 
-/// Checks a queue's name (kestrel's guide, "Memcache commands": anything but `/`, `~`, `+`, `.`).
+/// Checks a queue's name (kestrel's guide, "Memcache commands": anything but `/`, `~`, `.`; what is before
+/// the first `+` names the queue that this one follows).
 ///
 /// # Errors
 /// [`NameError`] says which rule the name breaks.
@@ -52,10 +53,18 @@ pub(super) fn length_of_name(name: &[u8]) -> Result<u8, NameError> {
     }
     let length = u8::try_from(name.len()).ok().filter(|&length| length <= LONGEST);
     let length = length.ok_or(NameError::TooLong(name.len()))?;
-    match name.iter().find(|&&b| b <= b' ' || b == 0x7f || b"/~+.".contains(&b)) {
-        Some(&byte) => Err(NameError::Byte(byte)),
-        None => Ok(length),
+    if let Some(&byte) = name.iter().find(|&&b| b <= b' ' || b == 0x7f || b"/~.".contains(&b)) {
+        return Err(NameError::Byte(byte));
     }
+    if name.starts_with(b"+") || name.ends_with(b"+") {
+        return Err(NameError::Byte(b'+'));
+    }
+    Ok(length)
+}
+
+/// The queue that one of that name follows, if it follows any: `events` for `events+mail`.
+pub fn parent_of(name: &[u8]) -> Option<&[u8]> {
+    memchr::memchr(b'+', name).and_then(|at| name.get(..at))
 }
 
 #[cfg(test)]
@@ -63,12 +72,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_parent_is_what_stands_before_the_first_plus() {
+        assert_eq!(parent_of(b"events+mail+daily"), Some(b"events".as_slice()));
+        assert_eq!(parent_of(b"events"), None);
+    }
+
+    #[test]
     fn names_follow_kestrels_rule() {
         assert_eq!(check_name(b"events"), Ok(()));
         assert_eq!(check_name("Ereignisse_ü".as_bytes()), Ok(()));
         assert_eq!(check_name(b""), Err(NameError::Empty));
         assert_eq!(check_name(b"a/b"), Err(NameError::Byte(b'/')));
-        assert_eq!(check_name(b"a+b"), Err(NameError::Byte(b'+')));
+        assert_eq!(check_name(b"a+b+c"), Ok(()));
+        assert_eq!(check_name(b"a+"), Err(NameError::Byte(b'+')));
+        assert_eq!(check_name(b"+a"), Err(NameError::Byte(b'+')));
         assert_eq!(check_name(b"a b"), Err(NameError::Byte(b' ')));
         assert_eq!(check_name(&[b'q'; 251]), Err(NameError::TooLong(251)));
     }

@@ -39,12 +39,16 @@ pub enum ReadError {
     Name(NameError),
     /// The connection has as many reads open on this queue as it may.
     AlreadyOpen,
+    /// The queue is to follow its parent from now on, and there are as many queues as allowed, or as many
+    /// that follow this parent.
+    TooManyQueues,
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(bad) => bad.fmt(f),
+            Self::TooManyQueues => f.write_str("there are as many queues as allowed"),
             Self::AlreadyOpen => f.write_str(
                 "this connection has a read open on the queue; close or abort it before the next",
             ),
@@ -56,7 +60,7 @@ impl core::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Name(bad) => bad.source(),
-            Self::AlreadyOpen => None,
+            Self::AlreadyOpen | Self::TooManyQueues => None,
         }
     }
 }

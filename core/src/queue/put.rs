@@ -115,6 +115,11 @@ impl PutBuilder {
         self.items
     }
 
+    /// Bytes of data in all items that were ended.
+    pub(super) fn data_len(&self) -> u64 {
+        self.data_len
+    }
+
     /// Adds a whole item.
     pub fn item(&mut self, expires: Option<UnixTime>, data: &[u8]) {
         self.begin_item(expires).extend_from_slice(data);
@@ -160,9 +165,10 @@ impl Put {
         self.data_len
     }
 
-    /// Bytes of its largest item.
-    pub(super) fn largest(&self) -> u64 {
-        self.largest
+    /// What a queue has to have room for.
+    pub(super) fn size(&self) -> PutSize {
+        let (items, data_len) = (u64::from(self.items), self.data_len);
+        PutSize { items, data_len, largest: self.largest }
     }
 
     pub(super) fn queue(&self) -> &[u8] {
@@ -179,9 +185,49 @@ impl Put {
         Draft::put(first_id, self.name_len, Bytes::from(self.body), self.body_sum)
     }
 
+    /// The same for several queues.
+    pub(super) fn shared(self) -> SharedPut {
+        let rest = Bytes::from(self.body).slice(usize::from(self.name_len)..);
+        let mut rest_sum = crc32fast::Hasher::new();
+        rest_sum.update(&rest);
+        SharedPut { rest, rest_sum }
+    }
+
     /// Where the body goes on behind the name.
     pub(super) fn rest_offset(&self) -> usize {
         usize::from(self.name_len)
+    }
+}
+
+/// What a put asks of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PutSize {
+    pub(super) items: u64,
+    pub(super) data_len: u64,
+    /// Bytes of the largest item.
+    pub(super) largest: u64,
+}
+
+/// A put for several queues: a record for each, which have all but the name in common.
+#[derive(Debug)]
+pub(super) struct SharedPut {
+    rest: Bytes,
+    rest_sum: crc32fast::Hasher,
+}
+
+impl SharedPut {
+    /// The body behind the name.
+    pub(super) fn rest(&self) -> &Bytes {
+        &self.rest
+    }
+
+    /// The record for a queue, with the first item's id there. The name must be a checked one.
+    pub(super) fn draft(&self, queue: &Bytes, first_id: u64) -> Draft {
+        let name_len = u8::try_from(queue.len()).unwrap_or(u8::MAX);
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(queue);
+        sum.combine(&self.rest_sum);
+        Draft::shared_put(first_id, name_len, queue.clone(), self.rest.clone(), sum.finalize())
     }
 }
 

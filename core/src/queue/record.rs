@@ -61,6 +61,10 @@ pub enum Kind {
     Synced,
     /// Stands where damaged bytes stood before a repair.
     Filler,
+    /// The queue follows its parent, though there be nothing in it.
+    Follow,
+    /// It no longer does.
+    Unfollow,
 }
 
 impl Kind {
@@ -71,6 +75,8 @@ impl Kind {
             Self::Discard => 3,
             Self::Synced => 4,
             Self::Filler => 5,
+            Self::Follow => 6,
+            Self::Unfollow => 7,
         }
     }
 
@@ -81,6 +87,8 @@ impl Kind {
             3 => Self::Discard,
             4 => Self::Synced,
             5 => Self::Filler,
+            6 => Self::Follow,
+            7 => Self::Unfollow,
             _ => return None,
         })
     }
@@ -162,6 +170,7 @@ pub fn decode(bytes: &[u8], salt: u32, offset: u64) -> Result<Record<'_>, Broken
     let makes_sense = match kind {
         Kind::Put => items_are_whole(rest),
         Kind::Discard => rest.len() % 8 == 0,
+        Kind::Follow | Kind::Unfollow => rest.is_empty(),
         Kind::Remove | Kind::Synced | Kind::Filler => true,
     };
     if !makes_sense {
@@ -206,22 +215,53 @@ pub struct Draft {
     kind: Kind,
     id: u64,
     name_len: u8,
-    /// The queue's name and what follows it.
+    /// The queue's name and what follows it, unless that is `shared` with other records.
     body: Bytes,
+    shared: Bytes,
     /// The checksum over the body, when it was computed already.
     body_sum: Option<u32>,
 }
 
 impl Draft {
     pub(super) fn put(first_id: u64, name_len: u8, body: Bytes, body_sum: u32) -> Self {
-        Self { kind: Kind::Put, id: first_id, name_len, body, body_sum: Some(body_sum) }
+        Self::new(Kind::Put, first_id, name_len, body).with_sum(body_sum)
+    }
+
+    /// A put whose body behind the name is that of others too.
+    pub(super) fn shared_put(
+        first_id: u64,
+        name_len: u8,
+        name: Bytes,
+        rest: Bytes,
+        body_sum: u32,
+    ) -> Self {
+        Self { shared: rest, ..Self::new(Kind::Put, first_id, name_len, name).with_sum(body_sum) }
+    }
+
+    const fn new(kind: Kind, id: u64, name_len: u8, body: Bytes) -> Self {
+        Self { kind, id, name_len, body, shared: Bytes::new(), body_sum: None }
+    }
+
+    fn with_sum(self, sum: u32) -> Self {
+        Self { body_sum: Some(sum), ..self }
+    }
+
+    /// That the queue follows its parent. The name must be a checked one.
+    pub(super) fn follow(queue: Bytes) -> Self {
+        let name_len = u8::try_from(queue.len()).unwrap_or(u8::MAX);
+        Self::new(Kind::Follow, 0, name_len, queue)
+    }
+
+    /// That it no longer does.
+    pub(super) fn unfollow(queue: Bytes) -> Self {
+        Self { kind: Kind::Unfollow, ..Self::follow(queue) }
     }
 
     /// That the item with that id is gone from the queue. The name must be a checked one.
     pub fn remove(id: u64, queue: Bytes) -> Self {
         // Names are far shorter; a longer one would not be read again.
         let name_len = u8::try_from(queue.len()).unwrap_or(u8::MAX);
-        Self { kind: Kind::Remove, id, name_len, body: queue, body_sum: None }
+        Self::new(Kind::Remove, id, name_len, queue)
     }
 
     /// That every item of the queue below `below` is gone but those of `kept`. The name must be a checked
@@ -232,13 +272,12 @@ impl Draft {
         for id in kept {
             body.extend_from_slice(&id.to_le_bytes());
         }
-        Self { kind: Kind::Discard, id: below, name_len, body: body.into(), body_sum: None }
+        Self::new(Kind::Discard, below, name_len, body.into())
     }
 
     /// That the segment is known to be on the disk up to that offset.
     pub const fn synced(end: u64) -> Self {
-        let body = Bytes::new();
-        Self { kind: Kind::Synced, id: end, name_len: 0, body, body_sum: None }
+        Self::new(Kind::Synced, end, 0, Bytes::new())
     }
 
     /// What stands for `len` bytes, itself included. `None` when no record is that short or that long.
@@ -248,12 +287,12 @@ impl Draft {
             return None;
         }
         let body = vec![0; body_len].into();
-        Some(Self { kind: Kind::Filler, id: 0, name_len: 0, body, body_sum: None })
+        Some(Self::new(Kind::Filler, 0, 0, body))
     }
 
     /// Bytes of the whole record.
     pub fn len(&self) -> u64 {
-        (HEADER + self.body.len()) as u64
+        (HEADER + self.body.len() + self.shared.len()) as u64
     }
 
     /// Never: a record has a header.
@@ -261,16 +300,21 @@ impl Draft {
         false
     }
 
-    /// What stands behind the header.
+    /// What stands behind the header, but for what it [shares](Self::shared).
     pub const fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// What stands behind that, and is the memory of other records too.
+    pub const fn shared(&self) -> &Bytes {
+        &self.shared
     }
 
     /// The header, for a record at that offset of a segment with that salt.
     pub fn header(&self, salt: u32, offset: u64) -> [u8; HEADER] {
         // A body of 4 GiB cannot be told; `LONGEST_BODY` is far below, and puts are bounded by
         // `max_backlog` long before.
-        let body_len = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
+        let body_len = u32::try_from(self.body.len() + self.shared.len()).unwrap_or(u32::MAX);
         let body_sum = self.body_sum.unwrap_or_else(|| crc32fast::hash(&self.body));
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&body_len.to_le_bytes());
@@ -286,7 +330,7 @@ impl Draft {
 
     /// The whole record, for that offset of a segment with that salt.
     pub fn encode(&self, salt: u32, offset: u64) -> Vec<u8> {
-        [&self.header(salt, offset), self.body.as_ref()].concat()
+        [&self.header(salt, offset), self.body.as_ref(), self.shared.as_ref()].concat()
     }
 }
 

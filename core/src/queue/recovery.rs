@@ -70,6 +70,8 @@ pub struct Recovered {
 #[derive(Debug, Default)]
 pub struct Recovery {
     queues: BTreeMap<Bytes, BTreeMap<u64, Item>>,
+    /// Queues that follow another one, and the last segment that says so.
+    following: BTreeMap<Bytes, u64>,
     next_id: u64,
     records: u64,
 }
@@ -126,6 +128,12 @@ impl Recovery {
                     *queue = left;
                 }
             }
+            Kind::Follow => {
+                self.following.insert(Bytes::copy_from_slice(record.queue), segment);
+            }
+            Kind::Unfollow => {
+                self.following.remove(record.queue);
+            }
             Kind::Synced | Kind::Filler => {}
         }
     }
@@ -153,6 +161,7 @@ impl Recovery {
             queues: self.queues.values().filter(|items| !items.is_empty()).count() as u64,
             records: self.records,
         };
-        (Engine::recovered(config, self.queues, self.next_id.max(1), now), found)
+        let next_id = self.next_id.max(1);
+        (Engine::recovered(config, self.queues, self.following, next_id, now), found)
     }
 }

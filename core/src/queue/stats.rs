@@ -13,6 +13,8 @@ pub struct QueueStats {
     /// What all items take that the queue holds in any way, readable or not, as
     /// [`QueueConfig::max_bytes`](super::QueueConfig::max_bytes) counts it.
     pub taken_bytes: u64,
+    /// What those take in the journal, roughly.
+    pub journal_bytes: u64,
     /// Items ever put.
     pub total_items: u64,
     /// Items dropped because their time had come.
@@ -77,6 +79,10 @@ pub struct EngineStats {
     pub queue_creates: u64,
     /// Queues deleted.
     pub queue_deletes: u64,
+    /// Of those, the ones that were empty when their place was needed.
+    pub queue_expires: u64,
+    /// Items written again by compaction.
+    pub rewritten_items: u64,
     /// Bytes that wait for the journal.
     pub backlog_bytes: u64,
     /// Puts that the journal could not take.

@@ -7,10 +7,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::ConfigFault;
-use super::queues::QueueTable;
+use super::queues::{QueueTable, queue_name};
 
 /// The table of queues.
 const QUEUES: &str = "queues";
+/// The table of names that stand for queues.
+const ALIASES: &str = "aliases";
 
 /// A flag's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct ConfigFile {
     pub(super) settings: Vec<Setting>,
     /// The queues that have bounds of their own, by name.
     pub queues: BTreeMap<String, QueueTable>,
+    /// Names that stand for one or several queues on a put.
+    pub aliases: BTreeMap<String, Vec<String>>,
 }
 
 impl ConfigFile {
@@ -59,14 +63,19 @@ impl ConfigFile {
                 if let Some(queues) = read.table(&name, value) {
                     file.queues(queues, &mut read);
                 }
+            } else if name == ALIASES {
+                if let Some(aliases) = read.table(&name, value) {
+                    file.aliases(aliases, &mut read);
+                }
             } else if !flags.contains(&&*name) {
-                let known = flags.iter().copied().chain([QUEUES]);
+                let known = flags.iter().copied().chain([QUEUES, ALIASES]);
                 read.unknown(key.span(), key.get_ref(), known);
             } else if let Some(value) = read.given(&name, value) {
                 let line = read.line(key.span().start);
                 file.settings.push(Setting { line, name, value });
             }
         }
+        file.check_names(&table, &mut read);
         if read.faults.is_empty() { Ok(file) } else { Err(read.faults) }
     }
 
@@ -78,6 +87,59 @@ impl ConfigFile {
             } else if let Some(table) = read.table(queue, table) {
                 let table = QueueTable::read(table, read);
                 self.queues.insert(queue.to_string(), table);
+            }
+        }
+    }
+}
+
+impl ConfigFile {
+    fn aliases(&mut self, aliases: &DeTable<'_>, read: &mut Reader<'_>) {
+        for (alias, named) in aliases {
+            let (name, at) = (alias.get_ref(), alias.span());
+            if let Err(why) = QueueTable::check_name(name) {
+                read.fault(at, format!("the alias `{name}`: {why}"));
+                continue;
+            }
+            let Some(list) = named.get_ref().as_array() else {
+                read.wrong_type(name, named, "a list of queues");
+                continue;
+            };
+            let queues: Option<Vec<String>> =
+                list.iter().map(|queue| queue_name(name, queue, read)).collect();
+            self.aliases.extend(queues.map(|queues| (name.to_string(), queues)));
+        }
+    }
+
+    /// Names that do not go together.
+    fn check_names(&self, table: &Spanned<DeTable<'_>>, read: &mut Reader<'_>) {
+        let line_of = |of: &str, name: &str| {
+            let found = table.get_ref().get(of).and_then(|table| table.get_ref().as_table());
+            let key = found.and_then(|table| table.keys().find(|key| key.get_ref() == name));
+            key.map_or(0..0, Spanned::span)
+        };
+        for (alias, named) in &self.aliases {
+            let at = line_of(ALIASES, alias);
+            if let Some(other) = named.iter().find(|name| self.aliases.contains_key(*name)) {
+                read.fault(
+                    at,
+                    format!("the alias `{alias}` names `{other}`, which is an alias too"),
+                );
+            } else if self.queues.contains_key(alias) {
+                read.fault(at, format!("`{alias}` is an alias and, in `[queues]`, a queue"));
+            } else if alias.contains('+') {
+                read.fault(
+                    at,
+                    format!("the alias `{alias}` has the name of one that follows a queue"),
+                );
+            }
+        }
+        for (queue, table) in &self.queues {
+            let Some(other) = &table.move_expired_to else { continue };
+            let at = line_of(QUEUES, queue);
+            if other == queue {
+                read.fault(at, format!("`{queue}` cannot move its items to itself"));
+            } else if self.aliases.contains_key(other) {
+                read.fault(at, format!("`move-expired-to` of `{queue}` names `{other}`, an alias"));
             }
         }
     }
@@ -217,6 +279,19 @@ mod tests {
         let (line, message) = faults("[queues.events]\n\nmax_items = 1\n").remove(0);
         assert_eq!(line, 3);
         assert!(message.ends_with("is `max-queue-items`"), "{message}");
+    }
+
+    #[test]
+    fn names_have_to_go_together() {
+        let text = "[queues.a]\nmove-expired-to = \"a\"\n[queues.b]\nmove-expired-to = \"all\"\n\
+                    [aliases]\nall = [\"a\", \"b+c\"]\nmore = [\"all\"]\nb = []\n\"b+c\" = []\n\
+                    bad = [\"x y\"]\nworse = \"a\"\ndead-letters = []\n";
+        let mut told = faults(text);
+        told.sort();
+        let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 3, 6, 7, 8, 9, 10, 11, 12], "{told:#?}");
+        let file = ConfigFile::parse("[aliases]\nall = [\"a\", \"b+c\"]\n", FLAGS).unwrap();
+        assert_eq!(file.aliases["all"], ["a", "b+c"]);
     }
 
     #[test]

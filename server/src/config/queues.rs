@@ -27,6 +27,14 @@ pub struct QueueTable {
     pub max_open_reads: Option<u64>,
     /// `discard-old`.
     pub discard_old: Option<bool>,
+    /// `open-timeout`; zero is no bound.
+    pub open_timeout: Option<Duration>,
+    /// `max-queue-age`; zero is no bound.
+    pub max_queue_age: Option<Duration>,
+    /// `move-expired-to`.
+    pub move_expired_to: Option<String>,
+    /// `fanout-only`.
+    pub fanout_only: Option<bool>,
 }
 
 /// The names that a queue's table may have.
@@ -37,6 +45,10 @@ const NAMES: &[&str] = &[
     "max-item-age",
     "max-open-reads",
     "discard-old",
+    "open-timeout",
+    "max-queue-age",
+    "move-expired-to",
+    "fanout-only",
 ];
 
 impl QueueTable {
@@ -59,6 +71,10 @@ impl QueueTable {
                 "max-item-age" => queue.max_item_age = seconds(&name, value, read),
                 "max-open-reads" => queue.max_open_reads = number(&name, value, read),
                 "discard-old" => queue.discard_old = switch(&name, value, read),
+                "open-timeout" => queue.open_timeout = seconds(&name, value, read),
+                "max-queue-age" => queue.max_queue_age = seconds(&name, value, read),
+                "move-expired-to" => queue.move_expired_to = queue_name(&name, value, read),
+                "fanout-only" => queue.fanout_only = switch(&name, value, read),
                 _ => read.unknown(key.span(), key.get_ref(), NAMES.iter().copied()),
             }
         }
@@ -78,6 +94,16 @@ impl QueueTable {
             bounds.max_open_reads = usize::try_from(most).unwrap_or(usize::MAX);
         }
         bounds.discard_old = self.discard_old.unwrap_or(bounds.discard_old);
+        bounds.fanout_only = self.fanout_only.unwrap_or(bounds.fanout_only);
+        if let Some(timeout) = self.open_timeout {
+            bounds.open_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        }
+        if let Some(age) = self.max_queue_age {
+            bounds.max_queue_age = Some(age).filter(|age| !age.is_zero());
+        }
+        if let Some(other) = &self.move_expired_to {
+            bounds.move_expired_to = Some(other.clone().into());
+        }
     }
 }
 
@@ -88,6 +114,23 @@ fn number(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> Op
         read.wrong_type(name, value, "a whole number that is not negative");
     }
     number
+}
+
+/// The name of a queue that items can be put to.
+pub(super) fn queue_name(
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    read: &mut Reader<'_>,
+) -> Option<String> {
+    let Some(queue) = value.get_ref().as_str() else {
+        read.wrong_type(name, value, "a queue's name");
+        return None;
+    };
+    if let Err(why) = QueueTable::check_name(queue) {
+        read.fault(value.span(), format!("`{name}`: {why}"));
+        return None;
+    }
+    Some(queue.to_owned())
 }
 
 fn switch(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> Option<bool> {
@@ -122,6 +165,7 @@ pub(crate) fn engine_config(args: &ServeArgs) -> Config {
     all.max_age = args.max_item_age.filter(|age| !age.is_zero());
     all.max_open_reads = usize::try_from(args.max_open_reads).unwrap_or(usize::MAX);
     all.discard_old = args.discard_old;
+    all.open_timeout = args.open_timeout.filter(|timeout| !timeout.is_zero());
     config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
     let own = [&args.queue_name, &args.engage_queue, &args.groups_queue, DEAD_LETTERS];
     config.own_queues = own.map(|name| name.to_owned().into()).into();
@@ -130,16 +174,22 @@ pub(crate) fn engine_config(args: &ServeArgs) -> Config {
         // Two segments for what is written of items that go and of those that are moved.
         config.max_journal_bytes = most.saturating_sub(args.segment_bytes.saturating_mul(2));
     }
+    config.max_children = usize::try_from(args.max_children).unwrap_or(usize::MAX);
     if let Some(file) = &args.file {
         add_tables(&mut config, &file.queues);
+        for (alias, named) in &file.aliases {
+            let named = named.iter().map(|name| name.clone().into()).collect();
+            config.aliases.insert(alias.clone().into(), named);
+        }
     }
     config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(args.dead_letter_bytes));
     config
 }
 
 fn add_tables(config: &mut Config, tables: &BTreeMap<String, QueueTable>) {
+    // A parent stands before those that follow it, which have what it has.
     for (name, table) in tables {
-        let mut bounds = config.queue.clone();
+        let mut bounds = config.of(name.as_bytes()).clone();
         table.apply(&mut bounds);
         config.queues.insert(name.clone().into(), bounds);
     }

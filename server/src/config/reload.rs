@@ -21,6 +21,8 @@ const AT_RUN_TIME: &[&str] = &[
     "max-item-age",
     "max-open-reads",
     "discard-old",
+    "open-timeout",
+    "max-children",
     "max-journal-bytes",
     "dead-letter-bytes",
 ];
@@ -83,7 +85,8 @@ fn changed(before: &ConfigFile, after: &ConfigFile) -> Vec<String> {
         before.queues.keys().chain(after.queues.keys().filter(|n| !before.queues.contains_key(*n)));
     let queues = queues.filter(|name| before.queues.get(*name) != after.queues.get(*name));
     let queues = queues.map(|name| format!("[queues.{name}]"));
-    flags.map(|name| (*name).to_owned()).chain(queues).collect()
+    let aliases = (before.aliases != after.aliases).then(|| "[aliases]".to_owned());
+    flags.map(|name| (*name).to_owned()).chain(queues).chain(aliases).collect()
 }
 
 fn settings(file: &ConfigFile) -> BTreeMap<&str, &Given> {

@@ -210,6 +210,8 @@ fn list_records<D: Directory>(
             Kind::Discard => ("discard", "-".to_owned()),
             Kind::Synced => ("synced", "-".to_owned()),
             Kind::Filler => ("filler", "-".to_owned()),
+            Kind::Follow => ("follow", "-".to_owned()),
+            Kind::Unfollow => ("unfollow", "-".to_owned()),
             _ => ("unknown", "-".to_owned()),
         };
         let queue = if record.queue.is_empty() { b"-" } else { record.queue };

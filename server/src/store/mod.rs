@@ -41,6 +41,10 @@ pub struct JournalStats {
     pub bytes: u64,
     /// Segments.
     pub segments: u64,
+    /// How often a further segment was begun.
+    pub rotations: u64,
+    /// Items that were written again so that old segments could go.
+    pub rewrites: u64,
     /// Batches written.
     pub batches: u64,
     /// Bytes written.
@@ -240,7 +244,8 @@ impl Store {
             backlog: AtomicU64::new(0),
             before_reclaim: OnceLock::new(),
         });
-        let writer = writer::Writer { shared: shared.clone(), journal, clock };
+        let first = journal.active_number();
+        let writer = writer::Writer { shared: shared.clone(), journal, clock, first };
         let thread =
             std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok((Self { shared: shared.clone() }, StoreCloser { shared, thread }))
@@ -319,7 +324,7 @@ impl Store {
         loop {
             let dropped = self.manage(now, |engine| engine.sweep(queue, now));
             all += dropped;
-            if dropped < Engine::SWEEP {
+            if dropped == 0 {
                 return all;
             }
         }
@@ -329,6 +334,21 @@ impl Store {
     pub fn flush_all_expired(&self, now: Now) -> u64 {
         let names = self.manage(now, |engine| engine.names());
         names.iter().map(|name| self.flush_expired(name, now)).sum()
+    }
+
+    /// The same for the queues whose items expire by their age, or go elsewhere then.
+    pub fn flush_aged(&self, now: Now) {
+        let aged = self.manage(now, |engine| {
+            let mut names = engine.names();
+            names.retain(|name| {
+                let bounds = engine.config().of(name);
+                bounds.max_age.is_some() || bounds.move_expired_to.is_some()
+            });
+            names
+        });
+        for name in aged {
+            self.flush_expired(&name, now);
+        }
     }
 
     /// A reader of this store, who may have reads open.
@@ -367,7 +387,9 @@ impl Store {
         let mut journal = state.journal;
         // A disk that hangs says nothing, and must not pass for a good one.
         journal.healthy &= state.working_since.is_none_or(|since| since.elapsed() < HUNG);
-        (state.engine.stats(), journal)
+        let engine = state.engine.stats();
+        journal.rewrites = engine.rewritten_items;
+        (engine, journal)
     }
 
     /// The counters of one queue; all zero when there is none of that name.

@@ -20,6 +20,8 @@ pub(super) struct Writer<D: Directory, C> {
     pub(super) shared: Arc<Shared>,
     pub(super) journal: Journal<D>,
     pub(super) clock: C,
+    /// The segment that was written to first.
+    pub(super) first: u64,
 }
 
 enum Work {
@@ -153,6 +155,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             journal.busy_micros += u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             journal.bytes = self.journal.disk_bytes();
             journal.segments = self.journal.segments() as u64;
+            journal.rotations = active.saturating_sub(self.first);
             let oldest = engine.oldest_needed(active);
             state.settle(now, &mut wakers);
             self.shared.backlog.store(state.engine.backlog_bytes(), Ordering::Relaxed);

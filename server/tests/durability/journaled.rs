@@ -65,8 +65,12 @@ impl<D: Directory + Clone> Journaled<D> {
     }
 
     pub(crate) fn get(&mut self, conn: u64, action: Action) -> Option<String> {
+        self.get_from(b"q", conn, action)
+    }
+
+    pub(crate) fn get_from(&mut self, queue: &[u8], conn: u64, action: Action) -> Option<String> {
         let op = self.op();
-        match self.engine.get(op, ConnId(conn), b"q", action.into(), now()) {
+        match self.engine.get(op, ConnId(conn), queue, action.into(), now()) {
             Some(OpOutcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
             _ => None,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windhover_core::queue::Config;
+use windhover_core::queue::{Action, Config};
 use windhover_server::journal::{Directory, Fsync};
 
 use crate::disk::{Faults, SimDirectory, seed};
@@ -94,5 +94,36 @@ fn a_refused_event_does_not_come_back_after_a_clean_stop() {
         journaled.journal.close().unwrap();
         drop(open(&directory, Fsync::Always));
         assert_eq!(open(&directory, Fsync::Always).drain(), ["stored"], "seed {number}");
+    }
+}
+
+#[test]
+fn a_queue_follows_its_parent_after_restarts_though_the_segment_that_said_so_is_gone() {
+    let directory = SimDirectory::default();
+    let start = || Journaled::open(&directory, Fsync::Always, 1_000, Config::default()).unwrap();
+    let mut journaled = start();
+    assert_eq!(journaled.get_from(b"q+child", 1, Action::Take), None);
+    assert!(journaled.commit());
+    for round in 0..5 {
+        // Segment after segment, of which nothing is needed any more.
+        for _ in 0..50 {
+            assert!(journaled.put("item"));
+            journaled.engine.flush_all();
+            assert!(journaled.commit());
+            journaled.tell_len();
+            assert!(journaled.commit());
+            journaled.reclaim();
+        }
+        assert!(journaled.journal.segments() <= 3, "{}", journaled.journal.segments());
+        if round % 2 == 0 {
+            journaled.journal.close().unwrap();
+        } else {
+            drop(journaled);
+            directory.crash();
+        }
+        journaled = start();
+        assert!(journaled.put("copied"));
+        let copy = journaled.get_from(b"q+child", 1, Action::Take);
+        assert_eq!(copy.as_deref(), Some("copied"), "round {round}");
     }
 }

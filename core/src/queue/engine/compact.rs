@@ -23,13 +23,15 @@ impl Engine {
     /// The oldest segment that is still needed when `active` is the one being written: those
     /// before it can be deleted.
     pub fn oldest_needed(&self, active: u64) -> u64 {
-        self.usage.oldest().map_or(active, |(number, _)| number.min(active))
+        let items = self.usage.oldest().map(|(number, _)| number);
+        items.into_iter().chain(self.oldest_mark()).fold(active, u64::min)
     }
 
     /// Tells how many bytes the journal has: at the start and after each batch. Where compaction is worth
     /// it, some items of the oldest segment are written again, and come out with the next batch.
     pub fn compact(&mut self, journal_len: u64, active: u64) {
         self.journal_len = journal_len;
+        self.mark_segment(active);
         let live = self.usage.live_bytes();
         let is_near_its_bound = journal_len > self.config.max_journal_bytes / 4 * 3;
         let worth = journal_len > self.config.compact_from
@@ -73,6 +75,7 @@ impl Engine {
         };
         put.item(Some(item.expires), &item.data);
         self.write(put.finish().into_draft(item.id));
+        self.stats.rewritten_items += 1;
         self.moves.push_back(Move { commit: self.next_commit, queue, id: item.id });
     }
 

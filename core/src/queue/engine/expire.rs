@@ -14,8 +14,11 @@ impl Engine {
 
     /// Drops items from a queue's head whose time has come, [`SWEEP`](Self::SWEEP) of them at most;
     /// returns how many. A read drops however many there are: whoever must not be held up for long calls
-    /// this before it, until it returns less than that.
+    /// this before it, until it returns none.
     pub fn sweep(&mut self, queue: &[u8], now: Now) -> u64 {
+        if let Some(to) = self.config.of(queue).move_expired_to.clone() {
+            return self.move_expired(queue, &to, now);
+        }
         let Some(line) = self.queues.get_mut(queue) else {
             return 0;
         };
@@ -77,7 +80,7 @@ impl Engine {
         loop {
             let dropped = self.sweep(queue, now);
             all += dropped;
-            if dropped < Self::SWEEP {
+            if dropped == 0 {
                 return all;
             }
         }

@@ -37,9 +37,11 @@ impl Engine {
     }
 
     /// Deletes a queue with what is readable in it (kestrel's `delete`). A queue in which reads
-    /// are open or waiting, or to which puts are on their way, stays as an empty one.
+    /// are open or waiting, or to which puts are on their way, stays as an empty one. It follows no other
+    /// queue any more.
     pub fn delete(&mut self, queue: &[u8]) {
         self.flush(queue);
+        self.unfollow(queue);
         let Some(line) = self.queues.get(queue) else {
             return;
         };
@@ -47,6 +49,25 @@ impl Engine {
             self.queues.remove(queue);
             self.stats.queue_deletes += 1;
         }
+    }
+
+    /// Deletes the empty queues that are as old as they may become; returns how many.
+    pub fn expire_queues(&mut self, now: Now) -> u64 {
+        let before = self.stats.queue_deletes;
+        for name in self.names() {
+            let max_age = self.config.of(&name).max_queue_age.filter(|_| !self.is_own(&name));
+            let Some((max_age, queue)) = max_age.zip(self.queues.get(&name)) else {
+                continue;
+            };
+            let age = now.unix.as_secs().saturating_sub(queue.stats.create_time);
+            let is_used = queue.held() > 0 || self.waiters.first(&name).is_some();
+            if !is_used && age >= max_age.as_secs() {
+                self.delete(&name);
+            }
+        }
+        let gone = self.stats.queue_deletes - before;
+        self.stats.queue_expires += gone;
+        gone
     }
 
     /// [`flush_expired`](Self::flush_expired) for every queue; returns how many in all.
@@ -97,6 +118,7 @@ impl Engine {
         QueueStats {
             items: queue.ready.len() as u64,
             taken_bytes: queue.held_bytes(),
+            journal_bytes: queue.journal_bytes(),
             waiters: self.waiters.count(&queue.name),
             open_transactions: queue.reserved,
             ..queue.stats

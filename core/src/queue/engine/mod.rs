@@ -2,10 +2,12 @@
 
 mod compact;
 mod expire;
+mod fanout;
 mod manage;
+mod moved;
 mod reads;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use self::reads::{Handed, Reserved};
 use super::config::{Config, QueueConfig};
 use super::items::{Item, Queue};
 use super::outcome::{ConnId, OpId, OpOutcome, PutError};
-use super::put::Put;
+use super::put::{Put, PutSize};
 use super::record::{self, Draft};
 use super::stats::EngineStats;
 use super::usage::Usage;
@@ -41,6 +43,7 @@ impl JournalBatch {
         for record in &self.records {
             bytes.put(&record.header(salt, offset));
             bytes.put_shared(record.body().clone());
+            bytes.put_shared(record.shared().clone());
             offset = offset.saturating_add(record.len());
         }
         bytes.take()
@@ -68,7 +71,8 @@ pub enum EngineOutput {
 #[derive(Debug)]
 struct Pending {
     commit: u64,
-    op: OpId,
+    /// Who is told; of a put to several queues it is the last one.
+    op: Option<OpId>,
     queue: Bytes,
     first_id: u64,
     /// The record's body behind the name.
@@ -76,6 +80,8 @@ struct Pending {
     items: u64,
     data_len: u64,
     record_len: u64,
+    /// Its items come from another queue.
+    moving: Option<moved::Moving>,
 }
 
 /// Kestrel-like queues as a pure state machine.
@@ -105,6 +111,15 @@ pub struct Engine {
     /// Bytes in the journal, as last told.
     journal_len: u64,
     moves: VecDeque<compact::Move>,
+    /// How many queues follow another one.
+    following: usize,
+    marks: VecDeque<fanout::FollowMark>,
+    /// The last segment in which all of them were to be marked.
+    marked_segment: u64,
+    /// Queues whose expired items are to be moved as soon as the journal has written others.
+    put_off: BTreeSet<Bytes>,
+    /// When open reads end that may not be open for ever.
+    open_until: BTreeSet<(Instant, ConnId, u64)>,
     usage: Usage,
     waiters: Waiters,
     reserved: BTreeMap<ConnId, Vec<Reserved>>,
@@ -131,6 +146,11 @@ impl Engine {
             backlog: 0,
             journal_len: 0,
             moves: VecDeque::new(),
+            following: 0,
+            marks: VecDeque::new(),
+            marked_segment: 0,
+            put_off: BTreeSet::new(),
+            open_until: BTreeSet::new(),
             usage: Usage::default(),
             waiters: Waiters::default(),
             reserved: BTreeMap::new(),
@@ -140,10 +160,12 @@ impl Engine {
         }
     }
 
-    /// An engine with the items that a journal held.
+    /// An engine with the items that a journal held, and the queues that follow others, each with the segment
+    /// that says so.
     pub(super) fn recovered(
         config: Config,
         items: BTreeMap<Bytes, BTreeMap<u64, Item>>,
+        following: BTreeMap<Bytes, u64>,
         next_id: u64,
         now: UnixTime,
     ) -> Self {
@@ -156,6 +178,12 @@ impl Engine {
                 queue.insert(item);
             }
             engine.queues.insert(name, queue);
+        }
+        for (name, segment) in following {
+            let new = || Queue::new(name.clone(), now);
+            let queue = engine.queues.entry(name.clone()).or_insert_with(new);
+            (queue.follows, queue.marked_in) = (true, Some(segment));
+            engine.following += 1;
         }
         engine
     }
@@ -171,30 +199,71 @@ impl Engine {
     }
 
     fn take_up(&mut self, op: OpId, put: Put, now: Now) -> Result<(), PutError> {
-        let (items, data_len, record_len) =
-            (u64::from(put.items()), put.data_len(), put.record_len());
+        let size = put.size();
         self.stats.cmd_set += 1;
-        let bounds = self.config.of(put.queue());
-        if put.largest() > bounds.max_item_bytes {
-            let (len, limit) = (put.largest(), bounds.max_item_bytes);
-            return Err(PutError::ItemTooLarge { len, limit });
+        let (fanout_only, is_alias) =
+            (self.config.of(put.queue()).fanout_only, self.is_alias(put.queue()));
+        if !is_alias {
+            self.check_items(put.queue(), size)?;
         }
-        if items == 0 {
+        if size.items == 0 {
             self.done.push_back((op, OpOutcome::Stored));
             return Ok(());
         }
-        let backlog = self.backlog.saturating_add(record_len);
-        if backlog > self.config.max_backlog {
-            return Err(PutError::Busy);
+        if fanout_only || is_alias || self.has_children(put.queue()) {
+            return self.take_up_for_many(op, put, now);
         }
-        if self.journal_len.saturating_add(backlog) > self.config.max_journal_bytes {
+        self.check_backlog(put.record_len())?;
+        self.check_room(put.queue(), size, now)?;
+        let Some(name) = self.queues.get(put.queue()).map(|queue| queue.name.clone()) else {
+            return Err(PutError::TooManyQueues);
+        };
+        let rest_offset = put.rest_offset();
+        let record = put.into_draft(self.next_id);
+        let rest = record.body().slice(rest_offset..);
+        self.enlist(Some(op), name, size, record, rest);
+        Ok(())
+    }
+
+    fn check_items(&self, queue: &[u8], size: PutSize) -> Result<(), PutError> {
+        let (len, limit) = (size.largest, self.config.of(queue).max_item_bytes);
+        if len > limit {
+            return Err(PutError::ItemTooLarge { len, limit });
+        }
+        Ok(())
+    }
+
+    /// Whether so many bytes more may wait for the journal.
+    fn check_backlog(&self, len: u64) -> Result<(), PutError> {
+        self.check_backlog_of_moves(len)?;
+        if self.journal_len.saturating_add(self.backlog).saturating_add(len)
+            > self.config.max_journal_bytes
+        {
             return Err(PutError::JournalFull);
         }
+        Ok(())
+    }
+
+    /// The same where what is written makes room elsewhere in the journal.
+    fn check_backlog_of_moves(&self, len: u64) -> Result<(), PutError> {
+        if self.backlog.saturating_add(len) > self.config.max_backlog {
+            return Err(PutError::Busy);
+        }
+        Ok(())
+    }
+
+    /// Whether a queue has room, which is made where there is none of that name.
+    fn check_room(&mut self, name: &[u8], size: PutSize, now: Now) -> Result<(), PutError> {
+        if !self.follow(name, now) {
+            return Err(PutError::TooManyQueues);
+        }
+        let bounds = self.config.of(name);
         let (max_items, max_bytes) = (bounds.max_items, bounds.max_bytes);
         let discard_old = bounds.discard_old;
-        let queue = self.queue_or_new(put.queue(), now).ok_or(PutError::TooManyQueues)?;
+        let queue = self.queue_or_new(name, now).ok_or(PutError::TooManyQueues)?;
         let (held, held_bytes) =
             if discard_old { (0, 0) } else { (queue.held(), queue.held_bytes()) };
+        let PutSize { items, data_len, .. } = size;
         if held.saturating_add(items) > max_items
             || held_bytes.saturating_add(QueueConfig::taken(items, data_len)) > max_bytes
         {
@@ -202,26 +271,32 @@ impl Engine {
             self.may_be_empty = true;
             return Err(PutError::Full);
         }
-        queue.pending += items;
-        queue.pending_bytes += data_len;
-        let name = queue.name.clone();
+        Ok(())
+    }
+
+    /// A queue that has room gets what a record has, whose first id is the next one.
+    fn enlist(&mut self, op: Option<OpId>, name: Bytes, size: PutSize, record: Draft, rest: Bytes) {
+        let PutSize { items, data_len, .. } = size;
+        if let Some(queue) = self.queues.get_mut(&name) {
+            queue.pending += items;
+            queue.pending_bytes += data_len;
+        }
         let first_id = self.next_id;
         self.next_id = self.next_id.saturating_add(items);
-        let rest_offset = put.rest_offset();
-        let record = put.into_draft(first_id);
+        let record_len = record.len();
         self.pending.push_back(Pending {
             commit: self.next_commit,
             op,
             queue: name,
             first_id,
-            rest: record.body().slice(rest_offset..),
+            rest,
             items,
             data_len,
             record_len,
+            moving: None,
         });
         self.backlog += record_len;
         self.write(record);
-        Ok(())
     }
 
     fn write(&mut self, record: Draft) {
@@ -249,8 +324,11 @@ impl Engine {
         if core::mem::take(&mut self.may_be_empty) {
             let before = self.queues.len();
             let own = &self.config.own_queues;
-            self.queues.retain(|name, queue| queue.held() != 0 || own.contains(name));
-            self.stats.queue_deletes += (before - self.queues.len()) as u64;
+            self.queues
+                .retain(|name, queue| queue.held() != 0 || queue.follows || own.contains(name));
+            let gone = (before - self.queues.len()) as u64;
+            self.stats.queue_deletes += gone;
+            self.stats.queue_expires += gone;
         }
         self.counted_queues() < self.config.max_queues
     }
@@ -302,9 +380,14 @@ impl Engine {
             self.settle(put, result, now);
         }
         self.settle_moves(commit, result);
+        self.settle_marks(commit, result.ok());
+        self.move_on(now);
     }
 
-    fn settle(&mut self, put: Pending, result: Result<u64, AppendError>, now: Now) {
+    fn settle(&mut self, mut put: Pending, result: Result<u64, AppendError>, now: Now) {
+        if let Some(moving) = put.moving.take() {
+            self.settle_moved(moving, result.is_ok());
+        }
         let Some(queue) = self.queues.get_mut(&put.queue) else {
             return;
         };
@@ -313,7 +396,7 @@ impl Engine {
         let Ok(segment) = result else {
             self.may_be_empty = true;
             self.stats.journal_refused += 1;
-            self.done.push_back((put.op, OpOutcome::NotJournaled));
+            self.done.extend(put.op.map(|op| (op, OpOutcome::NotJournaled)));
             return;
         };
         queue.stats.total_items += put.items;
@@ -326,7 +409,7 @@ impl Engine {
             queue.insert(item);
         }
         self.discard_old(&put.queue);
-        self.done.push_back((put.op, OpOutcome::Stored));
+        self.done.extend(put.op.map(|op| (op, OpOutcome::Stored)));
         self.serve_waiters(&put.queue, now);
     }
 
@@ -346,8 +429,11 @@ impl Engine {
     fn write_discard(&mut self, queue: &[u8], below: u64) {
         let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
         let handed = self.handed.values().map(|h| (&h.queue, &h.item));
+        let moving = self.pending.iter().filter_map(|put| put.moving.as_ref());
+        let moving = moving.flat_map(|moving| moving.items.iter().map(|item| (&moving.from, item)));
         let kept: Vec<u64> = held
             .chain(handed)
+            .chain(moving)
             .filter(|(name, item)| **name == queue && item.id < below)
             .map(|(_, item)| item.id)
             .collect();
@@ -362,13 +448,15 @@ impl Engine {
     }
 
     /// Whether [`poll_output`](Self::poll_output) has something to say at `now` that was not there when it
-    /// was last called: a wait whose time has come.
+    /// was last called: a wait, or an open read, whose time has come.
     pub fn is_due(&self, now: Now) -> bool {
-        self.waiters.due(now.instant).is_some()
+        let open = self.open_until.first().is_some_and(|(until, ..)| *until <= now.instant);
+        open || self.waiters.due(now.instant).is_some()
     }
 
-    /// Ends the waits whose deadline has come.
+    /// Ends the waits whose deadline has come, and reads that have been open for too long.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.end_open_reads(now);
         while let Some(op) = self.waiters.due(now.instant) {
             self.waiters.remove(op);
             self.stats.get_misses += 1;
@@ -385,7 +473,8 @@ impl Engine {
         if self.in_flight.is_none() && !self.append.is_empty() {
             return EngineOutput::Append;
         }
-        EngineOutput::Idle(self.waiters.next_deadline())
+        let open_until = self.open_until.first().map(|(until, ..)| *until);
+        EngineOutput::Idle(self.waiters.next_deadline().into_iter().chain(open_until).min())
     }
 }
 

@@ -10,13 +10,15 @@ use super::super::outcome::{ConnId, OpId, OpOutcome, ReadError};
 use super::super::read::{Action, Read};
 use super::super::waiters::{Take, Waiter};
 use super::Engine;
-use crate::Now;
+use crate::{Instant, Now};
 
 /// An item that a connection has open.
 #[derive(Debug)]
 pub(super) struct Reserved {
     pub(super) queue: Bytes,
     pub(super) item: Item,
+    /// When it goes back.
+    until: Option<Instant>,
 }
 
 /// An item that a waiting read was given, but that its reader has not collected yet.
@@ -26,6 +28,7 @@ pub(super) struct Handed {
     open: bool,
     pub(super) queue: Bytes,
     pub(super) item: Item,
+    until: Option<Instant>,
 }
 
 impl Engine {
@@ -54,6 +57,10 @@ impl Engine {
             }
             Action::CloseOpen => self.close(conn, queue),
             Action::Take | Action::Peek | Action::Open | Action::Monitor => {}
+        }
+        if !self.follow(queue, now) {
+            self.stats.refused_too_many_queues += 1;
+            return Some(OpOutcome::Error(ReadError::TooManyQueues));
         }
         let take = match read.action {
             Action::Peek => Take::Look,
@@ -101,6 +108,10 @@ impl Engine {
     /// The data of the item at the head, which is taken as `take` says.
     fn take_ready(&mut self, conn: ConnId, queue: &[u8], take: Take, now: Now) -> Option<Bytes> {
         self.flush_expired(queue, now);
+        if self.is_stuck(queue, now) {
+            return None;
+        }
+        let until = self.open_until(queue, now);
         let line = self.queues.get_mut(queue)?;
         if take == Take::Look {
             return line.ready.front().map(|item| item.data.clone());
@@ -112,7 +123,7 @@ impl Engine {
             line.reserve(&item);
             line.stats.transactions += 1;
             let queue = line.name.clone();
-            self.reserved.entry(conn).or_default().push(Reserved { queue, item });
+            self.set_aside(conn, Reserved { queue, item, until });
         } else {
             let queue = line.name.clone();
             self.remove(queue, &item);
@@ -120,15 +131,45 @@ impl Engine {
         Some(data)
     }
 
+    /// When a read of a queue that is opened now is open for too long.
+    fn open_until(&self, queue: &[u8], now: Now) -> Option<Instant> {
+        self.config.of(queue).open_timeout.map(|timeout| now.instant + timeout)
+    }
+
+    fn set_aside(&mut self, conn: ConnId, reserved: Reserved) {
+        self.open_until.extend(reserved.until.map(|until| (until, conn, reserved.item.id)));
+        self.reserved.entry(conn).or_default().push(reserved);
+    }
+
+    /// The items of reads that have been open for too long go back.
+    pub(super) fn end_open_reads(&mut self, now: Now) {
+        while let Some(&(_, conn, id)) =
+            self.open_until.first().filter(|(until, ..)| *until <= now.instant)
+        {
+            self.open_until.pop_first();
+            if let Some(reserved) = self.take_reserved(conn, |reserved| reserved.item.id == id) {
+                self.put_back(&reserved.queue, reserved.item, now);
+            }
+        }
+    }
+
     /// How many reads a connection has open on a queue.
     pub fn open_reads(&self, conn: ConnId, queue: &[u8]) -> usize {
         self.reserved.get(&conn).map_or(0, |held| held.iter().filter(|r| r.queue == queue).count())
     }
 
-    fn take_reserved(&mut self, conn: ConnId, queue: &[u8]) -> Option<Reserved> {
+    /// Takes the oldest read that a connection has open and that is the right one.
+    fn take_reserved(
+        &mut self,
+        conn: ConnId,
+        is_right: impl Fn(&Reserved) -> bool,
+    ) -> Option<Reserved> {
         let held = self.reserved.get_mut(&conn)?;
-        let place = held.iter().position(|r| r.queue == queue)?;
+        let place = held.iter().position(is_right)?;
         let reserved = held.remove(place);
+        if let Some(until) = reserved.until {
+            self.open_until.remove(&(until, conn, reserved.item.id));
+        }
         if held.is_empty() {
             self.reserved.remove(&conn);
         }
@@ -137,7 +178,8 @@ impl Engine {
 
     /// Confirms the oldest read that a connection has open on a queue; nothing when there is none.
     fn close(&mut self, conn: ConnId, queue: &[u8]) {
-        let Some(Reserved { queue, item }) = self.take_reserved(conn, queue) else {
+        let Some(Reserved { queue, item, .. }) = self.take_reserved(conn, |r| r.queue == queue)
+        else {
             return;
         };
         self.confirm(&queue, &item);
@@ -153,7 +195,7 @@ impl Engine {
         has_as_many
     }
 
-    fn confirm(&mut self, queue: &Bytes, item: &Item) {
+    pub(super) fn confirm(&mut self, queue: &Bytes, item: &Item) {
         if let Some(line) = self.queues.get_mut(queue) {
             line.unreserve(item);
         }
@@ -162,7 +204,7 @@ impl Engine {
 
     /// Puts the item that a connection has open back at the head.
     fn abort(&mut self, conn: ConnId, queue: &[u8], now: Now) {
-        if let Some(reserved) = self.take_reserved(conn, queue) {
+        if let Some(reserved) = self.take_reserved(conn, |r| r.queue == queue) {
             self.put_back(&reserved.queue, reserved.item, now);
         }
     }
@@ -183,6 +225,10 @@ impl Engine {
     pub(super) fn serve_waiters(&mut self, queue: &Bytes, now: Now) {
         while let Some(op) = self.waiters.first(queue) {
             self.flush_expired(queue, now);
+            if self.is_stuck(queue, now) {
+                return;
+            }
+            let until = self.open_until(queue, now);
             let Some(line) = self.queues.get_mut(queue) else {
                 return;
             };
@@ -199,7 +245,7 @@ impl Engine {
                 line.stats.age_millis = now.unix.as_millis().saturating_sub(item.added.as_millis());
                 line.reserve(&item);
                 let open = take == Take::Reserve;
-                let handed = Handed { conn, open, queue: queue.clone(), item };
+                let handed = Handed { conn, open, queue: queue.clone(), item, until };
                 self.handed.insert(op, handed);
             }
             self.stats.get_hits += 1;
@@ -210,14 +256,14 @@ impl Engine {
     /// The reader of a wait that ended with an item takes it: a plain read's item is gone now, an
     /// open read's is open. Nothing for other operations.
     pub fn collect(&mut self, op: OpId) {
-        let Some(Handed { conn, open, queue, item }) = self.handed.remove(&op) else {
+        let Some(Handed { conn, open, queue, item, until }) = self.handed.remove(&op) else {
             return;
         };
         if open {
             if let Some(line) = self.queues.get_mut(&queue) {
                 line.stats.transactions += 1;
             }
-            self.reserved.entry(conn).or_default().push(Reserved { queue, item });
+            self.set_aside(conn, Reserved { queue, item, until });
         } else {
             self.confirm(&queue, &item);
         }
@@ -236,7 +282,10 @@ impl Engine {
     /// [`cancel`](Self::cancel)led by their own names.
     pub fn disconnect(&mut self, conn: ConnId, now: Now) {
         let held: Vec<Reserved> = self.reserved.remove(&conn).unwrap_or_default();
-        for Reserved { queue, item } in held {
+        for Reserved { queue, item, until } in held {
+            if let Some(until) = until {
+                self.open_until.remove(&(until, conn, item.id));
+            }
             self.put_back(&queue, item, now);
         }
     }

@@ -1,0 +1,407 @@
+//! Queues that follow others, aliases, expired items that another queue gets, and open reads with an end.
+
+use std::time::Duration;
+
+use windhover_core::queue::segment::Header;
+use windhover_core::queue::{
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Place, PutBuilder,
+    PutError, QueueConfig, Read, ReadError, Recovery,
+};
+use windhover_core::{Instant, Now, UnixTime};
+
+const A: ConnId = ConnId(1);
+const SALT: u32 = 7;
+
+fn at(millis: u64) -> Now {
+    Now {
+        instant: Instant::from_epoch(Duration::from_millis(millis)),
+        unix: UnixTime::from_millis(1_000_000 + millis),
+    }
+}
+
+/// An engine with all that it ever wrote.
+struct Journaled {
+    engine: Engine,
+    segment: Vec<u8>,
+    op: u64,
+    now: Now,
+}
+
+impl Journaled {
+    fn new(config: Config) -> Self {
+        let created = UnixTime::default();
+        let (number, previous, previous_end, oldest) = (1, 0, 0, 1);
+        let header =
+            Header { number, previous, previous_end, oldest, created, salt: SALT, leftover: 0 };
+        let segment = header.encode().to_vec();
+        Self { engine: Engine::new(config), segment, op: 0, now: at(0) }
+    }
+
+    fn op(&mut self) -> OpId {
+        self.op += 1;
+        OpId(self.op)
+    }
+
+    /// Writes what waits, until nothing does.
+    fn commit(&mut self) {
+        while let Some(batch) = self.engine.begin_append() {
+            let bytes = batch.encode(SALT, self.segment.len() as u64).concat();
+            assert_eq!(bytes.len() as u64, batch.len);
+            self.segment.extend(bytes);
+            self.engine.journaled(batch.commit, Ok(1), self.now);
+        }
+    }
+
+    /// What the journal refuses.
+    fn lose(&mut self) {
+        let batch = self.engine.begin_append().expect("something to append");
+        self.engine.journaled(batch.commit, Err(AppendError), self.now);
+    }
+
+    fn try_put(&mut self, queue: &str, item: &str) -> Result<(), PutError> {
+        let mut put = PutBuilder::new(queue.as_bytes(), self.now.unix).unwrap();
+        put.item(None, item.as_bytes());
+        let op = self.op();
+        self.engine.put(op, put.finish(), self.now)
+    }
+
+    /// Puts an item, which one operation's end tells.
+    fn put(&mut self, queue: &str, item: &str) {
+        self.try_put(queue, item).unwrap();
+        self.commit();
+        let op = OpId(self.op);
+        let done = EngineOutput::Done { op, outcome: OpOutcome::Stored };
+        assert_eq!(self.engine.poll_output(self.now), done);
+        assert!(matches!(self.engine.poll_output(self.now), EngineOutput::Idle(_)));
+    }
+
+    fn read(&mut self, queue: &str, action: Action) -> Option<OpOutcome> {
+        let (op, now) = (self.op(), self.now);
+        let outcome = self.engine.get(op, A, queue.as_bytes(), action.into(), now);
+        self.commit();
+        outcome
+    }
+
+    fn get(&mut self, queue: &str) -> Option<String> {
+        match self.read(queue, Action::Take) {
+            Some(OpOutcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
+            Some(OpOutcome::Empty) => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn children(&self, parent: &str) -> Vec<String> {
+        let children = self.engine.children(parent.as_bytes());
+        children.map(|name| String::from_utf8(name.to_vec()).unwrap()).collect()
+    }
+
+    /// The same from its journal.
+    fn restart(self) -> Self {
+        let mut recovery = Recovery::new();
+        let end = self.segment.len() as u64;
+        let report = recovery.segment(1, &self.segment, Place::LastClean { end });
+        assert_eq!((report.damage, report.torn), (vec![], vec![]));
+        let config = self.engine.config().clone();
+        let (engine, _) = recovery.finish(config, self.now.unix);
+        Self { engine, ..self }
+    }
+}
+
+fn bounded(queue: &str, bounds: impl FnOnce(&mut QueueConfig)) -> Config {
+    let mut config = Config::default();
+    let mut queue_config = QueueConfig::default();
+    bounds(&mut queue_config);
+    config.queues.insert(queue.to_owned().into(), queue_config);
+    config
+}
+
+#[test]
+fn a_child_follows_from_its_first_use_at_its_own_pace() {
+    let mut j = Journaled::new(Config::default());
+    j.put("q", "before");
+    assert_eq!(j.get("q+a"), None, "nothing that was put before");
+    j.put("q", "one");
+    assert_eq!(j.get("q+b"), None);
+    j.put("q", "two");
+
+    assert_eq!(j.children("q"), ["q+a", "q+b"]);
+    assert_eq!(
+        [j.get("q+a"), j.get("q+a"), j.get("q+a")],
+        [Some("one".into()), Some("two".into()), None]
+    );
+    assert_eq!([j.get("q+b"), j.get("q+b")], [Some("two".into()), None]);
+    let own: Vec<Option<String>> = (0..4).map(|_| j.get("q")).collect();
+    assert_eq!(own, [Some("before".into()), Some("one".into()), Some("two".into()), None]);
+
+    // A put to a child is the child's alone, and makes one that is not there.
+    j.put("q+c", "own");
+    assert_eq!([j.get("q"), j.get("q+a"), j.get("q+c")], [None, None, Some("own".into())]);
+    assert_eq!(j.children("q"), ["q+a", "q+b", "q+c"]);
+    // Names that only begin alike are other queues.
+    j.put("q2", "other");
+    assert_eq!(j.get("q+a"), None);
+}
+
+#[test]
+fn a_child_survives_restarts_and_ends_when_it_is_deleted() {
+    let mut j = Journaled::new(Config::default());
+    assert_eq!(j.get("q+a"), None);
+    j.put("q", "one");
+    let mut j = j.restart();
+    assert_eq!(j.get("q+a"), Some("one".into()));
+    let mut j = j.restart();
+    assert_eq!(j.children("q"), ["q+a"], "though it be empty");
+    j.put("q", "two");
+    j.engine.delete(b"q+a");
+    j.commit();
+    let mut j = j.restart();
+    assert_eq!(j.children("q"), [""; 0]);
+    j.put("q", "three");
+    assert_eq!(j.get("q+a"), None, "it begins anew");
+    j.put("q", "four");
+    assert_eq!(j.get("q+a"), Some("four".into()));
+    // Its parent may go: the name is followed.
+    j.engine.delete(b"q");
+    j.put("q", "five");
+    assert_eq!(j.get("q+a"), Some("five".into()));
+}
+
+#[test]
+fn that_a_queue_follows_is_written_again_where_a_segment_begins() {
+    let mut j = Journaled::new(Config::default());
+    assert_eq!(j.get("q+a"), None);
+    assert_eq!(j.engine.oldest_needed(3), 1);
+    j.engine.compact(100, 3);
+    let batch = j.engine.begin_append().expect("the mark");
+    // It fails, and is written again, since it is still true.
+    j.engine.journaled(batch.commit, Err(AppendError), at(0));
+    assert_eq!(j.engine.oldest_needed(3), 1);
+    let batch = j.engine.begin_append().expect("the mark");
+    j.engine.journaled(batch.commit, Ok(3), at(0));
+    assert_eq!(j.engine.oldest_needed(3), 3);
+    j.engine.compact(100, 3);
+    assert!(j.engine.begin_append().is_none(), "once for each segment");
+}
+
+#[test]
+fn a_mark_that_was_lost_says_what_is_true_by_then() {
+    let mut j = Journaled::new(Config::default());
+    let now = j.now;
+    assert_eq!(j.engine.get(OpId(1), A, b"q+a", Read::default(), now), Some(OpOutcome::Empty));
+    let batch = j.engine.begin_append().expect("the mark");
+    j.engine.delete(b"q+a");
+    j.engine.journaled(batch.commit, Err(AppendError), now);
+    j.commit();
+    assert_eq!(j.restart().children("q"), [""; 0]);
+}
+
+#[test]
+fn a_put_to_several_queues_is_in_all_of_them_or_in_none() {
+    let mut j = Journaled::new(Config::default());
+    assert_eq!(j.get("q+a"), None);
+    j.try_put("q", "lost").unwrap();
+    j.lose();
+    let op = OpId(j.op);
+    let done = EngineOutput::Done { op, outcome: OpOutcome::NotJournaled };
+    assert_eq!(j.engine.poll_output(j.now), done);
+    assert_eq!([j.get("q"), j.get("q+a")], [None, None]);
+    j.put("q", "kept");
+    let mut j = j.restart();
+    assert_eq!([j.get("q"), j.get("q+a")], [Some("kept".into()), Some("kept".into())]);
+}
+
+#[test]
+fn a_parent_may_keep_nothing_itself() {
+    let mut j = Journaled::new(bounded("q", |bounds| bounds.fanout_only = true));
+    j.put("q", "for nobody");
+    assert_eq!(j.get("q+a"), None);
+    j.put("q", "one");
+    assert_eq!([j.get("q"), j.get("q+a")], [None, Some("one".into())]);
+    let mut j = j.restart();
+    j.put("q", "two");
+    assert_eq!([j.get("q"), j.get("q+a")], [None, Some("two".into())]);
+}
+
+#[test]
+fn a_child_has_its_parents_bounds_and_what_it_has_no_room_for_the_others_get() {
+    let mut j = Journaled::new(bounded("q", |bounds| bounds.max_items = 2));
+    assert_eq!(j.get("q+a"), None);
+    for item in ["1", "2", "3"] {
+        j.put("q", item);
+        assert_eq!(j.get("q"), Some(item.into()));
+    }
+    assert_eq!(
+        [j.get("q+a"), j.get("q+a"), j.get("q+a")],
+        [Some("1".into()), Some("2".into()), None]
+    );
+    assert_eq!(j.engine.stats_of(b"q+a").refused, 1);
+    assert_eq!(j.engine.stats().refused_full, 1);
+
+    // Where only children keep anything, and none of them can, the put is refused.
+    let mut j = Journaled::new(bounded("q", |bounds| {
+        (bounds.fanout_only, bounds.max_items) = (true, 1);
+    }));
+    assert_eq!(j.get("q+a"), None);
+    j.put("q", "1");
+    assert_eq!(j.try_put("q", "2"), Err(PutError::Full));
+}
+
+#[test]
+fn only_so_many_queues_follow_one() {
+    let mut config = Config::default();
+    config.max_children = 2;
+    let mut j = Journaled::new(config);
+    assert_eq!([j.get("q+a"), j.get("q+b"), j.get("r+a")], [None, None, None]);
+    let refused = OpOutcome::Error(ReadError::TooManyQueues);
+    assert_eq!(j.read("q+c", Action::Peek), Some(refused));
+    assert_eq!(j.try_put("q+c", "x"), Err(PutError::TooManyQueues));
+    assert_eq!(
+        j.read("q+c", Action::Close),
+        Some(OpOutcome::Empty),
+        "which names no queue to follow"
+    );
+    j.engine.delete(b"q+a");
+    assert_eq!(j.get("q+c"), None);
+}
+
+#[test]
+fn an_alias_stands_for_several_queues() {
+    let mut config = bounded("few", |bounds| bounds.max_items = 1);
+    config.aliases.insert("both".into(), vec!["few".into(), "many".into()]);
+    config.aliases.insert("one".into(), vec!["many".into()]);
+    config.aliases.insert("none".into(), vec![]);
+    let mut j = Journaled::new(config);
+    assert_eq!(j.get("many+child"), None);
+    j.put("both", "1");
+    // None gets what one of them does not take.
+    assert_eq!(j.try_put("both", "2"), Err(PutError::Full));
+    j.put("one", "3");
+    j.put("none", "4");
+    assert_eq!(j.get("both"), None, "it cannot be read");
+    let mut j = j.restart();
+    assert_eq!([j.get("few"), j.get("few")], [Some("1".into()), None]);
+    for queue in ["many", "many+child"] {
+        assert_eq!(
+            [j.get(queue), j.get(queue), j.get(queue)],
+            [Some("1".into()), Some("3".into()), None]
+        );
+    }
+}
+
+#[test]
+fn expired_items_go_to_another_queue() {
+    let mut j = Journaled::new(bounded("q", |bounds| {
+        bounds.max_age = Some(Duration::from_secs(1));
+        bounds.move_expired_to = Some("late".into());
+    }));
+    j.put("q", "1");
+    j.put("q", "2");
+    j.now = at(1_500);
+    j.put("q", "3");
+    assert_eq!(j.get("q"), Some("3".into()));
+    assert_eq!(j.engine.stats_of(b"q").expired_items, 2);
+    let mut j = j.restart();
+    assert_eq!([j.get("q"), j.get("late")], [None, Some("1".into())]);
+    j.now = at(1_000_000);
+    assert_eq!([j.get("late"), j.get("late")], [Some("2".into()), None]);
+    assert_eq!(j.engine.unwritten_removals(), 0);
+}
+
+#[test]
+fn what_cannot_be_moved_now_is_nowhere_else_and_is_moved_later() {
+    let mut j = Journaled::new(bounded("q", |bounds| bounds.move_expired_to = Some("late".into())));
+    let mut put = PutBuilder::new(b"q", j.now.unix).unwrap();
+    put.item(Some(at(10).unix), b"old");
+    put.item(None, b"new");
+    j.engine.put(OpId(100), put.finish(), j.now).unwrap();
+    j.commit();
+    j.now = at(20);
+    assert_eq!(j.engine.sweep(b"q", j.now), 1);
+    // On its way it is in neither; a flush meanwhile does not reach it.
+    assert_eq!(j.engine.stats_of(b"q").items, 1);
+    j.lose();
+    assert_eq!(j.engine.stats_of(b"q").expired_items, 1, "it is on its way again");
+    j.engine.flush(b"q");
+    j.commit();
+    let mut j = j.restart();
+    assert_eq!([j.get("q"), j.get("late"), j.get("late")], [None, Some("old".into()), None]);
+}
+
+#[test]
+fn expired_items_go_where_the_other_queue_takes_no_more() {
+    let mut config = bounded("q", |bounds| {
+        bounds.max_age = Some(Duration::from_secs(1));
+        bounds.move_expired_to = Some("late".into());
+    });
+    let mut late = QueueConfig::default();
+    late.max_items = 1;
+    config.queues.insert("late".into(), late);
+    let mut j = Journaled::new(config);
+    j.put("late", "full");
+    j.put("q", "1");
+    j.now = at(2_000);
+    assert_eq!([j.get("q"), j.get("late"), j.get("late")], [None, Some("full".into()), None]);
+    assert_eq!(j.engine.stats_of(b"late").refused, 1);
+    assert_eq!(j.restart().get("q"), None);
+}
+
+#[test]
+fn a_waiter_gets_what_stands_behind_expired_items_that_move() {
+    let mut j = Journaled::new(bounded("q", |bounds| {
+        bounds.max_age = Some(Duration::from_secs(1));
+        bounds.move_expired_to = Some("late".into());
+    }));
+    let wait = Read { action: Action::Take, timeout: Some(Duration::from_secs(10)) };
+    let (op, now) = (j.op(), j.now);
+    assert_eq!(j.engine.get(op, A, b"late", wait, now), None);
+    j.put("q", "1");
+    j.now = at(2_000);
+    assert_eq!(j.get("q"), None);
+    let outcome = OpOutcome::Item("1".into());
+    assert_eq!(j.engine.poll_output(j.now), EngineOutput::Done { op, outcome });
+}
+
+#[test]
+fn an_open_read_ends_when_its_time_is_over() {
+    let mut j = Journaled::new(bounded("q", |bounds| {
+        bounds.open_timeout = Some(Duration::from_secs(5));
+        bounds.max_open_reads = 2;
+    }));
+    j.put("q", "1");
+    j.put("q", "2");
+    assert_eq!(j.read("q", Action::Open), Some(OpOutcome::Item("1".into())));
+    j.now = at(3_000);
+    assert_eq!(j.read("q", Action::Open), Some(OpOutcome::Item("2".into())));
+    let due = Instant::from_epoch(Duration::from_secs(5));
+    assert_eq!(j.engine.poll_output(j.now), EngineOutput::Idle(Some(due)));
+    assert!(!j.engine.is_due(at(4_999)) && j.engine.is_due(at(5_000)));
+    j.now = at(5_000);
+    j.engine.handle_timeout(j.now);
+    // A close that comes too late confirms the one that is open still.
+    assert_eq!(j.engine.open_reads(A, b"q"), 1);
+    assert_eq!(j.read("q", Action::Close), Some(OpOutcome::Empty));
+    assert_eq!([j.get("q"), j.get("q")], [Some("1".into()), None]);
+    assert_eq!(j.engine.stats_of(b"q").canceled_transactions, 1);
+    assert_eq!(j.engine.poll_output(j.now), EngineOutput::Idle(None));
+}
+
+#[test]
+fn an_empty_queue_goes_when_it_is_old() {
+    let mut j = Journaled::new(bounded("q", |bounds| {
+        bounds.max_queue_age = Some(Duration::from_secs(60));
+    }));
+    j.put("q", "1");
+    j.put("other", "1");
+    assert_eq!(j.get("q+a"), None);
+    j.now = at(61_000);
+    assert_eq!(
+        j.engine.expire_queues(j.now),
+        1,
+        "the child, which is empty and has the same bounds"
+    );
+    assert_eq!(j.children("q"), [""; 0]);
+    assert_eq!([j.get("q"), j.get("other")], [Some("1".into()), Some("1".into())]);
+    assert_eq!(j.engine.expire_queues(at(59_000)), 0);
+    assert_eq!((j.engine.expire_queues(j.now), j.engine.names()), (1, vec!["other".into()]));
+    assert_eq!(j.engine.stats().queue_expires, 2);
+}
