@@ -257,6 +257,10 @@ impl State {
     /// first. To be asked before the connection's task is told of the call.
     fn begin_to_move(&mut self, call: CallId, until: Instant, now: Instant) -> Option<Arc<Link>> {
         let (connection, in_flight) = self.cluster.sent_on(call)?;
+        if in_flight > 2 {
+            // The second one has interrupted the first one's caller.
+            return None;
+        }
         let link = self.links.get(&connection.number())?;
         let mut signal = link.signal();
         if in_flight > 1 {

@@ -61,8 +61,8 @@ impl Hub {
             return Poll::Pending;
         }
         link.signal().wants_write = false;
+        let now = self.now();
         if wire.is_open() {
-            let now = self.now();
             self.lock().cluster.lend_unsent(connection, &mut wire.outgoing, now);
         }
         let was_lent = !wire.outgoing.is_empty();
@@ -70,8 +70,8 @@ impl Hub {
         let is_left = !wire.outgoing.is_empty();
         if was_lent {
             let mut state = self.lock();
-            state.cluster.return_unsent(connection, taken, &mut wire.outgoing);
-            state.pump(self.now());
+            state.cluster.return_unsent(connection, taken, &mut wire.outgoing, now);
+            state.pump(now);
         }
         if wire.has_failed() {
             // The server was told why, or will not be.

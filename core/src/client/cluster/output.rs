@@ -1,6 +1,7 @@
 //! What a cluster tells its adapter.
 
 use alloc::collections::VecDeque;
+use core::mem;
 
 use slab::Slab;
 
@@ -124,7 +125,11 @@ impl Cluster {
     /// Looks at one connection until it has nothing more to tell.
     fn poll_link(&mut self, at: usize, now: Instant) -> Option<ClusterOutput> {
         let link = self.links.get_mut(at)?;
-        link.is_dirty = false;
+        let is_dirty = mem::take(&mut link.is_dirty);
+        if !mem::take(&mut link.has_sent) && !is_dirty {
+            // Its writer was there meanwhile.
+            return None;
+        }
         let sequence = link.sequence;
         loop {
             let link = self.links.get_mut(at).filter(|link| link.sequence == sequence)?;

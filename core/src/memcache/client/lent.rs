@@ -16,6 +16,7 @@ use crate::client::Item;
 use crate::memcache::request::BLOCK_END;
 use crate::memcache::response::Response;
 use crate::memcache::states::ClientEvent;
+use crate::writing::WriteTimer;
 
 impl ClientConnection {
     /// Lends what waits to be written, put behind what is in `into`. Until
@@ -44,6 +45,22 @@ impl ClientConnection {
             mem::swap(&mut self.outgoing, rest);
         }
         self.note_written(written);
+    }
+
+    /// Until when there is nothing to do but to wait for bytes, where all that was taken has just been written:
+    /// then nothing changes before. `None` where [`poll_output`](Self::poll_output) has to say.
+    pub(crate) fn waits_until(&mut self, now: Instant) -> Option<Instant> {
+        let is_waiting = self.end.is_none()
+            && !self.end_of_stream
+            && self.unwritten() == 0
+            && self.waiting.is_empty()
+            && self.finished.is_none()
+            && !self.pending.is_empty();
+        if !is_waiting {
+            return None;
+        }
+        self.writing = WriteTimer::default();
+        Some(self.next_deadline(now))
     }
 
     /// Takes what came in, with the frames that its reader has found in it; there is nothing of its own.

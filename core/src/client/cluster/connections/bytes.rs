@@ -81,6 +81,7 @@ impl Cluster {
         {
             link.is_lent = true;
             link.awaits_writer = false;
+            link.has_sent = false;
             open.lend(into, now);
         }
     }
@@ -88,8 +89,23 @@ impl Cluster {
     /// Takes back the `rest` of what was lent: the first `n` bytes of that were written, and are not in
     /// it. 0 means what it does to [`wrote`](Self::wrote). What was lent by a connection that is gone is
     /// nobody's.
-    pub fn return_unsent(&mut self, connection: ConnectionId, n: usize, rest: &mut Outgoing) {
-        self.with_open(connection, |open| open.give_back(n, rest));
+    pub fn return_unsent(
+        &mut self,
+        connection: ConnectionId,
+        n: usize,
+        rest: &mut Outgoing,
+        now: Instant,
+    ) {
+        if let Some(link) = self.link_mut(connection)
+            && let State::Open(open) = &mut link.state
+        {
+            open.give_back(n, rest);
+            // Mostly all was written, and the timer that is set comes in time for what is waited for now.
+            let until = open.waits_until(now);
+            if until.is_none_or(|until| link.armed.is_none_or(|armed| armed > until)) {
+                self.mark(connection.at);
+            }
+        }
         if !rest.is_empty() {
             *rest = Outgoing::new();
         }

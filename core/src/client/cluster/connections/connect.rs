@@ -52,6 +52,7 @@ impl Cluster {
             is_greeted: self.greeting.is_none(),
             heard: None,
             is_dirty: false,
+            has_sent: false,
             awaits_writer: false,
             is_lent: false,
             armed: None,

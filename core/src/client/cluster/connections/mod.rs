@@ -96,6 +96,9 @@ pub(in crate::client) struct Link {
     /// What the server said to the credentials or to a probe.
     pub(in crate::client) heard: Option<Kind>,
     pub(in crate::client) is_dirty: bool,
+    /// A request was given to it, which its writer has not fetched yet: until then it is looked at as one to
+    /// which something has happened.
+    pub(in crate::client) has_sent: bool,
     /// Its writer was told to fetch what waits, and has not come yet: what is sent meanwhile it fetches
     /// too.
     pub(in crate::client) awaits_writer: bool,
@@ -184,10 +187,15 @@ impl Cluster {
     /// A request was sent on a connection: it is to be looked at, unless its writer is about to and a timer
     /// comes in time.
     pub(in crate::client) fn mark_sent(&mut self, at: usize, deadline: Instant) {
-        let in_time = |link: &Link| link.armed.is_some_and(|armed| armed <= deadline);
-        if !self.links.get(at).is_some_and(|link| link.awaits_writer && in_time(link)) {
-            self.mark(at);
+        let Some(link) = self.links.get_mut(at) else { return cannot_happen(()) };
+        let in_time = link.armed.is_some_and(|armed| armed <= deadline);
+        if link.awaits_writer && in_time {
+            return;
         }
+        if !link.is_dirty && !link.has_sent {
+            self.dirty.push_back(at);
+        }
+        link.has_sent = true;
     }
 
     /// Something happened to a connection: it is to be looked at.
@@ -196,7 +204,9 @@ impl Cluster {
             && !link.is_dirty
         {
             link.is_dirty = true;
-            self.dirty.push_back(at);
+            if !link.has_sent {
+                self.dirty.push_back(at);
+            }
         }
     }
 

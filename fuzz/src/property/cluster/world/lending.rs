@@ -37,7 +37,7 @@ impl World {
         bytes.truncate(self.write);
         self.sockets.get_mut(&id).expect("it is there").sent.extend_from_slice(&bytes);
         rest.advance(bytes.len());
-        self.cluster.return_unsent(id, bytes.len(), &mut rest);
+        self.cluster.return_unsent(id, bytes.len(), &mut rest, self.now);
         assert!(rest.is_empty(), "bytes that are nobody's");
     }
 
