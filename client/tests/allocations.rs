@@ -29,9 +29,9 @@ impl PollStream for Memory {
         Poll::Ready(Ok(self.reply.len()))
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, _: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.pending = true;
-        Poll::Ready(Ok(row.iter().map(|slice| slice.len()).sum()))
+        Poll::Ready(Ok(out.iter().map(|slice| slice.len()).sum()))
     }
 
     fn poll_close_write(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {

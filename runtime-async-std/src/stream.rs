@@ -70,10 +70,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PollStream for Stream<S> {
         self.block.poll_read(buffer, |into| stream.poll_read(cx, into))
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match row {
+    fn poll_write(&mut self, cx: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match out {
             [slice] => Pin::new(&mut self.inner).poll_write(cx, slice),
-            row => Pin::new(&mut self.inner).poll_write_vectored(cx, row),
+            out => Pin::new(&mut self.inner).poll_write_vectored(cx, out),
         }
     }
 

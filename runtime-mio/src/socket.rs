@@ -238,12 +238,12 @@ impl PollStream for Registered {
         })
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll_output(|socket| match (socket, row) {
+    fn poll_write(&mut self, _: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_output(|socket| match (socket, out) {
             (Socket::Tcp(stream), [slice]) => stream.write(slice),
-            (Socket::Tcp(stream), row) => stream.write_vectored(row),
+            (Socket::Tcp(stream), out) => stream.write_vectored(out),
             (other, [slice]) => other.stream().write(slice),
-            (other, row) => other.stream().write_vectored(row),
+            (other, out) => other.stream().write_vectored(out),
         })
     }
 

@@ -46,8 +46,8 @@ impl PollStream for Socket {
         })
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        whichever!(self, stream => poll_write(stream, cx, row))
+    fn poll_write(&mut self, cx: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        whichever!(self, stream => poll_write(stream, cx, out))
     }
 
     fn poll_close_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -86,8 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PollStream for Stream<S> {
         })
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        poll_write(&mut self.stream, cx, row)
+    fn poll_write(&mut self, cx: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        poll_write(&mut self.stream, cx, out)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -102,10 +102,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PollStream for Stream<S> {
 fn poll_write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
-    row: &[IoSlice<'_>],
+    out: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
-    match row {
+    match out {
         [slice] => Pin::new(stream).poll_write(cx, slice),
-        row => Pin::new(stream).poll_write_vectored(cx, row),
+        out => Pin::new(stream).poll_write_vectored(cx, out),
     }
 }

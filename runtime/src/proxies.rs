@@ -66,7 +66,7 @@ impl ProxyProtocol {
         self
     }
 
-    /// How many connections of proxies were closed for want of a header.
+    /// How many connections of proxies were closed for lack of a header.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }

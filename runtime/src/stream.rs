@@ -33,7 +33,7 @@ pub trait PollStream {
     ) -> Poll<io::Result<usize>>;
 
     /// Writes once, from a row of slices; how many bytes went. There is one slice at least, and none is empty.
-    fn poll_write(&mut self, cx: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    fn poll_write(&mut self, cx: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
     /// Sends what the stream has taken and kept, as one that encrypts does. A socket keeps nothing:
     /// it has nothing to do.
@@ -60,9 +60,9 @@ macro_rules! poll_whichever {
         fn poll_write(
             &mut self,
             cx: &mut std::task::Context<'_>,
-            row: &[std::io::IoSlice<'_>],
+            out: &[std::io::IoSlice<'_>],
         ) -> std::task::Poll<std::io::Result<usize>> {
-            match self { $($(#[$only])* Self::$variant(stream) => stream.poll_write(cx, row),)+ }
+            match self { $($(#[$only])* Self::$variant(stream) => stream.poll_write(cx, out),)+ }
         }
 
         fn poll_flush(

@@ -35,8 +35,8 @@ impl PollStream for Peer {
         Poll::Ready(Ok(REQUEST.len()))
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let length = row.iter().map(|slice| slice.len()).sum();
+    fn poll_write(&mut self, _: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let length = out.iter().map(|slice| slice.len()).sum();
         self.taken += length;
         Poll::Ready(Ok(length))
     }

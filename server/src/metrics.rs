@@ -81,7 +81,7 @@ pub struct Metrics {
     pub requests_not_durable: Counter,
     /// Events that were not recorded, whatever became of the rest of their batch.
     pub events_refused: Refusals,
-    /// Requests of which nothing was recorded, for what was sent or for want of a place for it.
+    /// Requests of which nothing was recorded, for what was sent or for lack of a place for it.
     pub requests_refused: Refusals,
     /// Requests for a redirect that the policy does not allow.
     pub redirects_refused: Counter,

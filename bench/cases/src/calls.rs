@@ -47,8 +47,8 @@ impl PollStream for Socket {
         Poll::Ready(Ok(core::mem::take(&mut self.pending) * self.reply.len()))
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = row.iter().map(|slice| slice.len()).sum();
+    fn poll_write(&mut self, _: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = out.iter().map(|slice| slice.len()).sum();
         self.pending += written / self.length;
         Poll::Ready(Ok(written))
     }

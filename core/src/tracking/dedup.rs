@@ -155,7 +155,7 @@ impl DedupWindow {
         self.oldest += 1;
     }
 
-    /// Takes a digest out of the index, and closes the gap: what was put behind its place for want of a
+    /// Takes a digest out of the index, and closes the gap: what was put behind its place for lack of a
     /// free one before it moves up.
     fn remove(&mut self, number: u64) {
         let offset = self.offset(number);

@@ -211,8 +211,8 @@ where
         })
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match (&*self.socket).write_vectored(row) {
+    fn poll_write(&mut self, _: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match (&*self.socket).write_vectored(out) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 poll_at(Instant::now() + WRITE_TIMEOUT);
                 Poll::Pending

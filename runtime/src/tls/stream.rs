@@ -198,10 +198,10 @@ impl<S: PollStream> PollStream for TlsStream<S> {
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         // What is held back is bounded, and it is felt when the peer reads nothing.
         ready!(self.poll_send(cx))?;
-        let n = self.connection.writer().write_vectored(row)?;
+        let n = self.connection.writer().write_vectored(out)?;
         let _: Poll<()> = self.poll_send(cx)?;
         Poll::Ready(Ok(n))
     }

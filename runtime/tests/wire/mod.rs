@@ -59,14 +59,14 @@ impl PollStream for Memory {
         Poll::Ready(Ok(n))
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, row: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        assert!(!row.is_empty() && row.iter().all(|slice| !slice.is_empty()));
+    fn poll_write(&mut self, _: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        assert!(!out.is_empty() && out.iter().all(|slice| !slice.is_empty()));
         let mut wire = self.0.borrow_mut();
         if wire.has_to_wait() {
             return Poll::Pending;
         }
-        let n = row[0].len().min(wire.most);
-        wire.to_client.extend(&row[0][..n]);
+        let n = out[0].len().min(wire.most);
+        wire.to_client.extend(&out[0][..n]);
         Poll::Ready(Ok(n))
     }
 

@@ -82,7 +82,7 @@ pub(super) enum Verdict {
     Never(ForGood),
 }
 
-/// Judges an event that was not taken. `doubt` is what was thought of it before, `others_taken` whether
+/// Checks an event that was not taken. `doubt` is what was thought of it before, `others_taken` whether
 /// one was taken that was sent with it, or right behind it when it was sent alone; `is_largest` whether none
 /// as large was ever taken.
 pub(super) fn check(

@@ -122,7 +122,7 @@ pub(super) enum Found {
     },
     /// The same of a large one.
     Large(Vec<Bytes>),
-    /// The value that is too large for us has come to its end.
+    /// The value that is too large for us has ended.
     Discarded,
     Malformed(ResponseError),
 }
