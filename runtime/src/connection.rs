@@ -18,6 +18,9 @@ use crate::{Peer, PollStream, ServeOptions};
 
 /// Most reads and writes before other connections have their turn.
 const ROUNDS: usize = 32;
+/// So many bytes are read before that at least, and twice as many at most: what is done with them takes
+/// much longer than to read them.
+const READ_IN_TURN: usize = 64 * 1024;
 /// How long a stream may take to pass on what it holds back, once its endpoint has ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -42,6 +45,8 @@ pub struct Connection<S, E> {
     /// The endpoint was asked for an orderly end.
     is_draining: bool,
     account: Account,
+    /// Bytes that were read in this turn.
+    read: usize,
 }
 
 thread_local! {
@@ -144,6 +149,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             is_ended: false,
             is_draining: false,
             account: Account::default(),
+            read: 0,
         }
     }
 
@@ -181,8 +187,10 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
     }
 
     fn rounds(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
+        self.read = 0;
         for _ in 0..ROUNDS {
             match self.round(now, cx) {
+                Ok(Step::Again) if self.read >= READ_IN_TURN => break,
                 Ok(Step::Again) => {}
                 Ok(Step::Wait(until)) => {
                     release(&mut self.endpoint);
@@ -303,7 +311,9 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             return Poll::Ready(Ok(()));
         }
         let (endpoint, stream) = (&mut self.endpoint, &mut self.stream);
-        if ready!(stream.poll_read(cx, || read_buffer(endpoint)))? == 0 {
+        let n = ready!(stream.poll_read(cx, || read_buffer(endpoint)))?;
+        self.read += n;
+        if n == 0 {
             self.is_ended = true;
             self.endpoint.end_of_stream();
         } else {

@@ -20,6 +20,7 @@ use crate::listen::{AuthFile, TrustedProxy, is_trusted};
 use crate::metrics::Metrics;
 use crate::status::StatusCell;
 use crate::store::Store;
+use crate::workers::Workers;
 
 /// Most bytes that connections hold together, unless it is said otherwise.
 const CONNECTION_MEMORY: usize = 256 * 1024 * 1024;
@@ -58,6 +59,8 @@ pub struct App {
     pub draining: Arc<AtomicBool>,
     /// Random, new for every process: makes the ids of its events unique.
     pub seed: u64,
+    /// What decodes large requests.
+    pub(crate) workers: Workers,
 }
 
 impl App {
@@ -80,6 +83,7 @@ impl App {
             status: StatusCell::default(),
             draining: Arc::default(),
             seed,
+            workers: Workers::new(seed),
         }
     }
 }

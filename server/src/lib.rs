@@ -31,3 +31,4 @@ pub mod status;
 pub mod store;
 pub mod tracker;
 mod upkeep;
+mod workers;

@@ -9,11 +9,13 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use futures_channel::oneshot::{self, Receiver};
+use futures_util::FutureExt as _;
 use windhover_core::endpoint::{Endpoint, Next, Spare};
 use windhover_core::http::{Output, Request, Response, ServerConnection, Status};
 use windhover_core::queue::PutBuilder;
 use windhover_core::tracking::{
-    self, BatchRule, DecodeError, Decoded, Decoder, IdSource, RefusedRecord, Route,
+    self, BatchRule, DecodeError, Decoded, Decoder, IdSource, OverBudget, RefusedRecord, Route,
     TrackingEndpoint, TrackingReply, TrustedProxies, client_address,
 };
 use windhover_core::{Instant, Now};
@@ -23,11 +25,16 @@ use crate::app::App;
 use crate::dead_letters::Asked;
 use crate::metrics::CONTENT_TYPE;
 use crate::recording::{Recording, Records};
+use crate::workers::Worker;
 
 /// Who is behind a Unix socket.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// What is refused, and belongs to no endpoint, is counted so.
 const OTHER: &str = "other";
+/// What is larger is decoded by a worker: others on this thread would wait for it.
+const BUDGET: usize = 64 * 1024;
+/// So are the dead letters of more records than these written by one.
+const REFUSALS: usize = 32;
 
 /// A connection of the HTTP listener.
 #[derive(Debug)]
@@ -47,6 +54,14 @@ pub struct Tracker {
 #[derive(Debug)]
 enum Answer {
     Ready(Response),
+    /// When a worker has decoded the request.
+    Decoding {
+        answer: Receiver<Answer>,
+        /// What is answered when that takes too long.
+        refusal: Response,
+        held: usize,
+        since: Instant,
+    },
     /// When the events are in the journal.
     Journaled {
         path: TrackingEndpoint,
@@ -75,6 +90,21 @@ impl Tracker {
         while let Some(answer) = self.answers.front_mut() {
             let response = match answer {
                 Answer::Ready(response) => std::mem::replace(response, empty()),
+                Answer::Decoding { answer: decoded, refusal, since, .. } => {
+                    let deadline = *since + self.app.settings.answer_timeout;
+                    match decoded.poll_unpin(cx) {
+                        Poll::Ready(Ok(decoded)) => {
+                            *answer = decoded;
+                            continue;
+                        }
+                        Poll::Pending if now.instant < deadline => return Some(deadline),
+                        // A worker that panicked, or too many requests before this one.
+                        Poll::Ready(Err(_)) | Poll::Pending => {
+                            self.app.metrics.requests_refused.count(OTHER, "not_decoded");
+                            std::mem::replace(refusal, empty())
+                        }
+                    }
+                }
                 Answer::Journaled { path, records, reply, events, since } => {
                     let metrics = &self.app.metrics;
                     let deadline = *since + self.app.settings.answer_timeout;
@@ -104,6 +134,27 @@ impl Tracker {
         None
     }
 
+    /// Gives the request that the connection has just handed out to a worker.
+    fn decode_elsewhere(&mut self, refusal: Response, now: Now) -> Answer {
+        let Some(taken) = self.http.take_request() else { return Answer::Ready(refusal) };
+        let (app, peer, proxies) = (Arc::clone(&self.app), self.peer, self.proxies);
+        let (sender, answer) = oneshot::channel();
+        let held = taken.held();
+        self.app.workers.run(move |worker| {
+            // Nobody is there any more who could be answered: nothing of it is recorded.
+            if sender.is_canceled() {
+                return;
+            }
+            let Worker { decoder, ids } = worker;
+            let (proxies, budget) = (&proxies, usize::MAX);
+            let mut handler = Handler { app: &app, peer, proxies, ids, decoder, budget };
+            if let Ok(answer) = handler.handle(&taken.request(), now) {
+                let _ = sender.send(answer);
+            }
+        });
+        Answer::Decoding { answer, refusal, held, since: now.instant }
+    }
+
     /// What comes next, once a request that the connection itself refused is counted.
     fn next(&mut self, next: Next) -> Next {
         if let Some(error) = self.http.take_refused() {
@@ -124,12 +175,14 @@ struct Handler<'a> {
     proxies: &'a TrustedProxies,
     ids: &'a mut IdSource,
     decoder: &'a mut Decoder,
+    /// How many bytes are decoded here.
+    budget: usize,
 }
 
 impl Handler<'_> {
-    fn handle(&mut self, request: &Request<'_>, now: Now) -> Answer {
-        match tracking::route(request.method, request.path) {
-            Route::Record(path) => self.record(path, request, now),
+    fn handle(&mut self, request: &Request<'_>, now: Now) -> Result<Answer, OverBudget> {
+        Ok(match tracking::route(request.method, request.path) {
+            Route::Record(path) => return self.record(path, request, now),
             Route::NotBuilt(path) => {
                 self.app.metrics.requests_refused.count(path.name(), "unbuilt_path");
                 Answer::Ready(path.response(&request.headers))
@@ -140,14 +193,19 @@ impl Handler<'_> {
                 Answer::Ready(tracking::method_not_allowed(&request.headers))
             }
             _ => Answer::Ready(self.page(request)),
-        }
+        })
     }
 
-    fn record(&mut self, path: TrackingEndpoint, request: &Request<'_>, now: Now) -> Answer {
+    fn record(
+        &mut self,
+        path: TrackingEndpoint,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<Answer, OverBudget> {
         let App { settings, metrics, .. } = self.app;
         if self.app.is_overloaded() {
             metrics.requests_refused.count(path.name(), "overloaded");
-            return Answer::Ready(tracking::overloaded(&request.headers));
+            return Ok(Answer::Ready(tracking::overloaded(&request.headers)));
         }
         let context = tracking::Context {
             now: now.unix,
@@ -160,11 +218,16 @@ impl Handler<'_> {
         let Ok(put) = PutBuilder::new(settings.queue_of(path.kind()), now.unix) else {
             let mut response = Response::new(Status::SERVICE_UNAVAILABLE, "text/plain", &b"0"[..]);
             tracking::share(&mut response, &request.headers);
-            return Answer::Ready(response);
+            return Ok(Answer::Ready(response));
         };
         let mut records = Records::new(put, self.app.dedup.as_deref());
-        let Decoded { reply, result, refused, repairs, strict, test, token, .. } =
-            self.decoder.decode(path, request, &context, self.ids, &mut records);
+        let Decoded { reply, result, refused, repairs, strict, test, token, .. } = self
+            .decoder
+            .decode_within(self.budget, path, request, &context, self.ids, &mut records)?;
+        // Each of them costs much more than one that is recorded.
+        if refused.len() > REFUSALS && self.budget < usize::MAX {
+            return Err(OverBudget);
+        }
         if reply.redirect_refused() {
             metrics.redirects_refused.inc();
         }
@@ -180,10 +243,10 @@ impl Handler<'_> {
             Err(rejection) => {
                 metrics.requests_rejected.inc();
                 metrics.requests_refused.count(path.name(), rejection.reason());
-                return Answer::Ready(rejected(&reply, &rejection));
+                return Ok(Answer::Ready(rejected(&reply, &rejection)));
             }
         };
-        match records.put(self.app, now) {
+        Ok(match records.put(self.app, now) {
             Ok(records) => {
                 Answer::Journaled { path, records, reply, events: count, since: now.instant }
             }
@@ -192,7 +255,7 @@ impl Handler<'_> {
                 metrics.not_durable(path);
                 Answer::Ready(reply.not_durable())
             }
-        }
+        })
     }
 
     /// Puts what is refused among the dead letters.
@@ -303,11 +366,20 @@ impl Endpoint for Tracker {
         loop {
             let answer_by = self.answer(now, cx);
             self.http.set_overloaded(self.app.is_overloaded());
+            // What is behind a request takes effect behind it.
+            self.http.pause(matches!(self.answers.back(), Some(Answer::Decoding { .. })));
             match self.http.poll_output(now) {
                 Output::Request(request) => {
                     let Self { app, peer, proxies, ids, decoder, .. } = self;
-                    let mut handler = Handler { app, peer: *peer, proxies, ids, decoder };
-                    let answer = handler.handle(&request, now);
+                    let mut handler =
+                        Handler { app, peer: *peer, proxies, ids, decoder, budget: BUDGET };
+                    let answer = match handler.handle(&request, now) {
+                        Ok(answer) => answer,
+                        Err(OverBudget) => {
+                            let refusal = tracking::overloaded(&request.headers);
+                            self.decode_elsewhere(refusal, now)
+                        }
+                    };
                     self.answers.push_back(answer);
                 }
                 Output::Write => return self.next(Next::Write),
@@ -330,7 +402,11 @@ impl Endpoint for Tracker {
     }
 
     fn held(&self) -> usize {
-        self.http.held()
+        let decoding = self.answers.back().map_or(0, |last| match last {
+            Answer::Decoding { held, .. } => *held,
+            Answer::Ready(_) | Answer::Journaled { .. } => 0,
+        });
+        self.http.held() + decoding
     }
 
     fn release(&mut self) {

@@ -14,8 +14,9 @@ use super::error::HttpError;
 use super::head::{Head, Scan};
 use super::limits::HttpLimits;
 use super::refused_request::{PendingRefusal, RefusedRequest, RestOfHead};
-use super::request::{Field, Headers, Request};
+use super::request::{Field, Request};
 use super::response::Response;
+use super::taken_request::{self, TakenRequest};
 use crate::buffer::{Incoming, Outgoing, Spare};
 use crate::cannot_happen::cannot_happen;
 use crate::linger::{LINGER, Linger, Lingering};
@@ -111,6 +112,7 @@ pub struct ServerConnection {
     /// The error that was answered last, for whoever counts it.
     refused: Option<HttpError>,
     bodies: Bodies,
+    is_paused: bool,
     /// Since when the peer owes what is waited for.
     since: Instant,
     end_of_stream: bool,
@@ -148,8 +150,11 @@ enum State {
         body: Body,
         continue_pending: bool,
     },
-    /// The application has a request, which is the first `whole` bytes of the buffer.
+    /// The application has a request, which is the first `whole` bytes of the buffer: so many of head,
+    /// so many of body behind them, and what told the body's end.
     Taken {
+        head: usize,
+        body: usize,
         whole: usize,
     },
     Ending,
@@ -198,6 +203,7 @@ impl ServerConnection {
             answer_refusal: None,
             refused: None,
             bodies: Bodies::Read,
+            is_paused: false,
             since: now,
             end_of_stream: false,
             shutting_down: false,
@@ -292,22 +298,53 @@ impl ServerConnection {
     pub fn poll_output(&mut self, now: Now) -> Output<'_> {
         match self.step(now) {
             Step::Request { head, body } => {
-                let (head, behind) =
-                    self.incoming.bytes().split_at_checked(head).unwrap_or_default();
-                let path = self.head.path.text(head);
-                Output::Request(Request {
-                    method: self.head.method,
-                    path: if path.is_empty() { "/" } else { path },
-                    query: self.head.query.text(head),
-                    headers: Headers::in_head(head, &self.fields),
-                    body: behind.get(..body).unwrap_or_default(),
-                })
+                let bytes = self.incoming.bytes();
+                Output::Request(taken_request::request(&self.head, &self.fields, bytes, head, body))
             }
             Step::Write => Output::Write,
             Step::Idle(at) => Output::Idle(at),
             Step::CloseWrite => Output::CloseWrite,
             Step::Close => Output::Close,
         }
+    }
+
+    /// Takes the request that [`poll_output`](Self::poll_output) has just given out of the connection,
+    /// to be worked off apart from it; `None` when it gave none since its last call. It is unanswered as
+    /// before: [`pause`](Self::pause) keeps the ones behind it back until it is answered, where they are
+    /// to take effect in their order.
+    ///
+    /// ```
+    /// # use windhover_core::http::{HttpLimits, Output, ServerConnection};
+    /// # use windhover_core::{Now, Timeouts};
+    /// # let now = Now::default();
+    /// # let (limits, timeouts) = (HttpLimits::default(), Timeouts::default());
+    /// # let mut connection = ServerConnection::new(&limits, &timeouts, now.instant);
+    /// connection.receive(b"POST /track HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}");
+    /// assert!(matches!(connection.poll_output(now), Output::Request(_)));
+    /// let taken = connection.take_request().unwrap();
+    /// let worker = std::thread::spawn(move || taken.request().body.len());
+    /// assert_eq!(worker.join().unwrap(), 2);
+    /// assert_eq!(connection.unanswered(), 1);
+    /// ```
+    pub fn take_request(&mut self) -> Option<TakenRequest> {
+        let State::Taken { head: head_len, body: body_len, whole } = self.state else {
+            return None;
+        };
+        let taken = TakenRequest {
+            head: self.head,
+            fields: core::mem::take(&mut self.fields),
+            bytes: self.incoming.take(whole),
+            head_len,
+            body_len,
+        };
+        self.begin_next();
+        Some(taken)
+    }
+
+    /// From now on, whether no further request is begun although there is room: what comes is left where
+    /// it is, and the peer's clock stands still, as while too many requests are unanswered.
+    pub fn pause(&mut self, paused: bool) {
+        self.is_paused = paused;
     }
 
     /// Answers the oldest unanswered request; does nothing when there is none. `date` becomes the
@@ -402,17 +439,21 @@ impl ServerConnection {
 
     /// Whether the application has answered enough for one more request.
     fn may_begin_another(&self) -> bool {
-        self.unanswered.len() < self.limits.pipeline
+        !self.is_paused && self.unanswered.len() < self.limits.pipeline
     }
 
     /// Drops the request that the application had at the last poll.
     fn drop_taken(&mut self) {
-        if let State::Taken { whole } = self.state {
+        if let State::Taken { whole, .. } = self.state {
             self.incoming.consume(whole);
-            self.state = State::Head(Scan::default());
-            if self.head.close {
-                self.end();
-            }
+            self.begin_next();
+        }
+    }
+
+    fn begin_next(&mut self) {
+        self.state = State::Head(Scan::default());
+        if self.head.close {
+            self.end();
         }
     }
 

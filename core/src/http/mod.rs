@@ -22,6 +22,7 @@ mod limits;
 mod refused_request;
 mod request;
 mod response;
+mod taken_request;
 mod target;
 
 pub use connection::{Output, ServerConnection};
@@ -30,3 +31,4 @@ pub use limits::HttpLimits;
 pub use refused_request::RefusedRequest;
 pub use request::{Headers, Method, Request};
 pub use response::{Body, Response, Status};
+pub use taken_request::TakenRequest;

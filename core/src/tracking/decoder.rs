@@ -2,12 +2,13 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
 
 use super::body::{Body, begins_json};
 use super::credentials;
 use super::endpoint::TrackingEndpoint;
-use super::error::DecodeError;
+use super::error::{DecodeError, InflateFault};
 use super::id::IdSource;
 use super::limits::TrackingLimits;
 use super::mend::Repairs;
@@ -58,6 +59,18 @@ pub struct Decoded {
     /// The project that the credentials of an import name, as a JSON string.
     pub token: Option<String>,
 }
+
+/// A request is larger than [`Decoder::decode_within`] was to decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverBudget;
+
+impl fmt::Display for OverBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request is larger than it may be to be decoded at once")
+    }
+}
+
+impl core::error::Error for OverBudget {}
 
 /// Decodes tracking requests. It holds nothing of a request but memory that serves for the next,
 /// so one of them may serve any number of connections in turn.
@@ -140,12 +153,68 @@ impl Decoder {
         ids: &mut IdSource,
         sink: &mut S,
     ) -> Decoded {
+        let mut inflated = core::mem::take(&mut self.inflated);
+        let body = Body::of(request, context.limits, &mut inflated);
+        let decoded = self.decode_body(endpoint, request, body, context, ids, sink);
+        self.keep(inflated);
+        decoded
+    }
+
+    /// The same, if the body has no more than `budget` bytes, also after its compression is undone. For
+    /// an application that decodes small requests where they come in, and large ones where nobody waits
+    /// for it: decoding takes some milliseconds for each MiB.
+    ///
+    /// # Errors
+    ///
+    /// [`OverBudget`], after as much was looked at as the budget allows; the sink was given nothing.
+    pub fn decode_within<S: RecordSink + ?Sized>(
+        &mut self,
+        budget: usize,
+        endpoint: TrackingEndpoint,
+        request: &Request<'_>,
+        context: &Context<'_>,
+        ids: &mut IdSource,
+        sink: &mut S,
+    ) -> Result<Decoded, OverBudget> {
+        if request.body.len() > budget {
+            return Err(OverBudget);
+        }
+        let limits = context.limits.clone().with_inflated(budget.min(context.limits.inflated));
+        let mut inflated = core::mem::take(&mut self.inflated);
+        let body = Body::of(request, &limits, &mut inflated);
+        let is_over = budget < context.limits.inflated
+            && body
+                == Err(DecodeError::Inflate { fault: InflateFault::TooLarge { limit: budget } });
+        let decoded = if is_over {
+            Err(OverBudget)
+        } else {
+            Ok(self.decode_body(endpoint, request, body, context, ids, sink))
+        };
+        self.keep(inflated);
+        decoded
+    }
+
+    /// Keeps memory for the next request, unless it is much.
+    fn keep(&mut self, inflated: Vec<u8>) {
+        self.inflated = inflated;
+        let capacities = [&self.decoded, &self.symbols, &self.inflated].map(Vec::capacity);
+        if capacities.into_iter().any(|capacity| capacity > KEPT) {
+            self.release();
+        }
+    }
+
+    fn decode_body<S: RecordSink + ?Sized>(
+        &mut self,
+        endpoint: TrackingEndpoint,
+        request: &Request<'_>,
+        body: Result<Body<'_>, DecodeError>,
+        context: &Context<'_>,
+        ids: &mut IdSource,
+        sink: &mut S,
+    ) -> Decoded {
         let mut parameters = Parameters::default();
         parameters.read(request.query.as_bytes());
-        // The parameters borrow from it, while the rest of the decoder changes.
-        let mut inflated = core::mem::take(&mut self.inflated);
         let mut form = Vec::new();
-        let body = Body::of(request, context.limits, &mut inflated);
         let body = body.and_then(|body| {
             match body {
                 Body::Form(form) => parameters.read(form),
@@ -203,11 +272,6 @@ impl Decoder {
             }
         });
         let result = result.map_err(|rejection| said_as_it_is(rejection, encoded, &self.decoded));
-        self.inflated = inflated;
-        let capacities = [&self.decoded, &self.symbols, &self.inflated].map(Vec::capacity);
-        if capacities.into_iter().any(|capacity| capacity > KEPT) {
-            self.release();
-        }
         if context.rule == BatchRule::EachEvent {
             reply.note(*result.as_ref().unwrap_or(&0), &refused);
         }

@@ -63,6 +63,13 @@ pub enum DecodeError {
         /// The first byte of the decoded data that does.
         at: usize,
     },
+    /// Objects and arrays are nested so deep that the rest of the JSON is not looked at. In a body of a
+    /// record in each line it is only that record which is refused ([`RecordFault::TooDeep`]), and so it
+    /// is where the JSON is less deep than this.
+    JsonTooDeep {
+        /// The most levels that are read.
+        limit: usize,
+    },
     /// The JSON is neither an object nor an array.
     NotEvents,
     /// An array without events.
@@ -208,6 +215,7 @@ impl DecodeError {
             Self::Json { .. } => "json",
             Self::JsonCut { .. } => "json_cut",
             Self::JsonTrailing { .. } => "json_trailing",
+            Self::JsonTooDeep { .. } => "json_too_deep",
             Self::NotEvents => "not_events",
             Self::BatchEmpty => "batch_empty",
             Self::BatchTooLarge { .. } => "batch_too_large",
@@ -218,9 +226,17 @@ impl DecodeError {
 }
 
 impl DecodeError {
-    /// Whether the request had something that is not recorded now: not where it brought nothing.
+    /// Whether the request had something that is not recorded now: not where it brought nothing, nor where
+    /// it was made to cost its reader much ([`JsonTooDeep`](Self::JsonTooDeep)), which nobody would send again.
     pub const fn has_lost_something(&self) -> bool {
-        !matches!(self, Self::DataMissing | Self::DataEmpty | Self::BatchEmpty | Self::Method)
+        !matches!(
+            self,
+            Self::DataMissing
+                | Self::DataEmpty
+                | Self::BatchEmpty
+                | Self::Method
+                | Self::JsonTooDeep { .. }
+        )
     }
 
     /// The status of the answer. It is 200 for what is wrong with the events, as the API has it;
@@ -414,6 +430,9 @@ impl fmt::Display for DecodeError {
             }
             Self::JsonCut { length } => {
                 write!(f, "data is cut off: its JSON is not complete after {length} bytes")
+            }
+            Self::JsonTooDeep { limit } => {
+                write!(f, "data is not read: its JSON is nested deeper than {limit} levels")
             }
             Self::JsonTrailing { at } => write!(
                 f,

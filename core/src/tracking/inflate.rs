@@ -29,6 +29,8 @@ const USUAL_RATIO: usize = 4;
 const SHORT_BLOCKS: usize = 64;
 /// What the other blocks hold on average, at the least.
 const TEXT_PER_BLOCK: usize = 128;
+/// So much text is made at a time, before it is looked at how far the body has grown.
+const STEP: usize = 64 * 1024;
 
 /// Puts what `body` is compressed from in `into`, whose content is replaced. It is written step by
 /// step, and each step may find that it is too much.
@@ -41,6 +43,8 @@ pub(super) fn inflate_into(
     into.clear();
     let ratio = body.len().saturating_mul(limits.ratio).max(limits.event);
     let mut stream = Stream {
+        body,
+        limits,
         rest: body,
         most: limits.inflated.min(ratio),
         over: if ratio < limits.inflated {
@@ -72,6 +76,9 @@ fn is_zlib(body: &[u8]) -> bool {
 }
 
 struct Stream<'a> {
+    body: &'a [u8],
+    limits: &'a TrackingLimits,
+    /// What of the body was not read yet.
     rest: &'a [u8],
     /// Most text there may be.
     most: usize,
@@ -149,7 +156,8 @@ impl Stream<'_> {
         let room = self.most.saturating_add(1);
         into.resize(start.saturating_add(self.rest.len().saturating_mul(USUAL_RATIO)).min(room), 0);
         loop {
-            let text = into.get_mut(start..).unwrap_or_default();
+            let step = into.len().min(end.saturating_add(STEP));
+            let text = into.get_mut(start..step).unwrap_or_default();
             let (status, read, written) =
                 decompress(&mut self.state, self.rest, text, end - start, format | FLAGS);
             self.rest = self.rest.get(read..).unwrap_or_default();
@@ -164,6 +172,10 @@ impl Stream<'_> {
                 }
                 TINFLStatus::BlockBoundary => self.end_block(end)?,
                 TINFLStatus::HasMoreOutput => {
+                    self.check_growth(end)?;
+                    if end < into.len() {
+                        continue;
+                    }
                     let longer = into.len().saturating_mul(2).max(64).min(room);
                     into.resize(longer, 0);
                 }
@@ -171,6 +183,17 @@ impl Stream<'_> {
                 _ => return Err(InflateFault::Damaged),
             }
         }
+    }
+
+    /// Refuses a body that grows too much where it begins to, not when it is as large as it may be: as if
+    /// what was read of it until now were all.
+    fn check_growth(&self, text: usize) -> Result<(), InflateFault> {
+        let TrackingLimits { ratio, event, .. } = *self.limits;
+        let read = self.body.len() - self.rest.len();
+        if text > read.saturating_mul(ratio).max(event) {
+            return Err(InflateFault::Ratio { limit: ratio });
+        }
+        Ok(())
     }
 
     /// Counts a block, up to which there were `text` bytes of text.
@@ -359,6 +382,19 @@ mod tests {
         let bomb = gzip(&vec![b' '; 10 * 1024 * 1024]);
         assert!(bomb.len() < 11_000);
         assert_eq!(inflate(Coding::Gzip, &bomb), Err(InflateFault::Ratio { limit: 500 }));
+    }
+
+    #[test]
+    fn a_body_that_begins_to_grow_too_much_is_read_no_further() {
+        // Long enough for all that is allowed of it; only its beginning is read.
+        let zeros = vec![b'0'; 30 * 1024 * 1024];
+        for (coding, bomb) in [(Coding::Gzip, gzip(&zeros)), (Coding::Deflate, zlib(&zeros, 9))] {
+            assert!(bomb.len() * 500 > 10 * 1024 * 1024);
+            let mut text = Vec::new();
+            let result = inflate_into(coding, &bomb, &TrackingLimits::default(), &mut text);
+            assert_eq!(result, Err(InflateFault::Ratio { limit: 500 }));
+            assert!(text.len() < 2 * 1024 * 1024, "{} bytes were made room for", text.len());
+        }
     }
 
     #[test]

@@ -9,10 +9,47 @@ use serde_json::value::RawValue;
 use serde_json::{Deserializer, Error};
 
 use super::error::DecodeError;
+use super::mend;
 
 /// The text is not JSON, or not of the type that was asked for; [`rejection`] tells which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
+
+/// Most objects and arrays within each other. It is far more than any record may have, and so few that
+/// nothing has to be looked at in a text which is no longer than this.
+pub(super) const MAX_NESTING: usize = 16 * 1024;
+
+/// Whether objects and arrays are nested deeper than [`MAX_NESTING`]. Readers of JSON remember every level,
+/// so that this costs much more than other text; looked at before, it costs next to nothing.
+pub(super) fn is_nested_too_deep(text: &[u8]) -> bool {
+    let mut opened = 0;
+    let may_be = text.len() > MAX_NESTING
+        // Short enough for a sum in a byte, which compilers make of whole vectors.
+        && text.chunks(usize::from(u8::MAX)).any(|chunk| {
+            let is_opened = |byte: &u8| u8::from(matches!(byte, b'[' | b'{'));
+            opened += usize::from(chunk.iter().map(is_opened).sum::<u8>());
+            opened > MAX_NESTING
+        });
+    may_be && has_deep_nesting(text)
+}
+
+#[cold]
+fn has_deep_nesting(text: &[u8]) -> bool {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => at += mend::string_len(text.get(at..).unwrap_or_default()) - 1,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_NESTING {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
 
 /// Hands over the members of an object, each name with its quotes. After a member that `take`
 /// refuses no other is handed over, but the text is still checked to its end: that it is not JSON
@@ -152,6 +189,25 @@ mod tests {
         assert_eq!(seen, 2);
         assert_eq!(members(r#"{"a":1,"b":}"#, |_, _| Err(())), Err(Unreadable));
         assert_eq!(members("[]", |_, _| Err(())), Err(Unreadable));
+    }
+
+    #[test]
+    fn nesting_is_bounded_whatever_stands_beside_it() {
+        let levels = |n: usize, open: &str, close: &str| open.repeat(n) + &close.repeat(n);
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}"), (r#"["]}",{"\"]":"#, "}]")] {
+            let at_once = open.matches(['[', '{']).count();
+            let most = MAX_NESTING / at_once;
+            assert!(!is_nested_too_deep(levels(most, open, close).as_bytes()), "{open}");
+            assert!(is_nested_too_deep(levels(most + 1, open, close).as_bytes()), "{open}");
+            // Cut off, it is as deep.
+            assert!(is_nested_too_deep(open.repeat(most + 1).as_bytes()), "{open}");
+        }
+        // Many beside each other, and in strings, are not deep.
+        for flat in ["[],", r#"{"a":[{}]},"#, r#""[[[","{","]","#] {
+            assert!(!is_nested_too_deep(flat.repeat(MAX_NESTING + 1).as_bytes()), "{flat}");
+        }
+        assert!(!is_nested_too_deep("]".repeat(MAX_NESTING + 1).as_bytes()));
+        assert!(!is_nested_too_deep("\"".repeat(MAX_NESTING + 1).as_bytes()));
     }
 
     #[test]

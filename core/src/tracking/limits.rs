@@ -27,7 +27,7 @@ pub struct TrackingLimits {
     /// Largest body without its compression (tracking API: 10 MB).
     pub inflated: usize,
     /// How many times as large as before a body may be without its compression, from the size of
-    /// one [`event`](Self::event) on. Events that differ in nothing but their times and ids come to
+    /// one [`event`](Self::event) on; also what was read of it when so much had come out. Events that differ in nothing but their times and ids come to
     /// less than 300.
     pub ratio: usize,
 }

@@ -175,7 +175,7 @@ fn is_between_tokens(byte: u8) -> bool {
 }
 
 /// How long the string is that `text` begins with, quotes included.
-fn string_len(text: &[u8]) -> usize {
+pub(super) fn string_len(text: &[u8]) -> usize {
     let mut len = 1;
     while let Some(run) = memchr::memchr2(b'"', b'\\', text.get(len..).unwrap_or_default()) {
         len += run;

@@ -107,7 +107,7 @@ mod update;
 
 pub use client::{ForwardedHeader, TrustedProxies, client_address};
 pub use cors::{preflight, refused, share};
-pub use decoder::{Context, Decoded, Decoder};
+pub use decoder::{Context, Decoded, Decoder, OverBudget};
 pub use dedup::DedupWindow;
 pub use endpoint::{RecordKind, TrackingEndpoint};
 pub use error::{DecodeError, FaultOf, InflateFault, RecordFault};

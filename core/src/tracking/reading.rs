@@ -42,6 +42,9 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
     /// Gives the sink the records that `bytes` are, one of them or an array, and tells how many there
     /// were; none of them is left there when they are refused.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        if json::is_nested_too_deep(bytes) {
+            return Err(DecodeError::JsonTooDeep { limit: json::MAX_NESTING });
+        }
         let text = match core::str::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => {
@@ -106,6 +109,10 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         line: &'t [u8],
         recorded: &mut usize,
     ) -> Result<(), DecodeError> {
+        let unread = RecordReader::new(self.stamps.kind);
+        if json::is_nested_too_deep(line) {
+            return self.refuse(&unread, line, RecordFault::TooDeep { limit: self.limits.depth });
+        }
         let repairs = *self.repairs;
         if let Ok(text) = core::str::from_utf8(line)
             && let Ok(taken) = self.record(reader, text, recorded)
@@ -113,7 +120,6 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
             return taken;
         }
         *self.repairs = repairs;
-        let unread = RecordReader::new(self.stamps.kind);
         let Ok(text) = mend::utf8(line, self.repairs) else {
             return self.refuse(&unread, line, RecordFault::NotJson);
         };

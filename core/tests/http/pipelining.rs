@@ -1,8 +1,9 @@
 //! Many requests on one connection, answered now and later.
 
-use windhover_core::http::{HttpError, HttpLimits};
+use windhover_core::Timeouts;
+use windhover_core::http::{HttpError, HttpLimits, Output, ServerConnection};
 
-use crate::exchange::{Exchange, at_every_split};
+use crate::exchange::{Exchange, Seen, at, at_every_split};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -104,4 +105,54 @@ fn an_answer_that_nobody_asked_for_is_not_sent() {
     exchange.answer(b"unasked");
     exchange.poll();
     assert_eq!(exchange.outcome.sent, "");
+}
+
+#[test]
+fn a_request_may_be_taken_out_and_keeps_its_place() {
+    let body = "x".repeat(100_000);
+    let large =
+        format!("POST /2?q HTTP/1.1\r\nHost: h\r\nX: y\r\nContent-Length: 100000\r\n\r\n{body}");
+    let chunked = "POST /3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   1\r\na\r\n2\r\nbc\r\n0\r\n\r\n";
+    let mut connection =
+        ServerConnection::new(&HttpLimits::default(), &Timeouts::default(), at(0).instant);
+    assert!(connection.take_request().is_none(), "there is none yet");
+    connection.receive([&get("/1"), &large, chunked].concat().as_bytes());
+    let mut taken = Vec::new();
+    while let Output::Request(request) = connection.poll_output(at(0)) {
+        let seen = Seen::of(&request);
+        let request = connection.take_request().unwrap();
+        assert!(connection.take_request().is_none(), "it was taken already");
+        assert_eq!(Seen::of(&request.request()), seen);
+        assert!(request.held() >= seen.body.len());
+        taken.push((request, seen));
+    }
+    let seen: Vec<_> = taken.iter().map(|(_, it)| (&*it.path, &*it.query, &*it.body)).collect();
+    assert_eq!(seen, [("/1", "", ""), ("/2", "q", &*body), ("/3", "", "abc")]);
+    assert_eq!(taken[1].1.x, ["y"]);
+    assert_eq!(connection.unanswered(), 3);
+    // They outlive it.
+    drop(connection);
+    assert_eq!(taken[1].0.request().body, body.as_bytes());
+}
+
+#[test]
+fn while_it_is_paused_a_connection_begins_nothing_and_the_peer_owes_nothing() {
+    let mut exchange = Exchange::new(&HttpLimits::default()).defer_answers();
+    exchange.receive(get("/1").as_bytes());
+    exchange.connection.pause(true);
+    exchange.connection.receive([get("/2"), "GET /3 HT".into()].concat().as_bytes());
+    assert!(!exchange.connection.wants_read());
+    exchange.now = at(600_000);
+    exchange.poll();
+    assert_eq!(exchange.outcome.requests.len(), 1);
+    exchange.answer(b"first");
+    exchange.poll();
+    assert_eq!(bodies(&exchange.outcome.sent), ["first"], "answers go out");
+
+    exchange.connection.pause(false);
+    let until = exchange.poll().unwrap();
+    assert_eq!(exchange.outcome.requests.len(), 2);
+    assert!(until > at(600_000).instant, "its time for the head begins now");
+    assert!(exchange.connection.wants_read());
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use windhover_core::http::{Headers, Method, Request, Response};
-use windhover_core::tracking::{DecodeError, InflateFault};
+use windhover_core::tracking::{DecodeError, InflateFault, OverBudget};
 
 use crate::support::{Outcome, Tracker};
 
@@ -135,4 +135,37 @@ fn what_is_wrong_inside_is_said_as_if_it_had_come_plain() {
         assert_eq!(compressed.result, plain.result, "{body}");
         assert_eq!(compressed.answer().status.0, 200, "{body}");
     }
+}
+
+#[test]
+fn a_budget_is_of_the_body_as_it_comes_and_as_it_is_read() {
+    let padded = format!("{EVENT}{}", " ".repeat(1000));
+    let small = gzip(&padded);
+    assert!(small.len() < 200);
+    let decode = |budget: usize, headers: &[(&str, &[u8])], body: &[u8]| {
+        let mut request = Request::new(Method::Post, "/track", "");
+        request.headers = Headers::new(headers);
+        request.body = body;
+        let mut tracker = Tracker::default();
+        tracker.send_within(budget, &request).map(|outcome| outcome.result)
+    };
+    let plain = padded.as_bytes();
+    assert_eq!(decode(plain.len(), &[JSON], plain), Ok(Ok(1)));
+    assert_eq!(decode(plain.len() - 1, &[JSON], plain), Err(OverBudget));
+    assert_eq!(decode(plain.len(), &[JSON, GZIP], &small), Ok(Ok(1)));
+    assert_eq!(decode(plain.len() - 1, &[JSON, GZIP], &small), Err(OverBudget));
+    assert_eq!(decode(small.len() - 1, &[JSON, GZIP], &small), Err(OverBudget));
+    // What is wrong with it is known before the budget is used up, or is the limit of all requests.
+    let damaged = Ok(Err(DecodeError::Inflate { fault: InflateFault::Damaged }));
+    assert_eq!(decode(1000, &[JSON, GZIP], b"no gzip at all"), damaged);
+    let inflated = 10 * 1024 * 1024;
+    let too_large =
+        Ok(Err(DecodeError::Inflate { fault: InflateFault::TooLarge { limit: inflated } }));
+    let mut state = 1_u32;
+    let mut letter = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + (state >> 28) as u8)
+    };
+    let noise: String = (0..=inflated).map(&mut letter).collect();
+    assert_eq!(decode(usize::MAX, &[JSON, GZIP], &gzip(&noise)), too_large);
 }

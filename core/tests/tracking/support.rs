@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    BatchRule, Context, DecodeError, Decoded, Decoder, IdSource, Records, RedirectPolicy,
-    RefusedRecord, Repairs, Route, TrackingEndpoint, TrackingLimits, TrackingReply, route,
+    BatchRule, Context, DecodeError, Decoded, Decoder, IdSource, OverBudget, Records,
+    RedirectPolicy, RefusedRecord, Repairs, Route, TrackingEndpoint, TrackingLimits, TrackingReply,
+    route,
 };
 
 /// 2012-04-19 18:20:01.234 UTC.
@@ -63,6 +64,14 @@ impl Default for Tracker {
 
 impl Tracker {
     pub(crate) fn send(&mut self, request: &Request<'_>) -> Outcome {
+        self.send_within(usize::MAX, request).unwrap()
+    }
+
+    pub(crate) fn send_within(
+        &mut self,
+        budget: usize,
+        request: &Request<'_>,
+    ) -> Result<Outcome, OverBudget> {
         // Some tests have methods that no path takes.
         let endpoint = match route(request.method, request.path) {
             Route::Record(endpoint) => endpoint,
@@ -77,12 +86,23 @@ impl Tracker {
         };
         let mut events = Records::new();
         let mut ids = IdSource::new(10, 11);
-        let Decoded { reply, result, refused, repairs, .. } =
-            self.decoder.decode(endpoint, request, &context, &mut ids, &mut events);
+        let decoded = if budget == usize::MAX {
+            self.decoder.decode(endpoint, request, &context, &mut ids, &mut events)
+        } else {
+            self.decoder.decode_within(
+                budget,
+                endpoint,
+                request,
+                &context,
+                &mut ids,
+                &mut events,
+            )?
+        };
+        let Decoded { reply, result, refused, repairs, .. } = decoded;
         let events: Vec<_> =
             events.take().into_iter().map(|event| String::from_utf8(event).unwrap()).collect();
         assert_eq!(result.clone().unwrap_or(0), events.len());
-        Outcome { reply, result, events, refused, repairs }
+        Ok(Outcome { reply, result, events, refused, repairs })
     }
 
     pub(crate) fn get(&mut self, query: &str) -> Outcome {

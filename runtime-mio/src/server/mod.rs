@@ -30,7 +30,7 @@ use crate::mailbox::Mailbox;
 use crate::socket::{Registered, Socket, Stream};
 
 /// Most connections accepted before those that are open have their turn.
-const ACCEPTS: usize = 64;
+const ACCEPTS: usize = 16;
 
 /// Connections of one listener, TCP or Unix, inside an event loop that the application owns.
 ///

@@ -23,6 +23,9 @@ pub const DEAD_LETTERS: &str = "dead-letters";
 
 /// Letters are put together up to so many bytes.
 const PUT: usize = 256 * 1024;
+/// While more than this waits for the journal, letters are lost: whoever sends much that is refused is not to
+/// have good events wait behind it, or refused because of it.
+const BACKLOG: u64 = 2 * 1024 * 1024;
 
 /// Takes dead letters; cheap to clone.
 #[derive(Clone, Debug)]
@@ -54,9 +57,15 @@ impl DeadLetters {
     /// written with the journal's next batch, at once, and nobody waits.
     ///
     /// Letters that the journal cannot take (it is behind, or fails) are lost, and counted as such:
-    /// their senders were refused, and know.
+    /// their senders were refused, and know. It is behind when 2 MiB wait for it, though all letters of one
+    /// call are taken, or none.
     pub fn put(&self, letters: impl IntoIterator<Item = DeadLetter>, now: Now) {
         let mut letters = letters.into_iter().peekable();
+        if letters.peek().is_some() && self.store.backlog_bytes() > BACKLOG {
+            let count = letters.inspect(|letter| self.reasons.count(&letter.reason)).count();
+            self.store.count_lost(count as u64);
+            return;
+        }
         while letters.peek().is_some() {
             let Ok(mut put) = PutBuilder::new(DEAD_LETTERS.as_bytes(), now.unix) else {
                 return;

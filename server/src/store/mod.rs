@@ -308,6 +308,11 @@ impl Store {
         })
     }
 
+    /// Counts items as lost that were not even put.
+    pub(crate) fn count_lost(&self, items: u64) {
+        self.shared.lock().slots.lost += items;
+    }
+
     /// How many items of [`put_unattended`](Self::put_unattended) were lost.
     pub fn lost(&self) -> u64 {
         self.shared.lock().slots.lost

@@ -83,6 +83,26 @@ fn the_oldest_letters_go_when_there_are_too_many() {
 }
 
 #[test]
+fn letters_are_lost_before_good_events_wait_behind_them() {
+    let directory = SimDirectory::default();
+    let (store, closer) = start(&directory, 1 << 30);
+    let app = App::new(store.clone(), Settings::default(), 1);
+    directory.set_hang(Duration::from_millis(200));
+    let large = letter(&"x".repeat(3 << 20));
+    // While the first is written, the others wait; one is still taken, and then there is no room.
+    for _ in 0..10 {
+        app.dead_letters.put([large.clone(), letter("small")], now());
+    }
+    assert!(store.lost() >= 2 * 7, "{} were lost", store.lost());
+    assert!(!app.is_overloaded());
+    let mut good = store.put(item(b"events", "good"), now()).unwrap();
+    directory.set_hang(Duration::ZERO);
+    assert_eq!(end_of(&mut good), OpOutcome::Stored);
+    assert_eq!(records(&store).len() as u64, 2 * 10 - store.lost());
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
 fn letters_that_the_journal_cannot_take_are_counted() {
     let directory = SimDirectory::default();
     let (store, closer) = start(&directory, 1 << 20);

@@ -13,4 +13,5 @@ mod random_damage;
 mod restart;
 mod store;
 mod thread;
+mod tracked;
 mod upkeep;

@@ -118,7 +118,7 @@ impl ServerConnection {
             close: self.head.close,
         });
         self.life = Life::Used;
-        self.state = State::Taken { whole };
+        self.state = State::Taken { head, body, whole };
         Step::Request { head, body }
     }
 }
