@@ -82,7 +82,7 @@ impl Function {
             Route::Record(endpoint) => endpoint,
             Route::NotBuilt(path) => return path.response(&request.headers),
             Route::Preflight => return preflight(request),
-            Route::MethodNotAllowed => return method_not_allowed(&request.headers),
+            Route::MethodNotAllowed => return method_not_allowed(request),
             _ => return not_found(&request.headers),
         };
         let (limits, redirects, rule) = (&self.limits, &self.redirects, BatchRule::EachEvent);

@@ -190,7 +190,7 @@ impl Handler<'_> {
             Route::Preflight => Answer::Ready(tracking::preflight(request)),
             Route::MethodNotAllowed => {
                 self.app.metrics.requests_refused.count(OTHER, "method_not_allowed");
-                Answer::Ready(tracking::method_not_allowed(&request.headers))
+                Answer::Ready(tracking::method_not_allowed(request))
             }
             _ => Answer::Ready(self.page(request)),
         })
@@ -205,7 +205,7 @@ impl Handler<'_> {
         let App { settings, metrics, .. } = self.app;
         if self.app.is_overloaded() {
             metrics.requests_refused.count(path.name(), "overloaded");
-            return Ok(Answer::Ready(tracking::overloaded(&request.headers)));
+            return Ok(Answer::Ready(tracking::overloaded(request)));
         }
         let context = tracking::Context {
             now: now.unix,
@@ -376,7 +376,7 @@ impl Endpoint for Tracker {
                     let answer = match handler.handle(&request, now) {
                         Ok(answer) => answer,
                         Err(OverBudget) => {
-                            let refusal = tracking::overloaded(&request.headers);
+                            let refusal = tracking::overloaded(&request);
                             self.decode_elsewhere(refusal, now)
                         }
                     };

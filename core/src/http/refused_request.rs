@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 
+use super::encode::is_token_byte;
 use super::error::HttpError;
 use super::response::Response;
 
@@ -15,11 +16,16 @@ pub struct RefusedRequest<'a> {
     /// The first `Origin` that was seen, read leniently: the head may be malformed or cut off. It is
     /// visible ASCII, at most [`LONGEST_ORIGIN`](Self::LONGEST_ORIGIN) bytes of it.
     pub origin: Option<&'a str>,
+    /// The path of its target, without a query, read as leniently; `None` where none was seen that begins
+    /// with `/`, or it is longer than [`LONGEST_PATH`](Self::LONGEST_PATH).
+    pub path: Option<&'a str>,
 }
 
 impl RefusedRequest<'_> {
     /// Longest [`origin`](Self::origin).
     pub const LONGEST_ORIGIN: usize = 1024;
+    /// Longest [`path`](Self::path).
+    pub const LONGEST_PATH: usize = 256;
 
     /// The status of the error, and its text as body.
     ///
@@ -53,18 +59,22 @@ pub(super) struct PendingRefusal {
     pub(super) error: HttpError,
     pub(super) is_head: bool,
     origin: Option<Box<str>>,
+    path: Option<Box<str>>,
 }
 
 impl PendingRefusal {
     /// For a request that begins with `head`, which may be anything.
     pub(super) fn new(error: HttpError, head: &[u8]) -> Self {
-        let mut pending = Self { error, is_head: head.starts_with(b"HEAD "), origin: None };
+        let is_head = head.starts_with(b"HEAD ");
+        let path = path(head).map(Into::into);
+        let mut pending = Self { error, is_head, origin: None, path };
         RestOfHead::new(usize::MAX).read(head, &mut pending);
         pending
     }
 
     pub(super) fn refusal(&self) -> RefusedRequest<'_> {
-        RefusedRequest { error: self.error, origin: self.origin.as_deref() }
+        let (origin, path) = (self.origin.as_deref(), self.path.as_deref());
+        RefusedRequest { error: self.error, origin, path }
     }
 
     fn take_header(&mut self, line: &[u8]) {
@@ -77,6 +87,21 @@ impl PendingRefusal {
             self.origin = core::str::from_utf8(value).ok().map(Into::into);
         }
     }
+}
+
+/// The path in the first line of a head, which may be cut off behind it.
+fn path(head: &[u8]) -> Option<&str> {
+    // It is refused at once where it does not begin as a method does, however much of it has come.
+    let line = head.split(|&byte| byte == b'\n').next()?;
+    if !line.first().copied().is_some_and(is_token_byte) {
+        return None;
+    }
+    let (_, target) = line.split_at_checked(memchr::memchr(b' ', line)? + 1)?;
+    let is_in_path = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+    let end = target.iter().position(|byte| !is_in_path(byte))?;
+    let path = target.get(..end)?;
+    let is_fit = path.starts_with(b"/") && path.len() <= RefusedRequest::LONGEST_PATH;
+    core::str::from_utf8(path).ok().filter(|_| is_fit)
 }
 
 /// Reads a head that is refused on to its end, for the headers that its answer depends on. Nothing
@@ -156,6 +181,30 @@ mod tests {
         ];
         for (head, expected) in cases {
             assert_eq!(origin(head).as_deref(), *expected, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_path_is_found_once_it_is_whole() {
+        let longest = "/".repeat(RefusedRequest::LONGEST_PATH);
+        let whole = std::format!("POST {longest} HTTP/1.1\r\n");
+        let too_long = std::format!("POST /{longest} HTTP/1.1\r\n");
+        let cases: &[(&[u8], Option<&str>)] = &[
+            (b"POST /import HTTP/1.1\r\nHost: h\r\n\r\n", Some("/import")),
+            (b"POST /import?strict=1 HTTP/9", Some("/import")),
+            (b"POST /import#a", Some("/import")),
+            (b"B(D /import\r\n", Some("/import")),
+            (b"(BD /import\r\n", None),
+            (b"POST /import", None),
+            (b"POST http://h/import HTTP/1.1\r\n", None),
+            (b"POST\r\nX: /import HTTP/1.1\r\n", None),
+            (b"POST", None),
+            (b"", None),
+            (whole.as_bytes(), Some(&longest)),
+            (too_long.as_bytes(), None),
+        ];
+        for (head, expected) in cases {
+            assert_eq!(path(head), *expected, "{}", head.escape_ascii());
         }
     }
 

@@ -3,7 +3,9 @@
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
+use alloc::string::ToString as _;
 
+use super::reply;
 use crate::http::{Headers, RefusedRequest, Request, Response, Status};
 
 /// The methods of the API.
@@ -78,9 +80,11 @@ pub fn share(response: &mut Response, request: &Headers<'_>) {
 
 /// The answer to a request that the connection itself refuses, such as 413: readable by the page that
 /// it came from, which is to send less, or to try again, instead of to take it for a broken network.
+/// One of `/import` is in the form that the API has there.
 /// For [`ServerConnection::with_refusals`](crate::http::ServerConnection::with_refusals).
 pub fn refused(refusal: &RefusedRequest<'_>) -> Response {
-    let mut response = refusal.response();
+    let error = refusal.error;
+    let mut response = reply::failed(refusal.path, error.status(), &error.to_string());
     let retry = response.status == Status::SERVICE_UNAVAILABLE;
     apply(&mut response, refusal.origin, retry);
     response

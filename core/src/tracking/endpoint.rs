@@ -16,9 +16,9 @@ pub enum TrackingEndpoint {
 }
 
 impl TrackingEndpoint {
-    /// The one of a path without its last slash.
+    /// The one of a path; a trailing slash changes nothing.
     pub(super) fn of(path: &str) -> Option<Self> {
-        Some(match path {
+        Some(match path.strip_suffix('/').unwrap_or(path) {
             "/track" => Self::Track,
             "/import" => Self::Import,
             "/engage" => Self::Engage,

@@ -201,26 +201,13 @@ impl TrackingReply {
         let refused = self.refused.as_deref().filter(|_| !retry);
         let is_partly = why.is_none() && refused.is_some() && self.form == Form::StrictImport;
         let status = if is_partly { Status::BAD_REQUEST } else { status };
-        let code = status.0;
-        let mut body = format!(r#"{{"code":{code}"#).into_bytes();
         // Of records that are wrong the API says so in one sentence, and tells each.
         let why = match refused {
             Some(_) => (status != Status::OK).then_some(PARTLY),
             None => why,
         };
-        if let Some(why) = why {
-            body.extend_from_slice(b",\"error\":");
-            push_string(why, &mut body);
-        }
-        if let Some(told) = refused {
-            body.push(b',');
-            body.extend_from_slice(&told.failed_records);
-        }
         let recorded = if status == Status::OK || is_partly { self.recorded } else { 0 };
-        let phrase = status.reason();
-        let end = format!(r#","num_records_imported":{recorded},"status":"{phrase}"}}"#);
-        body.extend_from_slice(end.as_bytes());
-        let mut response = Response::new(status, "application/json", body);
+        let mut response = import_answer(status, why, refused, recorded);
         cors::apply(&mut response, self.origin.as_deref(), retry);
         response
     }
@@ -254,6 +241,38 @@ impl TrackingReply {
             }
             Outcome::Failed(..) => Body::Borrowed(b"0"),
         }
+    }
+}
+
+/// The answer of `/import`, as the API has it, before it is shared with the page that asked.
+fn import_answer(
+    status: Status,
+    why: Option<&str>,
+    refused: Option<&Told>,
+    recorded: u32,
+) -> Response {
+    let code = status.0;
+    let mut body = format!(r#"{{"code":{code}"#).into_bytes();
+    if let Some(why) = why {
+        body.extend_from_slice(b",\"error\":");
+        push_string(why, &mut body);
+    }
+    if let Some(told) = refused {
+        body.push(b',');
+        body.extend_from_slice(&told.failed_records);
+    }
+    let phrase = status.reason();
+    let end = format!(r#","num_records_imported":{recorded},"status":"{phrase}"}}"#);
+    body.extend_from_slice(end.as_bytes());
+    Response::new(status, "application/json", body)
+}
+
+/// What is answered to a request of that path for which nothing is decoded: its error in words, and
+/// for `/import` in the form that its senders read.
+pub(super) fn failed(path: Option<&str>, status: Status, why: &str) -> Response {
+    match path.and_then(TrackingEndpoint::of) {
+        Some(TrackingEndpoint::Import) => import_answer(status, Some(why), None, 0),
+        _ => Response::new(status, "text/plain; charset=utf-8", format!("{why}\n").into_bytes()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Which requests are tracking requests, and the answers to those that are not.
 
-use alloc::format;
+use alloc::string::ToString as _;
 
-use crate::http::{Headers, HttpError, Method, Response, Status};
+use crate::http::{Headers, HttpError, Method, Request, Response, Status};
 
 use super::cors;
 use super::endpoint::TrackingEndpoint;
+use super::reply;
 use super::unbuilt_path::UnbuiltPath;
 
 /// What a request asks for.
@@ -43,8 +44,8 @@ pub fn route(method: Method, path: &str) -> Route {
     if method == Method::Options {
         return Route::Preflight;
     }
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let found = match (TrackingEndpoint::of(path), UnbuiltPath::of(path)) {
+    let unbuilt = UnbuiltPath::of(path.strip_suffix('/').unwrap_or(path));
+    let found = match (TrackingEndpoint::of(path), unbuilt) {
         (Some(endpoint), _) => Route::Record(endpoint),
         (None, Some(unbuilt_path)) => Route::NotBuilt(unbuilt_path),
         (None, None) => return Route::NotFound,
@@ -66,26 +67,22 @@ pub fn not_found(headers: &Headers<'_>) -> Response {
     response
 }
 
-/// 503 with `Retry-After`, for an application that takes nothing for now, to a request with these
-/// headers that has no body. Of one that has, the body need not be read:
+/// 503 with `Retry-After`, for an application that takes nothing for now, to a request that has no body. Of one
+/// that has, the body need not be read:
 /// [`ServerConnection::set_overloaded`](crate::http::ServerConnection::set_overloaded).
-pub fn overloaded(headers: &Headers<'_>) -> Response {
+pub fn overloaded(request: &Request<'_>) -> Response {
     let error = HttpError::Overloaded;
-    let mut response =
-        Response::new(error.status(), "text/plain", format!("{error}\n").into_bytes());
-    cors::apply(&mut response, cors::origin(headers).as_deref(), true);
+    let mut response = reply::failed(Some(request.path), error.status(), &error.to_string());
+    cors::apply(&mut response, cors::origin(&request.headers).as_deref(), true);
     response
 }
 
-/// 405 with the methods that there are, to a request with these headers.
-pub fn method_not_allowed(headers: &Headers<'_>) -> Response {
-    let mut response = Response::new(
-        Status::METHOD_NOT_ALLOWED,
-        "text/plain",
-        &b"events are sent by GET or POST\n"[..],
-    )
-    .with_header("Allow", cors::METHODS);
-    cors::share(&mut response, headers);
+/// 405 with the methods that there are.
+pub fn method_not_allowed(request: &Request<'_>) -> Response {
+    const WHY: &str = "events are sent by GET or POST";
+    let mut response = reply::failed(Some(request.path), Status::METHOD_NOT_ALLOWED, WHY)
+        .with_header("Allow", cors::METHODS);
+    cors::share(&mut response, &request.headers);
     response
 }
 
@@ -131,7 +128,7 @@ mod tests {
 
     #[test]
     fn other_methods_are_told_which_there_are() {
-        let response = method_not_allowed(&Headers::new(&[]));
+        let response = method_not_allowed(&Request::new(Method::Head, "/track", ""));
         assert_eq!(response.status, Status(405));
         assert_eq!(response.headers, [("Allow", "GET, POST, OPTIONS".into())]);
     }

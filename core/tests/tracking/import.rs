@@ -1,7 +1,10 @@
 //! `/import`: credentials, what `strict=1` asks for, lines, and answers of its own form.
 
-use windhover_core::http::{Headers, Method, Request, Response};
-use windhover_core::tracking::{DecodeError, RecordFault};
+use windhover_core::http::{
+    Headers, HttpLimits, Method, Output, Request, Response, ServerConnection,
+};
+use windhover_core::tracking::{self, DecodeError, RecordFault};
+use windhover_core::{Now, Timeouts};
 
 use crate::support::{Outcome, Tracker};
 
@@ -193,4 +196,58 @@ fn each_line_stands_for_itself() {
     let outcome = tracker.send(&request);
     assert_eq!(outcome.result, Err(DecodeError::BatchTooLarge { limit: 2 }));
     assert!(outcome.refused.is_empty());
+}
+
+#[test]
+fn what_the_connection_refuses_of_an_import_is_told_in_its_form() {
+    let limits = HttpLimits::default().with_body(2000);
+    let refused_at = |request: &str| {
+        let now = Now::default();
+        let mut connection = ServerConnection::new(&limits, &Timeouts::default(), now.instant)
+            .with_refusals(tracking::refused);
+        connection
+            .receive(request.replace("ORIGIN", "Host: h\r\nOrigin: https://a.test").as_bytes());
+        assert!(matches!(connection.poll_output(now), Output::Write));
+        let mut slices: [&[u8]; 4] = [&[]; 4];
+        let n = connection.unsent(&mut slices);
+        String::from_utf8(slices[..n].concat()).unwrap()
+    };
+    for (request, status, phrase) in [
+        (
+            "POST /import?strict=1 HTTP/1.1\r\nORIGIN\r\nContent-Length: 2001\r\n\r\n",
+            413,
+            "Content Too Large",
+        ),
+        ("POST /import/ HTTP/1.1\r\nORIGIN\r\n\r\n", 411, "Length Required"),
+        ("GET /import HTTP/1.1\r\nORIGIN\r\nExpect: x\r\n\r\n", 417, "Expectation Failed"),
+        (
+            "POST /import HTTP/1.1\r\nORIGIN\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+            400,
+            "Bad Request",
+        ),
+    ] {
+        let answer = refused_at(request);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} {phrase}\r\n")), "{answer}");
+        assert!(head.contains("\r\nContent-Type: application/json\r\n"), "{answer}");
+        assert!(head.contains("\r\nAccess-Control-Allow-Origin: https://a.test"), "{answer}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&body["code"], &body["status"]), (&status.into(), &phrase.into()));
+        assert!(body["error"].as_str().is_some_and(|why| !why.is_empty()), "{body}");
+        // Elsewhere it is what it was.
+        let track = refused_at(&request.replace("/import", "/track"));
+        assert!(track.starts_with(&format!("HTTP/1.1 {status} {phrase}\r\n")), "{track}");
+        assert!(track.contains("\r\nContent-Type: text/plain"), "{track}");
+    }
+}
+
+#[test]
+fn an_import_that_is_not_taken_is_told_so_in_its_form() {
+    let request = Request::new(Method::Head, "/import", "");
+    for (response, code) in
+        [(tracking::overloaded(&request), 503), (tracking::method_not_allowed(&request), 405)]
+    {
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!((response.status.0, &body["code"]), (code, &code.into()));
+    }
 }
