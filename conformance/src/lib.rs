@@ -7,6 +7,7 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 mod certificates;
+mod cores;
 pub mod differential;
 mod directory;
 mod fault_proxy;
@@ -29,6 +30,7 @@ mod until;
 pub mod vectors;
 
 pub use certificates::{Authority, Certificate};
+pub use cores::{Cores, give_way_to_all};
 pub use directory::TempDir;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use full_backlog::FullBacklog;

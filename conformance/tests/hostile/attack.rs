@@ -10,53 +10,90 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
+use windhover_conformance::give_way_to_all;
 use windhover_fuzz::{Shape, Source, find, generate, mutate};
 
 /// Kinds of requests.
 pub(crate) const KINDS: usize = 8;
 /// Connections that an attacker keeps open, and says little on.
 const SLOW: usize = 50;
+/// Most levels of JSON that goes deep.
+const DEEPEST: usize = 200_000;
+const JSON: &str = "application/json";
 /// How long an attacker waits for an answer.
 const WAIT: Duration = Duration::from_millis(5);
 
-/// Sends a request at each `interval` until it is told to end; how many of each kind.
+/// Sends a request at each `interval` until it is told to end; how many of each kind. It runs where nothing
+/// else wants to: an attacker has a machine of its own, and takes no processor from those who behave.
 pub(crate) fn attack(
     address: SocketAddr,
-    seed: u64,
+    requests: &[Hostile],
     interval: Duration,
-    bombs: Arc<Bombs>,
     sent: &AtomicU64,
     has_ended: &AtomicBool,
 ) -> [u64; KINDS] {
-    let mut attacker = Attacker { address, random: Rng::with_seed(seed), slow: Vec::new(), bombs };
+    give_way_to_all();
+    let mut attacker = Attacker { address, random: Rng::with_seed(7), slow: Vec::new() };
     let mut kinds = [0; KINDS];
     let mut at = Instant::now();
-    while !has_ended.load(Ordering::Relaxed) {
+    for request in requests.iter().cycle() {
+        if has_ended.load(Ordering::Relaxed) {
+            break;
+        }
         thread::sleep(at.saturating_duration_since(Instant::now()));
-        // What was missed is not made up for.
-        at = at.max(Instant::now()) + interval;
-        let kind = attacker.kind();
-        if attacker.send(kind) {
-            kinds[kind] += 1;
+        // What was missed is made up for, unless it is much.
+        at += interval;
+        if at.elapsed() > Duration::from_millis(200) {
+            at = Instant::now();
+        }
+        if attacker.send(request) {
+            kinds[request.kind] += 1;
             sent.fetch_add(1, Ordering::Relaxed);
         }
     }
     kinds
 }
 
+/// What is sent, as it was made before: what a server is measured with is not to take its time.
+#[derive(Debug)]
+pub(crate) struct Hostile {
+    kind: usize,
+    head: Vec<u8>,
+    /// What follows, as much of it as is told; many have it in common.
+    body: (Arc<[u8]>, usize),
+}
+
+/// So many requests, the same for the same seed.
+pub(crate) fn requests(count: u64, seed: u64, large: &Large) -> Vec<Hostile> {
+    let mut maker = Maker { random: Rng::with_seed(seed), large };
+    (0..count).map(|_| maker.request()).collect()
+}
+
 struct Attacker {
     address: SocketAddr,
     random: Rng,
     slow: Vec<TcpStream>,
-    bombs: Arc<Bombs>,
 }
 
-/// Bodies that grow, each with its coding: compressed zeros, and a row of empty blocks.
+/// What is too large to be made for each request.
 #[derive(Debug)]
-pub(crate) struct Bombs([(&'static str, Vec<u8>); 3]);
+pub(crate) struct Large {
+    nothing: Arc<[u8]>,
+    heads: [Arc<[u8]>; 4],
+    /// Bodies that grow, each with its coding: compressed zeros, and a row of empty blocks.
+    bombs: [(&'static str, Arc<[u8]>); 3],
+    /// JSON without end.
+    deep: [(usize, Arc<[u8]>); 3],
+}
 
-impl Bombs {
+impl Large {
     pub(crate) fn new() -> Self {
+        let heads = [
+            format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(100_000)),
+            format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "a".repeat(100_000)),
+            format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(2000)),
+            format!("GET / HTTP/1.1\r\nHost: h\r\n{}", "X".repeat(300_000)),
+        ];
         let zeros = vec![b'0'; 30 << 20];
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
         let mut deflate = ZlibEncoder::new(Vec::new(), Compression::best());
@@ -66,31 +103,23 @@ impl Bombs {
         for _ in 0..50_000 {
             blocks.flush().expect("memory takes it");
         }
-        Self([
-            ("gzip", gzip.finish().expect("memory takes it")),
-            ("deflate", deflate.finish().expect("memory takes it")),
-            ("deflate", blocks.finish().expect("memory takes it")),
-        ])
+        let deep = |opening: &str| (opening.len(), opening.repeat(DEEPEST).into_bytes().into());
+        Self {
+            nothing: Arc::new([]),
+            heads: heads.map(|head| head.into_bytes().into()),
+            bombs: [
+                ("gzip", gzip.finish().expect("memory takes it").into()),
+                ("deflate", deflate.finish().expect("memory takes it").into()),
+                ("deflate", blocks.finish().expect("memory takes it").into()),
+            ],
+            deep: ["[", "{\"a\":", "[{\"event\":"].map(deep),
+        }
     }
 }
 
 impl Attacker {
-    /// Mostly what is cheap to send; what is large, seldom.
-    fn kind(&mut self) -> usize {
-        match self.random.u32(..100) {
-            0..40 => 0,
-            40..70 => 1,
-            70..80 => 2,
-            80..85 => 3,
-            85..90 => 4,
-            90..91 => 5,
-            91..94 => 6,
-            _ => 7,
-        }
-    }
-
     /// Whether a request was sent, or a part of one that the server had enough of.
-    fn send(&mut self, kind: usize) -> bool {
+    fn send(&mut self, request: &Hostile) -> bool {
         let Ok(mut stream) = TcpStream::connect(self.address) else {
             // There are no more ports for the moment.
             thread::sleep(WAIT);
@@ -100,9 +129,9 @@ impl Attacker {
         if bounded.is_err() {
             return false;
         }
-        let bytes = self.request(kind);
-        let _ = stream.write_all(&bytes);
-        if kind == 4 {
+        let (body, length) = &request.body;
+        let _ = stream.write_all(&request.head).and_then(|()| stream.write_all(&body[..*length]));
+        if request.kind == 4 {
             self.keep(stream);
             return true;
         }
@@ -131,26 +160,66 @@ impl Attacker {
         let place = self.random.usize(..SLOW);
         self.slow[place] = stream;
     }
+}
 
-    fn request(&mut self, kind: usize) -> Vec<u8> {
+/// Makes requests.
+struct Maker<'a> {
+    random: Rng,
+    large: &'a Large,
+}
+
+impl Maker<'_> {
+    /// Mostly what is cheap to send; what is large, seldom.
+    fn kind(&mut self) -> usize {
+        match self.random.u32(..100) {
+            0..40 => 0,
+            40..70 => 1,
+            70..80 => 2,
+            80..85 => 3,
+            85..90 => 4,
+            90..91 => 5,
+            91..94 => 6,
+            _ => 7,
+        }
+    }
+
+    fn request(&mut self) -> Hostile {
+        let kind = self.kind();
+        let nothing = (Arc::clone(&self.large.nothing), 0);
+        let (head, body) = match kind {
+            // Heads.
+            2 => {
+                let head = &self.large.heads[self.random.usize(..4)];
+                (Vec::new(), (Arc::clone(head), head.len()))
+            }
+            // What grows when it is unpacked.
+            5 => {
+                let (coding, body) = &self.large.bombs[self.random.usize(..3)];
+                let coding = format!("Content-Encoding: {coding}\r\n");
+                (post(JSON, &coding, body.len()), (Arc::clone(body), body.len()))
+            }
+            // JSON without end.
+            6 => {
+                let depth = self.random.usize(100..DEEPEST);
+                let (level, body) = &self.large.deep[self.random.usize(..3)];
+                (post(JSON, "", level * depth), (Arc::clone(body), level * depth))
+            }
+            kind => (self.small(kind), nothing),
+        };
+        Hostile { kind, head, body }
+    }
+
+    fn small(&mut self, kind: usize) -> Vec<u8> {
         match kind {
             // Framing and events that are changed at random.
             0 => self.changed("http_requests", generate::http::requests),
             1 => self.changed("tracking", generate::tracking::request),
-            // Heads.
-            2 => match self.random.u8(..4) {
-                0 => format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(100_000)),
-                1 => format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "a".repeat(100_000)),
-                2 => format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(2000)),
-                _ => format!("GET / HTTP/1.1\r\nHost: h\r\n{}", "X".repeat(300_000)),
-            }
-            .into_bytes(),
             // Base64 that is none.
             3 => {
                 let length = self.random.usize(1..5000);
                 let random = &mut self.random;
                 let data: String = (0..length).map(|_| char::from(random.u8(b'!'..b'~'))).collect();
-                post("application/x-www-form-urlencoded", "", format!("data={data}").as_bytes())
+                whole("application/x-www-form-urlencoded", &format!("data={data}"))
             }
             // A body that does not come.
             4 => {
@@ -160,17 +229,6 @@ impl Attacker {
                 );
                 let end = self.random.usize(10..head.len());
                 head.as_bytes()[..end].to_vec()
-            }
-            // What grows when it is unpacked.
-            5 => {
-                let (coding, body) = &self.bombs.0[self.random.usize(..3)];
-                post("application/json", &format!("Content-Encoding: {coding}\r\n"), body)
-            }
-            // JSON without end.
-            6 => {
-                let depth = self.random.usize(100..200_000);
-                let opening = ["[", "{\"a\":", "[{\"event\":"][self.random.usize(..3)];
-                post("application/json", "", opening.repeat(depth).as_bytes())
             }
             // A whole batch of what is wrong.
             _ => {
@@ -184,7 +242,7 @@ impl Attacker {
                 let count = self.random.usize(1..200);
                 let random = &mut self.random;
                 let records: Vec<_> = (0..count).map(|_| bad[random.usize(..bad.len())]).collect();
-                post("application/json", "", format!("[{}]", records.join(",")).as_bytes())
+                whole(JSON, &format!("[{}]", records.join(",")))
             }
         }
     }
@@ -213,10 +271,14 @@ fn framed(bytes: &[u8]) -> Vec<u8> {
     [line, middle.as_bytes(), headers, b"\r\n\r\n", body].concat()
 }
 
-fn post(kind: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let length = body.len();
-    let head = format!(
+fn whole(kind: &str, body: &str) -> Vec<u8> {
+    [&post(kind, "", body.len()), body.as_bytes()].concat()
+}
+
+/// The head in front of a body of that length.
+fn post(kind: &str, headers: &str, length: usize) -> Vec<u8> {
+    format!(
         "POST /track HTTP/1.1\r\nHost: h\r\nContent-Type: {kind}\r\n{headers}Content-Length: {length}\r\n\r\n"
-    );
-    [head.as_bytes(), body].concat()
+    )
+    .into_bytes()
 }

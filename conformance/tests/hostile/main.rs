@@ -2,6 +2,12 @@
 //! serving whoever behaves.
 //!
 //! `WINDHOVER_HOSTILE=200000` sends as many to each runtime; without it it is some thousands.
+//!
+//! An attacker is on another machine, and so is whoever behaves; here they share one with the server. So that
+//! what is measured is the server, it has a core of its own, and the load has another one (as in `bench/run`);
+//! what attackers send is made before; and their threads run only where those who behave leave the load's core
+//! alone (`SCHED_IDLE`). They are more than a single one, so that one which waits for an answer does not lower
+//! their rate, which is told beside the figures. The idle figure is taken in the same way.
 #![allow(clippy::panic, clippy::expect_used)]
 
 mod attack;
@@ -10,13 +16,14 @@ mod behaved;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use windhover_conformance::{
-    QueueClient, Random, Runtime, Server, Setup, TempDir, Until, memory, on_each_runtime,
+    Cores, QueueClient, Random, Runtime, Server, Setup, TempDir, Until, memory, on_each_runtime,
     raise_open_files, report, watch_memory,
 };
 
+use crate::attack::{Hostile, Large};
 use crate::behaved::{EVENT, Rounds};
 
 const MIB: u64 = 1024 * 1024;
@@ -26,7 +33,7 @@ const BUDGET: u64 = 64;
 const SLACK: u64 = 64;
 /// How many are sent in the test command.
 const FEW: u64 = 2000;
-const ATTACKERS: u64 = 8;
+const ATTACKERS: u64 = 16;
 /// Hostile requests in each second, as far as the machine gets to it: as many as those who behave send.
 const HOSTILE_RATE: u64 = 2000;
 /// Loose: a machine that does other work beside has its own moments.
@@ -60,6 +67,16 @@ fn consume(server: &Server) -> Until<u64> {
     })
 }
 
+/// What each attacker sends.
+fn make_requests(count: u64, seed: u64) -> Vec<Vec<Hostile>> {
+    let large = Large::new();
+    let make = |number: u64| {
+        let seed = seed.wrapping_mul(ATTACKERS).wrapping_add(number);
+        attack::requests(count.div_ceil(ATTACKERS), seed, &large)
+    };
+    (0..ATTACKERS).map(make).collect()
+}
+
 fn is_behaved(item: &[u8]) -> bool {
     let name = format!(r#""event":"{EVENT}""#);
     item.windows(name.len()).any(|window| window == name.as_bytes())
@@ -70,43 +87,45 @@ fn hostile_requests_cost_others_nothing(runtime: Runtime) {
     let seed = Random::seed_from_environment();
     let wanted = hostile_requests();
     let directory = TempDir::new("hostile");
+    let cores = Cores::two();
     let server = Setup::new(directory.path().join("data"))
         .runtime(runtime)
+        .within(cores.iter().flat_map(|cores| cores.server_prefix()))
         .flag("--connection-memory", &BUDGET.to_string())
         .flag("--threads", "2")
         // What is refused is kept; here it would only be memory.
         .flag("--dead-letter-bytes", &(2 * MIB).to_string())
         .start();
+    if let Some(cores) = cores {
+        cores.run_load();
+    }
     let consumer = consume(&server);
     let round = Duration::from_millis(if wanted > FEW { 2000 } else { 400 });
 
-    let bombs = Arc::new(attack::Bombs::new());
+    let requests = make_requests(wanted, seed);
     let quiet = behaved::rounds(server.http(), round, || true);
     let idle = memory(server.pid());
     let watching = watch_memory(server.pid());
-    let sent = Arc::new(AtomicU64::new(0));
-    let attackers: Vec<_> = (0..ATTACKERS)
-        .map(|number| {
-            let (address, sent) = (server.http(), Arc::clone(&sent));
-            let bombs = Arc::clone(&bombs);
-            let seed = seed.wrapping_mul(ATTACKERS).wrapping_add(number);
-            let interval =
-                Duration::from_secs(ATTACKERS) / u32::try_from(HOSTILE_RATE).expect("few");
-            Until::start(move |has_ended| {
-                attack::attack(address, seed, interval, bombs, &sent, has_ended)
-            })
+    let (sent, begun) = (Arc::new(AtomicU64::new(0)), Instant::now());
+    let interval = Duration::from_secs(ATTACKERS) / u32::try_from(HOSTILE_RATE).expect("few");
+    let start = |requests: Vec<Hostile>| {
+        let (address, sent) = (server.http(), Arc::clone(&sent));
+        Until::start(move |has_ended| {
+            attack::attack(address, &requests, interval, &sent, has_ended)
         })
-        .collect();
+    };
+    let attackers: Vec<_> = requests.into_iter().map(start).collect();
     let besieged = behaved::rounds(server.http(), round, || sent.load(Ordering::Relaxed) >= wanted);
     let kinds = attackers.into_iter().map(Until::end).fold([0; attack::KINDS], |mut all, one| {
         all.iter_mut().zip(one).for_each(|(all, one)| *all += one);
         all
     });
+    let rate = u128::from(sent.load(Ordering::Relaxed)) * 1000 / begun.elapsed().as_millis().max(1);
     let most = watching.end();
     let sent = sent.load(Ordering::Relaxed);
 
     report(&format!(
-        "{}: {sent} hostile requests {kinds:?}; {} MiB at most with a budget of {BUDGET} ({} idle); p99 at \
+        "{}: {sent} hostile requests at {rate}/s {kinds:?}; {} MiB at most with a budget of {BUDGET} ({} idle); p99 at \
          {}/s {:.2?} beside {:.2?} idle ({:.1}×), medians of {} and {} rounds, {} and {} events",
         runtime.name(),
         most / MIB,
