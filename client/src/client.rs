@@ -359,8 +359,9 @@ impl PreparedCall {
 fn named(hub: &Hub, key: Option<&[u8]>, error: CallError) -> Error {
     let state = hub.lock();
     let server = error.server().and_then(|id| state.cluster.server(id)).cloned();
+    let cause = state.cause_of(&error);
     drop(state);
-    let error = Error::from(error).with_server(server);
+    let error = Error::from(error).with_server(server).with_cause(cause);
     match key {
         Some(key) => error.with_key(key),
         None => error,

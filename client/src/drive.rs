@@ -12,7 +12,7 @@ use std::time::Instant;
 use windhover_core::client::{ConnectFailure, Server};
 use windhover_runtime::{PollStream, Runtime, Timers};
 
-use crate::{Builder, Client, Driver, DriverStep, Error, connect_failure};
+use crate::{Builder, Client, ConnectError, Driver, DriverStep, Error};
 
 /// Makes a client's connections.
 pub trait Connector: Clone + Send + Sync + 'static {
@@ -24,7 +24,7 @@ pub trait Connector: Clone + Send + Sync + 'static {
     fn connect(
         &self,
         server: &Server,
-    ) -> impl Future<Output = Result<Self::Stream, ConnectFailure>> + Send;
+    ) -> impl Future<Output = Result<Self::Stream, ConnectError>> + Send;
 }
 
 /// Does what the client wants done, until its last handle is gone: makes connections with
@@ -111,22 +111,23 @@ pub trait Connect: Clone + Send + Sync + 'static {
 impl<C: Connect> Connector for C {
     type Stream = C::Stream;
 
-    async fn connect(&self, server: &Server) -> Result<Self::Stream, ConnectFailure> {
+    async fn connect(&self, server: &Server) -> Result<Self::Stream, ConnectError> {
         let addresses = match Address::of(&server.address) {
             #[cfg(unix)]
             Address::Unix(path) => {
-                return self.unix(path).await.map_err(|error| connect_failure(&error));
+                return Ok(self.unix(path).await?);
             }
             Address::Tcp(address) => vec![address],
             Address::Name(name) => {
-                self.resolve(name).await.map_err(|_| ConnectFailure::NoAddress)?
+                let found = self.resolve(name).await;
+                found.map_err(|error| ConnectError::new(ConnectFailure::NoAddress, error))?
             }
         };
-        let mut failure = ConnectFailure::NoAddress;
+        let mut failure = ConnectFailure::NoAddress.into();
         for address in addresses {
             match self.tcp(address).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) => failure = connect_failure(&error),
+                Err(error) => failure = error.into(),
             }
         }
         Err(failure)

@@ -61,8 +61,8 @@ struct Inner {
     kind: ErrorKind,
     server: Option<Server>,
     key: Option<Bytes>,
-    /// The operating system's words, where it has any.
-    system: Option<Arc<io::Error>>,
+    /// The words of the operating system, a resolver, or TLS, where they have any.
+    cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What happened to a call that has no result.
@@ -220,6 +220,17 @@ impl Error {
         self
     }
 
+    /// The same, with what led to it, where that is known.
+    pub(crate) fn with_cause(
+        mut self,
+        cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        if cause.is_some() {
+            self.0.cause = cause;
+        }
+        self
+    }
+
     /// The same, of this key.
     pub(crate) fn with_key(mut self, key: &[u8]) -> Self {
         self.0.key = Some(Bytes::copy_from_slice(key));
@@ -235,7 +246,8 @@ impl Error {
     /// The operating system gives no random bytes.
     pub(crate) fn random(error: getrandom::Error) -> Self {
         let mut random = Self::from(ErrorKind::Random);
-        random.0.system = error.raw_os_error().map(io::Error::from_raw_os_error).map(Arc::new);
+        let system = error.raw_os_error().map(io::Error::from_raw_os_error);
+        random.0.cause = system.map(|system| Arc::new(system) as _);
         random
     }
 
@@ -400,7 +412,7 @@ impl fmt::Display for ErrorKind {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, server, key, system } = &*self.0;
+        let Inner { kind, server, key, cause } = &*self.0;
         let mut told = f.debug_struct("Error");
         told.field("kind", kind);
         if let Some(server) = server {
@@ -409,8 +421,8 @@ impl fmt::Debug for Error {
         if let Some(key) = key {
             told.field("key", key);
         }
-        if let Some(system) = system {
-            told.field("system", system);
+        if let Some(cause) = cause {
+            told.field("cause", cause);
         }
         told.finish()
     }
@@ -418,7 +430,7 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0.system {
+        match &self.0.cause {
             Some(error) => Some(&**error),
             None => self.kind().source(),
         }
@@ -428,8 +440,9 @@ impl std::error::Error for Error {
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         let os = kind.source().and_then(|source| source.downcast_ref::<OsError>());
-        let system = os.map(|os| Arc::new(io::Error::from_raw_os_error(os.0)));
-        Self(Box::new(Inner { kind, server: None, key: None, system }))
+        let system = os.map(|os| io::Error::from_raw_os_error(os.0));
+        let cause = system.map(|system| Arc::new(system) as _);
+        Self(Box::new(Inner { kind, server: None, key: None, cause }))
     }
 }
 

@@ -30,6 +30,7 @@ mod compression;
 mod compute;
 #[cfg(feature = "serde")]
 mod config;
+mod connect_error;
 mod convert;
 mod drive;
 mod error;
@@ -65,6 +66,7 @@ pub use compression::{Compression, CompressionFlags, FLAG_ZLIB, FLAG_ZSTD};
 pub use compute::{Computed, Origin, Recompute};
 #[cfg(feature = "serde")]
 pub use config::{ClientConfig, ConfigError};
+pub use connect_error::ConnectError;
 pub use convert::{FromValue, IntoBytes};
 pub use drive::{Address, Connect, Connector, drive_client};
 pub use error::{Error, ErrorKind, Outcome};

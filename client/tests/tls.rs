@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::future::Future;
 use std::io::{self, Read as _, Write as _};
 use std::pin::{Pin, pin};
@@ -393,6 +394,8 @@ fn a_server_that_is_refused_is_told_why() {
             alert = far.work().err().or(alert);
         };
         assert_eq!(why(&refused), TLS_FAILED);
+        let cause = refused.source().unwrap().to_string();
+        assert!(cause.contains("not valid for name"), "{cause}");
         let expected = rustls::Error::AlertReceived(AlertDescription::BadCertificate);
         assert_eq!(alert, Some(expected), "{version:?}");
     }
@@ -411,6 +414,8 @@ fn a_path_has_no_name_to_be_certified() {
     let client = near.client.clone();
     let nameless = complete(&mut near, &mut far, pin!(client.get("key")), |_| ()).unwrap_err();
     assert_eq!(why(&nameless), TLS_FAILED);
+    let cause = nameless.source().unwrap().to_string();
+    assert_eq!(cause, "`/run/memcached.sock` names no host: use `server_name`");
     assert_eq!(*told.lock().unwrap(), ["`/run/memcached.sock` names no host: use `server_name`"]);
     assert_eq!(far.wire, b"");
 

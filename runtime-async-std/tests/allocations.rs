@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use windhover_async_std::windhover_client::protocol::client::{ConnectFailure, Server};
-use windhover_async_std::{Client, Connector, Stream, connect_on_with};
+use windhover_async_std::windhover_client::protocol::client::Server;
+use windhover_async_std::{Client, ConnectError, Connector, Stream, connect_on_with};
 
 /// The server of the test, at the other end of a stream.
 #[derive(Default)]
@@ -80,7 +80,7 @@ struct ToMemory;
 impl Connector for ToMemory {
     type Stream = Stream<Memory>;
 
-    async fn connect(&self, _: &Server) -> Result<Self::Stream, ConnectFailure> {
+    async fn connect(&self, _: &Server) -> Result<Self::Stream, ConnectError> {
         Ok(Stream::new(Memory::default()))
     }
 }

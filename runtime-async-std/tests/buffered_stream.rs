@@ -9,7 +9,7 @@ use std::{io, thread};
 
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite};
-use windhover_async_std::{Client, Connector, Stream, connect_on_with};
+use windhover_async_std::{Client, ConnectError, Connector, Stream, connect_on_with};
 use windhover_client::protocol::client::{ConnectFailure, Server};
 
 /// Takes everything, and lets 16 bytes go at each flush.
@@ -62,9 +62,9 @@ struct Pair(Arc<Mutex<Option<Held>>>);
 impl Connector for Pair {
     type Stream = Stream<Held>;
 
-    async fn connect(&self, _: &Server) -> Result<Self::Stream, ConnectFailure> {
+    async fn connect(&self, _: &Server) -> Result<Self::Stream, ConnectError> {
         let end = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        end.map(Stream::new).ok_or(ConnectFailure::Refused)
+        Ok(Stream::new(end.ok_or(ConnectFailure::Refused)?))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufStream, DuplexStream, duplex};
 use windhover_client::protocol::client::{ConnectFailure, Server};
-use windhover_tokio::{Client, Connector, Stream, connect_with};
+use windhover_tokio::{Client, ConnectError, Connector, Stream, connect_with};
 
 /// Gives out one end of a pipe, once.
 #[derive(Clone)]
@@ -13,7 +13,7 @@ struct Pipe(Arc<Mutex<Option<DuplexStream>>>);
 impl Connector for Pipe {
     type Stream = Stream<BufStream<DuplexStream>>;
 
-    async fn connect(&self, _: &Server) -> Result<Self::Stream, ConnectFailure> {
+    async fn connect(&self, _: &Server) -> Result<Self::Stream, ConnectError> {
         let end = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(Stream::new(BufStream::new(end.ok_or(ConnectFailure::Refused)?)))
     }

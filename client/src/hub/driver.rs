@@ -14,6 +14,7 @@ use windhover_core::client::{ConnectFailure, ConnectionId, OsError, Server};
 
 use super::Hub;
 use super::link::Link;
+use crate::ConnectError;
 #[cfg(feature = "tls")]
 use crate::tls::Session;
 
@@ -106,6 +107,9 @@ impl Driver {
         if let Some(tls) = &self.hub.tls {
             return self.begin_session(connection, tls);
         }
+        if let Some(link) = self.link(connection) {
+            self.hub.forget_cause(&link);
+        }
         self.hub.change(|cluster, now| cluster.connected(connection, now));
     }
 
@@ -114,14 +118,18 @@ impl Driver {
     fn begin_session(&self, connection: ConnectionId, tls: &crate::Tls) {
         let Some(link) = self.link(connection) else { return };
         let Some(server) = link.server.clone() else { return };
-        match Session::new(tls, server) {
+        match Session::new(tls, server.clone()) {
             Ok(session) => {
                 link.wire().session = Some(session);
                 if let Some(waker) = link.tell(|signal| signal.wants_write = true) {
                     waker.wake();
                 }
             }
-            Err(why) => self.hub.give_up(connection, &link, why),
+            Err(why) => {
+                let failure = tls.failed(&server, &why);
+                self.hub.note_cause(&link, ConnectError::new(failure, why));
+                self.hub.give_up(connection, &link, failure);
+            }
         }
     }
 
@@ -130,7 +138,7 @@ impl Driver {
     pub async fn make<S>(
         &self,
         connection: ConnectionId,
-        connecting: impl Future<Output = Result<S, ConnectFailure>>,
+        connecting: impl Future<Output = Result<S, ConnectError>>,
     ) -> Option<S> {
         let mut connecting = pin!(connecting);
         let made = poll_fn(|cx| {
@@ -152,8 +160,13 @@ impl Driver {
     }
 
     /// The connection could not be made.
-    pub fn connect_failed(&self, connection: ConnectionId, why: ConnectFailure) {
-        self.hub.change(|state, now| state.connect_failed(connection, why, now));
+    pub fn connect_failed(&self, connection: ConnectionId, why: impl Into<ConnectError>) {
+        let why = why.into();
+        let failure = why.failure();
+        if let Some(link) = self.link(connection) {
+            self.hub.note_cause(&link, why);
+        }
+        self.hub.change(|state, now| state.connect_failed(connection, failure, now));
         self.hub.lock().links.remove(&connection.number());
     }
 

@@ -6,6 +6,7 @@ use std::task::Waker;
 
 #[cfg(feature = "tls")]
 use windhover_core::client::Server;
+use windhover_core::client::ServerId;
 
 use super::shared::{Calling, SharedStream};
 use super::wire::Wire;
@@ -16,6 +17,8 @@ pub(super) struct Link {
     signal: Mutex<Signal>,
     /// Its stream, where callers may move its bytes, too.
     stream: Mutex<Option<SharedStream>>,
+    /// Where to.
+    pub(super) server_id: ServerId,
     /// Whose name its certificate has to have.
     #[cfg(feature = "tls")]
     pub(super) server: Option<Server>,
@@ -35,11 +38,12 @@ pub(super) struct Signal {
 }
 
 impl Link {
-    pub(super) fn new(#[cfg(feature = "tls")] server: Option<Server>) -> Self {
+    pub(super) fn new(server_id: ServerId, #[cfg(feature = "tls")] server: Option<Server>) -> Self {
         Self {
             wire: Mutex::default(),
             signal: Mutex::default(),
             stream: Mutex::default(),
+            server_id,
             #[cfg(feature = "tls")]
             server,
         }

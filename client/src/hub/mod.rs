@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use windhover_core::Instant;
 use windhover_core::client::{
-    Call, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId, ReservationId,
-    Server, ServerId,
+    Call, CallError, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId,
+    NotSent, ReservationId, Server, ServerId,
 };
 use windhover_core::memcache::{Dialect, Limits, ReplyParser};
 
-use crate::MetaCommands;
 use crate::builder::{Event, EventHook};
+use crate::{ConnectError, MetaCommands};
 
 pub(crate) use call::{CallFuture, Ended};
 pub use driver::{Driver, DriverStep, Turn, connect_failure};
@@ -70,6 +70,8 @@ pub(crate) struct State {
     clients: usize,
     /// Which servers know meta commands, as far as that was found out.
     pub(crate) knows_meta: HashMap<ServerId, bool>,
+    /// Why the servers could not be connected to that could not be last, as far as there are words for it.
+    causes: HashMap<ServerId, Arc<dyn std::error::Error + Send + Sync>>,
     /// From which server the next sweep over all of them starts.
     pub(crate) turn: usize,
     is_closed: bool,
@@ -110,6 +112,7 @@ impl Hub {
             looks_at: None,
             clients: 0,
             knows_meta: HashMap::new(),
+            causes: HashMap::new(),
             turn: 0,
             is_closed: false,
             wakers: Vec::new(),
@@ -140,6 +143,23 @@ impl Hub {
         // Where it cannot be sent there is nobody to be told.
         let _ = state.cluster.submit(call, now + timeout, now);
         state.pump(now);
+    }
+
+    /// Notes why a connection could not be made, to be told with the calls that fail for it.
+    fn note_cause(&self, link: &Link, why: ConnectError) {
+        let mut state = self.lock();
+        match why.into_cause() {
+            // A server that is not in the set any more would stay there for ever.
+            Some(cause) if state.cluster.server(link.server_id).is_some() => {
+                state.causes.insert(link.server_id, cause);
+            }
+            _ => drop(state.causes.remove(&link.server_id)),
+        }
+    }
+
+    /// A connection was made.
+    fn forget_cause(&self, link: &Link) {
+        self.lock().causes.remove(&link.server_id);
     }
 
     pub(crate) fn lock(&self) -> Locked<'_> {
@@ -196,9 +216,10 @@ impl State {
     pub(crate) fn pump(&mut self, now: Instant) {
         loop {
             match self.cluster.poll_output(now) {
-                ClusterOutput::Connect { connection, server } => {
-                    let server = self.cluster.server(server).cloned();
+                ClusterOutput::Connect { connection, server: id } => {
+                    let server = self.cluster.server(id).cloned();
                     let link = Link::new(
+                        id,
                         #[cfg(feature = "tls")]
                         server.clone(),
                     );
@@ -295,6 +316,20 @@ impl State {
             if again {
                 self.looks_at = Some(now + HANDS_OVER);
             }
+        }
+    }
+
+    /// Why the server could not be connected to that a call failed for.
+    pub(crate) fn cause_of(
+        &self,
+        error: &CallError,
+    ) -> Option<Arc<dyn std::error::Error + Send + Sync>> {
+        match error {
+            CallError::NotSent {
+                server: Some(server),
+                why: NotSent::Connect(_) | NotSent::Ejected,
+            } => self.causes.get(server).cloned(),
+            _ => None,
         }
     }
 

@@ -30,6 +30,7 @@ use windhover_core::client::{Cluster, ConnectFailure, ConnectionId};
 use super::link::Link;
 use super::wire::{Break, Came, Wire, Written};
 use super::{Hub, Turn};
+use crate::ConnectError;
 
 impl Hub {
     /// [`Driver::turn`](super::Driver::turn) of a connection that was found.
@@ -110,6 +111,7 @@ impl Hub {
             let mut state = self.lock();
             let now = self.now();
             if wire.is_open() && !was_open {
+                state.causes.remove(&link.server_id);
                 state.cluster.connected(connection, now);
                 was_open = true;
             }
@@ -149,6 +151,7 @@ impl Hub {
             return self.change(|cluster, _| cluster.broke(connection, why.os));
         }
         let failure = wire.fail(&why.why);
+        self.note_cause(link, ConnectError::new(failure, why.why.as_str()));
         // The server is told first, where there is something to tell.
         if !wire.wants_write() {
             self.give_up(connection, link, failure);

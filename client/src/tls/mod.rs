@@ -139,7 +139,7 @@ impl Tls {
             .map_err(|_| TlsError::ServerName(host.to_owned()).to_string())
     }
 
-    fn failed(&self, server: &Server, why: &str) -> ConnectFailure {
+    pub(crate) fn failed(&self, server: &Server, why: &str) -> ConnectFailure {
         if let Some(on_failure) = &self.on_failure {
             on_failure(server, why);
         }

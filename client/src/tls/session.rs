@@ -25,11 +25,13 @@ pub(crate) struct Session {
 
 impl Session {
     /// One whose greeting waits to be written.
-    pub(crate) fn new(tls: &Tls, server: Server) -> Result<Self, ConnectFailure> {
-        let failed = |why: &str| tls.failed(&server, why);
-        let name = tls.name_of(&server).map_err(|why| failed(&why))?;
+    ///
+    /// # Errors
+    /// Why there can be none.
+    pub(crate) fn new(tls: &Tls, server: Server) -> Result<Self, String> {
+        let name = tls.name_of(&server)?;
         let connection = ClientConnection::new(Arc::clone(&tls.config), name)
-            .map_err(|error| failed(&error.to_string()))?;
+            .map_err(|error| error.to_string())?;
         Ok(Self {
             tls: tls.clone(),
             server,

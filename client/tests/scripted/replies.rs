@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
-use windhover_client::{Builder, Client, Error};
+use windhover_client::{Builder, Client, Error, MetaCommands};
 
 use crate::script::{cache, script};
 
@@ -59,12 +59,23 @@ fn holds<T: Debug, F: Future<Output = Result<T, Error>>>(
     call: impl Fn(Client) -> F,
     named: &[(&str, &str)],
 ) {
+    holds_when_said(builder, call, str::to_owned, named);
+}
+
+/// The same of replies that a server puts in words of its own.
+#[track_caller]
+fn holds_when_said<T: Debug, F: Future<Output = Result<T, Error>>>(
+    builder: &Builder,
+    call: impl Fn(Client) -> F,
+    say: impl Fn(&str) -> String,
+    named: &[(&str, &str)],
+) {
     for reply in REPLIES.iter().chain(ERRORS) {
         let line = reply.split(['\r', ' ']).next().unwrap();
         let expected = named.iter().find(|(of, _)| *of == line).map(|(_, told)| *told);
         let expected =
             expected.unwrap_or(if ERRORS.contains(reply) { "Refused" } else { "Unknown" });
-        let (client, mut server) = script(builder.clone(), |_, _| Some(reply.as_bytes().to_vec()));
+        let (client, mut server) = script(builder.clone(), |_, _| Some(say(reply).into()));
         assert_eq!(told(server.run(call(client))), expected, "answered {reply:?}");
     }
 }
@@ -85,6 +96,35 @@ fn what_is_stored() {
         ("NOT_STORED", "Refused"),
     ];
     holds(&cache(), |it| async move { it.cas("k", "v", 1).await }, &swapped);
+}
+
+#[test]
+fn what_many_writes_are_told() {
+    let each = cache().meta(MetaCommands::Never);
+    let stored = [("STORED", "()"), ("NOT_STORED", "Refused")];
+    let deleted = [("DELETED", "true"), ("NOT_FOUND", "false")];
+    let set_many = |it: Client| async move { it.set_many([("k", "v")]).await.remove(0) };
+    let delete_many = |it: Client| async move { it.delete_many(["k"]).await.remove(0) };
+    holds(&each, set_many, &stored);
+    holds(&each, delete_many, &deleted);
+
+    // A batch is closed by `mn`, and a reply names its request.
+    let batch = cache().meta(MetaCommands::Always);
+    let say = |reply: &str| match reply.split_once("\r\n") {
+        Some((line @ ("VA 1" | "HD" | "EN" | "NS" | "EX" | "NF"), rest)) => {
+            format!("{line} O0\r\n{rest}MN\r\n")
+        }
+        _ if reply == "MN\r\n" => reply.to_owned(),
+        _ => format!("{reply}MN\r\n"),
+    };
+    // Whose an error is that names no request, nobody knows.
+    let unknown = ["CLIENT_ERROR", "SERVER_ERROR"].map(|error| (error, "Unknown"));
+    let refused = [("NS", "Refused"), ("EX", "Refused")];
+    // A server that does not know a command with a value takes that for commands: the rest says nothing.
+    let of_set = [("HD", "()"), ("MN", "()"), ("NF", "Refused"), ("ERROR", "Refused")];
+    holds_when_said(&batch, set_many, say, &[&of_set[..], &refused, &unknown].concat());
+    let of_delete = [("HD", "true"), ("MN", "true"), ("NF", "false"), ("ERROR", "Unknown")];
+    holds_when_said(&batch, delete_many, say, &[&of_delete[..], &refused, &unknown].concat());
 }
 
 #[test]

@@ -60,7 +60,10 @@ async fn certificates_that_prove_nothing_are_refused_at_once(runtime: Runtime) {
         });
         let client = client(runtime, &server, tls);
         let refused = ends_at_once(&format!("TLS, {what}, get"), client.get("a")).await;
-        assert_eq!(not_sent(&refused.unwrap_err()), NotSent::Connect(ConnectFailure::Tls));
+        let refused = refused.unwrap_err();
+        assert_eq!(not_sent(&refused), NotSent::Connect(ConnectFailure::Tls));
+        // Who asks is told, too.
+        assert!(format!("{refused:#}").contains(expected), "expected `{expected}`: {refused:#}");
         let told = told.lock().unwrap().join("; ");
         assert!(told.contains(expected), "expected `{expected}`: {told}");
         assert!(told.starts_with(&server.address().to_string()), "{told}");

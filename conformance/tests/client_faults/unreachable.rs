@@ -1,5 +1,6 @@
 //! Servers that cannot be connected to, and those behind a Unix socket.
 
+use std::error::Error as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ async fn a_name_without_an_address_is_told_at_once(runtime: Runtime) {
     let client = once(runtime, &"no-port", LONG);
     let lost = ends_at_once("a name of nothing, get", client.get("a")).await.unwrap_err();
     assert_eq!(not_sent(&lost), NotSent::Connect(ConnectFailure::NoAddress), "{lost}");
+    // In the words of whoever looked it up.
+    assert!(lost.source().is_some(), "{lost:#}");
 }
 
 async fn a_name_leads_to_the_first_address_that_takes_the_connection(runtime: Runtime) {

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use windhover_client::ConnectError;
 use windhover_client::protocol::client::ConnectFailure;
 
 use super::Message;
@@ -25,7 +26,7 @@ pub(super) fn system() -> Resolver {
 }
 
 /// What came of it.
-pub(super) type Found = Result<Vec<SocketAddr>, ConnectFailure>;
+pub(super) type Found = Result<Vec<SocketAddr>, ConnectError>;
 
 /// Names that are looked up, on threads that live as long as there is something to do.
 ///
@@ -94,7 +95,7 @@ impl Shared {
             // Nobody would ever look.
             for name in std::mem::take(&mut state.queue) {
                 let askers = state.asked.remove(&name).unwrap_or_default();
-                self.tell(askers, &Err(ConnectFailure::Other));
+                self.tell(askers, &Err(ConnectFailure::Other.into()));
             }
         }
     }
@@ -105,7 +106,8 @@ impl Shared {
             let addresses = catch_unwind(AssertUnwindSafe(|| (self.resolver)(&name)));
             let found = match addresses {
                 Ok(Ok(addresses)) => Ok(addresses),
-                Ok(Err(_)) | Err(_) => Err(ConnectFailure::NoAddress),
+                Ok(Err(error)) => Err(ConnectError::new(ConnectFailure::NoAddress, error)),
+                Err(_) => Err(ConnectFailure::NoAddress.into()),
             };
             let askers = self.lock().asked.remove(&name).unwrap_or_default();
             self.tell(askers, &found);
@@ -296,8 +298,8 @@ mod tests {
             thread::yield_now();
         }
         for message in &all {
-            let failure = Err(ConnectFailure::NoAddress);
-            assert!(matches!(message, Message::Found { found, .. } if *found == failure));
+            let Message::Found { found: Err(error), .. } = message else { panic!("none is there") };
+            assert_eq!(error.failure(), ConnectFailure::NoAddress);
         }
         assert_eq!(all.len(), 2);
     }

@@ -12,7 +12,7 @@ use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
 use mio::{Registry, Token};
-use windhover_client::connect_failure;
+use windhover_client::ConnectError;
 use windhover_client::protocol::client::ConnectFailure;
 use windhover_runtime::TcpOptions;
 
@@ -75,13 +75,13 @@ pub(super) struct Attempts {
     current: Option<Registered>,
     others: vec::IntoIter<Address>,
     /// Why the last one could not be made.
-    failure: ConnectFailure,
+    failure: ConnectError,
 }
 
 impl Attempts {
     pub(super) fn new(addresses: Vec<Address>) -> Self {
         let others = addresses.into_iter();
-        Self { current: None, others, failure: ConnectFailure::NoAddress }
+        Self { current: None, others, failure: ConnectFailure::NoAddress.into() }
     }
 
     /// Notes what an event tells.
@@ -96,7 +96,7 @@ impl Attempts {
         &mut self,
         registry: &Registry,
         token: Token,
-    ) -> Poll<Result<Registered, ConnectFailure>> {
+    ) -> Poll<Result<Registered, ConnectError>> {
         loop {
             if let Some(mut wire) = self.current.take() {
                 match wire.is_connected() {
@@ -106,17 +106,17 @@ impl Attempts {
                         return Poll::Pending;
                     }
                     Err(error) => {
-                        self.failure = connect_failure(&error);
+                        self.failure = error.into();
                         wire.deregister(registry);
                     }
                 }
             }
             let Some(address) = self.others.next() else {
-                return Poll::Ready(Err(self.failure));
+                return Poll::Ready(Err(self.failure.clone()));
             };
             match Registered::connect(address, registry, token) {
                 Ok(wire) => self.current = Some(wire),
-                Err(error) => self.failure = connect_failure(&error),
+                Err(error) => self.failure = error.into(),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Names, and what happens while they are looked up.
 
+use std::error::Error as _;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -73,7 +74,7 @@ fn a_names_addresses_are_tried_in_turn() {
 
 #[test]
 fn a_name_without_an_address_is_told_as_that() {
-    for answer in [None, Some(Vec::new())] {
+    for (answer, cause) in [(None, Some("no such name")), (Some(Vec::new()), None)] {
         let resolver: Resolver =
             Arc::new(move |_: &str| answer.clone().ok_or_else(|| io::Error::other("no such name")));
         let thread = ClientThread::start_with(resolver).unwrap();
@@ -83,6 +84,7 @@ fn a_name_without_an_address_is_told_as_that() {
             panic!("{error}");
         };
         assert_eq!(why, NotSent::Connect(ConnectFailure::NoAddress));
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), cause);
     }
 }
 
