@@ -150,8 +150,8 @@ pub struct ServeArgs {
     #[arg(long, env = "WINDHOVER_MAX_QUEUE_ITEMS", value_name = "N")]
     pub max_queue_items: Option<u64>,
 
-    /// Most bytes of items in one queue, all of them held in memory: their own, and 160 for what each
-    /// takes beside
+    /// Most bytes of items in one queue, be they in memory or in the journal alone: their own, and 160 for
+    /// what each takes beside
     #[arg(
         long,
         env = "WINDHOVER_MAX_QUEUE_BYTES",
@@ -159,6 +159,17 @@ pub struct ServeArgs {
         value_name = "BYTES"
     )]
     pub max_queue_bytes: u64,
+
+    /// Most bytes of items in memory, in all queues together and counted as --max-queue-bytes counts them. What is
+    /// put beyond it is in the journal alone, and read back before its turn comes
+    #[arg(
+        long,
+        env = "WINDHOVER_QUEUE_MEMORY",
+        default_value_t = 256 * 1024 * 1024,
+        value_name = "BYTES",
+        value_parser = clap::value_parser!(u64).range(64 * 1024..)
+    )]
+    pub queue_memory: u64,
 
     /// Largest item of a queue; a larger one is not accepted
     #[arg(

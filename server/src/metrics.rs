@@ -114,6 +114,9 @@ struct Pulled {
     queue_items: Gauge,
     queue_bytes: Gauge,
     queue_taken: Gauge,
+    queue_memory: Gauge,
+    read_back: Counter,
+    read_back_failures: Counter,
     queues: Gauge,
     /// By reason.
     refused: [Counter; 5],
@@ -205,6 +208,15 @@ impl Pulled {
             queue_taken: all.one(
                 "queue_taken_bytes",
                 "What all items take, as --max-queue-bytes counts it: their bytes and 160 for each",
+            ),
+            queue_memory: all.one(
+                "queue_memory_bytes",
+                "What the items take that are in memory, counted so too (--queue-memory)",
+            ),
+            read_back: all.one("queue_items_read_back", "Items that were read back from the journal"),
+            read_back_failures: all.one(
+                "queue_read_back_failures",
+                "Reads of the journal that failed; they are tried again",
             ),
             queues: all.one("queues", "Queues"),
             refused: all.each(
@@ -340,6 +352,9 @@ impl Metrics {
         set(&pulled.queue_items, engine.items);
         set(&pulled.queue_bytes, engine.bytes);
         set(&pulled.queue_taken, engine.taken_bytes);
+        set(&pulled.queue_memory, engine.memory_bytes);
+        raise(&pulled.read_back, engine.read_back_items);
+        raise(&pulled.read_back_failures, engine.read_back_failures);
         set(&pulled.queues, engine.queues);
         let counts = [
             engine.refused_full,

@@ -20,6 +20,9 @@ use crate::queue_monitor::Monitor;
 use crate::status::{ServerStatus, ServerStatusError};
 use crate::store::{Begun, Reader, Ticket};
 
+/// A read that waits for the disk is asked so often whether its time has come.
+const DISK: Duration = Duration::from_millis(250);
+
 /// Who answers a connection of the queue's listener.
 #[derive(Debug)]
 pub struct QueueClient {
@@ -256,10 +259,10 @@ impl Deferred for Waiting {
             // An item that came now would be given to nobody.
             Poll::Pending if reply.is_ending() => Poll::Ready(reply.end()),
             Poll::Pending => {
-                // After that it is only put off for a moment, and its waker is called.
-                if self.until > reply.now().instant {
-                    reply.ask_again_at(self.until);
-                }
+                // After that it is only put off for a moment, or waits for the disk: its waker is called,
+                // but not by a disk that hangs.
+                let now = reply.now().instant;
+                reply.ask_again_at(if self.until > now { self.until } else { now + DISK });
                 Poll::Pending
             }
         }
@@ -287,13 +290,17 @@ impl Deferred for Journaled {
 }
 
 /// Answers a read.
-fn give(reply: &mut Reply<'_>, key: &[u8], outcome: &OpOutcome) -> Result<(), ReplyError> {
+pub(crate) fn give(
+    reply: &mut Reply<'_>,
+    key: &[u8],
+    outcome: &OpOutcome,
+) -> Result<(), ReplyError> {
     match outcome {
         OpOutcome::Item(item) => {
             reply.value(key, 0, None, item)?;
             reply.end()
         }
-        OpOutcome::Error(error @ ReadError::TooManyQueues) => {
+        OpOutcome::Error(error @ (ReadError::TooManyQueues | ReadError::NotReadBack)) => {
             reply.send(&Response::ServerError(error.to_string().as_bytes()))
         }
         OpOutcome::Error(_) => disconnect(reply),

@@ -6,7 +6,7 @@ use windhover_core::Instant;
 use windhover_core::memcache::handler::{Deferred, Reply, ReplyError};
 use windhover_core::queue::{Action, OpOutcome, Read};
 
-use crate::queue_client::disconnect;
+use crate::queue_client::give;
 use crate::store::{Begun, OpenReads, Ticket};
 
 /// A monitor that goes on. Each item is a reply of its own, with its `END`; an `END` by itself is the last.
@@ -68,7 +68,9 @@ impl Deferred for Monitor {
                         return Poll::Ready(given);
                     }
                 }
-                Poll::Ready(OpOutcome::Error(_)) => return Poll::Ready(disconnect(reply)),
+                Poll::Ready(error @ OpOutcome::Error(_)) => {
+                    return Poll::Ready(give(reply, &self.queue, &error));
+                }
                 Poll::Ready(_) => return Poll::Ready(reply.end()),
                 // An item that came now would be given to nobody.
                 Poll::Pending if reply.is_ending() => return Poll::Ready(reply.end()),

@@ -210,9 +210,15 @@ fn log_recovery(opened: &Opened<OsDirectory>) {
         queues = found.queues,
         records = found.records,
         segments = opened.segments,
+        segments_read = opened.read,
         clean_stop = opened.clean,
         "the journal was read"
     );
+    if let Some(why) = &opened.bad_index {
+        tracing::warn!(
+            "the journal's index cannot be used, so that all of the journal was read: {why}"
+        );
+    }
     if opened.end_unknown {
         tracing::warn!(
             "the journal's file `synced` is missing or damaged, and the last stop was not a clean one: \

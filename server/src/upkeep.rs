@@ -48,7 +48,7 @@ impl Upkeep {
                 }
                 refused.turn(stats, app.settings.max_queues);
                 let held = u64::try_from(app.connection_memory.used()).unwrap_or(u64::MAX);
-                memory.turn(stats.taken_bytes.saturating_add(held));
+                memory.turn(stats.memory_bytes.saturating_add(held));
             }
         };
         let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(keep)?;

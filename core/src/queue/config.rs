@@ -44,7 +44,7 @@ pub struct QueueConfig {
 
 impl QueueConfig {
     /// Bytes that an item counts beside its own: its place in the queue and its record's head are held
-    /// in memory too. That is what an item takes that is put by itself; one of a batch takes half of it.
+    /// in memory too, while it is there. That is what an item takes that is put by itself; one of a batch takes half of it.
     pub const ITEM_OVERHEAD: u64 = 160;
 
     /// What so many items with so many bytes take, as [`max_bytes`](Self::max_bytes) counts it.
@@ -98,6 +98,15 @@ pub struct Config {
     /// [`JournalFull`](super::PutError::JournalFull). What is written of items that go, and of items that
     /// are moved out of old segments, comes on top: less than a segment.
     pub max_journal_bytes: u64,
+    /// Most bytes of items in memory, in all queues together and counted as
+    /// [`QueueConfig::max_bytes`] counts them. What is put beyond it is in the journal alone, and read
+    /// back ([`EngineOutput::Read`](super::EngineOutput::Read)) before its turn comes. Somebody who waits for
+    /// an item gets it all the same: for each queue that is being read, as much as one such read brings
+    /// comes on top.
+    pub queue_memory: u64,
+    /// How long a read waits for items that are read back, beside the time that it waits anyway; after that
+    /// it ends with [`ReadError::NotReadBack`](super::ReadError::NotReadBack).
+    pub read_back_timeout: Duration,
     /// A journal larger than this many times its live bytes is compacted; one that has come near to
     /// [`max_journal_bytes`](Self::max_journal_bytes), when a quarter of it is not needed.
     pub compact_ratio: u64,
@@ -128,6 +137,8 @@ impl Default for Config {
             own_queues: Vec::new(),
             max_backlog: 64 * 1024 * 1024,
             max_journal_bytes: u64::MAX,
+            queue_memory: u64::MAX,
+            read_back_timeout: Duration::from_secs(2),
             compact_ratio: 4,
             compact_from: 64 * 1024 * 1024,
         }

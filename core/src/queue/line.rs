@@ -18,10 +18,6 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -74,12 +70,11 @@ impl Line {
         Some(item)
     }
 
-    /// The item with that id.
-    pub(super) fn find_mut(&mut self, id: u64) -> Option<&mut Item> {
+    /// Whether there is an item with that id.
+    pub(super) fn has(&self, id: u64) -> bool {
         let at = self.blocks.partition_point(|block| block.back().is_none_or(|last| last.id < id));
-        let block = self.blocks.get_mut(at)?;
-        let place = block.binary_search_by_key(&id, |item| item.id).ok()?;
-        block.get_mut(place)
+        let block = self.blocks.get(at);
+        block.is_some_and(|block| block.binary_search_by_key(&id, |item| item.id).is_ok())
     }
 }
 
@@ -95,7 +90,7 @@ mod tests {
 
     fn item(id: u64) -> Item {
         let (expires, added) = (UnixTime::default(), UnixTime::default());
-        Item { id, data: Bytes::new(), expires, added, segment: 1 }
+        Item { id, data: Bytes::new(), expires, added }
     }
 
     fn ids(line: &Line) -> Vec<u64> {
@@ -115,13 +110,13 @@ mod tests {
                 if n % 3 == 2 {
                     assert_eq!(line.pop_front().map(|item| item.id), expected.pop_first());
                 }
-                assert_eq!(line.len(), expected.len());
+                assert_eq!(line.len, expected.len());
                 assert_eq!(line.front().map(|item| item.id), expected.first().copied());
                 assert_eq!(line.back().map(|item| item.id), expected.last().copied());
             }
             assert_eq!(ids(&line), expected.iter().copied().collect::<Vec<_>>(), "step {step}");
             for id in 0..5003 {
-                assert_eq!(line.find_mut(id).is_some(), expected.contains(&id), "{id}");
+                assert_eq!(line.has(id), expected.contains(&id), "{id}");
             }
         }
     }

@@ -11,7 +11,9 @@
 //!
 //! ```
 //! use windhover_core::Now;
-//! use windhover_core::queue::{ConnId, Engine, Config, OpId, OpOutcome, EngineOutput, PutBuilder, Read};
+//! use windhover_core::queue::{
+//!     Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, PutBuilder, Read, Written,
+//! };
 //!
 //! let mut engine = Engine::new(Config::default());
 //! let now = Now::default();
@@ -21,7 +23,8 @@
 //!
 //! // The caller writes this batch to its journal, syncs it, and says so.
 //! let batch = engine.begin_append().expect("a put leaves bytes to append");
-//! engine.journaled(batch.commit, Ok(1), now);
+//! let written = Written { segment: 1, offset: 64 };
+//! engine.journaled(batch.commit, Ok(written), now);
 //! assert_eq!(engine.poll_output(now), EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Stored });
 //!
 //! let got = engine.get(OpId(2), ConnId(1), b"events", Read::default(), now);
@@ -31,12 +34,15 @@
 
 mod config;
 mod engine;
+mod extents;
+mod index;
 mod items;
 mod line;
 mod name;
 mod outcome;
 mod put;
 mod read;
+mod read_back;
 pub mod record;
 mod recovery;
 pub mod segment;
@@ -46,10 +52,12 @@ mod usage;
 mod waiters;
 
 pub use config::{Config, QueueConfig};
-pub use engine::{AppendError, Engine, EngineOutput, JournalBatch};
+pub use engine::{AppendError, Engine, EngineOutput, JournalBatch, Written};
+pub use index::{Index, IndexError};
 pub use name::{NameError, check_name, parent_of};
 pub use outcome::{ConnId, OpId, OpOutcome, PutError, ReadError};
 pub use put::{Put, PutBuilder};
 pub use read::{Action, Read};
+pub use read_back::{JournalRead, ReadBack, ReadBackError};
 pub use recovery::{Place, Recovered, Recovery, SegmentReport};
 pub use stats::{EngineStats, QueueStats};

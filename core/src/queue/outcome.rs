@@ -42,6 +42,9 @@ pub enum ReadError {
     /// The queue is to follow its parent from now on, and there are as many queues as allowed, or as many
     /// that follow this parent.
     TooManyQueues,
+    /// The queue has items, but they are in the journal alone, and could not be read from it in time
+    /// ([`Config::read_back_timeout`](super::Config::read_back_timeout)).
+    NotReadBack,
 }
 
 impl fmt::Display for ReadError {
@@ -52,6 +55,9 @@ impl fmt::Display for ReadError {
             Self::AlreadyOpen => f.write_str(
                 "this connection has a read open on the queue; close or abort it before the next",
             ),
+            Self::NotReadBack => {
+                f.write_str("the queue's items could not be read from the journal in time")
+            }
         }
     }
 }
@@ -60,7 +66,7 @@ impl core::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Name(bad) => bad.source(),
-            Self::AlreadyOpen | Self::TooManyQueues => None,
+            Self::AlreadyOpen | Self::TooManyQueues | Self::NotReadBack => None,
         }
     }
 }

@@ -355,6 +355,11 @@ pub fn put_parts(mut rest: Bytes) -> (UnixTime, impl Iterator<Item = Item>) {
     (time, items(rest.split_off(PUT_TIME.min(rest.len()))))
 }
 
+/// The ids of a put's items.
+pub(super) fn ids_from(first: u64) -> impl Iterator<Item = u64> {
+    core::iter::successors(Some(first), |id| Some(id.saturating_add(1)))
+}
+
 /// How many items a put has: `rest` is the body behind the name, which a [`decode`]d record is known to
 /// have whole.
 pub fn item_count(rest: &[u8]) -> u64 {

@@ -1,15 +1,21 @@
 //! From the segments of a journal back to an engine.
 
+mod found;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use self::found::FoundQueue;
 use super::config::Config;
 use super::engine::Engine;
-use super::items::Item;
-use super::record::{self, Kind, Record};
+use super::index::Index;
+use super::read_back::{JournalRead, ReadBack};
+use super::record::{Kind, Record};
 use super::segment::{self, Damage, HEADER, SegmentEnd};
+use super::state::Position;
+use super::usage::Usage;
 use crate::UnixTime;
 
 /// Where a segment stands in the chain, and so what is known of its end.
@@ -59,7 +65,7 @@ pub struct Recovered {
     pub items: u64,
     /// Queues that have any.
     pub queues: u64,
-    /// Whole records read.
+    /// Whole records read: those of the segments that were read as a whole.
     pub records: u64,
 }
 
@@ -67,19 +73,69 @@ pub struct Recovered {
 ///
 /// It reports damage and goes on behind it, so that a whole report can be given; the caller
 /// decides whether to go on to [`finish`](Self::finish).
-#[derive(Debug, Default)]
+///
+/// Items that have no room in memory are left in the journal. Where some of those are gone, the others are
+/// looked for in the segments once more: [`next_read`](Self::next_read).
+#[derive(Debug)]
 pub struct Recovery {
-    queues: BTreeMap<Bytes, BTreeMap<u64, Item>>,
+    queues: BTreeMap<Bytes, FoundQueue>,
     /// Queues that follow another one, and the last segment that says so.
     following: BTreeMap<Bytes, u64>,
     next_id: u64,
     records: u64,
+    /// What is before that place is known from an index.
+    from: Position,
+    /// How much memory the items may take, and how much they do.
+    memory: u64,
+    loaded: u64,
+    next_read: u64,
+    /// In the segment that is being read, whole records follow one another from here on.
+    whole_from: u64,
+    /// Where the last one ended.
+    whole_to: u64,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Recovery {
-    /// A recovery that has read nothing yet.
+    /// A recovery that has read nothing yet, and keeps every item in memory.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_memory(u64::MAX)
+    }
+
+    /// The same, which keeps items of so many bytes in memory at most, as
+    /// [`Config::queue_memory`] counts them.
+    pub fn with_memory(memory: u64) -> Self {
+        let from = Position { segment: 0, end: 0 };
+        let (queues, next_id, records) = (BTreeMap::new(), 0, 0);
+        let (loaded, next_read, whole_from, whole_to) = (0, 0, 0, 0);
+        let following = BTreeMap::new();
+        Self {
+            queues,
+            following,
+            next_id,
+            records,
+            from,
+            memory,
+            loaded,
+            next_read,
+            whole_from,
+            whole_to,
+        }
+    }
+
+    /// A recovery that knows what is before the place of an index. That segment and those behind it are to be
+    /// read; `oldest` is the oldest one that there is.
+    pub fn indexed(index: Index, oldest: u64, memory: u64) -> Self {
+        let (from, next_id) = (index.at(), index.next_id);
+        let following = index.following.into_iter().collect();
+        let queues = index.queues.into_iter();
+        let queues = queues.map(|q| (q.name.clone(), FoundQueue::indexed(q, oldest))).collect();
+        Self { queues, following, next_id, from, ..Self::with_memory(memory) }
     }
 
     /// Reads one segment's bytes.
@@ -88,7 +144,21 @@ impl Recovery {
             Place::Closed { end } | Place::LastClean { end } => SegmentEnd::At(end),
             Place::LastOpen { synced } => SegmentEnd::AtLeast(synced),
         };
-        let scan = segment::scan(bytes, end, |_, record| self.apply(number, &record));
+        let known = match number.cmp(&self.from.segment) {
+            core::cmp::Ordering::Less => u64::MAX,
+            core::cmp::Ordering::Equal => self.from.end,
+            core::cmp::Ordering::Greater => 0,
+        };
+        (self.whole_from, self.whole_to) = (0, 0);
+        let scan = segment::scan(bytes, end, |offset, record| {
+            if offset != self.whole_to {
+                self.whole_from = offset;
+            }
+            self.whole_to = offset.saturating_add(record.len as u64);
+            if offset >= known {
+                self.apply(number, offset, &record);
+            }
+        });
         self.records += scan.records;
         // What is known to have been on the disk, also by what the segment says of itself, is damage
         // wherever it fails; behind that, in a segment that was being written, it is an unfinished
@@ -110,22 +180,19 @@ impl Recovery {
         }
     }
 
-    fn apply(&mut self, segment: u64, record: &Record<'_>) {
+    fn apply(&mut self, segment: u64, offset: u64, record: &Record<'_>) {
         match record.kind {
-            Kind::Put => self.put(segment, record),
+            Kind::Put => self.put(segment, offset, record),
             Kind::Remove => {
                 self.next_id = self.next_id.max(record.id.saturating_add(1));
                 if let Some(queue) = self.queues.get_mut(record.queue) {
-                    queue.remove(&record.id);
+                    queue.remove(record.id, &mut self.loaded);
                 }
             }
             Kind::Discard => {
                 self.next_id = self.next_id.max(record.id);
                 if let Some(queue) = self.queues.get_mut(record.queue) {
-                    let mut left = queue.split_off(&record.id);
-                    let kept = record::kept(record.rest);
-                    left.extend(kept.filter_map(|id| queue.remove_entry(&id)));
-                    *queue = left;
+                    queue.discard(record, &mut self.loaded);
                 }
             }
             Kind::Follow => {
@@ -138,30 +205,51 @@ impl Recovery {
         }
     }
 
-    fn put(&mut self, segment: u64, record: &Record<'_>) {
+    fn put(&mut self, segment: u64, offset: u64, record: &Record<'_>) {
         if !self.queues.contains_key(record.queue) {
-            self.queues.insert(Bytes::copy_from_slice(record.queue), BTreeMap::new());
+            self.queues.insert(Bytes::copy_from_slice(record.queue), FoundQueue::default());
         }
         let Some(queue) = self.queues.get_mut(record.queue) else {
             return;
         };
-        let (added, items) = record::put_parts(Bytes::copy_from_slice(record.rest));
-        let mut id = record.id;
-        for record::Item { data, expires } in items {
-            queue.insert(id, Item { id, data, expires, added, segment });
-            id = id.saturating_add(1);
+        let place = (segment, offset..offset.saturating_add(record.len as u64));
+        let whole = (segment, self.whole_from);
+        let behind = queue.put(record, &place, whole, self.memory, &mut self.loaded);
+        self.next_id = self.next_id.max(behind);
+    }
+
+    /// Once all segments were read: what has to be looked at again, one stretch after the other. What is there
+    /// goes to [`read_back`](Self::read_back).
+    pub fn next_read(&mut self) -> Option<JournalRead> {
+        let unsure = |(name, queue): (&Bytes, &mut FoundQueue)| {
+            queue.next_unsure().map(|extent| (name.clone(), extent))
+        };
+        let (name, extent) = self.queues.iter_mut().find_map(unsure)?;
+        self.next_read += 1;
+        Some(JournalRead::new(self.next_read, name, &extent, 0))
+    }
+
+    /// Tells what was found where [`next_read`](Self::next_read) said.
+    pub fn read_back(&mut self, read: &JournalRead, found: ReadBack) {
+        if let Some(queue) = self.queues.get_mut(&read.queue) {
+            queue.sort_out(read.segment(), found);
         }
-        self.next_id = self.next_id.max(id);
     }
 
     /// The engine with what was found, at `now`.
     pub fn finish(self, config: Config, now: UnixTime) -> (Engine, Recovered) {
-        let found = Recovered {
-            items: self.queues.values().map(|items| items.len() as u64).sum(),
-            queues: self.queues.values().filter(|items| !items.is_empty()).count() as u64,
-            records: self.records,
-        };
+        let mut usage = Usage::default();
+        let mut queues = Vec::new();
+        let mut found = Recovered { items: 0, queues: 0, records: self.records };
+        for (name, queue) in self.queues {
+            let queue = queue.finish(name, now, &mut usage);
+            if queue.extents.items() > 0 {
+                found.items += queue.extents.items();
+                found.queues += 1;
+                queues.push(queue);
+            }
+        }
         let next_id = self.next_id.max(1);
-        (Engine::recovered(config, self.queues, self.following, next_id, now), found)
+        (Engine::recovered(config, queues, usage, self.following, next_id, now), found)
     }
 }

@@ -51,6 +51,13 @@ pub struct EngineStats {
     /// What all items take that queues hold in any way, as
     /// [`QueueConfig::max_bytes`](super::QueueConfig::max_bytes) counts it.
     pub taken_bytes: u64,
+    /// What those of them take that are in memory, which [`Config::queue_memory`](super::Config::queue_memory)
+    /// bounds.
+    pub memory_bytes: u64,
+    /// Items that were read back from the journal.
+    pub read_back_items: u64,
+    /// Reads of the journal that failed.
+    pub read_back_failures: u64,
     /// Items ever put.
     pub total_items: u64,
     /// Puts.

@@ -1,6 +1,7 @@
 //! Reads that wait for an item.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -21,12 +22,20 @@ pub(super) struct Waiter {
     pub(super) conn: ConnId,
     pub(super) queue: Bytes,
     pub(super) take: Take,
+    /// So long it waits for an item to come.
+    pub(super) until: Instant,
+    /// When it ends: later, where items are there but have to be read back.
     deadline: Instant,
 }
 
 impl Waiter {
-    pub(super) fn new(conn: ConnId, queue: Bytes, take: Take, deadline: Instant) -> Self {
-        Self { conn, queue, take, deadline }
+    pub(super) fn new(conn: ConnId, queue: Bytes, take: Take, until: Instant) -> Self {
+        Self { conn, queue, take, until, deadline: until }
+    }
+
+    /// The same, which ends then.
+    pub(super) fn ending_at(self, deadline: Instant) -> Self {
+        Self { deadline, ..self }
     }
 }
 
@@ -62,6 +71,25 @@ impl Waiters {
     /// The read that has waited longest on a queue.
     pub(super) fn first(&self, queue: &Bytes) -> Option<OpId> {
         self.on(queue).next()
+    }
+
+    /// Nothing has to be read back for a queue any more: its reads end when they would have ended anyway.
+    pub(super) fn reset(&mut self, queue: &Bytes) {
+        let ops: Vec<OpId> = self.on(queue).collect();
+        for op in ops {
+            if let Some(waiter) = self.ops.get_mut(&op)
+                && waiter.deadline != waiter.until
+            {
+                self.deadlines.remove(&(waiter.deadline, op));
+                waiter.deadline = waiter.until;
+                self.deadlines.insert((waiter.deadline, op));
+            }
+        }
+    }
+
+    /// A read on a queue that has waited as long as it would for an item to come.
+    pub(super) fn overdue(&self, queue: &Bytes, now: Instant) -> Option<OpId> {
+        self.on(queue).find(|op| self.ops.get(op).is_some_and(|waiter| waiter.until <= now))
     }
 
     pub(super) fn count(&self, queue: &Bytes) -> u64 {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::journal::Journal;
 use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
     Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Place, Put,
-    PutBuilder, PutError, QueueConfig, Read, ReadError, Recovery,
+    PutBuilder, PutError, QueueConfig, Read, ReadError, Recovery, Written,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -45,10 +46,13 @@ fn segment_header() -> Vec<u8> {
 
 fn put(engine: &mut Engine, op: u64, item: &str) {
     engine.put(OpId(op), items(&[item]), at(0)).unwrap();
-    commit(engine, Ok(1));
+    commit(engine, Ok(THERE));
 }
 
-fn commit(engine: &mut Engine, result: Result<u64, AppendError>) {
+/// A place that nothing is read from.
+const THERE: Written = Written { segment: 1, offset: 64 };
+
+fn commit(engine: &mut Engine, result: Result<Written, AppendError>) {
     let batch = engine.begin_append().expect("something to append");
     engine.journaled(batch.commit, result, at(0));
 }
@@ -92,7 +96,7 @@ fn an_item_is_readable_only_after_the_journal_has_it() {
     assert_eq!(engine.poll_output(at(0)), EngineOutput::Append);
     let batch = engine.begin_append().unwrap();
     assert_eq!(get(&mut engine, 3, A, Action::Take), Some(OpOutcome::Empty));
-    engine.journaled(batch.commit, Ok(1), at(0));
+    engine.journaled(batch.commit, Ok(THERE), at(0));
     assert_eq!(outputs(&mut engine, at(0)), [(1, OpOutcome::Stored)]);
     assert_eq!(get(&mut engine, 4, A, Action::Take), Some(item("x")));
 }
@@ -214,7 +218,7 @@ fn an_expired_item_is_not_given() {
     put.item(Some(at(10).unix), b"short");
     put.item(None, b"long");
     engine.put(OpId(1), put.finish(), at(0)).unwrap();
-    commit(&mut engine, Ok(1));
+    commit(&mut engine, Ok(THERE));
     let got = engine.get(OpId(2), A, b"q", Read::default(), at(10));
     assert_eq!(got, Some(item("long")));
     assert_eq!(engine.queue_stats().next().unwrap().1.expired_items, 1);
@@ -229,7 +233,7 @@ fn expired(count: u64) -> Engine {
     }
     put.item(None, b"long");
     engine.put(OpId(1), put.finish(), at(0)).unwrap();
-    commit(&mut engine, Ok(1));
+    commit(&mut engine, Ok(THERE));
     engine
 }
 
@@ -266,7 +270,7 @@ fn an_item_that_is_open_outlives_those_that_expire_behind_it() {
     let mut write = |engine: &mut Engine| {
         let batch = engine.begin_append().unwrap();
         journal.extend(batch.encode(SALT, journal.len() as u64).concat());
-        engine.journaled(batch.commit, Ok(1), at(0));
+        engine.journaled(batch.commit, Ok(THERE), at(0));
     };
     let mut engine = engine();
     let mut put = PutBuilder::new(b"q", at(0).unix).unwrap();
@@ -299,7 +303,7 @@ fn bounds_are_kept_and_count_what_is_on_its_way() {
     assert_eq!(put(2, items(&["a", "b"])), Ok(()));
     assert_eq!(put(3, items(&["c"])), Err(PutError::Full));
     assert_eq!(put(4, items(&["12345"])), Err(PutError::ItemTooLarge { len: 5, limit: 4 }));
-    commit(&mut engine, Ok(1));
+    commit(&mut engine, Ok(THERE));
     get(&mut engine, 5, A, Action::Open);
     assert_eq!(engine.put(OpId(6), items(&["c"]), at(0)), Err(PutError::Full));
     get(&mut engine, 7, A, Action::Close);
@@ -312,7 +316,7 @@ fn many_reads_are_opened_by_a_monitor_and_confirmed_together() {
     config.queue.max_monitored_reads = 3;
     let mut engine = Engine::new(config);
     engine.put(OpId(1), items(&["a", "b", "c", "d"]), at(0)).unwrap();
-    commit(&mut engine, Ok(1));
+    commit(&mut engine, Ok(THERE));
     for (op, expected) in (2..).zip(["a", "b", "c"]) {
         assert_eq!(get(&mut engine, op, A, Action::Monitor), Some(item(expected)));
     }
@@ -338,7 +342,7 @@ fn what_an_item_takes_beside_its_bytes_counts_as_well() {
     // 160 bytes each, though they are empty: the seventh has no room, before they are safe or behind.
     assert_eq!(engine.put(OpId(1), items(&[""; 6]), at(0)), Ok(()));
     assert_eq!(engine.put(OpId(2), items(&[""]), at(0)), Err(PutError::Full));
-    commit(&mut engine, Ok(1));
+    commit(&mut engine, Ok(THERE));
     assert_eq!(engine.put(OpId(3), items(&[""]), at(0)), Err(PutError::Full));
     assert_eq!(engine.stats().taken_bytes, 960);
     get(&mut engine, 4, A, Action::Open);
@@ -360,7 +364,7 @@ fn a_queue_that_discards_drops_its_oldest_items_once_the_new_ones_are_safe() {
     let mut commit = |engine: &mut Engine| {
         let batch = engine.begin_append().expect("something to append");
         journal.extend(batch.encode(SALT, journal.len() as u64).concat());
-        engine.journaled(batch.commit, Ok(1), at(0));
+        engine.journaled(batch.commit, Ok(THERE), at(0));
     };
     let put = |engine: &mut Engine, op, put| engine.put(OpId(op), put, at(0));
 
@@ -401,7 +405,7 @@ fn a_journal_that_is_behind_refuses_more() {
     let mut engine = Engine::new(config);
     assert_eq!(engine.put(OpId(1), items(&["0123456789"]), at(0)), Ok(()));
     assert_eq!(engine.put(OpId(2), items(&["0123456789"]), at(0)), Err(PutError::Busy));
-    commit(&mut engine, Ok(1));
+    commit(&mut engine, Ok(THERE));
     assert_eq!(engine.put(OpId(3), items(&["0123456789"]), at(0)), Ok(()));
 }
 
@@ -410,15 +414,19 @@ fn a_journal_that_is_full_refuses_more_and_moves_what_is_left_of_its_oldest_segm
     let mut config = Config::default();
     config.max_journal_bytes = 1_000;
     let mut engine = Engine::new(config);
-    put(&mut engine, 1, "old");
+    let mut journal = Journal::new();
+    engine.put(OpId(1), items(&["old"]), at(0)).unwrap();
+    journal.commit(&mut engine, at(0));
+    journal.rotate();
     engine.compact(945, 2);
+    journal.serve(&mut engine, at(0));
     let refused = engine.put(OpId(2), items(&["0123456789"]), at(0));
     assert_eq!(refused, Err(PutError::JournalFull));
     assert_eq!(refused.unwrap_err().to_string(), "the journal is full; read items to make room");
     assert_eq!(engine.stats().refused_journal_full, 1);
     // Most of it is not needed: the item is written again, so that its segment can go.
     assert_eq!(engine.oldest_needed(2), 1);
-    commit(&mut engine, Ok(2));
+    journal.commit(&mut engine, at(0));
     assert_eq!(engine.oldest_needed(2), 2);
     // Far from the bound that is not worth it.
     engine.compact(700, 3);
@@ -443,7 +451,7 @@ fn segments_are_needed_while_an_item_in_them_lives() {
     let mut engine = engine();
     for segment in [1, 2] {
         engine.put(OpId(segment), items(&["x"]), at(0)).unwrap();
-        commit(&mut engine, Ok(segment));
+        commit(&mut engine, Ok(Written { segment, offset: 64 }));
     }
     assert_eq!(engine.oldest_needed(3), 1);
     get(&mut engine, 3, A, Action::Open);
@@ -459,10 +467,14 @@ fn compaction_moves_a_lone_item_out_of_an_old_segment() {
     let mut config = Config::default();
     config.compact_from = 0;
     let mut engine = Engine::new(config);
-    put(&mut engine, 1, "lone");
+    let mut journal = Journal::new();
+    engine.put(OpId(1), items(&["lone"]), at(0)).unwrap();
+    journal.commit(&mut engine, at(0));
+    (0..8).for_each(|_| journal.rotate());
     assert_eq!(engine.oldest_needed(9), 1);
     engine.compact(1_000_000, 9);
-    commit(&mut engine, Ok(9));
+    journal.serve(&mut engine, at(0));
+    journal.commit(&mut engine, at(0));
     assert_eq!(engine.oldest_needed(9), 9);
     assert_eq!(get(&mut engine, 2, A, Action::Take), Some(item("lone")));
 }
@@ -471,7 +483,7 @@ fn put_to(engine: &mut Engine, op: u64, queue: &str) -> Result<(), PutError> {
     let mut put = PutBuilder::new(queue.as_bytes(), at(0).unix).unwrap();
     put.item(None, b"x");
     engine.put(OpId(op), put.finish(), at(0))?;
-    commit(engine, Ok(1));
+    commit(engine, Ok(THERE));
     Ok(())
 }
 

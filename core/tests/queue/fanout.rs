@@ -5,7 +5,7 @@ use std::time::Duration;
 use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
     Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Place, PutBuilder,
-    PutError, QueueConfig, Read, ReadError, Recovery,
+    PutError, QueueConfig, Read, ReadError, Recovery, Written,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -45,10 +45,11 @@ impl Journaled {
     /// Writes what waits, until nothing does.
     fn commit(&mut self) {
         while let Some(batch) = self.engine.begin_append() {
-            let bytes = batch.encode(SALT, self.segment.len() as u64).concat();
+            let written = Written { segment: 1, offset: self.segment.len() as u64 };
+            let bytes = batch.encode(SALT, written.offset).concat();
             assert_eq!(bytes.len() as u64, batch.len);
             self.segment.extend(bytes);
-            self.engine.journaled(batch.commit, Ok(1), self.now);
+            self.engine.journaled(batch.commit, Ok(written), self.now);
         }
     }
 
@@ -177,7 +178,7 @@ fn that_a_queue_follows_is_written_again_where_a_segment_begins() {
     j.engine.journaled(batch.commit, Err(AppendError), at(0));
     assert_eq!(j.engine.oldest_needed(3), 1);
     let batch = j.engine.begin_append().expect("the mark");
-    j.engine.journaled(batch.commit, Ok(3), at(0));
+    j.engine.journaled(batch.commit, Ok(Written { segment: 3, offset: 64 }), at(0));
     assert_eq!(j.engine.oldest_needed(3), 3);
     j.engine.compact(100, 3);
     assert!(j.engine.begin_append().is_none(), "once for each segment");

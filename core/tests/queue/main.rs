@@ -3,6 +3,8 @@
 // Clippy's leave for tests covers test functions, not what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod behind;
 mod engine;
 mod fanout;
+mod journal;
 mod recovery;

@@ -1,12 +1,14 @@
 //! Any history of operations recovers to what the engine held at its end.
 
 use proptest::prelude::*;
-use windhover_core::queue::segment::{HEADER, Header};
+use windhover_core::queue::segment::HEADER;
+use windhover_core::queue::state::Position;
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Place, PutBuilder,
-    Recovery,
+    Action, AppendError, Config, ConnId, Engine, Index, OpId, OpOutcome, PutBuilder, Recovery,
 };
 use windhover_core::{Instant, Now, UnixTime};
+
+use crate::journal::{Journal, salt};
 
 const CONN: ConnId = ConnId(1);
 const QUEUES: [&[u8]; 3] = [b"a", b"b", b"c"];
@@ -23,6 +25,7 @@ enum Step {
     Flush(usize),
     Delete(usize),
     Compact,
+    Index,
     Commit,
     Lose,
 }
@@ -45,53 +48,46 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3usize).prop_map(Step::Flush),
         1 => (0..3usize).prop_map(Step::Delete),
         1 => Just(Step::Compact),
+        1 => Just(Step::Index),
         5 => Just(Step::Commit),
         2 => Just(Step::Lose),
     ]
 }
 
-fn salt(segment: u64) -> u32 {
-    u32::try_from(segment).unwrap() + 100
-}
-
 /// The engine with the segments that it was journaled to.
 struct Journaled {
     engine: Engine,
-    segments: Vec<Vec<u8>>,
+    journal: Journal,
     batches: usize,
+    /// What the engine said of all but the last segments.
+    index: Option<Index>,
 }
 
 impl Journaled {
-    fn new() -> Self {
+    fn new(queue_memory: u64) -> Self {
         let mut config = Config::default();
         config.compact_from = 0;
         config.compact_ratio = 0;
-        let mut new = Self { engine: Engine::new(config), segments: vec![], batches: 0 };
-        new.rotate();
-        new
-    }
-
-    fn rotate(&mut self) {
-        let number = self.segments.len() as u64 + 1;
-        let (created, salt) = (now().unix, salt(number));
-        let (previous, previous_end, leftover) = (0, 0, 0);
-        let header = Header { number, previous, previous_end, oldest: 1, created, salt, leftover };
-        self.segments.push(header.encode().to_vec());
+        config.queue_memory = queue_memory;
+        Self { engine: Engine::new(config), journal: Journal::new(), batches: 0, index: None }
     }
 
     fn commit(&mut self) {
-        let Some(batch) = self.engine.begin_append() else {
-            return;
-        };
-        self.batches += 1;
-        if self.batches.is_multiple_of(3) {
-            self.rotate();
+        if self.batches % 3 == 2 {
+            self.journal.rotate();
         }
-        let number = self.segments.len() as u64;
-        let segment = self.segments.last_mut().unwrap();
-        let bytes = batch.encode(salt(number), segment.len() as u64).concat();
-        segment.extend_from_slice(&bytes);
-        self.engine.journaled(batch.commit, Ok(number), now());
+        if self.journal.commit(&mut self.engine, now()) {
+            self.batches += 1;
+        }
+    }
+
+    /// Takes the index anew.
+    fn index(&mut self) {
+        let (segment, end) = (self.journal.active(), self.journal.segments.last().unwrap().len());
+        let at = Position { segment, end: end as u64 };
+        let index = self.engine.index(at, salt(segment));
+        assert_eq!(Index::decode(&index.encode()), Ok(index.clone()));
+        self.index = Some(index);
     }
 
     fn step(&mut self, op: OpId, step: &Step) {
@@ -110,7 +106,8 @@ impl Journaled {
             Step::Disconnect => engine.disconnect(CONN, now()),
             Step::Flush(queue) => engine.flush(QUEUES[queue]),
             Step::Delete(queue) => engine.delete(QUEUES[queue]),
-            Step::Compact => engine.compact(u64::MAX, self.segments.len() as u64),
+            Step::Compact => engine.compact(u64::MAX, self.journal.active()),
+            Step::Index => self.index(),
             Step::Commit => self.commit(),
             Step::Lose => {
                 if let Some(batch) = engine.begin_append() {
@@ -118,48 +115,70 @@ impl Journaled {
                 }
             }
         }
-        while let EngineOutput::Done { .. } = self.engine.poll_output(now()) {}
+        for (op, _) in self.journal.serve(&mut self.engine, now()) {
+            self.engine.collect(OpId(op));
+        }
     }
 }
 
 /// What each queue holds, items that were open included, in the order of reading.
-fn drain(engine: &mut Engine) -> Vec<Vec<String>> {
+fn drain(engine: &mut Engine, journal: &Journal) -> Vec<Vec<String>> {
     engine.disconnect(CONN, now());
+    let mut op = 1 << 32;
     let mut take = |queue: &[u8]| {
-        let read = Action::Take.into();
-        match engine.get(OpId(u64::MAX), ConnId(2), queue, read, now()) {
-            Some(OpOutcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
+        op += 1;
+        let outcome = engine.get(OpId(op), ConnId(2), queue, Action::Take.into(), now());
+        let done = journal.serve(engine, now());
+        match outcome.or_else(|| done.into_iter().find(|done| done.0 == op).map(|done| done.1)) {
+            Some(OpOutcome::Item(item)) => {
+                engine.collect(OpId(op));
+                Some(String::from_utf8(item.to_vec()).unwrap())
+            }
             _ => None,
         }
     };
     QUEUES.iter().map(|queue| std::iter::from_fn(|| take(queue)).collect()).collect()
 }
 
-fn recover(segments: &[Vec<u8>]) -> Engine {
-    let mut recovery = Recovery::new();
-    for (number, bytes) in (1..).zip(segments) {
-        let report = recovery.segment(number, bytes, Place::LastOpen { synced: 0 });
-        assert!(report.damage.is_empty() && report.torn.is_empty(), "{report:?}");
-    }
-    recovery.finish(Config::default(), now().unix).0
+fn finish(recovery: Recovery, items: usize, queue_memory: u64) -> Engine {
+    let mut config = Config::default();
+    config.queue_memory = queue_memory;
+    let (engine, found) = recovery.finish(config, now().unix);
+    assert_eq!(found.items, items as u64);
+    engine
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn recovery_gives_back_what_was_held(steps in prop::collection::vec(step(), 1..120)) {
-        let mut journaled = Journaled::new();
+    fn recovery_gives_back_what_was_held(
+        steps in prop::collection::vec(step(), 1..120),
+        memory in prop::sample::select(vec![0, 400, 1_000, u64::MAX]),
+    ) {
+        let mut journaled = Journaled::new(memory);
         for (op, step) in (1..).map(OpId).zip(&steps) {
             journaled.step(op, step);
         }
         journaled.commit();
-        let Journaled { mut engine, mut segments, .. } = journaled;
+        let Journaled { mut engine, mut journal, index, .. } = journaled;
         // Segments before the oldest needed one make no difference.
-        let oldest = usize::try_from(engine.oldest_needed(segments.len() as u64)).unwrap();
-        for segment in &mut segments[..oldest - 1] {
+        let oldest = engine.oldest_needed(journal.active());
+        let held = drain(&mut engine, &journal);
+        for segment in &mut journal.segments[..usize::try_from(oldest).unwrap() - 1] {
             segment.truncate(HEADER);
         }
-        prop_assert_eq!(drain(&mut recover(&segments)), drain(&mut engine));
+        let items = held.iter().map(Vec::len).sum();
+        for memory in [u64::MAX, memory] {
+            let recovery = journal.recover(Recovery::with_memory(memory));
+            let mut recovered = finish(recovery, items, memory);
+            prop_assert_eq!(&drain(&mut recovered, &journal), &held);
+        }
+        // An index of what is not needed any more helps nobody.
+        if let Some(index) = index.filter(|index| index.at().segment >= oldest) {
+            let recovery = journal.recover(Recovery::indexed(index, oldest, memory));
+            let mut recovered = finish(recovery, items, memory);
+            prop_assert_eq!(&drain(&mut recovered, &journal), &held);
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, EngineOutput, JournalBatch, OpId, PutBuilder,
-    QueueConfig, Read, Recovery,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, Index, JournalBatch, JournalRead,
+    OpId, OpOutcome, PutBuilder, QueueConfig, Read, ReadBack, ReadBackError, Recovery, Written,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -47,6 +47,10 @@ struct Driver {
     ops: u64,
     /// Waits that ended with an item.
     ended: Vec<u64>,
+    /// What the engine said once for a start to come.
+    index: Option<Index>,
+    /// Another one, that holds when the next batch is in the journal.
+    next_index: Option<Index>,
 }
 
 impl Driver {
@@ -66,6 +70,7 @@ impl Driver {
         config.max_backlog = source.pick(&[u64::MAX, 200]);
         config.compact_from = source.pick(&[0, 500]);
         config.compact_ratio = source.pick(&[1, 2]);
+        config.queue_memory = source.pick(&[u64::MAX, 0, 500, 1500]);
         Self {
             engine: Engine::new(config.clone()),
             model: Model::new(config.clone()),
@@ -76,6 +81,8 @@ impl Driver {
             unix: START,
             ops: 0,
             ended: Vec::new(),
+            index: None,
+            next_index: None,
         }
     }
 
@@ -132,7 +139,11 @@ impl Driver {
                     self.model.delete(queue);
                 }
                 2 => {
-                    let dropped = self.engine.flush_expired(name, now);
+                    let before = self.engine.stats_of(name).expired_items;
+                    let mut dropped = self.engine.flush_expired(name, now);
+                    if self.read_back() {
+                        dropped = self.engine.stats_of(name).expired_items - before;
+                    }
                     assert_eq!(dropped, self.model.drop_expired(queue, self.unix));
                 }
                 3 => {
@@ -145,7 +156,7 @@ impl Driver {
                     let dropped = self.engine.flush_all_expired(now);
                     let expected: u64 =
                         NAMES.iter().map(|queue| self.model.drop_expired(queue, self.unix)).sum();
-                    assert_eq!(dropped, expected);
+                    assert!(self.read_back() || dropped == expected);
                 }
                 _ => {
                     self.engine.end_waits();
@@ -153,7 +164,12 @@ impl Driver {
                     self.close_many(queue, source);
                 }
             },
-            17 => self.engine.compact(self.journal.len(), self.journal.active()),
+            17 => {
+                self.engine.compact(self.journal.len(), self.journal.active());
+                if self.in_flight.is_none() && source.chance(1, 2) {
+                    self.next_index = Some(self.journal.index(&self.engine));
+                }
+            }
             18 => {
                 let op = source.below(32) as u64;
                 self.engine.cancel(OpId(op), now);
@@ -233,18 +249,46 @@ impl Driver {
         ]);
         let wait = source.pick(&[None, Some(0), Some(50), Some(100)]);
         let read = Read { action, timeout: wait.map(Duration::from_millis) };
-        let ours =
-            self.engine.get(OpId(self.ops), ConnId(conn), queue.as_bytes(), read, self.now());
+        let ours = self.get_now(conn, queue.as_bytes(), read);
         let now = (self.millis, self.unix);
         let theirs = self.model.get(self.ops, conn, queue, action, wait, now);
         assert_eq!(ours, theirs, "{action:?} of {queue} by {conn}");
-        if let Some(windhover_core::queue::OpOutcome::Error(error)) = &ours {
+        if let Some(OpOutcome::Error(error)) = &ours {
             assert!(crate::property::tells(&error));
         }
         assert_eq!(
             self.engine.open_reads(ConnId(conn), queue.as_bytes()),
             self.model.open_reads(conn, queue)
         );
+    }
+
+    /// A read, with what has to be read back for it; `None` where it waits for an item to come.
+    fn get_now(&mut self, conn: u64, queue: &[u8], read: Read) -> Option<OpOutcome> {
+        let op = OpId(self.ops);
+        let ours = self.engine.get(op, ConnId(conn), queue, read, self.now());
+        if ours.is_none() && self.read_back() {
+            let EngineOutput::Done { op: done, outcome } = self.engine.poll_output(self.now())
+            else {
+                return None;
+            };
+            assert_eq!(done, op, "nobody else waits");
+            self.engine.collect(op);
+            return Some(outcome);
+        }
+        ours
+    }
+
+    /// Reads what the engine asks for; whether there was anything. Nothing else may be to be told before.
+    fn read_back(&mut self) -> bool {
+        let mut any = false;
+        let now = self.now();
+        while let EngineOutput::Read(read) = self.engine.poll_output(now) {
+            let found = self.journal.read(&read, &[]);
+            assert!(found.is_ok(), "{read:?}");
+            assert!(self.engine.read_back(&read, found, now), "nobody wanted it");
+            any = true;
+        }
+        any
     }
 
     fn append(&mut self, source: &mut Source<'_>) {
@@ -267,9 +311,11 @@ impl Driver {
             return;
         };
         // Another batch than the one that is on its way is nobody's.
-        self.engine.journaled(batch.commit + 1, Ok(1), self.now());
+        let nowhere = Written { segment: 1, offset: 0 };
+        self.engine.journaled(batch.commit + 1, Ok(nowhere), self.now());
         let bytes = self.journal.encode(&batch);
         let result = if safe {
+            self.index = self.next_index.take().or(self.index.take());
             Ok(self.journal.append(&bytes))
         } else {
             self.journal.fail(&bytes, source.below(256), self.unix);
@@ -288,9 +334,13 @@ impl Driver {
                 EngineOutput::Done { op, outcome } => {
                     let expected = self.model.done.pop_front();
                     assert_eq!(Some((op.0, outcome.clone())), expected);
-                    if matches!(outcome, windhover_core::queue::OpOutcome::Item(_)) {
+                    if matches!(outcome, OpOutcome::Item(_)) {
                         self.ended.push(op.0);
                     }
+                }
+                EngineOutput::Read(read) => {
+                    let found = self.journal.read(&read, &[]);
+                    assert!(self.engine.read_back(&read, found, self.now()), "nobody wanted it");
                 }
                 EngineOutput::Append => {
                     assert!(self.in_flight.is_none());
@@ -337,10 +387,20 @@ impl Driver {
         let written = written.unwrap_or_default();
         let cut = source.below(512).min(written.len());
         let clean = written.is_empty() && source.chance(1, 2);
-        let mut recovery = Recovery::new();
-        self.journal.recover(&mut recovery, &written[..cut], clean);
-        let (mut engine, found) = recovery.finish(self.config.clone(), self.now().unix);
-        let items = read_all(&mut engine);
+        self.next_index = None;
+        let index = self.index.take().filter(|_| source.chance(2, 3));
+        let index = index.filter(|index| index.at().segment >= self.journal.oldest());
+        let recovery = |memory: u64| {
+            let mut recovery = match &index {
+                Some(index) => Recovery::indexed(index.clone(), self.journal.oldest(), memory),
+                None => Recovery::with_memory(memory),
+            };
+            self.journal.recover(&mut recovery, &written[..cut], clean);
+            recovery.finish(self.config.clone(), self.now().unix)
+        };
+        let memory = self.config.queue_memory;
+        let (mut engine, found) = recovery(memory);
+        let items = read_all(&mut engine, |read| self.journal.read(read, &written[..cut]));
         assert_eq!(found.items, items.values().map(Vec::len).sum::<usize>() as u64);
         assert_eq!(found.queues, items.len() as u64);
 
@@ -373,10 +433,9 @@ impl Driver {
             "items that nobody put, or in disorder: {left:?}"
         );
 
+        let again = recovery(memory).0;
         self.model.crash(kept);
-        let mut recovery = Recovery::new();
-        self.journal.recover(&mut recovery, &written[..cut], clean);
-        self.engine = recovery.finish(self.config.clone(), self.now().unix).0;
+        self.engine = again;
         self.journal.go_on(&written[..cut], self.unix);
         self.ended.clear();
         self.ops += 1000;
@@ -388,18 +447,11 @@ impl Driver {
         for queue in NAMES {
             loop {
                 self.ops += 1;
-                let conn = ConnId(9);
-                let ours = self.engine.get(
-                    OpId(self.ops),
-                    conn,
-                    queue.as_bytes(),
-                    Read::default(),
-                    self.now(),
-                );
+                let ours = self.get_now(9, queue.as_bytes(), Read::default());
                 let now = (self.millis, self.unix);
                 let theirs = self.model.get(self.ops, 9, queue, Action::Take, None, now);
                 assert_eq!(ours, theirs);
-                if !matches!(ours, Some(windhover_core::queue::OpOutcome::Item(_))) {
+                if !matches!(ours, Some(OpOutcome::Item(_))) {
                     break;
                 }
             }
@@ -408,15 +460,30 @@ impl Driver {
 }
 
 /// The data of all items by queue, in order; expired ones too.
-fn read_all(engine: &mut Engine) -> BTreeMap<String, Vec<Bytes>> {
+fn read_all(
+    engine: &mut Engine,
+    journal: impl Fn(&JournalRead) -> Result<ReadBack, ReadBackError>,
+) -> BTreeMap<String, Vec<Bytes>> {
     let names: Vec<Vec<u8>> = engine.queue_stats().map(|(name, _)| name.to_vec()).collect();
     let long_ago = Now::default();
     let mut all = BTreeMap::new();
+    let mut op = 0;
     for name in names {
         let mut items = Vec::new();
-        while let Some(windhover_core::queue::OpOutcome::Item(item)) =
-            engine.get(OpId(1), ConnId(1), &name, Read::default(), long_ago)
-        {
+        loop {
+            op += 1;
+            let mut got = engine.get(OpId(op), ConnId(1), &name, Read::default(), long_ago);
+            while got.is_none() {
+                match engine.poll_output(long_ago) {
+                    EngineOutput::Read(read) => {
+                        engine.read_back(&read, journal(&read), long_ago);
+                    }
+                    EngineOutput::Done { outcome, .. } => got = Some(outcome),
+                    other => panic!("it waits for ever: {other:?}"),
+                }
+            }
+            engine.collect(OpId(op));
+            let Some(OpOutcome::Item(item)) = got else { break };
             items.push(item);
         }
         all.insert(String::from_utf8_lossy(&name).into_owned(), items);

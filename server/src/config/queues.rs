@@ -169,6 +169,7 @@ pub(crate) fn engine_config(args: &ServeArgs) -> Config {
     config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
     let own = [&args.queue_name, &args.engage_queue, &args.groups_queue, DEAD_LETTERS];
     config.own_queues = own.map(|name| name.to_owned().into()).into();
+    config.queue_memory = args.queue_memory;
     config.compact_from = args.segment_bytes.saturating_mul(4);
     if let Some(most) = args.max_journal_bytes {
         // Two segments for what is written of items that go and of those that are moved.

@@ -13,6 +13,8 @@ pub(super) struct Found {
     /// By its name.
     pub(super) number: u64,
     pub(super) header: Result<Header, HeaderError>,
+    /// Bytes of the file.
+    pub(super) len: u64,
     /// It looks as a crash leaves a segment that was being begun.
     pub(super) unbegun: bool,
 }
@@ -48,6 +50,8 @@ pub(super) struct Link {
     pub(super) number: u64,
     /// The number in its file's name: another one when files were swapped.
     pub(super) file: u64,
+    /// Bytes of the file.
+    pub(super) len: u64,
     pub(super) header: Option<Header>,
 }
 
@@ -116,7 +120,12 @@ impl Chain {
         }
         chain.links = places
             .into_iter()
-            .map(|(number, file)| Link { number, file: file.number, header: file.header.ok() })
+            .map(|(number, file)| Link {
+                number,
+                file: file.number,
+                len: file.len,
+                header: file.header.ok(),
+            })
             .collect();
         chain.find_gaps(known);
         chain
@@ -194,11 +203,11 @@ mod tests {
             salt: 7,
             leftover: 0,
         };
-        Found { number, header: Ok(header), unbegun: false }
+        Found { number, header: Ok(header), len: 100, unbegun: false }
     }
 
     fn junk(number: u64) -> Found {
-        Found { number, header: Err(HeaderError::Magic), unbegun: false }
+        Found { number, header: Err(HeaderError::Magic), len: 100, unbegun: false }
     }
 
     fn known(last: u64) -> Known {
@@ -251,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_segment_of_which_only_the_file_was_made_is_no_fault() {
-        let begun = Found { number: 3, header: Err(HeaderError::Short), unbegun: true };
+        let begun = Found { number: 3, header: Err(HeaderError::Short), len: 0, unbegun: true };
         let chain = Chain::of(&[segment(1, 1), segment(2, 2), begun], known(2));
         assert_eq!((chain.faults.len(), &chain.unbegun[..]), (0, &[3][..]));
         // But for one that is known to have been written to.

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::private;
@@ -19,7 +20,7 @@ pub struct Entry {
 }
 
 /// The directory that holds a journal.
-pub trait Directory: std::fmt::Debug + Send + 'static {
+pub trait Directory: Clone + std::fmt::Debug + Send + 'static {
     /// A file that is written from its start on, or rewritten.
     type File: SegmentFile;
 
@@ -43,6 +44,12 @@ pub trait Directory: std::fmt::Debug + Send + 'static {
     /// # Errors
     /// Those of the file system.
     fn read_start(&self, name: &str, len: usize) -> io::Result<Vec<u8>>;
+
+    /// Those bytes of a file, fewer when it ends before.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn read_range(&self, name: &str, range: Range<u64>) -> io::Result<Vec<u8>>;
 
     /// Makes a new, empty file.
     ///
@@ -161,6 +168,15 @@ impl Directory for OsDirectory {
         let mut start = Vec::with_capacity(len);
         File::open(self.path.join(name))?.take(len as u64).read_to_end(&mut start)?;
         Ok(start)
+    }
+
+    fn read_range(&self, name: &str, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path.join(name))?;
+        file.seek(SeekFrom::Start(range.start))?;
+        let len = range.end.saturating_sub(range.start);
+        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
+        file.take(len).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn rewritable(&self, name: &str) -> io::Result<File> {

@@ -10,7 +10,7 @@ use windhover_core::queue::segment::{Damage, SegmentEnd, scan};
 use windhover_core::queue::state::Position;
 use windhover_core::queue::{Config, Recovered};
 
-use super::survey::{Segment, Survey, in_file};
+use super::survey::{HowToRead, Segment, Survey, in_file};
 use super::{Directory, JournalFault, OpenError, file_name};
 
 /// What [`verify`] found.
@@ -68,7 +68,7 @@ impl fmt::Display for Verified {
 /// # Errors
 /// [`OpenError::Io`] and [`OpenError::OtherVersion`]; damage is found, not failed with.
 pub fn verify<D: Directory>(directory: &D) -> Result<Verified, OpenError> {
-    let survey = Survey::read(directory)?;
+    let survey = Survey::read(directory, HowToRead::WHOLE)?;
     let torn = survey.segments.iter().flat_map(|segment| {
         segment.torn.iter().map(|damage| format!("{}: {damage}", file_name(segment.link.file)))
     });
@@ -137,7 +137,7 @@ pub fn inspect<D: Directory>(
     segment: Option<u64>,
     out: &mut dyn Write,
 ) -> Result<(), InspectError> {
-    let survey = Survey::read(directory).map_err(InspectError::Open)?;
+    let survey = Survey::read(directory, HowToRead::WHOLE).map_err(InspectError::Open)?;
     match segment {
         None => list_segments(directory, &survey, out),
         Some(number) => {

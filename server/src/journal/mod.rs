@@ -7,10 +7,12 @@ mod chain;
 mod directory;
 mod fault;
 mod fsync;
+mod index;
 mod inspect;
 mod lock;
 mod open;
 mod read_back;
+mod reader;
 mod repair;
 mod spares;
 mod survey;
@@ -23,17 +25,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use windhover_core::UnixTime;
-use windhover_core::queue::JournalBatch;
 use windhover_core::queue::record::Draft;
 use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::state::{Position, State};
+use windhover_core::queue::{Index, JournalBatch, Written};
 
 pub use directory::{Directory, Entry, OsDirectory, SegmentFile};
 pub use fault::{JournalFault, OpenError};
 pub use fsync::{Fsync, FsyncError};
+use index::IndexFile;
 pub use inspect::{InspectError, Verified, inspect, verify};
 pub use lock::DirectoryLock;
 pub use open::{Opened, open};
+pub use reader::{JournalReader, ReaderError};
 pub use repair::{RepairReport, repair};
 use spares::{Spare, Spares};
 use synced::{SYNCED, SyncedFile};
@@ -133,19 +137,38 @@ pub struct Journal<D: Directory> {
     max_bytes: u64,
     /// When the written bytes must be synced, under [`Fsync::Interval`].
     sync_due: Option<Instant>,
+    index: IndexFile,
 }
 
 impl<D: Directory> Journal<D> {
-    /// Appends a batch, all or none, and makes it as safe as the operator asked for. Returns the
-    /// number of the segment that holds it.
+    /// Who reads in it, on whatever thread.
+    pub fn reader(&self) -> JournalReader<D> {
+        JournalReader::new(self.directory.clone())
+    }
+
+    /// Takes note of the index, when the journal is large and a segment was begun since the last one. To be called
+    /// after a batch was appended, and the engine was told so; `index` is the engine's
+    /// ([`Engine::index`](windhover_core::queue::Engine::index)). It is written after the next batch. A failure is
+    /// told in the log: the next start takes longer for it.
+    pub fn note_index(&mut self, index: impl FnOnce(Position, u32) -> Index) {
+        self.index.write_noted(&self.directory);
+        let is_due = |active: &&Active<D::File>| self.index.is_due(active.number, self.len());
+        if let Some(active) = self.active.as_ref().filter(is_due) {
+            let at = Position { segment: active.number, end: active.len };
+            self.index.note(index(at, active.salt));
+        }
+    }
+
+    /// Appends a batch, all or none, and makes it as safe as the operator asked for. Returns where it
+    /// stands.
     ///
     /// # Errors
     /// Those of the file system; nothing of the batch can be relied on then.
-    pub fn append(&mut self, batch: &JournalBatch, now: UnixTime) -> io::Result<u64> {
+    pub fn append(&mut self, batch: &JournalBatch, now: UnixTime) -> io::Result<Written> {
         self.begin_segment(now)?;
         let result = self.write(batch);
         match result {
-            Ok(number) => Ok(number),
+            Ok(written) => Ok(written),
             Err(error) => {
                 self.seal();
                 Err(error)
@@ -153,7 +176,7 @@ impl<D: Directory> Journal<D> {
         }
     }
 
-    fn write(&mut self, batch: &JournalBatch) -> io::Result<u64> {
+    fn write(&mut self, batch: &JournalBatch) -> io::Result<Written> {
         let Some(active) = &mut self.active else {
             return Err(io::Error::other("no segment is open"));
         };
@@ -162,7 +185,8 @@ impl<D: Directory> Journal<D> {
             let mark = Draft::synced(active.synced).encode(active.salt, active.len);
             len += append_all(&mut active.file, &[Bytes::from(mark)])?;
         }
-        let pieces = batch.encode(active.salt, active.len + len);
+        let written = Written { segment: active.number, offset: active.len + len };
+        let pieces = batch.encode(active.salt, written.offset);
         len += append_all(&mut active.file, &pieces)?;
         match self.fsync {
             Fsync::Always => {
@@ -179,7 +203,7 @@ impl<D: Directory> Journal<D> {
             }
             Fsync::Never => active.len += len,
         }
-        Ok(active.number)
+        Ok(written)
     }
 
     /// Makes sure that there is a segment with room. Also how a server finds out that a disk takes
@@ -419,12 +443,17 @@ impl<D: Directory> Journal<D> {
     }
 
     /// Syncs, and writes down that the stop was clean, so that the next start knows where the
-    /// journal must end.
+    /// journal must end. `index` is the engine's ([`Engine::index`](windhover_core::queue::Engine::index)).
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn close(mut self) -> io::Result<()> {
+    pub fn close(mut self, index: impl FnOnce(Position, u32) -> Index) -> io::Result<()> {
         self.sync_active()?;
+        if let Some(active) = self.active.as_ref().filter(|_| self.index.is_wanted(self.len())) {
+            let at = Position { segment: active.number, end: active.len };
+            self.index.note(index(at, active.salt));
+            self.index.write_noted(&self.directory);
+        }
         self.close_active();
         let last = self.closed.back();
         let clean = last.map(|last| Position { segment: last.number, end: last.end });

@@ -7,9 +7,14 @@ use windhover_core::UnixTime;
 use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{Config, Engine, Recovered};
 
+use super::index::IndexFile;
 use super::spares::Spares;
-use super::survey::{Segment, Survey, in_file};
+use super::survey::{HowToRead, Segment, Survey, in_file};
 use super::{Closed, Directory, Fsync, Journal, OpenError, STATE, SYNCED, SyncedFile, file_name};
+
+/// A journal of more bytes, or of more than are held in memory, is opened with the help of its index. A smaller
+/// one is read and checked as a whole, which takes no time.
+const INDEX_FROM: u64 = 64 * 1024 * 1024;
 
 /// A journal that was opened, with the queues that it held.
 #[derive(Debug)]
@@ -21,8 +26,12 @@ pub struct Opened<D: Directory> {
     pub engine: Engine,
     /// What the journal held.
     pub recovered: Recovered,
-    /// Segments read.
+    /// Segments.
     pub segments: usize,
+    /// How many of them were read: of the others the index told.
+    pub read: usize,
+    /// Why the index of a large journal could not be used.
+    pub bad_index: Option<String>,
     /// Whether the last stop was clean.
     pub clean: bool,
     /// The last stop was not clean, and the file that says how far the journal went is missing or
@@ -50,7 +59,8 @@ pub fn open<D: Directory>(
     config: Config,
     now: UnixTime,
 ) -> Result<Opened<D>, OpenError> {
-    let survey = Survey::read(&directory)?;
+    let (memory, index_from) = (config.queue_memory, INDEX_FROM.min(config.queue_memory));
+    let survey = Survey::read(&directory, HowToRead { memory, index_from })?;
     let fail = |name: &str| in_file(directory.path().join(name));
     if !survey.faults.is_empty() {
         let (_, recovered) = survey.recovery.finish(config, now);
@@ -116,7 +126,20 @@ pub fn open<D: Directory>(
         spares,
         max_bytes,
         sync_due: None,
+        index: IndexFile::new(index_from),
     };
     let (end_unknown, foreign) = (survey.end_unknown, survey.foreign);
-    Ok(Opened { journal, engine, recovered, segments, clean, end_unknown, torn, foreign })
+    let (read, bad_index) = (survey.read, survey.bad_index);
+    Ok(Opened {
+        journal,
+        engine,
+        recovered,
+        segments,
+        read,
+        bad_index,
+        clean,
+        end_unknown,
+        torn,
+        foreign,
+    })
 }

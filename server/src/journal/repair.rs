@@ -9,7 +9,7 @@ use windhover_core::queue::record::Draft;
 use windhover_core::queue::segment::{Damage, HEADER, Header, What};
 use windhover_core::queue::state::{Position, State};
 
-use super::survey::{Segment, Survey, in_file};
+use super::survey::{HowToRead, Segment, Survey, in_file};
 use super::{Directory, OpenError, STATE, SYNCED, file_name};
 
 /// Most bytes that one filler stands for.
@@ -84,7 +84,7 @@ pub fn repair<D: Directory>(
     keep: &dyn Fn(&str, &[u8]) -> io::Result<()>,
     now: UnixTime,
 ) -> Result<RepairReport, OpenError> {
-    let survey = Survey::read(directory)?;
+    let survey = Survey::read(directory, HowToRead::WHOLE)?;
     let faults: Vec<String> = survey.faults.iter().map(ToString::to_string).collect();
     let mut kept = Vec::new();
     if !faults.is_empty() {
@@ -97,7 +97,7 @@ pub fn repair<D: Directory>(
         }
         write(directory, &survey, &rewritten)?;
     }
-    let Survey { recovery, foreign, .. } = Survey::read(directory)?;
+    let Survey { recovery, foreign, .. } = Survey::read(directory, HowToRead::WHOLE)?;
     let (_, recovered) = recovery.finish(Config::default(), now);
     Ok(RepairReport { faults, kept, foreign, items: recovered.items })
 }

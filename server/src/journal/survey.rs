@@ -1,13 +1,16 @@
 //! What is in a journal's directory: read, checked, not changed.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
 use windhover_core::queue::segment::{Damage, HEADER, Header, HeaderError, MAGIC, What};
 use windhover_core::queue::state::{Position, State};
-use windhover_core::queue::{Place, Recovery};
+use windhover_core::queue::{Index, Place, Recovery};
 
 use super::chain::{Chain, Found, Known, Link};
+use super::index::{INDEX, NEW_INDEX};
+use super::reader::{JournalReader, ReaderError};
 use super::spares::{Spare, spare_number};
 use super::{Directory, Entry, JournalFault, OpenError, STATE, SYNCED, file_name, file_number};
 
@@ -24,6 +27,50 @@ pub(super) struct Segment {
     pub(super) damage: Vec<Damage>,
     /// Unfinished writes at the journal's end.
     pub(super) torn: Vec<Damage>,
+}
+
+impl Segment {
+    /// One that an index tells of, and that is there as long as it must be ([`find_index`]).
+    fn unread(link: Link, ends: &BTreeMap<u64, u64>) -> Self {
+        let end = ends.get(&link.number).copied().unwrap_or(link.len);
+        let salt = link.header.map_or(0, |header| header.salt);
+        Self { link, len: link.len, end, salt, damage: Vec::new(), torn: Vec::new() }
+    }
+}
+
+/// What is known of where a journal ends.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    known: Option<Position>,
+    /// By the word of a clean stop.
+    is_clean: bool,
+}
+
+/// The index of a journal, if it fits the segments that there are.
+fn find_index<D: Directory>(directory: &D, chain: &Chain) -> Result<Index, String> {
+    let bytes = directory.read(INDEX).map_err(|error| error.to_string())?;
+    let index = Index::decode(&bytes).map_err(|error| error.to_string())?;
+    let at = index.at();
+    let ends = chain.ends();
+    // What another segment follows is as long as that one says.
+    let mut known: BTreeMap<u64, u64> = BTreeMap::from([(at.segment, at.end)]);
+    for link in chain.links.iter().filter(|link| link.number < at.segment) {
+        match (link.header, ends.get(&link.number)) {
+            (Some(_), Some(&end)) if link.len >= end => drop(known.insert(link.number, end)),
+            _ => return Err(format!("{} is too short", file_name(link.number))),
+        }
+    }
+    let told_of = chain.links.iter().find(|link| link.number == at.segment);
+    if told_of.and_then(|link| link.header).is_none_or(|header| header.salt != index.salt()) {
+        return Err("it tells of a segment that is not there".to_owned());
+    }
+    let oldest = chain.links.first().map_or(0, |link| link.number);
+    let is_there =
+        |(segment, end)| segment < oldest || known.get(&segment).is_some_and(|there| *there >= end);
+    if !index.stretches().all(is_there) {
+        return Err("it tells of more than there is".to_owned());
+    }
+    Ok(index)
 }
 
 /// What is in a journal's directory, read but not changed.
@@ -48,6 +95,24 @@ pub(super) struct Survey {
     pub(super) spares: Vec<Spare>,
     pub(super) faults: Vec<JournalFault>,
     pub(super) recovery: Recovery,
+    /// Segments that were read as a whole; of the others an index told.
+    pub(super) read: usize,
+    /// Why the index could not be used.
+    pub(super) bad_index: Option<String>,
+}
+
+/// How a journal is to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HowToRead {
+    /// Most bytes of items kept in memory.
+    pub(super) memory: u64,
+    /// A journal of more bytes is read with the help of its index.
+    pub(super) index_from: u64,
+}
+
+impl HowToRead {
+    /// Every byte.
+    pub(super) const WHOLE: Self = Self { memory: 64 * 1024 * 1024, index_from: u64::MAX };
 }
 
 /// Makes an error of the file system's one that names the file.
@@ -95,7 +160,7 @@ impl Listing {
                         });
                     }
                     let unbegun = header.is_err() && is_unbegun(&start);
-                    listing.found.push(Found { number, header, unbegun });
+                    listing.found.push(Found { number, header, len, unbegun });
                 }
                 None if !is_file => listing.foreign.push(name),
                 None if name == STATE => {
@@ -106,6 +171,7 @@ impl Listing {
                     listing.synced = Position::decode(&content);
                     listing.unreadable_synced = listing.synced.is_none().then_some(content);
                 }
+                None if name == INDEX || name == NEW_INDEX => {}
                 None => match spare_number(&name) {
                     Some(number) => listing.spares.push(Spare::new(number, len)),
                     None => listing.foreign.push(name),
@@ -126,7 +192,33 @@ impl Listing {
 }
 
 impl Survey {
-    pub(super) fn read<D: Directory>(directory: &D) -> Result<Self, OpenError> {
+    /// Reads the journal: what its index does not tell, where it has one that fits and is large; else all of it.
+    pub(super) fn read<D: Directory>(directory: &D, how: HowToRead) -> Result<Self, OpenError> {
+        let (mut survey, chain, end) = Self::list(directory)?;
+        let bytes: u64 = chain.links.iter().map(|link| link.len).sum();
+        if bytes > how.index_from && survey.faults.is_empty() {
+            match survey.read_behind_index(directory, &chain, end, how)? {
+                Ok(()) => return Ok(survey),
+                Err(why) => survey.bad_index = Some(why),
+            }
+            survey.segments.clear();
+            survey.faults.clear();
+        }
+        survey.recovery = Recovery::with_memory(how.memory);
+        survey.read_segments(directory, &chain, end, 0)?;
+        survey.refuse_other_versions(directory)?;
+        match survey.sort_out(directory) {
+            // Where the journal is damaged, nothing is done with it but to count.
+            Err(error) if survey.faults.is_empty() => {
+                let (path, source) = (directory.path().to_owned(), io::Error::other(error));
+                Err(OpenError::Io { path, source })
+            }
+            _ => Ok(survey),
+        }
+    }
+
+    /// Looks at the directory, and reads no segment.
+    fn list<D: Directory>(directory: &D) -> Result<(Self, Chain, End), OpenError> {
         let listing = Listing::read(directory)?;
         let state = listing.state.as_deref().and_then(State::decode);
         let mut faults = Vec::new();
@@ -146,7 +238,7 @@ impl Survey {
         let mut foreign = listing.foreign;
         foreign.append(&mut chain.foreign);
         foreign.sort_unstable();
-        let mut survey = Self {
+        let survey = Self {
             state,
             synced: listing.synced,
             end_unknown,
@@ -160,10 +252,48 @@ impl Survey {
             spares: listing.spares,
             faults,
             recovery: Recovery::new(),
+            read: 0,
+            bad_index: None,
         };
-        survey.read_segments(directory, &chain, end, clean.is_some())?;
-        survey.refuse_other_versions(directory)?;
-        Ok(survey)
+        Ok((survey, chain, End { known: end, is_clean: clean.is_some() }))
+    }
+
+    /// Reads what the index does not tell; or why it cannot be used.
+    fn read_behind_index<D: Directory>(
+        &mut self,
+        directory: &D,
+        chain: &Chain,
+        end: End,
+        how: HowToRead,
+    ) -> Result<Result<(), String>, OpenError> {
+        let index = match find_index(directory, chain) {
+            Ok(index) => index,
+            Err(why) => return Ok(Err(why)),
+        };
+        let at = index.at();
+        self.recovery = Recovery::indexed(index, self.oldest, how.memory);
+        self.read_segments(directory, chain, end, at.segment)?;
+        let told_of = self.segments.iter().find(|segment| segment.link.number == at.segment);
+        if !self.faults.is_empty() {
+            return Ok(Err("the segments behind it are damaged".to_owned()));
+        }
+        let begins_torn = |segment: &Segment| {
+            segment.end < at.end || segment.torn.iter().any(|torn| torn.range.start < at.end)
+        };
+        if told_of.is_none_or(begins_torn) {
+            return Ok(Err("it tells of more than there is".to_owned()));
+        }
+        Ok(self.sort_out(directory).map_err(|error| error.to_string()))
+    }
+
+    /// Reads once more where items are gone of which there is no room in memory.
+    fn sort_out<D: Directory>(&mut self, directory: &D) -> Result<(), ReaderError> {
+        let mut reader = JournalReader::new(directory.clone());
+        while let Some(read) = self.recovery.next_read() {
+            let found = reader.read(&read)?;
+            self.recovery.read_back(&read, found);
+        }
+        Ok(())
     }
 
     /// What another version wrote is not damage, and must not be mended as if it were.
@@ -178,15 +308,21 @@ impl Survey {
         Ok(())
     }
 
+    /// Reads the segments from that number on.
     fn read_segments<D: Directory>(
         &mut self,
         directory: &D,
         chain: &Chain,
-        end: Option<Position>,
-        clean: bool,
+        End { known: end, is_clean: clean }: End,
+        from: u64,
     ) -> Result<(), OpenError> {
         let ends = chain.ends();
         for (at, &link) in chain.links.iter().enumerate() {
+            if link.number < from {
+                self.segments.push(Segment::unread(link, &ends));
+                continue;
+            }
+            self.read += 1;
             let name = file_name(link.file);
             let bytes = directory.read(&name).map_err(in_file(directory.path().join(&name)))?;
             let len = bytes.len() as u64;

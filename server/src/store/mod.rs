@@ -2,9 +2,11 @@
 //! and the wake-ups between them and the connections. It knows no runtime: what waits is polled
 //! with a [`Context`], by whichever runtime the connection runs on.
 
+mod reader;
 mod slots;
 mod writer;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use windhover_core::Now;
 use windhover_core::queue::{
-    Action, ConnId, Engine, EngineOutput, EngineStats, OpId, OpOutcome, Put, PutError, QueueStats,
-    Read,
+    Action, ConnId, Engine, EngineOutput, EngineStats, JournalRead, OpId, OpOutcome, Put, PutError,
+    QueueStats, Read,
 };
 
 use self::slots::Slots;
@@ -71,6 +73,8 @@ struct State {
     stopping: bool,
     /// Reads that were put off until the journal has written the removals.
     put_off: Vec<Waker>,
+    /// What is to be read of the journal.
+    reads: VecDeque<JournalRead>,
 }
 
 /// Why a read cannot begin.
@@ -85,6 +89,8 @@ enum NotYet {
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    /// For the thread that reads back.
+    read_work: Condvar,
     /// Bytes that wait for the journal, to be looked at without the lock.
     backlog: AtomicU64,
     /// Called before segments go.
@@ -122,7 +128,11 @@ impl Shared {
         if wake_writer {
             state.asleep = false;
         }
+        let wake_reader = !state.reads.is_empty();
         drop(state);
+        if wake_reader {
+            self.read_work.notify_one();
+        }
         if wake_writer {
             self.work.notify_one();
         }
@@ -141,6 +151,7 @@ impl State {
                         self.engine.cancel(op, now);
                     }
                 }
+                EngineOutput::Read(read) => self.reads.push_back(read),
                 EngineOutput::Append => return true,
                 _ => return false,
             }
@@ -210,14 +221,15 @@ pub enum Begun {
 }
 
 impl Store {
-    /// Starts the journal's thread. `clock` tells it the time.
+    /// Starts the journal's threads, the one that writes and the one that reads back. `clock` tells them the
+    /// time.
     ///
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start<D: Directory>(
         mut engine: Engine,
         journal: Journal<D>,
-        clock: impl Fn() -> Now + Send + 'static,
+        clock: impl Fn() -> Now + Clone + Send + 'static,
     ) -> io::Result<(Self, StoreCloser)> {
         let stats = JournalStats {
             healthy: true,
@@ -237,13 +249,22 @@ impl Store {
             handing_over: false,
             stopping: false,
             put_off: Vec::new(),
+            reads: VecDeque::new(),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
+            read_work: Condvar::new(),
             backlog: AtomicU64::new(0),
             before_reclaim: OnceLock::new(),
         });
+        let reader = reader::Reader {
+            shared: shared.clone(),
+            journal: journal.reader(),
+            clock: clock.clone(),
+        };
+        // It ends by itself with the store, and is not waited for: a disk may hang.
+        std::thread::Builder::new().name("read back".to_owned()).spawn(move || reader.run())?;
         let first = journal.active_number();
         let writer = writer::Writer { shared: shared.clone(), journal, clock, first };
         let thread =
@@ -330,7 +351,8 @@ impl Store {
             let dropped = self.manage(now, |engine| engine.sweep(queue, now));
             all += dropped;
             if dropped == 0 {
-                return all;
+                // And what has to be read back for it.
+                return all + self.manage(now, |engine| engine.flush_expired(queue, now));
             }
         }
     }
@@ -423,6 +445,7 @@ impl StoreCloser {
     pub fn close(self, timeout: Duration) -> io::Result<()> {
         self.shared.lock().stopping = true;
         self.shared.work.notify_one();
+        self.shared.read_work.notify_one();
         let deadline = Instant::now() + timeout;
         while !self.thread.is_finished() {
             if Instant::now() >= deadline {

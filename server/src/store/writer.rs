@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use windhover_core::Now;
-use windhover_core::queue::{AppendError, JournalBatch};
+use windhover_core::queue::{AppendError, JournalBatch, Written};
 
 use super::{Shared, State};
 use crate::journal::{Directory, Journal};
@@ -68,7 +68,8 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             }
             self.shared.lock().working_since = None;
         }
-        self.journal.close()?;
+        let shared = &self.shared;
+        self.journal.close(|at, salt| shared.lock().engine.index(at, salt))?;
         // What was confirmed comes back: the stop must not look like a good one.
         unwritten.map_or(Ok(()), |kind| Err(kind.into()))
     }
@@ -131,7 +132,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
     fn appended(
         &mut self,
         batch: &JournalBatch,
-        result: io::Result<u64>,
+        result: io::Result<Written>,
         took: Duration,
     ) -> Option<Instant> {
         let failed_at = match &result {
@@ -160,9 +161,16 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             state.settle(now, &mut wakers);
             self.shared.backlog.store(state.engine.backlog_bytes(), Ordering::Relaxed);
             state.working_since = None;
+            if !state.reads.is_empty() {
+                self.shared.read_work.notify_one();
+            }
             oldest
         };
         wakers.into_iter().for_each(Waker::wake);
+        if failed_at.is_none() {
+            let shared = &self.shared;
+            self.journal.note_index(|at, salt| shared.lock().engine.index(at, salt));
+        }
         if let Some(before) = self.shared.before_reclaim.get()
             && self.journal.has_before(oldest)
         {

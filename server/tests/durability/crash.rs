@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use crate::disk::{Faults, SimDirectory, random, seed};
+use crate::disk::{Faults, SimDirectory, random, random_index, seed};
+use crate::journaled::serve;
 use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, PutBuilder,
+    Action, AppendError, Config, ConnId, Engine, OpId, OpOutcome, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Directory, Fsync, Journal, OpenError};
@@ -36,6 +37,8 @@ struct Server {
     op: u64,
     /// Items of the puts that are not yet settled.
     puts: Vec<(OpId, Vec<u64>)>,
+    /// What the engine said of them, and nobody took note of.
+    told: Vec<(OpId, OpOutcome)>,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,8 @@ impl Server {
         let mut config = Config::default();
         config.compact_from = 0;
         config.compact_ratio = 2;
+        // Little memory makes most items be in the journal alone, and starts use its index.
+        config.queue_memory = [0, 600, 2_000, u64::MAX][random_index(4)];
         let opened =
             journal::open(directory.clone(), &keep, Fsync::Always, 1_000, config, now().unix);
         match opened {
@@ -66,6 +71,7 @@ impl Server {
                 engine: opened.engine,
                 op: 0,
                 puts: vec![],
+                told: vec![],
             }),
             Err(error @ OpenError::Damaged { .. }) => Err(Violation::Damaged(error.to_string())),
             Err(error) => panic!("{error}"),
@@ -88,8 +94,17 @@ impl Server {
 
     fn get(&mut self, action: Action) -> Option<u64> {
         self.op += 1;
-        let got = self.engine.get(OpId(self.op), ConnId(1), b"q", action.into(), now());
-        let Some(OpOutcome::Item(item)) = got else { return None };
+        let op = OpId(self.op);
+        let mut outcome = self.engine.get(op, ConnId(1), b"q", action.into(), now());
+        for (other, waited) in serve(&mut self.engine, &self.journal) {
+            if other == op {
+                self.engine.collect(op);
+                outcome = Some(waited);
+            } else {
+                self.told.push((other, waited));
+            }
+        }
+        let Some(OpOutcome::Item(item)) = outcome else { return None };
         let text = std::str::from_utf8(&item).unwrap();
         Some(text.split(' ').next().unwrap().parse().unwrap())
     }
@@ -98,15 +113,21 @@ impl Server {
     fn commit(&mut self, world: &mut World, mut delivered: BTreeSet<u64>) {
         if let Some(batch) = self.engine.begin_append() {
             let result = self.journal.append(&batch, now().unix);
-            if result.is_ok() {
+            let is_written = result.is_ok();
+            if is_written {
                 world.gone.append(&mut delivered);
             }
             self.engine.journaled(batch.commit, result.map_err(|_| AppendError), now());
             let active = self.journal.active_number();
             self.engine.compact(self.journal.len(), active);
+            self.told.append(&mut serve(&mut self.engine, &self.journal));
+            if is_written {
+                self.journal.note_index(|at, salt| self.engine.index(at, salt));
+            }
             self.journal.reclaim(self.engine.oldest_needed(active)).unwrap();
         }
-        while let EngineOutput::Done { op, outcome } = self.engine.poll_output(now()) {
+        self.told.append(&mut serve(&mut self.engine, &self.journal));
+        for (op, outcome) in std::mem::take(&mut self.told) {
             let place = self.puts.iter().position(|(put, _)| *put == op).unwrap();
             let (_, items) = self.puts.remove(place);
             if outcome == OpOutcome::Stored {
@@ -145,7 +166,7 @@ fn run(faults: Faults) -> Result<World, Violation> {
                 .directory
                 .set_faults(Faults { sync_lies: faults.sync_lies, ..Faults::default() });
             server.commit(&mut world, delivered);
-            server.journal.close().unwrap();
+            server.journal.close(|at, salt| server.engine.index(at, salt)).unwrap();
         }
         world.recycled += recycled(&directory);
         directory.crash();

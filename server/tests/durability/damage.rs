@@ -36,7 +36,7 @@ fn journal(clean: bool) -> SimDirectory {
         engine.journaled(batch.commit, Ok(segment), now());
     }
     if clean {
-        journal.close().unwrap();
+        journal.close(|at, salt| engine.index(at, salt)).unwrap();
     }
     directory
 }

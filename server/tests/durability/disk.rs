@@ -222,6 +222,13 @@ impl Directory for SimDirectory {
         Ok(bytes)
     }
 
+    fn read_range(&self, name: &str, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let within = |at: u64| usize::try_from(at).unwrap();
+        let bytes = self.read(name)?;
+        let end = within(range.end).min(bytes.len());
+        Ok(bytes[within(range.start).min(end)..end].to_vec())
+    }
+
     fn rewritable(&self, name: &str) -> io::Result<SimFile> {
         Ok(self.open(name))
     }

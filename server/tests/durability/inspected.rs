@@ -30,7 +30,7 @@ fn data(name: &str, clean: bool) -> Data {
     assert!(journaled.get(1, Action::Take).is_some());
     assert!(journaled.put_on(b"other", "the last"));
     if clean {
-        journaled.journal.close().unwrap();
+        journaled.close();
     }
     Data(path)
 }

@@ -1,7 +1,7 @@
 //! An engine and its journal, driven step by step as the journal's thread would.
 
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, OpId, OpOutcome, Put, PutBuilder,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Put, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal::{self, Directory, Fsync, Journal, OpenError};
@@ -15,6 +15,40 @@ pub(crate) fn item(queue: &[u8], data: &str) -> Put {
     let mut put = PutBuilder::new(queue, now().unix).unwrap();
     put.item(None, data.as_bytes());
     put.finish()
+}
+
+/// Reads of the journal what the engine asks for; what else it had to say.
+pub(crate) fn serve<D: Directory>(
+    engine: &mut Engine,
+    journal: &Journal<D>,
+) -> Vec<(OpId, OpOutcome)> {
+    let mut done = vec![];
+    loop {
+        match engine.poll_output(now()) {
+            EngineOutput::Done { op, outcome } => done.push((op, outcome)),
+            EngineOutput::Read(read) => {
+                let found =
+                    journal.reader().read(&read).unwrap_or_else(|e| panic!("{read:?}: {e}"));
+                engine.read_back(&read, Ok(found), now());
+            }
+            _ => return done,
+        }
+    }
+}
+
+/// Reads from a queue, with what must be read back for it. Nothing else may be waiting to be told.
+pub(crate) fn get<D: Directory>(
+    engine: &mut Engine,
+    journal: &Journal<D>,
+    op: OpId,
+    conn: ConnId,
+    queue: &[u8],
+    action: Action,
+) -> OpOutcome {
+    let outcome = engine.get(op, conn, queue, action.into(), now());
+    let waited = serve(engine, journal).into_iter().find(|done| done.0 == op);
+    engine.collect(op);
+    outcome.or(waited.map(|done| done.1)).unwrap()
 }
 
 #[derive(Debug)]
@@ -60,8 +94,9 @@ impl<D: Directory + Clone> Journaled<D> {
     }
 
     /// Tells the engine how long the journal is, as its thread does.
-    pub(crate) fn tell_len(&mut self) {
+    pub(crate) fn compact(&mut self) {
         self.engine.compact(self.journal.len(), self.journal.active_number());
+        serve(&mut self.engine, &self.journal);
     }
 
     pub(crate) fn get(&mut self, conn: u64, action: Action) -> Option<String> {
@@ -70,10 +105,15 @@ impl<D: Directory + Clone> Journaled<D> {
 
     pub(crate) fn get_from(&mut self, queue: &[u8], conn: u64, action: Action) -> Option<String> {
         let op = self.op();
-        match self.engine.get(op, ConnId(conn), queue, action.into(), now()) {
-            Some(OpOutcome::Item(item)) => Some(String::from_utf8(item.to_vec()).unwrap()),
+        match get(&mut self.engine, &self.journal, op, ConnId(conn), queue, action) {
+            OpOutcome::Item(item) => Some(String::from_utf8(item.to_vec()).unwrap()),
             _ => None,
         }
+    }
+
+    /// A clean stop.
+    pub(crate) fn close(self) {
+        self.journal.close(|at, salt| self.engine.index(at, salt)).unwrap();
     }
 
     /// Writes what waits; returns whether the journal took it.
@@ -82,6 +122,10 @@ impl<D: Directory + Clone> Journaled<D> {
         let result = self.journal.append(&batch, now().unix);
         let taken = result.is_ok();
         self.engine.journaled(batch.commit, result.map_err(|_| AppendError), now());
+        serve(&mut self.engine, &self.journal);
+        if taken {
+            self.journal.note_index(|at, salt| self.engine.index(at, salt));
+        }
         taken
     }
 

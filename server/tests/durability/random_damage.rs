@@ -49,13 +49,12 @@ impl Sample {
                 let taken = server.get(1, Action::Take).unwrap();
                 live.remove(&number(&taken));
             }
-            let active = server.journal.active_number();
-            server.engine.compact(server.journal.len(), active);
+            server.compact();
             assert!(server.commit());
             server.reclaim();
         }
         if clean {
-            server.journal.close().unwrap();
+            server.close();
         }
         let mut sample =
             Self { directory, live, put, places: BTreeMap::new(), segments: BTreeMap::new() };

@@ -72,7 +72,7 @@ fn without_syncs_a_loss_of_power_loses_events_but_damages_nothing() {
         }
         let clean = number % 2 == 0;
         if clean {
-            journaled.journal.close().unwrap();
+            journaled.close();
         }
         directory.crash();
         let found = never(1_000).drain().len();
@@ -91,7 +91,7 @@ fn a_refused_event_does_not_come_back_after_a_clean_stop() {
         directory.set_faults(Faults { sync: 1, full: u64::MAX, ..Faults::default() });
         assert!(!journaled.put("refused"));
         directory.set_faults(Faults::default());
-        journaled.journal.close().unwrap();
+        journaled.close();
         drop(open(&directory, Fsync::Always));
         assert_eq!(open(&directory, Fsync::Always).drain(), ["stored"], "seed {number}");
     }
@@ -110,13 +110,13 @@ fn a_queue_follows_its_parent_after_restarts_though_the_segment_that_said_so_is_
             assert!(journaled.put("item"));
             journaled.engine.flush_all();
             assert!(journaled.commit());
-            journaled.tell_len();
+            journaled.compact();
             assert!(journaled.commit());
             journaled.reclaim();
         }
         assert!(journaled.journal.segments() <= 3, "{}", journaled.journal.segments());
         if round % 2 == 0 {
-            journaled.journal.close().unwrap();
+            journaled.close();
         } else {
             drop(journaled);
             directory.crash();

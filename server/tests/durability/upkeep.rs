@@ -31,8 +31,7 @@ fn an_old_place_goes_only_when_the_new_one_is_safe() {
             }
             assert!(journaled.commit());
             journaled.journal.sync().unwrap();
-            let active = journaled.journal.active_number();
-            journaled.engine.compact(journaled.journal.len(), active);
+            journaled.compact();
             assert!(journaled.commit());
             journaled.reclaim();
             assert!(journaled.journal.segments() < 3);
@@ -54,8 +53,7 @@ fn compaction_comes_to_rest() {
         assert!(journaled.put_on(&name, "12345678"));
     }
     for _ in 0..1_000 {
-        let active = journaled.journal.active_number();
-        journaled.engine.compact(journaled.journal.len(), active);
+        journaled.compact();
         let before = journaled.journal.len();
         assert!(journaled.commit());
         journaled.reclaim();
@@ -123,10 +121,10 @@ fn spare_files_are_bounded_and_make_room_for_segments() {
     config.max_journal_bytes = 20_000;
     let mut journaled = Journaled::open(&directory, Fsync::Always, 1_000, config).unwrap();
     let mut puts = 0;
-    journaled.tell_len();
+    journaled.compact();
     while journaled.try_put(&"y".repeat(100)) == Some(true) {
         puts += 1;
-        journaled.tell_len();
+        journaled.compact();
     }
     assert!((100..160).contains(&puts), "{puts} items in 20,000 bytes");
     assert!(journaled.journal.disk_bytes() < 20_000);
@@ -135,11 +133,11 @@ fn spare_files_are_bounded_and_make_room_for_segments() {
         assert_eq!(journaled.drain().len(), puts, "round {round}");
         assert!(journaled.commit());
         journaled.reclaim();
-        journaled.tell_len();
+        journaled.compact();
         for _ in 0..puts {
             assert_eq!(journaled.try_put("z"), Some(true));
             assert!(journaled.journal.disk_bytes() < 23_000);
-            journaled.tell_len();
+            journaled.compact();
             journaled.reclaim();
         }
     }

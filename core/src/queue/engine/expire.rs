@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::super::config::QueueConfig;
 use super::super::items::Queue;
 use super::super::record::Draft;
 use super::super::usage::Usage;
@@ -38,6 +39,9 @@ impl Engine {
         }
         line.stats.expired_items += dropped;
         self.write_dropped(queue, dropped, last);
+        if dropped > 0 {
+            self.feed(queue);
+        }
         dropped
     }
 
@@ -52,16 +56,31 @@ impl Engine {
         };
         let mut dropped = 0;
         let mut last = 0;
-        let is_full = |line: &Queue| {
-            let (items, bytes) = line.settled();
-            items > bounds.max_items || bytes > bounds.max_bytes
-        };
-        while is_full(line) && !line.ready.is_empty() {
+        while is_full(line, bounds) && !line.ready.is_empty() {
             last = drop_head(line, &mut self.usage);
             dropped += 1;
         }
+        // What is not in memory goes as far as it goes together; the rest when it has been read back.
+        let least = (bounds.max_items, bounds.max_bytes);
+        let mut is_exact = true;
+        while is_full(line, bounds)
+            && line.ready.is_empty()
+            && let Some((items, last_id)) = line.drop_unread(&mut self.usage, least)
+        {
+            (last, is_exact) = (last_id, false);
+            dropped += items;
+        }
+        line.drops.oldest = is_full(line, bounds) && line.ready.is_empty() && line.is_behind();
+        let goes_on = line.drops.oldest;
         line.stats.discarded += dropped;
-        self.write_dropped(queue, dropped, last);
+        if is_exact {
+            self.write_dropped(queue, dropped, last);
+        } else {
+            self.write_discard(queue, last.saturating_add(1));
+        }
+        if dropped > 0 || goes_on {
+            self.feed(queue);
+        }
     }
 
     /// Writes down that so many items went from a queue's head, of which the last had that id.
@@ -70,21 +89,37 @@ impl Engine {
             0 => {}
             1 => self.write_removal(Draft::remove(last, Bytes::copy_from_slice(queue))),
             // One record, however many they are: those that were before in the queue are gone or open.
-            _ => self.write_discard(queue, last + 1),
+            _ => self.write_discard(queue, last.saturating_add(1)),
         }
     }
 
     /// Drops all items at a queue's head whose time has come; returns how many (kestrel's `flush_expired`).
+    /// Those that are in the journal alone are not in that number: they go when they have been read back,
+    /// which begins at once.
     pub fn flush_expired(&mut self, queue: &[u8], now: Now) -> u64 {
         let mut all = 0;
         loop {
             let dropped = self.sweep(queue, now);
             all += dropped;
             if dropped == 0 {
-                return all;
+                break;
             }
         }
+        if let Some(line) = self.queues.get_mut(queue)
+            && line.ready.is_empty()
+            && line.is_behind()
+        {
+            line.drops.expired = true;
+            self.feed(queue);
+        }
+        all
     }
+}
+
+/// Whether a queue holds more than it may.
+fn is_full(line: &Queue, bounds: &QueueConfig) -> bool {
+    let (items, bytes) = line.settled();
+    items > bounds.max_items || bytes > bounds.max_bytes
 }
 
 /// Drops the item at the head; returns its id.
@@ -92,6 +127,6 @@ fn drop_head(line: &mut Queue, usage: &mut Usage) -> u64 {
     let Some(head) = line.pop() else {
         return 0;
     };
-    usage.remove(head.segment, head.journal_len(&line.name));
+    line.remove(&head, usage);
     head.id
 }

@@ -23,6 +23,7 @@ impl Engine {
             return;
         };
         line.stats.total_flushes += 1;
+        self.flushed.push(line.name.clone());
         // Items that are open have ids below as well, and stay.
         if let Some(below) = line.clear(&mut self.usage) {
             self.write_discard(queue, below);
@@ -95,13 +96,15 @@ impl Engine {
     pub fn stats(&self) -> EngineStats {
         let (mut items, mut bytes, mut taken_bytes) = (0, 0, 0);
         for queue in self.queues.values() {
-            items += queue.ready.len() as u64;
-            bytes += queue.stats.bytes;
+            let (readable, readable_bytes) = queue.readable();
+            items += readable;
+            bytes += readable_bytes;
             taken_bytes += queue.held_bytes();
         }
         let queues = self.queues.len() as u64;
         let backlog_bytes = self.backlog;
-        EngineStats { items, bytes, taken_bytes, queues, backlog_bytes, ..self.stats }
+        let memory_bytes = self.usage.memory();
+        EngineStats { items, bytes, taken_bytes, memory_bytes, queues, backlog_bytes, ..self.stats }
     }
 
     /// The counters of each queue, by name.
@@ -115,12 +118,14 @@ impl Engine {
     }
 
     fn counted(&self, queue: &Queue) -> QueueStats {
+        let (items, bytes) = queue.readable();
         QueueStats {
-            items: queue.ready.len() as u64,
+            items,
+            bytes,
             taken_bytes: queue.held_bytes(),
             journal_bytes: queue.journal_bytes(),
             waiters: self.waiters.count(&queue.name),
-            open_transactions: queue.reserved,
+            open_transactions: queue.out.len() as u64,
             ..queue.stats
         }
     }

@@ -1,5 +1,6 @@
 //! The queue engine: puts and the hand-over to the journal.
 
+mod behind;
 mod compact;
 mod expire;
 mod fanout;
@@ -14,10 +15,14 @@ use bytes::Bytes;
 
 use self::reads::{Handed, Reserved};
 use super::config::{Config, QueueConfig};
+use super::extents::Extent;
+use super::index::Index;
 use super::items::{Item, Queue};
 use super::outcome::{ConnId, OpId, OpOutcome, PutError};
 use super::put::{Put, PutSize};
+use super::read_back::JournalRead;
 use super::record::{self, Draft};
+use super::state::Position;
 use super::stats::EngineStats;
 use super::usage::Usage;
 use super::waiters::Waiters;
@@ -50,6 +55,15 @@ impl JournalBatch {
     }
 }
 
+/// Where a batch stands in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The segment's number.
+    pub segment: u64,
+    /// The offset of its first record.
+    pub offset: u64,
+}
+
 /// What an engine has to say; see [`Engine::poll_output`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -61,6 +75,9 @@ pub enum EngineOutput {
         /// How. An item is the reader's only after [`Engine::collect`].
         outcome: OpOutcome,
     },
+    /// These bytes of the journal are needed: [`Engine::read_back`] is to be told what is there. Several reads
+    /// may be on their way at a time, and end in any order.
+    Read(JournalRead),
     /// Bytes wait for the journal: [`Engine::begin_append`].
     Append,
     /// Nothing to do before this instant (if any), unless something is called.
@@ -75,6 +92,8 @@ struct Pending {
     op: Option<OpId>,
     queue: Bytes,
     first_id: u64,
+    /// Where the record stands in its batch.
+    offset: u64,
     /// The record's body behind the name.
     rest: Bytes,
     items: u64,
@@ -120,6 +139,18 @@ pub struct Engine {
     put_off: BTreeSet<Bytes>,
     /// When open reads end that may not be open for ever.
     open_until: BTreeSet<(Instant, ConnId, u64)>,
+    /// Reads for items that are to be moved.
+    moving: BTreeSet<u64>,
+    next_read: u64,
+    /// Reads that are to be asked for.
+    reads: VecDeque<JournalRead>,
+    /// Queues of which something is to be read back.
+    hungry: VecDeque<Bytes>,
+    /// Queues whose last such read failed, and when it is tried again.
+    failed: Vec<Bytes>,
+    /// Queues that were flushed: nobody waits any more for what was in the journal.
+    flushed: Vec<Bytes>,
+    retry_at: Option<Instant>,
     usage: Usage,
     waiters: Waiters,
     reserved: BTreeMap<ConnId, Vec<Reserved>>,
@@ -151,6 +182,13 @@ impl Engine {
             marked_segment: 0,
             put_off: BTreeSet::new(),
             open_until: BTreeSet::new(),
+            moving: BTreeSet::new(),
+            next_read: 1,
+            reads: VecDeque::new(),
+            hungry: VecDeque::new(),
+            failed: Vec::new(),
+            flushed: Vec::new(),
+            retry_at: None,
             usage: Usage::default(),
             waiters: Waiters::default(),
             reserved: BTreeMap::new(),
@@ -160,27 +198,24 @@ impl Engine {
         }
     }
 
-    /// An engine with the items that a journal held, and the queues that follow others, each with the segment
-    /// that says so.
+    /// An engine with the queues that a journal held, and those that follow others, each with the segment that
+    /// says so.
     pub(super) fn recovered(
         config: Config,
-        items: BTreeMap<Bytes, BTreeMap<u64, Item>>,
+        queues: Vec<Queue>,
+        usage: Usage,
         following: BTreeMap<Bytes, u64>,
         next_id: u64,
         now: UnixTime,
     ) -> Self {
         let mut engine = Self::new(config);
-        engine.next_id = next_id;
-        for (name, items) in items.into_iter().filter(|(_, items)| !items.is_empty()) {
-            let mut queue = Queue::new(name.clone(), now);
-            for (id, item) in items {
-                engine.usage.add(item.segment, id, item.journal_len(&name));
-                queue.insert(item);
-            }
-            engine.queues.insert(name, queue);
+        (engine.next_id, engine.usage) = (next_id, usage);
+        engine.queues = queues.into_iter().map(|queue| (queue.name.clone(), queue)).collect();
+        for name in engine.names() {
+            engine.feed(&name);
         }
         for (name, segment) in following {
-            let new = || Queue::new(name.clone(), now);
+            let new = || Queue::new(name.clone(), next_id.saturating_sub(1), now);
             let queue = engine.queues.entry(name.clone()).or_insert_with(new);
             (queue.follows, queue.marked_in) = (true, Some(segment));
             engine.following += 1;
@@ -289,6 +324,7 @@ impl Engine {
             op,
             queue: name,
             first_id,
+            offset: self.append_len,
             rest,
             items,
             data_len,
@@ -311,7 +347,8 @@ impl Engine {
             }
             self.stats.queue_creates += 1;
             let name = Bytes::copy_from_slice(name);
-            self.queues.insert(name.clone(), Queue::new(name, now.unix));
+            let queue = Queue::new(name.clone(), self.next_id.saturating_sub(1), now.unix);
+            self.queues.insert(name, queue);
         }
         self.queues.get_mut(name)
     }
@@ -357,10 +394,9 @@ impl Engine {
         Some(JournalBatch { commit, records, len: core::mem::take(&mut self.append_len) })
     }
 
-    /// Tells what became of a batch: `Ok` with the number of the segment that holds it, once it is
-    /// as safe as the operator asked for, or `Err` when none of it can be relied on. Anything but
+    /// Tells what became of a batch: `Ok` with its place, once it is as safe as the operator asked for, or `Err` when none of it can be relied on. Anything but
     /// the batch that is on its way is ignored.
-    pub fn journaled(&mut self, commit: u64, result: Result<u64, AppendError>, now: Now) {
+    pub fn journaled(&mut self, commit: u64, result: Result<Written, AppendError>, now: Now) {
         if self.in_flight != Some(commit) {
             return;
         }
@@ -380,11 +416,11 @@ impl Engine {
             self.settle(put, result, now);
         }
         self.settle_moves(commit, result);
-        self.settle_marks(commit, result.ok());
+        self.settle_marks(commit, result.ok().map(|written| written.segment));
         self.move_on(now);
     }
 
-    fn settle(&mut self, mut put: Pending, result: Result<u64, AppendError>, now: Now) {
+    fn settle(&mut self, mut put: Pending, result: Result<Written, AppendError>, now: Now) {
         if let Some(moving) = put.moving.take() {
             self.settle_moved(moving, result.is_ok());
         }
@@ -393,7 +429,7 @@ impl Engine {
         };
         queue.pending = queue.pending.saturating_sub(put.items);
         queue.pending_bytes = queue.pending_bytes.saturating_sub(put.data_len);
-        let Ok(segment) = result else {
+        let Ok(written) = result else {
             self.may_be_empty = true;
             self.stats.journal_refused += 1;
             self.done.extend(put.op.map(|op| (op, OpOutcome::NotJournaled)));
@@ -401,21 +437,41 @@ impl Engine {
         };
         queue.stats.total_items += put.items;
         self.stats.total_items += put.items;
-        let (added, items) = record::put_parts(put.rest);
-        for (id, item) in (put.first_id..).zip(items) {
-            let record::Item { data, expires } = item;
-            let item = Item { id, data, expires, added, segment };
-            self.usage.add(segment, id, item.journal_len(&put.queue));
-            queue.insert(item);
+        let was_behind = queue.is_behind();
+        let start = written.offset.saturating_add(put.offset);
+        let extent = Extent {
+            segment: written.segment,
+            range: start..start.saturating_add(put.record_len),
+            first_id: put.first_id,
+            last_id: put.first_id.saturating_add(put.items - 1),
+            items: put.items,
+            bytes: put.data_len,
+        };
+        let last_id = extent.last_id;
+        queue.add(extent, &mut self.usage);
+        let taken = QueueConfig::taken(put.items, put.data_len);
+        let memory = self.usage.memory().saturating_add(self.backlog).saturating_add(taken);
+        let has_room =
+            memory <= self.config.queue_memory || self.waiters.first(&queue.name).is_some();
+        if has_room && !was_behind {
+            let (added, items) = record::put_parts(put.rest);
+            for (id, item) in record::ids_from(put.first_id).zip(items) {
+                let record::Item { data, expires } = item;
+                queue.load(Item { id, data, expires, added }, &mut self.usage);
+            }
+            queue.loaded_to = last_id;
         }
         self.discard_old(&put.queue);
         self.done.extend(put.op.map(|op| (op, OpOutcome::Stored)));
         self.serve_waiters(&put.queue, now);
+        self.feed(&put.queue);
     }
 
-    /// Writes down that an item is gone.
+    /// An item that was popped is gone: writes that down.
     fn remove(&mut self, queue: Bytes, item: &Item) {
-        self.usage.remove(item.segment, item.journal_len(&queue));
+        if let Some(line) = self.queues.get_mut(&queue) {
+            line.remove(item, &mut self.usage);
+        }
         self.write_removal(Draft::remove(item.id, queue));
     }
 
@@ -427,17 +483,23 @@ impl Engine {
 
     /// Writes down that the items of a queue with smaller ids are gone, but for those that are open.
     fn write_discard(&mut self, queue: &[u8], below: u64) {
-        let held = self.reserved.values().flatten().map(|r| (&r.queue, &r.item));
-        let handed = self.handed.values().map(|h| (&h.queue, &h.item));
-        let moving = self.pending.iter().filter_map(|put| put.moving.as_ref());
-        let moving = moving.flat_map(|moving| moving.items.iter().map(|item| (&moving.from, item)));
-        let kept: Vec<u64> = held
-            .chain(handed)
-            .chain(moving)
-            .filter(|(name, item)| **name == queue && item.id < below)
-            .map(|(_, item)| item.id)
-            .collect();
+        let out = self.queues.get(queue).map(|line| line.out.range(..below).map(|(id, _)| *id));
+        let kept: Vec<u64> = out.into_iter().flatten().collect();
         self.write_removal(Draft::discard(below, queue, &kept));
+    }
+
+    /// All that a later start has to know beside the segments, at a place of the journal up to which all
+    /// batches were told of ([`journaled`](Self::journaled)), and none behind it; `salt` is that segment's.
+    ///
+    /// Items that are gone are not in it, though the journal may not say so yet
+    /// ([`unwritten_removals`](Self::unwritten_removals)). It is to be used only when the next batch is in the
+    /// journal, which has those: else an item could be gone after one start and there after another.
+    pub fn index(&self, at: Position, salt: u32) -> Index {
+        let held = self.queues.values().filter(|queue| queue.extents.items() > 0);
+        let following = self.queues.values().filter(|queue| queue.follows);
+        let following =
+            following.filter_map(|queue| queue.marked_in.map(|place| (queue.name.clone(), place)));
+        Index::new(at, salt, self.next_id, following.collect(), held)
     }
 
     /// How many removals are not known to be in the journal: were the server killed now, at most so many
@@ -451,16 +513,25 @@ impl Engine {
     /// was last called: a wait, or an open read, whose time has come.
     pub fn is_due(&self, now: Now) -> bool {
         let open = self.open_until.first().is_some_and(|(until, ..)| *until <= now.instant);
-        open || self.waiters.due(now.instant).is_some()
+        let retry = self.retry_at.is_some_and(|at| at <= now.instant);
+        open || retry || self.waiters.due(now.instant).is_some()
     }
 
-    /// Ends the waits whose deadline has come, and reads that have been open for too long.
+    /// Ends the waits whose deadline has come, and reads that have been open for too long; asks again for what
+    /// could not be read back.
     pub fn handle_timeout(&mut self, now: Now) {
         self.end_open_reads(now);
         while let Some(op) = self.waiters.due(now.instant) {
-            self.waiters.remove(op);
-            self.stats.get_misses += 1;
-            self.done.push_back((op, OpOutcome::Empty));
+            self.end_wait(op, now);
+        }
+        for queue in core::mem::take(&mut self.flushed) {
+            self.end_overdue(&queue, now);
+        }
+        if self.retry_at.is_some_and(|at| at <= now.instant) {
+            self.retry_at = None;
+            for queue in core::mem::take(&mut self.failed) {
+                self.feed(&queue);
+            }
         }
     }
 
@@ -470,11 +541,15 @@ impl Engine {
         if let Some((op, outcome)) = self.done.pop_front() {
             return EngineOutput::Done { op, outcome };
         }
+        if let Some(read) = self.next_read() {
+            return EngineOutput::Read(read);
+        }
         if self.in_flight.is_none() && !self.append.is_empty() {
             return EngineOutput::Append;
         }
         let open_until = self.open_until.first().map(|(until, ..)| *until);
-        EngineOutput::Idle(self.waiters.next_deadline().into_iter().chain(open_until).min())
+        let next = self.waiters.next_deadline().into_iter().chain(open_until).chain(self.retry_at);
+        EngineOutput::Idle(next.min())
     }
 }
 

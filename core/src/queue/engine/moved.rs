@@ -78,8 +78,7 @@ impl Engine {
             Err(PutError::Busy) => {
                 self.put_off.insert(name);
                 for item in items {
-                    line.unreserve(&item);
-                    line.insert(item);
+                    line.put_back(item);
                 }
                 return 0;
             }
@@ -117,12 +116,12 @@ impl Engine {
             return;
         };
         for item in items {
-            line.unreserve(&item);
             if is_safe {
-                self.usage.remove(item.segment, item.journal_len(&from));
+                line.unreserve(&item);
+                line.remove(&item, &mut self.usage);
             } else {
                 line.stats.expired_items = line.stats.expired_items.saturating_sub(1);
-                line.insert(item);
+                line.put_back(item);
             }
         }
         self.may_be_empty = true;

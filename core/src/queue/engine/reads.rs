@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::super::items::Item;
+use super::super::items::{Item, Queue};
 use super::super::name::check_name;
 use super::super::outcome::{ConnId, OpId, OpOutcome, ReadError};
 use super::super::read::{Action, Read};
@@ -84,15 +84,20 @@ impl Engine {
             self.stats.get_hits += 1;
             return Some(OpOutcome::Item(item));
         }
-        let Some(timeout) = read.timeout.filter(|timeout| !timeout.is_zero()) else {
+        let is_behind = self.queues.get(queue).is_some_and(Queue::is_behind);
+        let timeout = read.timeout.filter(|timeout| !timeout.is_zero());
+        if timeout.is_none() && !is_behind {
             self.stats.get_misses += 1;
             return Some(OpOutcome::Empty);
-        };
+        }
         // What was never put to is waited for without being made.
         let name = self.queues.get(queue).map(|queue| queue.name.clone());
         let name = name.unwrap_or_else(|| Bytes::copy_from_slice(queue));
-        let deadline = now.instant + timeout;
-        self.waiters.insert(op, Waiter::new(conn, name, take, deadline));
+        let until = now.instant + timeout.unwrap_or_default();
+        let waiter = Waiter::new(conn, name, take, until);
+        let last = until + self.config.read_back_timeout;
+        self.waiters.insert(op, if is_behind { waiter.ending_at(last) } else { waiter });
+        self.feed(queue);
         None
     }
 
@@ -122,12 +127,13 @@ impl Engine {
         if take == Take::Reserve {
             line.reserve(&item);
             line.stats.transactions += 1;
-            let queue = line.name.clone();
-            self.set_aside(conn, Reserved { queue, item, until });
+            let name = line.name.clone();
+            self.set_aside(conn, Reserved { queue: name, item, until });
         } else {
-            let queue = line.name.clone();
-            self.remove(queue, &item);
+            let name = line.name.clone();
+            self.remove(name, &item);
         }
+        self.feed(queue);
         Some(data)
     }
 
@@ -211,13 +217,9 @@ impl Engine {
 
     fn put_back(&mut self, queue: &Bytes, item: Item, now: Now) {
         if let Some(line) = self.queues.get_mut(queue) {
-            line.unreserve(&item);
             line.stats.canceled_transactions += 1;
-            line.insert(item);
+            line.put_back(item);
             self.serve_waiters(queue, now);
-        } else {
-            // The queue was deleted, and its items with it.
-            self.usage.remove(item.segment, item.journal_len(queue));
         }
     }
 
@@ -226,14 +228,14 @@ impl Engine {
         while let Some(op) = self.waiters.first(queue) {
             self.flush_expired(queue, now);
             if self.is_stuck(queue, now) {
-                return;
+                break;
             }
             let until = self.open_until(queue, now);
             let Some(line) = self.queues.get_mut(queue) else {
                 return;
             };
             let Some(head) = line.ready.front() else {
-                return;
+                break;
             };
             let data = head.data.clone();
             let Some(Waiter { conn, take, .. }) = self.waiters.remove(op) else {
@@ -251,6 +253,7 @@ impl Engine {
             self.stats.get_hits += 1;
             self.done.push_back((op, OpOutcome::Item(data)));
         }
+        self.feed(queue);
     }
 
     /// The reader of a wait that ended with an item takes it: a plain read's item is gone now, an
@@ -293,8 +296,11 @@ impl Engine {
     /// Ends every wait at once, as empty: the server is about to stop.
     pub fn end_waits(&mut self) {
         while let Some(op) = self.waiters.any() {
-            self.waiters.remove(op);
-            self.done.push_back((op, OpOutcome::Empty));
+            let waiter = self.waiters.remove(op);
+            let queue = waiter.and_then(|waiter| self.queues.get(&waiter.queue));
+            let is_behind = queue.is_some_and(Queue::is_behind);
+            let error = OpOutcome::Error(ReadError::NotReadBack);
+            self.done.push_back((op, if is_behind { error } else { OpOutcome::Empty }));
         }
     }
 }

@@ -3,7 +3,10 @@
 use windhover_core::UnixTime;
 use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::state::{Position, State};
-use windhover_core::queue::{JournalBatch, Place, Recovery, record};
+use windhover_core::queue::{
+    Engine, Index, JournalBatch, JournalRead, Place, ReadBack, ReadBackError, Recovery, Written,
+    record,
+};
 
 /// The salt of a segment's records.
 fn salt(segment: u64) -> u32 {
@@ -59,12 +62,48 @@ impl Journal {
         batch.encode(salt(last.number), last.end as u64).concat()
     }
 
-    /// Appends a batch; the number of the segment that holds it.
-    pub(super) fn append(&mut self, batch: &[u8]) -> u64 {
+    /// Appends a batch; where it stands.
+    pub(super) fn append(&mut self, batch: &[u8]) -> Written {
         let last = self.segments.last_mut().expect("there is always one");
+        let written = Written { segment: last.number, offset: last.end as u64 };
+        last.bytes.truncate(last.end);
         last.bytes.extend_from_slice(batch);
         last.end = last.bytes.len();
-        last.number
+        written
+    }
+
+    /// The first segment that there is.
+    pub(super) fn oldest(&self) -> u64 {
+        self.segments.first().map_or(0, |segment| segment.number)
+    }
+
+    /// The index of an engine that was told of all that is here.
+    pub(super) fn index(&self, engine: &Engine) -> Index {
+        let last = self.segments.last().expect("there is always one");
+        let at = Position { segment: last.number, end: last.end as u64 };
+        let index = engine.index(at, salt(last.number));
+        assert_eq!(Index::decode(&index.encode()).as_ref(), Ok(&index));
+        assert_eq!((index.at(), index.salt()), (at, salt(last.number)));
+        assert!(index.stretches().all(|stretch| stretch <= (at.segment, at.end)));
+        index
+    }
+
+    /// Reads what was asked for; `torn` stands behind the end.
+    pub(super) fn read(&self, read: &JournalRead, torn: &[u8]) -> Result<ReadBack, ReadBackError> {
+        let found = self.segments.iter().find(|segment| segment.number == read.segment());
+        let segment = found.expect("a segment that is needed");
+        let is_last = segment.number == self.active();
+        let bytes = [&segment.bytes[..segment.end], if is_last { torn } else { &[] }].concat();
+        let within = |at: u64| usize::try_from(at).expect("small");
+        let range = within(read.range().start)..within(read.range().end);
+        assert!(range.end <= bytes.len(), "behind the end");
+        let salt = salt(segment.number);
+        for cut in [range.start, range.start.midpoint(range.end), range.end - 1] {
+            let error = read.decode(salt, &bytes[range.start..cut]).expect_err("it is cut");
+            assert!(crate::property::tells(&error));
+        }
+        assert!(read.decode(salt ^ 1, &bytes[range.clone()]).is_err());
+        read.decode(salt, &bytes[range])
     }
 
     /// Fails to append a batch: some of it may be in the file, behind the end. The next one begins
@@ -108,6 +147,10 @@ impl Journal {
             if torn.is_empty() {
                 assert!(report.torn.is_empty(), "{:?}", report.torn);
             }
+        }
+        while let Some(read) = recovery.next_read() {
+            let found = self.read(&read, torn).expect("it was whole");
+            recovery.read_back(&read, found);
         }
     }
 

@@ -1,0 +1,117 @@
+//! Items that are not in memory, read back from the journal.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::{Range, RangeInclusive};
+
+use bytes::Bytes;
+
+use super::extents::Extent;
+use super::items::Item;
+use super::record::{self, Kind};
+
+/// A stretch of a segment that an engine or a recovery needs; see
+/// [`EngineOutput::Read`](super::EngineOutput::Read).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalRead {
+    /// Unique among the reads of an engine.
+    pub(super) id: u64,
+    pub(super) queue: Bytes,
+    segment: u64,
+    range: Range<u64>,
+    /// Of the items in it, those that are wanted.
+    pub(super) ids: RangeInclusive<u64>,
+}
+
+impl JournalRead {
+    /// A read of that extent, for its items with ids above that one.
+    pub(super) fn new(id: u64, queue: Bytes, extent: &Extent, above: u64) -> Self {
+        let first = extent.first_id.max(above.saturating_add(1));
+        let ids = first..=extent.last_id;
+        Self { id, queue, segment: extent.segment, range: extent.range.clone(), ids }
+    }
+
+    /// The segment's number.
+    pub const fn segment(&self) -> u64 {
+        self.segment
+    }
+
+    /// The bytes of the segment. They are no more than 256 KiB, but for a single record that is longer.
+    pub const fn range(&self) -> &Range<u64> {
+        &self.range
+    }
+
+    /// Whether it reads from where that extent stands.
+    pub(super) fn is_of(&self, extent: &Extent) -> bool {
+        self.segment == extent.segment && self.range.start == extent.range.start
+    }
+
+    /// The items that are wanted, of those bytes: the ones at [`range`](Self::range) in the segment, which
+    /// has that salt ([`segment::Header::salt`](super::segment::Header::salt)). It takes no lock of the
+    /// engine's, nor its time.
+    ///
+    /// # Errors
+    /// When they are not what was written there.
+    pub fn decode(&self, salt: u32, bytes: &[u8]) -> Result<ReadBack, ReadBackError> {
+        let mut items = Vec::new();
+        let mut at = self.range.start;
+        let mut rest = bytes;
+        while at < self.range.end {
+            let damaged = || ReadBackError { segment: self.segment, offset: at };
+            let record = record::decode(rest, salt, at).map_err(|_| damaged())?;
+            if record.kind == Kind::Put && record.queue == &*self.queue {
+                self.put(&record, at, &mut items);
+            }
+            at += record.len as u64;
+            rest = rest.get(record.len..).unwrap_or_default();
+        }
+        Ok(ReadBack { items })
+    }
+
+    fn put(&self, record: &record::Record<'_>, at: u64, into: &mut Vec<Located>) {
+        let last = record.id.saturating_add(record::item_count(record.rest)).saturating_sub(1);
+        if last < *self.ids.start() || record.id > *self.ids.end() {
+            return;
+        }
+        // Of its own: the stretch that was read must not stay for the sake of one item.
+        let (added, found) = record::put_parts(Bytes::copy_from_slice(record.rest));
+        let range = at..at + record.len as u64;
+        for (id, record::Item { data, expires }) in record::ids_from(record.id).zip(found) {
+            if self.ids.contains(&id) {
+                let item = Item { id, data, expires, added };
+                into.push(Located { item, record: range.clone() });
+            }
+        }
+    }
+}
+
+/// An item and the place of its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Located {
+    pub(super) item: Item,
+    pub(super) record: Range<u64>,
+}
+
+/// What was read of the journal; see [`JournalRead::decode`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadBack {
+    pub(super) items: Vec<Located>,
+}
+
+/// A part of the journal is not as it was written, or cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadBackError {
+    /// The segment's number.
+    pub segment: u64,
+    /// The offset of the record.
+    pub offset: u64,
+}
+
+impl fmt::Display for ReadBackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { segment, offset } = self;
+        write!(f, "segment {segment} of the journal has no whole record at byte {offset}")
+    }
+}
+
+impl core::error::Error for ReadBackError {}
