@@ -33,6 +33,7 @@
 //! Items lie in shards, each behind a lock of its own that is held for one key at a time. There is
 //! one shard where one thread serves, and so one exact order of use; with more threads there are
 //! a few for each, so that two seldom meet.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod handler;
@@ -192,3 +193,8 @@ mod tests {
         assert_eq!(count(8, 1), 1);
     }
 }
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -20,6 +20,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
 mod block_on;
@@ -91,3 +92,8 @@ pub use windhover_core::client::{
 pub use windhover_core::memcache::meta::{ArithmeticMode, MetaCode, SetMode};
 pub use windhover_runtime::{PollStream, Report};
 pub use write_many::{Deleted, MetaCommands, Stored};
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -51,3 +51,8 @@ pub use runtime::{Runtime, Task, sleep, timeout};
 pub use server::{Server, Setup, binary};
 pub use slow_disk::SlowDisk;
 pub use until::{Until, watch_memory};
+
+/// The example in the README of the repository compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -15,6 +15,7 @@
 //!
 //! **The one rule for callers of a connection:** after every input (bytes, end of stream, an
 //! answer, a time-out), call its `poll_output` until it says that it is idle.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -60,5 +61,5 @@ pub use timeouts::Timeouts;
 
 /// The example in the README compiles and runs.
 #[cfg(all(doctest, feature = "memcache"))]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

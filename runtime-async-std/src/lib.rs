@@ -133,6 +133,7 @@
 //! [`AsyncIo`] and a [`Stream`].
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "async-std", feature = "client")),
     allow(rustdoc::broken_intra_doc_links)
@@ -162,3 +163,8 @@ pub use windhover_client::{self, *};
 #[doc(inline)]
 pub use windhover_runtime::exports::*;
 pub use windhover_runtime::{SpawnOn, Task, drive, listen};
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -87,6 +87,7 @@
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
 //! [mio]: https://docs.rs/mio
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(feature = "client"), allow(rustdoc::broken_intra_doc_links))]
 
 mod caller;
@@ -109,3 +110,8 @@ pub use windhover_client::{self, *};
 #[doc(inline)]
 pub use windhover_runtime::exports::*;
 pub use windhover_runtime::{ConnectionLimit, listen_shared as listen};
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -83,6 +83,7 @@
 //! ```
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(feature = "client"), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(feature = "client")]
@@ -103,3 +104,8 @@ pub use windhover_client::{self, *};
 #[doc(inline)]
 pub use windhover_runtime::exports::*;
 pub use windhover_runtime::{drive, listen};
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -20,6 +20,7 @@
 //! Users of an adapter need not name this crate: adapters export what belongs to their interface ([`exports`]).
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
 mod clock;
@@ -75,3 +76,8 @@ pub use tls::{ServerTls, ServerTlsError};
 #[cfg(unix)]
 pub use unix::{SocketFile, listen_unix};
 pub use windhover_core::Counters;
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,6 +7,7 @@
 //! ([`forward`]), what was refused for good ([`dead_letters`]), what was accepted already ([`dedup`]), and
 //! the command line ([`cli`]) with the file behind it ([`config`]).
 //! Apart from all that, [`cache`] is a server of its own, on the same core.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod app;
 pub mod cache;
@@ -32,3 +33,8 @@ pub mod store;
 pub mod tracker;
 mod upkeep;
 mod workers;
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

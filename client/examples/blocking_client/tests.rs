@@ -116,7 +116,7 @@ fn a_server_that_is_not_there_is_an_error() {
 
 #[test]
 fn the_guide_tells_its_length() {
-    let guide = include_str!("../../../docs/adapter.md");
+    let guide = include_str!("../../docs/adapter.md");
     let lines = include_str!("adapter.rs").lines().count();
     assert!(guide.contains(&format!("{lines} lines")), "the adapter has {lines} lines");
 }

@@ -177,7 +177,7 @@ fn a_shutdown_answers_what_has_come_and_cuts_what_does_not_end() {
 
 #[test]
 fn the_guide_shows_this_adapter() {
-    let guide = include_str!("../../../docs/adapter.md");
+    let guide = include_str!("../../docs/adapter.md");
     let (_, guide) = guide.split_once("\n## A loop of your own\n").unwrap();
     let adapter = include_str!("adapter.rs");
     let shown: Vec<&str> =

@@ -7,7 +7,6 @@ mod as_memcached;
 mod authentication;
 mod cache;
 mod client;
-mod documents;
 mod examples;
 #[cfg(feature = "ticket")]
 mod handler;

@@ -14,7 +14,7 @@ const GENERATED: &str = "<!-- Drawn from the code's tables by core/src/memcache/
 
 #[test]
 fn the_state_diagrams_are_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/states.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/states.md");
     let text = states();
     if env::var_os("WINDHOVER_BLESS").is_some_and(|value| value == "1") {
         fs::write(&path, &text).unwrap();
