@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use windhover_core::queue::{NameError, check_name};
 use windhover_core::tracking::ForwardedHeader;
 
@@ -17,9 +18,19 @@ use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
 use crate::runtime::Runtime;
 use crate::serve::ServeError;
 
+/// With the commit that it was built of, and the runtimes that it was built with.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("WINDHOVER_COMMIT"),
+    ", features ",
+    env!("WINDHOVER_FEATURES"),
+    ")"
+);
+
 /// A tracking front end on an embedded, journaled, kestrel-compatible queue.
 #[derive(Debug, Parser)]
-#[command(name = "windhover", version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "windhover", version, long_version = LONG_VERSION, about, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "\
 Try it:
   windhover serve
@@ -50,6 +61,32 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Say whether `serve --config` would start with a file
     CheckConfig(CheckConfigArgs),
+    /// Write what completes command lines in a shell
+    Completions(CompletionsArgs),
+    /// Write the manual's pages
+    Man(ManArgs),
+}
+
+/// Write what completes command lines in a shell.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+For bash: windhover completions bash > /etc/bash_completion.d/windhover")]
+#[non_exhaustive]
+pub struct CompletionsArgs {
+    /// Which shell
+    pub shell: Shell,
+}
+
+/// Write the manual's pages.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+windhover man | man -l -                      shows the first page
+windhover man --out /usr/local/share/man/man1  has `man windhover-serve` find them all")]
+#[non_exhaustive]
+pub struct ManArgs {
+    /// The folder to write a page for each command to; otherwise the first page goes to standard output
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
 }
 
 /// Accept tracking requests by HTTP and serve them from a queue.

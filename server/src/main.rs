@@ -5,17 +5,20 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use tracing_subscriber::EnvFilter;
+use clap::CommandFactory as _;
 use windhover_core::UnixTime;
 use windhover_runtime::Report;
 use windhover_server::cache;
 use windhover_server::cli::{
-    CheckConfigArgs, Cli, Command, InspectArgs, JournalCommand, RepairArgs, VerifyArgs,
+    CheckConfigArgs, Cli, Command, CompletionsArgs, InspectArgs, JournalCommand, ManArgs,
+    RepairArgs, VerifyArgs,
 };
 use windhover_server::config::{self, CommandLineError, command_line};
 use windhover_server::data::{DataDirectory, DataError};
 use windhover_server::dead_letters::{ReplayArgs, ReplayReport, replay};
+use windhover_server::environment::mistyped;
 use windhover_server::journal::{InspectError, OpenError};
+use windhover_server::logging;
 use windhover_server::serve::{self, ServeError};
 
 fn main() -> ExitCode {
@@ -25,8 +28,10 @@ fn main() -> ExitCode {
         Err(CommandLineError::Arguments(error)) => error.exit(),
         Err(error) => return wrong(&error),
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Err(error) = logging::start() {
+        return wrong(&error);
+    }
+    warn_of_mistyped();
     match cli.command {
         Command::Serve(args) => match serve::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +64,45 @@ fn main() -> ExitCode {
         },
         Command::Replay(args) => replay_letters(&args),
         Command::CheckConfig(args) => check_config(&args),
+        Command::Completions(args) => completions(&args),
+        Command::Man(args) => man(&args),
         _ => ExitCode::FAILURE,
+    }
+}
+
+fn warn_of_mistyped() {
+    let names: Vec<_> =
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    for (name, near) in mistyped(names.iter().map(String::as_str)) {
+        tracing::warn!("{name} is set, which is no setting: did you mean {near}?");
+    }
+}
+
+fn completions(args: &CompletionsArgs) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "windhover", &mut script);
+    written(io::stdout().write_all(&script))
+}
+
+fn man(args: &ManArgs) -> ExitCode {
+    match &args.out {
+        None => written(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())),
+        Some(folder) => {
+            let made = std::fs::create_dir_all(folder);
+            written(made.and_then(|()| clap_mangen::generate_to(Cli::command(), folder)))
+        }
+    }
+}
+
+fn written(result: io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("windhover: cannot write: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
