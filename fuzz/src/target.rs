@@ -187,6 +187,13 @@ pub static TARGETS: &[Target] = &[
         },
         check: property::tracking,
     },
+    Target {
+        name: "deduplication",
+        holds: "what was put into a window of digests of late is found in it and nothing else, and one \
+                event has one digest however it is spelled",
+        shape: Shape::Script,
+        check: property::deduplication,
+    },
 ];
 
 const HTTP: Shape =

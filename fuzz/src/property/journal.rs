@@ -87,7 +87,7 @@ fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>, salt: u32) {
         }
         _ => {
             // Sums that fit, over a body that may make no sense.
-            let number = source.pick(&[1, 2, 3, 4, 5, 6, 0]);
+            let number = source.pick(&[1, 2, 3, 4, 5, 6, 7, 8, 0]);
             let name_len = source.below(12);
             let len = source.below(20);
             let body: Vec<u8> = (0..len).map(|_| source.byte()).collect();
@@ -132,7 +132,10 @@ fn segment(bytes: &[u8]) {
             Kind::Remove => 2,
             Kind::Discard => 3,
             Kind::Synced => 4,
-            _ => 5,
+            Kind::Filler => 5,
+            Kind::Follow => 6,
+            Kind::Unfollow => 7,
+            _ => panic!("a kind that the reference does not know: {record:?}"),
         };
         visited.push((kind, record.id, record.len));
     });

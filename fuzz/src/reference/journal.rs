@@ -91,10 +91,11 @@ fn look(bytes: &[u8], salt: u32, offset: usize) -> Found {
     };
     let (kind, name) = (header[16], usize::from(header[17]));
     let sound = number(&header[4..8]) == u64::from(crc32(body))
-        && (1..=5).contains(&kind)
+        && (1..=7).contains(&kind)
         && name <= body.len()
         && (kind != 1 || items(&body[name..]).is_some())
-        && (kind != 3 || (body.len() - name) % 8 == 0);
+        && (kind != 3 || (body.len() - name) % 8 == 0)
+        && (!matches!(kind, 6 | 7) || body.len() == name);
     if sound {
         Found::Whole { len, kind, id: number(&header[8..16]) }
     } else {
