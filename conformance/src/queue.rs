@@ -79,6 +79,19 @@ impl QueueClient {
         }
     }
 
+    /// `monitor`: the items that came, each of which is open now.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn monitor(&mut self, queue: &str, seconds: u32, max: u32) -> io::Result<Vec<Vec<u8>>> {
+        self.send(format!("monitor {queue} {seconds} {max}\r\n").as_bytes())?;
+        let mut items = Vec::new();
+        while let Some(item) = self.item()? {
+            items.push(item);
+        }
+        Ok(items)
+    }
+
     /// The answer to a command that lists something: its lines before `END`.
     ///
     /// # Errors

@@ -7,4 +7,5 @@ mod behind;
 mod engine;
 mod fanout;
 mod journal;
+mod model;
 mod recovery;
