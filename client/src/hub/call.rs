@@ -13,7 +13,7 @@ use windhover_core::client::{
 use super::link::Link;
 use super::shared::Done;
 use super::stream::ROUNDS;
-use super::{Hub, Waiting};
+use super::{Hub, Locked, Waiting};
 
 /// A call under way. Dropping it gives the call up: its place in the order of replies stays, and a
 /// reservation that it would have brought is put back.
@@ -30,8 +30,16 @@ enum Stage {
         call: Call,
         timeout: Duration,
     },
-    Waiting(CallId),
+    Waiting(Submitted),
     Done,
+}
+
+/// A call that the cluster has taken.
+#[derive(Clone, Copy)]
+struct Submitted {
+    id: CallId,
+    /// Its place among those that are waited for.
+    token: usize,
 }
 
 impl CallFuture {
@@ -39,63 +47,65 @@ impl CallFuture {
         Self { hub, stage: Stage::New { call, timeout }, moves: None }
     }
 
-    /// Submits the call, if that is still to be done.
-    fn begin(&mut self) -> Result<CallId, CallError> {
-        let (call, timeout) = match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::New { call, timeout } => (call, timeout),
-            Stage::Waiting(id) => {
-                self.stage = Stage::Waiting(id);
-                return Ok(id);
-            }
-            // Polled after it was ready.
-            Stage::Done => {
-                return Err(CallError::NotSent { server: None, why: NotSent::ShuttingDown });
-            }
-        };
+    /// Submits the call. What becomes of it at once, unless it is to move bytes first.
+    fn begin(&mut self, mut call: Call, timeout: Duration, waker: &Waker) -> Option<Poll<Ended>> {
         let mut state = self.hub.lock();
         let now = self.hub.now();
         let until = now + timeout;
-        let id = state.cluster.submit(call, until, now)?;
-        self.stage = Stage::Waiting(id);
-        self.moves = state.begin_to_move(id, until, now);
-        state.calls.insert(id.number(), Waiting::default());
-        Ok(id)
+        let token = state.calls.insert(Waiting::default());
+        call.token = token;
+        let waiting = match state.cluster.submit(call, until, now) {
+            Ok(id) => Submitted { id, token },
+            Err(error) => {
+                state.calls.remove(token);
+                return Some(Poll::Ready(error.into()));
+            }
+        };
+        self.moves = state.begin_to_move(waiting.id, token, until, now);
+        self.stage = Stage::Waiting(waiting);
+        if self.moves.is_some() {
+            return None;
+        }
+        state.pump(now);
+        let looked = look(&mut state, waiting, None, Some(waker));
+        if looked.is_ready() {
+            self.stage = Stage::Done;
+        }
+        Some(looked)
     }
 
     /// Moves bytes of its connection, if it does; where it `rests`, it waits from then on.
-    fn move_bytes(&mut self, id: CallId, rests: bool) -> Done {
-        let Some(link) = &self.moves else { return Done::Ended };
-        let done = self.hub.move_for(link, id.number(), rests);
-        if done == Done::Ended {
-            self.moves = None;
+    fn move_bytes(&self, waiting: Submitted, rests: bool) -> Done {
+        match &self.moves {
+            Some(link) => self.hub.move_for(link, waiting.id.number(), rests),
+            None => Done::Ended,
         }
-        done
     }
+}
 
-    /// Whether it is over; if not, `waker` is its own.
-    fn look(&mut self, id: CallId, pumps: bool, waker: Option<&Waker>) -> Poll<Ended> {
-        let mut state = self.hub.lock();
-        if pumps {
-            state.pump(self.hub.now());
+/// Whether a call is over, whose bytes were `moved` by itself; if not, `waker` is its own.
+fn look(
+    state: &mut Locked<'_>,
+    call: Submitted,
+    moved: Option<&Link>,
+    waker: Option<&Waker>,
+) -> Poll<Ended> {
+    let Some(waiting) = state.calls.get_mut(call.token) else {
+        return Poll::Pending;
+    };
+    let Some(completed) = waiting.completed.take() else {
+        if let Some(waker) = waker {
+            waiting.waker = Some(waker.clone());
         }
-        let Some(waiting) = state.calls.get_mut(&id.number()) else {
-            return Poll::Pending;
-        };
-        let Some(completed) = waiting.completed.take() else {
-            if let Some(waker) = waker {
-                waiting.waker = Some(waker.clone());
-            }
-            return Poll::Pending;
-        };
-        state.calls.remove(&id.number());
-        self.stage = Stage::Done;
-        if let Some(link) = self.moves.take() {
-            let waker = link.leave(id.number());
-            state.wakers.extend(waker);
-        }
-        let Completed { outcome, answered_by, reservation, .. } = completed;
-        Poll::Ready(Ended { outcome, answered_by, reservation })
+        return Poll::Pending;
+    };
+    state.calls.remove(call.token);
+    if let Some(link) = moved {
+        let waker = link.leave(call.id.number());
+        state.wakers.extend(waker);
     }
+    let Completed { outcome, answered_by, reservation, .. } = completed;
+    Poll::Ready(Ended { outcome, answered_by, reservation })
 }
 
 /// What came of a call.
@@ -117,27 +127,45 @@ impl Future for CallFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut is_new = matches!(this.stage, Stage::New { .. });
-        let id = match this.begin() {
-            Ok(id) => id,
-            Err(error) => return Poll::Ready(error.into()),
+        let waiting = match std::mem::replace(&mut this.stage, Stage::Done) {
+            Stage::New { call, timeout } => {
+                if let Some(over) = this.begin(call, timeout, cx.waker()) {
+                    return over;
+                }
+                let Stage::Waiting(waiting) = this.stage else { return Poll::Pending };
+                waiting
+            }
+            Stage::Waiting(waiting) => {
+                this.stage = Stage::Waiting(waiting);
+                waiting
+            }
+            Stage::Done => {
+                // Polled after it was ready.
+                let why = NotSent::ShuttingDown;
+                return Poll::Ready(CallError::NotSent { server: None, why }.into());
+            }
         };
         // Its waker is known before the last look at what there is to do: then it rests.
         let mut rests = false;
         for _ in 0..ROUNDS {
-            let moved = this.moves.is_some();
-            let done = this.move_bytes(id, rests);
+            let done = this.move_bytes(waiting, rests);
             match done {
                 Done::Nothing if rests => return Poll::Pending,
                 Done::Wrote => continue,
                 Done::Read | Done::Nothing | Done::Ended => {}
             }
             rests = done != Done::Read;
-            // Nobody has asked yet what the cluster wants of a call that was taken.
-            let pumps = done == Done::Ended && (std::mem::take(&mut is_new) || moved);
-            let waker = rests.then(|| cx.waker());
-            if let Poll::Ready(ended) = this.look(id, pumps, waker) {
-                return Poll::Ready(ended);
+            let mut state = this.hub.lock();
+            if done == Done::Ended && this.moves.take().is_some() {
+                // Nobody has asked yet what the cluster wants of a call that was taken.
+                state.pump(this.hub.now());
+            }
+            let looked =
+                look(&mut state, waiting, this.moves.as_deref(), rests.then(|| cx.waker()));
+            drop(state);
+            if looked.is_ready() {
+                (this.stage, this.moves) = (Stage::Done, None);
+                return looked;
             }
             if this.moves.is_none() {
                 return Poll::Pending;
@@ -151,11 +179,11 @@ impl Future for CallFuture {
 
 impl Drop for CallFuture {
     fn drop(&mut self) {
-        let Stage::Waiting(id) = self.stage else {
+        let Stage::Waiting(Submitted { id, token }) = self.stage else {
             return;
         };
         let mut state = self.hub.lock();
-        match state.calls.remove(&id.number()).and_then(|waiting| waiting.completed) {
+        match state.calls.try_remove(token).and_then(|waiting| waiting.completed) {
             // It had come, and nobody has seen it.
             Some(completed) => state.abandon(completed.reservation),
             None => state.cluster.cancel(id),

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use slab::Slab;
 use windhover_core::Instant;
 use windhover_core::client::{
     Call, CallError, CallId, Cluster, ClusterEvent, ClusterOutput, Completed, ConnectionId,
@@ -56,8 +57,9 @@ pub(crate) struct Hub {
 
 pub(crate) struct State {
     pub(crate) cluster: Cluster,
-    /// By the numbers of calls and of connections.
-    calls: NumberMap<Waiting>,
+    /// By the tokens of calls.
+    calls: Slab<Waiting>,
+    /// By the numbers of connections.
     links: NumberMap<Arc<Link>>,
     to_connect: VecDeque<(ConnectionId, Server)>,
     driver: Option<Waker>,
@@ -78,6 +80,9 @@ pub(crate) struct State {
     wakers: Vec<Waker>,
     events: Vec<Event>,
 }
+
+/// The token of calls that nobody waits for.
+const NOBODY: usize = usize::MAX;
 
 /// A call that somebody waits for.
 #[derive(Default)]
@@ -103,7 +108,7 @@ impl Hub {
         let (dialect, limits) = (cluster.options().dialect, cluster.options().limits.clone());
         let state = State {
             cluster,
-            calls: NumberMap::default(),
+            calls: Slab::new(),
             links: NumberMap::default(),
             to_connect: VecDeque::new(),
             driver: None,
@@ -137,10 +142,11 @@ impl Hub {
     }
 
     /// Sends a call whose answer nobody waits for.
-    pub(crate) fn send_unheard(&self, call: Call, timeout: Duration) {
+    pub(crate) fn send_unheard(&self, mut call: Call, timeout: Duration) {
         let mut state = self.lock();
         let now = self.now();
         // Where it cannot be sent there is nobody to be told.
+        call.token = NOBODY;
         let _ = state.cluster.submit(call, now + timeout, now);
         state.pump(now);
     }
@@ -265,7 +271,7 @@ impl State {
     }
 
     fn completed(&mut self, completed: Completed) {
-        match self.calls.get_mut(&completed.call.number()) {
+        match self.calls.get_mut(completed.token) {
             Some(waiting) => {
                 self.wakers.extend(waiting.waker.take());
                 waiting.completed = Some(completed);
@@ -276,7 +282,13 @@ impl State {
 
     /// The connection that a call was given to, where its caller is to move the bytes from now on, and to write
     /// first. To be asked before the connection's task is told of the call.
-    fn begin_to_move(&mut self, call: CallId, until: Instant, now: Instant) -> Option<Arc<Link>> {
+    fn begin_to_move(
+        &mut self,
+        call: CallId,
+        token: usize,
+        until: Instant,
+        now: Instant,
+    ) -> Option<Arc<Link>> {
         let (connection, in_flight) = self.cluster.sent_on(call)?;
         if in_flight > 2 {
             // The second one has interrupted the first one's caller.
@@ -288,7 +300,7 @@ impl State {
             self.wakers.extend(signal.interrupt_caller());
         }
         let has_time = until >= now + 2 * HANDS_OVER;
-        if !signal.calling.begin(call.number(), in_flight, has_time.then_some(now)) {
+        if !signal.calling.begin(call.number(), token, in_flight, has_time.then_some(now)) {
             return None;
         }
         signal.wants_write = true;
@@ -334,8 +346,8 @@ impl State {
     }
 
     /// The waker of a call, where its caller waits.
-    fn take_waker(&mut self, call: u64) -> Option<Waker> {
-        self.calls.get_mut(&call)?.waker.take()
+    fn take_waker(&mut self, token: usize) -> Option<Waker> {
+        self.calls.get_mut(token)?.waker.take()
     }
 
     /// Nobody will use the reservation: the server puts the item back.

@@ -55,8 +55,9 @@ pub(super) struct Calling {
 /// A caller who moves the bytes.
 #[derive(Debug)]
 struct Caller {
-    /// The number of its call.
+    /// The number and the token of its call.
     number: u64,
+    token: usize,
     since: Instant,
     /// It is being polled, and looks once more before it waits.
     is_at_work: bool,
@@ -65,14 +66,20 @@ struct Caller {
 impl Calling {
     /// A request was given to the connection, where `in_flight` are now. Whether its caller is to move the
     /// bytes, and will from now on; where it has no time for that, there is no `now`.
-    pub(super) fn begin(&mut self, number: u64, in_flight: usize, now: Option<Instant>) -> bool {
+    pub(super) fn begin(
+        &mut self,
+        number: u64,
+        token: usize,
+        in_flight: usize,
+        now: Option<Instant>,
+    ) -> bool {
         if in_flight > 1 {
             self.alone = 0;
             return false;
         }
         self.alone = self.alone.saturating_add(1);
         let (true, Some(since)) = (self.is_open && self.alone >= ALONE, now) else { return false };
-        self.caller = Some(Caller { number, since, is_at_work: true });
+        self.caller = Some(Caller { number, token, since, is_at_work: true });
         true
     }
 
@@ -299,9 +306,9 @@ impl Wake for StreamWaker {
         let waker = match &signal.calling.caller {
             Some(caller) if caller.is_at_work => None,
             Some(caller) => {
-                let number = caller.number;
+                let token = caller.token;
                 drop(signal);
-                self.hub.lock().take_waker(number)
+                self.hub.lock().take_waker(token)
             }
             None => signal.take_waker(),
         };

@@ -52,6 +52,9 @@ pub struct Call {
     pub hedged: bool,
     /// Whether it gets a connection of its own, which stays reserved when the answer brings an item.
     pub exclusive: bool,
+    /// A number of the caller's own, which is told with what came of it
+    /// ([`Completed::token`](super::Completed)); 0 if there is none.
+    pub token: usize,
 }
 
 impl Call {
@@ -64,6 +67,7 @@ impl Call {
             refusal_moves_on: false,
             hedged: false,
             exclusive: false,
+            token: 0,
         }
     }
 

@@ -301,16 +301,18 @@ impl Cluster {
         outcome: Result<(ServerId, Answer), CallError>,
         reservation: Option<ReservationId>,
     ) {
-        if let Some(mut active) = self.calls.try_remove(call.at())
-            && active.is_to_be_ended()
-        {
-            self.drop_attempts(call, &mut active);
+        let mut token = 0;
+        if let Some(mut active) = self.calls.try_remove(call.at()) {
+            token = active.call.token;
+            if active.is_to_be_ended() {
+                self.drop_attempts(call, &mut active);
+            }
         }
         let (answered_by, outcome) = match outcome {
             Ok((server, answer)) => (Some(server), Ok(answer)),
             Err(error) => (None, Err(error)),
         };
-        let completed = Completed { call, outcome, answered_by, reservation };
+        let completed = Completed { call, token, outcome, answered_by, reservation };
         self.outputs.push_back(ClusterOutput::Completed(completed));
     }
 }

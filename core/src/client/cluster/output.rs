@@ -27,6 +27,8 @@ const TICK: core::time::Duration = core::time::Duration::from_nanos(1);
 pub struct Completed {
     /// Which.
     pub call: CallId,
+    /// The number that it was given: [`Call::token`](crate::client::Call::token).
+    pub token: usize,
     /// The answer, or what is known of its effect.
     pub outcome: Result<Answer, CallError>,
     /// The server whose answer it is; an error names its own.
