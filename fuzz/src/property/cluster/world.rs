@@ -162,6 +162,12 @@ impl World {
                 assert!(!self.calls.keys().any(same), "a number was given twice");
                 let before = self.calls.insert(id, record);
                 assert!(before.is_none(), "an id was given twice");
+                if let Some((connection, in_flight)) = self.cluster.sent_on(id) {
+                    let socket = self.sockets.get(&connection).expect("it is there");
+                    assert!(socket.is_connected && !socket.is_closed, "nobody can send it");
+                    assert!(in_flight > 0, "it is not on its way");
+                    self.write_ahead(connection);
+                }
             }
             Err(error) => {
                 let CallError::NotSent { why, .. } = &error else {

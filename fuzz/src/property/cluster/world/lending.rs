@@ -26,6 +26,21 @@ impl World {
         assert!(before.is_none(), "two writes of one connection");
     }
 
+    /// Where a request has the connection for itself, its caller writes before the cluster asks for it.
+    pub(super) fn write_ahead(&mut self, id: ConnectionId) {
+        let is_writing = |lent: &Lent| lent.writing.is_some();
+        if !self.lends || self.lent.get(&id).is_some_and(is_writing) {
+            return;
+        }
+        let mut lent = Outgoing::new();
+        self.cluster.lend_unsent(id, &mut lent, self.now);
+        // Nothing is to be given back of nothing.
+        if !lent.is_empty() {
+            self.lent.entry(id).or_default().writing = Some(lent);
+            self.end_write(id);
+        }
+    }
+
     /// A write that was under way has taken place, whatever has become of the connection.
     pub(super) fn end_write(&mut self, id: ConnectionId) {
         let Some(mut rest) = self.lent.get_mut(&id).and_then(|lent| lent.writing.take()) else {
