@@ -149,6 +149,9 @@ impl Driver {
                 self.connection.reuse(&mut spare);
                 // What was lent is not missed.
                 self.connection.release();
+                self.connection.pause(true);
+                assert!(self.closed || self.write_closed || !self.connection.wants_read());
+                self.connection.pause(false);
             }
             12 if source.chance(1, 2) => {
                 self.connection.shut_down();
@@ -210,6 +213,7 @@ impl Driver {
                     assert!(!self.closed && !self.write_closed, "a request behind the end");
                     let request = owned(&request);
                     self.requests.push(request);
+                    self.take_every_other();
                     if self.answers_at_once {
                         self.answer(&mut Source::new(&[]));
                     }
@@ -234,6 +238,16 @@ impl Driver {
         if self.closed {
             assert!(matches!(self.connection.poll_output(self.now()), Output::Close));
             assert!(!self.connection.wants_read());
+        }
+    }
+
+    /// A request that is taken out of the connection is the one that it gave.
+    fn take_every_other(&mut self) {
+        if self.requests.len().is_multiple_of(2) {
+            let taken = self.connection.take_request().expect("it was given just now");
+            assert_eq!(Some(&owned(&taken.request())), self.requests.last());
+            assert!(taken.held() >= taken.request().body.len());
+            assert!(self.connection.take_request().is_none(), "it is there twice");
         }
     }
 

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    BatchRule, Context, DecodeError, Decoder, ForwardedHeader, IdSource, Records, RedirectPolicy,
-    Route, TrackingEndpoint, TrackingLimits, TrackingReply, TrustedProxies, client_address,
-    method_not_allowed, not_found, overloaded, preflight, route,
+    BatchRule, Context, DecodeError, Decoder, ForwardedHeader, IdSource, OverBudget, Records,
+    RedirectPolicy, Route, TrackingEndpoint, TrackingLimits, TrackingReply, TrustedProxies,
+    client_address, method_not_allowed, not_found, overloaded, preflight, route,
 };
 
 use crate::reference::forwarded;
@@ -114,13 +114,15 @@ fn decode(
                 assert!(lines.is_empty(), "a refused request was recorded: {lines:?}");
                 assert!(same(rejection, refusal), "{rejection:?}, expected {refusal:?}");
                 assert!(crate::property::tells(rejection) && !rejection.reason().is_empty());
-                let nothing = ["data_missing", "data_empty", "batch_empty", "method"];
+                let nothing =
+                    ["data_missing", "data_empty", "batch_empty", "method", "json_too_deep"];
                 let brought_nothing = nothing.contains(&rejection.reason());
                 assert_eq!(rejection.has_lost_something(), !brought_nothing);
             }
             _ => panic!("{result:?}, expected {expected:?}"),
         }
         all_or_nothing(endpoint, request, &context, &result, batch.refused.len());
+        within_budgets(endpoint, request, &context, &result);
         if endpoint == TrackingEndpoint::Import
             && request.method == Method::Post
             && !parameters.has_data()
@@ -130,6 +132,27 @@ fn decode(
             answers(endpoint, &reply, &result, &parameters, batch.refused.len(), request);
         }
         decoder.release();
+    }
+}
+
+/// With a budget it is all the same, or nothing is done.
+fn within_budgets(
+    endpoint: TrackingEndpoint,
+    request: &Request<'_>,
+    context: &Context<'_>,
+    result: &Result<usize, DecodeError>,
+) {
+    for budget in [0, 100, 400, usize::MAX] {
+        let (mut ids, mut sink) = (IdSource::new(10, 0), Records::new());
+        let decoded =
+            Decoder::new().decode_within(budget, endpoint, request, context, &mut ids, &mut sink);
+        match decoded {
+            Ok(decoded) => assert_eq!(decoded.result, *result),
+            Err(OverBudget) => {
+                assert!(sink.as_slice().is_empty());
+                assert!(budget < request.body.len() || budget < context.limits.inflated);
+            }
+        }
     }
 }
 
@@ -164,6 +187,7 @@ fn same(rejection: &DecodeError, refusal: &Refusal) -> bool {
             DecodeError::Json { .. }
             | DecodeError::JsonCut { .. }
             | DecodeError::JsonTrailing { .. }
+            | DecodeError::JsonTooDeep { .. }
             | DecodeError::NotEvents,
             Refusal::Json,
         ) => true,
