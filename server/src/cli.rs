@@ -12,6 +12,7 @@ use crate::app::ReplyKeys;
 use crate::cache::CacheArgs;
 use crate::config::ConfigFile;
 use crate::dead_letters::{DEAD_LETTERS, ReplayArgs};
+use crate::decode::DecodeArgs;
 use crate::forward::QueueServers;
 use crate::journal::Fsync;
 use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
@@ -59,6 +60,8 @@ pub enum Command {
     Journal(JournalArgs),
     /// Send records again that a running server has put into its dead-letter queue
     Replay(ReplayArgs),
+    /// Explain what the tracker makes of a request: nothing is sent
+    Decode(DecodeArgs),
     /// Say whether `serve --config` would start with a file
     CheckConfig(CheckConfigArgs),
     /// Write what completes command lines in a shell

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod dead_letters;
+pub mod decode;
 pub mod dedup;
 pub mod environment;
 pub mod forward;

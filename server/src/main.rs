@@ -16,6 +16,7 @@ use windhover_server::cli::{
 use windhover_server::config::{self, CommandLineError, command_line};
 use windhover_server::data::{DataDirectory, DataError};
 use windhover_server::dead_letters::{ReplayArgs, ReplayReport, replay};
+use windhover_server::decode::{DecodeArgs, decode};
 use windhover_server::environment::mistyped;
 use windhover_server::journal::{InspectError, OpenError};
 use windhover_server::logging;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
             _ => ExitCode::FAILURE,
         },
         Command::Replay(args) => replay_letters(&args),
+        Command::Decode(args) => explain(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Completions(args) => completions(&args),
         Command::Man(args) => man(&args),
@@ -123,6 +125,19 @@ fn check_config(args: &CheckConfigArgs) -> ExitCode {
             println!("{}: good", args.file.display());
             ExitCode::SUCCESS
         }
+        Err(error) => wrong(&error),
+    }
+}
+
+fn explain(args: &DecodeArgs) -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let explained = decode(args, &mut io::stdin().lock(), &mut out);
+    let explained = explained.and_then(|is_recorded| {
+        out.flush()?;
+        Ok(is_recorded)
+    });
+    match explained {
+        Ok(is_recorded) => ExitCode::from(u8::from(!is_recorded)),
         Err(error) => wrong(&error),
     }
 }

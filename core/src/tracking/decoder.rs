@@ -125,7 +125,7 @@ const KEPT: usize = 64 * 1024;
 
 /// The bytes that JSON text of a request is in.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+pub(super) enum Source<'a> {
     /// As they came.
     Json(&'a [u8]),
     /// As they came, a document in each line.
@@ -284,7 +284,10 @@ impl Decoder {
     }
 
     /// The bytes that JSON text is in.
-    fn undo_encoding<'a>(&'a mut self, source: &Source<'a>) -> Result<&'a [u8], DecodeError> {
+    pub(super) fn undo_encoding<'a>(
+        &'a mut self,
+        source: &Source<'a>,
+    ) -> Result<&'a [u8], DecodeError> {
         match *source {
             Source::Json(bytes) | Source::Lines(bytes) => Ok(bytes),
             Source::Data(encoded) => {
@@ -300,7 +303,7 @@ impl Decoder {
     }
 }
 
-fn choose_source<'a>(
+pub(super) fn choose_source<'a>(
     parameters: &Parameters<'a>,
     body: Body<'a>,
 ) -> Result<Source<'a>, DecodeError> {

@@ -1,6 +1,7 @@
 //! Form encoding as the WHATWG URL standard has it (`application/x-www-form-urlencoded`), for
 //! queries and bodies alike, without copying what needs no decoding.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The pairs of name and value in a form, both still encoded; a pair without `=` has an empty
@@ -17,6 +18,22 @@ pub(super) fn pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         }
         None
     })
+}
+
+/// The pairs of name and value of a query or a form, decoded; what is not UTF-8 becomes U+FFFD.
+///
+/// ```
+/// use windhover_core::tracking::form_pairs;
+///
+/// let pairs: Vec<_> = form_pairs("a=1+2&b%20=%C3%A9").collect();
+/// assert_eq!(pairs, [("a".into(), "1 2".into()), ("b ".into(), "é".into())]);
+/// ```
+pub fn form_pairs(form: &str) -> impl Iterator<Item = (String, String)> {
+    let text = |encoded| {
+        let bytes: Vec<u8> = decoded(encoded).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    pairs(form.as_bytes()).map(move |(name, value)| (text(name), text(value)))
 }
 
 /// What comes before and behind the first `byte`.

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use windhover_core::UnixTime;
 use windhover_core::http::{Headers, Method, Request, Response};
 use windhover_core::tracking::{
-    BatchRule, Context, DecodeError, Decoder, ForwardedHeader, IdSource, OverBudget, Records,
-    RedirectPolicy, Route, TrackingEndpoint, TrackingLimits, TrackingReply, TrustedProxies,
-    client_address, method_not_allowed, not_found, overloaded, preflight, route,
+    BatchRule, Context, DecodeError, Decoder, EventDigest, EventIdentity, ForwardedHeader,
+    IdSource, OverBudget, RecordSink, Records, RedirectPolicy, Route, TrackingEndpoint,
+    TrackingLimits, TrackingReply, TrustedProxies, client_address, explain, form_pairs,
+    method_not_allowed, not_found, overloaded, preflight, route,
 };
 
 use crate::reference::forwarded;
@@ -122,6 +123,8 @@ fn decode(
             _ => panic!("{result:?}, expected {expected:?}"),
         }
         all_or_nothing(endpoint, request, &context, &result, batch.refused.len());
+        explained(request, limits, &result);
+        identified(endpoint, request, &context);
         within_budgets(endpoint, request, &context, &result);
         if endpoint == TrackingEndpoint::Import
             && request.method == Method::Post
@@ -153,6 +156,63 @@ fn within_budgets(
                 assert!(budget < request.body.len() || budget < context.limits.inflated);
             }
         }
+    }
+}
+
+/// What is recorded is explained, up to the text that it was in.
+fn explained(request: &Request<'_>, limits: &TrackingLimits, result: &Result<usize, DecodeError>) {
+    let explained = explain(request, limits);
+    match (&explained.text, result) {
+        (Err(error), Err(rejection)) => assert!(!error.reason().is_empty(), "{rejection:?}"),
+        (Err(error), Ok(_)) => panic!("{error:?} of what was recorded"),
+        (Ok(_), _) => {}
+    }
+    assert!(form_pairs(request.query).count() <= request.query.len());
+}
+
+const KEY: [u8; 16] = *b"0123456789abcdef";
+
+/// Records, and by what each was told to be recognised.
+#[derive(Default)]
+struct Identified {
+    lines: Vec<(Vec<u8>, Option<EventDigest>)>,
+    begun: Vec<u8>,
+    digest: Option<EventDigest>,
+}
+
+impl RecordSink for Identified {
+    fn begin_record(&mut self) -> &mut Vec<u8> {
+        self.begun.clear();
+        &mut self.begun
+    }
+
+    fn identify(&mut self, identity: &EventIdentity<'_>) {
+        self.digest = Some(identity.digest(&KEY));
+    }
+
+    fn end_record(&mut self) {
+        self.lines.push((std::mem::take(&mut self.begun), self.digest.take()));
+    }
+
+    fn discard(&mut self, records: usize) {
+        self.digest = None;
+        self.lines.truncate(self.lines.len() - records);
+    }
+}
+
+/// An event is recognised by its record, but for one whose id stands as if it were stamped.
+fn identified(endpoint: TrackingEndpoint, request: &Request<'_>, context: &Context<'_>) {
+    let (mut sink, mut ids) = (Identified::default(), IdSource::new(10, 11));
+    let _ = Decoder::new().decode(endpoint, request, context, &mut ids, &mut sink);
+    for (line, told) in sink.lines {
+        let recorded = EventIdentity::of_record(&line);
+        let (Some(told), Some(recorded)) = (told, recorded) else {
+            continue;
+        };
+        let timed = recorded.identity.digest(&KEY);
+        let untimed = recorded.identity.without_time().digest(&KEY);
+        let is_known = told == timed || recorded.is_time_of_receipt && told == untimed;
+        assert!(is_known, "{}", String::from_utf8_lossy(&line));
     }
 }
 
