@@ -16,6 +16,8 @@ use windhover_runtime::{ConnectionMemory, Peer, ProxyProtocol, ServerTls};
 use crate::config::ReloadedConfig;
 use crate::dead_letters::DeadLetters;
 use crate::dedup::Dedup;
+use crate::feed::Feed;
+use crate::forward::ForwardServers;
 use crate::listen::{AuthFile, TrustedProxy, is_trusted};
 use crate::metrics::Metrics;
 use crate::status::StatusCell;
@@ -35,6 +37,10 @@ pub struct App {
     pub dead_letters: DeadLetters,
     /// Which events were accepted already, if that is asked.
     pub dedup: Option<Arc<Dedup>>,
+    /// Records as they are accepted, for whoever looks on.
+    pub feed: Feed,
+    /// The queue servers that records are sent on to.
+    pub forward_servers: ForwardServers,
     /// The counters.
     pub metrics: Metrics,
     /// What the operator decided.
@@ -51,6 +57,8 @@ pub struct App {
     pub(crate) config: Option<ReloadedConfig>,
     /// The connections of the HTTP listener.
     pub http_connections: Arc<Counters>,
+    /// The connections of the operators' listener.
+    pub admin_connections: Arc<Counters>,
     /// The connections of the queue's listener.
     pub queue_connections: Arc<Counters>,
     /// What it serves, as its operator says.
@@ -71,6 +79,8 @@ impl App {
             dead_letters: DeadLetters::new(store.clone(), metrics.dead_letters.clone()),
             store,
             dedup: None,
+            feed: Feed::default(),
+            forward_servers: ForwardServers::default(),
             metrics,
             settings,
             connection_memory: ConnectionMemory::new(CONNECTION_MEMORY),
@@ -79,6 +89,7 @@ impl App {
             users: None,
             config: None,
             http_connections: Arc::default(),
+            admin_connections: Arc::default(),
             queue_connections: Arc::default(),
             status: StatusCell::default(),
             draining: Arc::default(),

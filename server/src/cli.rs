@@ -18,6 +18,7 @@ use crate::journal::Fsync;
 use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
 use crate::runtime::Runtime;
 use crate::serve::ServeError;
+use crate::tail::TailArgs;
 
 /// With the commit that it was built of, and the runtimes that it was built with.
 const LONG_VERSION: &str = concat!(
@@ -62,6 +63,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Explain what the tracker makes of a request: nothing is sent
     Decode(DecodeArgs),
+    /// Show records of a running server as they are accepted, without taking them
+    Tail(TailArgs),
     /// Say whether `serve --config` would start with a file
     CheckConfig(CheckConfigArgs),
     /// Write what completes command lines in a shell
@@ -134,6 +137,17 @@ pub struct ServeArgs {
         value_parser = |given: &str| ListenAddress::parse(given, 22133)
     )]
     pub queue_listen: ListenAddress,
+
+    /// Where to listen for operators: as `--http`, port 8081 if there is none. There are a status page at `/`,
+    /// `/metrics`, `/healthz`, `/readyz`, and the records themselves as they come (`windhover tail`): whoever can
+    /// connect sees them
+    #[arg(
+        long,
+        env = "WINDHOVER_ADMIN",
+        value_name = "ADDRESS",
+        value_parser = |given: &str| ListenAddress::parse(given, 8081)
+    )]
+    pub admin: Option<ListenAddress>,
 
     /// A file of users, one `NAME:PASSWORD` in each line (memcached's `-Y`): who connects to the queue's
     /// port has to give one of them before anything else. Read again on SIGHUP

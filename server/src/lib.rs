@@ -3,12 +3,13 @@
 //!
 //! The protocols are [`windhover_core`]'s, the sockets are the runtime adapter's. Here is what
 //! makes a server of them: the [`journal`] on the disk, the [`store`] that all connections share,
-//! one endpoint for each listener ([`tracker`], [`queue_client`]), the way to queue servers elsewhere
+//! one endpoint for each listener ([`tracker`], [`queue_client`], [`admin`]), the way to queue servers elsewhere
 //! ([`forward`]), what was refused for good ([`dead_letters`]), what was accepted already ([`dedup`]), and
 //! the command line ([`cli`]) with the file behind it ([`config`]).
 //! Apart from all that, [`cache`] is a server of its own, on the same core.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod admin;
 pub mod app;
 pub mod cache;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod data;
 pub mod dead_letters;
 pub mod decode;
 pub mod dedup;
+pub mod feed;
 pub mod environment;
 pub mod forward;
 pub mod journal;
@@ -25,6 +27,7 @@ pub mod listen;
 pub mod logging;
 mod memory;
 pub mod metrics;
+mod pages;
 mod private;
 pub mod queue_client;
 mod queue_monitor;
@@ -33,6 +36,7 @@ pub mod runtime;
 pub mod serve;
 pub mod status;
 pub mod store;
+pub mod tail;
 pub mod tracker;
 mod upkeep;
 mod workers;

@@ -21,6 +21,7 @@ use windhover_server::environment::mistyped;
 use windhover_server::journal::{InspectError, OpenError};
 use windhover_server::logging;
 use windhover_server::serve::{self, ServeError};
+use windhover_server::tail::{TailArgs, TailError, tail};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         },
         Command::Replay(args) => replay_letters(&args),
         Command::Decode(args) => explain(&args),
+        Command::Tail(args) => show(&args),
         Command::CheckConfig(args) => check_config(&args),
         Command::Completions(args) => completions(&args),
         Command::Man(args) => man(&args),
@@ -139,6 +141,20 @@ fn explain(args: &DecodeArgs) -> ExitCode {
     match explained {
         Ok(is_recorded) => ExitCode::from(u8::from(!is_recorded)),
         Err(error) => wrong(&error),
+    }
+}
+
+fn show(args: &TailArgs) -> ExitCode {
+    match tail(args, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough.
+        Err(TailError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("windhover: {}", Report::new(&error));
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use windhover_core::Now;
 use windhover_core::queue::{OpOutcome, PutBuilder, PutError};
 use windhover_core::tracking::{EventDigest, EventIdentity, RecordSink};
@@ -36,11 +37,15 @@ impl<'a> Records<'a> {
             let mut places = duplicates.iter().peekable();
             self.put.remove_items(|place| places.next_if_eq(&&place).is_some());
         }
+        let mut seen = Vec::new();
+        if app.feed.is_watched() {
+            seen.extend(self.put.data().map(Bytes::copy_from_slice));
+        }
         let ticket = match self.put.items() {
             0 => None,
             _ => Some(app.store.put_claimed(self.put.finish(), claim, now)?),
         };
-        Ok(Recording { ticket, fates, duplicates: duplicates.len() as u64 })
+        Ok(Recording { ticket, fates, duplicates: duplicates.len() as u64, seen })
     }
 }
 
@@ -78,6 +83,8 @@ pub(crate) struct Recording {
     fates: Vec<Arc<Fate>>,
     /// How many are recorded already, or will be.
     pub(crate) duplicates: u64,
+    /// Those that are new, for whoever looks on.
+    pub(crate) seen: Vec<Bytes>,
 }
 
 impl Recording {

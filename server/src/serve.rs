@@ -12,6 +12,7 @@ use windhover_core::queue::NameError;
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
 use windhover_runtime::{Clock, ProxyProtocol, Report};
 
+use crate::admin::Admin;
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
 use crate::config::{ReloadedConfig, engine_config};
@@ -280,18 +281,33 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
                 authenticated(client, peer, consumers.users.as_ref(), &consumers.queue_connections)
             }
         })?;
-    say_ready(args, data, &http, &queue);
+    let admin = match &args.admin {
+        None => None,
+        Some(address) => {
+            let operators = app.clone();
+            let listener = admin_listener(args, address, clock, app);
+            Some(server.listen(&listener, move |_, now| Admin::new(operators.clone(), now))?)
+        }
+    };
+    say_ready(args, data, &http, &queue, admin.as_ref());
     let forwarder = match &args.queue {
         None => None,
         Some(servers) => {
             let client = server.connect(forward::client(servers))?;
+            app.forward_servers.set(&client);
             let started = Forwarder::start(app, &client, move || clock.now());
             Some(started.map_err(system("start the thread that forwards events"))?)
         }
     };
     let upkeep = Upkeep::start(app.clone(), clock).map_err(system("start threads"))?;
     // What is on its way to the queue servers still needs the runtime.
-    let served = server.run(move || forwarder.map_or((), Forwarder::stop));
+    let forwarding = app.clone();
+    let served = server.run(move || {
+        if let Some(forwarder) = forwarder {
+            forwarder.stop();
+        }
+        forwarding.forward_servers.clear();
+    });
     upkeep.end();
     Ok(served?)
 }
@@ -326,8 +342,25 @@ fn listener(
     }
 }
 
+/// Few are needed, and what they show is told to each of them every second.
+const OPERATORS: usize = 64;
+
+fn admin_listener(args: &ServeArgs, address: &ListenAddress, clock: Clock, app: &App) -> Listener {
+    Listener {
+        name: "admin",
+        memory: app.connection_memory.clone(),
+        proxies: None,
+        tls: None,
+        address: address.clone(),
+        connections: OPERATORS,
+        shutdown_timeout: args.shutdown_timeout,
+        clock,
+        counters: Arc::clone(&app.admin_connections),
+    }
+}
+
 /// Tells whoever started the server what it is and how to try it.
-fn say_ready(args: &ServeArgs, data: &Path, http: &Place, queue: &Place) {
+fn say_ready(args: &ServeArgs, data: &Path, http: &Place, queue: &Place, admin: Option<&Place>) {
     let mut out = io::stdout().lock();
     // `{"event":"hello","properties":{"token":"demo"}}`
     let event = "eyJldmVudCI6ImhlbGxvIiwicHJvcGVydGllcyI6eyJ0b2tlbiI6ImRlbW8ifX0=";
@@ -340,17 +373,22 @@ fn say_ready(args: &ServeArgs, data: &Path, http: &Place, queue: &Place) {
         let tls = queue.over_tls();
         format!("  queue    {address} (kestrel and memcache protocol{tls}), events on `{name}`")
     };
+    let status = |address: &BoundAddress| match address {
+        BoundAddress::Tcp(address) => format!("  admin    http://{address}/"),
+        BoundAddress::Unix(_) => format!("  admin    {address}"),
+    };
     // Whoever closed standard output does not want to read this.
     let _ = writeln!(
         out,
         "windhover {version} is ready\n\
-         {trackers}{queues}  \
+         {trackers}{queues}{admins}  \
          data     {data} (fsync: {fsync})\n\
          try it     {track}\n\
          read back  printf 'get {name}\\r\\nquit\\r\\n' | {telnet}",
         version = env!("CARGO_PKG_VERSION"),
         trackers = http.lines(tracker),
         queues = queue.lines(consumers),
+        admins = admin.map_or_else(String::new, |admin| admin.lines(status)),
         data = data.display(),
         fsync = args.fsync,
         track = http.http(&format!("/track?data={event}")),

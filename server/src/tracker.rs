@@ -2,10 +2,8 @@
 //! the journal.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -23,7 +21,7 @@ use windhover_runtime::Peer;
 
 use crate::app::App;
 use crate::dead_letters::Asked;
-use crate::metrics::CONTENT_TYPE;
+use crate::pages::{self, Shared};
 use crate::recording::{Recording, Records};
 use crate::workers::Worker;
 
@@ -116,6 +114,7 @@ impl Tracker {
                     metrics.track_took(now.instant.saturating_since(*since));
                     if stored {
                         metrics.events_accepted.count(*path, *events);
+                        self.app.feed.show(&records.seen);
                         if let Some(dedup) = &self.app.dedup
                             && records.duplicates > 0
                         {
@@ -282,46 +281,13 @@ impl Handler<'_> {
     }
 
     fn page(&self, request: &Request<'_>) -> Response {
-        let text = "text/plain; charset=utf-8";
-        let mut response = match request.path {
-            "/healthz" => Response::new(Status::OK, text, &b"ok\n"[..]),
-            "/readyz" if self.app.draining.load(Ordering::Relaxed) => {
-                Response::new(Status::SERVICE_UNAVAILABLE, text, &b"draining\n"[..])
-            }
-            "/readyz" if !self.app.status.get().allows_writes() => {
-                let why = format!("the status is {}\n", self.app.status.get());
-                Response::new(Status::SERVICE_UNAVAILABLE, text, why.into_bytes())
-            }
-            "/readyz" => {
-                let (engine, journal) = self.app.store.stats();
-                if !journal.healthy {
-                    let why = &b"the journal does not take writes\n"[..];
-                    return Response::new(Status::SERVICE_UNAVAILABLE, text, why);
-                }
-                let limit = self.app.settings.max_queues;
-                let mut ready = "ready\n".to_owned();
-                // Events have their queue all the same.
-                if engine.queues >= u64::from(limit) {
-                    let _ = writeln!(
-                        ready,
-                        "there are {} queues; --max-queues {limit} allows no further one, unless one of \
-                         them is empty",
-                        engine.queues
-                    );
-                }
-                Response::new(Status::OK, text, ready.into_bytes())
-            }
-            "/metrics" => {
-                let page = self.app.metrics.render(self.app);
-                // Not for the pages of others, which a browser within the operator's network shows.
-                return Response::new(Status::OK, CONTENT_TYPE, page.into_bytes());
-            }
-            _ => {
-                self.app.metrics.requests_refused.count(OTHER, "not_found");
-                return tracking::not_found(&request.headers);
-            }
+        let Some((mut response, shared)) = pages::page(self.app, request.path) else {
+            self.app.metrics.requests_refused.count(OTHER, "not_found");
+            return tracking::not_found(&request.headers);
         };
-        tracking::share(&mut response, &request.headers);
+        if shared == Shared::Yes {
+            tracking::share(&mut response, &request.headers);
+        }
         response
     }
 }

@@ -110,6 +110,18 @@ impl PutBuilder {
         }
     }
 
+    /// The data of each item, in order; the one that was begun is ended.
+    pub fn data(&mut self) -> impl Iterator<Item = &[u8]> {
+        self.end_item();
+        let mut rest = self.body.get(usize::from(self.name_len) + PUT_TIME..).unwrap_or_default();
+        core::iter::from_fn(move || {
+            let len = u32::from_le_bytes(*rest.first_chunk()?) as usize;
+            let (item, behind) = rest.split_at_checked(ITEM_HEADER + len)?;
+            rest = behind;
+            item.get(ITEM_HEADER..)
+        })
+    }
+
     /// How many items were ended.
     pub fn items(&self) -> u32 {
         self.items
@@ -250,6 +262,7 @@ mod tests {
                 put
             };
             let mut put = build(&items);
+            assert_eq!(put.data().collect::<Vec<_>>(), items);
             put.remove_items(is_removed);
             let kept: Vec<&[u8]> = (0..)
                 .zip(items)

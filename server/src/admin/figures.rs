@@ -1,0 +1,100 @@
+//! What the status page shows, as JSON: every sample of `/metrics` under its name there, and what is no metric.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use windhover_core::Now;
+
+use crate::app::App;
+
+/// Letters of a token that are shown.
+const SHOWN_OF_TOKEN: usize = 3;
+
+/// The figures of now, with the last records.
+pub(super) fn figures(app: &App, now: Now, records: &VecDeque<Bytes>, missed: u64) -> Value {
+    let queues = app.store.queue_stats().into_iter().map(|(name, stats)| {
+        json!({
+            "name": name, "items": stats.items, "bytes": stats.bytes, "age_millis": stats.age_millis,
+            "open": stats.open_transactions, "waiters": stats.waiters,
+        })
+    });
+    let servers = app
+        .forward_servers
+        .list()
+        .into_iter()
+        .map(|(address, state)| json!({ "address": address, "state": state }));
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "time": now.unix.as_millis(),
+        "metrics": samples(&app.metrics.render(app)),
+        "queues": queues.collect::<Vec<_>>(),
+        "servers": servers.collect::<Vec<_>>(),
+        "records": records.iter().rev().map(|record| shown(record)).collect::<Vec<_>>(),
+        "records_not_shown": missed,
+    })
+}
+
+/// The samples of a page of metrics, by name with labels.
+fn samples(page: &str) -> Map<String, Value> {
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    let sample = |line: &str| {
+        let (name, value) = line.rsplit_once(' ')?;
+        Some((name.to_owned(), serde_json::from_str(value).ok()?))
+    };
+    lines.filter_map(sample).collect()
+}
+
+/// A record as it is shown: what it is, of which project, at what time.
+fn shown(record: &[u8]) -> Value {
+    let record: Value = serde_json::from_slice(record).unwrap_or_default();
+    let properties = record.get("properties").unwrap_or(&record);
+    let operation = || {
+        let operations = record.as_object().into_iter().flat_map(Map::keys);
+        let mut operations =
+            operations.filter(|name| record.get(*name).is_some_and(Value::is_object));
+        operations.next().map_or(Value::Null, |name| name.as_str().into())
+    };
+    let name = record.get("event").cloned().unwrap_or_else(operation);
+    json!({
+        "name": name,
+        "token": token(&record).and_then(Value::as_str).map(masked),
+        "received": properties.get("mp_processing_time_ms"),
+        "distinct_id": properties.get("distinct_id").or_else(|| record.get("$distinct_id")),
+    })
+}
+
+/// A record's token.
+pub(super) fn token(record: &Value) -> Option<&Value> {
+    let properties = record.get("properties");
+    properties.and_then(|it| it.get("token")).or_else(|| record.get("$token"))
+}
+
+/// A token of which only the beginning is to be seen.
+fn masked(token: &str) -> String {
+    let shown = if token.chars().count() > 2 * SHOWN_OF_TOKEN { SHOWN_OF_TOKEN } else { 1 };
+    token.chars().take(shown).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_have_their_names_with_labels() {
+        let page = "# HELP a b\na 7\nb_bucket{le=\"0.5\"} 2\nc{x=\"y z\"} 1.5\n# EOF\n";
+        let expected = json!({ "a": 7, "b_bucket{le=\"0.5\"}": 2, "c{x=\"y z\"}": 1.5 });
+        assert_eq!(Value::Object(samples(page)), expected);
+    }
+
+    #[test]
+    fn a_record_is_shown_without_its_token() {
+        let event = br#"{"event":"e","properties":{"token":"0123456789","distinct_id":"u","mp_processing_time_ms":7}}"#;
+        let expected = json!({ "name": "e", "token": "012…", "received": 7, "distinct_id": "u" });
+        assert_eq!(shown(event), expected);
+        let update =
+            br#"{"$token":"abc","$distinct_id":5,"$set":{"a":1},"mp_processing_time_ms":8}"#;
+        let expected = json!({ "name": "$set", "token": "a…", "received": 8, "distinct_id": 5 });
+        assert_eq!(shown(update), expected);
+    }
+}
