@@ -13,7 +13,8 @@ const puppeteer = require("puppeteer-core");
 const [url, turns, screenshots] = process.argv.slice(2);
 const BOUND = 30_000;
 const WIDE = { width: 1200, height: 1100 };
-const PHONE = { width: 390, height: 1500, deviceScaleFactor: 2, isMobile: true };
+// Without `isMobile`, for which the page would be loaded anew.
+const PHONE = { width: 390, height: 1700 };
 
 async function fed(page, more) {
   const now = await page.evaluate(() => Number(document.body.dataset.turn ?? 0));
@@ -39,7 +40,7 @@ const shown = (page) =>
 async function main() {
   const browser = await puppeteer.launch({
     executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"],
   });
   const errors = [];
   try {

@@ -23,7 +23,7 @@ pub(super) fn figures(app: &App, now: Now, records: &VecDeque<Bytes>, missed: u6
         .forward_servers
         .list()
         .into_iter()
-        .map(|(address, state)| json!({ "address": address, "state": state }));
+        .map(|it| json!({ "address": it.name, "state": it.state, "in_flight": it.in_flight }));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "time": now.unix.as_millis(),

@@ -31,7 +31,7 @@ use crate::app::App;
 use crate::dead_letters::{DEAD_LETTERS, DeadLetter, Origin};
 use crate::store::{Begun, Reader};
 
-pub use servers::ForwardServers;
+pub use servers::{ForwardServer, ForwardServers};
 pub use target::{QueueServers, QueueServersError};
 
 /// So many records of one queue are on their way at a time.

@@ -4,11 +4,23 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use windhover_client::Client;
-use windhover_client::protocol::client::ServerState;
+use windhover_client::protocol::client::{ServerState, ServerStatistics};
 
 /// The queue servers that records are sent on to.
 #[derive(Default)]
 pub struct ForwardServers(Mutex<Option<Client>>);
+
+/// One queue server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForwardServer {
+    /// Its address.
+    pub name: String,
+    /// Whether it is in use, in words.
+    pub state: &'static str,
+    /// Requests that it has not answered.
+    pub in_flight: usize,
+}
 
 impl fmt::Debug for ForwardServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,8 +39,8 @@ impl ForwardServers {
         drop(self.lock().take());
     }
 
-    /// Their names, and whether each is in use.
-    pub fn list(&self) -> Vec<(String, &'static str)> {
+    /// Each of them.
+    pub fn list(&self) -> Vec<ForwardServer> {
         let client = self.lock().clone();
         let statistics = client.map(|client| client.statistics()).unwrap_or_default();
         let state = |state| match state {
@@ -36,7 +48,12 @@ impl ForwardServers {
             ServerState::Ejected => "out of use",
             _ => "out of use, probed",
         };
-        statistics.into_iter().map(|it| (it.name.into_string(), state(it.state))).collect()
+        let server = |it: ServerStatistics| ForwardServer {
+            name: it.name.into_string(),
+            state: state(it.state),
+            in_flight: it.in_flight,
+        };
+        statistics.into_iter().map(server).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Client>> {
