@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -284,13 +285,28 @@ fn the_page_shows_what_the_metrics_say_idle_and_under_load_and_in_trouble() {
 
     // It hangs.
     hung.pause();
-    let events: Vec<String> = (0..400).map(|n| event("0123456789", "page viewed", n)).collect();
-    thread::scope(|scope| {
-        for events in events.chunks(100) {
-            scope.spawn(|| send(&server, events));
+    let is_looked_at = AtomicBool::new(false);
+    let loaded = thread::scope(|scope| {
+        for sender in 0..4 {
+            let (server, is_looked_at) = (&server, &is_looked_at);
+            scope.spawn(move || {
+                for n in 0.. {
+                    send(server, &[event("0123456789", "page viewed", 10_000 * sender + n)]);
+                    if is_looked_at.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
+            });
         }
-        page.look("load");
+        let shown = page.look("load");
+        is_looked_at.store(true, Ordering::Relaxed);
+        shown
     });
+    for figure in ["rate", "p50", "p99", "sync"] {
+        let text = loaded["figures"][figure]["text"].as_str();
+        assert!(text.is_some_and(|text| !["0", "–"].contains(&text)), "{figure}: {loaded}");
+    }
     for bad in [r#"{"event":"e"}"#, r#"{"event":"e","properties":{}}"#] {
         assert!(!server.http_client().track(bad).expect("an answer").accepted());
     }
@@ -320,10 +336,14 @@ fn the_page_shows_what_the_metrics_say_idle_and_under_load_and_in_trouble() {
     let outcome = namespace.shell("head -c 16777216 /dev/zero >$dir/rest");
     assert!(outcome.stderr.contains("No space left"), "{outcome:?}");
     let mut client = server.http_client();
-    let refused = (0..10_000)
-        .any(|n| client.track(&event("t", "fills", n)).expect("an answer").status == 503);
-    assert!(refused, "a full disk took everything");
+    // A segment that nobody needs any more makes room for some.
     let full = eventually("the page says so", BOUND, || {
+        let pad = "p".repeat(4000);
+        let is_refused = (0..4000).any(|n| {
+            let answer = client.track(&event("t", &pad, n)).expect("an answer");
+            answer.status == 503
+        });
+        assert!(is_refused, "a full disk took everything");
         Some(page.look("full")).filter(|shown| shown["state"] == "the journal takes no writes")
     });
     assert!(rows(&full, "refused").iter().any(|row| row[1] == "not_durable"), "{full}");
