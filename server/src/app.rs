@@ -22,6 +22,7 @@ use crate::listen::{AuthFile, TrustedProxy, is_trusted};
 use crate::metrics::Metrics;
 use crate::status::StatusCell;
 use crate::store::Store;
+use crate::tokens::Tokens;
 use crate::workers::Workers;
 
 /// Most bytes that connections hold together, unless it is said otherwise.
@@ -37,6 +38,8 @@ pub struct App {
     pub dead_letters: DeadLetters,
     /// Which events were accepted already, if that is asked.
     pub dedup: Option<Arc<Dedup>>,
+    /// What each token may send.
+    pub tokens: Arc<Tokens>,
     /// Records as they are accepted, for whoever looks on.
     pub feed: Feed,
     /// The queue servers that records are sent on to.
@@ -79,6 +82,7 @@ impl App {
             dead_letters: DeadLetters::new(store.clone(), metrics.dead_letters.clone()),
             store,
             dedup: None,
+            tokens: Arc::default(),
             feed: Feed::default(),
             forward_servers: ForwardServers::default(),
             metrics,

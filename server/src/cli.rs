@@ -100,6 +100,8 @@ pub struct ManArgs {
 /// Events come in by `GET` or `POST` on `/track`, and go out through the queue's port, which
 /// speaks kestrel's dialect of the memcache protocol (`get events`, `get events/open`, …). An
 /// event that was answered `1` is in the journal.
+// Each is a flag of its own.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 3 when the journal is damaged \
@@ -432,6 +434,25 @@ pub struct ServeArgs {
     #[arg(long, env = "WINDHOVER_ALL_OR_NOTHING")]
     pub all_or_nothing: bool,
 
+    /// Take records of those tokens alone that have a table `[tokens.TOKEN]` in the file of --config
+    #[arg(long, env = "WINDHOVER_KNOWN_TOKENS")]
+    pub known_tokens: bool,
+
+    /// How many records a second each token may send; more are answered 429. A table of the file has `rate` and
+    /// `burst` for one token
+    #[arg(long, env = "WINDHOVER_TOKEN_RATE", value_name = "N", value_parser = rate)]
+    pub token_rate: Option<f64>,
+
+    /// How many records a token may send at once after it was quiet; as many as in a second when not given
+    #[arg(
+        long,
+        env = "WINDHOVER_TOKEN_BURST",
+        value_name = "N",
+        requires = "token_rate",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub token_burst: Option<u64>,
+
     /// How long an event is recognised when it is sent again with the same token, name, time, `distinct_id` and
     /// `$insert_id`: it is answered as accepted and not recorded twice. 0: every one is recorded
     #[arg(
@@ -601,6 +622,11 @@ pub struct VerifyArgs {
     /// The directory of the journal, as given to `serve`
     #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
     pub data: PathBuf,
+}
+
+fn rate(value: &str) -> Result<f64, String> {
+    let rate = value.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| format!("`{value}` is no positive number"))
 }
 
 pub(crate) fn seconds(value: &str) -> Result<Duration, String> {

@@ -37,6 +37,7 @@ pub mod serve;
 pub mod status;
 pub mod store;
 pub mod tail;
+pub mod tokens;
 pub mod tracker;
 mod upkeep;
 mod workers;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use windhover_core::Now;
@@ -11,6 +12,7 @@ use windhover_core::tracking::{EventDigest, EventIdentity, RecordSink};
 use crate::app::App;
 use crate::dedup::{Claimed, Dedup, Fate};
 use crate::store::Ticket;
+use crate::tokens::TokenPolicy;
 
 /// Writes the records of one request straight into the put that they become.
 pub(crate) struct Records<'a> {
@@ -18,12 +20,35 @@ pub(crate) struct Records<'a> {
     dedup: Option<&'a Dedup>,
     /// The events that can be recognised, each with its place.
     events: Vec<(u32, EventDigest)>,
+    policy: Option<Arc<TokenPolicy>>,
+    /// How many there are of each token, where a policy asks for it.
+    of_tokens: Vec<(Box<str>, u32)>,
+    /// Whose record is being written.
+    token: Option<usize>,
 }
 
 impl<'a> Records<'a> {
     /// None yet; they go into `put`.
-    pub(crate) fn new(put: PutBuilder, dedup: Option<&'a Dedup>) -> Self {
-        Self { put, dedup, events: Vec::new() }
+    pub(crate) fn new(put: PutBuilder, app: &'a App) -> Self {
+        Self {
+            put,
+            dedup: app.dedup.as_deref(),
+            events: Vec::new(),
+            policy: app.tokens.policy(),
+            of_tokens: Vec::new(),
+            token: None,
+        }
+    }
+
+    /// Whether their tokens may send so many.
+    ///
+    /// # Errors
+    /// How long it takes until they may.
+    pub(crate) fn take(&self, app: &App, now: Now) -> Result<(), Duration> {
+        match &self.policy {
+            Some(policy) => app.tokens.take(policy, &self.of_tokens, now.instant),
+            None => Ok(()),
+        }
     }
 
     /// Puts those that were not recorded already.
@@ -50,6 +75,22 @@ impl<'a> Records<'a> {
 }
 
 impl RecordSink for Records<'_> {
+    fn looks_at_tokens(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    fn accepts(&mut self, token: &str) -> bool {
+        let known = self.policy.as_ref().is_none_or(|policy| policy.knows(token));
+        if known {
+            let found = self.of_tokens.iter().position(|(it, _)| **it == *token);
+            self.token = found.or_else(|| {
+                self.of_tokens.push((token.into(), 0));
+                self.of_tokens.len().checked_sub(1)
+            });
+        }
+        known
+    }
+
     fn begin_record(&mut self) -> &mut Vec<u8> {
         self.put.begin_item(None)
     }
@@ -61,6 +102,9 @@ impl RecordSink for Records<'_> {
     }
 
     fn end_record(&mut self) {
+        if let Some((_, count)) = self.token.take().and_then(|at| self.of_tokens.get_mut(at)) {
+            *count += 1;
+        }
         self.put.end_item();
     }
 
@@ -70,6 +114,7 @@ impl RecordSink for Records<'_> {
         } else {
             self.put.clear();
             self.events.clear();
+            self.of_tokens.clear();
         }
     }
 }

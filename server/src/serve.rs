@@ -15,7 +15,7 @@ use windhover_runtime::{Clock, ProxyProtocol, Report};
 use crate::admin::Admin;
 use crate::app::{App, Settings};
 use crate::cli::ServeArgs;
-use crate::config::{ReloadedConfig, engine_config};
+use crate::config::{ReloadedConfig, engine_config, token_policy};
 use crate::data::{DataDirectory, DataError};
 use crate::dead_letters::DEAD_LETTERS;
 use crate::dedup::{Dedup, DedupLimits};
@@ -131,7 +131,8 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         ProxyProtocol::new(move |peer| listen::is_trusted(&trusted, peer))
     });
     app.connection_memory = listen::connection_memory(args.connection_memory);
-    app.config = ReloadedConfig::new(args);
+    app.tokens.set(token_policy(args));
+    app.config = ReloadedConfig::new(args, &app.tokens);
     let app = Arc::new(app);
     let reloaded = Arc::downgrade(&app);
     reload.register(move || {

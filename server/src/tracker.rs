@@ -219,7 +219,7 @@ impl Handler<'_> {
             tracking::share(&mut response, &request.headers);
             return Ok(Answer::Ready(response));
         };
-        let mut records = Records::new(put, self.app.dedup.as_deref());
+        let mut records = Records::new(put, self.app);
         let Decoded { reply, result, refused, repairs, strict, test, token, .. } = self
             .decoder
             .decode_within(self.budget, path, request, &context, self.ids, &mut records)?;
@@ -234,6 +234,12 @@ impl Handler<'_> {
         metrics.numbers_nulled.inc_by(repairs.numbers);
         for record in &refused {
             metrics.events_refused.count(path.name(), record.fault.reason());
+        }
+        if let (Ok(_), Err(wait)) = (&result, records.take(self.app, now)) {
+            // All of it comes again, what is bad in it too.
+            metrics.requests_refused.count(path.name(), "rate_limited");
+            let seconds = wait.as_secs().saturating_add(1);
+            return Ok(Answer::Ready(reply.rate_limited(seconds)));
         }
         // Before the good ones: whoever waits for those has waited for these.
         self.keep_refused(&Asked { path, strict, test, token }, request, &result, refused, now);

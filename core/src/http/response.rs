@@ -24,6 +24,8 @@ impl Status {
     pub const CONTENT_TOO_LARGE: Self = Self(413);
     /// 415
     pub const UNSUPPORTED_MEDIA_TYPE: Self = Self(415);
+    /// 429
+    pub const TOO_MANY_REQUESTS: Self = Self(429);
     /// 500
     pub const INTERNAL_SERVER_ERROR: Self = Self(500);
     /// 503

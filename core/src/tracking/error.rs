@@ -145,6 +145,8 @@ pub enum RecordFault {
     TokenNotAString,
     /// The token is an empty string.
     TokenEmpty,
+    /// Records of that token are not taken here.
+    TokenUnknown,
     /// The time is neither a number nor a string that holds one.
     TimeNotANumber,
     /// The time is before 1971.
@@ -299,6 +301,7 @@ impl RecordFault {
             Self::TokenMissing => "token_missing",
             Self::TokenNotAString => "token_not_a_string",
             Self::TokenEmpty => "token_empty",
+            Self::TokenUnknown => "token_unknown",
             Self::TimeNotANumber => "time_not_a_number",
             Self::TimeTooEarly => "time_too_early",
             Self::TimeTooLate => "time_too_late",
@@ -326,7 +329,7 @@ impl RecordFault {
         let is_event = matches!(kind, RecordKind::Event);
         match self {
             Self::NameMissing | Self::NameNotAString | Self::NameEmpty => "event",
-            Self::TokenMissing | Self::TokenNotAString | Self::TokenEmpty => {
+            Self::TokenMissing | Self::TokenNotAString | Self::TokenEmpty | Self::TokenUnknown => {
                 if is_event {
                     "properties.token"
                 } else {
@@ -491,6 +494,7 @@ impl fmt::Display for FaultOf {
                 write!(f, "{field} is not a string")
             }
             RecordFault::NameEmpty | RecordFault::TokenEmpty => write!(f, "{field} is empty"),
+            RecordFault::TokenUnknown => write!(f, "{field} is of no project that is known here"),
             RecordFault::PropertiesNotAnObject => write!(f, "{field} is not an object"),
             RecordFault::TooManyProperties { limit } => {
                 write!(f, "there are more than {limit} properties")

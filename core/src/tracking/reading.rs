@@ -200,6 +200,9 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
     }
 
     fn write(&mut self, reader: &RecordReader<'_>, record: &Record<'_>) -> Result<(), RecordFault> {
+        if self.sink.looks_at_tokens() && !self.is_accepted(reader) {
+            return Err(RecordFault::TokenUnknown);
+        }
         let out = self.sink.begin_record();
         let before = out.len();
         reader.write(record, self.stamps, self.ids, out);
@@ -213,6 +216,16 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         }
         self.sink.end_record();
         Ok(())
+    }
+
+    fn is_accepted(&mut self, reader: &RecordReader<'_>) -> bool {
+        let token = reader.token().or(self.stamps.token.as_deref()).unwrap_or_default();
+        if memchr::memchr(b'\\', token.as_bytes()).is_none() {
+            return self.sink.accepts(token.trim_matches('"'));
+        }
+        // No string without lone surrogates is refused.
+        let token: alloc::string::String = serde_json::from_str(token).unwrap_or_default();
+        self.sink.accepts(&token)
     }
 
     /// Notes a record that is not kept.

@@ -188,6 +188,23 @@ impl TrackingReply {
         response
     }
 
+    /// Nothing is recorded, because a token has sent more than it may: 429 with `Retry-After` of so many
+    /// seconds. Sending the request again then is right.
+    pub fn rate_limited(&self, seconds: u64) -> Response {
+        const WHY: &str = "too many events of one token: send them again later";
+        let mut response = if self.form.is_import() {
+            self.import(Status::TOO_MANY_REQUESTS, Some(WHY), true)
+        } else {
+            let (content_type, body) = self.body(Outcome::Failed(WHY, None));
+            Response::new(Status::TOO_MANY_REQUESTS, content_type, body)
+        };
+        response.headers.clear();
+        cors::apply(&mut response, self.origin.as_deref(), false);
+        response.headers.push(("Access-Control-Expose-Headers", "Retry-After".into()));
+        response.headers.push(("Retry-After", seconds.to_string().into()));
+        response
+    }
+
     /// Whether a redirect was asked for that the [`RedirectPolicy`] does not allow. The answer is
     /// the one without a redirect; this is for whoever runs the tracker, to be logged or counted.
     pub fn redirect_refused(&self) -> bool {

@@ -6,6 +6,18 @@ use super::identity::EventIdentity;
 
 /// Takes decoded records, each of them one queue item: one line of JSON without its line end.
 pub trait RecordSink {
+    /// Whether records of that project are wanted: a good record is told by its token before it begins, and
+    /// refused with [`RecordFault::TokenUnknown`](super::RecordFault::TokenUnknown) when they are not.
+    fn accepts(&mut self, token: &str) -> bool {
+        let _ = token;
+        true
+    }
+
+    /// Whether [`accepts`](Self::accepts) is to be asked. Where it is not, tokens cost nothing.
+    fn looks_at_tokens(&self) -> bool {
+        false
+    }
+
     /// A new record begins: the buffer that it is appended to. What is in it already is left alone,
     /// so that records may be written one behind the other with something of the sink's own between
     /// them.

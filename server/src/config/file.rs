@@ -8,11 +8,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::ConfigFault;
 use super::queues::{QueueTable, queue_name};
+use super::tokens::TokenTable;
 
 /// The table of queues.
 const QUEUES: &str = "queues";
 /// The table of names that stand for queues.
 const ALIASES: &str = "aliases";
+/// The table of tokens.
+const TOKENS: &str = "tokens";
 
 /// A flag's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct ConfigFile {
     pub queues: BTreeMap<String, QueueTable>,
     /// Names that stand for one or several queues on a put.
     pub aliases: BTreeMap<String, Vec<String>>,
+    /// The tokens that are known, and what they may send.
+    pub tokens: BTreeMap<String, TokenTable>,
 }
 
 impl ConfigFile {
@@ -67,8 +72,12 @@ impl ConfigFile {
                 if let Some(aliases) = read.table(&name, value) {
                     file.aliases(aliases, &mut read);
                 }
+            } else if name == TOKENS {
+                if let Some(tokens) = read.table(&name, value) {
+                    file.tokens(tokens, &mut read);
+                }
             } else if !flags.contains(&&*name) {
-                let known = flags.iter().copied().chain([QUEUES, ALIASES]);
+                let known = flags.iter().copied().chain([QUEUES, ALIASES, TOKENS]);
                 read.unknown(key.span(), key.get_ref(), known);
             } else if let Some(value) = read.given(&name, value) {
                 let line = read.line(key.span().start);
@@ -93,6 +102,16 @@ impl ConfigFile {
 }
 
 impl ConfigFile {
+    fn tokens(&mut self, tokens: &DeTable<'_>, read: &mut Reader<'_>) {
+        for (name, table) in tokens {
+            let token = name.get_ref();
+            if let Some(table) = read.table(token, table) {
+                let table = TokenTable::read(table, read);
+                self.tokens.insert(token.to_string(), table);
+            }
+        }
+    }
+
     fn aliases(&mut self, aliases: &DeTable<'_>, read: &mut Reader<'_>) {
         for (alias, named) in aliases {
             let (name, at) = (alias.get_ref(), alias.span());

@@ -9,6 +9,7 @@ mod fault;
 mod file;
 mod queues;
 mod reload;
+mod tokens;
 
 pub use command_line::{CommandLineError, check, command_line};
 pub use fault::{ConfigError, ConfigFault};
@@ -16,3 +17,5 @@ pub use file::ConfigFile;
 pub use queues::QueueTable;
 pub(crate) use queues::engine_config;
 pub(crate) use reload::ReloadedConfig;
+pub use tokens::TokenTable;
+pub(crate) use tokens::token_policy;

@@ -107,7 +107,11 @@ impl QueueTable {
     }
 }
 
-fn number(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> Option<u64> {
+pub(super) fn number(
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    read: &mut Reader<'_>,
+) -> Option<u64> {
     let found = value.get_ref().as_integer();
     let number = found.and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
     if number.is_none() {
@@ -153,6 +157,24 @@ fn seconds(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> O
         read.wrong_type(name, value, "a number of seconds up to 315360000, ten years");
     }
     seconds.map(Duration::from_secs_f64)
+}
+
+/// A number that is positive, whole or not.
+pub(super) fn positive(
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    read: &mut Reader<'_>,
+) -> Option<f64> {
+    let text = match value.get_ref() {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+        DeValue::Float(number) => number.as_str(),
+        _ => "",
+    };
+    let number = text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+    if number.is_none() {
+        read.wrong_type(name, value, "a positive number");
+    }
+    number
 }
 
 /// What flags and file say of the queues.

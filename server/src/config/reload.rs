@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use windhover_core::Now;
 use windhover_runtime::Report;
@@ -10,8 +10,10 @@ use windhover_runtime::Report;
 use super::command_line::{command_line, own_arguments};
 use super::file::{ConfigFile, Given};
 use super::queues::engine_config;
+use super::tokens::token_policy;
 use crate::cli::{Command, ServeArgs};
 use crate::store::Store;
+use crate::tokens::Tokens;
 
 /// The flags that hold from the reload on, with every queue's table.
 const AT_RUN_TIME: &[&str] = &[
@@ -25,6 +27,9 @@ const AT_RUN_TIME: &[&str] = &[
     "max-children",
     "max-journal-bytes",
     "dead-letter-bytes",
+    "known-tokens",
+    "token-rate",
+    "token-burst",
 ];
 
 /// A file that is read again when it is asked for.
@@ -33,12 +38,14 @@ pub(crate) struct ReloadedConfig {
     path: PathBuf,
     /// As it was last read.
     file: Mutex<ConfigFile>,
+    tokens: Arc<Tokens>,
 }
 
 impl ReloadedConfig {
     /// The file that was read at the start, if there is one.
-    pub(crate) fn new(args: &ServeArgs) -> Option<Self> {
-        Some(Self { path: args.config.clone()?, file: Mutex::new(args.file.clone()?) })
+    pub(crate) fn new(args: &ServeArgs, tokens: &Arc<Tokens>) -> Option<Self> {
+        let (path, file) = (args.config.clone()?, Mutex::new(args.file.clone()?));
+        Some(Self { path, file, tokens: Arc::clone(tokens) })
     }
 
     /// Reads the file again. What is wrong with it is told in the log, and then nothing changes. Whether it
@@ -61,6 +68,7 @@ impl ReloadedConfig {
         }
         let config = engine_config(&args);
         store.manage(now, |engine| engine.set_config(config));
+        self.tokens.set(token_policy(&args));
         tracing::info!(file = %self.path.display(), "the configuration was read again");
         for name in changed(&before, &file) {
             if AT_RUN_TIME.contains(&&*name) || name.starts_with('[') {
@@ -86,7 +94,8 @@ fn changed(before: &ConfigFile, after: &ConfigFile) -> Vec<String> {
     let queues = queues.filter(|name| before.queues.get(*name) != after.queues.get(*name));
     let queues = queues.map(|name| format!("[queues.{name}]"));
     let aliases = (before.aliases != after.aliases).then(|| "[aliases]".to_owned());
-    flags.map(|name| (*name).to_owned()).chain(queues).chain(aliases).collect()
+    let tokens = (before.tokens != after.tokens).then(|| "[tokens]".to_owned());
+    flags.map(|name| (*name).to_owned()).chain(queues).chain(aliases).chain(tokens).collect()
 }
 
 fn settings(file: &ConfigFile) -> BTreeMap<&str, &Given> {
