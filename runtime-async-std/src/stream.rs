@@ -5,7 +5,7 @@ use std::net::TcpStream;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_io::Async;
 use bytes::BytesMut;
@@ -19,8 +19,6 @@ pub type Socket = windhover_runtime::Socket<Stream<Async<TcpStream>>, Stream<Asy
 #[cfg(not(unix))]
 pub type Socket = windhover_runtime::Socket<Stream<Async<TcpStream>>>;
 
-type PollDone<S> = fn(&mut S, &mut Context<'_>) -> Poll<io::Result<()>>;
-
 /// Any stream of `futures-io`: one that encrypts, one in memory, a socket behind something else.
 ///
 /// What it holds back is flushed when the endpoint has nothing more to write; its `poll_close` has to end
@@ -28,8 +26,7 @@ type PollDone<S> = fn(&mut S, &mut Context<'_>) -> Poll<io::Result<()>>;
 #[derive(Debug)]
 pub struct Stream<S> {
     inner: S,
-    readable: PollDone<S>,
-    close_write: PollDone<S>,
+    close_write: fn(&mut S, &mut Context<'_>) -> Poll<io::Result<()>>,
     block: ReadBlock,
 }
 
@@ -38,8 +35,7 @@ impl<S: AsyncWrite + Unpin> Stream<S> {
     /// `poll_close`.
     pub fn new(stream: S) -> Self {
         let close_write = |stream: &mut S, cx: &mut Context<'_>| Pin::new(stream).poll_close(cx);
-        let readable = |_: &mut S, _: &mut Context<'_>| Poll::Ready(Ok(()));
-        Self { inner: stream, readable, close_write, block: ReadBlock::new() }
+        Self { inner: stream, close_write, block: ReadBlock::new() }
     }
 }
 
@@ -52,8 +48,7 @@ where
     fn from(stream: Async<S>) -> Self {
         let close_write =
             |stream: &mut Async<S>, _: &mut Context<'_>| Poll::Ready(close_write(stream));
-        let readable = |stream: &mut Async<S>, cx: &mut Context<'_>| stream.poll_readable(cx);
-        Self { readable, close_write, ..Self::new(stream) }
+        Self { close_write, ..Self::new(stream) }
     }
 }
 
@@ -63,9 +58,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PollStream for Stream<S> {
         cx: &mut Context<'_>,
         buffer: impl FnOnce() -> &'b mut BytesMut,
     ) -> Poll<io::Result<usize>> {
-        if self.block.has_emptied() {
-            ready!((self.readable)(&mut self.inner, cx))?;
-        }
         let stream = Pin::new(&mut self.inner);
         self.block.poll_read(buffer, |into| stream.poll_read(cx, into))
     }

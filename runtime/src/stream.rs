@@ -94,20 +94,12 @@ thread_local! {
 pub struct ReadBlock {
     /// Most bytes of the next read.
     most: usize,
-    /// The last read left room: it has taken all that was there.
-    has_emptied: bool,
 }
 
 impl ReadBlock {
     /// For a stream that was not read yet.
     pub const fn new() -> Self {
-        Self { most: READ, has_emptied: false }
-    }
-
-    /// Whether the last read has taken all that was there: the next one would only find that, so that a stream
-    /// that can be waited for is waited for first.
-    pub const fn has_emptied(&self) -> bool {
-        self.has_emptied
+        Self { most: READ }
     }
 
     /// What [`PollStream::poll_read`] does, with a `read` into a slice.
@@ -122,7 +114,6 @@ impl ReadBlock {
             if let Poll::Ready(Ok(n)) = read
                 && n > 0
             {
-                self.has_emptied = n < most;
                 self.most = if n == most { LARGE_READ } else { READ };
                 append(buffer(), into.get(..n).unwrap_or_default());
             }
@@ -208,17 +199,6 @@ mod tests {
         assert!(read.is_pending());
         let read = block.poll_read(|| panic!("none is there"), |_| Poll::Ready(Ok(0)));
         assert!(matches!(read, Poll::Ready(Ok(0))));
-    }
-
-    #[test]
-    fn a_read_with_room_left_has_emptied_its_stream() {
-        let (mut block, mut buffer) = (ReadBlock::new(), BytesMut::new());
-        assert!(!block.has_emptied());
-        for (came, has_emptied) in [(1, true), (READ, false), (READ, true)] {
-            let read = block.poll_read(|| &mut buffer, |_| Poll::Ready(Ok(came)));
-            assert!(matches!(read, Poll::Ready(Ok(n)) if n == came));
-            assert_eq!(block.has_emptied(), has_emptied, "{came}");
-        }
     }
 
     #[test]
