@@ -77,11 +77,13 @@ impl Engine {
         let Some(line) = self.queues.get(queue) else {
             return;
         };
+        // That they went to another queue is written already, and would stand before what is written now.
+        let leaving = self.leaving(queue);
         let live: Vec<Item> = found
             .items
             .into_iter()
             .map(|Located { item, .. }| item)
-            .filter(|i| line.has(i.id))
+            .filter(|i| line.has(i.id) && !leaving.contains(&i.id))
             .collect();
         // Items of one record have ids in a row, and one time.
         let runs = live.chunk_by(|one, next| {

@@ -3,6 +3,7 @@
 //! They are put there, and their removal stands right behind that put in the same batch: whatever becomes of
 //! the batch, each is in one of the two queues. Until then they are set aside.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -107,6 +108,13 @@ impl Engine {
     /// Whether a queue's head has expired, and cannot be moved yet: nothing can be read until it is.
     pub(super) fn is_stuck(&self, queue: &[u8], now: Now) -> bool {
         self.config.of(queue).move_expired_to.is_some() && self.has_expired_head(queue, now)
+    }
+
+    /// The ids of a queue's items that are on their way to another one.
+    pub(super) fn leaving(&self, queue: &Bytes) -> BTreeSet<u64> {
+        let moving = self.pending.iter().filter_map(|put| put.moving.as_ref());
+        let leaving = moving.filter(|moving| moving.from == *queue);
+        leaving.flat_map(|moving| &moving.items).map(|item| item.id).collect()
     }
 
     /// What was moved is in the journal, or is not.
