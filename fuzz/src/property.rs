@@ -16,8 +16,10 @@ mod memcache_replies;
 mod memcache_requests;
 mod memcache_server;
 mod memcache_users;
+mod memory_journal;
 mod proxy_protocol;
 mod queue_engine;
+mod queue_service;
 mod ring;
 mod splits;
 mod tracking;
@@ -42,6 +44,7 @@ pub use memcache_server::memcache_server;
 pub use memcache_users::memcache_users;
 pub use proxy_protocol::proxy_protocol;
 pub use queue_engine::queue_engine;
+pub use queue_service::queue_service;
 pub use ring::ring;
 pub use tracking::tracking;
 

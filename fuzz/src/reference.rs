@@ -16,6 +16,8 @@ pub mod memcache;
 pub mod number;
 pub mod proxy_protocol;
 pub mod queue;
+#[path = "../../core/tests/queue/model/queues.rs"]
+pub(crate) mod queues;
 pub mod replies;
 pub mod ring;
 pub mod tracking;

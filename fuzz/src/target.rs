@@ -178,6 +178,13 @@ pub static TARGETS: &[Target] = &[
         check: property::queue_engine,
     },
     Target {
+        name: "queue_service",
+        holds: "queues that follow others, aliases, items that move and bounds that change do what a model \
+                does, whatever of the journal is in memory, fails or comes late",
+        shape: Shape::Script,
+        check: property::queue_service,
+    },
+    Target {
         name: "tracking",
         holds: "what is recorded of a tracking request, and what is answered, is what a simple, \
                 slow reader says",

@@ -38,7 +38,8 @@ pub fn deduplication(input: &[u8]) {
             6 => recorded(&mut source),
             _ => {
                 // Whatever it is.
-                let _ = EventIdentity::of_record(source.rest());
+                let found = EventIdentity::of_record(source.rest());
+                let _ = found.map(|found| found.identity.digest(&KEY));
             }
         }
         model.compare(&window);

@@ -1,9 +1,7 @@
 //! The queue engine beside a model, with a journal that fails and a process that is killed.
 
-mod journal;
-
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use windhover_core::queue::{
@@ -12,7 +10,7 @@ use windhover_core::queue::{
 };
 use windhover_core::{Instant, Now, UnixTime};
 
-use self::journal::Journal;
+use super::memory_journal::Journal;
 use crate::reference::queue::{Item, Model};
 use crate::{Script, Source};
 
@@ -45,6 +43,8 @@ struct Driver {
     millis: u64,
     unix: u64,
     ops: u64,
+    /// Ends that were told while something else was looked for.
+    told: VecDeque<(OpId, OpOutcome)>,
     /// Waits that ended with an item.
     ended: Vec<u64>,
     /// What the engine said once for a start to come.
@@ -80,6 +80,7 @@ impl Driver {
             millis: 1000,
             unix: START,
             ops: 0,
+            told: VecDeque::new(),
             ended: Vec::new(),
             index: None,
             next_index: None,
@@ -267,28 +268,29 @@ impl Driver {
         let op = OpId(self.ops);
         let ours = self.engine.get(op, ConnId(conn), queue, read, self.now());
         if ours.is_none() && self.read_back() {
-            let EngineOutput::Done { op: done, outcome } = self.engine.poll_output(self.now())
-            else {
-                return None;
-            };
-            assert_eq!(done, op, "nobody else waits");
+            let at = self.told.iter().position(|(told, _)| *told == op)?;
             self.engine.collect(op);
-            return Some(outcome);
+            return self.told.remove(at).map(|(_, outcome)| outcome);
         }
         ours
     }
 
-    /// Reads what the engine asks for; whether there was anything. Nothing else may be to be told before.
+    /// Reads what the engine asks for; whether there was anything.
     fn read_back(&mut self) -> bool {
         let mut any = false;
         let now = self.now();
-        while let EngineOutput::Read(read) = self.engine.poll_output(now) {
-            let found = self.journal.read(&read, &[]);
-            assert!(found.is_ok(), "{read:?}");
-            assert!(self.engine.read_back(&read, found, now), "nobody wanted it");
-            any = true;
+        loop {
+            match self.engine.poll_output(now) {
+                EngineOutput::Read(read) => {
+                    let found = self.journal.read(&read, &[]);
+                    assert!(found.is_ok(), "{read:?}");
+                    assert!(self.engine.read_back(&read, found, now), "nobody wanted it");
+                    any = true;
+                }
+                EngineOutput::Done { op, outcome } => self.told.push_back((op, outcome)),
+                _ => return any,
+            }
         }
-        any
     }
 
     fn append(&mut self, source: &mut Source<'_>) {
@@ -330,7 +332,9 @@ impl Driver {
     fn settle(&mut self) {
         self.model.time_out(self.millis);
         loop {
-            match self.engine.poll_output(self.now()) {
+            let told =
+                self.told.pop_front().map(|(op, outcome)| EngineOutput::Done { op, outcome });
+            match told.unwrap_or_else(|| self.engine.poll_output(self.now())) {
                 EngineOutput::Done { op, outcome } => {
                     let expected = self.model.done.pop_front();
                     assert_eq!(Some((op.0, outcome.clone())), expected);
@@ -437,6 +441,7 @@ impl Driver {
         self.model.crash(kept);
         self.engine = again;
         self.journal.go_on(&written[..cut], self.unix);
+        self.told.clear();
         self.ended.clear();
         self.ops += 1000;
         self.settle();

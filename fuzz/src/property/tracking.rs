@@ -57,11 +57,52 @@ pub fn tracking(input: &[u8]) {
     let plain = reference::Request { method, query: query.as_bytes(), headers: &headers, body };
 
     let client = client(&request, &headers);
+    if depth(body) > DEEP {
+        too_deep(&request, client);
+        return;
+    }
     let none = TrackingLimits::default().with_array(0).with_properties(1);
     for limits in [small_limits(), none, TrackingLimits::default()] {
         decode(&request, &plain, client, &limits);
     }
     routes(&request, method);
+}
+
+/// Arrays and objects within each other, of which the reference remembers every level.
+const DEEP: usize = 200;
+
+/// How deep arrays and objects are nested, which may be in any text.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Of a request that is nested so deep nothing is recorded that is, and it is told what was not.
+fn too_deep(request: &Request<'_>, client: IpAddr) {
+    let endpoint = endpoint(request.path).unwrap_or_default();
+    let (redirects, rule) = (RedirectPolicy::hosts(HOSTS), BatchRule::EachEvent);
+    let limits = &TrackingLimits::default();
+    let context = Context { now: NOW, client, limits, redirects: &redirects, rule };
+    let (mut ids, mut sink) = (IdSource::new(10, 11), Records::new());
+    let batch = Decoder::new().decode(endpoint, request, &context, &mut ids, &mut sink);
+    let lines = sink.take();
+    assert_eq!(lines.len(), batch.result.clone().unwrap_or(0));
+    assert!(lines.iter().all(|line| depth(line) <= DEEP), "it was recorded");
+    match batch.result {
+        Ok(_) => assert!(!batch.refused.is_empty(), "nobody is told"),
+        Err(refused) => assert!(crate::property::tells(&refused)),
+    }
 }
 
 fn small_limits() -> TrackingLimits {

@@ -188,6 +188,7 @@ impl World {
         if let Some(id) = id {
             self.over.extend(self.calls.remove(&id));
             self.cluster.cancel(id);
+            assert_eq!(self.cluster.sent_on(id), None, "it is nobody's");
         }
     }
 
@@ -435,6 +436,10 @@ impl World {
         for (id, record) in &self.calls {
             assert!(record.deadline > self.now, "{id:?} has outlived its deadline: {record:?}");
             assert!(until <= record.deadline, "{id:?} would outlive its deadline: {record:?}");
+            if let Some((connection, in_flight)) = self.cluster.sent_on(*id) {
+                let socket = self.sockets.get(&connection).expect("it was sent there");
+                assert!(socket.is_connected && in_flight > 0, "{id:?} is under way nowhere");
+            }
         }
         for it in self.cluster.statistics() {
             let here = self.some(|socket| socket.server == it.server).len();
