@@ -26,12 +26,12 @@ fn the_version_names_commit_and_features() {
     assert_eq!(number, concat!("windhover ", env!("CARGO_PKG_VERSION")));
     let (commit, features) = rest.split_once(", features ").unwrap();
     assert!(commit == "unknown" || commit.len() == 12, "{commit}");
-    for feature in ["async-std", "mio", "tokio"] {
-        let is_built = match feature {
-            "async-std" => cfg!(feature = "async-std"),
-            "mio" => cfg!(feature = "mio"),
-            _ => cfg!(feature = "tokio"),
-        };
+    let built = [
+        ("async-std", cfg!(feature = "async-std")),
+        ("mio", cfg!(feature = "mio")),
+        ("tokio", cfg!(feature = "tokio")),
+    ];
+    for (feature, is_built) in built {
         assert_eq!(features.contains(feature), is_built, "{features}");
     }
     assert_eq!(text(&windhover(&["-V"], &[]).stdout).trim_end(), number);
