@@ -123,7 +123,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let mut app = App::new(store, settings(args), seed);
     (app.tls, app.users) = (tls, users);
     if let Some(dedup) = dedup.clone() {
-        app.store.before_reclaim(move || dedup.save());
+        app.store.at_rotation(move |segment, reclaims| dedup.save(segment, reclaims));
     }
     app.dedup.clone_from(&dedup);
     app.proxy_protocol = args.proxy_protocol.then(|| {
@@ -145,8 +145,8 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 
     let served = serve(args, &app, data.path(), clock);
     let closed = close(closer, args.shutdown_timeout);
-    if let Some(dedup) = dedup {
-        dedup.save();
+    if let Some(dedup) = dedup.filter(|_| closed.is_ok()) {
+        dedup.save_all();
     }
     served.and(closed)
 }
@@ -180,8 +180,9 @@ fn dedup(
         return None;
     }
     let is_wanted = |queue: &[u8]| queue == args.queue_name.as_bytes();
-    let read_back =
-        |visit: &mut dyn FnMut(&[Vec<u8>]) -> bool| opened.journal.read_back(&is_wanted, visit);
+    let read_back = |since: u64, visit: &mut dyn FnMut(&[Vec<u8>]) -> bool| {
+        opened.journal.read_back(since, &is_wanted, visit)
+    };
     let since = Instant::now();
     match Dedup::open(limits, &data.path().join("dedup"), read_back, clock.now().instant) {
         Ok(dedup) => {

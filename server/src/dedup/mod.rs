@@ -70,6 +70,8 @@ struct State {
     claims: VecDeque<Pending>,
     /// The first digest that was not saved, or not known to be good when it was.
     unsaved: u64,
+    /// The segment of the journal that comes after all that there are, as far as is known.
+    next_segment: u64,
 }
 
 /// Digests that came in one request, from `begin` on up to `end`.
@@ -108,7 +110,12 @@ impl Dedup {
         let window = DedupWindow::new(limits.ids, limits.window);
         Self {
             key,
-            state: Mutex::new(State { window, claims: VecDeque::new(), unsaved: 0 }),
+            state: Mutex::new(State {
+                window,
+                claims: VecDeque::new(),
+                unsaved: 0,
+                next_segment: 0,
+            }),
             saved: Mutex::new(None),
             duplicates: AtomicU64::new(0),
             save_failures: AtomicU64::new(0),
@@ -116,15 +123,16 @@ impl Dedup {
     }
 
     /// Remembers what was remembered before the last stop: what was saved in that directory, and what
-    /// `journal` holds, which is asked for the items of its queue, the newest segment first, each segment in
-    /// its order, until it is told `false`; whatever the clock says now, their time begins anew.
+    /// `journal` holds from a segment on that it is told. It is asked for the items of its queue, the newest
+    /// segment first, each segment in its order, until it is told `false`, and for the segment that comes next;
+    /// whatever the clock says now, their time begins anew.
     ///
     /// # Errors
     /// [`SavedError`] when the directory cannot be used.
     pub fn open(
         limits: DedupLimits,
         directory: &std::path::Path,
-        journal: impl FnOnce(&mut dyn FnMut(&[Vec<u8>]) -> bool) -> io::Result<()>,
+        journal: impl FnOnce(u64, &mut dyn FnMut(&[Vec<u8>]) -> bool) -> io::Result<u64>,
         now: Instant,
     ) -> Result<Self, SavedError> {
         let (saved, digests) = Saved::open(directory, limits.ids)?;
@@ -138,7 +146,7 @@ impl Dedup {
             state.unsaved = state.window.next();
             let mut segments = Vec::new();
             let mut count = 0;
-            journal(&mut |items| {
+            let next_segment = journal(saved.covered(), &mut |items| {
                 let digests: Vec<EventDigest> =
                     items.iter().flat_map(|item| dedup.recorded(item)).collect();
                 count += digests.len();
@@ -149,6 +157,7 @@ impl Dedup {
             for digest in segments.into_iter().rev().flatten() {
                 let _ = state.window.insert(digest, now);
             }
+            state.next_segment = next_segment;
         }
         *dedup.lock_saved() = Some(saved);
         Ok(dedup)
@@ -220,18 +229,31 @@ impl Dedup {
         self.len() == 0
     }
 
-    /// Writes down what was accepted since the last time: before a segment of the journal goes, and at the
-    /// end. What cannot be written down is told in the log and counted.
-    pub fn save(&self) {
+    /// Writes down what was accepted since the last time: when a segment of the journal begins, so that the next
+    /// start need not read those before it, and before one goes. What was put into segments before `segment`, the
+    /// one that is written, has to be settled. With `is_to_be_synced` it is on the disk when this returns.
+    /// What cannot be written down is told in the log and counted.
+    pub fn save(&self, segment: u64, is_to_be_synced: bool) {
+        {
+            let mut state = self.lock();
+            state.next_segment = state.next_segment.max(segment.saturating_add(1));
+        }
+        self.save_before(segment, is_to_be_synced);
+    }
+
+    /// The same at the end, when the journal is closed and nothing comes any more.
+    pub fn save_all(&self) {
+        let next_segment = self.lock().next_segment;
+        self.save_before(next_segment, true);
+    }
+
+    fn save_before(&self, segment: u64, is_to_be_synced: bool) {
         let mut saved = self.lock_saved();
         let Some(saved) = saved.as_mut() else {
             return;
         };
         let (digests, unsaved) = self.lock().to_save();
-        if digests.is_empty() {
-            return;
-        }
-        match saved.append(&digests) {
+        match saved.append(&digests, segment, is_to_be_synced) {
             Ok(()) => self.lock().unsaved = unsaved,
             Err(error) => {
                 self.save_failures.fetch_add(1, Ordering::Relaxed);

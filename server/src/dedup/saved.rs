@@ -1,9 +1,10 @@
 //! What is kept of the digests for the next start: files beside the journal.
 //!
 //! `key` has the 16 bytes that digests are made with, and their CRC-32. The other files are named by numbers, the
-//! newest last: blocks of digests, each with their number and the CRC-32 of their bytes before them, both of
-//! four bytes, little-endian. A block that is cut or damaged ends its file. When a file has as many digests as
-//! are remembered, the next one is begun, and those before it but one deleted.
+//! newest last, and have blocks: the number of digests and the CRC-32 of what follows (four bytes each), the first
+//! segment of the journal that may hold events which are in no block (eight bytes), and the digests; numbers are
+//! little-endian. A block that is cut or damaged ends its file. When a file has as many digests as are remembered,
+//! the next one is begun, and those before it but one deleted.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,7 +18,9 @@ use crate::private;
 /// Bytes of a digest.
 const DIGEST: usize = 16;
 /// Bytes before the digests of a block.
-const BLOCK: usize = 8;
+const BLOCK: usize = 16;
+/// Those of them that the checksum is not over.
+const SUM: usize = 8;
 const KEY: &str = "key";
 
 /// Why what was remembered is not known.
@@ -68,6 +71,9 @@ pub(super) struct Saved {
     len: u64,
     /// So many digests at most, and what one block has more.
     most: u64,
+    /// The first segment of the journal that may hold events which are not here.
+    covered: u64,
+    is_synced: bool,
 }
 
 impl Saved {
@@ -89,6 +95,8 @@ impl Saved {
             digests: 0,
             len: 0,
             most: most.into(),
+            covered: 0,
+            is_synced: true,
         };
         let key_path = directory.join(KEY);
         match read_key(&key_path).map_err(failed(&key_path))? {
@@ -106,30 +114,64 @@ impl Saved {
             }
         }
         let mut digests = Vec::new();
+        let mut is_whole = true;
         for number in numbers {
             let path = saved.path(number);
             let bytes = fs::read(&path).map_err(failed(&path))?;
             let before = digests.len();
-            saved.len = read_blocks(&bytes, &mut digests);
+            // What an earlier file has lost, none of the later ones says.
+            let lacks_before = !is_whole;
+            (saved.len, saved.covered) = read_blocks(&bytes, &mut digests);
+            is_whole = !lacks_before && saved.len == bytes.len() as u64;
+            if lacks_before {
+                saved.covered = 0;
+            }
             saved.digests = (digests.len() - before) as u64;
         }
         Ok((saved, digests))
+    }
+
+    /// The first segment of the journal that may hold events which are not here.
+    pub(super) fn covered(&self) -> u64 {
+        self.covered
     }
 
     pub(super) fn key(&self) -> [u8; 16] {
         self.key
     }
 
-    /// Adds digests, which are on the disk when this returns.
-    pub(super) fn append(&mut self, digests: &[EventDigest]) -> io::Result<()> {
+    /// Adds digests. Segments of the journal before `covered` hold no events that are not here then.
+    /// With `is_to_be_synced` all is on the disk when this returns.
+    pub(super) fn append(
+        &mut self,
+        digests: &[EventDigest],
+        covered: u64,
+        is_to_be_synced: bool,
+    ) -> io::Result<()> {
+        let covered = covered.max(self.covered);
+        if !digests.is_empty() || covered > self.covered {
+            self.append_block(digests, covered)?;
+            self.covered = covered;
+        }
+        if is_to_be_synced && !self.is_synced {
+            File::open(self.path(self.number))?.sync_data()?;
+            self.is_synced = true;
+        }
+        Ok(())
+    }
+
+    fn append_block(&mut self, digests: &[EventDigest], covered: u64) -> io::Result<()> {
         let count = u32::try_from(digests.len()).map_err(io::Error::other)?;
         if self.digests >= self.most {
+            // The next file must not have what this one may lose.
+            File::open(self.path(self.number))?.sync_data()?;
             self.number += 1;
             (self.digests, self.len) = (0, 0);
         }
         let mut block = vec![0; BLOCK];
         block.extend(digests.iter().flat_map(|digest| digest.to_bytes()));
-        let (begin, body) = block.split_at_mut(BLOCK);
+        block[SUM..BLOCK].copy_from_slice(&covered.to_le_bytes());
+        let (begin, body) = block.split_at_mut(SUM);
         begin[..4].copy_from_slice(&count.to_le_bytes());
         begin[4..].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
         let mut file = private::options()
@@ -141,7 +183,7 @@ impl Saved {
         file.set_len(self.len)?;
         io::Seek::seek(&mut file, io::SeekFrom::Start(self.len))?;
         file.write_all(&block)?;
-        file.sync_data()?;
+        self.is_synced = false;
         if self.len == 0 {
             File::open(&self.directory)?.sync_all()?;
             for number in numbers(&self.directory)? {
@@ -192,17 +234,21 @@ fn write_key(directory: &Path, key: [u8; 16]) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Takes the digests of a file; how many of its bytes are good.
-fn read_blocks(bytes: &[u8], digests: &mut Vec<EventDigest>) -> u64 {
+/// Takes the digests of a file; how many of its bytes are good, and the first segment that it does not cover.
+fn read_blocks(bytes: &[u8], digests: &mut Vec<EventDigest>) -> (u64, u64) {
     let mut rest = bytes;
+    let mut covered = 0;
     while let Some((count, behind)) = rest.split_first_chunk::<4>()
         && let Some((sum, behind)) = behind.split_first_chunk::<4>()
         && let Some(len) = (u32::from_le_bytes(*count) as usize).checked_mul(DIGEST)
-        && let Some((body, behind)) = behind.split_at_checked(len)
-        && crc32fast::hash(body).to_le_bytes() == *sum
+        && let Some(len) = len.checked_add(BLOCK - SUM)
+        && let Some((summed, behind)) = behind.split_at_checked(len)
+        && crc32fast::hash(summed).to_le_bytes() == *sum
+        && let Some((segment, body)) = summed.split_first_chunk::<8>()
     {
+        covered = u64::from_le_bytes(*segment);
         digests.extend(body.as_chunks().0.iter().filter_map(|it| EventDigest::from_bytes(*it)));
         rest = behind;
     }
-    (bytes.len() - rest.len()) as u64
+    ((bytes.len() - rest.len()) as u64, covered)
 }

@@ -50,14 +50,16 @@ impl Directory {
     }
 
     fn open(&self, ids: u32, segments: &[&[&str]]) -> Arc<Dedup> {
-        let journal = |visit: &mut dyn FnMut(&[Vec<u8>]) -> bool| {
-            for segment in segments.iter().rev() {
+        // Segments have the numbers from 1 on.
+        let journal = |since: u64, visit: &mut dyn FnMut(&[Vec<u8>]) -> bool| {
+            let first = usize::try_from(since.saturating_sub(1)).unwrap();
+            for segment in segments.iter().skip(first).rev() {
                 let items: Vec<Vec<u8>> = segment.iter().map(|it| it.as_bytes().to_vec()).collect();
                 if !visit(&items) {
                     break;
                 }
             }
-            Ok(())
+            Ok(segments.len() as u64 + 1)
         };
         Arc::new(Dedup::open(limits(ids), &self.0, journal, Instant::default()).unwrap())
     }
@@ -143,21 +145,21 @@ fn what_was_saved_is_remembered_and_what_was_on_its_way_is_not() {
     let directory = Directory::new("saved");
     let dedup = directory.open(100, &[]);
     accept(&dedup, 0..5);
-    dedup.save();
+    dedup.save(0, true);
     let on_its_way = claim(&dedup, [5, 6]);
     accept(&dedup, [7]);
-    dedup.save();
+    dedup.save(0, true);
     // It ends after a later one was saved.
     on_its_way.claim.unwrap().settle(true, &mut Vec::new());
     assert_eq!(new_of(&directory.open(100, &[]), 0..9), [5, 6, 8]);
-    dedup.save();
+    dedup.save(0, true);
     assert_eq!(new_of(&directory.open(100, &[]), 0..9), [8]);
 
     // Nothing new, nothing written.
     let len = |path: &PathBuf| std::fs::metadata(path).unwrap().len();
     let before = directory.files().iter().map(len).sum::<u64>();
-    dedup.save();
-    directory.open(100, &[]).save();
+    dedup.save(0, true);
+    directory.open(100, &[]).save(0, true);
     assert_eq!(directory.files().iter().map(len).sum::<u64>(), before);
 }
 
@@ -166,10 +168,10 @@ fn a_block_that_is_cut_or_damaged_costs_what_is_behind_it_alone() {
     let directory = Directory::new("cut");
     let dedup = directory.open(100, &[]);
     accept(&dedup, 0..3);
-    dedup.save();
+    dedup.save(0, true);
     let good = std::fs::metadata(&directory.files()[0]).unwrap().len();
     accept(&dedup, 3..5);
-    dedup.save();
+    dedup.save(0, true);
     let whole = std::fs::read(&directory.files()[0]).unwrap();
     let good = usize::try_from(good).unwrap();
     for cut in good..whole.len() {
@@ -183,7 +185,7 @@ fn a_block_that_is_cut_or_damaged_costs_what_is_behind_it_alone() {
     // What is saved next takes its place.
     let dedup = directory.open(100, &[]);
     accept(&dedup, [9]);
-    dedup.save();
+    dedup.save(0, true);
     assert_eq!(new_of(&directory.open(100, &[]), [0, 1, 2, 3, 4, 9]), [3, 4]);
 }
 
@@ -193,10 +195,10 @@ fn files_go_when_others_have_all_that_is_remembered() {
     let dedup = directory.open(10, &[]);
     for n in 0..100 {
         accept(&dedup, [n]);
-        dedup.save();
+        dedup.save(0, true);
         assert!(directory.files().len() <= 2);
         // Each file has ten blocks of one digest.
-        assert!(directory.files().iter().all(|it| std::fs::metadata(it).unwrap().len() <= 240));
+        assert!(directory.files().iter().all(|it| std::fs::metadata(it).unwrap().len() <= 320));
     }
     assert_eq!(new_of(&directory.open(10, &[]), 85..100), [85, 86, 87, 88, 89]);
 }
@@ -207,7 +209,7 @@ fn without_the_key_what_was_saved_says_nothing_and_the_journal_still_does() {
     let directory = Directory::new("key");
     let dedup = directory.open(100, &[]);
     accept(&dedup, 0..3);
-    dedup.save();
+    dedup.save(0, true);
     std::fs::write(directory.0.join("key"), [0; 20]).unwrap();
     let dedup = directory.open(100, &[&[event]]);
     assert_eq!(new_of(&dedup, 0..3), [0, 1, 2]);
@@ -241,4 +243,76 @@ fn the_journals_last_events_are_remembered_whatever_their_clock_said() {
         });
         assert_eq!(new.collect::<Vec<_>>(), forgotten, "{ids}");
     }
+}
+
+#[test]
+fn segments_whose_events_were_saved_are_not_read_again() {
+    let event = |n: u32| {
+        format!(
+            r#"{{"event":"e","properties":{{"token":"t","$insert_id":"{n}","time":5,"mp_processing_time_ms":7}}}}"#
+        )
+    };
+    let lines: Vec<String> = (0..4).map(event).collect();
+    let digest = |dedup: &Dedup, n: usize| {
+        dedup.digest(&EventIdentity::of_record(lines[n].as_bytes()).unwrap().identity)
+    };
+    let known = |dedup: &Arc<Dedup>| {
+        let is_known = |n: &usize| {
+            let mut window = dedup.lock().window.clone();
+            window.insert(digest(dedup, *n), Instant::default()).is_err()
+        };
+        (0..4).filter(is_known).collect::<Vec<_>>()
+    };
+    let directory = Directory::new("segments");
+    let dedup = directory.open(100, &[]);
+    let claimed =
+        dedup.claim(&[(0, digest(&dedup, 0)), (1, digest(&dedup, 1))], Instant::default());
+    claimed.claim.unwrap().settle(true, &mut Vec::new());
+    // Segment 2 has begun.
+    dedup.save(2, false);
+
+    // What was recorded in segment 1 is known from what was saved: what is there now is not looked at.
+    let dedup = directory.open(100, &[&[&lines[3]], &[&lines[2]]]);
+    assert_eq!(known(&dedup), [0, 1, 2]);
+    // After a good stop nothing is.
+    dedup.save_all();
+    assert_eq!(known(&directory.open(100, &[&[&lines[3]], &[&lines[3]]])), [0, 1, 2]);
+    // But for what was written since.
+    assert_eq!(known(&directory.open(100, &[&[], &[], &[&lines[3]]])), [0, 1, 2, 3]);
+
+    // A block that is damaged takes with it what it said of segments.
+    let file = directory.files()[0].clone();
+    let whole = std::fs::read(&file).unwrap();
+    for place in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1;
+        std::fs::write(&file, &damaged).unwrap();
+        let dedup = directory.open(100, &[&[&lines[0], &lines[1]], &[&lines[2]], &[&lines[3]]]);
+        assert_eq!(known(&dedup), [0, 1, 2, 3], "damaged at {place}");
+    }
+}
+
+#[test]
+fn what_an_earlier_file_has_lost_is_read_from_the_journal() {
+    let directory = Directory::new("earlier");
+    let dedup = directory.open(2, &[]);
+    accept(&dedup, 0..2);
+    dedup.save(1, true);
+    accept(&dedup, 2..3);
+    dedup.save(2, true);
+    let files = directory.files();
+    assert_eq!(files.len(), 2);
+    let asked = |directory: &Directory| {
+        let mut asked = None;
+        let journal = |since: u64, _: &mut dyn FnMut(&[Vec<u8>]) -> bool| {
+            asked = Some(since);
+            Ok(3)
+        };
+        Dedup::open(limits(2), &directory.0, journal, Instant::default()).unwrap();
+        asked
+    };
+    assert_eq!(asked(&directory), Some(2));
+    let whole = std::fs::read(&files[0]).unwrap();
+    std::fs::write(&files[0], &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(asked(&directory), Some(0));
 }

@@ -9,18 +9,22 @@ use windhover_core::queue::segment::{HEADER, Header};
 use super::{Directory, Journal, file_name};
 
 impl<D: Directory> Journal<D> {
-    /// Gives `visit` the items that were put into the wanted queues, segment by segment, the last one first, those
-    /// of each in their order; until it says `false`. Of a journal that was just opened: the segment that is
-    /// being written is left out.
+    /// Gives `visit` the items that were put into the wanted queues from segment `since` on, segment by segment, the
+    /// last one first, those of each in their order; until it says `false`. All of them when there can be no such
+    /// segment yet: it is another journal then. Returns the segment that comes next. Of a journal that was just
+    /// opened: the segment that is being written is left out.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn read_back(
         &self,
+        since: u64,
         is_wanted: &dyn Fn(&[u8]) -> bool,
         visit: &mut dyn FnMut(&[Vec<u8>]) -> bool,
-    ) -> io::Result<()> {
-        for closed in self.closed.iter().rev() {
+    ) -> io::Result<u64> {
+        let next = self.last_number() + 1;
+        let since = if since > next { 0 } else { since };
+        for closed in self.closed.iter().rev().take_while(|closed| closed.number >= since) {
             let mut bytes = self.directory.read(&file_name(closed.number))?;
             // What is behind it was never acknowledged.
             bytes.truncate(usize::try_from(closed.end).unwrap_or(usize::MAX));
@@ -28,7 +32,7 @@ impl<D: Directory> Journal<D> {
                 break;
             }
         }
-        Ok(())
+        Ok(next)
     }
 }
 

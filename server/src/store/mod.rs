@@ -93,16 +93,17 @@ struct Shared {
     read_work: Condvar,
     /// Bytes that wait for the journal, to be looked at without the lock.
     backlog: AtomicU64,
-    /// Called before segments go.
-    before_reclaim: OnceLock<BeforeReclaim>,
+    /// Called when segments begin, and before they go.
+    at_rotation: OnceLock<AtRotation>,
 }
 
-/// What is called before segments of the journal are given up.
-struct BeforeReclaim(Box<dyn Fn() + Send + Sync>);
+/// What is called when the journal has begun a segment, with its number, and before others are given up: the flag
+/// is whether they are.
+struct AtRotation(Box<dyn Fn(u64, bool) + Send + Sync>);
 
-impl std::fmt::Debug for BeforeReclaim {
+impl std::fmt::Debug for AtRotation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("BeforeReclaim")
+        f.write_str("AtRotation")
     }
 }
 
@@ -256,7 +257,7 @@ impl Store {
             work: Condvar::new(),
             read_work: Condvar::new(),
             backlog: AtomicU64::new(0),
-            before_reclaim: OnceLock::new(),
+            at_rotation: OnceLock::new(),
         });
         let reader = reader::Reader {
             shared: shared.clone(),
@@ -266,7 +267,8 @@ impl Store {
         // It ends by itself with the store, and is not waited for: a disk may hang.
         std::thread::Builder::new().name("read back".to_owned()).spawn(move || reader.run())?;
         let first = journal.active_number();
-        let writer = writer::Writer { shared: shared.clone(), journal, clock, first };
+        let writer =
+            writer::Writer { shared: shared.clone(), journal, clock, first, rotated: None };
         let thread =
             std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok((Self { shared: shared.clone() }, StoreCloser { shared, thread }))
@@ -305,10 +307,11 @@ impl Store {
         })
     }
 
-    /// From now on, `call` is called on the journal's thread before segments of the journal are given up, for
-    /// whoever has to know what is in them. Said once; a second one is not called.
-    pub fn before_reclaim(&self, call: impl Fn() + Send + Sync + 'static) {
-        let _ = self.shared.before_reclaim.set(BeforeReclaim(Box::new(call)));
+    /// From now on, `call` is called on the journal's thread when it has begun a segment, with its number, and
+    /// before others are given up (with `true`), for whoever has to know what is in them: whatever was put into
+    /// those before it is settled then. Said once; a second one is not called.
+    pub fn at_rotation(&self, call: impl Fn(u64, bool) + Send + Sync + 'static) {
+        let _ = self.shared.at_rotation.set(AtRotation(Box::new(call)));
     }
 
     /// Puts items, all or none, that nobody will wait for. They are in the journal no later than what is

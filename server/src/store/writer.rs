@@ -22,6 +22,8 @@ pub(super) struct Writer<D: Directory, C> {
     pub(super) clock: C,
     /// The segment that was written to first.
     pub(super) first: u64,
+    /// The segment that [`Store::at_rotation`](super::Store::at_rotation)'s call was told of last.
+    pub(super) rotated: Option<u64>,
 }
 
 enum Work {
@@ -171,10 +173,12 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             let shared = &self.shared;
             self.journal.note_index(|at, salt| shared.lock().engine.index(at, salt));
         }
-        if let Some(before) = self.shared.before_reclaim.get()
-            && self.journal.has_before(oldest)
+        let reclaims = self.journal.has_before(oldest);
+        if let Some(call) = self.shared.at_rotation.get()
+            && (reclaims || self.rotated != Some(active))
         {
-            (before.0)();
+            self.rotated = Some(active);
+            (call.0)(active, reclaims);
         }
         if let Err(error) = self.journal.reclaim(oldest) {
             tracing::warn!(%error, "old segments of the journal could not be deleted");
