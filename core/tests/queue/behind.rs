@@ -146,6 +146,27 @@ fn those_who_wait_get_what_is_put_without_a_read() {
 }
 
 #[test]
+fn a_queue_that_discards_does_so_though_a_read_is_aborted_before_it_knows_what_goes() {
+    let mut config = Config::default();
+    config.queue_memory = 0;
+    (config.queue.max_items, config.queue.discard_old) = (3, true);
+    let (mut engine, mut journal) = (Engine::new(config), Journal::new());
+    put(&mut engine, &mut journal, 1..2);
+    journal.rotate();
+    put(&mut engine, &mut journal, 2..4);
+    assert_eq!(engine.get(OpId(10), A, b"q", Action::Open.into(), at(0)), None);
+    assert_eq!(journal.serve(&mut engine, at(0)), [(10, item(1))]);
+    engine.collect(OpId(10));
+    // The queue is full, and what is to go has to be read back.
+    engine.put(OpId(11), numbered(4..5), at(0)).unwrap();
+    journal.commit(&mut engine, at(0));
+    engine.disconnect(A, at(0));
+    assert_eq!(journal.serve(&mut engine, at(0)), [(11, OpOutcome::Stored)]);
+    assert_eq!(engine.stats_of(b"q").items, 3);
+    assert_eq!(engine.stats_of(b"q").discarded, 1);
+}
+
+#[test]
 fn a_queue_that_discards_its_oldest_drops_what_is_not_in_memory_too() {
     let mut config = Config::default();
     config.queue_memory = 0;

@@ -32,10 +32,10 @@ impl Engine {
         let most = self.config.queue_memory;
         let has_room = self.usage.memory().saturating_add(self.backlog) < most;
         let ahead = READ_AHEAD.min(most / 8);
-        let is_needed = line.ready.is_empty()
-            && (line.drops.expired
-                || line.drops.oldest
-                || self.waiters.first(&line.name).is_some());
+        // What is in memory while the oldest are to go came back meanwhile: it goes first.
+        let is_needed = line.drops.oldest
+            || line.ready.is_empty()
+                && (line.drops.expired || self.waiters.first(&line.name).is_some());
         is_needed || has_room && (line.ready.is_empty() || line.ready_bytes() < ahead)
     }
 
