@@ -252,7 +252,13 @@ impl Driver {
         let read = Read { action, timeout: Some(Duration::from_millis(wait)) };
         let (op, before) = (OpId(self.op), self.model.now);
         let mut ours = self.engine.get(op, ConnId(conn), name.as_bytes(), read, self.now());
+        let mut asked = action;
         if ours.is_none() {
+            if action == Action::CloseOpen {
+                // Closed it is at once, whatever comes then.
+                self.model.get(self.op, conn, name, Action::Close, 0);
+                asked = Action::Open;
+            }
             if fails && self.fail_reads() {
                 if stops {
                     self.engine.end_waits();
@@ -271,20 +277,27 @@ impl Driver {
         }
         if ours == Some(OpOutcome::Error(ReadError::NotReadBack)) {
             assert!(fails && self.model.items(name) > 0, "{name} could have been read");
-            if action == Action::CloseOpen {
-                self.model.get(self.op, conn, name, Action::Close, 0);
-            }
             assert!(self.model.follow(name), "room was found for it");
             self.sweep_both(name);
             return ours;
         }
         let wait = wait.saturating_sub(self.model.now - before);
-        let theirs = self.model.get(self.op, conn, name, action, wait);
+        let theirs = self.model.get(self.op, conn, name, asked, wait);
         assert_eq!(ours, theirs, "{action:?} of {name} by {conn}");
         if self.model.now > before {
             self.sweep_both(name);
         }
         ours
+    }
+
+    /// When what has expired goes depends on when it is read back.
+    fn sweep_what_is_read_back(&mut self) {
+        self.answer();
+        for name in NAMES {
+            if self.memory != u64::MAX && self.model.has_expired(name) {
+                self.sweep_both(name);
+            }
+        }
     }
 
     /// Some of what has expired went when it was read back.
@@ -352,7 +365,7 @@ impl Driver {
 
     fn begin_append(&mut self, source: &mut Source<'_>) {
         // What goes when it has been read is in the next batch, too.
-        self.answer();
+        self.sweep_what_is_read_back();
         if source.chance(1, 8) {
             self.journal.rotate(self.model.now);
         }
@@ -432,7 +445,7 @@ impl Driver {
 
     /// Takes what both have to say.
     fn settle(&mut self, source: &mut Source<'_>) {
-        self.answer();
+        self.sweep_what_is_read_back();
         while let Some((op, outcome)) = self.told.pop_front() {
             let is_item = matches!(outcome, OpOutcome::Item(_));
             assert_eq!(Some((op, outcome)), self.model.done.pop_front());
@@ -443,7 +456,7 @@ impl Driver {
                 self.engine.collect(OpId(op));
                 self.model.collect(op);
             }
-            self.answer();
+            self.sweep_what_is_read_back();
         }
         assert_eq!(self.model.done.front(), None, "the engine keeps this to itself");
         assert!(!self.engine.is_due(self.now()), "an end whose time has come");

@@ -518,6 +518,16 @@ impl Model {
         self.unsettled().next().is_none()
     }
 
+    /// Whether the time of any readable item has come.
+    #[allow(dead_code, reason = "for the fuzzer's property")]
+    pub(crate) fn has_expired(&self, queue: Name) -> bool {
+        let max_age = self.of(queue).max_age.map(|age| u64::try_from(age.as_millis()).unwrap());
+        self.ready.get(queue).into_iter().flat_map(BTreeMap::values).any(|item| {
+            item.expires.is_some_and(|at| at <= self.now)
+                || max_age.is_some_and(|max| self.now - item.added > max)
+        })
+    }
+
     /// The queues from which items move by the batch that is on its way.
     #[allow(dead_code, reason = "for the fuzzer's property")]
     pub(crate) fn moved_from(&self) -> BTreeSet<Name> {
