@@ -17,7 +17,7 @@ use windhover_core::queue::{
 };
 use windhover_core::{Instant, Now, UnixTime};
 
-use self::queues::{Model, NAMES, Name, PARENTS, config, named};
+use self::queues::{ACTIONS, Model, NAMES, Name, config};
 
 const START: u64 = 1_000_000;
 const SALT: u32 = 7;
@@ -167,16 +167,7 @@ impl Run {
     }
 
     fn get(&mut self, name: Name, conn: u64) {
-        let action = self.random.pick(&[
-            Action::Take,
-            Action::Take,
-            Action::Open,
-            Action::Close,
-            Action::CloseOpen,
-            Action::Monitor,
-            Action::Abort,
-            Action::Peek,
-        ]);
+        let action = self.random.pick(&ACTIONS);
         let wait = self.random.pick(&[0, 0, 60, 300]);
         self.told.push(format!("{}: get {name} {action:?} by {conn}, waits {wait}", self.op));
         let read = Read { action, timeout: Some(Duration::from_millis(wait)) };
@@ -242,18 +233,7 @@ impl Run {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(self.model.done.front(), None, "the engine keeps this to itself");
-        for name in NAMES {
-            let stats = self.engine.stats_of(name.as_bytes());
-            let ours = (stats.items, stats.open_transactions);
-            let theirs = (self.model.items(name) as u64, self.model.set_aside(name) as u64);
-            assert_eq!(ours, theirs, "readable and set aside in {name}");
-        }
-        for parent in PARENTS {
-            let ours: Vec<Name> =
-                self.engine.children(parent.as_bytes()).map(|name| named(name)).collect();
-            assert_eq!(ours, self.model.children(parent));
-        }
+        self.model.check(&self.engine);
     }
 
     /// All that is there comes out, in its order.

@@ -13,7 +13,7 @@ use windhover_core::{Instant, Now, UnixTime};
 
 use super::memory_journal::Journal;
 use crate::reference::journal::crc32;
-use crate::reference::queues::{self, Model, NAMES, Name, PARENTS, named};
+use crate::reference::queues::{self, ACTIONS, Model, NAMES, Name, named};
 use crate::{Script, Source};
 
 const START: u64 = 1_000_000;
@@ -221,16 +221,7 @@ impl Driver {
     }
 
     fn get(&mut self, name: Name, conn: u64, source: &mut Source<'_>) {
-        let action = source.pick(&[
-            Action::Take,
-            Action::Take,
-            Action::Open,
-            Action::Close,
-            Action::CloseOpen,
-            Action::Monitor,
-            Action::Abort,
-            Action::Peek,
-        ]);
+        let action = source.pick(&ACTIONS);
         let wait = source.pick(&[0, 0, 60, 300]);
         let fails = source.chance(1, 6);
         let stops = source.chance(1, 4);
@@ -458,19 +449,8 @@ impl Driver {
             }
             self.sweep_what_is_read_back();
         }
-        assert_eq!(self.model.done.front(), None, "the engine keeps this to itself");
+        self.model.check(&self.engine);
         assert!(!self.engine.is_due(self.now()), "an end whose time has come");
-        for name in NAMES {
-            let stats = self.engine.stats_of(name.as_bytes());
-            let ours = (stats.items, stats.open_transactions);
-            let theirs = (self.model.items(name) as u64, self.model.set_aside(name) as u64);
-            assert_eq!(ours, theirs, "readable and set aside in {name}");
-        }
-        for parent in PARENTS {
-            let ours: Vec<Name> =
-                self.engine.children(parent.as_bytes()).map(|name| named(name)).collect();
-            assert_eq!(ours, self.model.children(parent));
-        }
         // Else what is gone by something that is not written yet could be gone already.
         if self.model.is_written() {
             let needed = self.engine.oldest_needed(self.journal.active());

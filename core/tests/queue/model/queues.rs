@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use windhover_core::queue::{Action, Config, OpOutcome, PutError, QueueConfig, ReadError};
+use windhover_core::queue::{Action, Config, Engine, OpOutcome, PutError, QueueConfig, ReadError};
 
 pub(crate) type Name = &'static str;
 
@@ -12,6 +12,17 @@ pub(crate) type Name = &'static str;
 pub(crate) const NAMES: [Name; 13] =
     ["a", "b", "p", "p+x", "p+y", "p+z", "e", "late", "hub", "hub+c", "both", "child", "none"];
 pub(crate) const PARENTS: [Name; 2] = ["p", "hub"];
+/// What reads are tried, the plain one twice as often as others.
+pub(crate) const ACTIONS: [Action; 8] = [
+    Action::Take,
+    Action::Take,
+    Action::Open,
+    Action::Close,
+    Action::CloseOpen,
+    Action::Monitor,
+    Action::Abort,
+    Action::Peek,
+];
 
 pub(crate) fn config(variant: u64) -> Config {
     let mut config = Config::default();
@@ -149,6 +160,22 @@ impl Model {
             _ => None,
         });
         from.sum()
+    }
+
+    /// The engine has told all that it has to, and holds what this does.
+    pub(crate) fn check(&self, engine: &Engine) {
+        assert_eq!(self.done.front(), None, "the engine keeps this to itself");
+        for name in NAMES {
+            let stats = engine.stats_of(name.as_bytes());
+            let ours = (stats.items, stats.open_transactions);
+            let theirs = (self.items(name) as u64, self.set_aside(name) as u64);
+            assert_eq!(ours, theirs, "readable and set aside in {name}");
+        }
+        for parent in PARENTS {
+            let ours: Vec<Name> =
+                engine.children(parent.as_bytes()).map(|name| named(name)).collect();
+            assert_eq!(ours, self.children(parent));
+        }
     }
 
     pub(crate) fn set_aside(&self, queue: Name) -> usize {
