@@ -38,7 +38,7 @@ pub struct QueueTable {
 }
 
 /// The names that a queue's table may have.
-const NAMES: &[&str] = &[
+pub(super) const NAMES: &[&str] = &[
     "max-queue-items",
     "max-queue-bytes",
     "max-item-bytes",

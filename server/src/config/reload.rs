@@ -9,21 +9,14 @@ use windhover_runtime::Report;
 
 use super::command_line::{command_line, own_arguments};
 use super::file::{ConfigFile, Given};
-use super::queues::engine_config;
+use super::queues::{self, engine_config};
 use super::tokens::token_policy;
 use crate::cli::{Command, ServeArgs};
 use crate::store::Store;
 use crate::tokens::Tokens;
 
-/// The flags that hold from the reload on, with every queue's table.
+/// The flags that hold from the reload on, with every queue's table and the flags of the names in one.
 const AT_RUN_TIME: &[&str] = &[
-    "max-queue-items",
-    "max-queue-bytes",
-    "max-item-bytes",
-    "max-item-age",
-    "max-open-reads",
-    "discard-old",
-    "open-timeout",
     "max-children",
     "max-journal-bytes",
     "dead-letter-bytes",
@@ -71,7 +64,7 @@ impl ReloadedConfig {
         self.tokens.set(token_policy(&args));
         tracing::info!(file = %self.path.display(), "the configuration was read again");
         for name in changed(&before, &file) {
-            if AT_RUN_TIME.contains(&&*name) || name.starts_with('[') {
+            if holds_at_run_time(&name) {
                 tracing::info!("`{name}` has changed");
             } else {
                 tracing::warn!(
@@ -82,6 +75,11 @@ impl ReloadedConfig {
         *before = file;
         true
     }
+}
+
+/// Whether that name holds from the reload on.
+fn holds_at_run_time(name: &str) -> bool {
+    name.starts_with('[') || queues::NAMES.contains(&name) || AT_RUN_TIME.contains(&name)
 }
 
 /// The names whose values differ, each once.
