@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use windhover_core::http::HttpLimits;
 use windhover_core::queue::NameError;
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
@@ -180,7 +181,7 @@ fn dedup(
         return None;
     }
     let is_wanted = |queue: &[u8]| queue == args.queue_name.as_bytes();
-    let read_back = |since: u64, visit: &mut dyn FnMut(&[Vec<u8>]) -> bool| {
+    let read_back = |since: u64, visit: &mut dyn FnMut(&[Bytes]) -> bool| {
         opened.journal.read_back(since, &is_wanted, visit)
     };
     let since = Instant::now();

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use windhover_core::Instant;
 use windhover_core::tracking::{DedupWindow, EventDigest, EventIdentity};
 
@@ -132,7 +133,7 @@ impl Dedup {
     pub fn open(
         limits: DedupLimits,
         directory: &std::path::Path,
-        journal: impl FnOnce(u64, &mut dyn FnMut(&[Vec<u8>]) -> bool) -> io::Result<u64>,
+        journal: impl FnOnce(u64, &mut dyn FnMut(&[Bytes]) -> bool) -> io::Result<u64>,
         now: Instant,
     ) -> Result<Self, SavedError> {
         let (saved, digests) = Saved::open(directory, limits.ids)?;

@@ -51,10 +51,11 @@ impl Directory {
 
     fn open(&self, ids: u32, segments: &[&[&str]]) -> Arc<Dedup> {
         // Segments have the numbers from 1 on.
-        let journal = |since: u64, visit: &mut dyn FnMut(&[Vec<u8>]) -> bool| {
+        let journal = |since: u64, visit: &mut dyn FnMut(&[Bytes]) -> bool| {
             let first = usize::try_from(since.saturating_sub(1)).unwrap();
             for segment in segments.iter().skip(first).rev() {
-                let items: Vec<Vec<u8>> = segment.iter().map(|it| it.as_bytes().to_vec()).collect();
+                let items: Vec<Bytes> =
+                    segment.iter().map(|it| Bytes::copy_from_slice(it.as_bytes())).collect();
                 if !visit(&items) {
                     break;
                 }
@@ -304,7 +305,7 @@ fn what_an_earlier_file_has_lost_is_read_from_the_journal() {
     assert_eq!(files.len(), 2);
     let asked = |directory: &Directory| {
         let mut asked = None;
-        let journal = |since: u64, _: &mut dyn FnMut(&[Vec<u8>]) -> bool| {
+        let journal = |since: u64, _: &mut dyn FnMut(&[Bytes]) -> bool| {
             asked = Some(since);
             Ok(3)
         };

@@ -20,7 +20,7 @@ impl<D: Directory> Journal<D> {
         &self,
         since: u64,
         is_wanted: &dyn Fn(&[u8]) -> bool,
-        visit: &mut dyn FnMut(&[Vec<u8>]) -> bool,
+        visit: &mut dyn FnMut(&[Bytes]) -> bool,
     ) -> io::Result<u64> {
         let next = self.last_number() + 1;
         let since = if since > next { 0 } else { since };
@@ -28,7 +28,7 @@ impl<D: Directory> Journal<D> {
             let mut bytes = self.directory.read(&file_name(closed.number))?;
             // What is behind it was never acknowledged.
             bytes.truncate(usize::try_from(closed.end).unwrap_or(usize::MAX));
-            if !visit(&items(&bytes, is_wanted)) {
+            if !visit(&items(&bytes.into(), is_wanted)) {
                 break;
             }
         }
@@ -36,7 +36,7 @@ impl<D: Directory> Journal<D> {
     }
 }
 
-fn items(bytes: &[u8], is_wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
+fn items(bytes: &Bytes, is_wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Bytes> {
     let mut items = Vec::new();
     let Ok(Header { salt, .. }) = Header::decode(bytes) else {
         return items;
@@ -46,8 +46,8 @@ fn items(bytes: &[u8], is_wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
         && let Ok(record) = record::decode(rest, salt, at as u64)
     {
         if record.kind == Kind::Put && is_wanted(record.queue) {
-            let (_, put) = record::put_parts(Bytes::copy_from_slice(record.rest));
-            items.extend(put.map(|item| item.data.to_vec()));
+            let (_, put) = record::put_parts(bytes.slice_ref(record.rest));
+            items.extend(put.map(|item| item.data));
         }
         at += record.len;
     }
