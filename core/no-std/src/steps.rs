@@ -7,7 +7,7 @@ use windhover_core::{
     client::ring::{Member, Naming, Rendezvous, Ring},
     http::{self, HttpLimits, Method, Response, Status},
     memcache::{self, Dialect, Limits},
-    queue::{Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, PutBuilder, Read},
+    queue::{Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, PutBuilder, Read, Written},
     tracking::{
         BatchRule, Context, Decoder, IdSource, Records, RedirectPolicy, TrackingEndpoint,
         TrackingLimits,
@@ -29,7 +29,7 @@ fn queue() -> Option<()> {
     put.item(None, b"hello");
     engine.put(OpId(1), put.finish(), now).ok()?;
     let batch = engine.begin_append()?;
-    engine.journaled(batch.commit, Ok(1), now);
+    engine.journaled(batch.commit, Ok(Written { segment: 1, offset: 64 }), now);
     given(matches!(
         engine.poll_output(now),
         EngineOutput::Done { outcome: OpOutcome::Stored, .. }
