@@ -1,99 +1,21 @@
-//! The command line.
+//! The command line of `windhover serve`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap::{Args, ValueEnum};
 use windhover_core::queue::{NameError, check_name};
 use windhover_core::tracking::ForwardedHeader;
 
+use super::values::{long_seconds, rate, seconds};
 use crate::app::ReplyKeys;
-use crate::cache::CacheArgs;
 use crate::config::ConfigFile;
-use crate::dead_letters::{DEAD_LETTERS, ReplayArgs};
-use crate::decode::DecodeArgs;
+use crate::dead_letters::DEAD_LETTERS;
 use crate::forward::QueueServers;
 use crate::journal::Fsync;
 use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
 use crate::runtime::Runtime;
 use crate::serve::ServeError;
-use crate::tail::TailArgs;
-
-/// With the commit that it was built of, and the runtimes that it was built with.
-const LONG_VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("WINDHOVER_COMMIT"),
-    ", features ",
-    env!("WINDHOVER_FEATURES"),
-    ")"
-);
-
-/// A tracking front end on an embedded, journaled, kestrel-compatible queue.
-#[derive(Debug, Parser)]
-#[command(name = "windhover", version, long_version = LONG_VERSION, about, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "\
-Try it:
-  windhover serve
-then, from another terminal, the two lines that it prints.
-
-Every flag of `serve` and `cache` can be set by the environment too: see their `--help`.
-Logs go to standard error; RUST_LOG sets their detail (RUST_LOG=windhover=debug).")]
-#[non_exhaustive]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-#[non_exhaustive]
-pub enum Command {
-    /// Accept tracking requests by HTTP and serve them from a queue
-    Serve(Box<ServeArgs>),
-    /// Serve a cache to memcached's clients
-    Cache(Box<CacheArgs>),
-    /// Mend a damaged journal, keeping every whole record
-    Repair(RepairArgs),
-    /// Look into the journal of a server that does not run
-    Journal(JournalArgs),
-    /// Send records again that a running server has put into its dead-letter queue
-    Replay(ReplayArgs),
-    /// Explain what the tracker makes of a request: nothing is sent
-    Decode(DecodeArgs),
-    /// Show records of a running server as they are accepted, without taking them
-    Tail(TailArgs),
-    /// Say whether `serve --config` would start with a file
-    CheckConfig(CheckConfigArgs),
-    /// Write what completes command lines in a shell
-    Completions(CompletionsArgs),
-    /// Write the manual's pages
-    Man(ManArgs),
-}
-
-/// Write what completes command lines in a shell.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "\
-For bash: windhover completions bash > /etc/bash_completion.d/windhover")]
-#[non_exhaustive]
-pub struct CompletionsArgs {
-    /// Which shell
-    pub shell: Shell,
-}
-
-/// Write the manual's pages.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "\
-windhover man | man -l -                      shows the first page
-windhover man --out /usr/local/share/man/man1  has `man windhover-serve` find them all")]
-#[non_exhaustive]
-pub struct ManArgs {
-    /// The folder to write a page for each command to; otherwise the first page goes to standard output
-    #[arg(long, value_name = "FOLDER")]
-    pub out: Option<PathBuf>,
-}
 
 /// Accept tracking requests by HTTP and serve them from a queue.
 ///
@@ -546,161 +468,5 @@ impl From<Forwarded> for ForwardedHeader {
             Forwarded::XForwardedFor => Self::XForwardedFor,
             Forwarded::Forwarded => Self::Forwarded,
         }
-    }
-}
-
-/// Mend a damaged journal.
-///
-/// Every file that is concerned is copied to `DIR/damaged` first; then what is damaged in it is
-/// covered. Every whole record stays. The server must not run meanwhile.
-#[derive(Clone, Debug, Args)]
-#[non_exhaustive]
-pub struct RepairArgs {
-    /// The directory of the journal, as given to `serve`
-    #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
-    pub data: PathBuf,
-}
-
-/// Say whether `serve --config` would start with a file.
-///
-/// Every fault in it is told, with its line. Neither other flags nor the environment are looked at.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "\
-Exit codes: 0 when it would, 2 when not.")]
-#[non_exhaustive]
-pub struct CheckConfigArgs {
-    /// The file
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-}
-
-/// Look into the journal of a server that does not run.
-#[derive(Clone, Debug, Args)]
-#[non_exhaustive]
-pub struct JournalArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: JournalCommand,
-}
-
-/// What to do with a journal.
-#[derive(Clone, Debug, Subcommand)]
-#[non_exhaustive]
-pub enum JournalCommand {
-    /// List the segments or, of one segment, the records
-    ///
-    /// Columns have tabs between them. Damage is shown, and nothing is changed.
-    #[command(after_help = "\
-Exit codes: 0, 4 when another process uses the data directory, 1 for anything else.")]
-    Inspect(InspectArgs),
-    /// Read and check every byte, and say whether a start would find the journal whole
-    ///
-    /// Nothing is changed.
-    #[command(after_help = "\
-Exit codes: 0 when the journal is whole, 3 when it is damaged (see `windhover repair`), 4 when another \
-process uses the data directory, 1 for anything else.")]
-    Verify(VerifyArgs),
-}
-
-/// List the segments or, of one segment, the records.
-#[derive(Clone, Debug, Args)]
-#[non_exhaustive]
-pub struct InspectArgs {
-    /// The directory of the journal, as given to `serve`
-    #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
-    pub data: PathBuf,
-
-    /// The segment whose records are listed; without it, the segments are
-    #[arg(value_name = "SEGMENT")]
-    pub segment: Option<u64>,
-}
-
-/// Read and check every byte of a journal.
-#[derive(Clone, Debug, Args)]
-#[non_exhaustive]
-pub struct VerifyArgs {
-    /// The directory of the journal, as given to `serve`
-    #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
-    pub data: PathBuf,
-}
-
-fn rate(value: &str) -> Result<f64, String> {
-    let rate = value.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
-    rate.ok_or_else(|| format!("`{value}` is no positive number"))
-}
-
-pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
-    seconds_to(86_400, value)
-}
-
-/// A time of up to ten years.
-fn long_seconds(value: &str) -> Result<Duration, String> {
-    seconds_to(315_360_000, value)
-}
-
-fn seconds_to(most: u32, value: &str) -> Result<Duration, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|seconds: &f64| (0.0..=f64::from(most)).contains(seconds))
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("`{value}` is no number of seconds from 0 to {most}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_readme() {
-        let cli = Cli::parse_from(["windhover", "serve"]);
-        let Command::Serve(args) = cli.command else { panic!("not serve") };
-        assert_eq!(args.http.to_string(), "127.0.0.1:8080");
-        assert_eq!(args.queue_listen.to_string(), "127.0.0.1:22133");
-        assert_eq!(args.data, PathBuf::from("./windhover-data"));
-        assert_eq!(args.fsync, Fsync::Always);
-        assert_eq!(args.queue_name, "events");
-        assert_eq!(args.runtime, Runtime::default());
-    }
-
-    #[test]
-    fn each_listener_has_its_default_port() {
-        let line = ["windhover", "serve", "--http", "localhost", "--queue-listen", "::1"];
-        let Command::Serve(args) = Cli::parse_from(line).command else { panic!("not serve") };
-        assert_eq!(args.http.to_string(), "localhost:8080");
-        assert_eq!(args.queue_listen.to_string(), "[::1]:22133");
-        let line = ["windhover", "cache", "--listen", "localhost"];
-        let Command::Cache(args) = Cli::parse_from(line).command else { panic!("not cache") };
-        assert_eq!(args.listen.to_string(), "localhost:11211");
-    }
-
-    #[test]
-    fn every_runtime_that_was_built_in_can_be_chosen() {
-        for runtime in Runtime::value_variants() {
-            for command in ["serve", "cache"] {
-                let line = ["windhover", command, "--runtime", &runtime.to_string()];
-                let chosen = match Cli::parse_from(line).command {
-                    Command::Serve(args) => args.runtime,
-                    Command::Cache(args) => args.runtime,
-                    other => panic!("not {command}: {other:?}"),
-                };
-                assert_eq!(chosen, *runtime);
-            }
-        }
-    }
-
-    #[test]
-    fn seconds_may_have_a_fraction() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        assert!(seconds("-1").is_err());
-        assert!(seconds("NaN").is_err());
-        assert!(seconds("forever").is_err());
     }
 }
