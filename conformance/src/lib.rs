@@ -6,6 +6,7 @@
 //! a panic that says what was expected and what was seen.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod attack;
 mod certificates;
 mod cores;
 pub mod differential;
@@ -17,6 +18,7 @@ mod ledger;
 mod memcached;
 mod namespace;
 mod peers;
+pub mod play;
 mod process;
 mod proxy;
 mod queue;

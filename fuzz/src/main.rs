@@ -4,13 +4,18 @@
 use std::process::ExitCode;
 use std::{env, fs};
 
-use windhover_fuzz::{minimise, mutate, peer, target};
+use windhover_core::memcache::Dialect;
+use windhover_fuzz::generate::memcache;
+use windhover_fuzz::{Source, TARGETS, minimise, mutate, peer, target};
 
 const USAGE: &str = "usage:
+  windhover-fuzz list                   what targets there are: their inputs are protocol text, which
+                                        others can use, or scripts for our state machines
   windhover-fuzz minimise TARGET FILE   writes FILE.min
   windhover-fuzz replay TARGET FILE...  says which fail, and how
-  windhover-fuzz generate TARGET NUMBER FOLDER
-                                        writes so many new inputs
+  windhover-fuzz generate TARGET NUMBER FOLDER [DIALECT]
+                                        writes so many new inputs; of memcache_requests also in one
+                                        dialect alone: memcached, kestrel, darner, siberite
   windhover-fuzz peer ADDRESS [ADDRESS] --seconds N
                                         sends commands to a memcached; to two, and compares";
 
@@ -19,7 +24,14 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["minimise", name, file] => shrink(name, file),
-        ["generate", name, number, folder] => generate(name, number, folder),
+        ["list"] => {
+            list();
+            Ok(())
+        }
+        ["generate", name, number, folder] => generate(name, number, folder, None),
+        ["generate", name, number, folder, dialect] => {
+            generate(name, number, folder, Some(dialect))
+        }
         ["peer", ref addresses @ .., "--seconds", seconds] if !addresses.is_empty() => {
             peer(addresses, seconds)
         }
@@ -69,17 +81,40 @@ fn replay(name: &str, files: &[&str]) -> Result<(), String> {
     if failed > 0 { Err(format!("{failed} of {} fail", files.len())) } else { Ok(()) }
 }
 
-fn generate(name: &str, number: &str, folder: &str) -> Result<(), String> {
+fn list() {
+    for target in TARGETS {
+        println!("{:<20} {:<7} {}", target.name, target.shape.name(), target.holds);
+    }
+}
+
+fn generate(name: &str, number: &str, folder: &str, dialect: Option<&str>) -> Result<(), String> {
     let target = target(name)?;
+    let dialect = dialect.map(|word| dialect_named(word, name)).transpose()?;
     let number: usize = number.parse().map_err(|_| format!("{number} is no number of inputs"))?;
     fs::create_dir_all(folder).map_err(|error| format!("{folder}: {error}"))?;
     let mut random = fastrand::Rng::new();
     for at in 0..number {
         let path = format!("{folder}/{at}");
-        let input = mutate::create(&target.shape, &mut random);
+        let input = match dialect {
+            None => mutate::create(&target.shape, &mut random),
+            Some(dialect) => {
+                let choices: Vec<u8> = (0..random.usize(..=96)).map(|_| random.u8(..)).collect();
+                memcache::text_in(&[dialect], &mut Source::new(&choices))
+            }
+        };
         fs::write(&path, input).map_err(|error| format!("{path}: {error}"))?;
     }
     Ok(())
+}
+
+fn dialect_named(word: &str, target: &str) -> Result<Dialect, String> {
+    if target != "memcache_requests" {
+        return Err(format!("{target} has no dialects; memcache_requests has"));
+    }
+    let named = |dialect: &Dialect| format!("{dialect:?}").eq_ignore_ascii_case(word);
+    Dialect::ALL.into_iter().find(named).ok_or_else(|| {
+        format!("`{word}` is no dialect; there are memcached, kestrel, darner and siberite")
+    })
 }
 
 fn peer(addresses: &[&str], seconds: &str) -> Result<(), String> {

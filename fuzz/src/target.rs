@@ -18,6 +18,16 @@ pub enum Shape {
     Script,
 }
 
+impl Shape {
+    /// A word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+            Self::Script => "script",
+        }
+    }
+}
+
 /// A property of every input.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -206,10 +216,8 @@ pub static TARGETS: &[Target] = &[
 const HTTP: Shape =
     Shape::Text { generate: generate::http::requests, dictionary: generate::http::DICTIONARY };
 
-const MEMCACHE: Shape = Shape::Text {
-    generate: generate::memcache::pipeline,
-    dictionary: generate::memcache::DICTIONARY,
-};
+const MEMCACHE: Shape =
+    Shape::Text { generate: generate::memcache::text, dictionary: generate::memcache::DICTIONARY };
 
 /// The target of that name.
 pub fn find(name: &str) -> Option<&'static Target> {

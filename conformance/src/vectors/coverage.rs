@@ -103,6 +103,31 @@ fn letters(request: &Request<'_>) -> Vec<u8> {
     }
 }
 
+/// The commands that a vector sends, by their verbs in lower case: those of legal requests, and those that a
+/// step begins with.
+pub fn verbs(vector: &Vector) -> BTreeSet<String> {
+    let (mut captures, mut input) = (Captures::new(), Vec::new());
+    input.extend(vector.given.example(&mut captures));
+    let mut verbs = BTreeSet::new();
+    for step in &vector.steps {
+        let sent = step.send.example(&mut captures);
+        verbs.extend(first_verb(&sent, dialect(vector)));
+        input.extend(sent);
+    }
+    each_request(&input, dialect(vector), |_, verb| {
+        verbs.insert(verb.to_owned());
+    });
+    verbs
+}
+
+/// The verb that the first line begins with, if it is one.
+fn first_verb(sent: &[u8], dialect: Dialect) -> Option<String> {
+    let line = sent.trim_ascii_start().to_ascii_lowercase();
+    let word = line.split(|byte| b" \r\n".contains(byte)).next()?;
+    let rows = TABLE.iter().filter(|row| row.dialects.contains(&dialect));
+    rows.into_iter().find(|row| row.verb.as_bytes() == word).map(|row| row.verb.to_owned())
+}
+
 /// Hands out every legal request of the input, with its verb in lower case.
 fn each_request(mut input: &[u8], dialect: Dialect, mut each: impl FnMut(&Request<'_>, &str)) {
     let limits = Limits::default();

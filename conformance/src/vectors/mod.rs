@@ -11,9 +11,9 @@ mod template;
 use std::{fmt, path::PathBuf};
 
 pub use codec::play_codec;
-pub use coverage::{Missing, missing};
+pub use coverage::{Missing, missing, verbs};
 pub use index::index;
-pub use socket::play_socket;
+pub use socket::{Marker, Mismatch, SocketPlayer, play_socket};
 pub use template::{Captures, Matched, Template};
 
 use crate::version_numbers;

@@ -1,6 +1,7 @@
 //! Memcache requests as text, mostly well formed: every command of every dialect.
 
-use windhover_core::memcache::command::{Arguments, Row, TABLE};
+use windhover_core::memcache::Dialect;
+use windhover_core::memcache::command::{Arguments, Command, Row, TABLE};
 use windhover_core::memcache::meta::{FLAGS, TokenRule};
 
 use crate::Source;
@@ -134,9 +135,53 @@ pub fn pipeline(source: &mut Source<'_>) -> Vec<u8> {
     out
 }
 
+/// The same as text that is for servers, too: administrative commands are one in a thousand at most, since each
+/// changes how a server treats all that follows, or ends it.
+pub fn text(source: &mut Source<'_>) -> Vec<u8> {
+    text_in(&Dialect::ALL, source)
+}
+
+/// Such text in some dialects; one of them at least.
+pub fn text_in(dialects: &[Dialect], source: &mut Source<'_>) -> Vec<u8> {
+    let spoken = |row: &&Row| row.dialects.iter().any(|dialect| dialects.contains(dialect));
+    let (rare, common): (Vec<_>, Vec<_>) =
+        TABLE.iter().filter(spoken).partition(|row| is_administrative(row.command));
+    let mut out = Vec::new();
+    for _ in 0..source.between(1, 4) {
+        let rows = if source.chance(1, 1000) { &rare } else { &common };
+        request_of(source.pick_of(rows), source, &mut out);
+    }
+    out
+}
+
+/// Whether it changes the server rather than what it holds.
+pub fn is_administrative(command: Command) -> bool {
+    use Command as C;
+    matches!(
+        command,
+        C::CacheMemlimit
+            | C::Extstore
+            | C::FlushAll
+            | C::Lru
+            | C::LruCrawler
+            | C::RefreshCerts
+            | C::Reload
+            | C::Roll
+            | C::Shutdown
+            | C::Slabs
+            | C::Status
+            | C::Verbosity
+            | C::Watch
+    )
+}
+
 /// One request, mostly well formed.
 pub fn request(source: &mut Source<'_>, out: &mut Vec<u8>) {
     let row = &source.pick_of(TABLE);
+    request_of(row, source, out);
+}
+
+fn request_of(row: &Row, source: &mut Source<'_>, out: &mut Vec<u8>) {
     let mut words = vec![verb(row, source)];
     let data = arguments(row, source, &mut words);
     if source.chance(1, 12) {
