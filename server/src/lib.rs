@@ -34,6 +34,7 @@ mod queue_monitor;
 mod recording;
 pub mod runtime;
 pub mod serve;
+mod service_manager;
 pub mod status;
 pub mod store;
 pub mod tail;

@@ -27,6 +27,7 @@ use crate::listen::{
 };
 use crate::queue_client::QueueClient;
 use crate::runtime::{self, Drain, Listener, Server};
+use crate::service_manager;
 use crate::store::{Store, StoreCloser};
 use crate::tracker::Tracker;
 use crate::upkeep::Upkeep;
@@ -303,6 +304,7 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
         }
     };
     let upkeep = Upkeep::start(app.clone(), clock).map_err(system("start threads"))?;
+    service_manager::ready();
     // What is on its way to the queue servers still needs the runtime.
     let forwarding = app.clone();
     let served = server.run(move || {

@@ -11,6 +11,7 @@ use windhover_runtime::Clock;
 
 use crate::app::App;
 use crate::memory::{GiveBack, give_back};
+use crate::service_manager;
 
 /// How often there is a turn.
 const TURN: Duration = Duration::from_secs(1);
@@ -49,6 +50,7 @@ impl Upkeep {
                 refused.turn(stats, app.settings.max_queues);
                 let held = u64::try_from(app.connection_memory.used()).unwrap_or(u64::MAX);
                 memory.turn(stats.memory_bytes.saturating_add(held));
+                service_manager::alive();
             }
         };
         let thread = thread::Builder::new().name("upkeep".to_owned()).spawn(keep)?;

@@ -14,6 +14,7 @@ use super::CacheArgs;
 use crate::listen::{self, ListenError, Place, authenticated};
 use crate::memory::{GiveBack, give_back};
 use crate::runtime::{self, Drain, Listener, Server};
+use crate::service_manager;
 
 /// How often it is looked whether there is memory to give back.
 const TURN: Duration = Duration::from_millis(250);
@@ -50,6 +51,7 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
     })?;
     say_ready(args, &place);
     start_upkeep(memory).map_err(ListenError::system("start threads"))?;
+    service_manager::ready();
     server.run(|| ())
 }
 
@@ -65,6 +67,7 @@ fn start_upkeep(memory: ConnectionMemory) -> io::Result<()> {
             if std::mem::replace(&mut closed, now) < now {
                 give_back();
             }
+            service_manager::alive();
         }
     };
     thread::Builder::new().name("upkeep".to_owned()).spawn(turns)?;

@@ -9,7 +9,7 @@ use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 
-use super::{Drain, Driving, Listener, log_asked, shut_down_on_signal};
+use super::{Drain, Driving, Listener, note_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 type Serving = Pin<Box<dyn Future<Output = io::Result<ServeReport>> + Send>>;
@@ -64,7 +64,7 @@ impl Server {
             };
             let serving: Vec<_> = serving.into_iter().map(serve).collect();
             shutdown.wait().await;
-            log_asked();
+            note_asked();
             let mut cut = 0;
             for serve in serving {
                 cut += serve.await.map_err(ListenError::system("wait for connections"))?.cut;

@@ -10,7 +10,7 @@ use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_mio::{Peer, ServeReport, Shutdown, connect, serve};
 
-use super::{Drain, Driving, Listener, log_asked, shut_down_on_signal};
+use super::{Drain, Driving, Listener, note_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 type Serving = Box<dyn FnOnce(&Shutdown) -> io::Result<ServeReport> + Send>;
@@ -82,6 +82,6 @@ struct Asked;
 
 impl Wake for Asked {
     fn wake(self: Arc<Self>) {
-        log_asked();
+        note_asked();
     }
 }

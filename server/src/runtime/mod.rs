@@ -18,6 +18,7 @@ use windhover_runtime::{
 };
 
 use crate::listen::{ListenAddress, ListenError, Place};
+use crate::service_manager;
 
 #[cfg(not(any(feature = "tokio", feature = "async-std", feature = "mio")))]
 compile_error!("windhover needs one of the features `tokio`, `async-std` and `mio` to serve with");
@@ -130,6 +131,7 @@ fn shut_down_on_signal(shutdown: &Shutdown, drain: Drain) -> Result<(), ListenEr
     let wait = move || {
         asked.wait_blocking();
         tracing::info!(seconds = drain.time.as_secs_f64(), "asked to stop: draining");
+        service_manager::stopping();
         (drain.begin)();
         std::thread::sleep(drain.time);
         shutdown.trigger();
@@ -235,6 +237,7 @@ pub(crate) fn threads(given: Option<u16>) -> usize {
     given.map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from)
 }
 
-fn log_asked() {
+fn note_asked() {
+    service_manager::stopping();
     tracing::info!("asked to stop: finishing what is in flight");
 }

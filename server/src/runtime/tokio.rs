@@ -10,7 +10,7 @@ use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
 use windhover_tokio::{Listening, Peer, ServeReport, Shutdown, connect, serve};
 
-use super::{Drain, Driving, Listener, log_asked, shut_down_on_signal};
+use super::{Drain, Driving, Listener, note_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
 
 /// How long threads have to end; only one that is blocked takes longer.
@@ -78,7 +78,7 @@ impl Server {
         let cut: io::Result<_> = runtime.block_on(async {
             let serving: Vec<_> = serving.into_iter().map(tokio::spawn).collect();
             shutdown.wait().await;
-            log_asked();
+            note_asked();
             let mut cut = 0;
             for serve in serving {
                 cut += serve.await?.cut;
