@@ -162,7 +162,7 @@ struct Gap {
 
 /// Collects the frames of one reply.
 #[derive(Debug, Default)]
-pub(super) struct Collector {
+pub(crate) struct Collector {
     answer: Option<Answer>,
     /// The key that was answered last.
     last: Option<usize>,
@@ -251,8 +251,17 @@ impl Collector {
         }
     }
 
+    /// So many items follow in a row.
+    pub(crate) fn make_room(&mut self, count: usize) {
+        match &mut self.answer {
+            Some(Answer::Items(items)) => items.reserve(count),
+            None if count > 1 => self.answer = Some(Answer::Items(Items::with_room(count))),
+            _ => {}
+        }
+    }
+
     /// An item of a retrieval.
-    pub(super) fn put(&mut self, item: Item) {
+    pub(crate) fn put(&mut self, item: Item) {
         self.answered(item.index);
         match &mut self.answer {
             Some(Answer::Items(items)) => items.push(item),

@@ -38,6 +38,18 @@ impl Items {
         Self(Few::One(None))
     }
 
+    /// No items, and room for so many.
+    pub(super) fn with_room(count: usize) -> Self {
+        Self(Few::Many(Vec::with_capacity(count.max(SEVERAL))))
+    }
+
+    /// Room for so many more, where it is not one.
+    pub(super) fn reserve(&mut self, count: usize) {
+        if let Few::Many(items) = &mut self.0 {
+            items.reserve(count);
+        }
+    }
+
     pub(super) fn push(&mut self, item: Item) {
         match &mut self.0 {
             Few::Many(items) => items.push(item),

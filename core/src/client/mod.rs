@@ -22,6 +22,7 @@ pub mod ring;
 mod servers;
 mod statistics;
 
+pub(crate) use answer::Collector;
 pub use answer::{Answer, BatchAnswer, Item, MetaAnswer};
 pub use backoff::Backoff;
 pub use budget::RetryLimit;

@@ -139,12 +139,11 @@ impl Cluster {
             let State::Open(open) = &mut link.state else {
                 return None;
             };
-            while let Some((ticket, item)) = open.next_item() {
-                if let Some(Purpose::Attempt(id)) = purpose_of(&link.tickets, ticket)
-                    && let Some(attempt) = attempt_at(&mut self.calls, id)
-                {
-                    attempt.collector.put(item);
-                }
+            if let Some(ticket) = open.due_for_items()
+                && let Some(Purpose::Attempt(id)) = purpose_of(&link.tickets, ticket)
+                && let Some(attempt) = attempt_at(&mut self.calls, id)
+            {
+                open.take_items(&mut attempt.collector);
             }
             match open.poll_output(now) {
                 ClientOutput::Frame(frame) => match purpose_of(&link.tickets, frame.ticket) {

@@ -138,6 +138,8 @@ impl ClientConnection {
 
     fn match_found(&mut self, found: Found) -> Step {
         match found {
+            #[cfg(feature = "client")]
+            Found::Item(item) => self.take_line(item.into_line()),
             Found::Line(line) => self.take_line(line),
             Found::Value { line, length, copy } => {
                 let Some(Begun { target, .. }) = self.begun.take() else {

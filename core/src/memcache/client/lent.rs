@@ -8,13 +8,13 @@
 
 use core::mem;
 
+use super::received::Found;
 use super::{ClientConnection, Received, Ticket};
 use crate::Instant;
 use crate::buffer::Outgoing;
 use crate::cannot_happen::cannot_happen;
-use crate::client::Item;
-use crate::memcache::request::BLOCK_END;
-use crate::memcache::response::Response;
+use crate::client::{Collector, Item};
+use crate::memcache::response::ItemLine;
 use crate::memcache::states::ClientEvent;
 use crate::writing::WriteTimer;
 
@@ -70,34 +70,31 @@ impl ClientConnection {
         self.is_borrowed = true;
     }
 
-    /// The next frame where that is an item for a request that somebody waits for: with the request and which
-    /// of its keys the item is of. All others are [`poll_output`](Self::poll_output)'s.
-    pub(crate) fn next_item(&mut self) -> Option<(Ticket, Item)> {
+    /// The request that the next frames answer, where the first of them is an item and somebody waits for it. All
+    /// others are [`poll_output`](Self::poll_output)'s.
+    pub(crate) fn due_for_items(&self) -> Option<Ticket> {
         if self.end.is_some() || self.finished.is_some() {
             return None;
         }
+        let request = self.pending.front().filter(|it| it.open && it.starts < self.written)?;
+        matches!(self.received.found.front()?, Found::Item(_)).then_some(request.ticket)
+    }
+
+    /// Hands on the items that stand in a row: those of the request that is due for them.
+    pub(crate) fn take_items(&mut self, collector: &mut Collector) {
         self.drop_taken();
-        let written = self.written;
-        let request = self.pending.front_mut().filter(|it| it.open && it.starts < written)?;
-        let (length, spans, data, copy) = self.received.take_found_value()?;
-        let response = spans.resolve(self.received.front().get(..length).unwrap_or_default());
-        let ticket = request.ticket;
-        match (request.match_frame(&response), response) {
-            (Ok(matched), Response::Value(value)) => {
-                let (flags, cas) = (value.flags, value.cas);
-                let index = matched.index.unwrap_or_default();
-                self.received.hand_on(length + data + BLOCK_END.len());
-                if matched.is_last {
-                    self.pending.pop_front();
-                    self.finished = Some(ticket);
+        let Some(request) = self.pending.front_mut() else { return cannot_happen(()) };
+        collector.make_room(self.received.items_in_a_row());
+        while let Some(item) = self.received.take_item() {
+            let key = item.line.key.of(self.received.front());
+            match request.match_value(key) {
+                Ok(index) => {
+                    self.received.hand_on(item.length());
+                    let (ItemLine { flags, cas, .. }, value) = (item.line, item.value.into());
+                    collector.put(Item { index, flags, cas, value });
                 }
-                Some((ticket, Item { index, flags, cas, value: copy.into() }))
+                Err(end) => return self.spend(ClientEvent::Mismatched, end),
             }
-            (Err(end), _) => {
-                self.spend(ClientEvent::Mismatched, end);
-                None
-            }
-            _ => cannot_happen(None),
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) struct PendingRequest {
     values: usize,
     /// The key behind the one that was answered last: its place in the text and its index.
     next: (usize, usize),
-    /// Which of the keys were answered, a bit for each; not kept before the second value.
+    /// Which of the keys were answered, a bit for each; empty while those were the first ones, in their order.
     answered: Vec<u64>,
 }
 
@@ -84,6 +84,22 @@ impl PendingRequest {
             || (self.prepared.expected().opens && self.values > 0)
     }
 
+    /// Which of the keys a value with that key answers, as [`match_frame`](Self::match_frame) says it of the frame:
+    /// no `VALUE` is the last of its reply.
+    #[cfg(feature = "client")]
+    #[inline]
+    pub(super) fn match_value(&mut self, key: &[u8]) -> Result<usize, End> {
+        let expected = self.prepared.expected();
+        if expected.batch.is_some() || !expected.row.allows(Kind::Value) {
+            return Err(End::Mismatched);
+        }
+        self.is_several = true;
+        let index = self.find(key)?;
+        let is_last = self.reply.ends_with(Kind::Value);
+        debug_assert!(!is_last, "more of the reply follows");
+        Ok(index)
+    }
+
     /// Whether the frame may be the next of this reply.
     pub(super) fn match_frame(&mut self, frame: &Response<'_>) -> Result<Match, End> {
         let kind = frame.kind();
@@ -130,6 +146,29 @@ impl PendingRequest {
             self.values += 1;
             return self.check_key(name).map(|()| 0);
         }
+        let (from, index) = self.next;
+        if self.answered.is_empty()
+            && let Some(behind) = self.key_behind(from, name)
+        {
+            // All before it were answered, and nothing else.
+            self.values += 1;
+            self.next = (behind, index + 1);
+            return Ok(index);
+        }
+        self.find_elsewhere(name)
+    }
+
+    /// The place behind the key that follows the place `from`, where that is `name`.
+    #[inline]
+    fn key_behind(&self, from: usize, name: &[u8]) -> Option<usize> {
+        let behind = self.prepared.expected().keys().get(from..)?.strip_prefix(b" ")?;
+        let behind = behind.strip_prefix(name)?;
+        let ends = matches!(behind.first(), None | Some(b' ')) && !name.is_empty();
+        ends.then_some(from + 1 + name.len())
+    }
+
+    /// The same where keys were left out, or the value is not of the next one.
+    fn find_elsewhere(&mut self, name: &[u8]) -> Result<usize, End> {
         let keys = self.prepared.expected().keys();
         let search = |from: usize, index: usize| {
             let mut rest = keys.get(from..).unwrap_or_default();
@@ -149,11 +188,11 @@ impl PendingRequest {
             .or_else(|| search(0, 0))
             .or_else(|| self.group_of_queue(name))
             .ok_or(End::Mismatched)?;
-        self.values += 1;
-        if self.values == 2 {
-            self.note_answered(self.next.1 - 1);
+        if self.answered.is_empty() && index != self.values {
+            (0..self.values).for_each(|before| self.note_answered(before));
         }
-        if self.values > 1 {
+        self.values += 1;
+        if !self.answered.is_empty() || index + 1 != self.values {
             self.note_answered(index);
         }
         self.next = (behind, index + 1);
@@ -161,11 +200,10 @@ impl PendingRequest {
     }
 
     fn is_answered(&self, index: usize) -> bool {
-        match self.values {
-            0 => false,
-            1 => index + 1 == self.next.1,
-            _ => self.answered.get(index / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1),
+        if self.answered.is_empty() {
+            return index < self.values;
         }
+        self.answered.get(index / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1)
     }
 
     fn note_answered(&mut self, index: usize) {

@@ -11,6 +11,8 @@ use super::{MAX_DISCARDED, Oversized};
 use crate::buffer::Incoming;
 use crate::cannot_happen::cannot_happen;
 use crate::memcache::request::BLOCK_END;
+#[cfg(feature = "client")]
+use crate::memcache::response::ItemLine;
 use crate::memcache::response::{self, ResponseError, ResponseLine, ResponseSpans};
 use crate::memcache::states::{self, ClientEvent, ClientState};
 use crate::memcache::{Dialect, Limits};
@@ -113,6 +115,9 @@ struct Large {
 /// Something that was found.
 #[derive(Debug)]
 pub(super) enum Found {
+    /// An item, whole and copied.
+    #[cfg(feature = "client")]
+    Item(FoundItem),
     Line(FoundLine),
     /// The value that the last line announced is whole, and stands behind it.
     Value {
@@ -125,6 +130,14 @@ pub(super) enum Found {
     /// The value that is too large for us has ended.
     Discarded,
     Malformed(ResponseError),
+}
+
+/// An item of at most [`SEGMENT`] bytes, as nearly all are.
+#[cfg(feature = "client")]
+#[derive(Debug)]
+pub(super) struct FoundItem {
+    pub(super) line: ItemLine,
+    pub(super) value: Bytes,
 }
 
 /// A line, and what is known of the value that it announces.
@@ -153,6 +166,21 @@ pub(super) enum Announced {
         length: usize,
     },
     Oversized(Oversized),
+}
+
+#[cfg(feature = "client")]
+impl FoundItem {
+    /// How many bytes it is on the wire.
+    pub(super) fn length(&self) -> usize {
+        self.line.length + self.line.data + BLOCK_END.len()
+    }
+
+    /// The same as any other line.
+    pub(super) fn into_line(self) -> FoundLine {
+        let Self { line, value } = self;
+        let value = Announced::Here { length: line.data, copy: Some(value) };
+        FoundLine { length: line.length, spans: ResponseSpans::of_item(&line), value }
+    }
 }
 
 impl State {
@@ -193,9 +221,10 @@ impl Received {
     #[cfg(feature = "client")]
     pub fn parse(&mut self, parser: &ReplyParser) -> bool {
         self.look();
-        while self.found.len() < FOUND
-            && let Some(found) = self.find(parser, true)
-        {
+        while self.found.len() < FOUND {
+            // What is no item at all, or none that is whole, is found in the general way.
+            let item = self.find_item(parser).map(Found::Item);
+            let Some(found) = item.or_else(|| self.find(parser, true)) else { break };
             self.found.push_back(found);
         }
         self.seen = self.incoming.len();
@@ -233,19 +262,41 @@ impl Received {
         self.seen = self.incoming.len();
     }
 
-    /// The next that was found where it is an item whose value was copied.
+    /// Finds an item that has come as a whole, in one look and without a search for the end of its line.
     #[cfg(feature = "client")]
-    pub(super) fn take_found_value(&mut self) -> Option<(usize, ResponseSpans, usize, Bytes)> {
-        match self.found.front_mut()? {
-            Found::Line(FoundLine {
-                length,
-                spans,
-                value: Announced::Here { length: data, copy },
-            }) if spans.is_value() => {
-                let found = (*length, *spans, *data, copy.take()?);
-                self.found.pop_front();
-                Some(found)
-            }
+    #[inline]
+    fn find_item(&mut self, parser: &ReplyParser) -> Option<FoundItem> {
+        if !self.is_at_line() || self.is_malformed {
+            return None;
+        }
+        let rest = self.incoming.bytes().get(self.parsed..)?;
+        let line = response::item_line(rest, &parser.limits)?;
+        if line.data > SEGMENT.min(parser.largest) {
+            return None;
+        }
+        let whole = line.length + line.data + BLOCK_END.len();
+        let data = rest.get(line.length..whole)?.strip_suffix(BLOCK_END)?;
+        let value = Bytes::copy_from_slice(data);
+        self.is_blocked = false;
+        self.pass(whole, &[ClientEvent::ValueAnnounced, ClientEvent::ValueComplete]);
+        Some(FoundItem { line, value })
+    }
+
+    /// How many items were found before anything else.
+    #[cfg(feature = "client")]
+    pub(super) fn items_in_a_row(&self) -> usize {
+        self.found.iter().take_while(|found| matches!(found, Found::Item(_))).count()
+    }
+
+    /// The next that was found where it is an item.
+    #[cfg(feature = "client")]
+    #[inline]
+    pub(super) fn take_item(&mut self) -> Option<FoundItem> {
+        match self.found.front()? {
+            Found::Item(_) => match self.found.pop_front() {
+                Some(Found::Item(item)) => Some(item),
+                _ => cannot_happen(None),
+            },
             _ => None,
         }
     }

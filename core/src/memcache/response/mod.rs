@@ -13,6 +13,8 @@ mod spans;
 pub use encode::{encode, encode_meta_value_line, encode_value_line};
 pub use error::ResponseError;
 pub(crate) use parse::parse_line_with_any_flags;
+#[cfg(feature = "client")]
+pub(crate) use parse::{ItemLine, item_line};
 pub use parse::{ResponseLine, parse, parse_line};
 pub(crate) use reply_end::Ending;
 pub use reply_end::ReplyEnd;

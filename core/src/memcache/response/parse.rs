@@ -3,10 +3,14 @@
 use super::{Response, ResponseError, ValueFrame};
 use crate::memcache::Limits;
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
+#[cfg(feature = "client")]
+use crate::memcache::span::Span;
 use crate::memcache::{Dialect, Parsed, key, number, swar};
 
 /// The two bytes behind a data block.
 const BLOCK_END: &[u8] = b"\r\n";
+/// What stands before the key of an item.
+const VALUE: &[u8] = b"VALUE ";
 
 /// A parsed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +91,31 @@ pub fn parse_line<'a>(
     parse_line_alone(line, dialect, limits).map(|response| ResponseLine { response, data: None })
 }
 
+/// A `VALUE` line, as offsets and numbers.
+#[cfg(feature = "client")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ItemLine {
+    /// How long it is, with its newline.
+    pub(crate) length: usize,
+    pub(crate) key: Span,
+    pub(crate) flags: u32,
+    pub(crate) cas: Option<u64>,
+    /// The length of the block that it announces.
+    pub(crate) data: usize,
+}
+
+/// The `VALUE` line at the start of `input`, whatever follows it; `None` where there is none that is whole and
+/// that [`parse_line`] takes.
+#[cfg(feature = "client")]
+#[inline]
+pub(crate) fn item_line(input: &[u8], limits: &Limits) -> Option<ItemLine> {
+    let header = value_header(input)?;
+    let (flags, data) = (header.flags().ok()?, header.data(limits).ok()?);
+    let start = VALUE.len();
+    let key = Span::new(start, start + header.key.len());
+    Some(ItemLine { length: header.line, key, flags, cas: header.cas, data })
+}
+
 /// A line that announces no block.
 fn parse_line_alone<'a>(
     line: &'a [u8],
@@ -160,7 +189,7 @@ fn meta_line(text: &[u8], dialect: Dialect) -> Result<Option<Response<'_>>, Resp
 
 fn other_line(text: &[u8], dialect: Dialect) -> Result<Response<'_>, ResponseError> {
     // A legal one was found before.
-    if text.starts_with(b"VALUE ") {
+    if text.starts_with(VALUE) {
         return Err(ResponseError::BadValueLine);
     }
     if let Some(rest) = text.strip_prefix(b"STAT ") {
@@ -288,7 +317,7 @@ impl<'a> Header<'a> {
 /// or none that is complete and legal.
 #[inline]
 fn value_header(input: &[u8]) -> Option<Header<'_>> {
-    let text = input.strip_prefix(b"VALUE ")?;
+    let text = input.strip_prefix(VALUE)?;
     let (key, text) = text.split_at_checked(key_length(text)).filter(|(key, _)| !key.is_empty())?;
     let (flags, text) = number_behind_space(text)?;
     let (length, text) = number_behind_space(text)?;

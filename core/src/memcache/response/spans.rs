@@ -1,5 +1,7 @@
 //! A parsed frame that borrows nothing.
 
+#[cfg(feature = "client")]
+use super::ItemLine;
 use super::{Kind, Response, ValueFrame};
 use crate::memcache::meta::{MetaFlags, MetaReply};
 use crate::memcache::span::Span;
@@ -55,11 +57,11 @@ impl ResponseSpans {
         }
     }
 
-    /// Whether it is a `VALUE`.
+    /// Of a `VALUE`.
     #[cfg(feature = "client")]
-    #[inline]
-    pub(crate) fn is_value(&self) -> bool {
-        self.kind == Kind::Value
+    pub(crate) const fn of_item(line: &ItemLine) -> Self {
+        let (first, number, client_flags) = (line.key, line.cas, line.flags);
+        Self { first, number, client_flags, ..Self::word(Kind::Value) }
     }
 
     /// Of a frame that is one word.
