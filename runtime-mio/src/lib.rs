@@ -99,7 +99,7 @@ mod socket;
 mod timers;
 
 #[cfg(feature = "client")]
-pub use client::{ClientThread, Clients, Resolver, StartError, connect, drive_client};
+pub use client::{ClientThread, Clients, Resolver, StartError, block_on, connect, drive_client};
 pub use mio;
 pub use server::{LoopServer, drive, serve};
 pub use socket::Stream;

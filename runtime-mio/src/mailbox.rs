@@ -10,45 +10,99 @@ use std::task::Wake;
 pub(crate) struct Mailbox<T> {
     state: Mutex<State<T>>,
     waker: Arc<mio::Waker>,
+    keeper: Option<Box<dyn Keeper>>,
+}
+
+/// Who sees to it that a loop is run which any thread may run.
+pub(crate) trait Keeper: Send + Sync {
+    /// Whether the thread that leaves a message now sees to it itself: by
+    /// [`ring`](Mailbox::ring), or by running the loop. What it does under the mailbox' lock.
+    fn defers(&self) -> bool;
+
+    /// There is a message, and nobody runs the loop.
+    fn call(&self);
 }
 
 struct State<T> {
     messages: Vec<T>,
-    /// The loop waits, or is about to, and nobody has woken it.
-    is_parked: bool,
+    rest: Rest,
     /// The loop was woken without a message while it was at work.
     is_woken: bool,
     is_closed: bool,
+}
+
+/// Whether a loop does something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rest {
+    /// It is at work, or was woken.
+    #[default]
+    No,
+    /// It waits, or is about to.
+    Waits,
+    /// Nobody runs it.
+    Lies,
 }
 
 impl<T> Mailbox<T> {
     /// An empty one, whose loop waits.
     pub(crate) fn new(waker: Arc<mio::Waker>) -> Self {
         let state =
-            State { messages: Vec::new(), is_parked: true, is_woken: false, is_closed: false };
-        Self { state: Mutex::new(state), waker }
+            State { messages: Vec::new(), rest: Rest::Waits, is_woken: false, is_closed: false };
+        Self { state: Mutex::new(state), waker, keeper: None }
+    }
+
+    /// The same of a loop that is kept.
+    #[cfg(feature = "client")]
+    pub(crate) fn with_keeper(self, keeper: impl Keeper + 'static) -> Self {
+        Self { keeper: Some(Box::new(keeper)), ..self }
     }
 
     /// Leaves a message; gives it back when the loop is gone.
     pub(crate) fn send(&self, message: T) -> Result<(), T> {
-        let was_parked = {
+        let rest = {
             let mut state = self.lock();
             if state.is_closed {
                 return Err(message);
             }
             state.messages.push(message);
-            mem::take(&mut state.is_parked)
+            if self.keeper.as_ref().is_some_and(|keeper| keeper.defers()) {
+                return Ok(());
+            }
+            mem::take(&mut state.rest)
         };
-        if was_parked {
-            self.interrupt();
-        }
+        self.interrupt(rest);
         Ok(())
+    }
+
+    /// Has the loop look at messages that were left without a wake-up.
+    #[cfg(feature = "client")]
+    pub(crate) fn ring(&self) {
+        let rest = {
+            let mut state = self.lock();
+            if state.messages.is_empty() {
+                return;
+            }
+            mem::take(&mut state.rest)
+        };
+        self.interrupt(rest);
+    }
+
+    /// Says that nobody will run the loop, which was about to [wait](Self::park), unless there are
+    /// messages or it was woken meanwhile: then somebody must.
+    #[cfg(feature = "client")]
+    pub(crate) fn leave(&self) -> bool {
+        let mut state = self.lock();
+        let leaves = state.rest == Rest::Waits && state.messages.is_empty();
+        if leaves {
+            state.rest = Rest::Lies;
+        }
+        leaves
     }
 
     /// Swaps the messages with `into`, which must be empty. From now on the loop is at work.
     pub(crate) fn receive(&self, into: &mut Vec<T>) {
         let mut state = self.lock();
-        state.is_parked = false;
+        state.rest = Rest::No;
         mem::swap(&mut state.messages, into);
     }
 
@@ -57,23 +111,22 @@ impl<T> Mailbox<T> {
     pub(crate) fn park(&self) -> bool {
         let mut state = self.lock();
         let was_woken = mem::take(&mut state.is_woken);
-        state.is_parked = state.messages.is_empty() && !was_woken;
-        state.is_parked
+        let parks = state.messages.is_empty() && !was_woken;
+        state.rest = if parks { Rest::Waits } else { Rest::No };
+        parks
     }
 
     /// Wakes the loop without a message, or keeps it from waiting.
     fn call(&self) {
-        let was_parked = {
+        let rest = {
             let mut state = self.lock();
-            let was_parked = mem::take(&mut state.is_parked);
+            let rest = mem::take(&mut state.rest);
             // A loop that was called out of its wait, and has not begun to work, may have looked
             // already at what this call is about.
-            state.is_woken = !was_parked;
-            was_parked
+            state.is_woken = rest == Rest::No;
+            rest
         };
-        if was_parked {
-            self.interrupt();
-        }
+        self.interrupt(rest);
     }
 
     /// The loop is gone: nothing more is taken in.
@@ -83,9 +136,13 @@ impl<T> Mailbox<T> {
         mem::take(&mut state.messages)
     }
 
-    fn interrupt(&self) {
-        // A failure means that the loop's poll is gone, and with it all that could be woken.
-        let _ = self.waker.wake();
+    fn interrupt(&self, rest: Rest) {
+        match (rest, &self.keeper) {
+            (Rest::No, _) => {}
+            (Rest::Lies, Some(keeper)) => keeper.call(),
+            // A failure means that the loop's poll is gone, and with it all that could be woken.
+            (Rest::Waits | Rest::Lies, _) => drop(self.waker.wake()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -107,6 +164,8 @@ impl<T: Send> Wake for Mailbox<T> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "client")]
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     use mio::{Events, Poll, Token};
@@ -164,6 +223,55 @@ mod tests {
         assert!(mailbox.park());
         mailbox.call();
         assert_eq!(wake_ups(&mut poll), 1);
+    }
+
+    /// Counts its calls, and sees to messages itself where it was told so.
+    #[cfg(feature = "client")]
+    #[derive(Clone, Default)]
+    struct Kept(Arc<(AtomicBool, AtomicUsize)>);
+
+    #[cfg(feature = "client")]
+    impl Keeper for Kept {
+        fn defers(&self) -> bool {
+            self.0.0.load(Ordering::SeqCst)
+        }
+
+        fn call(&self) {
+            self.0.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[cfg(feature = "client")]
+    #[test]
+    fn a_message_for_a_loop_that_nobody_runs_calls_its_keeper_once() {
+        let (mut poll, mailbox) = mailbox();
+        let kept = Kept::default();
+        let mailbox = mailbox.with_keeper(kept.clone());
+        mailbox.receive(&mut Vec::new());
+        assert!(mailbox.park() && mailbox.leave());
+        mailbox.send(1).unwrap();
+        mailbox.send(2).unwrap();
+        assert_eq!((kept.0.1.load(Ordering::SeqCst), wake_ups(&mut poll)), (1, 0));
+        // With messages it must not be left.
+        assert!(!mailbox.leave());
+    }
+
+    #[cfg(feature = "client")]
+    #[test]
+    fn a_message_that_is_seen_to_wakes_nobody_before_it_is_rung_for() {
+        let (mut poll, mailbox) = mailbox();
+        let kept = Kept::default();
+        let mailbox = mailbox.with_keeper(kept.clone());
+        kept.0.0.store(true, Ordering::SeqCst);
+        mailbox.ring();
+        mailbox.send(1).unwrap();
+        assert_eq!(wake_ups(&mut poll), 0);
+        mailbox.ring();
+        mailbox.ring();
+        assert_eq!(wake_ups(&mut poll), 1);
+        let mut messages = Vec::new();
+        mailbox.receive(&mut messages);
+        assert_eq!(messages, [1]);
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl Driver {
         DriverStep::Wait(until.saturating_since(now))
     }
 
+    /// Whether a call of its clients is under way.
+    pub fn has_calls(&self) -> bool {
+        self.hub.lock().cluster.has_calls()
+    }
+
     /// The connection was made.
     pub fn connected(&self, connection: ConnectionId) {
         #[cfg(feature = "tls")]

@@ -1,6 +1,8 @@
 //! Sockets and timers for `windhover-client`: clients that a loop drives, and a loop that drives
 //! them.
 
+mod block_on;
+mod lead;
 mod link;
 mod resolver;
 mod thread;
@@ -20,6 +22,7 @@ use windhover_client::protocol::client::{ConnectFailure, ConnectionId, Server};
 use windhover_client::{Builder, Client, Driver, Error};
 use windhover_core::{Instant, Now};
 
+pub use self::block_on::block_on;
 use self::link::{Link, Stage, Step};
 pub use self::resolver::Resolver;
 use self::resolver::{Found, Lookups};
@@ -166,7 +169,14 @@ impl Clients {
         tokens: Range<usize>,
         waker: Arc<mio::Waker>,
     ) -> io::Result<Self> {
-        let mailbox = Arc::new(Mailbox::new(waker));
+        Self::with_mailbox(registry, tokens, Arc::new(Mailbox::new(waker)))
+    }
+
+    fn with_mailbox(
+        registry: &Registry,
+        tokens: Range<usize>,
+        mailbox: Arc<Mailbox<Message>>,
+    ) -> io::Result<Self> {
         Ok(Self {
             registry: registry.try_clone()?,
             tokens,
@@ -252,7 +262,7 @@ impl Clients {
     /// When the next turn is due, if nothing else comes before: an instant in the past when there
     /// is work left, `None` when there is nothing to wait for but events.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if !self.is_parked || !self.runnable.is_empty() || !self.due.is_empty() {
+        if !self.is_at_rest() {
             return Some(Instant::default());
         }
         self.timers.next()
@@ -277,6 +287,16 @@ impl Clients {
         }
         // While there is more to do, whoever sends a message need not wake the loop.
         self.is_parked = self.runnable.is_empty() && self.mailbox.park();
+    }
+
+    /// Nothing is left to do, and what comes next is told.
+    fn is_at_rest(&self) -> bool {
+        self.is_parked && self.runnable.is_empty() && self.due.is_empty()
+    }
+
+    /// The same, and no call of its clients is under way.
+    fn is_quiet(&self) -> bool {
+        self.is_at_rest() && self.driven.iter().all(|(_, client)| !client.driver.has_calls())
     }
 
     /// No client is left, and none will come.

@@ -2,13 +2,17 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use windhover_client::protocol::client::{ConnectFailure, Server};
 use windhover_client::{Builder, Client, Driver, Error};
+use windhover_core::Instant;
 
+use super::lead::Lead;
 use super::{Clients, Message, Resolver};
 use crate::Clock;
 use crate::mailbox::Mailbox;
@@ -16,11 +20,13 @@ use crate::socket::Stream;
 
 /// The loop's waker; all tokens behind it are the clients'.
 const WAKER: usize = 0;
+const TOKENS: Range<usize> = WAKER + 1..usize::MAX;
 /// Most events taken at a time.
 const EVENTS: usize = 256;
 
 /// Makes a client and drives it on a thread of its own, until its last handle is gone and its last
-/// call is over. Calls are waited for with [`block_on`](crate::block_on), on any thread.
+/// call is over. Calls are waited for with [`block_on`](crate::block_on), on any thread: a thread that is
+/// the only one to wait drives the client itself meanwhile.
 ///
 /// A process that ends does not wait for that thread: wait for the calls that matter.
 ///
@@ -97,12 +103,13 @@ impl ClientThread {
     pub fn start_with(resolver: Resolver) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), Token(WAKER))?);
-        let clients = Clients::new(poll.registry(), WAKER + 1..usize::MAX, waker)?;
-        let clients = clients.with_resolver(resolver);
-        let hold = Hold(Arc::clone(&clients.mailbox));
+        let lead = Lead::new(&waker);
+        let mailbox = Arc::clone(&lead.mailbox);
+        let clients = Clients::with_mailbox(poll.registry(), TOKENS, Arc::clone(&mailbox))?;
+        let event_loop = EventLoop::new(poll, clients.with_resolver(resolver));
         let thread = thread::Builder::new().name("windhover-client".into());
-        thread.spawn(move || drop(run(poll, clients)))?;
-        Ok(Self(Arc::new(hold)))
+        thread.spawn(move || drop(lead.keep(event_loop)))?;
+        Ok(Self(Arc::new(Hold(mailbox))))
     }
 
     /// Makes a client, which the thread drives until its last handle is gone.
@@ -145,27 +152,54 @@ pub fn drive_client(
 ) -> io::Result<()> {
     let poll = Poll::new()?;
     let waker = Arc::new(mio::Waker::new(poll.registry(), Token(WAKER))?);
-    let clients = Clients::new(poll.registry(), WAKER + 1..usize::MAX, waker)?;
+    let clients = Clients::new(poll.registry(), TOKENS, waker)?;
     let mut clients = clients.with_connector(connector);
     clients.add(driver);
     clients.is_released = true;
-    run(poll, clients)
+    let mut event_loop = EventLoop::new(poll, clients);
+    while !event_loop.clients.is_over() {
+        event_loop.wait(None)?;
+        event_loop.turn();
+    }
+    Ok(())
 }
 
-fn run(mut poll: Poll, mut clients: Clients) -> io::Result<()> {
-    let clock = Clock::new();
-    let mut events = Events::with_capacity(EVENTS);
-    while !clients.is_over() {
-        let now = clock.now().instant;
-        let timeout = clients.next_deadline().map(|until| until.saturating_since(now));
-        match poll.poll(&mut events, timeout) {
+/// Clients, and the loop that drives them.
+pub(super) struct EventLoop {
+    poll: Poll,
+    events: Events,
+    pub(super) clients: Clients,
+    clock: Clock,
+}
+
+impl EventLoop {
+    fn new(poll: Poll, clients: Clients) -> Box<Self> {
+        let events = Events::with_capacity(EVENTS);
+        Box::new(Self { poll, events, clients, clock: Clock::new() })
+    }
+
+    /// Does what there is to do. When it began.
+    pub(super) fn turn(&mut self) -> Instant {
+        let now = self.clock.now();
+        self.clients.turn(now);
+        now.instant
+    }
+
+    /// Waits until there is something to do, or for so long.
+    ///
+    /// # Errors
+    /// When the operating system refuses to wait.
+    pub(super) fn wait(&mut self, at_most: Option<Duration>) -> io::Result<()> {
+        let now = self.clock.now().instant;
+        let deadline = self.clients.next_deadline().map(|until| until.saturating_since(now));
+        let timeout = deadline.into_iter().chain(at_most).min();
+        match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        for event in &events {
-            clients.on_event(event);
+        for event in &self.events {
+            self.clients.on_event(event);
         }
-        clients.turn(clock.now());
+        Ok(())
     }
-    Ok(())
 }

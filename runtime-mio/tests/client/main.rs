@@ -6,6 +6,7 @@ mod calls;
 mod embedded;
 mod ending;
 mod failing;
+mod leading;
 mod names;
 mod script;
 mod wire;

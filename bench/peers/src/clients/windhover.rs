@@ -10,6 +10,9 @@ use windhover_client::{Builder, Client, block_on};
 use super::{Workers, current_thread, threads};
 use crate::work::{KEY, KEYS, THREADS, TOGETHER, VALUE, Window, Work, keys};
 
+/// One after the other, until the window is over.
+type Gets = std::pin::Pin<Box<dyn Future<Output = u64> + Send>>;
+
 fn builder(port: u16) -> Builder {
     Client::builder().server(&format!("127.0.0.1:{port}"))
 }
@@ -28,7 +31,7 @@ pub(super) fn tokio(work: Work, port: u16, window: Window) -> Workers {
         };
         // It lasts as long as the process.
         std::mem::forget(runtime);
-        return on_threads(&client, window);
+        return on_threads(&client, window, block_on);
     }
     threads(work, move || {
         current_thread().block_on(async {
@@ -43,7 +46,7 @@ pub(super) fn async_std(work: Work, port: u16, window: Window) -> Workers {
     windhover_async_std::start_threads(1);
     let connect = move || windhover_async_std::connect(builder(port)).expect("a client");
     if work == Work::Threads {
-        return on_threads(&connect(), window);
+        return on_threads(&connect(), window, block_on);
     }
     threads(work, move || {
         async_std::task::block_on(on_one(connect(), work, window, async_std::task::spawn))
@@ -54,13 +57,20 @@ pub(super) fn async_std(work: Work, port: u16, window: Window) -> Workers {
 pub(super) fn mio(work: Work, port: u16, window: Window) -> Workers {
     let connect = move || windhover_mio::connect(builder(port)).expect("a client");
     if work == Work::Threads {
-        return on_threads(&connect(), window);
+        return on_threads(&connect(), window, windhover_mio::block_on);
     }
-    threads(work, move || block_on(on_one(connect(), work, window, |task| task)))
+    threads(work, move || windhover_mio::block_on(on_one(connect(), work, window, |task| task)))
 }
 
-fn on_threads(client: &Client, window: Window) -> Workers {
-    let one = |client: Client| thread::spawn(move || block_on(gets(client, window)));
+fn on_threads(
+    client: &Client,
+    window: Window,
+    block_on: impl Fn(Gets) -> u64 + Clone + Send + 'static,
+) -> Workers {
+    let one = |client: Client| {
+        let block_on = block_on.clone();
+        thread::spawn(move || block_on(Box::pin(gets(client, window))))
+    };
     (0..THREADS).map(|_| one(client.clone())).collect()
 }
 
@@ -69,7 +79,7 @@ async fn on_one<F: Future<Output = u64>>(
     client: Client,
     work: Work,
     window: Window,
-    spawn: impl Fn(std::pin::Pin<Box<dyn Future<Output = u64> + Send>>) -> F,
+    spawn: impl Fn(Gets) -> F,
 ) -> u64 {
     match work {
         Work::Get | Work::ThreadsApart => gets(client, window).await,

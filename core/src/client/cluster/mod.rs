@@ -192,6 +192,11 @@ impl Cluster {
         Ok(self.begin(call, deadline, now))
     }
 
+    /// Whether a call is under way.
+    pub fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     /// Gives a call up: nothing is told of it afterwards. What it asked for may still be done. An
     /// item that it has opened is put back.
     pub fn cancel(&mut self, call: CallId) {
