@@ -13,6 +13,7 @@ use windhover_core::tracking::{
 use windhover_core::{Counters, Timeouts};
 use windhover_runtime::{ConnectionMemory, Peer, ProxyProtocol, ServerTls};
 
+use crate::backup::BackupStatus;
 use crate::config::ReloadedConfig;
 use crate::dead_letters::DeadLetters;
 use crate::dedup::Dedup;
@@ -38,6 +39,8 @@ pub struct App {
     pub dead_letters: DeadLetters,
     /// Which events were accepted already, if that is asked.
     pub dedup: Option<Arc<Dedup>>,
+    /// How backups stand, if this server makes any.
+    pub backup: Option<BackupStatus>,
     /// What each token may send.
     pub tokens: Arc<Tokens>,
     /// Records as they are accepted, for whoever looks on.
@@ -82,6 +85,7 @@ impl App {
             dead_letters: DeadLetters::new(store.clone(), metrics.dead_letters.clone()),
             store,
             dedup: None,
+            backup: None,
             tokens: Arc::default(),
             feed: Feed::default(),
             forward_servers: ForwardServers::default(),

@@ -27,6 +27,8 @@ pub enum DataError {
     },
     /// Another process uses the directory.
     Locked(PathBuf),
+    /// A backup was being restored into the directory, and not to the end.
+    Restoring(PathBuf),
     /// The journal cannot be opened.
     Journal(OpenError),
 }
@@ -40,6 +42,12 @@ impl fmt::Display for DataError {
                 "{}: another process uses this data directory; stop it, or give another --data",
                 path.display()
             ),
+            Self::Restoring(path) => write!(
+                f,
+                "{}: a backup was being restored here, and not to the end: run `windhover backup restore` \
+                 again",
+                path.display()
+            ),
             Self::Journal(error) => error.fmt(f),
         }
     }
@@ -50,10 +58,13 @@ impl std::error::Error for DataError {
         match self {
             Self::Io { source, .. } => Some(source),
             Self::Journal(error) => error.source(),
-            Self::Locked(_) => None,
+            Self::Locked(_) | Self::Restoring(_) => None,
         }
     }
 }
+
+/// The file that is there while a backup is restored into the directory, until all of it is there.
+pub(crate) const RESTORING: &str = "restoring";
 
 /// A data directory that this process has locked.
 #[derive(Debug)]
@@ -67,9 +78,18 @@ impl DataDirectory {
     /// access to one that is there, the log says so.
     ///
     /// # Errors
-    /// [`DataError::Locked`] when another process has it, [`DataError::Io`] when the file system
-    /// fails.
+    /// [`DataError::Locked`] when another process has it, [`DataError::Restoring`] when it holds a part of a backup,
+    /// [`DataError::Io`] when the file system fails.
     pub fn lock(path: &Path) -> Result<Self, DataError> {
+        let data = Self::lock_restoring(path)?;
+        if data.path.join(RESTORING).exists() {
+            return Err(DataError::Restoring(data.path));
+        }
+        Ok(data)
+    }
+
+    /// The same, for whoever restores.
+    pub(crate) fn lock_restoring(path: &Path) -> Result<Self, DataError> {
         let fail = |source| DataError::Io { path: path.to_owned(), source };
         private::create_dir_all(path).map_err(fail)?;
         let path = path.canonicalize().map_err(fail)?;

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use clap::CommandFactory as _;
 use windhover_core::UnixTime;
 use windhover_runtime::Report;
+use windhover_server::backup;
 use windhover_server::cache;
 use windhover_server::cli::{
     CheckConfigArgs, Cli, Command, CompletionsArgs, InspectArgs, JournalCommand, ManArgs,
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(error),
         },
+        Command::Backup(args) => ExitCode::from(backup::run(&args)),
         Command::Journal(args) => match &args.command {
             JournalCommand::Inspect(args) => inspect(args),
             JournalCommand::Verify(args) => verify(args),
@@ -179,6 +181,7 @@ fn exit_code(error: &ServeError) -> ExitCode {
         | ServeError::JournalTooSmall { .. } => ExitCode::from(2),
         ServeError::Data(DataError::Journal(OpenError::Damaged { .. })) => ExitCode::from(3),
         ServeError::Data(DataError::Locked(_)) => ExitCode::from(4),
+        ServeError::Backup(error) => ExitCode::from(error.exit_code()),
         _ => ExitCode::FAILURE,
     }
 }

@@ -13,6 +13,7 @@ use windhover_core::tracking::TrackingEndpoint;
 use windhover_runtime::{ProxyProtocol, ServerTls};
 
 use crate::app::App;
+use crate::backup::{BackupMetrics, BackupStatus};
 use crate::dead_letters::DEAD_LETTERS;
 
 /// The media type of the page, which is in the `OpenMetrics` text format.
@@ -97,6 +98,7 @@ pub struct Metrics {
     pub dead_letters: Reasons,
     track_seconds: Histogram,
     pulled: Pulled,
+    backup: BackupMetrics,
 }
 
 /// What is asked of the store when somebody looks.
@@ -315,8 +317,15 @@ impl Metrics {
             )),
             track_seconds,
             pulled,
+            backup: BackupMetrics::default(),
             registry: all.0,
         }
+    }
+
+    /// Has the page show how backups stand: what is returned, to be told of them.
+    pub fn watch_backups(&mut self) -> BackupStatus {
+        self.backup.register(&mut self.registry);
+        BackupStatus::default()
     }
 
     /// Counts a request that is answered 503, since its records could not be made safe.
@@ -382,6 +391,9 @@ impl Metrics {
         raise(&pulled.journal_written, journal.written);
         raise(&pulled.journal_failures, journal.failures);
         raise(&pulled.journal_busy, journal.busy_micros);
+        if let Some(backup) = &app.backup {
+            self.backup.show(&backup.get(), &journal);
+        }
         if let Some(dedup) = &app.dedup {
             raise(&pulled.duplicates, dedup.duplicates());
             set(&pulled.dedup_ids, dedup.len());

@@ -15,6 +15,7 @@ use windhover_runtime::{Clock, ProxyProtocol, Report};
 
 use crate::admin::Admin;
 use crate::app::{App, Settings};
+use crate::backup::{BackupError, Continuous, Repository};
 use crate::cli::ServeArgs;
 use crate::config::{ReloadedConfig, engine_config, token_policy};
 use crate::data::{DataDirectory, DataError};
@@ -58,6 +59,8 @@ pub enum ServeError {
         /// What `--segment-bytes` says.
         segment_bytes: u64,
     },
+    /// Backups cannot be made as it is asked for.
+    Backup(BackupError),
     /// The data directory cannot be used.
     Data(DataError),
     /// The operating system refused something, or an address cannot be listened on.
@@ -76,6 +79,7 @@ impl fmt::Display for ServeError {
                 "--max-journal-bytes: {max_journal_bytes} bytes have no room for eight segments of \
                  {segment_bytes} (--segment-bytes)"
             ),
+            Self::Backup(error) => error.fmt(f),
             Self::Data(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
         }
@@ -86,6 +90,7 @@ impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::QueueName { source, .. } => Some(source),
+            Self::Backup(error) => error.source(),
             Self::Data(error) => error.source(),
             Self::Listen(error) => error.source(),
             Self::QueueNameTaken { .. } | Self::JournalTooSmall { .. } => None,
@@ -114,6 +119,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let reload = listen::reload_on_signal()?;
     let tls = listen::certificate(args.tls_cert.as_deref(), args.tls_key.as_deref(), &reload)?;
     let users = listen::auth_file(args.auth_file.as_deref(), &reload)?;
+    let backups = args.backup.open().map_err(ServeError::Backup)?;
     let clock = Clock::new();
     let data = DataDirectory::lock(&args.data).map_err(ServeError::Data)?;
     let opened = open(args, &data, clock)?;
@@ -128,6 +134,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         app.store.at_rotation(move |segment, reclaims| dedup.save(segment, reclaims));
     }
     app.dedup.clone_from(&dedup);
+    app.backup = backups.as_ref().map(|_| app.metrics.watch_backups());
     app.proxy_protocol = args.proxy_protocol.then(|| {
         let trusted = Arc::clone(&app.settings.trusted_proxies);
         ProxyProtocol::new(move |peer| listen::is_trusted(&trusted, peer))
@@ -145,12 +152,29 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
         }
     });
 
+    let backups = backups.map(|backups| back_up(args, &app, data.path(), backups)).transpose()?;
     let served = serve(args, &app, data.path(), clock);
+    if let Some(backups) = backups {
+        backups.end();
+    }
     let closed = close(closer, args.shutdown_timeout);
     if let Some(dedup) = dedup.filter(|_| closed.is_ok()) {
         dedup.save_all();
     }
     served.and(closed)
+}
+
+fn back_up(
+    args: &ServeArgs,
+    app: &Arc<App>,
+    data: &Path,
+    repository: Repository,
+) -> Result<Continuous, ServeError> {
+    let store = app.store.clone();
+    let written = move || store.stats().1.written;
+    let status = app.backup.clone().unwrap_or_default();
+    let started = args.backup.start(repository, data, status, written);
+    started.map_err(system("start the thread that makes backups"))
 }
 
 fn close(closer: StoreCloser, timeout: Duration) -> Result<(), ServeError> {

@@ -12,6 +12,7 @@ use clap_complete::Shell;
 pub use self::journal::{InspectArgs, JournalArgs, JournalCommand, RepairArgs, VerifyArgs};
 pub use self::serve::{Forwarded, ServeArgs};
 pub(crate) use self::values::seconds;
+use crate::backup::BackupArgs;
 use crate::cache::CacheArgs;
 use crate::dead_letters::ReplayArgs;
 use crate::decode::DecodeArgs;
@@ -54,6 +55,8 @@ pub enum Command {
     Cache(Box<CacheArgs>),
     /// Mend a damaged journal, keeping every whole record
     Repair(RepairArgs),
+    /// Copy the journal elsewhere while a server writes it, and restore from there
+    Backup(Box<BackupArgs>),
     /// Look into the journal of a server that does not run
     Journal(JournalArgs),
     /// Send records again that a running server has put into its dead-letter queue

@@ -9,6 +9,7 @@ use windhover_core::tracking::ForwardedHeader;
 
 use super::values::{long_seconds, rate, seconds};
 use crate::app::ReplyKeys;
+use crate::backup::ContinuousArgs;
 use crate::config::ConfigFile;
 use crate::dead_letters::DEAD_LETTERS;
 use crate::forward::QueueServers;
@@ -306,6 +307,10 @@ pub struct ServeArgs {
         value_parser = seconds
     )]
     pub drain: Duration,
+
+    /// Copies of the journal elsewhere.
+    #[command(flatten)]
+    pub backup: ContinuousArgs,
 
     /// How long requests in flight may take at shutdown
     #[arg(

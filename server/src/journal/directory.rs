@@ -130,6 +130,17 @@ pub struct OsDirectory {
 }
 
 impl OsDirectory {
+    /// That directory, which has to be there.
+    ///
+    /// # Errors
+    /// Those of the file system; also when it is no directory.
+    pub fn existing(path: &Path) -> io::Result<Self> {
+        if !fs::metadata(path)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
     /// That directory, which is made when it is not there.
     ///
     /// # Errors

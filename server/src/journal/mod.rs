@@ -14,6 +14,7 @@ mod open;
 mod read_back;
 mod reader;
 mod repair;
+mod snapshot;
 mod spares;
 mod survey;
 mod synced;
@@ -39,17 +40,29 @@ pub use lock::DirectoryLock;
 pub use open::{Opened, open};
 pub use reader::{JournalReader, ReaderError};
 pub use repair::{RepairReport, repair};
+pub use snapshot::{
+    SegmentBytes, Snapshot, SnapshotError, SnapshotReader, SnapshotSegment, count_records,
+};
 use spares::{Spare, Spares};
 use synced::{SYNCED, SyncedFile};
 
 /// The name of the state file.
 const STATE: &str = "state";
+/// The name of the state file, for whoever puts a journal together.
+pub(crate) const STATE_FILE: &str = STATE;
+/// The name of the file that says how far the journal goes, for the same.
+pub(crate) const SYNCED_FILE: &str = SYNCED;
 /// Most slices in one write (`IOV_MAX` is 1,024 on Linux).
 const SLICES: usize = 1000;
 
 /// The name of a segment's file.
 fn file_name(number: u64) -> String {
     format!("{number:020}.log")
+}
+
+/// The same, for whoever puts a journal together.
+pub(crate) fn segment_file_name(number: u64) -> String {
+    file_name(number)
 }
 
 /// What may be a segment's number: never so large that others could not follow.

@@ -217,6 +217,53 @@ impl Survey {
         }
     }
 
+    /// Reads the segments of that chain, which may be given up meanwhile, up to `cut`. `None` when there is no
+    /// index that fits and not all of it is to be read.
+    pub(super) fn at_cut<D: Directory>(
+        directory: &D,
+        chain: &Chain,
+        oldest: u64,
+        cut: Position,
+        how: HowToRead,
+        may_read_all: bool,
+    ) -> Result<Option<Self>, OpenError> {
+        let mut survey = Self::unread(oldest);
+        let end = End { known: Some(cut), is_clean: true };
+        let bytes: u64 = chain.links.iter().map(|link| link.len).sum();
+        if bytes > how.index_from {
+            if survey.read_behind_index(directory, chain, end, how)?.is_ok() {
+                return Ok(Some(survey));
+            }
+            survey = Self::unread(oldest);
+        }
+        if !may_read_all {
+            return Ok(None);
+        }
+        survey.recovery = Recovery::with_memory(how.memory);
+        survey.read_segments(directory, chain, end, 0)?;
+        Ok(survey.sort_out(directory).is_ok().then_some(survey))
+    }
+
+    fn unread(oldest: u64) -> Self {
+        Self {
+            state: None,
+            synced: None,
+            end_unknown: false,
+            unreadable_synced: None,
+            segments: Vec::new(),
+            oldest,
+            stale: Vec::new(),
+            unbegun: Vec::new(),
+            intruders: Vec::new(),
+            foreign: Vec::new(),
+            spares: Vec::new(),
+            faults: Vec::new(),
+            recovery: Recovery::new(),
+            read: 0,
+            bad_index: None,
+        }
+    }
+
     /// Looks at the directory, and reads no segment.
     fn list<D: Directory>(directory: &D) -> Result<(Self, Chain, End), OpenError> {
         let listing = Listing::read(directory)?;
@@ -243,17 +290,13 @@ impl Survey {
             synced: listing.synced,
             end_unknown,
             unreadable_synced: listing.unreadable_synced,
-            segments: Vec::new(),
-            oldest,
             stale: std::mem::take(&mut chain.stale),
             unbegun: std::mem::take(&mut chain.unbegun),
             intruders: std::mem::take(&mut chain.intruders),
             foreign,
             spares: listing.spares,
             faults,
-            recovery: Recovery::new(),
-            read: 0,
-            bad_index: None,
+            ..Self::unread(oldest)
         };
         Ok((survey, chain, End { known: end, is_clean: clean.is_some() }))
     }
