@@ -1,22 +1,22 @@
 //! The waker of one of the things that a loop drives.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Interrupt, Mailbox};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What a slot's waker calls. It may outlive what is in the slot.
-pub(crate) struct Caller<T, K> {
+pub(crate) struct Caller<T, K, W = mio::Waker> {
     /// What is told: that the slot of this key was called, or an earlier one of that key.
     key: K,
     /// A message is on its way: further calls add nothing.
     is_called: AtomicBool,
-    mailbox: Arc<Mailbox<T>>,
+    mailbox: Arc<Mailbox<T, W>>,
 }
 
-impl<T, K> Caller<T, K> {
-    pub(crate) fn new(key: K, mailbox: &Arc<Mailbox<T>>) -> Arc<Self> {
+impl<T, K, W> Caller<T, K, W> {
+    pub(crate) fn new(key: K, mailbox: &Arc<Mailbox<T, W>>) -> Arc<Self> {
         let mailbox = Arc::clone(mailbox);
         Arc::new(Self { key, is_called: AtomicBool::new(false), mailbox })
     }
@@ -30,7 +30,12 @@ impl<T, K> Caller<T, K> {
     }
 }
 
-impl<T: From<K> + Send, K: Copy + Send + Sync> Wake for Caller<T, K> {
+impl<T, K, W> Wake for Caller<T, K, W>
+where
+    T: From<K> + Send,
+    K: Copy + Send + Sync,
+    W: Interrupt + Send + Sync,
+{
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

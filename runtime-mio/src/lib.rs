@@ -93,9 +93,12 @@
 mod caller;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(all(test, windhover_loom))]
+mod interleavings;
 mod mailbox;
 mod server;
 mod socket;
+mod sync;
 mod timers;
 
 #[cfg(feature = "client")]

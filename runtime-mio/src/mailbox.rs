@@ -1,15 +1,29 @@
 //! Messages to an event loop from other threads.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Wake;
+
+use crate::sync::{Mutex, MutexGuard};
+
+/// What calls a loop out of its wait.
+pub(crate) trait Interrupt {
+    fn interrupt(&self);
+}
+
+impl Interrupt for mio::Waker {
+    fn interrupt(&self) {
+        // A failure means that the loop's poll is gone, and with it all that could be woken.
+        let _ = self.wake();
+    }
+}
 
 /// What other threads leave for a loop. The loop is woken only when it waits, and once for all
 /// that comes until it has looked: a wake-up is a system call, and hundreds of answers become
 /// ready with one sync of a journal.
-pub(crate) struct Mailbox<T> {
+pub(crate) struct Mailbox<T, W = mio::Waker> {
     state: Mutex<State<T>>,
-    waker: Arc<mio::Waker>,
+    waker: Arc<W>,
     keeper: Option<Box<dyn Keeper>>,
 }
 
@@ -43,9 +57,9 @@ enum Rest {
     Lies,
 }
 
-impl<T> Mailbox<T> {
+impl<T, W: Interrupt> Mailbox<T, W> {
     /// An empty one, whose loop waits.
-    pub(crate) fn new(waker: Arc<mio::Waker>) -> Self {
+    pub(crate) fn new(waker: Arc<W>) -> Self {
         let state =
             State { messages: Vec::new(), rest: Rest::Waits, is_woken: false, is_closed: false };
         Self { state: Mutex::new(state), waker, keeper: None }
@@ -140,8 +154,7 @@ impl<T> Mailbox<T> {
         match (rest, &self.keeper) {
             (Rest::No, _) => {}
             (Rest::Lies, Some(keeper)) => keeper.call(),
-            // A failure means that the loop's poll is gone, and with it all that could be woken.
-            (Rest::Waits | Rest::Lies, _) => drop(self.waker.wake()),
+            (Rest::Waits | Rest::Lies, _) => self.waker.interrupt(),
         }
     }
 
@@ -152,7 +165,7 @@ impl<T> Mailbox<T> {
 }
 
 /// Woken without a message, the loop looks at what everybody can see, such as a shutdown's flag.
-impl<T: Send> Wake for Mailbox<T> {
+impl<T: Send, W: Interrupt + Send + Sync> Wake for Mailbox<T, W> {
     fn wake(self: Arc<Self>) {
         self.call();
     }

@@ -27,6 +27,8 @@ mod clock;
 mod connection;
 mod drive;
 pub mod exports;
+#[cfg(all(test, windhover_loom))]
+mod interleavings;
 mod limit;
 mod listen;
 mod listeners;
@@ -43,6 +45,7 @@ mod shutdown;
 mod signal;
 mod socket;
 mod stream;
+mod sync;
 mod task;
 mod tcp;
 #[cfg(feature = "tls")]

@@ -5,10 +5,12 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use windhover_core::Counters;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// So many connections may be open at a time. Clones are handles to the same bound: listeners that
 /// share one have that many together.

@@ -1,0 +1,220 @@
+//! Models of the places where a loop meets other threads, run by loom in every order: a loop that nobody
+//! wakes is a deadlock there. `conformance/interleavings` runs them.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+
+use crate::caller::Caller;
+use crate::mailbox::{Interrupt, Keeper, Mailbox};
+
+/// What `poll` and `mio::Waker` are to each other: the wait ends once for each wake-up, or for several.
+#[derive(Default)]
+struct Poll {
+    is_ready: Mutex<bool>,
+    condition: Condvar,
+    interrupts: AtomicUsize,
+}
+
+impl Interrupt for Poll {
+    fn interrupt(&self) {
+        self.interrupts.fetch_add(1, Ordering::Relaxed);
+        *self.is_ready.lock().unwrap() = true;
+        self.condition.notify_one();
+    }
+}
+
+impl Poll {
+    fn wait(&self) {
+        let mut is_ready = self.is_ready.lock().unwrap();
+        while !*is_ready {
+            is_ready = self.condition.wait(is_ready).unwrap();
+        }
+        *is_ready = false;
+    }
+}
+
+/// A loop as those of this crate are: it takes what there is, and waits when there is nothing. Ends when
+/// `has_enough` says so of the messages of a turn; how often it waited.
+fn run<T>(
+    mailbox: &Mailbox<T, Poll>,
+    poll: &Poll,
+    mut has_enough: impl FnMut(&mut Vec<T>) -> bool,
+) -> usize {
+    let mut messages = Vec::new();
+    for waits in 0.. {
+        mailbox.receive(&mut messages);
+        if has_enough(&mut messages) {
+            return waits;
+        }
+        messages.clear();
+        if mailbox.park() {
+            poll.wait();
+        }
+    }
+    unreachable!("it is a loop without an end")
+}
+
+fn mailbox<T>() -> (Arc<Mailbox<T, Poll>>, Arc<Poll>) {
+    let poll = Arc::new(Poll::default());
+    (Arc::new(Mailbox::new(Arc::clone(&poll))), poll)
+}
+
+/// Runs `meeting` in every order with at most three places where a thread is stopped against its will, and
+/// says in how many that was.
+fn model(name: &str, meeting: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    let orders = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = Arc::clone(&orders);
+    builder.check(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        meeting();
+    });
+    println!("{name}: {} orders", orders.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+#[test]
+fn messages_of_two_threads_reach_a_loop_by_no_more_wake_ups_than_it_waits() {
+    model("messages_of_two_threads_reach_a_loop_by_no_more_wake_ups_than_it_waits", || {
+        let (mailbox, poll) = mailbox();
+        let threads = [1, 2].map(|message| {
+            let mailbox = Arc::clone(&mailbox);
+            thread::spawn(move || mailbox.send(message).unwrap())
+        });
+        let mut sum = 0;
+        let waits = run(&mailbox, &poll, |messages| {
+            sum += messages.iter().sum::<u32>();
+            sum == 3
+        });
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        // One more where it was still to begin.
+        assert!(poll.interrupts.load(Ordering::Relaxed) <= waits + 1);
+    });
+}
+
+#[test]
+fn a_loop_sees_what_it_is_called_for_without_a_message() {
+    model("a_loop_sees_what_it_is_called_for_without_a_message", || {
+        let (mailbox, poll) = mailbox::<()>();
+        let flag = Arc::new(AtomicBool::new(false));
+        let call = {
+            let (flag, waker) = (Arc::clone(&flag), Waker::from(Arc::clone(&mailbox)));
+            thread::spawn(move || {
+                flag.store(true, Ordering::Release);
+                waker.wake();
+            })
+        };
+        run(&mailbox, &poll, |_| flag.load(Ordering::Acquire));
+        call.join().unwrap();
+    });
+}
+
+#[test]
+fn a_call_and_a_message_at_once_are_both_seen() {
+    model("a_call_and_a_message_at_once_are_both_seen", || {
+        let (mailbox, poll) = mailbox();
+        let flag = Arc::new(AtomicBool::new(false));
+        let call = {
+            let (flag, waker) = (Arc::clone(&flag), Waker::from(Arc::clone(&mailbox)));
+            thread::spawn(move || {
+                flag.store(true, Ordering::Release);
+                waker.wake();
+            })
+        };
+        let send = {
+            let mailbox = Arc::clone(&mailbox);
+            thread::spawn(move || mailbox.send(()).unwrap())
+        };
+        let mut has_come = false;
+        run(&mailbox, &poll, |messages| {
+            has_come |= !messages.is_empty();
+            has_come && flag.load(Ordering::Acquire)
+        });
+        call.join().unwrap();
+        send.join().unwrap();
+    });
+}
+
+#[test]
+fn what_a_slot_is_called_for_is_seen_though_calls_are_joined() {
+    model("what_a_slot_is_called_for_is_seen_though_calls_are_joined", || {
+        let (mailbox, poll) = mailbox::<usize>();
+        let caller: Arc<Caller<usize, usize, Poll>> = Caller::new(7, &mailbox);
+        let done = Arc::new(AtomicUsize::new(0));
+        let threads = [(); 2].map(|()| {
+            let (done, waker) = (Arc::clone(&done), Waker::from(Arc::clone(&caller)));
+            thread::spawn(move || {
+                done.fetch_add(1, Ordering::Release);
+                waker.wake_by_ref();
+            })
+        });
+        let mut seen = 0;
+        run(&mailbox, &poll, |messages| {
+            for slot in messages.drain(..) {
+                assert_eq!(slot, 7);
+                if caller.take_call() {
+                    seen = done.load(Ordering::Acquire);
+                }
+            }
+            seen == 2
+        });
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn a_message_that_comes_as_the_loop_ends_is_given_back_or_handed_out() {
+    model("a_message_that_comes_as_the_loop_ends_is_given_back_or_handed_out", || {
+        let (mailbox, _poll) = mailbox();
+        let send = {
+            let mailbox = Arc::clone(&mailbox);
+            thread::spawn(move || mailbox.send(1).is_ok())
+        };
+        let left = mailbox.close();
+        let was_taken = send.join().unwrap();
+        assert_eq!(left.len(), usize::from(was_taken));
+    });
+}
+
+/// Calls the thread that a loop is for.
+struct Thread(Arc<Poll>);
+
+impl Keeper for Thread {
+    fn defers(&self) -> bool {
+        false
+    }
+
+    fn call(&self) {
+        self.0.interrupt();
+    }
+}
+
+#[test]
+fn a_loop_that_nobody_runs_is_taken_up_again_for_a_message() {
+    model("a_loop_that_nobody_runs_is_taken_up_again_for_a_message", || {
+        let (poll, thread) = (Arc::new(Poll::default()), Arc::new(Poll::default()));
+        let keeper = Thread(Arc::clone(&thread));
+        let mailbox = Arc::new(Mailbox::new(Arc::clone(&poll)).with_keeper(keeper));
+        let senders = [(); 2].map(|()| {
+            let mailbox = Arc::clone(&mailbox);
+            thread::spawn(move || mailbox.send(()).unwrap())
+        });
+        let (mut messages, mut received) = (Vec::new(), 0);
+        loop {
+            mailbox.receive(&mut messages);
+            received += messages.drain(..).count();
+            if received == 2 {
+                break;
+            }
+            if mailbox.park() {
+                // Laid down, or waited in after all.
+                if mailbox.leave() { thread.wait() } else { poll.wait() }
+            }
+        }
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+    });
+}

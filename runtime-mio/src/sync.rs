@@ -1,0 +1,7 @@
+//! What threads meet at: the standard library's, or loom's, which goes through every order in which they can.
+
+#[cfg(not(windhover_loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
+
+#[cfg(windhover_loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
