@@ -13,11 +13,11 @@ fn main() {
     let commit = packed_commit().or_else(git_commit);
     let short = commit.as_deref().and_then(|commit| commit.get(..12)).unwrap_or("unknown");
     println!("cargo::rustc-env=WINDHOVER_COMMIT={short}");
-    let runtimes = ["async-std", "mio", "tokio"].into_iter().filter(|feature| {
+    let features = ["async-std", "mio", "nats", "tokio"].into_iter().filter(|feature| {
         let name = feature.to_uppercase().replace('-', "_");
         env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
     });
-    println!("cargo::rustc-env=WINDHOVER_FEATURES={}", runtimes.collect::<Vec<_>>().join(" "));
+    println!("cargo::rustc-env=WINDHOVER_FEATURES={}", features.collect::<Vec<_>>().join(" "));
 }
 
 /// The commit that the package was made of.

@@ -13,10 +13,15 @@ pub struct TempDir(PathBuf);
 impl TempDir {
     /// Makes a directory whose name contains `purpose`.
     pub fn new(purpose: &str) -> Self {
+        Self::within(&std::env::temp_dir(), purpose)
+    }
+
+    /// Makes one in that directory: on another disk.
+    pub fn within(parent: &Path, purpose: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("windhover-{purpose}-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = parent.join(name);
         std::fs::create_dir_all(&path)
             .unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
         Self(path)

@@ -17,6 +17,8 @@ mod http;
 mod ledger;
 mod memcached;
 mod namespace;
+mod nats;
+mod network;
 mod peers;
 pub mod play;
 mod process;
@@ -42,6 +44,8 @@ pub use memcached::{
     CacheServer, DELETE_WITH_A_TIME, memcached_version, memccapable, version_numbers,
 };
 pub use namespace::MountNamespace;
+pub use nats::{NatsCluster, NatsVersion};
+pub use network::Network;
 pub use peers::{driver, peers, python};
 pub use process::{Outcome, eventually, memory, processor_time, raise_open_files, run, target_dir};
 pub use proxy::Proxy;
@@ -50,7 +54,7 @@ pub use random::Random;
 pub use recorder::Recorder;
 pub use report::report;
 pub use runtime::{Runtime, Task, sleep, timeout};
-pub use server::{Server, Setup, binary};
+pub use server::{Server, Setup, binary, full_binary};
 pub use slow_disk::SlowDisk;
 pub use until::{Until, watch_memory};
 

@@ -31,13 +31,14 @@ pub struct Setup {
     within: Vec<OsString>,
     queue: SocketAddr,
     flags: Vec<OsString>,
+    program: Option<PathBuf>,
 }
 
 impl Setup {
     /// A server with this data directory and defaults for the rest.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         let queue = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { data: data.into(), within: Vec::new(), queue, flags: Vec::new() }
+        Self { data: data.into(), within: Vec::new(), queue, flags: Vec::new(), program: None }
     }
 
     /// Adds a flag of `serve`, such as `("--fsync", "never")`.
@@ -58,6 +59,13 @@ impl Setup {
     #[must_use]
     pub fn queue_at(mut self, address: SocketAddr) -> Self {
         self.queue = address;
+        self
+    }
+
+    /// Starts another program than [`binary`].
+    #[must_use]
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
         self
     }
 
@@ -128,7 +136,7 @@ impl Setup {
     }
 
     fn binary(&self) -> Command {
-        let binary = binary();
+        let binary = self.program.clone().unwrap_or_else(binary);
         match self.within.split_first() {
             None => Command::new(binary),
             Some((program, arguments)) => {
@@ -155,6 +163,28 @@ pub fn binary() -> PathBuf {
         path.is_file(),
         "there is no server at {}: run `conformance/run`, or build one with \
          `cargo build --release -p windhover-server` and name it in WINDHOVER_BIN",
+        path.display()
+    );
+    path
+}
+
+/// A binary with all features: `WINDHOVER_FULL_BIN`, or the one that `cargo test --workspace --all-features` builds
+/// for the tests of the server.
+#[track_caller]
+pub fn full_binary() -> PathBuf {
+    let path = std::env::var_os("WINDHOVER_FULL_BIN").map_or_else(
+        || {
+            let test = std::env::current_exe().expect("the test knows its own path");
+            let profile = test.ancestors().nth(2).map(Path::to_owned);
+            profile.unwrap_or_else(target_dir).join("windhover")
+        },
+        PathBuf::from,
+    );
+    let is_full = || run(Command::new(&path).arg("--version"), START).stdout.contains("nats");
+    assert!(
+        path.is_file() && is_full(),
+        "there is no server with all features at {}: build one with `cargo build -p windhover-server \
+         --all-features`, or name it in WINDHOVER_FULL_BIN",
         path.display()
     );
     path

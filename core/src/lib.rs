@@ -47,6 +47,8 @@ pub mod client;
 pub mod http;
 #[cfg(feature = "memcache")]
 pub mod memcache;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "proxy-protocol")]
 pub mod proxy_protocol;
 #[cfg(feature = "queue")]

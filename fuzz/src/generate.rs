@@ -5,6 +5,7 @@ pub mod command;
 pub mod http;
 pub mod listen;
 pub mod memcache;
+pub mod nats;
 pub mod proxy_protocol;
 pub mod replies;
 pub mod tracking;

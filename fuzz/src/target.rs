@@ -94,6 +94,16 @@ pub static TARGETS: &[Target] = &[
         check: property::listen_address,
     },
     Target {
+        name: "nats_url",
+        holds: "a text is a place to publish to or refused with a reason, and written otherwise it is the \
+                same place",
+        shape: Shape::Text {
+            generate: generate::nats::url,
+            dictionary: generate::nats::DICTIONARY,
+        },
+        check: property::nats_url,
+    },
+    Target {
         name: "memcache_server",
         holds: "under any interleaving of bytes, time, answers, writes and ends, every request \
                 comes out and every answer goes out, in order and once",

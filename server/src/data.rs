@@ -117,6 +117,34 @@ impl DataDirectory {
         &self.path
     }
 
+    /// A number that no other data directory has: of its file `identity`, which is made with a random one when it is
+    /// not there or not whole.
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn identity(&self) -> Result<u128, DataError> {
+        let path = self.path.join("identity");
+        let fail = |source| DataError::Io { path: path.clone(), source };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                if let Ok(identity) = u128::from_str_radix(text.trim(), 16) {
+                    return Ok(identity);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fail(error)),
+        }
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|error| fail(io::Error::other(error)))?;
+        let identity = u128::from_le_bytes(bytes);
+        let mut options = private::options();
+        let mut file = options.write(true).create(true).truncate(true).open(&path).map_err(fail)?;
+        file.write_all(format!("{identity:032x}\n").as_bytes()).map_err(fail)?;
+        file.sync_all().map_err(fail)?;
+        File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(fail)?;
+        Ok(identity)
+    }
+
     fn journal(&self) -> Result<OsDirectory, DataError> {
         let path = self.path.join("journal");
         OsDirectory::create(&path).map_err(|source| DataError::Io { path, source })

@@ -178,6 +178,7 @@ fn exit_code(error: &ServeError) -> ExitCode {
     match error {
         ServeError::QueueName { .. }
         | ServeError::QueueNameTaken { .. }
+        | ServeError::QueueNameNoSubject { .. }
         | ServeError::JournalTooSmall { .. } => ExitCode::from(2),
         ServeError::Data(DataError::Journal(OpenError::Damaged { .. })) => ExitCode::from(3),
         ServeError::Data(DataError::Locked(_)) => ExitCode::from(4),

@@ -94,6 +94,7 @@ pub struct Metrics {
     pub forwarded: Counter,
     /// Deliveries to queue servers that failed; the events stay and are sent again.
     pub forward_failures: Counter,
+    forward_servers: Family<[(&'static str, String); 1], Gauge>,
     /// Records put into the dead-letter queue.
     pub dead_letters: Reasons,
     track_seconds: Histogram,
@@ -311,6 +312,10 @@ impl Metrics {
                 "forward_failures",
                 "Deliveries to queue servers that failed; the events stay and are sent again",
             ),
+            forward_servers: all.one(
+                "forward_server_usable",
+                "Whether a server of --queue is in use or could be: 0 when it failed of late",
+            ),
             dead_letters: Reasons(all.one(
                 "dead_letters",
                 "Records put into the dead-letter queue, by why they were refused for good",
@@ -378,6 +383,11 @@ impl Metrics {
         raise(&pulled.items_put, engine.total_items);
         raise(&pulled.get_hits, engine.get_hits);
         raise(&pulled.get_misses, engine.get_misses);
+        self.forward_servers.clear();
+        for server in app.forward_servers.list() {
+            let usable = self.forward_servers.get_or_create(&[("server", server.name)]);
+            usable.set(i64::from(server.is_usable));
+        }
         let letters = store.stats_of(DEAD_LETTERS);
         set(&pulled.dead_letters, letters.items);
         set(&pulled.dead_letter_bytes, letters.bytes);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use windhover_core::http::HttpLimits;
+use windhover_core::nats::SubjectFault;
 use windhover_core::queue::NameError;
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
 use windhover_runtime::{Clock, ProxyProtocol, Report};
@@ -21,7 +22,7 @@ use crate::config::{ReloadedConfig, engine_config, token_policy};
 use crate::data::{DataDirectory, DataError};
 use crate::dead_letters::DEAD_LETTERS;
 use crate::dedup::{Dedup, DedupLimits};
-use crate::forward::{self, Forwarder};
+use crate::forward::{Connection, ForwardTo, Forwarder};
 use crate::journal::{Opened, OsDirectory};
 use crate::listen::{
     self, BoundAddress, ListenAddress, ListenError, Place, TlsListener, authenticated,
@@ -52,6 +53,13 @@ pub enum ServeError {
         /// The option that gives it.
         option: &'static str,
     },
+    /// No subject below that of `--queue` can have the name.
+    QueueNameNoSubject {
+        /// The option that gives it.
+        option: &'static str,
+        /// Why not.
+        source: SubjectFault,
+    },
     /// `--max-journal-bytes` has no room for eight segments.
     JournalTooSmall {
         /// What it says.
@@ -74,6 +82,9 @@ impl fmt::Display for ServeError {
             Self::QueueNameTaken { option } => {
                 write!(f, "{option}: `{DEAD_LETTERS}` is where refused records go; choose another")
             }
+            Self::QueueNameNoSubject { option, .. } => {
+                write!(f, "{option}: no subject of NATS (--queue) can have that name")
+            }
             Self::JournalTooSmall { max_journal_bytes, segment_bytes } => write!(
                 f,
                 "--max-journal-bytes: {max_journal_bytes} bytes have no room for eight segments of \
@@ -91,6 +102,7 @@ impl std::error::Error for ServeError {
         match self {
             Self::QueueName { source, .. } => Some(source),
             Self::Backup(error) => error.source(),
+            Self::QueueNameNoSubject { source, .. } => Some(source),
             Self::Data(error) => error.source(),
             Self::Listen(error) => error.source(),
             Self::QueueNameTaken { .. } | Self::JournalTooSmall { .. } => None,
@@ -153,7 +165,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     });
 
     let backups = backups.map(|backups| back_up(args, &app, data.path(), backups)).transpose()?;
-    let served = serve(args, &app, data.path(), clock);
+    let served = serve(args, &app, &data, clock);
     if let Some(backups) = backups {
         backups.end();
     }
@@ -290,7 +302,12 @@ fn settings(args: &ServeArgs) -> Settings {
     }
 }
 
-fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<(), ServeError> {
+fn serve(
+    args: &ServeArgs,
+    app: &Arc<App>,
+    data: &DataDirectory,
+    clock: Clock,
+) -> Result<(), ServeError> {
     let mut server = Server::start(args.runtime, runtime::threads(args.threads), drain(args, app))?;
     let number = AtomicU64::new(0);
     let tracker = app.clone();
@@ -317,15 +334,10 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
             Some(server.listen(&listener, move |_, now| Admin::new(operators.clone(), now))?)
         }
     };
-    say_ready(args, data, &http, &queue, admin.as_ref());
+    say_ready(args, data.path(), &http, &queue, admin.as_ref());
     let forwarder = match &args.queue {
         None => None,
-        Some(servers) => {
-            let client = server.connect(forward::client(servers))?;
-            app.forward_servers.set(&client);
-            let started = Forwarder::start(app, &client, move || clock.now());
-            Some(started.map_err(system("start the thread that forwards events"))?)
-        }
+        Some(to) => Some(forward(to, app, &server, data, clock)?),
     };
     let upkeep = Upkeep::start(app.clone(), clock).map_err(system("start threads"))?;
     service_manager::ready();
@@ -339,6 +351,22 @@ fn serve(args: &ServeArgs, app: &Arc<App>, data: &Path, clock: Clock) -> Result<
     });
     upkeep.end();
     Ok(served?)
+}
+
+/// Begins to send records on.
+fn forward(
+    to: &ForwardTo,
+    app: &Arc<App>,
+    server: &Server,
+    data: &DataDirectory,
+    clock: Clock,
+) -> Result<Forwarder, ServeError> {
+    let connect = |client| server.connect(client).map_err(ServeError::from);
+    let connection = Connection::start(to, connect, system("connect to the servers of --queue"))?;
+    app.forward_servers.set(&connection);
+    let identity = data.identity().map_err(ServeError::Data)?;
+    Forwarder::start(app, &connection, identity, move || clock.now())
+        .map_err(system("start the thread that forwards events"))
 }
 
 /// What a balancer is told before the end.

@@ -29,6 +29,7 @@ fn the_version_names_commit_and_features() {
     let built = [
         ("async-std", cfg!(feature = "async-std")),
         ("mio", cfg!(feature = "mio")),
+        ("nats", cfg!(feature = "nats")),
         ("tokio", cfg!(feature = "tokio")),
     ];
     for (feature, is_built) in built {

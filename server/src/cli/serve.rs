@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use windhover_core::nats::check_subject;
 use windhover_core::queue::{NameError, check_name};
 use windhover_core::tracking::ForwardedHeader;
 
@@ -12,7 +13,7 @@ use crate::app::ReplyKeys;
 use crate::backup::ContinuousArgs;
 use crate::config::ConfigFile;
 use crate::dead_letters::DEAD_LETTERS;
-use crate::forward::QueueServers;
+use crate::forward::ForwardTo;
 use crate::journal::Fsync;
 use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
 use crate::runtime::Runtime;
@@ -120,10 +121,12 @@ pub struct ServeArgs {
     #[arg(long, env = "WINDHOVER_GROUPS_QUEUE", default_value = "groups", value_name = "NAME")]
     pub groups_queue: String,
 
-    /// Queue servers of kestrel's kind that events and updates are sent on to, to queues of the same
-    /// names: `kestrel://HOST[:PORT],…`. They go into the journal first, and stay there while no server can be reached
+    /// What events and updates are sent on to: queue servers of kestrel's kind, to queues of the same names
+    /// (`kestrel://HOST[:PORT],…`), or NATS JetStream (`nats://HOST[:PORT],…/SUBJECT[?OPTION=VALUE&…]`, in builds with
+    /// the feature `nats`; options are stream, replicas, window, sync, creds, ca, cert, key). They go into the journal
+    /// first, and stay there while no server can be reached
     #[arg(long, env = "WINDHOVER_QUEUE", value_name = "SERVERS")]
-    pub queue: Option<QueueServers>,
+    pub queue: Option<ForwardTo>,
 
     /// Most items in one queue; further ones are not accepted
     #[arg(long, env = "WINDHOVER_MAX_QUEUE_ITEMS", value_name = "N")]
@@ -439,6 +442,14 @@ impl ServeArgs {
             }
             if name == DEAD_LETTERS {
                 return Err(ServeError::QueueNameTaken { option });
+            }
+        }
+        if let Some(ForwardTo::JetStream(stream)) = &self.queue {
+            for (option, name) in
+                [("--engage-queue", &self.engage_queue), ("--groups-queue", &self.groups_queue)]
+            {
+                check_subject(&stream.subject_of(name, false))
+                    .map_err(|source| ServeError::QueueNameNoSubject { option, source })?;
             }
         }
         if let Some(max_journal_bytes) = self.max_journal_bytes

@@ -1,16 +1,12 @@
 //! Which events a queue server will never take.
 //!
-//! `NOT_STORED` is what kestrel answers when the queue is full, and also when the item is too large; an
+//! Some servers say so. But `NOT_STORED` is what kestrel answers when the queue is full, and also when the item is too large; an
 //! event must not be given up for the former. So the events are compared: one that is larger than any
 //! that was ever taken is sent once more now and then, alone, and right behind it those that wait. Where
 //! it is refused, and one of them is taken, again and again, it is for its size. While nothing is taken
 //! at all the queue counts as full, and every event waits.
 
 use std::time::{Duration, Instant};
-
-use windhover_client::protocol::client::CallError;
-use windhover_client::protocol::memcache::response::Kind;
-use windhover_client::{Error, ErrorKind};
 
 /// So often an event has to be refused while others, sent right behind it, are taken.
 const STRIKES: u32 = 7;
@@ -20,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Why an event was refused for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ForGood {
+pub(crate) enum ForGood {
     /// The server calls the request wrong.
     Refused,
     /// Others are taken, and smaller.
@@ -28,7 +24,7 @@ pub(super) enum ForGood {
 }
 
 impl ForGood {
-    pub(super) const fn reason(self) -> &'static str {
+    pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Refused => "refused_by_queue_server",
             Self::TooLarge => "too_large_for_queue_server",
@@ -38,28 +34,16 @@ impl ForGood {
 
 /// What a server's answer says of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// It is wrong.
     Wrong,
     /// It was not stored, for its size or because the queue is full.
     NotStored,
-    /// Nothing: there was no answer.
+    /// It is larger than anything that is taken there.
+    #[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "kestrel never says so"))]
+    TooLarge,
+    /// Nothing: there was no answer, or one that says as little.
     None,
-}
-
-impl Answer {
-    pub(super) fn of(error: &Error) -> Self {
-        match error.kind() {
-            ErrorKind::Request(_) => Self::Wrong,
-            ErrorKind::Call(CallError::Refused { refusal, .. })
-                if refusal.kind == Kind::ClientError =>
-            {
-                Self::Wrong
-            }
-            ErrorKind::QueueFull | ErrorKind::Call(CallError::Refused { .. }) => Self::NotStored,
-            _ => Self::None,
-        }
-    }
 }
 
 /// An event that may never be taken.
@@ -92,6 +76,9 @@ pub(super) fn check(
     others_taken: bool,
     now: Instant,
 ) -> Verdict {
+    if answer == Answer::TooLarge {
+        return Verdict::Never(ForGood::TooLarge);
+    }
     if answer == Answer::None {
         return match doubt {
             Some(doubt) => Verdict::Doubted(Doubt { due: now + doubt.pause, ..doubt }),
@@ -141,6 +128,13 @@ mod tests {
     #[test]
     fn what_is_too_large_goes_when_smaller_ones_are_taken_behind_it_each_time() {
         assert_eq!(sent(Answer::NotStored, true, true), Some(STRIKES + 1));
+    }
+
+    #[test]
+    fn what_is_known_to_be_too_large_goes_at_once() {
+        for (is_largest, others_taken) in [(true, true), (true, false), (false, false)] {
+            assert_eq!(sent(Answer::TooLarge, is_largest, others_taken), Some(1));
+        }
     }
 
     #[test]

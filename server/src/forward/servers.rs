@@ -3,12 +3,11 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use windhover_client::Client;
-use windhover_client::protocol::client::{ServerState, ServerStatistics};
+use super::Connection;
 
 /// The queue servers that records are sent on to.
 #[derive(Default)]
-pub struct ForwardServers(Mutex<Option<Client>>);
+pub struct ForwardServers(Mutex<Option<Connection>>);
 
 /// One queue server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +17,8 @@ pub struct ForwardServer {
     pub name: String,
     /// Whether it is in use, in words.
     pub state: &'static str,
+    /// Whether nothing is known that speaks against using it.
+    pub is_usable: bool,
     /// Requests that it has not answered.
     pub in_flight: usize,
 }
@@ -29,34 +30,23 @@ impl fmt::Debug for ForwardServers {
 }
 
 impl ForwardServers {
-    /// They are those of this client.
-    pub fn set(&self, client: &Client) {
-        *self.lock() = Some(client.clone());
+    /// They are those of this connection.
+    pub(crate) fn set(&self, connection: &Connection) {
+        *self.lock() = Some(connection.clone());
     }
 
-    /// Lets go of the client, which ends with its last handle.
-    pub fn clear(&self) {
+    /// Lets go of the connection, which ends with its last handle.
+    pub(crate) fn clear(&self) {
         drop(self.lock().take());
     }
 
     /// Each of them.
     pub fn list(&self) -> Vec<ForwardServer> {
-        let client = self.lock().clone();
-        let statistics = client.map(|client| client.statistics()).unwrap_or_default();
-        let state = |state| match state {
-            ServerState::Healthy => "in use",
-            ServerState::Ejected => "out of use",
-            _ => "out of use, probed",
-        };
-        let server = |it: ServerStatistics| ForwardServer {
-            name: it.name.into_string(),
-            state: state(it.state),
-            in_flight: it.in_flight,
-        };
-        statistics.into_iter().map(server).collect()
+        let connection = self.lock().clone();
+        connection.map(|connection| connection.servers()).unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Client>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

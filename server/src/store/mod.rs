@@ -511,6 +511,13 @@ impl Reader {
         self.reads.store.manage(now, |engine| engine.close_many(conn, queue, count))
     }
 
+    /// The id of the item that it opened last, of those that it has open.
+    pub fn open_id(&mut self, now: Now) -> Option<u64> {
+        let conn = self.reads.conn;
+        self.now = now;
+        self.reads.store.manage(now, |engine| engine.open_ids(conn).last())
+    }
+
     /// The same connection's reads, for what answers it later.
     pub fn reads(&self) -> OpenReads {
         self.reads.clone()

@@ -164,6 +164,12 @@ impl Engine {
         self.reserved.get(&conn).map_or(0, |held| held.iter().filter(|r| r.queue == queue).count())
     }
 
+    /// The ids of the items that a connection has open, in the order in which it opened them. An item keeps its id
+    /// as long as it is in the journal, and no other one ever has it.
+    pub fn open_ids(&self, conn: ConnId) -> impl Iterator<Item = u64> {
+        self.reserved.get(&conn).into_iter().flatten().map(|reserved| reserved.item.id)
+    }
+
     /// Takes the oldest read that a connection has open and that is the right one.
     fn take_reserved(
         &mut self,

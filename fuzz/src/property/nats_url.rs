@@ -1,0 +1,70 @@
+//! Where records are published to, as it is written on the command line.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use windhover_core::nats::{NatsLogin, NatsUrl, check_stream_name, check_subject};
+
+use super::tells;
+
+/// Any text is a place to publish to or refused with a reason; written in another way, it is the same place, and
+/// what is printed of it leads to the same servers and has nothing secret in it.
+pub fn nats_url(input: &[u8]) {
+    let Ok(given) = std::str::from_utf8(input) else { return };
+    let url = match NatsUrl::parse(given) {
+        Ok(url) => url,
+        Err(error) => {
+            assert!(tells(&error), "{error:?}");
+            return;
+        }
+    };
+    assert!(given.starts_with(if url.tls { "tls://" } else { "nats://" }));
+    assert_eq!(check_subject(&url.subject), Ok(()));
+    assert_eq!(url.stream.as_deref().map_or(Ok(()), check_stream_name), Ok(()));
+    let distinct: HashSet<&String> = url.hosts.iter().collect();
+    assert!(!url.hosts.is_empty() && distinct.len() == url.hosts.len());
+    assert!(url.hosts.iter().all(|host| !host.is_empty() && !host.contains([',', '/', '@', '?'])));
+    assert!(url.replicas.is_none_or(|replicas| (1..=5).contains(&replicas)));
+    assert!(url.window.is_none_or(|window| window.as_secs() > 0 && window.subsec_nanos() == 0));
+
+    assert_eq!(NatsUrl::parse(&spelled(&url)), Ok(url.clone()), "{}", spelled(&url));
+    let printed = NatsUrl::parse(&url.to_string()).unwrap();
+    assert_eq!((&printed.hosts, &printed.subject), (&url.hosts, &url.subject));
+    assert_eq!((printed.login, printed.credentials), (None, None));
+}
+
+/// The same place, with every letter of a login and of a value escaped, and the options in another order.
+fn spelled(url: &NatsUrl) -> String {
+    let mut text = String::from(if url.tls { "tls://" } else { "nats://" });
+    match &url.login {
+        Some(NatsLogin::Password { user, password }) => {
+            let _ = write!(text, "{}:{}@", escaped(user), escaped(password));
+        }
+        Some(NatsLogin::Token(token)) => {
+            let _ = write!(text, "{}@", escaped(token));
+        }
+        _ => {}
+    }
+    let _ = write!(text, "{}/{}?", url.hosts.join(","), url.subject);
+    let mut option = |name: &str, value: String| {
+        let _ = write!(text, "{name}={value}&");
+    };
+    if let Some((certificate, key)) = &url.certificate {
+        option("key", escaped(key));
+        option("cert", escaped(certificate));
+    }
+    url.authorities.iter().for_each(|it| option("ca", escaped(it)));
+    url.credentials.iter().for_each(|it| option("creds", escaped(it)));
+    url.syncs_always.then(|| option("sync", "always".to_owned()));
+    url.window.iter().for_each(|it| option("window", it.as_secs().to_string()));
+    url.replicas.iter().for_each(|it| option("replicas", it.to_string()));
+    url.stream.iter().for_each(|it| option("stream", escaped(it)));
+    text
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        let _ = write!(escaped, "%{byte:02X}");
+        escaped
+    })
+}
