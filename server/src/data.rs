@@ -9,8 +9,7 @@ use windhover_core::UnixTime;
 use windhover_core::queue::Config;
 
 use crate::journal::{
-    self, DirectoryLock, Fsync, InspectError, OpenError, Opened, OsDirectory, RepairReport,
-    Verified,
+    self, DirectoryLock, InspectError, OpenError, Opened, OsDirectory, RepairReport, Verified,
 };
 use crate::private;
 
@@ -156,13 +155,12 @@ impl DataDirectory {
     /// [`DataError::Journal`] when it is damaged or the file system fails.
     pub fn open(
         &self,
-        fsync: Fsync,
         segment_bytes: u64,
         config: Config,
         now: UnixTime,
     ) -> Result<Opened<OsDirectory>, DataError> {
         let keep = |name: &str, bytes: &[u8]| self.put_aside(name, bytes, now);
-        journal::open(self.journal()?, &keep, fsync, segment_bytes, config, now)
+        journal::open(self.journal()?, &keep, segment_bytes, config, now)
             .map_err(DataError::Journal)
     }
 

@@ -150,5 +150,6 @@ fn bounds(bounds: &QueueConfig, max_journal_bytes: u64) -> Vec<(&'static str, St
         ("fanout_only", bounds.fanout_only.to_string()),
         ("max_open_reads", bounds.max_open_reads.to_string()),
         ("open_timeout", millis(bounds.open_timeout)),
+        ("sync_journal", bounds.fsync.to_string()),
     ]
 }

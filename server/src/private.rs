@@ -59,7 +59,6 @@ mod tests {
 
     use super::*;
     use crate::data::DataDirectory;
-    use crate::journal::Fsync;
 
     fn mode(path: &Path) -> u32 {
         super::mode(path).unwrap() & 0o777
@@ -68,7 +67,7 @@ mod tests {
     fn open(path: &Path) {
         let data = DataDirectory::lock(path).unwrap();
         let now = UnixTime::from_secs(1);
-        drop(data.open(Fsync::Never, 1 << 20, Config::default(), now).unwrap());
+        drop(data.open(1 << 20, Config::default(), now).unwrap());
     }
 
     #[test]

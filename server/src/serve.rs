@@ -203,7 +203,7 @@ fn open(
     clock: Clock,
 ) -> Result<Opened<OsDirectory>, ServeError> {
     let config = engine_config(args);
-    data.open(args.fsync, args.segment_bytes, config, clock.now().unix).map_err(ServeError::Data)
+    data.open(args.segment_bytes, config, clock.now().unix).map_err(ServeError::Data)
 }
 
 /// What is remembered of the events that were accepted before the last stop.

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::fsync::Fsync;
 use super::name::parent_of;
 
 /// The bounds of one queue (kestrel's guide, "Configuration").
@@ -40,6 +41,8 @@ pub struct QueueConfig {
     /// An empty queue that was made longer ago than this is deleted by
     /// [`Engine::expire_queues`](super::Engine::expire_queues) (`maxQueueAge`); `None` leaves it.
     pub max_queue_age: Option<Duration>,
+    /// When its records are to be on the disk (`syncJournal`). A put to several queues has the strictest.
+    pub fsync: Fsync,
 }
 
 impl QueueConfig {
@@ -67,6 +70,7 @@ impl Default for QueueConfig {
             fanout_only: false,
             open_timeout: None,
             max_queue_age: None,
+            fsync: Fsync::Always,
         }
     }
 }
@@ -123,6 +127,13 @@ impl Config {
         let own = self.queues.get(queue);
         let own = own.or_else(|| parent_of(queue).and_then(|parent| self.queues.get(parent)));
         own.unwrap_or(&self.queue)
+    }
+
+    /// The strictest policy that any queue has: what is written again for the sake of old segments, which are then
+    /// given up, is no less safe than it was there.
+    pub(super) fn strictest(&self) -> Fsync {
+        let all = self.queues.values().map(|queue| queue.fsync);
+        all.fold(self.queue.fsync, Fsync::stricter)
     }
 }
 

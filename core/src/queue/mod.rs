@@ -35,6 +35,7 @@
 mod config;
 mod engine;
 mod extents;
+mod fsync;
 mod index;
 mod items;
 mod line;
@@ -53,6 +54,7 @@ mod waiters;
 
 pub use config::{Config, QueueConfig};
 pub use engine::{AppendError, Engine, EngineOutput, JournalBatch, Written};
+pub use fsync::{Fsync, FsyncError};
 pub use index::{Index, IndexError};
 pub use name::{NameError, check_name, parent_of};
 pub use outcome::{ConnId, OpId, OpOutcome, PutError, ReadError};

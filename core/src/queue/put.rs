@@ -197,12 +197,15 @@ impl Put {
         Draft::put(first_id, self.name_len, Bytes::from(self.body), self.body_sum)
     }
 
-    /// The same for several queues.
-    pub(super) fn shared(self) -> SharedPut {
-        let rest = Bytes::from(self.body).slice(usize::from(self.name_len)..);
-        let mut rest_sum = crc32fast::Hasher::new();
-        rest_sum.update(&rest);
-        SharedPut { rest, rest_sum }
+    /// The record for several queues in place of the put's own, each with its first item's id there: see
+    /// [`Draft::put_to_all`].
+    pub(super) fn into_draft_for(self, queues: &[(Bytes, u64)]) -> Draft {
+        Draft::put_to_all(queues, self.into_rest())
+    }
+
+    /// The body behind the name.
+    pub(super) fn into_rest(self) -> Bytes {
+        Bytes::from(self.body).slice(usize::from(self.name_len)..)
     }
 
     /// Where the body goes on behind the name.
@@ -218,29 +221,6 @@ pub(super) struct PutSize {
     pub(super) data_len: u64,
     /// Bytes of the largest item.
     pub(super) largest: u64,
-}
-
-/// A put for several queues: a record for each, which have all but the name in common.
-#[derive(Debug)]
-pub(super) struct SharedPut {
-    rest: Bytes,
-    rest_sum: crc32fast::Hasher,
-}
-
-impl SharedPut {
-    /// The body behind the name.
-    pub(super) fn rest(&self) -> &Bytes {
-        &self.rest
-    }
-
-    /// The record for a queue, with the first item's id there. The name must be a checked one.
-    pub(super) fn draft(&self, queue: &Bytes, first_id: u64) -> Draft {
-        let name_len = u8::try_from(queue.len()).unwrap_or(u8::MAX);
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(queue);
-        sum.combine(&self.rest_sum);
-        Draft::shared_put(first_id, name_len, queue.clone(), self.rest.clone(), sum.finalize())
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Items that are not in memory, read back from the journal.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Range, RangeInclusive};
@@ -21,6 +22,8 @@ pub struct JournalRead {
     range: Range<u64>,
     /// Of the items in it, those that are wanted.
     pub(super) ids: RangeInclusive<u64>,
+    /// Other queues that have the same items are wanted too.
+    with_others: bool,
 }
 
 impl JournalRead {
@@ -28,7 +31,13 @@ impl JournalRead {
     pub(super) fn new(id: u64, queue: Bytes, extent: &Extent, above: u64) -> Self {
         let first = extent.first_id.max(above.saturating_add(1));
         let ids = first..=extent.last_id;
-        Self { id, queue, segment: extent.segment, range: extent.range.clone(), ids }
+        let (segment, range) = (extent.segment, extent.range.clone());
+        Self { id, queue, segment, range, ids, with_others: false }
+    }
+
+    /// The same, also for the names of other queues that have the items.
+    pub(super) fn with_others(self) -> Self {
+        Self { with_others: true, ..self }
     }
 
     /// The segment's number.
@@ -59,8 +68,10 @@ impl JournalRead {
         while at < self.range.end {
             let damaged = || ReadBackError { segment: self.segment, offset: at };
             let record = record::decode(rest, salt, at).map_err(|_| damaged())?;
-            if record.kind == Kind::Put && record.queue == &*self.queue {
-                self.put(&record, at, &mut items);
+            let is_put = record.kind == Kind::Put;
+            let mut puts = record.puts().filter(|_| is_put);
+            if let Some((_, first_id)) = puts.find(|(queue, _)| *queue == &*self.queue) {
+                self.put(&record, first_id, at, &mut items);
             }
             at += record.len as u64;
             rest = rest.get(record.len..).unwrap_or_default();
@@ -68,18 +79,24 @@ impl JournalRead {
         Ok(ReadBack { items })
     }
 
-    fn put(&self, record: &record::Record<'_>, at: u64, into: &mut Vec<Located>) {
-        let last = record.id.saturating_add(record::item_count(record.rest)).saturating_sub(1);
-        if last < *self.ids.start() || record.id > *self.ids.end() {
+    fn put(&self, record: &record::Record<'_>, first_id: u64, at: u64, into: &mut Vec<Located>) {
+        let last = first_id.saturating_add(record::item_count(record.rest)).saturating_sub(1);
+        if last < *self.ids.start() || first_id > *self.ids.end() {
             return;
         }
+        let others = record.puts().filter(|(queue, _)| self.with_others && *queue != &*self.queue);
+        let others: Vec<(Bytes, u64)> = others
+            .map(|(queue, id)| (Bytes::copy_from_slice(queue), id.wrapping_sub(first_id)))
+            .collect();
+        let others: Option<Arc<[_]>> =
+            Some(others.into()).filter(|others: &Arc<[_]>| !others.is_empty());
         // Of its own: the stretch that was read must not stay for the sake of one item.
         let (added, found) = record::put_parts(Bytes::copy_from_slice(record.rest));
         let range = at..at + record.len as u64;
-        for (id, record::Item { data, expires }) in record::ids_from(record.id).zip(found) {
+        for (id, record::Item { data, expires }) in record::ids_from(first_id).zip(found) {
             if self.ids.contains(&id) {
                 let item = Item { id, data, expires, added };
-                into.push(Located { item, record: range.clone() });
+                into.push(Located { item, record: range.clone(), others: others.clone() });
             }
         }
     }
@@ -90,6 +107,8 @@ impl JournalRead {
 pub(super) struct Located {
     pub(super) item: Item,
     pub(super) record: Range<u64>,
+    /// Other queues that have it, and what their ids are ahead of this one; where they were asked for.
+    pub(super) others: Option<Arc<[(Bytes, u64)]>>,
 }
 
 /// What was read of the journal; see [`JournalRead::decode`].

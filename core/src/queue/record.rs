@@ -9,7 +9,7 @@
 //! | 8 | 8 | id (see [`Kind`]) |
 //! | 16 | 1 | kind |
 //! | 17 | 1 | length of the queue's name, the first bytes of the body |
-//! | 18 | 2 | zero |
+//! | 18 | 2 | of a put: how many further queues it goes to; else zero |
 //! | 20 | 4 | the segment's salt ([`Header::salt`](super::segment::Header::salt)) |
 //! | 24 | 4 | CRC-32 of the record's offset in the segment (8) and the 24 bytes before |
 //!
@@ -20,9 +20,11 @@
 //! left there has another salt; a record that somebody put as an item, even one of the same segment,
 //! stands at another offset. Neither is ever taken for a record.
 //!
-//! The body of a [`Kind::Put`] is the name, the time of the put in milliseconds since 1970 (8), then
-//! for each item: length (4), time of expiry in milliseconds since 1970 or 0 for never (8), data. A put is one record however many items it has, which
-//! is what makes it atomic.
+//! The body of a [`Kind::Put`] is the name, then for each further queue that it goes to: length of the name (1),
+//! name, id of the first item there (8); then the time of the put in milliseconds since 1970 (8), and for each item:
+//! length (4), time of expiry in milliseconds since 1970 or 0 for never (8), data. A put is one record however many
+//! items it has and queues it goes to, which is what makes it atomic; an item that several queues get is written
+//! once.
 //!
 //! The body of a [`Kind::Discard`] is the name, then the ids (8 each) of the items that stay although
 //! theirs are smaller: what was open when the queue was flushed. They are in the same record, for a
@@ -41,7 +43,8 @@ pub const HEADER: usize = 28;
 pub const PUT_TIME: usize = 8;
 /// Bytes before each item's data in a put's body.
 pub const ITEM_HEADER: usize = 12;
-/// Where the salt and the header's checksum stand in the header.
+/// Where the number of further queues, the salt and the header's checksum stand in the header.
+const OTHERS: usize = 18;
 pub(super) const SALT: usize = 20;
 const SUM: usize = 24;
 /// A body longer than this is taken for damage: no batch comes near it.
@@ -101,12 +104,32 @@ pub struct Record<'a> {
     pub kind: Kind,
     /// See [`Kind`].
     pub id: u64,
-    /// The queue's name; empty for kinds that speak of no queue.
+    /// The queue's name; empty for kinds that speak of no queue. A put may go to more: [`puts`](Self::puts).
     pub queue: &'a [u8],
-    /// The body behind the name.
+    /// The body behind the names.
     pub rest: &'a [u8],
+    /// Further queues of a put.
+    others: &'a [u8],
     /// Bytes of the whole record.
     pub len: usize,
+}
+
+impl<'a> Record<'a> {
+    /// The queues that a put goes to, each with the id that the first item has there; the others follow it.
+    pub fn puts(&self) -> impl Iterator<Item = (&'a [u8], u64)> + use<'a> {
+        let mut others = self.others;
+        let others = core::iter::from_fn(move || next_queue(&mut others));
+        core::iter::once((self.queue, self.id)).chain(others)
+    }
+}
+
+/// The next of a put's further queues, and its first item's id there.
+fn next_queue<'a>(others: &mut &'a [u8]) -> Option<(&'a [u8], u64)> {
+    let (len, rest) = others.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(*len))?;
+    let (id, rest) = rest.split_first_chunk()?;
+    *others = rest;
+    Some((name, u64::from_le_bytes(*id)))
 }
 
 /// Why no record can be read.
@@ -164,9 +187,16 @@ pub fn decode(bytes: &[u8], salt: u32, offset: u64) -> Result<Record<'_>, Broken
         return Err(Broken::Body { len });
     }
     let (kind, name_len) = (Kind::from_code(covered[16]), usize::from(covered[17]));
-    let (Some(kind), Some((queue, rest))) = (kind, body.split_at_checked(name_len)) else {
+    let (Some(kind), Some((queue, behind))) = (kind, body.split_at_checked(name_len)) else {
         return Err(Broken::Meaning { len });
     };
+    let count = u16::from_le_bytes([covered[OTHERS], covered[OTHERS + 1]]);
+    let mut rest = behind;
+    let has_names = (0..count).all(|_| next_queue(&mut rest).is_some());
+    if !has_names || count > 0 && kind != Kind::Put {
+        return Err(Broken::Meaning { len });
+    }
+    let others = behind.get(..behind.len() - rest.len()).unwrap_or_default();
     let makes_sense = match kind {
         Kind::Put => items_are_whole(rest),
         Kind::Discard => rest.len() % 8 == 0,
@@ -176,7 +206,7 @@ pub fn decode(bytes: &[u8], salt: u32, offset: u64) -> Result<Record<'_>, Broken
     if !makes_sense {
         return Err(Broken::Meaning { len });
     }
-    Ok(Record { kind, id, queue, rest, len })
+    Ok(Record { kind, id, queue, rest, others, len })
 }
 
 /// The salt of the record at the start of `bytes`, when a whole one stands there: how a segment is read
@@ -215,9 +245,11 @@ pub struct Draft {
     kind: Kind,
     id: u64,
     name_len: u8,
-    /// The queue's name and what follows it, unless that is `shared` with other records.
+    /// How many further queues a put goes to.
+    others: u16,
+    /// The queue's name and what follows it, unless that is in `tail`.
     body: Bytes,
-    shared: Bytes,
+    tail: Bytes,
     /// The checksum over the body, when it was computed already.
     body_sum: Option<u32>,
 }
@@ -227,19 +259,41 @@ impl Draft {
         Self::new(Kind::Put, first_id, name_len, body).with_sum(body_sum)
     }
 
-    /// A put whose body behind the name is that of others too.
-    pub(super) fn shared_put(
-        first_id: u64,
-        name_len: u8,
-        name: Bytes,
-        rest: Bytes,
-        body_sum: u32,
-    ) -> Self {
-        Self { shared: rest, ..Self::new(Kind::Put, first_id, name_len, name).with_sum(body_sum) }
+    /// Most queues of one record.
+    pub(super) const MOST_QUEUES: usize = 1000;
+
+    /// A put to several queues, each with its first item's id there; `rest` is the body behind the names, which
+    /// must be checked ones. There must be one queue at least, and [`MOST_QUEUES`](Self::MOST_QUEUES) at most.
+    pub(super) fn put_to_all(queues: &[(Bytes, u64)], rest: Bytes) -> Self {
+        let mut names = Vec::new();
+        let (mut first_id, mut first_len) = (0, 0);
+        for (at, (name, id)) in queues.iter().enumerate() {
+            // Names are far shorter; a longer one would not be read again.
+            let len = u8::try_from(name.len()).unwrap_or(u8::MAX);
+            if at == 0 {
+                (first_id, first_len) = (*id, len);
+                names.extend_from_slice(name);
+            } else {
+                names.push(len);
+                names.extend_from_slice(name);
+                names.extend_from_slice(&id.to_le_bytes());
+            }
+        }
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&names);
+        sum.update(&rest);
+        let others = u16::try_from(queues.len().saturating_sub(1)).unwrap_or(u16::MAX);
+        let put = Self::put(first_id, first_len, names.into(), sum.finalize());
+        Self { others, tail: rest, ..put }
+    }
+
+    /// What a put takes more for a further queue of that name.
+    pub(super) const fn further_len(name: &Bytes) -> u64 {
+        (1 + name.len() + 8) as u64
     }
 
     const fn new(kind: Kind, id: u64, name_len: u8, body: Bytes) -> Self {
-        Self { kind, id, name_len, body, shared: Bytes::new(), body_sum: None }
+        Self { kind, id, name_len, others: 0, body, tail: Bytes::new(), body_sum: None }
     }
 
     fn with_sum(self, sum: u32) -> Self {
@@ -292,7 +346,7 @@ impl Draft {
 
     /// Bytes of the whole record.
     pub fn len(&self) -> u64 {
-        (HEADER + self.body.len() + self.shared.len()) as u64
+        (HEADER + self.body.len() + self.tail.len()) as u64
     }
 
     /// Never: a record has a header.
@@ -300,21 +354,21 @@ impl Draft {
         false
     }
 
-    /// What stands behind the header, but for what it [shares](Self::shared).
+    /// What stands behind the header, but for the [`tail`](Self::tail).
     pub const fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// What stands behind that, and is the memory of other records too.
-    pub const fn shared(&self) -> &Bytes {
-        &self.shared
+    /// What stands behind that; most records have none.
+    pub const fn tail(&self) -> &Bytes {
+        &self.tail
     }
 
     /// The header, for a record at that offset of a segment with that salt.
     pub fn header(&self, salt: u32, offset: u64) -> [u8; HEADER] {
         // A body of 4 GiB cannot be told; `LONGEST_BODY` is far below, and puts are bounded by
         // `max_backlog` long before.
-        let body_len = u32::try_from(self.body.len() + self.shared.len()).unwrap_or(u32::MAX);
+        let body_len = u32::try_from(self.body.len() + self.tail.len()).unwrap_or(u32::MAX);
         let body_sum = self.body_sum.unwrap_or_else(|| crc32fast::hash(&self.body));
         let mut header = [0; HEADER];
         header[0..4].copy_from_slice(&body_len.to_le_bytes());
@@ -322,6 +376,7 @@ impl Draft {
         header[8..16].copy_from_slice(&self.id.to_le_bytes());
         header[16] = self.kind.code();
         header[17] = self.name_len;
+        header[OTHERS..SALT].copy_from_slice(&self.others.to_le_bytes());
         header[SALT..SUM].copy_from_slice(&salt.to_le_bytes());
         let sum = header_sum(&header[..SUM], offset);
         header[SUM..].copy_from_slice(&sum.to_le_bytes());
@@ -330,7 +385,7 @@ impl Draft {
 
     /// The whole record, for that offset of a segment with that salt.
     pub fn encode(&self, salt: u32, offset: u64) -> Vec<u8> {
-        [&self.header(salt, offset), self.body.as_ref(), self.shared.as_ref()].concat()
+        [&self.header(salt, offset), self.body.as_ref(), self.tail.as_ref()].concat()
     }
 }
 
@@ -418,6 +473,44 @@ mod tests {
             [b"one".to_vec(), b"".to_vec(), b"three".to_vec()]
         );
         assert!(read.iter().all(|i| i.expires == UnixTime::from_millis(7)));
+    }
+
+    #[test]
+    fn a_put_to_several_queues_is_one_record() {
+        let queues = [("p", 41), ("p+x", 43), ("p+longer", 45)];
+        let named = queues.map(|(name, id)| (Bytes::from(name), id));
+        let mut put = PutBuilder::new(b"any", UnixTime::from_millis(5)).unwrap();
+        put.item(None, b"one");
+        put.item(None, b"two");
+        let draft = put.finish().into_draft_for(&named);
+        let bytes = draft.encode(LIFE, AT);
+        let record = read(&bytes).unwrap();
+        assert_eq!((record.len, draft.len()), (bytes.len(), bytes.len() as u64));
+        let read_back: Vec<_> = record.puts().collect();
+        assert_eq!(read_back, queues.map(|(name, id)| (name.as_bytes(), id)));
+        assert_eq!(record.queue, b"p");
+        let (time, items) = put_parts(Bytes::copy_from_slice(record.rest));
+        let items: Vec<Bytes> = items.map(|item| item.data).collect();
+        assert_eq!(
+            (time, &items[..]),
+            (UnixTime::from_millis(5), &["one".into(), "two".into()][..])
+        );
+        for cut in 0..bytes.len() {
+            assert_eq!(read(&bytes[..cut]), Err(Broken::Short), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_all_there_make_no_sense() {
+        let names = [("p".into(), 1), ("p+x".into(), 2)];
+        let put = Draft::put_to_all(&names, Bytes::from_static(&[0; PUT_TIME]));
+        assert!(read(&put.encode(LIFE, AT)).is_ok());
+        for others in [2, 3, u16::MAX] {
+            let more = Draft { others, ..put.clone() }.encode(LIFE, AT);
+            assert_eq!(read(&more), Err(Broken::Meaning { len: more.len() }), "{others}");
+        }
+        let other_kind = Draft { kind: Kind::Remove, ..put }.encode(LIFE, AT);
+        assert_eq!(read(&other_kind), Err(Broken::Meaning { len: other_kind.len() }));
     }
 
     #[test]

@@ -206,16 +206,19 @@ impl Recovery {
     }
 
     fn put(&mut self, segment: u64, offset: u64, record: &Record<'_>) {
-        if !self.queues.contains_key(record.queue) {
-            self.queues.insert(Bytes::copy_from_slice(record.queue), FoundQueue::default());
-        }
-        let Some(queue) = self.queues.get_mut(record.queue) else {
-            return;
-        };
         let place = (segment, offset..offset.saturating_add(record.len as u64));
         let whole = (segment, self.whole_from);
-        let behind = queue.put(record, &place, whole, self.memory, &mut self.loaded);
-        self.next_id = self.next_id.max(behind);
+        for (name, first_id) in record.puts() {
+            if !self.queues.contains_key(name) {
+                self.queues.insert(Bytes::copy_from_slice(name), FoundQueue::default());
+            }
+            let Some(queue) = self.queues.get_mut(name) else {
+                continue;
+            };
+            let items = (first_id, record.rest);
+            let behind = queue.put(items, &place, whole, self.memory, &mut self.loaded);
+            self.next_id = self.next_id.max(behind);
+        }
     }
 
     /// Once all segments were read: what has to be looked at again, one stretch after the other. What is there

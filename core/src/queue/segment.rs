@@ -31,7 +31,7 @@ use crate::UnixTime;
 /// Bytes of a segment's header.
 pub const HEADER: usize = 64;
 /// What a segment begins with. The last byte is the format's version.
-pub const MAGIC: [u8; 8] = *b"WHJRNL\0\x03";
+pub const MAGIC: [u8; 8] = *b"WHJRNL\0\x04";
 
 /// What stands at the start of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use crate::journal::Journal;
+
 use windhover_core::queue::segment::Header;
+use windhover_core::queue::state::Position;
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Place, PutBuilder,
-    PutError, QueueConfig, Read, ReadError, Recovery, Written,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, Fsync, OpId, OpOutcome, Place,
+    PutBuilder, PutError, QueueConfig, Read, ReadError, Recovery, Written,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -405,4 +408,128 @@ fn an_empty_queue_goes_when_it_is_old() {
     assert_eq!(j.engine.expire_queues(at(59_000)), 0);
     assert_eq!((j.engine.expire_queues(j.now), j.engine.names()), (1, vec!["other".into()]));
     assert_eq!(j.engine.stats().queue_expires, 2);
+}
+
+#[test]
+fn an_item_that_several_queues_get_is_written_once() {
+    let mut config = Config::default();
+    config.aliases.insert("all".into(), vec!["one".into(), "two".into(), "three".into()]);
+    let mut j = Journaled::new(config);
+    for child in ["q+a", "q+b"] {
+        assert_eq!(j.get(child), None);
+    }
+    let (before, long) = (j.segment.len(), "x".repeat(10_000));
+    j.put("q", &long);
+    j.put("all", &long);
+    assert!(j.segment.len() - before < 20_300, "{}", j.segment.len() - before);
+    let mut j = j.restart();
+    for queue in ["q", "q+a", "q+b", "one", "two", "three"] {
+        assert_eq!(j.get(queue), Some(long.clone()), "{queue}");
+    }
+    // Each has a place of its own.
+    let mut j = j.restart();
+    for queue in ["q", "q+a", "q+b", "one", "two", "three"] {
+        assert_eq!(j.get(queue), None, "{queue}");
+    }
+}
+
+#[test]
+fn what_several_queues_have_is_written_again_once() {
+    let mut config = Config::default();
+    (config.compact_from, config.compact_ratio) = (0, 0);
+    for queue_memory in [0, u64::MAX] {
+        config.queue_memory = queue_memory;
+        let (mut engine, mut journal) = (Engine::new(config.clone()), Journal::new());
+        let take = |engine: &mut Engine, journal: &Journal, op: u64, queue: &str| {
+            let (op, read) = (OpId(op), Action::Take.into());
+            let outcome = engine.get(op, A, queue.as_bytes(), read, at(0));
+            let waited = journal.serve(engine, at(0)).into_iter().find(|(of, _)| *of == op.0);
+            engine.collect(op);
+            match outcome.or(waited.map(|waited| waited.1)) {
+                Some(OpOutcome::Item(item)) => Some(item[0]),
+                _ => None,
+            }
+        };
+        assert_eq!(take(&mut engine, &journal, 1, "q+a"), None);
+        assert_eq!(take(&mut engine, &journal, 2, "q+b"), None);
+        let mut put = PutBuilder::new(b"q", at(0).unix).unwrap();
+        for item in [1, 2, 3] {
+            put.item(None, &[item; 1000]);
+        }
+        engine.put(OpId(3), put.finish(), at(0)).unwrap();
+        journal.commit(&mut engine, at(0));
+        journal.serve(&mut engine, at(0));
+        assert_eq!(take(&mut engine, &journal, 4, "q+a"), Some(1));
+        journal.commit(&mut engine, at(0));
+
+        journal.rotate();
+        engine.compact(u64::MAX, journal.active());
+        while journal.commit(&mut engine, at(0)) || !journal.serve(&mut engine, at(0)).is_empty() {}
+        journal.serve(&mut engine, at(0));
+        while journal.commit(&mut engine, at(0)) {}
+        assert_eq!(engine.stats().rewritten_items, 3);
+        assert_eq!(engine.oldest_needed(journal.active()), journal.active());
+        assert!(journal.segments[1].len() < 4000, "{}", journal.segments[1].len());
+        journal.segments[0].truncate(64);
+        let recovery = journal.recover(Recovery::with_memory(queue_memory));
+        let (mut engine, _) = recovery.finish(config.clone(), at(0).unix);
+        let mut op = 10;
+        for (queue, items) in [("q", &[1, 2, 3][..]), ("q+a", &[2, 3]), ("q+b", &[1, 2, 3])] {
+            let left = std::iter::from_fn(|| {
+                op += 1;
+                take(&mut engine, &journal, op, queue)
+            });
+            assert_eq!(left.collect::<Vec<_>>(), items, "{queue}");
+        }
+    }
+}
+
+#[test]
+fn what_need_not_wait_for_a_sync_is_written_before_what_must() {
+    let mut j = Journaled::new(bounded("lax", |bounds| bounds.fsync = Fsync::Never));
+    j.try_put("lax", "1").unwrap();
+    j.try_put("q", "2").unwrap();
+    // Behind that one, to keep the order.
+    j.try_put("lax", "3").unwrap();
+    let first = j.engine.begin_append().unwrap();
+    assert_eq!((first.records.len(), first.fsync), (1, Fsync::Never));
+    assert_eq!(j.engine.begin_append(), None, "one batch at a time");
+    j.engine.journaled(first.commit, Ok(Written { segment: 1, offset: 64 }), j.now);
+    let done = EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Stored };
+    assert_eq!(j.engine.poll_output(j.now), done);
+    assert_eq!(j.engine.poll_output(j.now), EngineOutput::Append);
+    let second = j.engine.begin_append().unwrap();
+    assert_eq!((second.records.len(), second.fsync), (2, Fsync::Always));
+    // What comes meanwhile waits for the one that is on its way, and for no other.
+    j.try_put("lax", "4").unwrap();
+    j.engine.journaled(second.commit, Err(AppendError), j.now);
+    for op in [2, 3] {
+        let done = EngineOutput::Done { op: OpId(op), outcome: OpOutcome::NotJournaled };
+        assert_eq!(j.engine.poll_output(j.now), done);
+    }
+    assert_eq!(j.engine.begin_append().map(|batch| batch.fsync), Some(Fsync::Never));
+}
+
+#[test]
+fn an_index_is_of_all_that_waits() {
+    let mut j = Journaled::new(bounded("lax", |bounds| bounds.fsync = Fsync::Never));
+    j.put("lax", "1");
+    j.put("q", "2");
+    assert_eq!([j.get("lax"), j.get("q")], [Some("1".into()), Some("2".into())]);
+    j.put("lax", "3");
+    let (queue, action) = (b"lax", Action::Take.into());
+    j.engine.get(OpId(50), A, queue, action, j.now);
+    j.try_put("q", "4").unwrap();
+    j.try_put("lax", "5").unwrap();
+    j.engine.index(Position { segment: 1, end: j.segment.len() as u64 }, SALT);
+    let batch = j.engine.begin_append().unwrap();
+    assert_eq!((batch.records.len(), batch.fsync), (3, Fsync::Always));
+    let written = Written { segment: 1, offset: j.segment.len() as u64 };
+    j.segment.extend(batch.encode(SALT, written.offset).concat());
+    j.engine.journaled(batch.commit, Ok(written), j.now);
+    let mut j = j.restart();
+    assert_eq!(
+        [j.get("q"), j.get("lax"), j.get("lax")],
+        [Some("4".into()), Some("5".into()), None]
+    );
 }

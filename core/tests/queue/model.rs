@@ -178,9 +178,9 @@ impl Run {
 
     fn begin_append(&mut self) {
         if let Some(batch) = self.engine.begin_append() {
-            self.told.push("begin".to_owned());
+            self.told.push(format!("begin, fsync {}", batch.fsync));
+            self.model.begin_append(batch.fsync);
             self.in_flight = Some(batch);
-            self.model.begin_append();
         }
     }
 

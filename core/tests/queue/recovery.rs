@@ -182,3 +182,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_moved_and_taken_does_not_come_back_between_its_neighbours() {
+    let Journaled { mut engine, mut journal, .. } = Journaled::new(0);
+    let put = |engine: &mut Engine, op: u64| {
+        let mut put = PutBuilder::new(b"q", now().unix).unwrap();
+        put.item(None, op.to_string().as_bytes());
+        engine.put(OpId(op), put.finish(), now()).unwrap();
+    };
+    let compact = |engine: &mut Engine, journal: &Journal| {
+        engine.compact(u64::MAX, journal.active());
+        journal.serve(engine, now());
+    };
+    for op in [1, 2] {
+        put(&mut engine, op);
+        journal.commit(&mut engine, now());
+        journal.rotate();
+    }
+    // The first item comes to stand behind the second one.
+    compact(&mut engine, &journal);
+    journal.commit(&mut engine, now());
+    let (segment, end) = (journal.active(), journal.segments.last().unwrap().len());
+    let index = engine.index(Position { segment, end: end as u64 }, salt(segment));
+    // The second one follows; both are taken; and a third comes.
+    compact(&mut engine, &journal);
+    for op in [3, 4] {
+        engine.get(OpId(op), CONN, b"q", Action::Take.into(), now());
+        for (op, _) in journal.serve(&mut engine, now()) {
+            engine.collect(OpId(op));
+        }
+    }
+    put(&mut engine, 5);
+    journal.commit(&mut engine, now());
+    assert_eq!(engine.stats_of(b"q").items, 1);
+    let recovery = journal.recover(Recovery::indexed(index, segment, 0));
+    let mut recovered = finish(recovery, 1, 0);
+    let left = recovered.get(OpId(9), ConnId(2), b"q", Action::Take.into(), now());
+    let waited = journal.serve(&mut recovered, now()).pop().map(|done| done.1);
+    assert_eq!(left.or(waited), Some(OpOutcome::Item("5".into())));
+}

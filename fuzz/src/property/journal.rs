@@ -50,15 +50,20 @@ pub fn journal(input: &[u8]) {
 /// Adds a record, mostly a sound one.
 fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>, salt: u32) {
     let kind = source.below(10);
-    let _ = source.byte();
+    let others = source.byte() % 4;
     let name = vec![b'q'; source.between(0, 3)];
     let id = source.edgy();
     let at = bytes.len();
     let mut push = |record: &Draft| bytes.extend(record.encode(salt, at as u64));
     match kind {
         0..=3 => {
-            // A put, as the engine writes one.
-            let mut engine = Engine::new(Config::default());
+            // A put, as the engine writes one, perhaps for several queues.
+            let mut config = Config::default();
+            if others > 1 {
+                let named = (1..=usize::from(others)).map(|n| vec![b'o'; n].into());
+                config.aliases.insert(name.clone().into(), named.collect());
+            }
+            let mut engine = Engine::new(config);
             let Ok(mut put) = PutBuilder::new(&name, UnixTime::from_millis(id)) else {
                 return;
             };
@@ -94,7 +99,8 @@ fn append(source: &mut Source<'_>, bytes: &mut Vec<u8>, salt: u32) {
             let mut header = u32::try_from(body.len()).expect("short").to_le_bytes().to_vec();
             header.extend_from_slice(&reference::crc32(&body).to_le_bytes());
             header.extend_from_slice(&id.to_le_bytes());
-            header.extend_from_slice(&[number, u8::try_from(name_len).expect("short"), 0, 0]);
+            let others = others.saturating_sub(2);
+            header.extend_from_slice(&[number, u8::try_from(name_len).expect("short"), others, 0]);
             header.extend_from_slice(&salt.to_le_bytes());
             let sum = reference::header_sum(&header, at);
             bytes.extend([&header[..], &sum.to_le_bytes(), &body].concat());
@@ -126,6 +132,9 @@ fn segment(bytes: &[u8]) {
         if record.kind == Kind::Put {
             let items = reference::items(record.rest).expect("it is whole");
             assert_eq!(record::item_count(record.rest), items.len() as u64);
+            let at = usize::try_from(offset).unwrap();
+            let queues: Vec<_> = record.puts().collect();
+            assert_eq!(queues, reference::queues(&bytes[at..at + record.len]));
         }
         let kind = match record.kind {
             Kind::Put => 1,
@@ -293,7 +302,7 @@ fn written_elsewhere(input: &[u8]) {
     bytes[7] = source.byte().wrapping_add(1);
     let sum = reference::crc32(&bytes[..60]);
     bytes[60..].copy_from_slice(&sum.to_le_bytes());
-    let expected = if bytes[7] == 3 { Ok(header) } else { Err(HeaderError::Version(bytes[7])) };
+    let expected = if bytes[7] == 4 { Ok(header) } else { Err(HeaderError::Version(bytes[7])) };
     assert_eq!(Header::decode(&bytes), expected);
     if let Err(bad) = expected {
         assert!(!bad.to_string().is_empty());
@@ -321,7 +330,8 @@ fn state(bytes: &[u8], input: &[u8]) {
     let name = &input[..input.len().min(260)];
     let legal = !name.is_empty()
         && name.len() <= 250
-        && name.iter().all(|&byte| byte > b' ' && byte != 0x7f && !b"/~+.".contains(&byte));
+        && !(name.starts_with(b"+") || name.ends_with(b"+"))
+        && name.iter().all(|&byte| byte > b' ' && byte != 0x7f && !b"/~.".contains(&byte));
     match check_name(name) {
         Ok(()) => assert!(legal),
         Err(bad) => assert!(!legal && !bad.to_string().is_empty()),

@@ -78,7 +78,7 @@ impl Journal {
     }
 
     /// The index of an engine that was told of all that is here.
-    pub(super) fn index(&self, engine: &Engine) -> Index {
+    pub(super) fn index(&self, engine: &mut Engine) -> Index {
         let last = self.segments.last().expect("there is always one");
         let at = Position { segment: last.number, end: last.end as u64 };
         let index = engine.index(at, salt(last.number));

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, EngineOutput, Index, JournalBatch, JournalRead,
-    OpId, OpOutcome, PutBuilder, QueueConfig, Read, ReadBack, ReadBackError, Recovery, Written,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, Fsync, Index, JournalBatch,
+    JournalRead, OpId, OpOutcome, PutBuilder, QueueConfig, Read, ReadBack, ReadBackError, Recovery,
+    Written,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
@@ -71,6 +72,8 @@ impl Driver {
         config.compact_from = source.pick(&[0, 500]);
         config.compact_ratio = source.pick(&[1, 2]);
         config.queue_memory = source.pick(&[u64::MAX, 0, 500, 1500]);
+        let every = Fsync::Interval(Duration::from_millis(7));
+        config.queue.fsync = source.pick(&[Fsync::Always, Fsync::Never, every]);
         Self {
             engine: Engine::new(config.clone()),
             model: Model::new(config.clone()),
@@ -168,7 +171,7 @@ impl Driver {
             17 => {
                 self.engine.compact(self.journal.len(), self.journal.active());
                 if self.in_flight.is_none() && source.chance(1, 2) {
-                    self.next_index = Some(self.journal.index(&self.engine));
+                    self.next_index = Some(self.journal.index(&mut self.engine));
                 }
             }
             18 => {
@@ -304,6 +307,7 @@ impl Driver {
         };
         assert!(self.in_flight.is_none(), "two batches at a time");
         assert_eq!(batch.len, self.journal.encode(&batch).len() as u64);
+        assert_eq!(batch.fsync, self.config.queue.fsync);
         self.model.begin_append();
         self.in_flight = Some(batch);
     }

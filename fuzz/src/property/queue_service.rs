@@ -7,13 +7,14 @@ use std::collections::VecDeque;
 
 use windhover_core::queue::{
     Action, AppendError, Config, ConnId, Engine, EngineOutput, Index, IndexError, JournalBatch,
-    JournalRead, OpId, OpOutcome, PutBuilder, Read, ReadBackError, ReadError, Recovery, check_name,
+    JournalRead, OpId, OpOutcome, PutBuilder, Read, ReadBack, ReadBackError, ReadError, Recovery,
+    check_name,
 };
 use windhover_core::{Instant, Now, UnixTime};
 
 use super::memory_journal::Journal;
 use crate::reference::journal::crc32;
-use crate::reference::queues::{self, ACTIONS, Model, NAMES, Name, named};
+use crate::reference::queues::{self, ACTIONS, Model, NAMES, Name, PARENTS, named};
 use crate::{Script, Source};
 
 const START: u64 = 1_000_000;
@@ -58,6 +59,8 @@ struct Driver {
     /// What the engine said once for a start to come; the second holds when the next batch is in the journal.
     index: Option<Index>,
     next_index: Option<Index>,
+    /// The last segment that was to say again who follows.
+    marked: u64,
 }
 
 impl Driver {
@@ -78,6 +81,7 @@ impl Driver {
             held: Vec::new(),
             index: None,
             next_index: None,
+            marked: 0,
         }
     }
 
@@ -139,7 +143,7 @@ impl Driver {
                 self.model.cancel(op);
             }
             24 => {
-                self.engine.compact(self.journal.len(), self.journal.active());
+                self.compact();
                 if self.in_flight.is_none() && source.chance(1, 2) {
                     self.index(source);
                 }
@@ -305,15 +309,36 @@ impl Driver {
             // It is perhaps about what was flushed or moved meanwhile, and gone.
             if read.segment() >= self.journal.oldest() {
                 let found = self.journal.read(&read, &[]);
-                self.engine.read_back(&read, found, self.now());
+                self.read_back(&read, found);
             } else {
                 let error = ReadBackError { segment: read.segment(), offset: read.range().start };
-                assert!(!self.engine.read_back(&read, Err(error), self.now()), "it was needed");
+                assert!(!self.read_back(&read, Err(error)), "it was needed");
             }
         }
         while let Some(read) = self.next_read() {
             let found = self.journal.read(&read, &[]);
-            assert!(self.engine.read_back(&read, found, self.now()), "nobody wanted it");
+            assert!(self.read_back(&read, found), "nobody wanted it");
+        }
+    }
+
+    /// Tells what came of a read.
+    fn read_back(&mut self, read: &JournalRead, found: Result<ReadBack, ReadBackError>) -> bool {
+        let before = self.engine.stats().rewritten_items;
+        let still = self.engine.read_back(read, found, self.now());
+        if self.engine.stats().rewritten_items > before {
+            self.model.write_again(false);
+        }
+        still
+    }
+
+    /// Some of what stands in an old segment is to be written again, and who follows in each new one.
+    fn compact(&mut self) {
+        let active = self.journal.active();
+        self.engine.compact(self.journal.len(), active);
+        let follows = PARENTS.iter().any(|parent| !self.model.children(parent).is_empty());
+        if follows && self.marked < active {
+            self.marked = active;
+            self.model.write_again(true);
         }
     }
 
@@ -341,8 +366,8 @@ impl Driver {
         }
         for read in &reads {
             let error = ReadBackError { segment: read.segment(), offset: read.range().start };
-            self.engine.read_back(read, Err(error), self.now());
-            assert!(!self.engine.read_back(read, Err(error), self.now()), "it was told twice");
+            self.read_back(read, Err(error));
+            assert!(!self.read_back(read, Err(error)), "it was told twice");
         }
         !reads.is_empty()
     }
@@ -362,8 +387,8 @@ impl Driver {
         }
         if let Some(batch) = self.engine.begin_append() {
             assert!(self.in_flight.is_none(), "two batches at a time");
+            self.model.begin_append(batch.fsync);
             self.in_flight = Some(batch);
-            self.model.begin_append();
         }
     }
 
@@ -390,7 +415,8 @@ impl Driver {
 
     /// The index is written down. One that is damaged is never taken for another.
     fn index(&mut self, source: &mut Source<'_>) {
-        let index = self.journal.index(&self.engine);
+        let index = self.journal.index(&mut self.engine);
+        self.model.is_joined = true;
         let bytes = index.encode();
         let at = source.below(65_536) % bytes.len();
         for damaged in [with_bit(&bytes, at), bytes[..at].to_vec()] {
@@ -426,7 +452,7 @@ impl Driver {
         let clean = torn.is_empty() && source.chance(1, 2);
         self.journal.recover(&mut recovery, torn, clean);
         let (engine, found) = recovery.finish(self.model.config.clone(), self.now().unix);
-        self.engine = engine;
+        (self.engine, self.marked) = (engine, 0);
         self.journal.go_on(torn, self.model.now);
         self.model.crash(is_written);
         (self.told, self.held) = (VecDeque::new(), Vec::new());

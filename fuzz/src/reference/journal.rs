@@ -58,7 +58,7 @@ pub fn header_sum(header: &[u8], offset: usize) -> u32 {
 /// The salt of a segment's records and the length of its file's life before, when its header is whole.
 pub fn header(bytes: &[u8]) -> Option<(u32, u64)> {
     let header = bytes.get(..SEGMENT_HEADER)?;
-    let is_whole = header[..8] == *b"WHJRNL\0\x03" && short(&header[60..]) == crc32(&header[..60]);
+    let is_whole = header[..8] == *b"WHJRNL\0\x04" && short(&header[60..]) == crc32(&header[..60]);
     is_whole.then(|| (short(&header[48..52]), number(&header[52..60])))
 }
 
@@ -90,12 +90,16 @@ fn look(bytes: &[u8], salt: u32, offset: usize) -> Found {
         return Found::Short;
     };
     let (kind, name) = (header[16], usize::from(header[17]));
+    let others = usize::try_from(number(&header[18..20])).expect("two bytes");
     let sound = number(&header[4..8]) == u64::from(crc32(body))
         && (1..=7).contains(&kind)
         && name <= body.len()
-        && (kind != 1 || items(&body[name..]).is_some())
-        && (kind != 3 || (body.len() - name) % 8 == 0)
-        && (!matches!(kind, 6 | 7) || body.len() == name);
+        && (others == 0 || kind == 1)
+        && further_queues(&body[name..], others).is_some_and(|(_, rest)| {
+            (kind != 1 || items(rest).is_some())
+                && (kind != 3 || rest.len() % 8 == 0)
+                && (!matches!(kind, 6 | 7) || rest.is_empty())
+        });
     if sound {
         Found::Whole { len, kind, id: number(&header[8..16]) }
     } else {
@@ -103,7 +107,30 @@ fn look(bytes: &[u8], salt: u32, offset: usize) -> Found {
     }
 }
 
-/// The items of a put: the body behind the name.
+/// A queue's name, and the id of a put's first item there.
+pub type Named<'a> = (&'a [u8], u64);
+
+/// Further queues of a put, each with the id of the first item there, and what stands behind them.
+fn further_queues(mut body: &[u8], count: usize) -> Option<(Vec<Named<'_>>, &[u8])> {
+    let mut queues = Vec::new();
+    for _ in 0..count {
+        let len = usize::from(*body.first()?);
+        let (name, id) = (body.get(1..1 + len)?, body.get(1 + len..9 + len)?);
+        queues.push((name, number(id)));
+        body = &body[9 + len..];
+    }
+    Some((queues, body))
+}
+
+/// The queues of a put, each with the id of the first item there. `record` must be a whole one.
+pub fn queues(record: &[u8]) -> Vec<Named<'_>> {
+    let others = usize::try_from(number(&record[18..20])).expect("two bytes");
+    let (name, rest) = record[HEADER..].split_at(usize::from(record[17]));
+    let further = further_queues(rest, others).expect("it is whole").0;
+    [(name, number(&record[8..16]))].into_iter().chain(further).collect()
+}
+
+/// The items of a put: the body behind the names.
 pub fn items(rest: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut rest = rest.get(8..)?;
     let mut items = Vec::new();

@@ -15,7 +15,6 @@ use super::progress::Progress;
 use super::repository::Repository;
 use super::restore::{RestoreOptions, Which, restore};
 use crate::data::DataDirectory;
-use crate::journal::Fsync;
 
 /// What a drill found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -70,7 +69,7 @@ pub fn drill(
     let now = UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
     let data = DataDirectory::lock_existing(&path)?;
     let records = data.verify()?.recovered.records;
-    let opened = data.open(Fsync::Never, 16 * 1024 * 1024, Config::default(), now)?;
+    let opened = data.open(16 * 1024 * 1024, Config::default(), now)?;
     let count = |(name, stats): (&[u8], windhover_core::queue::QueueStats)| QueueCount {
         name: escaped(name),
         items: stats.items,

@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::repository::Repository;
 use crate::data::{DataDirectory, DataError, RESTORING};
 use crate::journal::{
-    self, Directory, DirectoryLock, Fsync, OsDirectory, STATE_FILE, SYNCED_FILE, count_records,
+    self, Directory, DirectoryLock, OsDirectory, STATE_FILE, SYNCED_FILE, count_records,
     segment_file_name,
 };
 use crate::private;
@@ -281,7 +281,7 @@ fn keep_only(data: &Path, queue: &str) -> Result<u64, BackupError> {
     let clock = Clock::new();
     let now = move || clock.now();
     let directory = DataDirectory::lock_restoring(data)?;
-    let opened = directory.open(Fsync::Always, SEGMENT, Config::default(), now().unix)?;
+    let opened = directory.open(SEGMENT, Config::default(), now().unix)?;
     let failed = || BackupError::io(data);
     let (store, closer) = Store::start(opened.engine, opened.journal, now).map_err(failed())?;
     let items = store.manage(now(), |engine| {

@@ -111,9 +111,9 @@ pub struct CheckConfigArgs {
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, ValueEnum};
+    use windhover_core::queue::Fsync;
 
     use super::*;
-    use crate::journal::Fsync;
     use crate::runtime::Runtime;
 
     #[test]

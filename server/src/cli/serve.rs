@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use windhover_core::nats::check_subject;
-use windhover_core::queue::{NameError, check_name};
+use windhover_core::queue::{Fsync, NameError, check_name};
 use windhover_core::tracking::ForwardedHeader;
 
 use super::values::{long_seconds, rate, seconds};
@@ -14,7 +14,6 @@ use crate::backup::ContinuousArgs;
 use crate::config::ConfigFile;
 use crate::dead_letters::DEAD_LETTERS;
 use crate::forward::ForwardTo;
-use crate::journal::Fsync;
 use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
 use crate::runtime::Runtime;
 use crate::serve::ServeError;
@@ -105,7 +104,8 @@ pub struct ServeArgs {
     pub data: PathBuf,
 
     /// When to sync the journal to the disk: `always` before an event is acknowledged (many share
-    /// one sync), `interval=MS` at most so long after, `never` leaves it to the system
+    /// one sync), `interval=MS` at most so long after, `never` leaves it to the system. A queue's table in the
+    /// configuration file may say otherwise
     #[arg(long, env = "WINDHOVER_FSYNC", default_value = "always", value_name = "WHEN")]
     pub fsync: Fsync,
 

@@ -186,9 +186,10 @@ mod tests {
     use std::ffi::OsStr;
     use std::time::Duration;
 
+    use windhover_core::queue::Fsync;
+
     use super::*;
     use crate::cli::ServeArgs;
-    use crate::journal::Fsync;
 
     /// What `serve` gets from that file and those arguments.
     fn serve(text: &str, args: &[&str]) -> Result<ServeArgs, String> {

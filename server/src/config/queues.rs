@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use windhover_core::queue::{Config, QueueConfig, check_name};
+use windhover_core::queue::{Config, Fsync, FsyncError, QueueConfig, check_name};
 
 use super::file::{Reader, written};
 use crate::cli::ServeArgs;
@@ -35,6 +35,8 @@ pub struct QueueTable {
     pub move_expired_to: Option<String>,
     /// `fanout-only`.
     pub fanout_only: Option<bool>,
+    /// `fsync`.
+    pub fsync: Option<Fsync>,
 }
 
 /// The names that a queue's table may have.
@@ -49,6 +51,7 @@ pub(super) const NAMES: &[&str] = &[
     "max-queue-age",
     "move-expired-to",
     "fanout-only",
+    "fsync",
 ];
 
 impl QueueTable {
@@ -75,6 +78,7 @@ impl QueueTable {
                 "max-queue-age" => queue.max_queue_age = seconds(&name, value, read),
                 "move-expired-to" => queue.move_expired_to = queue_name(&name, value, read),
                 "fanout-only" => queue.fanout_only = switch(&name, value, read),
+                "fsync" => queue.fsync = fsync(&name, value, read),
                 _ => read.unknown(key.span(), key.get_ref(), NAMES.iter().copied()),
             }
         }
@@ -95,6 +99,7 @@ impl QueueTable {
         }
         bounds.discard_old = self.discard_old.unwrap_or(bounds.discard_old);
         bounds.fanout_only = self.fanout_only.unwrap_or(bounds.fanout_only);
+        bounds.fsync = self.fsync.unwrap_or(bounds.fsync);
         if let Some(timeout) = self.open_timeout {
             bounds.open_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
         }
@@ -135,6 +140,15 @@ pub(super) fn queue_name(
         return None;
     }
     Some(queue.to_owned())
+}
+
+fn fsync(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> Option<Fsync> {
+    let Some(text) = value.get_ref().as_str() else {
+        read.wrong_type(name, value, "`always`, `never` or `interval=MS`, as text");
+        return None;
+    };
+    let fsync = text.parse();
+    fsync.map_err(|why: FsyncError| read.fault(value.span(), format!("`{name}`: {why}"))).ok()
 }
 
 fn switch(name: &str, value: &Spanned<DeValue<'_>>, read: &mut Reader<'_>) -> Option<bool> {
@@ -187,6 +201,7 @@ pub(crate) fn engine_config(args: &ServeArgs) -> Config {
     all.max_age = args.max_item_age.filter(|age| !age.is_zero());
     all.max_open_reads = usize::try_from(args.max_open_reads).unwrap_or(usize::MAX);
     all.discard_old = args.discard_old;
+    all.fsync = args.fsync;
     all.open_timeout = args.open_timeout.filter(|timeout| !timeout.is_zero());
     config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
     let own = [&args.queue_name, &args.engage_queue, &args.groups_queue, DEAD_LETTERS];
@@ -205,7 +220,9 @@ pub(crate) fn engine_config(args: &ServeArgs) -> Config {
             config.aliases.insert(alias.clone().into(), named);
         }
     }
-    config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(args.dead_letter_bytes));
+    let mut letters = DeadLetters::bounds(args.dead_letter_bytes);
+    letters.fsync = args.fsync;
+    config.queues.insert(DEAD_LETTERS.into(), letters);
     config
 }
 

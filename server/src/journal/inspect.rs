@@ -214,8 +214,10 @@ fn list_records<D: Directory>(
             Kind::Unfollow => ("unfollow", "-".to_owned()),
             _ => ("unknown", "-".to_owned()),
         };
-        let queue = if record.queue.is_empty() { b"-" } else { record.queue };
-        let (len, id, queue) = (record.len, record.id, queue.escape_ascii());
+        let queues: Vec<String> =
+            record.puts().map(|(queue, _)| queue.escape_ascii().to_string()).collect();
+        let queue = if record.queue.is_empty() { "-".to_owned() } else { queues.join(",") };
+        let (len, id) = (record.len, record.id);
         lines.push((offset, format!("{len}\t{kind}\t{id}\t{queue}\t{items}")));
     });
     for Damage { range, what, .. } in segment.damage.iter().chain(&segment.torn) {

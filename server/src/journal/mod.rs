@@ -6,7 +6,6 @@
 mod chain;
 mod directory;
 mod fault;
-mod fsync;
 mod index;
 mod inspect;
 mod lock;
@@ -22,18 +21,17 @@ mod synced;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use windhover_core::UnixTime;
 use windhover_core::queue::record::Draft;
 use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::state::{Position, State};
-use windhover_core::queue::{Index, JournalBatch, Written};
+use windhover_core::queue::{Fsync, Index, JournalBatch, Written};
 
 pub use directory::{Directory, Entry, OsDirectory, SegmentFile};
 pub use fault::{JournalFault, OpenError};
-pub use fsync::{Fsync, FsyncError};
 use index::IndexFile;
 pub use inspect::{InspectError, Verified, inspect, verify};
 pub use lock::DirectoryLock;
@@ -135,7 +133,6 @@ struct Closed {
 #[derive(Debug)]
 pub struct Journal<D: Directory> {
     directory: D,
-    fsync: Fsync,
     /// A segment that has reached this size is closed.
     segment_bytes: u64,
     state: State,
@@ -148,7 +145,7 @@ pub struct Journal<D: Directory> {
     spares: Spares,
     /// No spare file is kept where all files would take more than this.
     max_bytes: u64,
-    /// When the written bytes must be synced, under [`Fsync::Interval`].
+    /// When the written bytes must be synced: some of them under [`Fsync::Interval`].
     sync_due: Option<Instant>,
     index: IndexFile,
 }
@@ -172,8 +169,8 @@ impl<D: Directory> Journal<D> {
         }
     }
 
-    /// Appends a batch, all or none, and makes it as safe as the operator asked for. Returns where it
-    /// stands.
+    /// Appends a batch, all or none, and makes it as safe as it demands ([`JournalBatch::fsync`]). Returns where
+    /// it stands.
     ///
     /// # Errors
     /// Those of the file system; nothing of the batch can be relied on then.
@@ -201,20 +198,22 @@ impl<D: Directory> Journal<D> {
         let written = Written { segment: active.number, offset: active.len + len };
         let pieces = batch.encode(active.salt, written.offset);
         len += append_all(&mut active.file, &pieces)?;
-        match self.fsync {
+        if batch.fsync == Fsync::Always {
+            active.file.sync()?;
+        }
+        active.marked = active.synced;
+        active.len += len;
+        match batch.fsync {
             Fsync::Always => {
-                active.file.sync()?;
-                active.marked = active.synced;
-                active.len += len;
                 active.synced = active.len;
+                self.sync_due = None;
                 self.synced.note(&self.directory, active.synced());
             }
             Fsync::Interval(every) => {
-                active.marked = active.synced;
-                active.len += len;
-                self.sync_due.get_or_insert_with(|| Instant::now() + every);
+                let due = Instant::now() + every;
+                self.sync_due = Some(self.sync_due.map_or(due, |earlier| earlier.min(due)));
             }
-            Fsync::Never => active.len += len,
+            Fsync::Never => {}
         }
         Ok(written)
     }
@@ -332,10 +331,6 @@ impl<D: Directory> Journal<D> {
         let Some(active) = &mut self.active else {
             return;
         };
-        if self.fsync == Fsync::Always {
-            // Nothing behind the last sync was acknowledged.
-            active.len = active.synced;
-        }
         // When this fails, the next segment's header says all the same where this one ends.
         if active.file.truncate(active.len).is_ok() {
             active.leftover = 0;
@@ -368,19 +363,19 @@ impl<D: Directory> Journal<D> {
         self.sync_due = None;
     }
 
-    /// When [`sync`](Self::sync) is due: under [`Fsync::Interval`] for what was appended, and a second
-    /// after each sync for the note of it.
+    /// When [`sync`](Self::sync) is due: for what was appended under [`Fsync::Interval`], and a second after each
+    /// sync for the note of it.
     pub fn sync_due(&self) -> Option<Instant> {
         self.sync_due.into_iter().chain(self.synced.due()).min()
     }
 
-    /// Makes sure that everything appended is on the disk, unless the operator wants no syncs.
+    /// Makes sure that everything appended is on the disk, if any of it is to be.
     ///
     /// # Errors
     /// Those of the file system; the segment takes no more batches then.
     pub fn sync(&mut self) -> io::Result<()> {
         self.synced.sync_if_due();
-        if self.fsync == Fsync::Never {
+        if self.sync_due.is_none() {
             return Ok(());
         }
         self.sync_active()
@@ -511,14 +506,6 @@ impl<D: Directory> Journal<D> {
     /// How many segments there are.
     pub fn segments(&self) -> usize {
         self.closed.len() + usize::from(self.active.is_some())
-    }
-
-    /// How long the bytes of one batch may stay unsynced after they were acknowledged.
-    pub fn sync_interval(&self) -> Option<Duration> {
-        match self.fsync {
-            Fsync::Interval(every) => Some(every),
-            Fsync::Always | Fsync::Never => None,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use windhover_core::queue::{Config, Engine, Recovered};
 use super::index::IndexFile;
 use super::spares::Spares;
 use super::survey::{HowToRead, Segment, Survey, in_file};
-use super::{Closed, Directory, Fsync, Journal, OpenError, STATE, SYNCED, SyncedFile, file_name};
+use super::{Closed, Directory, Journal, OpenError, STATE, SYNCED, SyncedFile, file_name};
 
 /// A journal of more bytes, or of more than are held in memory, is opened with the help of its index. A smaller
 /// one is read and checked as a whole, which takes no time.
@@ -54,7 +54,6 @@ pub struct Opened<D: Directory> {
 pub fn open<D: Directory>(
     directory: D,
     keep_damaged: &dyn Fn(&str, &[u8]) -> io::Result<()>,
-    fsync: Fsync,
     segment_bytes: u64,
     config: Config,
     now: UnixTime,
@@ -116,7 +115,6 @@ pub fn open<D: Directory>(
     let (engine, recovered) = survey.recovery.finish(config, now);
     let journal = Journal {
         directory,
-        fsync,
         segment_bytes,
         state,
         synced,

@@ -45,7 +45,7 @@ fn items(bytes: &Bytes, is_wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Bytes> {
     while let Some(rest) = bytes.get(at..)
         && let Ok(record) = record::decode(rest, salt, at as u64)
     {
-        if record.kind == Kind::Put && is_wanted(record.queue) {
+        if record.kind == Kind::Put && record.puts().any(|(queue, _)| is_wanted(queue)) {
             let (_, put) = record::put_parts(bytes.slice_ref(record.rest));
             items.extend(put.map(|item| item.data));
         }

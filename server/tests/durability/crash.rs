@@ -3,15 +3,20 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crate::disk::{Faults, SimDirectory, random, random_index, seed};
 use crate::journaled::serve;
 use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, OpId, OpOutcome, PutBuilder,
+    Action, AppendError, Config, ConnId, Engine, Fsync, OpId, OpOutcome, PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
-use windhover_server::journal::{self, Directory, Fsync, Journal, OpenError};
+use windhover_server::journal::{self, Directory, Journal, OpenError};
+
+const STRICT: &str = "q";
+const LAX: &str = "lax";
+const BOTH: &str = "both";
 
 fn now() -> Now {
     Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }
@@ -21,6 +26,8 @@ fn now() -> Now {
 #[derive(Debug, Default)]
 struct World {
     sent: BTreeSet<u64>,
+    /// To the queue that waits for no sync.
+    sent_lax: BTreeSet<u64>,
     acknowledged: BTreeSet<u64>,
     delivered: BTreeSet<u64>,
     /// Delivered, and the removal was made safe.
@@ -62,8 +69,12 @@ impl Server {
         config.compact_ratio = 2;
         // Little memory makes most items be in the journal alone, and starts use its index.
         config.queue_memory = [0, 600, 2_000, u64::MAX][random_index(4)];
-        let opened =
-            journal::open(directory.clone(), &keep, Fsync::Always, 1_000, config, now().unix);
+        // A queue that waits for no sync, and a name that puts into both.
+        let mut lax = config.queue.clone();
+        lax.fsync = [Fsync::Never, Fsync::Interval(Duration::from_millis(1))][random_index(2)];
+        config.queues.insert(LAX.into(), lax);
+        config.aliases.insert(BOTH.into(), vec![STRICT.into(), LAX.into()]);
+        let opened = journal::open(directory.clone(), &keep, 1_000, config, now().unix);
         match opened {
             Ok(opened) => Ok(Self {
                 directory: directory.clone(),
@@ -78,24 +89,31 @@ impl Server {
         }
     }
 
-    fn put(&mut self, world: &mut World) {
-        let mut put = PutBuilder::new(b"q", now().unix).unwrap();
+    fn put(&mut self, world: &mut World, queues: &[&'static str]) {
+        let queue = queues[random_index(queues.len())];
+        let mut put = PutBuilder::new(queue.as_bytes(), now().unix).unwrap();
         let items: Vec<u64> = (0..=random(3)).map(|n| world.next + n).collect();
         for item in &items {
             let padding = "x".repeat(usize::try_from(random(150)).unwrap());
             put.item(None, format!("{item} {padding}").as_bytes());
-            world.sent.insert(*item);
+            if queue != LAX {
+                world.sent.insert(*item);
+            }
+            if queue != STRICT {
+                world.sent_lax.insert(*item);
+            }
             world.next += 1;
         }
         self.op += 1;
         self.engine.put(OpId(self.op), put.finish(), now()).unwrap();
-        self.puts.push((OpId(self.op), items));
+        // What is acknowledged by the other queue alone may be lost with the power.
+        self.puts.push((OpId(self.op), if queue == LAX { vec![] } else { items }));
     }
 
-    fn get(&mut self, action: Action) -> Option<u64> {
+    fn get(&mut self, queue: &str, action: Action) -> Option<u64> {
         self.op += 1;
         let op = OpId(self.op);
-        let mut outcome = self.engine.get(op, ConnId(1), b"q", action.into(), now());
+        let mut outcome = self.engine.get(op, ConnId(1), queue.as_bytes(), action.into(), now());
         for (other, waited) in serve(&mut self.engine, &self.journal) {
             if other == op {
                 self.engine.collect(op);
@@ -111,10 +129,12 @@ impl Server {
 
     /// What the journal's thread does in one turn.
     fn commit(&mut self, world: &mut World, mut delivered: BTreeSet<u64>) {
-        if let Some(batch) = self.engine.begin_append() {
+        // What need not wait for a sync is written first; then the other records.
+        for _ in 0..2 {
+            let Some(batch) = self.engine.begin_append() else { break };
             let result = self.journal.append(&batch, now().unix);
             let is_written = result.is_ok();
-            if is_written {
+            if is_written && batch.fsync == Fsync::Always {
                 world.gone.append(&mut delivered);
             }
             self.engine.journaled(batch.commit, result.map_err(|_| AppendError), now());
@@ -136,8 +156,8 @@ impl Server {
         }
     }
 
-    fn drain(&mut self) -> BTreeSet<u64> {
-        std::iter::from_fn(|| self.get(Action::Take)).collect()
+    fn drain(&mut self, queue: &str) -> BTreeSet<u64> {
+        std::iter::from_fn(|| self.get(queue, Action::Take)).collect()
     }
 }
 
@@ -145,18 +165,24 @@ impl Server {
 fn run(faults: Faults) -> Result<World, Violation> {
     let directory = SimDirectory::default();
     let mut world = World::default();
+    // Where a sync fails that nobody waited for, a loss of power damages what was acknowledged: it is told.
+    let queues = if faults.sync > 0 { &[STRICT][..] } else { &[STRICT, STRICT, LAX, BOTH] };
     for _ in 0..4 {
         directory.set_faults(Faults { sync_lies: faults.sync_lies, ..Faults::default() });
         let mut server = Server::start(&directory)?;
         directory.set_faults(faults);
         let mut delivered = BTreeSet::new();
         for _ in 0..random(60) {
-            match random(4) {
-                0 | 1 => server.put(&mut world),
+            match random(5) {
+                0 | 1 => server.put(&mut world, queues),
                 2 => {
-                    let item = server.get(Action::Take);
+                    let item = server.get(STRICT, Action::Take);
                     delivered.extend(item);
                     world.delivered.extend(item);
+                }
+                3 => {
+                    let item = server.get(LAX, Action::Take);
+                    assert!(item.is_none_or(|item| world.sent_lax.contains(&item)));
                 }
                 _ => server.commit(&mut world, std::mem::take(&mut delivered)),
             }
@@ -172,10 +198,12 @@ fn run(faults: Faults) -> Result<World, Violation> {
         directory.crash();
     }
     directory.set_faults(Faults::default());
-    let found = Server::start(&directory)?.drain();
+    let mut server = Server::start(&directory)?;
+    let (found, found_lax) = (server.drain(STRICT), server.drain(LAX));
     let pending: BTreeSet<u64> = world.acknowledged.difference(&world.delivered).copied().collect();
     let lost: BTreeSet<u64> = pending.difference(&found).copied().collect();
-    let appeared: BTreeSet<u64> = found.difference(&world.sent).copied().collect();
+    let appeared = found.difference(&world.sent).chain(found_lax.difference(&world.sent_lax));
+    let appeared: BTreeSet<u64> = appeared.copied().collect();
     let came_back: BTreeSet<u64> = found.intersection(&world.gone).copied().collect();
     if !lost.is_empty() {
         return Err(Violation::Lost(lost));

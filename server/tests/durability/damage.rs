@@ -7,7 +7,7 @@ use crate::disk::SimDirectory;
 use windhover_core::queue::segment::{Damage, What};
 use windhover_core::queue::{Action, Config, ConnId, Engine, OpId, OpOutcome, PutBuilder};
 use windhover_core::{Instant, Now, UnixTime};
-use windhover_server::journal::{self, Directory, Fsync, JournalFault, OpenError, Opened};
+use windhover_server::journal::{self, Directory, JournalFault, OpenError, Opened};
 
 const ITEMS: u64 = 60;
 /// A record's bytes: its header, the name, the time, the item's header, the item.
@@ -20,7 +20,7 @@ fn now() -> Now {
 fn open(directory: &SimDirectory) -> Result<Opened<SimDirectory>, OpenError> {
     let keep = |_: &str, _: &[u8]| Ok(());
     let config = Config::default();
-    journal::open(directory.clone(), &keep, Fsync::Always, 1_000, config, now().unix)
+    journal::open(directory.clone(), &keep, 1_000, config, now().unix)
 }
 
 /// A journal of several segments, one item a record, with or without a clean stop.

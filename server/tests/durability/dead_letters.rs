@@ -5,7 +5,7 @@ use std::time::Duration;
 use windhover_core::queue::{Action, Config, OpOutcome};
 use windhover_server::app::{App, Settings};
 use windhover_server::dead_letters::{DEAD_LETTERS, DeadLetter, DeadLetters, Origin};
-use windhover_server::journal::{self, Fsync};
+use windhover_server::journal;
 use windhover_server::store::{Begun, Store, StoreCloser};
 
 use crate::disk::{Faults, SimDirectory, seed};
@@ -16,8 +16,7 @@ fn start(directory: &SimDirectory, max_bytes: u64) -> (Store, StoreCloser) {
     let keep = |_: &str, _: &[u8]| Ok(());
     let mut config = Config::default();
     config.queues.insert(DEAD_LETTERS.into(), DeadLetters::bounds(max_bytes));
-    let opened =
-        journal::open(directory.clone(), &keep, Fsync::Always, 4_000, config, now().unix).unwrap();
+    let opened = journal::open(directory.clone(), &keep, 4_000, config, now().unix).unwrap();
     Store::start(opened.engine, opened.journal, now).unwrap()
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use windhover_core::queue::{Action, Config};
-use windhover_server::journal::{Fsync, OsDirectory};
+use windhover_core::queue::{Action, Config, Fsync};
+use windhover_server::journal::OsDirectory;
 
 use crate::journaled::Journaled;
 
@@ -146,7 +146,7 @@ fn another_format_is_refused_by_its_number() {
     fs::write(segment(&data, 1), bytes).unwrap();
     let refused = "\
 windhover: DATA/journal/00000000000000000001.log: the segment is of format 2; this program reads \
-format 3: written by another version of windhover; run that version, nothing was changed
+format 4: written by another version of windhover; run that version, nothing was changed
 ";
     assert_eq!(run(&data.0, &["verify"]), (Some(1), refused.to_owned()));
     assert_eq!(run(&data.0, &["inspect"]), (Some(1), refused.to_owned()));

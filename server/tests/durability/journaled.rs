@@ -1,10 +1,11 @@
 //! An engine and its journal, driven step by step as the journal's thread would.
 
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Put, PutBuilder,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, Fsync, OpId, OpOutcome, Put,
+    PutBuilder,
 };
 use windhover_core::{Instant, Now, UnixTime};
-use windhover_server::journal::{self, Directory, Fsync, Journal, OpenError};
+use windhover_server::journal::{self, Directory, Journal, OpenError};
 
 pub(crate) fn now() -> Now {
     Now { instant: Instant::default(), unix: UnixTime::from_secs(1_000) }
@@ -63,10 +64,11 @@ impl<D: Directory + Clone> Journaled<D> {
         directory: &D,
         fsync: Fsync,
         segment_bytes: u64,
-        config: Config,
+        mut config: Config,
     ) -> Result<Self, OpenError> {
+        config.queue.fsync = fsync;
         let keep = |_: &str, _: &[u8]| Ok(());
-        journal::open(directory.clone(), &keep, fsync, segment_bytes, config, now().unix)
+        journal::open(directory.clone(), &keep, segment_bytes, config, now().unix)
             .map(|opened| Self { journal: opened.journal, engine: opened.engine, op: 0 })
     }
 
@@ -112,7 +114,7 @@ impl<D: Directory + Clone> Journaled<D> {
     }
 
     /// A clean stop.
-    pub(crate) fn close(self) {
+    pub(crate) fn close(mut self) {
         self.journal.close(|at, salt| self.engine.index(at, salt)).unwrap();
     }
 

@@ -9,6 +9,7 @@ mod disk;
 mod inspected;
 mod journaled;
 mod pipeline;
+mod policies;
 mod random_damage;
 mod restart;
 mod store;

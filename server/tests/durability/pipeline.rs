@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use windhover_core::endpoint::{Endpoint, Next};
 use windhover_core::memcache::handler::Session;
-use windhover_core::queue::{Action, Config, OpOutcome};
+use windhover_core::queue::{Action, Config, Fsync, OpOutcome};
 use windhover_core::{Now, UnixTime};
 use windhover_server::app::{App, Settings};
-use windhover_server::journal::{self, Fsync};
+use windhover_server::journal;
 use windhover_server::queue_client::QueueClient;
 use windhover_server::store::{Begun, Store};
 
@@ -54,9 +54,7 @@ fn nothing_is_taken_for_an_answer_that_a_fatal_error_throws_away() {
     let directory = SimDirectory::default();
     let keep = |_: &str, _: &[u8]| Ok(());
     let config = Config::default();
-    let opened =
-        journal::open(directory.clone(), &keep, Fsync::Always, 1 << 20, config, now().unix)
-            .unwrap();
+    let opened = journal::open(directory.clone(), &keep, 1 << 20, config, now().unix).unwrap();
     let (store, closer) = Store::start(opened.engine, opened.journal, now).unwrap();
     for queue in [&b"q"[..], b"other"] {
         assert_eq!(end_of(&mut store.put(item(queue, "x"), now()).unwrap()), OpOutcome::Stored);
@@ -82,7 +80,6 @@ fn a_monitor_gives_what_comes_while_it_waits() {
     let opened = journal::open(
         SimDirectory::default(),
         &|_: &str, _: &[u8]| Ok(()),
-        Fsync::Always,
         1 << 20,
         Config::default(),
         now().unix,
@@ -169,9 +166,9 @@ fn commands_that_are_pipelined_take_effect_in_their_order() {
     for fsync in [Fsync::Always, Fsync::Interval(Duration::from_millis(50)), Fsync::Never] {
         let keep = |_: &str, _: &[u8]| Ok(());
         let directory = SimDirectory::default();
-        let opened =
-            journal::open(directory, &keep, fsync, 1 << 20, Config::default(), time().unix)
-                .unwrap();
+        let mut config = Config::default();
+        config.queue.fsync = fsync;
+        let opened = journal::open(directory, &keep, 1 << 20, config, time().unix).unwrap();
         let (store, closer) = Store::start(opened.engine, opened.journal, time).unwrap();
         let app = Arc::new(App::new(store, Settings::default(), 1));
         let rest = ["get q/t=1\r\n", "get r\r\n", "get q\r\n", "get q\r\n"];

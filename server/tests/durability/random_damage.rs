@@ -8,8 +8,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use windhover_core::queue::record::{self, Kind};
 use windhover_core::queue::segment::{HEADER, Header};
-use windhover_core::queue::{Action, Config};
-use windhover_server::journal::{self, Directory, Fsync, OpenError};
+use windhover_core::queue::{Action, Config, Fsync};
+use windhover_server::journal::{self, Directory, OpenError};
 
 use crate::disk::{SimDirectory, random, random_index, seed};
 use crate::journaled::{Journaled, now};
@@ -204,7 +204,7 @@ fn is_named(directory: &SimDirectory) -> bool {
     // On a copy, for an opened journal is another one afterwards.
     let directory = directory.copy();
     let config = Config::default();
-    match journal::open(directory, &keep, Fsync::Always, 1_000, config, now().unix) {
+    match journal::open(directory, &keep, 1_000, config, now().unix) {
         Ok(opened) => opened.end_unknown,
         Err(OpenError::Damaged { faults, .. }) => {
             assert!(!faults.is_empty());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as StdInstant};
 use crate::disk::{Faults, SimDirectory, seed};
 use windhover_core::queue::{Action, Config, Engine, OpOutcome, Put, PutBuilder, Read};
 use windhover_core::{Instant, Now, UnixTime};
-use windhover_server::journal::{self, Fsync};
+use windhover_server::journal;
 use windhover_server::store::{Begun, Store, StoreCloser, Ticket};
 
 /// Whether somebody was woken.
@@ -50,8 +50,7 @@ pub(crate) fn end_of(ticket: &mut Ticket) -> OpOutcome {
 fn start(directory: &SimDirectory) -> (Store, StoreCloser) {
     let keep = |_: &str, _: &[u8]| Ok(());
     let config = Config::default();
-    let opened =
-        journal::open(directory.clone(), &keep, Fsync::Always, 4_000, config, now().unix).unwrap();
+    let opened = journal::open(directory.clone(), &keep, 4_000, config, now().unix).unwrap();
     Store::start(opened.engine, opened.journal, now).unwrap()
 }
 

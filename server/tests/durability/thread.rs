@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windhover_core::queue::{Action, Config, OpOutcome, PutBuilder};
-use windhover_server::journal::{self, Fsync};
+use windhover_core::queue::{Action, Config, Fsync, OpOutcome, PutBuilder};
+use windhover_server::journal;
 use windhover_server::store::{Begun, Store, StoreCloser};
 
 use crate::disk::{Faults, SimDirectory, seed};
@@ -13,9 +13,9 @@ use crate::store::end_of;
 
 fn start(directory: &SimDirectory, fsync: Fsync) -> (Store, StoreCloser) {
     let keep = |_: &str, _: &[u8]| Ok(());
-    let opened =
-        journal::open(directory.clone(), &keep, fsync, 1 << 30, Config::default(), now().unix)
-            .unwrap();
+    let mut config = Config::default();
+    config.queue.fsync = fsync;
+    let opened = journal::open(directory.clone(), &keep, 1 << 30, config, now().unix).unwrap();
     Store::start(opened.engine, opened.journal, now).unwrap()
 }
 

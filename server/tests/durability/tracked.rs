@@ -10,7 +10,7 @@ use windhover_core::queue::{Action, Config, OpOutcome};
 use windhover_runtime::Peer;
 use windhover_server::app::{App, Settings};
 use windhover_server::dead_letters::DEAD_LETTERS;
-use windhover_server::journal::{self, Fsync};
+use windhover_server::journal;
 use windhover_server::store::{Begun, Store, StoreCloser};
 use windhover_server::tracker::Tracker;
 
@@ -21,8 +21,7 @@ fn start() -> (Arc<App>, StoreCloser) {
     let keep = |_: &str, _: &[u8]| Ok(());
     let directory = SimDirectory::default();
     let config = Config::default();
-    let opened =
-        journal::open(directory, &keep, Fsync::Always, 1 << 20, config, now().unix).unwrap();
+    let opened = journal::open(directory, &keep, 1 << 20, config, now().unix).unwrap();
     let (store, closer) = Store::start(opened.engine, opened.journal, now).unwrap();
     (Arc::new(App::new(store, Settings::default(), 1)), closer)
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use windhover_core::queue::{Action, Config};
-use windhover_server::journal::{Directory, Fsync};
+use windhover_core::queue::{Action, Config, Fsync};
+use windhover_server::journal::Directory;
 
 use crate::disk::{SimDirectory, seed};
 use crate::journaled::Journaled;

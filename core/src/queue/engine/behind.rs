@@ -79,9 +79,7 @@ impl Engine {
         if self.moving.remove(&read.id) {
             let still = result.is_ok() || self.is_in_place(read);
             self.stats.read_back_failures += u64::from(result.is_err() && still);
-            if let Ok(found) = result {
-                self.move_items(&read.queue, found);
-            }
+            self.found_to_move(&read.queue, result.ok());
             return still;
         }
         let name = &read.queue;

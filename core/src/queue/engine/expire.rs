@@ -87,7 +87,10 @@ impl Engine {
     fn write_dropped(&mut self, queue: &[u8], dropped: u64, last: u64) {
         match dropped {
             0 => {}
-            1 => self.write_removal(Draft::remove(last, Bytes::copy_from_slice(queue))),
+            1 => {
+                let fsync = self.config.of(queue).fsync;
+                self.write_removal(Draft::remove(last, Bytes::copy_from_slice(queue)), fsync);
+            }
             // One record, however many they are: those that were before in the queue are gone or open.
             _ => self.write_discard(queue, last.saturating_add(1)),
         }

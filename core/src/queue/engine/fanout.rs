@@ -1,17 +1,18 @@
 //! Names that stand for several queues on a put: a queue that others follow, and aliases.
 //!
 //! `parent+child` is a queue that follows `parent`: from the first time that it is read or put to it gets
-//! what is put to the parent, and keeps its own place in it. It is a queue like others, with items of its
-//! own, whose memory is the parent's. That it follows is written down ([`Draft::follow`]), also anew in each
+//! what is put to the parent, and keeps its own place in it. It is a queue like others, with ids of its own for
+//! items that stand in the journal once, and once in memory. That it follows is written down ([`Draft::follow`]), also anew in each
 //! further segment, so that old ones can go.
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::super::fsync::Fsync;
 use super::super::name::parent_of;
 use super::super::outcome::{OpId, OpOutcome, PutError};
-use super::super::put::Put;
+use super::super::put::{Put, PutSize};
 use super::super::record::Draft;
 use super::Engine;
 use crate::Now;
@@ -27,8 +28,10 @@ struct Targets {
 /// That a queue follows, or no longer does, on its way to the journal.
 #[derive(Debug)]
 pub(super) struct FollowMark {
-    commit: u64,
+    pub(super) commit: u64,
     queue: Bytes,
+    /// An older segment says so too.
+    is_again: bool,
 }
 
 impl Engine {
@@ -82,8 +85,8 @@ impl Engine {
     ) -> Result<(), PutError> {
         let size = put.size();
         let Targets { named, following } = self.targets(put.queue());
-        let most = (named.len() + following.len()) as u64;
-        self.check_backlog(put.record_len().saturating_mul(most))?;
+        let names: u64 = named.iter().chain(&following).map(Draft::further_len).sum();
+        self.check_backlog(put.record_len().saturating_add(names))?;
         for name in &named {
             self.check_items(name, size)?;
             self.check_room(name, size, now)?;
@@ -105,15 +108,36 @@ impl Engine {
             }
             return Err(PutError::Full);
         }
-        let put = put.shared();
-        let last = takers.len() - 1;
-        for (n, name) in takers.into_iter().enumerate() {
-            let told = (n == last).then_some(op);
-            let first_id = self.next_id;
-            let record = put.draft(&name, first_id);
-            self.enlist(told, name, size, record, put.rest().clone());
-        }
+        self.enlist_for_all(op, takers, size, put);
         Ok(())
+    }
+
+    /// Queues that have room get a put, all by one record.
+    fn enlist_for_all(&mut self, op: OpId, mut takers: Vec<Bytes>, size: PutSize, put: Put) {
+        if let [only] = &mut takers[..]
+            && *only == put.queue()
+        {
+            let only = core::mem::take(only);
+            let fsync = self.config.of(&only).fsync;
+            return self.enlist(Some(op), only, put, fsync);
+        }
+        let takers: Vec<(Bytes, u64)> =
+            takers.into_iter().map(|name| (name, self.take_ids(size.items))).collect();
+        let rest = put.into_rest();
+        let mut left = takers.len();
+        for takers in takers.chunks(Draft::MOST_QUEUES) {
+            let policies = takers.iter().map(|(name, _)| self.config.of(name).fsync);
+            let fsync = policies.fold(Fsync::Never, Fsync::stricter);
+            let place = self.waiting.write(Draft::put_to_all(takers, rest.clone()), fsync);
+            self.backlog += place.len;
+            let mut backlog = place.len;
+            for taker in takers {
+                left -= 1;
+                let told = (left == 0).then_some(op);
+                self.expect(told, taker.clone(), size, place, backlog, rest.clone());
+                backlog = 0;
+            }
+        }
     }
 
     /// A queue was named by a reader or a writer. One of a name with a parent in it follows that from now on.
@@ -134,7 +158,7 @@ impl Engine {
         queue.follows = true;
         let name = queue.name.clone();
         self.following += 1;
-        self.write_mark(name, true);
+        self.write_mark(name, true, false);
         true
     }
 
@@ -144,14 +168,15 @@ impl Engine {
             queue.follows = false;
             let name = queue.name.clone();
             self.following -= 1;
-            self.write_mark(name, false);
+            self.write_mark(name, false, false);
         }
     }
 
-    fn write_mark(&mut self, queue: Bytes, follows: bool) {
-        let commit = self.next_commit;
-        self.marks.push_back(FollowMark { commit, queue: queue.clone() });
-        self.write(if follows { Draft::follow(queue) } else { Draft::unfollow(queue) });
+    fn write_mark(&mut self, queue: Bytes, follows: bool, is_again: bool) {
+        let fsync = if is_again { self.strictest } else { self.config.of(&queue).fsync };
+        let mark = if follows { Draft::follow } else { Draft::unfollow };
+        let commit = self.waiting.write(mark(queue.clone()), fsync).commit;
+        self.marks.push_back(FollowMark { commit, queue, is_again });
     }
 
     /// That queues follow is written again where a new segment was begun: the old ones need not stay for it.
@@ -163,7 +188,7 @@ impl Engine {
         let following = self.queues.values().filter(|queue| queue.follows);
         let names: Vec<Bytes> = following.map(|queue| queue.name.clone()).collect();
         for name in names {
-            self.write_mark(name, true);
+            self.write_mark(name, true, true);
         }
     }
 
@@ -178,7 +203,7 @@ impl Engine {
 
     pub(super) fn settle_marks(&mut self, commit: u64, segment: Option<u64>) {
         while self.marks.front().is_some_and(|mark| mark.commit <= commit) {
-            let Some(FollowMark { queue: name, .. }) = self.marks.pop_front() else {
+            let Some(FollowMark { queue: name, is_again, .. }) = self.marks.pop_front() else {
                 break;
             };
             let queue = self.queues.get_mut(&name);
@@ -187,7 +212,7 @@ impl Engine {
                 (Some(segment), Some(queue)) => queue.marked_in = Some(segment),
                 (Some(_), None) => {}
                 // What is true now, whatever has been said meanwhile.
-                (None, _) => self.write_mark(name, follows),
+                (None, _) => self.write_mark(name, follows, is_again),
             }
         }
     }

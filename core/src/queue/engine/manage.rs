@@ -79,6 +79,7 @@ impl Engine {
     /// Sets other bounds. What is in the queues stays, though it be more than they allow now: that is true
     /// of further puts.
     pub fn set_config(&mut self, config: Config) {
+        self.strictest = config.strictest();
         self.config = config;
     }
 

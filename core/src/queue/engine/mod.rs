@@ -1,5 +1,6 @@
 //! The queue engine: puts and the hand-over to the journal.
 
+mod batches;
 mod behind;
 mod compact;
 mod expire;
@@ -13,14 +14,16 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use self::batches::{InFlight, PlaceInBatch, Waiting};
 use self::reads::{Handed, Reserved};
 use super::config::{Config, QueueConfig};
 use super::extents::Extent;
+use super::fsync::Fsync;
 use super::index::Index;
 use super::items::{Item, Queue};
 use super::outcome::{ConnId, OpId, OpOutcome, PutError};
 use super::put::{Put, PutSize};
-use super::read_back::JournalRead;
+use super::read_back::{JournalRead, ReadBack};
 use super::record::{self, Draft};
 use super::state::Position;
 use super::stats::EngineStats;
@@ -39,6 +42,9 @@ pub struct JournalBatch {
     pub records: Vec<Draft>,
     /// How many bytes that is.
     pub len: u64,
+    /// When they are to be on the disk. Under [`Fsync::Always`] before [`Engine::journaled`] is told so; else it
+    /// is told as soon as they are written, and the sync is the caller's to see to.
+    pub fsync: Fsync,
 }
 
 impl JournalBatch {
@@ -48,7 +54,7 @@ impl JournalBatch {
         for record in &self.records {
             bytes.put(&record.header(salt, offset));
             bytes.put_shared(record.body().clone());
-            bytes.put_shared(record.shared().clone());
+            bytes.put_shared(record.tail().clone());
             offset = offset.saturating_add(record.len());
         }
         bytes.take()
@@ -87,18 +93,18 @@ pub enum EngineOutput {
 /// A put whose bytes are not yet known to be safe.
 #[derive(Debug)]
 struct Pending {
-    commit: u64,
     /// Who is told; of a put to several queues it is the last one.
     op: Option<OpId>,
     queue: Bytes,
     first_id: u64,
-    /// Where the record stands in its batch.
-    offset: u64,
-    /// The record's body behind the name.
+    /// Where the record stands.
+    place: PlaceInBatch,
+    /// What the put has of the backlog: of one to several queues the first has all of it.
+    backlog: u64,
+    /// The record's body behind the names.
     rest: Bytes,
     items: u64,
     data_len: u64,
-    record_len: u64,
     /// Its items come from another queue.
     moving: Option<moved::Moving>,
 }
@@ -110,6 +116,8 @@ struct Pending {
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    /// Of what is written again.
+    strictest: Fsync,
     queues: BTreeMap<Bytes, Queue>,
     /// A queue may have become empty since empty ones were last looked for.
     may_be_empty: bool,
@@ -117,14 +125,8 @@ pub struct Engine {
     /// journal late can never meet another item.
     next_id: u64,
     pending: VecDeque<Pending>,
-    /// Gathers the next batch.
-    append: Vec<Draft>,
-    append_len: u64,
-    /// The removals in the next batch, and in the one on its way: they must not be lost with it.
-    removals: Vec<Draft>,
-    removals_in_flight: Vec<Draft>,
-    next_commit: u64,
-    in_flight: Option<u64>,
+    waiting: Waiting,
+    in_flight: Option<InFlight>,
     /// Bytes of puts that wait, in `append` or on their way.
     backlog: u64,
     /// Bytes in the journal, as last told.
@@ -139,8 +141,9 @@ pub struct Engine {
     put_off: BTreeSet<Bytes>,
     /// When open reads end that may not be open for ever.
     open_until: BTreeSet<(Instant, ConnId, u64)>,
-    /// Reads for items that are to be moved.
+    /// Reads for items that are to be moved, and what those found that have ended.
     moving: BTreeSet<u64>,
+    found: Vec<(Bytes, ReadBack)>,
     next_read: u64,
     /// Reads that are to be asked for.
     reads: VecDeque<JournalRead>,
@@ -163,16 +166,13 @@ impl Engine {
     /// An engine without queues.
     pub fn new(config: Config) -> Self {
         Self {
+            strictest: config.strictest(),
             config,
             queues: BTreeMap::new(),
             may_be_empty: false,
             next_id: 1,
             pending: VecDeque::new(),
-            append: Vec::new(),
-            append_len: 0,
-            removals: Vec::new(),
-            removals_in_flight: Vec::new(),
-            next_commit: 1,
+            waiting: Waiting::default(),
             in_flight: None,
             backlog: 0,
             journal_len: 0,
@@ -183,6 +183,7 @@ impl Engine {
             put_off: BTreeSet::new(),
             open_until: BTreeSet::new(),
             moving: BTreeSet::new(),
+            found: Vec::new(),
             next_read: 1,
             reads: VecDeque::new(),
             hungry: VecDeque::new(),
@@ -253,10 +254,8 @@ impl Engine {
         let Some(name) = self.queues.get(put.queue()).map(|queue| queue.name.clone()) else {
             return Err(PutError::TooManyQueues);
         };
-        let rest_offset = put.rest_offset();
-        let record = put.into_draft(self.next_id);
-        let rest = record.body().slice(rest_offset..);
-        self.enlist(Some(op), name, size, record, rest);
+        let fsync = self.config.of(&name).fsync;
+        self.enlist(Some(op), name, put, fsync);
         Ok(())
     }
 
@@ -309,35 +308,51 @@ impl Engine {
         Ok(())
     }
 
-    /// A queue that has room gets what a record has, whose first id is the next one.
-    fn enlist(&mut self, op: Option<OpId>, name: Bytes, size: PutSize, record: Draft, rest: Bytes) {
+    /// A queue that has room gets a put.
+    fn enlist(&mut self, op: Option<OpId>, name: Bytes, put: Put, fsync: Fsync) {
+        let (size, rest_offset) = (put.size(), put.rest_offset());
+        let first_id = self.take_ids(size.items);
+        let record = put.into_draft(first_id);
+        let rest = record.body().slice(rest_offset..);
+        let place = self.waiting.write(record, fsync);
+        self.backlog += place.len;
+        self.expect(op, (name, first_id), size, place, place.len, rest);
+    }
+
+    /// The ids of so many items: the first one.
+    fn take_ids(&mut self, items: u64) -> u64 {
+        let first = self.next_id;
+        self.next_id = first.saturating_add(items);
+        first
+    }
+
+    /// A record has a put for a queue, with that first id: the queue waits for it.
+    fn expect(
+        &mut self,
+        op: Option<OpId>,
+        (queue, first_id): (Bytes, u64),
+        size: PutSize,
+        place: PlaceInBatch,
+        backlog: u64,
+        rest: Bytes,
+    ) {
         let PutSize { items, data_len, .. } = size;
-        if let Some(queue) = self.queues.get_mut(&name) {
-            queue.pending += items;
-            queue.pending_bytes += data_len;
+        if let Some(line) = self.queues.get_mut(&queue) {
+            line.pending += items;
+            line.pending_bytes += data_len;
         }
-        let first_id = self.next_id;
-        self.next_id = self.next_id.saturating_add(items);
-        let record_len = record.len();
+        let moving = None;
         self.pending.push_back(Pending {
-            commit: self.next_commit,
             op,
-            queue: name,
+            queue,
             first_id,
-            offset: self.append_len,
+            place,
+            backlog,
             rest,
             items,
             data_len,
-            record_len,
-            moving: None,
+            moving,
         });
-        self.backlog += record_len;
-        self.write(record);
-    }
-
-    fn write(&mut self, record: Draft) {
-        self.append_len += record.len();
-        self.append.push(record);
     }
 
     fn queue_or_new(&mut self, name: &[u8], now: Now) -> Option<&mut Queue> {
@@ -383,36 +398,34 @@ impl Engine {
     /// Takes the bytes to append to the journal next, or `None` when there are none or a batch is
     /// on its way. What becomes of them must be told to [`journaled`](Self::journaled).
     pub fn begin_append(&mut self) -> Option<JournalBatch> {
-        if self.in_flight.is_some() || self.append.is_empty() {
+        if self.in_flight.is_some() {
             return None;
         }
-        let commit = self.next_commit;
-        self.next_commit += 1;
-        self.in_flight = Some(commit);
-        self.removals_in_flight = core::mem::take(&mut self.removals);
-        let records = core::mem::take(&mut self.append);
-        Some(JournalBatch { commit, records, len: core::mem::take(&mut self.append_len) })
+        let (batch, removals) = self.waiting.take()?;
+        self.in_flight = Some(InFlight { commit: batch.commit, removals, fsync: batch.fsync });
+        Some(batch)
     }
 
-    /// Tells what became of a batch: `Ok` with its place, once it is as safe as the operator asked for, or `Err` when none of it can be relied on. Anything but
-    /// the batch that is on its way is ignored.
+    /// Tells what became of a batch: `Ok` with its place, once it is as safe as it is to be
+    /// ([`JournalBatch::fsync`]), or `Err` when none of it can be relied on. Anything but the batch that is on its
+    /// way is ignored.
     pub fn journaled(&mut self, commit: u64, result: Result<Written, AppendError>, now: Now) {
-        if self.in_flight != Some(commit) {
+        let Some(InFlight { removals, fsync, .. }) =
+            self.in_flight.take_if(|batch| batch.commit == commit)
+        else {
             return;
-        }
-        self.in_flight = None;
-        let removals = core::mem::take(&mut self.removals_in_flight);
+        };
         if result.is_err() {
             // Behind those that came since: the order of removals does not matter.
             for removal in removals {
-                self.write_removal(removal);
+                self.write_removal(removal, fsync);
             }
         }
-        while self.pending.front().is_some_and(|put| put.commit <= commit) {
+        while self.pending.front().is_some_and(|put| put.place.commit <= commit) {
             let Some(put) = self.pending.pop_front() else {
                 break;
             };
-            self.backlog = self.backlog.saturating_sub(put.record_len);
+            self.backlog = self.backlog.saturating_sub(put.backlog);
             self.settle(put, result, now);
         }
         self.settle_moves(commit, result);
@@ -438,10 +451,10 @@ impl Engine {
         queue.stats.total_items += put.items;
         self.stats.total_items += put.items;
         let was_behind = queue.is_behind();
-        let start = written.offset.saturating_add(put.offset);
+        let start = written.offset.saturating_add(put.place.offset);
         let extent = Extent {
             segment: written.segment,
-            range: start..start.saturating_add(put.record_len),
+            range: start..start.saturating_add(put.place.len),
             first_id: put.first_id,
             last_id: put.first_id.saturating_add(put.items - 1),
             items: put.items,
@@ -472,20 +485,21 @@ impl Engine {
         if let Some(line) = self.queues.get_mut(&queue) {
             line.remove(item, &mut self.usage);
         }
-        self.write_removal(Draft::remove(item.id, queue));
+        let fsync = self.config.of(&queue).fsync;
+        self.write_removal(Draft::remove(item.id, queue), fsync);
     }
 
-    fn write_removal(&mut self, record: Draft) {
+    fn write_removal(&mut self, record: Draft, fsync: Fsync) {
         self.may_be_empty = true;
-        self.removals.push(record.clone());
-        self.write(record);
+        self.waiting.write_removal(record, fsync);
     }
 
     /// Writes down that the items of a queue with smaller ids are gone, but for those that are open.
     fn write_discard(&mut self, queue: &[u8], below: u64) {
         let out = self.queues.get(queue).map(|line| line.out.range(..below).map(|(id, _)| *id));
         let kept: Vec<u64> = out.into_iter().flatten().collect();
-        self.write_removal(Draft::discard(below, queue, &kept));
+        let fsync = self.config.of(queue).fsync;
+        self.write_removal(Draft::discard(below, queue, &kept), fsync);
     }
 
     /// All that a later start has to know beside the segments, at a place of the journal up to which all
@@ -494,7 +508,8 @@ impl Engine {
     /// Items that are gone are not in it, though the journal may not say so yet
     /// ([`unwritten_removals`](Self::unwritten_removals)). It is to be used only when the next batch is in the
     /// journal, which has those: else an item could be gone after one start and there after another.
-    pub fn index(&self, at: Position, salt: u32) -> Index {
+    pub fn index(&mut self, at: Position, salt: u32) -> Index {
+        self.join_batches();
         let held = self.queues.values().filter(|queue| queue.extents.items() > 0);
         let following = self.queues.values().filter(|queue| queue.follows);
         let following =
@@ -502,11 +517,27 @@ impl Engine {
         Index::new(at, salt, self.next_id, following.collect(), held)
     }
 
+    /// Makes one batch of all that waits.
+    fn join_batches(&mut self) {
+        let Some((commit, ahead)) = self.waiting.join() else {
+            return;
+        };
+        let behind = |place: &mut PlaceInBatch| {
+            if place.commit > commit {
+                (place.commit, place.offset) = (commit, place.offset + ahead);
+            }
+        };
+        self.pending.iter_mut().map(|put| &mut put.place).for_each(behind);
+        self.moves.iter_mut().map(|moved| &mut moved.place).for_each(behind);
+        self.marks.iter_mut().for_each(|mark| mark.commit = mark.commit.min(commit));
+    }
+
     /// How many removals are not known to be in the journal: were the server killed now, at most so many
     /// items that were confirmed would come again. Whoever is to bound it gives out no further items
     /// meanwhile.
     pub fn unwritten_removals(&self) -> u64 {
-        (self.removals.len() + self.removals_in_flight.len()) as u64
+        let in_flight = self.in_flight.as_ref().map_or(0, |batch| batch.removals.len());
+        (self.waiting.removals() + in_flight) as u64
     }
 
     /// Whether [`poll_output`](Self::poll_output) has something to say at `now` that was not there when it
@@ -544,7 +575,7 @@ impl Engine {
         if let Some(read) = self.next_read() {
             return EngineOutput::Read(read);
         }
-        if self.in_flight.is_none() && !self.append.is_empty() {
+        if self.in_flight.is_none() && !self.waiting.is_empty() {
             return EngineOutput::Append;
         }
         let open_until = self.open_until.first().map(|(until, ..)| *until);

@@ -62,18 +62,17 @@ impl Engine {
         match room {
             Ok(()) => {
                 line.stats.expired_items += count;
-                let rest_offset = put.rest_offset();
-                let first_id = self.next_id;
-                let record = put.into_draft(first_id);
-                let rest = record.body().slice(rest_offset..);
                 let removals: Vec<Draft> =
                     items.iter().map(|item| Draft::remove(item.id, name.clone())).collect();
-                self.enlist(None, to.clone(), size, record, rest);
+                // Both are in one batch.
+                let (to_fsync, fsync) = (self.config.of(to).fsync, self.config.of(&name).fsync);
+                let fsync = fsync.stricter(to_fsync);
+                self.enlist(None, to.clone(), put, fsync);
                 if let Some(put) = self.pending.back_mut() {
                     put.moving = Some(Moving { from: name, items });
                 }
                 for removal in removals {
-                    self.write(removal);
+                    self.waiting.write(removal, fsync);
                 }
             }
             Err(PutError::Busy) => {
@@ -110,11 +109,10 @@ impl Engine {
         self.config.of(queue).move_expired_to.is_some() && self.has_expired_head(queue, now)
     }
 
-    /// The ids of a queue's items that are on their way to another one.
-    pub(super) fn leaving(&self, queue: &Bytes) -> BTreeSet<u64> {
+    /// The ids of items that are on their way to another queue.
+    pub(super) fn leaving(&self) -> BTreeSet<u64> {
         let moving = self.pending.iter().filter_map(|put| put.moving.as_ref());
-        let leaving = moving.filter(|moving| moving.from == *queue);
-        leaving.flat_map(|moving| &moving.items).map(|item| item.id).collect()
+        moving.flat_map(|moving| &moving.items).map(|item| item.id).collect()
     }
 
     /// What was moved is in the journal, or is not.

@@ -62,38 +62,42 @@ impl FoundQueue {
         Self { extents, last_id, mark, old_mark: mark, old_ids, ..Self::default() }
     }
 
-    /// A put; what is damaged is before the offset of `whole` in its segment. Returns an id above those of the
-    /// put's items.
+    /// A put of items, the first with that id, which stand in `rest`; what is damaged is before the offset of
+    /// `whole` in its segment. Returns an id above those of the put's items.
     pub(super) fn put(
         &mut self,
-        record: &Record<'_>,
+        (first_id, rest): (u64, &[u8]),
         place: &RecordPlace,
         whole: (u64, u64),
         memory: u64,
         loaded: &mut u64,
     ) -> u64 {
-        let count = record::item_count(record.rest);
-        let behind = record.id.saturating_add(count);
-        let is_moved = record.id <= self.last_id;
-        let bytes = record.rest.len() as u64;
+        let count = record::item_count(rest);
+        let behind = first_id.saturating_add(count);
+        let is_moved = first_id <= self.last_id;
+        let bytes = rest.len() as u64;
         let has_room = self.extents.is_empty()
             && loaded.saturating_add(QueueConfig::taken(count, bytes)) <= memory;
-        self.last_id = self.last_id.max(behind.saturating_sub(1));
+        let before = self.last_id;
+        self.last_id = before.max(behind.saturating_sub(1));
         if !is_moved && !has_room && count > 0 {
             let heads = count.saturating_mul(record::ITEM_HEADER as u64);
             let bytes = bytes.saturating_sub(record::PUT_TIME as u64).saturating_sub(heads);
             let (segment, range) = place.clone();
-            let (first_id, last_id) = (record.id, behind - 1);
+            let last_id = behind - 1;
             let extent = Extent { segment, range, first_id, last_id, items: count, bytes };
-            let is_whole = |last: &&mut Extent| (last.segment, last.range.start) >= whole;
-            let last = self.extents.back_mut().filter(is_whole);
+            // Nor are ids to be between the two that were moved, or are gone: nobody would know.
+            let is_next = |last: &&mut Extent| {
+                (last.segment, last.range.start) >= whole && last.last_id >= before
+            };
+            let last = self.extents.back_mut().filter(is_next);
             if !last.is_some_and(|last| last.extend(&extent)) {
                 self.extents.push_back(extent);
             }
             return behind;
         }
-        let (added, items) = record::put_parts(Bytes::copy_from_slice(record.rest));
-        for (id, record::Item { data, expires }) in record::ids_from(record.id).zip(items) {
+        let (added, items) = record::put_parts(Bytes::copy_from_slice(rest));
+        for (id, record::Item { data, expires }) in record::ids_from(first_id).zip(items) {
             let before = self.items.remove(&id);
             forget(before.as_ref(), loaded);
             let bytes = data.len() as u64;

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use windhover_core::queue::{Action, Config, Engine, OpOutcome, PutError, QueueConfig, ReadError};
+use windhover_core::queue::{
+    Action, Config, Engine, Fsync, OpOutcome, PutError, QueueConfig, ReadError,
+};
 
 pub(crate) type Name = &'static str;
 
@@ -27,18 +29,24 @@ pub(crate) const ACTIONS: [Action; 8] = [
 pub(crate) fn config(variant: u64) -> Config {
     let mut config = Config::default();
     config.queue.max_items = 6;
+    config.queue.fsync = if variant == 2 { Fsync::Never } else { Fsync::Always };
     config.max_children = 2;
     let mut add = |name: Name, set: &dyn Fn(&mut QueueConfig)| {
         let mut bounds = config.queue.clone();
         set(&mut bounds);
         config.queues.insert(name.into(), bounds);
     };
-    add("b", &|b| (b.discard_old, b.max_items) = (true, 3));
-    add("p", &|p| p.open_timeout = Some(Duration::from_millis(200)));
-    add("p+y", &|y| y.max_items = 2);
+    let every = |millis| Fsync::Interval(Duration::from_millis(millis));
+    add("b", &|b| (b.discard_old, b.max_items, b.fsync) = (true, 3, Fsync::Never));
+    add("p", &|p| (p.open_timeout, p.fsync) = (Some(Duration::from_millis(200)), every(5)));
+    add("p+y", &|y| {
+        y.max_items = 2;
+        y.fsync = if variant == 0 { Fsync::Always } else { every(3) };
+    });
     add("hub", &|hub| hub.fanout_only = variant != 2);
     add("late", &|late| {
         (late.max_items, late.discard_old) = (4, variant == 1);
+        late.fsync = Fsync::Never;
         late.max_age = Some(Duration::from_millis(700));
     });
     add("e", &|e| {
@@ -53,6 +61,15 @@ pub(crate) fn config(variant: u64) -> Config {
     config.aliases.insert("child".into(), vec!["p+x".into()]);
     config.aliases.insert("none".into(), vec![]);
     config
+}
+
+fn strictest(all: impl IntoIterator<Item = Fsync>) -> Fsync {
+    let rank = |fsync: &Fsync| match fsync {
+        Fsync::Always => Duration::ZERO,
+        Fsync::Interval(every) => *every,
+        Fsync::Never => Duration::MAX,
+    };
+    all.into_iter().min_by_key(rank).unwrap_or(Fsync::Never)
 }
 
 pub(crate) fn parent(name: &str) -> Option<&str> {
@@ -74,9 +91,18 @@ struct Item {
 /// What a batch says, in order.
 #[derive(Clone, Debug)]
 enum Entry {
-    Put { op: Option<u64>, queue: Name, items: Vec<Item>, from: Option<(Name, Vec<Item>)> },
+    Put {
+        op: Option<u64>,
+        queue: Name,
+        items: Vec<Item>,
+        from: Option<(Name, Vec<Item>)>,
+    },
     Gone(Name, u64),
     Follows(Name, bool),
+    /// Items that stand in an old segment too.
+    Again,
+    /// Queues that follow, which an old segment says too.
+    Marks,
 }
 
 #[derive(Clone, Debug)]
@@ -111,8 +137,10 @@ pub(crate) struct Model {
     pub(crate) done: VecDeque<(u64, OpOutcome)>,
     next_id: u64,
     /// What is for the next batch, and what is in the one on its way.
-    entries: Vec<Entry>,
-    in_flight: Option<Vec<Entry>>,
+    entries: Vec<(Fsync, Entry)>,
+    in_flight: Option<(Fsync, Vec<Entry>)>,
+    /// All that waits is to be one batch.
+    pub(crate) is_joined: bool,
     /// What is left of one that is being settled.
     settling: VecDeque<Entry>,
     put_off: BTreeSet<Name>,
@@ -136,6 +164,7 @@ impl Model {
             next_id: 1,
             entries: Vec::new(),
             in_flight: None,
+            is_joined: false,
             settling: VecDeque::new(),
             put_off: BTreeSet::new(),
             disk: Items::new(),
@@ -150,7 +179,8 @@ impl Model {
     }
 
     fn unsettled(&self) -> impl Iterator<Item = &Entry> {
-        self.settling.iter().chain(self.in_flight.iter().flatten()).chain(&self.entries)
+        let in_flight = self.in_flight.iter().flat_map(|(_, batch)| batch);
+        self.settling.iter().chain(in_flight).chain(self.entries.iter().map(|(_, entry)| entry))
     }
 
     /// Items on their way out of a queue.
@@ -208,7 +238,7 @@ impl Model {
             return false;
         }
         self.following.insert(name);
-        self.entries.push(Entry::Follows(name, true));
+        self.entries.push((self.of(name).fsync, Entry::Follows(name, true)));
         true
     }
 
@@ -225,7 +255,13 @@ impl Model {
         Ok(())
     }
 
-    fn enlist(&mut self, op: Option<u64>, queue: Name, items: &[(String, Option<u64>)]) {
+    fn enlist(
+        &mut self,
+        op: Option<u64>,
+        queue: Name,
+        items: &[(String, Option<u64>)],
+        fsync: Fsync,
+    ) {
         let (first, added) = (self.next_id, self.now);
         self.next_id += items.len() as u64;
         let items = (first..).zip(items).map(|(id, (data, expires))| Item {
@@ -235,7 +271,7 @@ impl Model {
             added,
         });
         let items = items.collect();
-        self.entries.push(Entry::Put { op, queue, items, from: None });
+        self.entries.push((fsync, Entry::Put { op, queue, items, from: None }));
     }
 
     pub(crate) fn put(
@@ -273,14 +309,15 @@ impl Model {
             }
             return Err(PutError::Full);
         };
+        let fsync = strictest(takers.iter().map(|name| self.of(name).fsync));
         for name in &takers {
-            self.enlist((*name == last).then_some(op), name, items);
+            self.enlist((*name == last).then_some(op), name, items, fsync);
         }
         Ok(())
     }
 
     fn gone(&mut self, queue: Name, id: u64) {
-        self.entries.push(Entry::Gone(queue, id));
+        self.entries.push((self.of(queue).fsync, Entry::Gone(queue, id)));
     }
 
     /// Drops or moves the expired items at a queue's head; how many.
@@ -301,13 +338,24 @@ impl Model {
             // They are set aside while it is looked whether there is room elsewhere.
             Some(to) if self.check_room(to, expired.len()).is_ok() => {
                 let moved: Vec<_> = expired.iter().map(|item| (item.data.clone(), None)).collect();
-                self.enlist(None, to, &moved);
-                let Some(Entry::Put { from, .. }) = self.entries.last_mut() else { unreachable!() };
+                let fsync = strictest([bounds.fsync, self.of(to).fsync]);
+                self.enlist(None, to, &moved, fsync);
+                let Some((_, Entry::Put { from, .. })) = self.entries.last_mut() else {
+                    unreachable!()
+                };
                 *from = Some((queue, expired));
             }
             _ => expired.iter().for_each(|item| self.gone(queue, item.id)),
         }
         count
+    }
+
+    /// Something is written again, for the sake of old segments.
+    #[allow(dead_code, reason = "for the fuzzer's property")]
+    pub(crate) fn write_again(&mut self, are_marks: bool) {
+        let own = self.config.queues.values().map(|queue| queue.fsync);
+        let fsync = strictest(own.chain([self.config.queue.fsync]));
+        self.entries.push((fsync, if are_marks { Entry::Marks } else { Entry::Again }));
     }
 
     pub(crate) fn sweep_all(&mut self, queue: Name) -> u64 {
@@ -454,7 +502,7 @@ impl Model {
     pub(crate) fn delete(&mut self, queue: Name) {
         self.flush(queue);
         if self.following.remove(queue) {
-            self.entries.push(Entry::Follows(queue, false));
+            self.entries.push((self.of(queue).fsync, Entry::Follows(queue, false)));
         }
     }
 
@@ -483,17 +531,25 @@ impl Model {
         }
     }
 
-    pub(crate) fn begin_append(&mut self) {
-        self.in_flight = Some(std::mem::take(&mut self.entries));
+    /// A batch that demands that was begun: it is all that waits, or what need not wait for a sync.
+    pub(crate) fn begin_append(&mut self, fsync: Fsync) {
+        let first_strict = self.entries.iter().position(|(fsync, _)| *fsync == Fsync::Always);
+        let waits = first_strict == Some(0) || self.is_joined && first_strict.is_some();
+        assert!(fsync != Fsync::Always || waits, "a batch that need not wait for a sync does");
+        let len = first_strict.filter(|_| fsync != Fsync::Always).unwrap_or(self.entries.len());
+        let batch: Vec<(Fsync, Entry)> = self.entries.drain(..len).collect();
+        assert_eq!(strictest(batch.iter().map(|(fsync, _)| *fsync)), fsync);
+        self.in_flight = Some((fsync, batch.into_iter().map(|(_, entry)| entry).collect()));
+        self.is_joined = false;
     }
 
     pub(crate) fn journaled(&mut self, safe: bool) {
-        let Some(batch) = self.in_flight.take() else { return };
+        let Some((fsync, batch)) = self.in_flight.take() else { return };
         if safe {
             self.write(&batch);
         } else {
             let gone = batch.iter().filter(|entry| matches!(entry, Entry::Gone(..)));
-            self.entries.extend(gone.cloned());
+            self.entries.extend(gone.map(|entry| (fsync, entry.clone())));
         }
         self.settling = batch.iter().cloned().collect();
         while let Some(entry) = self.settling.pop_front() {
@@ -515,12 +571,15 @@ impl Model {
             self.done.extend(op.map(|op| (op, OpOutcome::Stored)));
             self.serve(queue);
         }
-        for entry in &batch {
-            if let Entry::Follows(name, _) = *entry
-                && !safe
-            {
+        for entry in batch.iter().filter(|_| !safe) {
+            match *entry {
                 // What is true by now.
-                self.entries.push(Entry::Follows(name, self.following.contains(name)));
+                Entry::Follows(name, _) => {
+                    let follows = Entry::Follows(name, self.following.contains(name));
+                    self.entries.push((self.of(name).fsync, follows));
+                }
+                Entry::Marks => self.write_again(true),
+                _ => {}
             }
         }
         for queue in std::mem::take(&mut self.put_off) {
@@ -558,7 +617,8 @@ impl Model {
     /// The queues from which items move by the batch that is on its way.
     #[allow(dead_code, reason = "for the fuzzer's property")]
     pub(crate) fn moved_from(&self) -> BTreeSet<Name> {
-        let from = self.in_flight.iter().flatten().filter_map(|entry| match entry {
+        let in_flight = self.in_flight.iter().flat_map(|(_, batch)| batch);
+        let from = in_flight.filter_map(|entry| match entry {
             Entry::Put { from: Some((from, _)), .. } => Some(*from),
             _ => None,
         });
@@ -588,13 +648,14 @@ impl Model {
                 Entry::Follows(name, false) => {
                     self.disk_following.remove(name);
                 }
+                Entry::Again | Entry::Marks => {}
             }
         }
     }
 
     /// The process is killed, with what was on its way written or not.
     pub(crate) fn crash(&mut self, is_written: bool) {
-        if let Some(batch) = self.in_flight.take().filter(|_| is_written) {
+        if let Some((_, batch)) = self.in_flight.take().filter(|_| is_written) {
             self.write(&batch);
         }
         let mut fresh = Self::new(self.config.clone());

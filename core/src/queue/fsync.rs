@@ -1,19 +1,44 @@
 //! When the journal is synced to the disk.
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
 
-/// When the journal is synced to the disk (kestrel's `syncJournal`).
+/// When what is written to the journal is synced to the disk (kestrel's `syncJournal`), as text `always`,
+/// `interval=MS` or `never`.
+///
+/// ```
+/// use windhover_core::queue::Fsync;
+///
+/// let fsync: Fsync = "interval=250".parse()?;
+/// assert_eq!(fsync, Fsync::Interval(std::time::Duration::from_millis(250)));
+/// # Ok::<(), windhover_core::queue::FsyncError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
-    /// Before an event is acknowledged; many waiting events share one sync (group commit).
+    /// Before it is acknowledged; much that waits shares one sync (group commit).
     #[default]
     Always,
     /// At most this long after: a loss of power may cost that much of what was acknowledged.
     Interval(Duration),
     /// When the operating system likes.
     Never,
+}
+
+impl Fsync {
+    /// The one of two that loses less: what holds for a record that is of both.
+    pub(super) fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Always, _) | (_, Self::Always) => Self::Always,
+            (Self::Interval(one), Self::Interval(other)) => Self::Interval(one.min(other)),
+            (Self::Interval(every), Self::Never) | (Self::Never, Self::Interval(every)) => {
+                Self::Interval(every)
+            }
+            (Self::Never, Self::Never) => Self::Never,
+        }
+    }
 }
 
 /// An unusable value for [`Fsync`].
@@ -30,7 +55,7 @@ impl fmt::Display for FsyncError {
     }
 }
 
-impl std::error::Error for FsyncError {}
+impl core::error::Error for FsyncError {}
 
 impl FromStr for Fsync {
     type Err = FsyncError;
@@ -61,7 +86,20 @@ impl fmt::Display for Fsync {
 
 #[cfg(test)]
 mod tests {
+    use std::string::ToString;
+
     use super::*;
+
+    #[test]
+    fn the_stricter_of_two_loses_less() {
+        let [short, long] = [5, 50].map(|millis| Fsync::Interval(Duration::from_millis(millis)));
+        let strict_first = [Fsync::Always, short, long, Fsync::Never];
+        for (at, one) in strict_first.into_iter().enumerate() {
+            for other in &strict_first[at..] {
+                assert_eq!((one.stricter(*other), other.stricter(one)), (one, one));
+            }
+        }
+    }
 
     #[test]
     fn values_read_back_as_written() {
