@@ -251,6 +251,19 @@ impl Collector {
         }
     }
 
+    /// The word that ends the reply, which is no error.
+    pub(super) fn word(&mut self, word: Kind) {
+        match (&self.answer, word) {
+            // `OK` says that a listing follows, if only an empty one.
+            (Some(Answer::Word(Kind::Ok)), Kind::End) => {
+                self.answer = Some(Answer::Lines(Vec::new()));
+            }
+            (Some(_), Kind::End) => {}
+            (None, Kind::End) => self.answer = Some(Answer::Items(Items::new())),
+            (_, word) => self.answer = Some(Answer::Word(word)),
+        }
+    }
+
     /// So many items follow in a row.
     pub(crate) fn make_room(&mut self, count: usize) {
         match &mut self.answer {
@@ -299,17 +312,20 @@ impl Collector {
         keys: impl FnOnce() -> usize,
     ) -> Result<Answer, CallError> {
         let Self { answer, failures, .. } = self;
-        let mut failures = failures.map_or_else(Failures::default, |failures| *failures);
+        let Some(mut failures) = failures else {
+            return match answer {
+                Some(Answer::Batch(batch)) => match batch.refused_as_a_whole() {
+                    Some(refusal) => Err(CallError::Refused { server, refusal }),
+                    None => Ok(Answer::Batch(batch)),
+                },
+                answer => Ok(answer.unwrap_or(Answer::Closed)),
+            };
+        };
         if !failures.gaps.is_empty() {
             failures.note_refused(answer.as_ref(), keys());
         }
-        let Failures { refusal, failed, .. } = failures;
+        let Failures { refusal, failed, .. } = *failures;
         if let Some(refusal) = refusal {
-            return Err(CallError::Refused { server, refusal });
-        }
-        if let Some(Answer::Batch(batch)) = &answer
-            && let Some(refusal) = batch.refused_as_a_whole()
-        {
             return Err(CallError::Refused { server, refusal });
         }
         if failed.is_empty() {

@@ -51,6 +51,8 @@ mod swar;
 mod timeouts;
 mod users;
 
+#[cfg(feature = "client")]
+pub(crate) use client::NextFound;
 pub use client::{
     AnswerError, Cancelled, ClientConnection, ClientOutput, End, Frame, MAX_DISCARDED, OsError,
     Oversized, Reason, Received, ReplyParser, SendError, Ticket,

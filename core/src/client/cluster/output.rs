@@ -10,10 +10,11 @@ use super::calls::{Active, Attempt, AttemptId, CallId};
 use super::connections::{ConnectionId, Purpose, ReservationId, State};
 use super::timers::Timer;
 use crate::Instant;
+use crate::cannot_happen::cannot_happen;
 use crate::client::answer::Answer;
 use crate::client::error::{CallError, NotSent};
 use crate::client::servers::ServerId;
-use crate::memcache::{ClientOutput, Ticket};
+use crate::memcache::{AnswerError, ClientOutput, NextFound, Ticket};
 
 /// Nothing at all is to be done before a caller does something: any instant that is far enough.
 const FAR: core::time::Duration = core::time::Duration::from_secs(60);
@@ -139,11 +140,28 @@ impl Cluster {
             let State::Open(open) = &mut link.state else {
                 return None;
             };
-            if let Some(ticket) = open.due_for_items()
-                && let Some(Purpose::Attempt(id)) = purpose_of(&link.tickets, ticket)
-                && let Some(attempt) = attempt_at(&mut self.calls, id)
-            {
-                open.take_items(&mut attempt.collector);
+            match open.next_found() {
+                Some(NextFound::Items(ticket)) => {
+                    if let Some(Purpose::Attempt(id)) = purpose_of(&link.tickets, ticket)
+                        && let Some(attempt) = attempt_at(&mut self.calls, id)
+                    {
+                        open.take_items(&mut attempt.collector);
+                        continue;
+                    }
+                }
+                Some(NextFound::Word(ticket, word)) => {
+                    match purpose_of(&link.tickets, ticket) {
+                        Some(Purpose::Attempt(id)) => {
+                            if let Some(attempt) = attempt_at(&mut self.calls, id) {
+                                attempt.collector.word(word);
+                            }
+                        }
+                        _ => link.hear(word),
+                    }
+                    self.request_done(at, ticket, Ok(()), now);
+                    continue;
+                }
+                None => {}
             }
             match open.poll_output(now) {
                 ClientOutput::Frame(frame) => match purpose_of(&link.tickets, frame.ticket) {
@@ -165,15 +183,7 @@ impl Cluster {
                     }
                 }
                 ClientOutput::Done { ticket, outcome } => {
-                    match place_of(&link.tickets, ticket).and_then(|at| link.tickets.remove(at)) {
-                        Some((_, Purpose::Attempt(id))) => {
-                            link.answered |= outcome.is_ok();
-                            self.attempt_done(at, id, outcome, now);
-                        }
-                        Some((_, internal)) => self.internal_done(at, internal, outcome, now),
-                        None => {}
-                    }
-                    self.serve_waiting(server, now);
+                    self.request_done(at, ticket, outcome, now);
                 }
                 ClientOutput::Write => {
                     // However long whoever writes may take.
@@ -198,6 +208,27 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// A request on a connection is over.
+    fn request_done(
+        &mut self,
+        at: usize,
+        ticket: Ticket,
+        outcome: Result<(), AnswerError>,
+        now: Instant,
+    ) {
+        let Some(link) = self.links.get_mut(at) else { return cannot_happen(()) };
+        let server = link.server;
+        match place_of(&link.tickets, ticket).and_then(|at| link.tickets.remove(at)) {
+            Some((_, Purpose::Attempt(id))) => {
+                link.answered |= outcome.is_ok();
+                self.attempt_done(at, id, outcome, now);
+            }
+            Some((_, internal)) => self.internal_done(at, internal, outcome, now),
+            None => {}
+        }
+        self.serve_waiting(server, now);
     }
 }
 

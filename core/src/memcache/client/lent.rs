@@ -14,9 +14,17 @@ use crate::Instant;
 use crate::buffer::Outgoing;
 use crate::cannot_happen::cannot_happen;
 use crate::client::{Collector, Item};
-use crate::memcache::response::ItemLine;
+use crate::memcache::response::{ItemLine, Kind};
 use crate::memcache::states::ClientEvent;
 use crate::writing::WriteTimer;
+
+/// What [`ClientConnection::next_found`] has found.
+pub(crate) enum NextFound {
+    /// An item of that request, and maybe more of them.
+    Items(Ticket),
+    /// That request was answered to its end.
+    Word(Ticket, Kind),
+}
 
 impl ClientConnection {
     /// Lends what waits to be written, put behind what is in `into`. Until
@@ -70,14 +78,29 @@ impl ClientConnection {
         self.is_borrowed = true;
     }
 
-    /// The request that the next frames answer, where the first of them is an item and somebody waits for it. All
-    /// others are [`poll_output`](Self::poll_output)'s.
-    pub(crate) fn due_for_items(&self) -> Option<Ticket> {
+    /// What was found next, where that is what nearly all replies are made of and a request that somebody waits for
+    /// is due: items, which are left for [`take_items`](Self::take_items), or the one word that ends a reply, which
+    /// is taken. All else is [`poll_output`](Self::poll_output)'s.
+    pub(crate) fn next_found(&mut self) -> Option<NextFound> {
         if self.end.is_some() || self.finished.is_some() {
             return None;
         }
-        let request = self.pending.front().filter(|it| it.open && it.starts < self.written)?;
-        matches!(self.received.found.front()?, Found::Item(_)).then_some(request.ticket)
+        let written = self.written;
+        let request = self.pending.front_mut().filter(|it| it.open && it.starts < written)?;
+        let ticket = request.ticket;
+        let (length, kind) = match self.received.found.front()? {
+            Found::Item(_) => return Some(NextFound::Items(ticket)),
+            Found::Line(line) => (line.length, line.word()?),
+            _ => return None,
+        };
+        if !request.is_ended_by(kind) {
+            return None;
+        }
+        self.drop_taken();
+        self.received.found.pop_front();
+        self.received.hand_on(length);
+        self.pending.pop_front();
+        Some(NextFound::Word(ticket, kind))
     }
 
     /// Hands on the items that stand in a row: those of the request that is due for them.

@@ -28,6 +28,8 @@ use crate::cannot_happen::cannot_happen;
 use crate::memcache::{ClientTimeouts, Limits};
 use crate::writing::WriteTimer;
 
+#[cfg(feature = "client")]
+pub(crate) use lent::NextFound;
 pub use outcome::{AnswerError, End, OsError, Oversized, Reason, SendError};
 pub use received::{Received, ReplyParser};
 

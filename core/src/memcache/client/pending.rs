@@ -84,6 +84,18 @@ impl PendingRequest {
             || (self.prepared.expected().opens && self.values > 0)
     }
 
+    /// Whether a word, which is no error and stands for itself, ends the reply: then
+    /// [`match_frame`](Self::match_frame) would say so.
+    #[cfg(feature = "client")]
+    #[inline]
+    pub(super) fn is_ended_by(&self, word: Kind) -> bool {
+        let expected = self.prepared.expected();
+        let breaks_off = self.is_several && word != Kind::End;
+        // That of a monitored queue ends with the second `END`.
+        let is_last = expected.row.form != ReplyForm::Monitor;
+        expected.batch.is_none() && expected.row.allows(word) && !breaks_off && is_last
+    }
+
     /// Which of the keys a value with that key answers, as [`match_frame`](Self::match_frame) says it of the frame:
     /// no `VALUE` is the last of its reply.
     #[cfg(feature = "client")]

@@ -11,9 +11,9 @@ use super::{MAX_DISCARDED, Oversized};
 use crate::buffer::Incoming;
 use crate::cannot_happen::cannot_happen;
 use crate::memcache::request::BLOCK_END;
-#[cfg(feature = "client")]
-use crate::memcache::response::ItemLine;
 use crate::memcache::response::{self, ResponseError, ResponseLine, ResponseSpans};
+#[cfg(feature = "client")]
+use crate::memcache::response::{ItemLine, Kind};
 use crate::memcache::states::{self, ClientEvent, ClientState};
 use crate::memcache::{Dialect, Limits};
 
@@ -147,6 +147,26 @@ pub(super) struct FoundLine {
     pub(super) length: usize,
     pub(super) spans: ResponseSpans,
     pub(super) value: Announced,
+}
+
+#[cfg(feature = "client")]
+impl FoundLine {
+    /// The word that is all of the line, where it is one that ends a reply.
+    #[inline]
+    pub(super) fn word(&self) -> Option<Kind> {
+        let kind = self.spans.kind();
+        let ends = matches!(
+            kind,
+            Kind::End
+                | Kind::Stored
+                | Kind::NotStored
+                | Kind::Exists
+                | Kind::Deleted
+                | Kind::NotFound
+                | Kind::Touched
+        );
+        ends.then_some(kind)
+    }
 }
 
 #[derive(Debug)]

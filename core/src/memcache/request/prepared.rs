@@ -15,7 +15,7 @@ use crate::memcache::Limits;
 use crate::memcache::command::{self, Command, Row};
 use crate::memcache::kestrel::ReadMode;
 use crate::memcache::response::ReplyEnd;
-use crate::memcache::{Dialect, number};
+use crate::memcache::{Dialect, key, number};
 
 /// Room for a line without its keys.
 const LINE: usize = 64;
@@ -186,12 +186,12 @@ impl Prepared {
 
     /// The first key, or the queue; empty where the command has none.
     pub fn key(&self) -> &[u8] {
-        self.keys().next().unwrap_or_default()
+        key::first_word(self.0.expected.keys()).map_or(&[], |(key, _)| key)
     }
 
     /// The keys that are asked for, in their order, or the queue.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        crate::memcache::key::words(self.0.expected.keys())
+        key::words(self.0.expected.keys())
     }
 
     /// The key, or the queue, where it names just one.

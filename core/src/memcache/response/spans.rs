@@ -57,6 +57,12 @@ impl ResponseSpans {
         }
     }
 
+    /// Which frame it is.
+    #[cfg(feature = "client")]
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Of a `VALUE`.
     #[cfg(feature = "client")]
     pub(crate) const fn of_item(line: &ItemLine) -> Self {

@@ -31,9 +31,9 @@ impl Cluster {
         };
         let server = attempt.server;
         let took = now.saturating_since(attempt.since);
-        let (sent_at, wait) = match attempt.on {
-            On::Sent(_, _, sent_at) => (sent_at, self.expected_wait(id)),
-            _ => cannot_happen((attempt.since, Duration::ZERO)),
+        let sent_at = match attempt.on {
+            On::Sent(_, _, sent_at) => sent_at,
+            _ => cannot_happen(attempt.since),
         };
         match outcome {
             Ok(()) => {
@@ -69,6 +69,7 @@ impl Cluster {
                 }
                 match unanswered.reason() {
                     Reason::Deadline => {
+                        let wait = self.expected_wait(id);
                         // Others that were sent before the last one ran late ran late with it.
                         let link = self.links.get_mut(at);
                         let anew = link.is_some_and(|link| {

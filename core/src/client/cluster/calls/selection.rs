@@ -62,12 +62,10 @@ impl Cluster {
                 }
             }
         };
-        let none = if self.servers.iter().any(|entry| entry.server.weight > 0) {
-            NotSent::Ejected
-        } else {
-            NotSent::NoServer
-        };
-        let server = found.ok_or((None, none))?;
+        let server = found.ok_or_else(|| {
+            let any = self.servers.iter().any(|entry| entry.server.weight > 0);
+            (None, if any { NotSent::Ejected } else { NotSent::NoServer })
+        })?;
         let entry = self.servers.get(server).ok_or((None, NotSent::NoServer))?;
         if !usable(entry) || (again == Again::No && tried.contains(server)) {
             return Err((Some(server), NotSent::Ejected));
