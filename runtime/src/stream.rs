@@ -89,7 +89,7 @@ thread_local! {
 
 /// How a stream is read that cannot say that bytes are there without taking them, and reads into
 /// initialised memory only: into a block that the thread's connections share, and copied from there.
-/// The first read takes 8 KiB at most, the one after a full read 64 KiB.
+/// The first read takes 8 KiB at most, those after a full read 64 KiB until one brings less than 4 KiB.
 #[derive(Debug)]
 pub struct ReadBlock {
     /// Most bytes of the next read.
@@ -114,7 +114,8 @@ impl ReadBlock {
             if let Poll::Ready(Ok(n)) = read
                 && n > 0
             {
-                self.most = if n == most { LARGE_READ } else { READ };
+                let goes_on = n == most || (most == LARGE_READ && n >= READ / 2);
+                self.most = if goes_on { LARGE_READ } else { READ };
                 append(buffer(), into.get(..n).unwrap_or_default());
             }
             read
@@ -202,11 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn a_full_read_is_followed_by_a_large_one() {
+    fn a_full_read_is_followed_by_large_ones() {
         let mut block = ReadBlock::new();
         let mut buffer = BytesMut::new();
         let mut asked = Vec::new();
-        for came in [10, READ, LARGE_READ, 10, 1] {
+        for came in [10, READ, LARGE_READ, READ / 2, 10, 1] {
             let read = block.poll_read(
                 || &mut buffer,
                 |into| {
@@ -217,8 +218,8 @@ mod tests {
             );
             assert!(matches!(read, Poll::Ready(Ok(n)) if n == came));
         }
-        assert_eq!(asked, [READ, READ, LARGE_READ, LARGE_READ, READ]);
-        assert_eq!(buffer, vec![b'x'; 10 + READ + LARGE_READ + 10 + 1]);
+        assert_eq!(asked, [READ, READ, LARGE_READ, LARGE_READ, LARGE_READ, READ]);
+        assert_eq!(buffer, vec![b'x'; 10 + READ + LARGE_READ + READ / 2 + 10 + 1]);
     }
 
     #[test]
