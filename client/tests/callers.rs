@@ -124,6 +124,8 @@ async fn get(client: Client) -> Option<String> {
     client.get("k").await.unwrap().map(|value| value.text().unwrap().to_owned())
 }
 
+type Get = Polled<Pin<Box<dyn Future<Output = Option<String>> + Send>>>;
+
 struct Test {
     client: Client,
     driver: Arc<Driver>,
@@ -159,8 +161,8 @@ impl Test {
         (Self { client, driver, socket }, task)
     }
 
-    fn get(&self) -> Polled<impl Future<Output = Option<String>> + use<>> {
-        Polled::new(get(self.client.clone()))
+    fn get(&self) -> Get {
+        Polled::new(Box::pin(get(self.client.clone())))
     }
 
     fn is_wait(&self) -> bool {
@@ -196,20 +198,129 @@ fn an_answer_in_pieces_is_read_as_it_comes() {
     assert_eq!(call.poll(), Poll::Ready(Some("v".into())));
 }
 
-#[test]
-fn calls_that_come_together_leave_in_one_write() {
-    let (test, mut task) = Test::new();
-    for _ in 0..3 {
-        // The first one cannot know of the others, once.
+/// Calls that are begun together, of a thread that has done so before: the first of them moves the bytes of all.
+fn together(test: &Test, task: &mut Polled<impl Future<Output = ()>>) -> Vec<Get> {
+    for n in 0..2 {
         let mut calls: Vec<_> = (0..4).map(|_| test.get()).collect();
         assert!(calls.iter_mut().all(|call| call.poll().is_pending()));
+        if n == 1 {
+            return calls;
+        }
+        // The first one cannot know of the others, once.
         assert!(task.woken() > 0 && task.poll().is_pending());
         assert_eq!(test.socket.take_written(), "get k\r\n".repeat(4));
         test.socket.answer(&HIT.repeat(4));
         assert!(task.poll().is_pending());
         assert!(calls.iter_mut().all(|call| call.poll().is_ready()));
+        task.woken();
     }
-    assert_eq!(test.socket.0.lock().unwrap().writes, 2 + 2 + 1 + 1);
+    Vec::new()
+}
+
+#[test]
+fn calls_that_come_together_leave_in_one_write() {
+    let (test, mut task) = Test::new();
+    let mut calls = together(&test, &mut task);
+    for _ in 0..3 {
+        let before = test.socket.0.lock().unwrap().writes;
+        assert_eq!(calls.iter().map(Polled::woken).collect::<Vec<_>>(), [1, 0, 0, 0]);
+        assert!(calls[0].poll().is_pending());
+        assert_eq!(test.socket.take_written(), "get k\r\n".repeat(4));
+        assert_eq!(test.socket.0.lock().unwrap().writes, before + 1);
+        test.socket.answer(&HIT.repeat(4));
+        assert_eq!(calls[0].woken(), 1);
+        assert!(calls.iter_mut().all(|call| call.poll().is_ready()));
+        calls = (0..4).map(|_| test.get()).collect();
+        assert!(calls.iter_mut().all(|call| call.poll().is_pending()));
+    }
+    assert_eq!(task.woken(), 0);
+}
+
+#[test]
+fn callers_that_came_together_go_on_for_each_other() {
+    let (test, mut task) = Test::new();
+    let mut calls = together(&test, &mut task);
+    assert!(calls[0].poll().is_pending());
+    for n in 0..4 {
+        assert!(calls[n..].iter_mut().all(|call| call.poll().is_pending()));
+        let _: usize = calls.iter().map(Polled::woken).sum();
+        // In two pieces: whoever moves the bytes reads both.
+        test.socket.answer(&HIT[..7]);
+        assert_eq!(calls[n].woken(), 1);
+        assert!(calls[n].poll().is_pending());
+        test.socket.answer(&HIT[7..]);
+        assert_eq!(calls[n].woken(), 1);
+        assert_eq!(calls[n].poll(), Poll::Ready(Some("v".into())));
+        // The next one looks whether there is more.
+        assert!(calls.get(n + 1).is_none_or(|next| next.woken() == 1));
+    }
+    assert_eq!(task.woken(), 0);
+}
+
+#[test]
+fn what_comes_later_is_written_by_the_caller_that_moves_the_bytes() {
+    let (test, mut task) = Test::new();
+    let mut calls = together(&test, &mut task);
+    assert!(calls[0].poll().is_pending());
+    test.socket.take_written();
+    calls[0].woken();
+    calls.push(test.get());
+    assert!(calls[4].poll().is_pending());
+    assert_eq!((task.woken(), calls[0].woken()), (0, 1));
+    assert!(calls[0].poll().is_pending());
+    assert_eq!(test.socket.take_written(), "get k\r\n");
+    test.socket.answer(&HIT.repeat(5));
+    assert!(calls.iter_mut().all(|call| call.poll().is_ready()));
+}
+
+#[test]
+fn a_caller_that_others_wait_for_and_that_is_not_polled_is_not_waited_for_again() {
+    let (test, mut task) = Test::new();
+    let mut calls = together(&test, &mut task);
+    thread::sleep(HANDED_OVER);
+    assert!(test.is_wait());
+    assert!(task.woken() > 0 && task.poll().is_pending());
+    assert_eq!(test.socket.take_written(), "get k\r\n".repeat(4));
+    test.socket.answer(&HIT.repeat(4));
+    assert!(task.woken() > 0 && task.poll().is_pending());
+    assert!(calls.iter_mut().all(|call| call.poll().is_ready()));
+    // The next ones are the task's.
+    let mut calls: Vec<_> = (0..4).map(|_| test.get()).collect();
+    assert!(calls.iter_mut().all(|call| call.poll().is_pending()));
+    assert!(task.woken() > 0 && task.poll().is_pending());
+    assert_eq!(test.socket.take_written(), "get k\r\n".repeat(4));
+}
+
+#[test]
+fn a_caller_that_others_wait_for_and_that_is_dropped_leaves_the_bytes_to_the_task() {
+    let (test, mut task) = Test::new();
+    let mut calls = together(&test, &mut task);
+    assert!(calls[0].poll().is_pending());
+    test.socket.take_written();
+    drop(calls.remove(0));
+    assert!(task.woken() > 0 && task.poll().is_pending());
+    test.socket.answer(&HIT.repeat(4));
+    assert!(task.woken() > 0 && task.poll().is_pending());
+    assert!(calls.iter_mut().all(|call| call.poll().is_ready()));
+}
+
+#[test]
+fn who_comes_from_another_thread_does_not_depend_on_a_caller() {
+    let (test, mut task) = Test::new();
+    let mut calls = together(&test, &mut task);
+    assert!(calls[0].poll().is_pending());
+    test.socket.take_written();
+    let mut other = test.get();
+    let other = thread::spawn(move || {
+        assert!(other.poll().is_pending());
+        other
+    });
+    let mut other = other.join().unwrap();
+    assert!(task.woken() > 0 && task.poll().is_pending());
+    assert_eq!(test.socket.take_written(), "get k\r\n");
+    test.socket.answer(&HIT.repeat(5));
+    assert!(task.woken() > 0 && task.poll().is_pending());
+    assert!(other.poll().is_ready() && calls.iter_mut().all(|call| call.poll().is_ready()));
 }
 
 #[test]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use windhover_core::Instant;
 use windhover_core::client::{
     Answer, Call, CallError, CallId, Completed, NotSent, ReservationId, ServerId,
 };
 
 use super::link::Link;
-use super::shared::Done;
+use super::shared::{Begun, Done};
 use super::stream::ROUNDS;
 use super::{Hub, Locked, Waiting};
 
@@ -20,8 +21,15 @@ use super::{Hub, Locked, Waiting};
 pub(crate) struct CallFuture {
     hub: Arc<Hub>,
     stage: Stage,
-    /// The connection whose bytes it moves.
-    moves: Option<Arc<Link>>,
+    /// The connection whose bytes it moves, or will.
+    moves: Option<Moves>,
+}
+
+/// A connection whose bytes a caller moves.
+struct Moves {
+    link: Arc<Link>,
+    /// Other callers move them before it, or after it.
+    follows: bool,
 }
 
 enum Stage {
@@ -61,15 +69,23 @@ impl CallFuture {
                 return Some(Poll::Ready(error.into()));
             }
         };
-        self.moves = state.begin_to_move(waiting.id, token, until, now);
+        let begun = state.begin_to_move(waiting.id, token, until, now);
         self.stage = Stage::Waiting(waiting);
-        if self.moves.is_some() {
+        let begun = begun.map(|(link, begun)| {
+            self.moves = Some(Moves { link, follows: begun != Begun::Moves });
+            begun
+        });
+        if begun == Some(Begun::Moves) {
             return None;
         }
         state.pump(now);
-        let looked = look(&mut state, waiting, None, Some(waker));
+        let looked = look(&mut state, waiting, self.moves.as_ref(), Some(waker), now);
+        drop(state);
         if looked.is_ready() {
-            self.stage = Stage::Done;
+            (self.stage, self.moves) = (Stage::Done, None);
+        } else if begun == Some(Begun::MovesLater) {
+            // Others that are begun together with it are, meanwhile.
+            waker.wake_by_ref();
         }
         Some(looked)
     }
@@ -77,7 +93,9 @@ impl CallFuture {
     /// Moves bytes of its connection, if it does; where it `rests`, it waits from then on.
     fn move_bytes(&self, waiting: Submitted, rests: bool) -> Done {
         match &self.moves {
-            Some(link) => self.hub.move_for(link, waiting.id.number(), rests),
+            Some(Moves { link, follows }) => {
+                self.hub.move_for(link, waiting.id.number(), *follows, rests)
+            }
             None => Done::Ended,
         }
     }
@@ -87,8 +105,9 @@ impl CallFuture {
 fn look(
     state: &mut Locked<'_>,
     call: Submitted,
-    moved: Option<&Link>,
+    moved: Option<&Moves>,
     waker: Option<&Waker>,
+    now: Instant,
 ) -> Poll<Ended> {
     let Some(waiting) = state.calls.get_mut(call.token) else {
         return Poll::Pending;
@@ -99,10 +118,10 @@ fn look(
         }
         return Poll::Pending;
     };
+    let follows = waiting.follows;
     state.calls.remove(call.token);
-    if let Some(link) = moved {
-        let waker = link.leave(call.id.number());
-        state.wakers.extend(waker);
+    if let Some(Moves { link, .. }) = moved {
+        state.leave(link, call.id, follows, now);
     }
     let Completed { outcome, answered_by, reservation, .. } = completed;
     Poll::Ready(Ended { outcome, answered_by, reservation })
@@ -145,10 +164,16 @@ impl Future for CallFuture {
                 return Poll::Ready(CallError::NotSent { server: None, why }.into());
             }
         };
-        // Its waker is known before the last look at what there is to do: then it rests.
+        // Its waker is known before the last look at what there is to do: then it rests. What another has read for
+        // it is there already.
         let mut rests = false;
+        let mut looks = this.moves.as_ref().is_some_and(|moves| moves.follows);
         for _ in 0..ROUNDS {
-            let done = this.move_bytes(waiting, rests);
+            let done = if std::mem::take(&mut looks) {
+                Done::Nothing
+            } else {
+                this.move_bytes(waiting, rests)
+            };
             match done {
                 Done::Nothing if rests => return Poll::Pending,
                 Done::Wrote => continue,
@@ -156,12 +181,13 @@ impl Future for CallFuture {
             }
             rests = done != Done::Read;
             let mut state = this.hub.lock();
+            let now = this.hub.now();
             if done == Done::Ended && this.moves.take().is_some() {
                 // Nobody has asked yet what the cluster wants of a call that was taken.
-                state.pump(this.hub.now());
+                state.pump(now);
             }
-            let looked =
-                look(&mut state, waiting, this.moves.as_deref(), rests.then(|| cx.waker()));
+            let waker = rests.then(|| cx.waker());
+            let looked = look(&mut state, waiting, this.moves.as_ref(), waker, now);
             drop(state);
             if looked.is_ready() {
                 (this.stage, this.moves) = (Stage::Done, None);
@@ -188,7 +214,7 @@ impl Drop for CallFuture {
             Some(completed) => state.abandon(completed.reservation),
             None => state.cluster.cancel(id),
         }
-        if let Some(link) = &self.moves {
+        if let Some(Moves { link, .. }) = &self.moves {
             // Its stream may have woken this call, which does not look any more.
             let waker = link.hand_over(id.number());
             state.wakers.extend(waker);

@@ -8,7 +8,7 @@ use std::task::Waker;
 use windhover_core::client::Server;
 use windhover_core::client::ServerId;
 
-use super::shared::{Calling, SharedStream};
+use super::shared::{Calling, SharedStream, Told};
 use super::wire::Wire;
 
 /// What stands between a connection's task and the cluster.
@@ -85,15 +85,13 @@ impl Link {
     /// Tells who moves the connection's bytes that some wait to be written. Whom to wake, as with
     /// [`tell`](Self::tell).
     #[must_use]
-    pub(super) fn tell_write(&self) -> Option<Waker> {
+    pub(super) fn tell_write(&self) -> Told {
         let mut signal = self.signal();
         signal.wants_write = true;
-        if signal.calling.is_at_work() {
-            // It looks again before it rests.
-            return None;
+        match signal.calling.tell_write() {
+            Told::Task(_) => Told::Task(signal.waker.take()),
+            told => told,
         }
-        signal.calling.end();
-        signal.waker.take()
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) use wire::Came;
 
 use self::link::{Link, Signal};
 use self::numbers::NumberMap;
-use self::shared::HANDS_OVER;
+use self::shared::{Begun, HANDS_OVER, Told};
 
 /// What clients and driver share.
 pub(crate) struct Hub {
@@ -89,6 +89,8 @@ const NOBODY: usize = usize::MAX;
 struct Waiting {
     waker: Option<Waker>,
     completed: Option<Completed>,
+    /// The connection whose bytes it moves when others have that do so before it.
+    follows: Option<ConnectionId>,
 }
 
 /// The state, locked. What is to be woken or told is woken and told after the lock is given back.
@@ -239,7 +241,8 @@ impl State {
                 }
                 ClusterOutput::Write { connection } => {
                     if let Some(link) = self.links.get(&connection.number()) {
-                        self.wakers.extend(link.tell_write());
+                        let told = link.tell_write();
+                        self.wake(told);
                     }
                 }
                 ClusterOutput::Close { connection } => {
@@ -280,32 +283,37 @@ impl State {
         }
     }
 
-    /// The connection that a call was given to, where its caller is to move the bytes from now on, and to write
-    /// first. To be asked before the connection's task is told of the call.
+    /// What the caller of a call is to do for the connection that it was given to. To be asked before the
+    /// connection's task is told of the call.
     fn begin_to_move(
         &mut self,
         call: CallId,
         token: usize,
         until: Instant,
         now: Instant,
-    ) -> Option<Arc<Link>> {
+    ) -> Option<(Arc<Link>, Begun)> {
         let (connection, in_flight) = self.cluster.sent_on(call)?;
-        if in_flight > 2 {
-            // The second one has interrupted the first one's caller.
-            return None;
-        }
         let link = self.links.get(&connection.number())?;
         let mut signal = link.signal();
-        if in_flight > 1 {
-            self.wakers.extend(signal.interrupt_caller());
-        }
         let has_time = until >= now + 2 * HANDS_OVER;
-        if !signal.calling.begin(call.number(), token, in_flight, has_time.then_some(now)) {
-            return None;
+        let begun = signal.calling.begin(call.number(), token, in_flight, has_time.then_some(now));
+        match begun {
+            Begun::Nothing => {
+                if in_flight > 1 {
+                    self.wakers.extend(signal.interrupt_caller());
+                }
+                return None;
+            }
+            Begun::Moves | Begun::MovesLater => signal.wants_write = true,
+            Begun::Follows => {}
         }
-        signal.wants_write = true;
         drop(signal);
         let link = Arc::clone(link);
+        if begun != Begun::Moves
+            && let Some(waiting) = self.calls.get_mut(token)
+        {
+            waiting.follows = Some(connection);
+        }
         if self.looks_at.is_none() {
             let looks_at = now + HANDS_OVER;
             self.looks_at = Some(looks_at);
@@ -313,7 +321,28 @@ impl State {
                 self.wake_driver();
             }
         }
-        Some(link)
+        Some((link, begun))
+    }
+
+    /// The caller of a call has its answer, and moves the bytes of that connection no more, if it did.
+    fn leave(&mut self, link: &Link, call: CallId, follows: Option<ConnectionId>, now: Instant) {
+        let (cluster, calls) = (&self.cluster, &self.calls);
+        let told = link.leave(call.number(), now, || {
+            let (next, token) = cluster.first_on(follows?)?;
+            let is_follower = calls.get(token).is_some_and(|it| it.follows == follows);
+            is_follower.then_some((next.number(), token))
+        });
+        self.wake(told);
+    }
+
+    fn wake(&mut self, told: Told) {
+        let waker = match told {
+            Told::Task(waker) => waker,
+            // Where it has none, it is being polled, and looks again.
+            Told::Caller(token) => self.take_waker(token),
+            Told::Nobody => None,
+        };
+        self.wakers.extend(waker);
     }
 
     /// Has the tasks of connections go on whose callers have not come back for long.

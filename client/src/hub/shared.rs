@@ -11,7 +11,10 @@
 //! - The stream is polled with one waker of its own, whoever polls it: a registration outlives who made it, and
 //!   [`StreamWaker`] looks who is to be woken when it is called.
 //! - A caller begins where the last two requests, its own and the one before, had the connection for themselves.
-//!   Requests that come together leave in one write: that is the task's to do.
+//! - Requests that come together leave in one write. Where several of one thread did so before, the first of them
+//!   begins once it is polled again, so that the others were begun meanwhile, which
+//!   [follow](Begun::Follows) it: they are woken by what it reads, and when it has its answer, the first of them
+//!   that has none goes on. Elsewhere that is the task's to do: nobody waits for another thread's caller.
 //! - It ends with its answer, when it is dropped, when somebody else has something for the connection, when the
 //!   stream takes no more, and when it has not been polled for [`HANDS_OVER`]. Then the task is woken, if it is
 //!   not known that there is nothing to do: it may not be polled again for long, and others wait.
@@ -40,12 +43,31 @@ pub(super) const HANDS_OVER: Duration = Duration::from_millis(10);
 /// So many requests in a row that had the connection for themselves make a caller move its bytes.
 const ALONE: u8 = 2;
 
+/// So many times at most callers are not to go on for each other after one was not polled for [`HANDS_OVER`].
+const DISTRUST: u8 = 200;
+
+thread_local! {
+    /// Its place tells threads apart.
+    static HERE: u8 = const { 0 };
+}
+
+/// A number that no other thread has that runs now.
+fn this_thread() -> usize {
+    HERE.try_with(|here| std::ptr::from_ref(here).addr()).unwrap_or_default()
+}
+
 /// What a caller may do for a connection, and does.
 #[derive(Debug, Default)]
 pub(super) struct Calling {
     caller: Option<Caller>,
     /// How many requests in a row had the connection for themselves.
     alone: u8,
+    /// The thread that all requests came from since the connection had none; 0 where there are several.
+    thread: usize,
+    /// Several requests have come from it.
+    has_several: bool,
+    /// So many times more the first of them leaves all to the task.
+    distrust: u8,
     /// The stream was told to be ready, or was never asked.
     is_ready: bool,
     /// There is a stream that callers may poll.
@@ -59,33 +81,90 @@ struct Caller {
     number: u64,
     token: usize,
     since: Instant,
-    /// It is being polled, and looks once more before it waits.
+    /// It is being polled, or will be, and looks once more before it waits.
     is_at_work: bool,
+    /// Others of its thread follow it.
+    is_followed: bool,
+}
+
+/// What a caller is to do for its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// Nothing: that is the task's.
+    Nothing,
+    /// To move the bytes.
+    Moves,
+    /// The same once it is polled again.
+    MovesLater,
+    /// To move them when another caller, which does now, has its answer.
+    Follows,
+}
+
+/// Whom a write is told that waits.
+pub(super) enum Told {
+    /// The task, where it waits.
+    Task(Option<Waker>),
+    /// The caller of that token.
+    Caller(usize),
+    /// Who looks again anyway.
+    Nobody,
 }
 
 impl Calling {
-    /// A request was given to the connection, where `in_flight` are now. Whether its caller is to move the
-    /// bytes, and will from now on; where it has no time for that, there is no `now`.
+    /// A request was given to the connection, where `in_flight` are now. What its caller is to do from now on;
+    /// where it has no time for that, there is no `now`.
     pub(super) fn begin(
         &mut self,
         number: u64,
         token: usize,
         in_flight: usize,
         now: Option<Instant>,
-    ) -> bool {
+    ) -> Begun {
+        let thread = this_thread();
         if in_flight > 1 {
             self.alone = 0;
-            return false;
+            if self.thread != thread {
+                (self.thread, self.has_several) = (0, false);
+                return Begun::Nothing;
+            }
+            self.has_several = true;
+            let is_followed = self.caller.as_ref().is_some_and(|caller| caller.is_followed);
+            return if is_followed && now.is_some() { Begun::Follows } else { Begun::Nothing };
         }
+        let mut is_followed = std::mem::take(&mut self.has_several);
+        self.thread = thread;
         self.alone = self.alone.saturating_add(1);
-        let (true, Some(since)) = (self.is_open && self.alone >= ALONE, now) else { return false };
-        self.caller = Some(Caller { number, token, since, is_at_work: true });
-        true
+        let (true, Some(since)) = (self.is_open, now) else { return Begun::Nothing };
+        if is_followed && self.distrust > 0 {
+            self.distrust -= 1;
+            is_followed = false;
+        }
+        if !is_followed && self.alone < ALONE {
+            return Begun::Nothing;
+        }
+        self.caller = Some(Caller { number, token, since, is_at_work: true, is_followed });
+        if is_followed { Begun::MovesLater } else { Begun::Moves }
     }
 
-    /// Whether a caller is there that sees what is told now.
-    pub(super) fn is_at_work(&self) -> bool {
-        self.caller.as_ref().is_some_and(|caller| caller.is_at_work)
+    /// Whether another caller moves the bytes than the one of that number, which follows it.
+    fn is_anothers(&self, number: u64) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.is_followed && caller.number != number)
+    }
+
+    /// Tells of bytes to be written: whom.
+    pub(super) fn tell_write(&mut self) -> Told {
+        match &mut self.caller {
+            // It looks again before it rests.
+            Some(caller) if caller.is_at_work => Told::Nobody,
+            Some(caller) if caller.is_followed => {
+                caller.is_at_work = true;
+                Told::Caller(caller.token)
+            }
+            _ => {
+                self.caller = None;
+                Told::Task(None)
+            }
+        }
     }
 
     /// The bytes are the task's again; whether a caller moved them.
@@ -129,14 +208,33 @@ impl Link {
         }
     }
 
-    /// The caller of that number has its answer. Whom to wake, where there is something left to do.
+    /// The caller of that number has its answer; of those that follow it, `next` is the first one's number and
+    /// token. Whom to wake, where there is something left to do.
     #[must_use]
-    pub(super) fn leave(&self, number: u64) -> Option<Waker> {
+    pub(super) fn leave(
+        &self,
+        number: u64,
+        now: Instant,
+        next: impl FnOnce() -> Option<(u64, usize)>,
+    ) -> Told {
         let mut signal = self.signal();
-        if !signal.calling.end_of(number) || !(signal.wants_write || signal.is_closed) {
-            return None;
+        let is_followed = match &signal.calling.caller {
+            Some(caller) if caller.number == number => caller.is_followed,
+            _ => return Told::Nobody,
+        };
+        signal.calling.caller = None;
+        let is_left = signal.wants_write || signal.is_closed;
+        if is_followed
+            && !signal.is_closed
+            && let Some((number, token)) = next()
+        {
+            // It has to look where the stream was left without a look at what comes next.
+            let is_at_work = is_left || signal.calling.is_ready;
+            let caller = Caller { number, token, since: now, is_at_work, is_followed };
+            signal.calling.caller = Some(caller);
+            return if is_at_work { Told::Caller(token) } else { Told::Nobody };
         }
-        signal.take_waker()
+        if is_left { Told::Task(signal.take_waker()) } else { Told::Nobody }
     }
 
     /// The caller of that number does not go on. Whom to wake: the task looks after all.
@@ -155,7 +253,11 @@ impl Link {
         match caller {
             Some(caller) if is_young(caller) => (None, true),
             None if !is_ready => (None, false),
-            _ => {
+            other => {
+                if other.as_ref().is_some_and(|caller| caller.is_followed && caller.is_at_work) {
+                    // Others have waited for it, and it was not polled.
+                    signal.calling.distrust = DISTRUST;
+                }
                 signal.calling.end();
                 (signal.take_waker(), false)
             }
@@ -212,9 +314,12 @@ pub(super) enum Done {
 }
 
 impl Hub {
-    /// Moves bytes once for the caller of that number. Where there are none, and it `rests`, it waits from then
-    /// on: its waker is known.
-    pub(super) fn move_for(&self, link: &Link, number: u64, rests: bool) -> Done {
+    /// Moves bytes once for the caller of that number. Where there are none, or another caller moves them which it
+    /// `follows`, and it `rests`, it waits from then on: its waker is known.
+    pub(super) fn move_for(&self, link: &Link, number: u64, follows: bool, rests: bool) -> Done {
+        if follows && link.signal().calling.is_anothers(number) {
+            return Done::Nothing;
+        }
         if let Some(mut stream) = link.try_stream()
             && let Some(stream) = stream.as_mut()
         {

@@ -184,6 +184,16 @@ impl Cluster {
         Some((connection, self.links.get(connection.at)?.in_flight()))
     }
 
+    /// The first call that waits for an answer on a connection, and its [token](crate::client::Call::token).
+    pub fn first_on(&self, connection: ConnectionId) -> Option<(CallId, usize)> {
+        let link = self.links.get(self.link_at(connection)?)?;
+        link.tickets.iter().find_map(|(_, purpose)| {
+            let Purpose::Attempt(AttemptId { call, .. }) = *purpose else { return None };
+            let active = self.calls.get(call.at()).filter(|it| it.sequence == call.sequence())?;
+            Some((call, active.call.token))
+        })
+    }
+
     /// A request was sent on a connection: it is to be looked at, unless its writer is about to and a timer
     /// comes in time.
     pub(in crate::client) fn mark_sent(&mut self, at: usize, deadline: Instant) {
