@@ -120,8 +120,8 @@ fn a_disk_that_hangs_is_told_at_once(runtime: Runtime) {
     assert_eq!(ask(&server, "OPTIONS /track", preflight).0.status, 204);
     assert_eq!(server.http_client().get("/healthz").expect("an answer").status, 200);
     let refused = |endpoint: &str| {
-        let labels = format!("{{endpoint=\"{endpoint}\",reason=\"overloaded\"}}");
-        metric(&server, &format!("windhover_requests_refused_total{labels}"))
+        let labels = format!("{{endpoint=\"{endpoint}\",reason=\"overloaded\",status=\"503\"}}");
+        metric(&server, &format!("windhover_requests_total{labels}"))
     };
     assert_eq!(refused("http") + refused("track"), asked, "each of them is counted");
 

@@ -133,9 +133,9 @@ fn a_request_that_is_refused_is_kept_whole(runtime: Runtime) {
     let metrics = http.get("/metrics").expect("the server answers").text();
     for line in [
         r#"windhover_dead_letters_total{reason="json_cut"} 1"#,
-        r#"windhover_requests_refused_total{endpoint="track",reason="data_missing"} 1"#,
-        r#"windhover_requests_refused_total{endpoint="other",reason="not_found"} 1"#,
-        r#"windhover_requests_refused_total{endpoint="http",reason="bare_line_feed"} 1"#,
+        r#"windhover_requests_total{endpoint="track",reason="data_missing",status="200"} 1"#,
+        r#"windhover_requests_total{endpoint="other",reason="not_found",status="404"} 1"#,
+        r#"windhover_requests_total{endpoint="http",reason="bare_line_feed",status="400"} 1"#,
     ] {
         assert!(metrics.lines().any(|it| it == line), "{line}");
     }

@@ -132,7 +132,8 @@ fn a_sender_that_comes_back_when_it_was_told_to_gets_through(runtime: Runtime) {
     assert!(post(&server, "/track", "", &batch).accepted());
     assert_eq!(server.queue_client().drain("events").expect("events").len(), 9);
     let page = server.http_client().get("/metrics").expect("an answer").text();
-    let counted = r#"windhover_requests_refused_total{endpoint="track",reason="rate_limited"} 1"#;
+    let counted =
+        r#"windhover_requests_total{endpoint="track",reason="rate_limited",status="429"} 1"#;
     assert!(page.lines().any(|line| line == counted), "{page}");
     server.stop();
 }

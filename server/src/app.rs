@@ -13,6 +13,7 @@ use windhover_core::tracking::{
 use windhover_core::{Counters, Timeouts};
 use windhover_runtime::{ConnectionMemory, Peer, ProxyProtocol, ServerTls};
 
+use crate::access_log::AccessLog;
 use crate::backup::BackupStatus;
 use crate::config::ReloadedConfig;
 use crate::dead_letters::DeadLetters;
@@ -20,10 +21,11 @@ use crate::dedup::Dedup;
 use crate::feed::Feed;
 use crate::forward::ForwardServers;
 use crate::listen::{AuthFile, TrustedProxy, is_trusted};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Sources};
+use crate::runtime::Runtime;
 use crate::status::StatusCell;
 use crate::store::Store;
-use crate::tokens::Tokens;
+use crate::tokens::{TokenCounts, Tokens};
 use crate::workers::Workers;
 
 /// Most bytes that connections hold together, unless it is said otherwise.
@@ -43,12 +45,16 @@ pub struct App {
     pub backup: Option<BackupStatus>,
     /// What each token may send.
     pub tokens: Arc<Tokens>,
+    /// What became of the records of each token.
+    pub token_counts: Arc<TokenCounts>,
     /// Records as they are accepted, for whoever looks on.
     pub feed: Feed,
     /// The queue servers that records are sent on to.
     pub forward_servers: ForwardServers,
     /// The counters.
     pub metrics: Metrics,
+    /// Where requests are taken note of, if that is asked.
+    pub access_log: Option<AccessLog>,
     /// What the operator decided.
     pub settings: Settings,
     /// What its connections may hold together.
@@ -80,13 +86,17 @@ pub struct App {
 impl App {
     /// An application on these queues.
     pub fn new(store: Store, settings: Settings, seed: u64) -> Self {
-        let metrics = Metrics::new(settings.max_queues);
+        let token_counts = Arc::<TokenCounts>::default();
+        let sources = Sources::new(store.sync_seconds().clone(), Arc::clone(&token_counts));
+        let metrics = Metrics::new(settings.max_queues, settings.runtime.to_string(), sources);
         Self {
             dead_letters: DeadLetters::new(store.clone(), metrics.dead_letters.clone()),
             store,
             dedup: None,
             backup: None,
             tokens: Arc::default(),
+            token_counts,
+            access_log: None,
             feed: Feed::default(),
             forward_servers: ForwardServers::default(),
             metrics,
@@ -130,6 +140,8 @@ impl App {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
+    /// What connections are served on.
+    pub runtime: Runtime,
     /// The queue that events go to; must be a name that
     /// [`check_name`](windhover_core::queue::check_name) takes.
     pub queue_name: Vec<u8>,
@@ -204,6 +216,7 @@ impl Default for Settings {
         // Consumers may be quiet for long, but not for ever.
         queue_timeouts.idle = Duration::from_secs(3600);
         Self {
+            runtime: Runtime::default(),
             queue_name: b"events".to_vec(),
             engage_queue: b"engage".to_vec(),
             groups_queue: b"groups".to_vec(),

@@ -9,6 +9,7 @@
 //! Apart from all that, [`cache`] is a server of its own, on the same core.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod access_log;
 pub mod admin;
 pub mod app;
 pub mod backup;
@@ -20,6 +21,7 @@ pub mod dead_letters;
 pub mod decode;
 pub mod dedup;
 pub mod environment;
+mod exchange;
 pub mod feed;
 pub mod forward;
 pub mod journal;

@@ -1,16 +1,44 @@
-//! Logs: how much of them, and in which colours.
+//! Logs: how much of them, in which form, and in which colours.
 
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 
+use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
 /// What says how much is logged.
 const VARIABLE: &str = "RUST_LOG";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The form of logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+#[non_exhaustive]
+pub struct LogArgs {
+    /// The form of the log on standard error, and of the access log
+    #[arg(
+        id = "log_format",
+        long = "log-format",
+        env = "WINDHOVER_LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub format: LogFormat,
+}
+
+/// The form of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// lines to be read
+    #[default]
+    Text,
+    /// an object of JSON in each line
+    Json,
+}
 
 /// Why `RUST_LOG` says nothing.
 #[derive(Debug)]
@@ -62,7 +90,7 @@ impl std::error::Error for LogFilterError {
 ///
 /// # Errors
 /// [`LogFilterError`] when it says something that is no filter.
-pub fn start() -> Result<(), LogFilterError> {
+pub fn start(format: LogFormat) -> Result<(), LogFilterError> {
     let filter = match env::var(VARIABLE) {
         Ok(value) => filter(&value)?,
         Err(env::VarError::NotPresent) => EnvFilter::new("info"),
@@ -70,11 +98,11 @@ pub fn start() -> Result<(), LogFilterError> {
     };
     let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = io::stderr().is_terminal() && !is_plain;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(io::stderr)
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(colours).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     Ok(())
 }
 

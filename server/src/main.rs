@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Err(CommandLineError::Arguments(error)) => error.exit(),
         Err(error) => return wrong(&error),
     };
-    if let Err(error) = logging::start() {
+    if let Err(error) = logging::start(cli.command.log_format()) {
         return wrong(&error);
     }
     warn_of_mistyped();

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
+use windhover_core::Now;
 use windhover_core::http::{Response, Status};
 
 use crate::app::App;
@@ -21,12 +22,12 @@ pub(crate) enum Shared {
 }
 
 /// The page of that path, if there is one.
-pub(crate) fn page(app: &App, path: &str) -> Option<(Response, Shared)> {
+pub(crate) fn page(app: &App, path: &str, now: Now) -> Option<(Response, Shared)> {
     Some(match path {
         "/healthz" => (Response::new(Status::OK, TEXT, &b"ok\n"[..]), Shared::Yes),
         "/readyz" => ready(app),
         "/metrics" => {
-            let page = app.metrics.render(app);
+            let page = app.metrics.render(app, now);
             (Response::new(Status::OK, CONTENT_TYPE, page.into_bytes()), Shared::No)
         }
         _ => return None,

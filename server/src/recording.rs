@@ -1,4 +1,4 @@
-//! The records of one tracking request, on their way into the journal.
+//! Records of one tracking request, on their way into the journal.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use windhover_core::tracking::{EventDigest, EventIdentity, RecordSink};
 use crate::app::App;
 use crate::dedup::{Claimed, Dedup, Fate};
 use crate::store::Ticket;
-use crate::tokens::TokenPolicy;
+use crate::tokens::{Tally, TokenCount, TokenPolicy, TokenResult, fingerprint};
 
 /// Writes the records of one request straight into the put that they become.
 pub(crate) struct Records<'a> {
@@ -21,21 +21,22 @@ pub(crate) struct Records<'a> {
     /// The events that can be recognised, each with its place.
     events: Vec<(u32, EventDigest)>,
     policy: Option<Arc<TokenPolicy>>,
-    /// How many there are of each token, where a policy asks for it.
-    of_tokens: Vec<(Box<str>, u32)>,
+    /// How many there are of each token.
+    tally: &'a mut Tally,
     /// Whose record is being written.
     token: Option<usize>,
 }
 
 impl<'a> Records<'a> {
     /// None yet; they go into `put`.
-    pub(crate) fn new(put: PutBuilder, app: &'a App) -> Self {
+    pub(crate) fn new(put: PutBuilder, tally: &'a mut Tally, app: &'a App) -> Self {
+        tally.clear();
         Self {
             put,
             dedup: app.dedup.as_deref(),
             events: Vec::new(),
             policy: app.tokens.policy(),
-            of_tokens: Vec::new(),
+            tally,
             token: None,
         }
     }
@@ -46,8 +47,26 @@ impl<'a> Records<'a> {
     /// How long it takes until they may.
     pub(crate) fn take(&self, app: &App, now: Now) -> Result<(), Duration> {
         match &self.policy {
-            Some(policy) => app.tokens.take(policy, &self.of_tokens, now.instant),
+            Some(policy) => app.tokens.take(policy, self.tally.iter(), now.instant),
             None => Ok(()),
+        }
+    }
+
+    /// Where they are counted by token.
+    pub(crate) fn counts(&self, app: &App) -> OfTokens {
+        let mut counts = self.tally.iter().map(|(token, records)| {
+            (app.token_counts.of_sender(token, u64::from(records)), records)
+        });
+        OfTokens { first: counts.next(), others: counts.collect() }
+    }
+
+    /// Whose they are, masked: for the access log.
+    pub(crate) fn tokens(&self) -> String {
+        let mut tokens = self.tally.iter().map(|(token, _)| token);
+        let first = tokens.next().map(fingerprint).unwrap_or_default();
+        match tokens.count() {
+            0 => first,
+            others => format!("{first}+{others}"),
         }
     }
 
@@ -76,18 +95,12 @@ impl<'a> Records<'a> {
 
 impl RecordSink for Records<'_> {
     fn looks_at_tokens(&self) -> bool {
-        self.policy.is_some()
+        true
     }
 
     fn accepts(&mut self, token: &str) -> bool {
         let known = self.policy.as_ref().is_none_or(|policy| policy.knows(token));
-        if known {
-            let found = self.of_tokens.iter().position(|(it, _)| **it == *token);
-            self.token = found.or_else(|| {
-                self.of_tokens.push((token.into(), 0));
-                self.of_tokens.len().checked_sub(1)
-            });
-        }
+        self.token = known.then(|| self.tally.enter(token).0);
         known
     }
 
@@ -102,8 +115,8 @@ impl RecordSink for Records<'_> {
     }
 
     fn end_record(&mut self) {
-        if let Some((_, count)) = self.token.take().and_then(|at| self.of_tokens.get_mut(at)) {
-            *count += 1;
+        if let Some(token) = self.token.take() {
+            self.tally.count(token);
         }
         self.put.end_item();
     }
@@ -114,7 +127,23 @@ impl RecordSink for Records<'_> {
         } else {
             self.put.clear();
             self.events.clear();
-            self.of_tokens.clear();
+            self.tally.clear();
+        }
+    }
+}
+
+/// Where the records of a request are counted by token: of most requests that is one token.
+#[derive(Debug, Default)]
+pub(crate) struct OfTokens {
+    first: Option<(Arc<TokenCount>, u32)>,
+    others: Vec<(Arc<TokenCount>, u32)>,
+}
+
+impl OfTokens {
+    /// Counts what became of all.
+    pub(crate) fn count(&self, result: TokenResult) {
+        for (count, records) in self.first.iter().chain(&self.others) {
+            count.count(result, u64::from(*records));
         }
     }
 }

@@ -14,6 +14,7 @@ use windhover_core::queue::NameError;
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
 use windhover_runtime::{Clock, ProxyProtocol, Report};
 
+use crate::access_log::{AccessLog, AccessLogError};
 use crate::admin::Admin;
 use crate::app::{App, Settings};
 use crate::backup::{BackupError, Continuous, Repository};
@@ -69,6 +70,8 @@ pub enum ServeError {
     },
     /// Backups cannot be made as it is asked for.
     Backup(BackupError),
+    /// The access log cannot be written.
+    AccessLog(AccessLogError),
     /// The data directory cannot be used.
     Data(DataError),
     /// The operating system refused something, or an address cannot be listened on.
@@ -91,6 +94,7 @@ impl fmt::Display for ServeError {
                  {segment_bytes} (--segment-bytes)"
             ),
             Self::Backup(error) => error.fmt(f),
+            Self::AccessLog(error) => error.fmt(f),
             Self::Data(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
         }
@@ -103,10 +107,17 @@ impl std::error::Error for ServeError {
             Self::QueueName { source, .. } => Some(source),
             Self::Backup(error) => error.source(),
             Self::QueueNameNoSubject { source, .. } => Some(source),
+            Self::AccessLog(error) => error.source(),
             Self::Data(error) => error.source(),
             Self::Listen(error) => error.source(),
             Self::QueueNameTaken { .. } | Self::JournalTooSmall { .. } => None,
         }
+    }
+}
+
+impl From<AccessLogError> for ServeError {
+    fn from(error: AccessLogError) -> Self {
+        Self::AccessLog(error)
     }
 }
 
@@ -153,13 +164,16 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     });
     app.connection_memory = listen::connection_memory(args.connection_memory);
     app.tokens.set(token_policy(args));
+    app.access_log = AccessLog::open(&args.access_log, args.log.format)?;
     app.config = ReloadedConfig::new(args, &app.tokens);
     let app = Arc::new(app);
     let reloaded = Arc::downgrade(&app);
     reload.register(move || {
-        if let Some(app) = reloaded.upgrade()
-            && let Some(config) = &app.config
-        {
+        let Some(app) = reloaded.upgrade() else { return };
+        if let Some(log) = &app.access_log {
+            log.reopen();
+        }
+        if let Some(config) = &app.config {
             config.reload(&app.store, clock.now());
         }
     });
@@ -168,6 +182,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let served = serve(args, &app, &data, clock);
     if let Some(backups) = backups {
         backups.end();
+    }
+    if let Some(log) = &app.access_log {
+        log.end();
     }
     let closed = close(closer, args.shutdown_timeout);
     if let Some(dedup) = dedup.filter(|_| closed.is_ok()) {
@@ -283,6 +300,7 @@ fn settings(args: &ServeArgs) -> Settings {
     Settings {
         http_limits: HttpLimits::default().with_body(body),
         tracking_limits: TrackingLimits::default().with_inflated(body),
+        runtime: args.runtime,
         queue_name: args.queue_name.clone().into_bytes(),
         engage_queue: args.engage_queue.clone().into_bytes(),
         groups_queue: args.groups_queue.clone().into_bytes(),

@@ -21,14 +21,19 @@ use windhover_runtime::Peer;
 
 use crate::app::App;
 use crate::dead_letters::Asked;
+use crate::exchange::{self, Exchange};
+use crate::metrics::NOT_DURABLE;
 use crate::pages::{self, Shared};
-use crate::recording::{Recording, Records};
+use crate::recording::{OfTokens, Recording, Records};
+use crate::tokens::{Tally, TokenResult};
 use crate::workers::Worker;
 
 /// Who is behind a Unix socket.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// What is refused, and belongs to no endpoint, is counted so.
-const OTHER: &str = "other";
+/// What a browser asks before it sends records of another origin's page.
+const PREFLIGHT: &str = "preflight";
+/// The pages for operators.
+const PAGES: &str = "pages";
 /// What is larger is decoded by a worker: others on this thread would wait for it.
 const BUDGET: usize = 64 * 1024;
 /// So are the dead letters of more records than these written by one.
@@ -45,8 +50,9 @@ pub struct Tracker {
     proxies: TrustedProxies,
     ids: IdSource,
     decoder: Decoder,
-    /// The answers that are pending, in order.
-    answers: VecDeque<Answer>,
+    tally: Tally,
+    /// The requests whose answers are pending, in order.
+    answers: VecDeque<(Exchange, Answer)>,
 }
 
 #[derive(Debug)]
@@ -54,19 +60,18 @@ enum Answer {
     Ready(Response),
     /// When a worker has decoded the request.
     Decoding {
-        answer: Receiver<Answer>,
+        answer: Receiver<(Exchange, Answer)>,
         /// What is answered when that takes too long.
         refusal: Response,
         held: usize,
-        since: Instant,
     },
     /// When the events are in the journal.
     Journaled {
         path: TrackingEndpoint,
         records: Recording,
+        tokens: OfTokens,
         reply: TrackingReply,
         events: u64,
-        since: Instant,
     },
 }
 
@@ -80,40 +85,44 @@ impl Tracker {
         let ids = IdSource::new(app.seed, number);
         let proxies = settings.proxies_of(peer);
         let peer = peer.ip().unwrap_or(LOCAL);
-        Self { app, http, peer, proxies, ids, decoder: Decoder::new(), answers: VecDeque::new() }
+        let (decoder, tally) = (Decoder::new(), Tally::default());
+        Self { app, http, peer, proxies, ids, decoder, tally, answers: VecDeque::new() }
     }
 
     /// Gives the answers that are ready; returns when the first that is not must be given.
     fn answer(&mut self, now: Now, cx: &mut Context<'_>) -> Option<Instant> {
-        while let Some(answer) = self.answers.front_mut() {
+        while let Some((exchange, answer)) = self.answers.front_mut() {
+            let deadline = exchange.since() + self.app.settings.answer_timeout;
             let response = match answer {
                 Answer::Ready(response) => std::mem::replace(response, empty()),
-                Answer::Decoding { answer: decoded, refusal, since, .. } => {
-                    let deadline = *since + self.app.settings.answer_timeout;
+                Answer::Decoding { answer: decoded, refusal, .. } => {
                     match decoded.poll_unpin(cx) {
                         Poll::Ready(Ok(decoded)) => {
-                            *answer = decoded;
+                            (*exchange, *answer) = decoded;
                             continue;
                         }
                         Poll::Pending if now.instant < deadline => return Some(deadline),
                         // A worker that panicked, or too many requests before this one.
                         Poll::Ready(Err(_)) | Poll::Pending => {
-                            self.app.metrics.requests_refused.count(OTHER, "not_decoded");
+                            exchange.reason = "not_decoded";
                             std::mem::replace(refusal, empty())
                         }
                     }
                 }
-                Answer::Journaled { path, records, reply, events, since } => {
+                Answer::Journaled { path, records, tokens, reply, events } => {
                     let metrics = &self.app.metrics;
-                    let deadline = *since + self.app.settings.answer_timeout;
                     let stored = match records.poll(now, cx) {
                         Poll::Ready(stored) => stored,
                         Poll::Pending if now.instant >= deadline => false,
                         Poll::Pending => return Some(deadline),
                     };
-                    metrics.track_took(now.instant.saturating_since(*since));
+                    metrics
+                        .track_seconds
+                        .observe_time(now.instant.saturating_since(exchange.since()));
                     if stored {
                         metrics.events_accepted.count(*path, *events);
+                        exchange.accepted = *events;
+                        tokens.count(TokenResult::Accepted);
                         self.app.feed.show(&records.seen);
                         if let Some(dedup) = &self.app.dedup
                             && records.duplicates > 0
@@ -122,11 +131,13 @@ impl Tracker {
                         }
                         reply.accepted()
                     } else {
-                        metrics.not_durable(*path);
+                        exchange.reason = NOT_DURABLE;
+                        tokens.count(TokenResult::NotDurable);
                         reply.not_durable()
                     }
                 }
             };
+            exchange.end(&self.app, response.status, response.body.len(), now);
             self.http.respond(&response, now.unix);
             self.answers.pop_front();
         }
@@ -144,20 +155,20 @@ impl Tracker {
             if sender.is_canceled() {
                 return;
             }
-            let Worker { decoder, ids } = worker;
+            let Worker { decoder, tally, ids } = worker;
             let (proxies, budget) = (&proxies, usize::MAX);
-            let mut handler = Handler { app: &app, peer, proxies, ids, decoder, budget };
+            let mut handler = Handler { app: &app, peer, proxies, ids, decoder, tally, budget };
             if let Ok(answer) = handler.handle(&taken.request(), now) {
                 let _ = sender.send(answer);
             }
         });
-        Answer::Decoding { answer, refusal, held, since: now.instant }
+        Answer::Decoding { answer, refusal, held }
     }
 
     /// What comes next, once a request that the connection itself refused is counted.
-    fn next(&mut self, next: Next) -> Next {
+    fn next(&mut self, next: Next, now: Now) -> Next {
         if let Some(error) = self.http.take_refused() {
-            self.app.metrics.requests_refused.count("http", error.reason());
+            exchange::refused(&self.app, error, self.peer, now);
         }
         next
     }
@@ -174,52 +185,69 @@ struct Handler<'a> {
     proxies: &'a TrustedProxies,
     ids: &'a mut IdSource,
     decoder: &'a mut Decoder,
+    tally: &'a mut Tally,
     /// How many bytes are decoded here.
     budget: usize,
 }
 
 impl Handler<'_> {
-    fn handle(&mut self, request: &Request<'_>, now: Now) -> Result<Answer, OverBudget> {
-        Ok(match tracking::route(request.method, request.path) {
-            Route::Record(path) => return self.record(path, request, now),
+    fn handle(
+        &mut self,
+        request: &Request<'_>,
+        now: Now,
+    ) -> Result<(Exchange, Answer), OverBudget> {
+        let mut exchange = Exchange::new(self.app, request, self.peer, now);
+        let answer = match tracking::route(request.method, request.path) {
+            Route::Record(path) => self.record(path, request, &mut exchange, now)?,
             Route::NotBuilt(path) => {
-                self.app.metrics.requests_refused.count(path.name(), "unbuilt_path");
+                (exchange.endpoint, exchange.reason) = (path.name(), "unbuilt_path");
                 Answer::Ready(path.response(&request.headers))
             }
-            Route::Preflight => Answer::Ready(tracking::preflight(request)),
+            Route::Preflight => {
+                exchange.endpoint = PREFLIGHT;
+                Answer::Ready(tracking::preflight(request))
+            }
             Route::MethodNotAllowed => {
-                self.app.metrics.requests_refused.count(OTHER, "method_not_allowed");
+                exchange.reason = "method_not_allowed";
                 Answer::Ready(tracking::method_not_allowed(request))
             }
-            _ => Answer::Ready(self.page(request)),
-        })
+            _ => Answer::Ready(self.page(request, &mut exchange, now)),
+        };
+        Ok((exchange, answer))
     }
 
     fn record(
         &mut self,
         path: TrackingEndpoint,
         request: &Request<'_>,
+        exchange: &mut Exchange,
         now: Now,
     ) -> Result<Answer, OverBudget> {
         let App { settings, metrics, .. } = self.app;
+        exchange.brings_records(path);
         if self.app.is_overloaded() {
-            metrics.requests_refused.count(path.name(), "overloaded");
+            exchange.reason = "overloaded";
             return Ok(Answer::Ready(tracking::overloaded(request)));
+        }
+        let client = client_address(&request.headers, self.peer, self.proxies);
+        if let Some(logged) = &mut exchange.logged {
+            logged.client = Some(client);
         }
         let context = tracking::Context {
             now: now.unix,
-            client: client_address(&request.headers, self.peer, self.proxies),
+            client,
             limits: &settings.tracking_limits,
             redirects: &settings.redirects,
             rule: settings.batch_rule,
         };
         // The names were checked when the server started.
         let Ok(put) = PutBuilder::new(settings.queue_of(path.kind()), now.unix) else {
+            exchange.reason = NOT_DURABLE;
             let mut response = Response::new(Status::SERVICE_UNAVAILABLE, "text/plain", &b"0"[..]);
             tracking::share(&mut response, &request.headers);
             return Ok(Answer::Ready(response));
         };
-        let mut records = Records::new(put, self.app);
+        let mut records = Records::new(put, self.tally, self.app);
         let Decoded { reply, result, refused, repairs, strict, test, token, .. } = self
             .decoder
             .decode_within(self.budget, path, request, &context, self.ids, &mut records)?;
@@ -234,68 +262,87 @@ impl Handler<'_> {
         metrics.numbers_nulled.inc_by(repairs.numbers);
         for record in &refused {
             metrics.events_refused.count(path.name(), record.fault.reason());
+            if let Some(token) = record.token.as_deref() {
+                let token = self.app.token_counts.of(token.trim_matches('"'));
+                token.count(TokenResult::Refused, 1);
+            }
+        }
+        exchange.refused = refused.len() as u64;
+        let tokens = records.counts(self.app);
+        if let Some(logged) = &mut exchange.logged {
+            logged.tokens = records.tokens();
         }
         if let (Ok(_), Err(wait)) = (&result, records.take(self.app, now)) {
             // All of it comes again, what is bad in it too.
-            metrics.requests_refused.count(path.name(), "rate_limited");
+            exchange.reason = "rate_limited";
+            tokens.count(TokenResult::RateLimited);
             let seconds = wait.as_secs().saturating_add(1);
             return Ok(Answer::Ready(reply.rate_limited(seconds)));
         }
         // Before the good ones: whoever waits for those has waited for these.
-        self.keep_refused(&Asked { path, strict, test, token }, request, &result, refused, now);
+        keep_refused(
+            self.app,
+            &Asked { path, strict, test, token },
+            request,
+            &result,
+            refused,
+            now,
+        );
         let count = match result {
             Ok(count) => count as u64,
             Err(rejection) => {
-                metrics.requests_rejected.inc();
-                metrics.requests_refused.count(path.name(), rejection.reason());
+                exchange.reason = rejection.reason();
                 return Ok(Answer::Ready(rejected(&reply, &rejection)));
             }
         };
         Ok(match records.put(self.app, now) {
-            Ok(records) => {
-                Answer::Journaled { path, records, reply, events: count, since: now.instant }
-            }
+            Ok(records) => Answer::Journaled { path, records, tokens, reply, events: count },
             Err(refused) => {
                 tracing::debug!(%refused, "a tracking request was not accepted");
-                metrics.not_durable(path);
+                exchange.reason = NOT_DURABLE;
+                tokens.count(TokenResult::NotDurable);
                 Answer::Ready(reply.not_durable())
             }
         })
     }
 
-    /// Puts what is refused among the dead letters.
-    fn keep_refused(
-        &self,
-        asked: &Asked,
-        request: &Request<'_>,
-        result: &Result<usize, DecodeError>,
-        refused: Vec<RefusedRecord>,
-        now: Now,
-    ) {
-        let is_each = self.app.settings.batch_rule == BatchRule::EachEvent;
-        if let Err(rejection) = result
-            && !(is_each && matches!(rejection, DecodeError::Record { .. }))
-        {
-            if rejection.has_lost_something() {
-                let letter = asked.request(request, rejection, now.unix);
-                self.app.dead_letters.put([letter], now);
-            }
-            return;
-        }
-        let letter = |record| asked.record(record, now.unix);
-        self.app.dead_letters.put(refused.into_iter().map(letter), now);
-    }
-
-    fn page(&self, request: &Request<'_>) -> Response {
-        let Some((mut response, shared)) = pages::page(self.app, request.path) else {
-            self.app.metrics.requests_refused.count(OTHER, "not_found");
+    fn page(&self, request: &Request<'_>, exchange: &mut Exchange, now: Now) -> Response {
+        let Some((mut response, shared)) = pages::page(self.app, request.path, now) else {
+            exchange.reason = "not_found";
             return tracking::not_found(&request.headers);
         };
+        exchange.endpoint = PAGES;
+        if response.status != Status::OK {
+            exchange.reason = "not_ready";
+        }
         if shared == Shared::Yes {
             tracking::share(&mut response, &request.headers);
         }
         response
     }
+}
+
+/// Puts what is refused among the dead letters.
+fn keep_refused(
+    app: &App,
+    asked: &Asked,
+    request: &Request<'_>,
+    result: &Result<usize, DecodeError>,
+    refused: Vec<RefusedRecord>,
+    now: Now,
+) {
+    let is_each = app.settings.batch_rule == BatchRule::EachEvent;
+    if let Err(rejection) = result
+        && !(is_each && matches!(rejection, DecodeError::Record { .. }))
+    {
+        if rejection.has_lost_something() {
+            let letter = asked.request(request, rejection, now.unix);
+            app.dead_letters.put([letter], now);
+        }
+        return;
+    }
+    let letter = |record| asked.record(record, now.unix);
+    app.dead_letters.put(refused.into_iter().map(letter), now);
 }
 
 fn rejected(reply: &TrackingReply, rejection: &DecodeError) -> Response {
@@ -308,6 +355,7 @@ impl Tracker {
         if self.answers.is_empty() {
             self.answers = VecDeque::new();
             self.decoder.release();
+            self.tally = Tally::default();
         }
     }
 }
@@ -339,27 +387,33 @@ impl Endpoint for Tracker {
             let answer_by = self.answer(now, cx);
             self.http.set_overloaded(self.app.is_overloaded());
             // What is behind a request takes effect behind it.
-            self.http.pause(matches!(self.answers.back(), Some(Answer::Decoding { .. })));
+            self.http.pause(matches!(self.answers.back(), Some((_, Answer::Decoding { .. }))));
             match self.http.poll_output(now) {
                 Output::Request(request) => {
-                    let Self { app, peer, proxies, ids, decoder, .. } = self;
-                    let mut handler =
-                        Handler { app, peer: *peer, proxies, ids, decoder, budget: BUDGET };
+                    let Self { app, peer, proxies, ids, decoder, tally, .. } = self;
+                    let (peer, budget) = (*peer, BUDGET);
+                    let mut handler = Handler { app, peer, proxies, ids, decoder, tally, budget };
                     let answer = match handler.handle(&request, now) {
                         Ok(answer) => answer,
                         Err(OverBudget) => {
+                            let mut exchange = Exchange::new(app, &request, peer, now);
+                            if let Route::Record(path) =
+                                tracking::route(request.method, request.path)
+                            {
+                                exchange.brings_records(path);
+                            }
                             let refusal = tracking::overloaded(&request);
-                            self.decode_elsewhere(refusal, now)
+                            (exchange, self.decode_elsewhere(refusal, now))
                         }
                     };
                     self.answers.push_back(answer);
                 }
-                Output::Write => return self.next(Next::Write),
-                Output::CloseWrite => return self.next(Next::CloseWrite),
-                Output::Close => return self.next(Next::Close),
+                Output::Write => return self.next(Next::Write, now),
+                Output::CloseWrite => return self.next(Next::CloseWrite, now),
+                Output::Close => return self.next(Next::Close, now),
                 Output::Idle(until) => {
                     let until = answer_by.map_or(until, |by| by.min(until));
-                    return self.next(Next::Idle(until));
+                    return self.next(Next::Idle(until), now);
                 }
             }
         }
@@ -374,7 +428,7 @@ impl Endpoint for Tracker {
     }
 
     fn held(&self) -> usize {
-        let decoding = self.answers.back().map_or(0, |last| match last {
+        let decoding = self.answers.back().map_or(0, |(_, last)| match last {
             Answer::Decoding { held, .. } => *held,
             Answer::Ready(_) | Answer::Journaled { .. } => 0,
         });

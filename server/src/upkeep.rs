@@ -15,6 +15,8 @@ use crate::service_manager;
 
 /// How often there is a turn.
 const TURN: Duration = Duration::from_secs(1);
+/// So many turns are the time that weighs most when it is said which tokens send most.
+const WEIGHED: u64 = 60;
 /// Refused puts are told once in so many turns at most.
 const TURNS: u32 = 5;
 
@@ -36,12 +38,16 @@ impl Upkeep {
         let keep = move || {
             // What reading the journal took.
             give_back();
-            let mut memory = GiveBack::default();
+            let (mut memory, mut turn) = (GiveBack::default(), 0_u64);
             while ended.recv_timeout(TURN) == Err(RecvTimeoutError::Timeout) {
                 // Open reads that end, and items that expire where nobody reads.
                 app.store.tick(clock.now());
                 app.store.flush_aged(clock.now());
                 app.store.manage(clock.now(), |engine| engine.expire_queues(clock.now()));
+                turn += 1;
+                if turn.is_multiple_of(WEIGHED) {
+                    app.token_counts.forget_half();
+                }
                 let stats = app.store.stats().0;
                 // Queues with nothing in them but what has expired take no place either.
                 if stats.refused_too_many_queues > refused.told.refused_too_many_queues {

@@ -9,10 +9,13 @@ use std::thread;
 
 use windhover_core::tracking::{Decoder, IdSource};
 
+use crate::tokens::Tally;
+
 /// What a thread has for its jobs.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) decoder: Decoder,
+    pub(crate) tally: Tally,
     pub(crate) ids: IdSource,
 }
 
@@ -78,7 +81,7 @@ impl Workers {
     /// Connections count up from 0, and never come so far.
     fn worker(&self, number: usize) -> Worker {
         let ids = IdSource::new(self.seed, u64::MAX - number as u64);
-        Worker { decoder: Decoder::new(), ids }
+        Worker { decoder: Decoder::new(), tally: Tally::default(), ids }
     }
 }
 

@@ -50,8 +50,8 @@ fn each_kind_has_its_queue(runtime: Runtime) {
     }
     let metrics = http.get("/metrics").expect("the server answers").text();
     for line in [
-        r#"windhover_requests_refused_total{endpoint="engage",reason="profile_id_missing"} 1"#,
-        r#"windhover_requests_refused_total{endpoint="import",reason="unauthorized"} 1"#,
+        r#"windhover_requests_total{endpoint="engage",reason="profile_id_missing",status="200"} 1"#,
+        r#"windhover_requests_total{endpoint="import",reason="unauthorized",status="401"} 1"#,
     ] {
         assert!(metrics.lines().any(|it| it == line), "{line}");
     }

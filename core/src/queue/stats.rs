@@ -1,6 +1,7 @@
 //! Counters, under kestrel's names.
 
 use super::outcome::PutError;
+use crate::UnixTime;
 
 /// Counters of one queue (kestrel's guide, "Stats"); counts begin with the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct QueueStats {
     pub total_flushes: u64,
     /// How long the last item read had been in the queue, in milliseconds.
     pub age_millis: u64,
+    /// When the first of the items that can be read was put, if it is in memory: the others wait behind it.
+    pub oldest: Option<UnixTime>,
     /// When the queue was made, in seconds since 1970.
     pub create_time: u64,
 }

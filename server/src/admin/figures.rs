@@ -7,15 +7,14 @@ use serde_json::{Map, Value, json};
 use windhover_core::Now;
 
 use crate::app::App;
-
-/// Letters of a token that are shown.
-const SHOWN_OF_TOKEN: usize = 3;
+use crate::tokens::masked;
 
 /// The figures of now, with the last records.
 pub(super) fn figures(app: &App, now: Now, records: &VecDeque<Bytes>, missed: u64) -> Value {
     let queues = app.store.queue_stats().into_iter().map(|(name, stats)| {
         json!({
             "name": name, "items": stats.items, "bytes": stats.bytes, "age_millis": stats.age_millis,
+            "oldest_millis": stats.oldest.map(|oldest| now.unix.as_millis().saturating_sub(oldest.as_millis())),
             "open": stats.open_transactions, "waiters": stats.waiters,
         })
     });
@@ -27,7 +26,7 @@ pub(super) fn figures(app: &App, now: Now, records: &VecDeque<Bytes>, missed: u6
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "time": now.unix.as_millis(),
-        "metrics": samples(&app.metrics.render(app)),
+        "metrics": samples(&app.metrics.render(app, now)),
         "queues": queues.collect::<Vec<_>>(),
         "servers": servers.collect::<Vec<_>>(),
         "records": records.iter().rev().map(|record| shown(record)).collect::<Vec<_>>(),
@@ -68,12 +67,6 @@ fn shown(record: &[u8]) -> Value {
 pub(super) fn token(record: &Value) -> Option<&Value> {
     let properties = record.get("properties");
     properties.and_then(|it| it.get("token")).or_else(|| record.get("$token"))
-}
-
-/// A token of which only the beginning is to be seen.
-fn masked(token: &str) -> String {
-    let shown = if token.chars().count() > 2 * SHOWN_OF_TOKEN { SHOWN_OF_TOKEN } else { 1 };
-    token.chars().take(shown).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::task::Context;
 
 use bytes::BytesMut;
+use windhover_core::Now;
 use windhover_core::endpoint::{Endpoint, Next, Spare};
 use windhover_core::http::{Method, Output, Request, Response, ServerConnection, Status};
-use windhover_core::{Instant, Now};
 
 use self::stream::{Filter, Stream};
 use crate::app::App;
@@ -48,7 +48,7 @@ impl Admin {
     }
 }
 
-fn answer(app: &App, request: &Request<'_>, now: Instant) -> Answer {
+fn answer(app: &App, request: &Request<'_>, now: Now) -> Answer {
     if !matches!(request.method, Method::Get | Method::Head) {
         let answer = Response::new(Status::METHOD_NOT_ALLOWED, TEXT, &b"GET or HEAD\n"[..]);
         return Answer::Whole(answer.with_header("Allow", "GET, HEAD"));
@@ -61,9 +61,11 @@ fn answer(app: &App, request: &Request<'_>, now: Instant) -> Answer {
                 .with_header("X-Content-Type-Options", "nosniff")
                 .with_header("Cache-Control", "no-store"),
         ),
-        "/status" if is_stream => Answer::Stream(Stream::status(app, now)),
-        "/tail" if is_stream => Answer::Stream(Stream::tail(app, Filter::of(request.query), now)),
-        path => Answer::Whole(match pages::page(app, path) {
+        "/status" if is_stream => Answer::Stream(Stream::status(app, now.instant)),
+        "/tail" if is_stream => {
+            Answer::Stream(Stream::tail(app, Filter::of(request.query), now.instant))
+        }
+        path => Answer::Whole(match pages::page(app, path, now) {
             Some((page, _)) => page,
             None => Response::new(
                 Status::NOT_FOUND,
@@ -111,7 +113,7 @@ impl Endpoint for Admin {
             // A stream has the connection for itself: what was answered before has to be written.
             let is_free = self.http.unsent(&mut [&[]]) == 0 && self.http.unanswered() == 0;
             match self.http.poll_output(now) {
-                Output::Request(request) => match answer(&self.app, &request, now.instant) {
+                Output::Request(request) => match answer(&self.app, &request, now) {
                     Answer::Whole(response) => self.http.respond(&response, now.unix),
                     Answer::Stream(stream) if is_free => self.stream = Some(Box::new(stream)),
                     Answer::Stream(_) => {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cli::seconds;
 use crate::listen::ListenAddress;
+use crate::logging::LogArgs;
 use crate::runtime::Runtime;
 
 /// Serve a cache to memcached's clients.
@@ -22,6 +23,10 @@ then, from another terminal, the line that it prints.
 Exit codes: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 1 for anything else.")]
 #[non_exhaustive]
 pub struct CacheArgs {
+    /// What is said while it runs, and in which form.
+    #[command(flatten)]
+    pub log: LogArgs,
+
     /// Where to listen: `HOST[:PORT]` with an IP address or a name, all of whose addresses are taken
     /// (port 0 is a free one, 11211 if there is none), or `unix:PATH[?mode=MODE]` for a Unix socket
     /// (mode 0600 if there is none). Whoever can connect can read, write and flush: keep it off

@@ -16,6 +16,7 @@ use crate::backup::BackupArgs;
 use crate::cache::CacheArgs;
 use crate::dead_letters::ReplayArgs;
 use crate::decode::DecodeArgs;
+use crate::logging::LogFormat;
 use crate::tail::TailArgs;
 
 /// With the commit that it was built of, and the runtimes that it was built with.
@@ -71,6 +72,17 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Write the manual's pages
     Man(ManArgs),
+}
+
+impl Command {
+    /// The form of what it logs.
+    pub fn log_format(&self) -> LogFormat {
+        match self {
+            Self::Serve(args) => args.log.format,
+            Self::Cache(args) => args.log.format,
+            _ => LogFormat::default(),
+        }
+    }
 }
 
 /// Write what completes command lines in a shell.

@@ -9,12 +9,14 @@ use windhover_core::queue::{Fsync, NameError, check_name};
 use windhover_core::tracking::ForwardedHeader;
 
 use super::values::{long_seconds, rate, seconds};
+use crate::access_log::AccessLogArgs;
 use crate::app::ReplyKeys;
 use crate::backup::ContinuousArgs;
 use crate::config::ConfigFile;
 use crate::dead_letters::DEAD_LETTERS;
 use crate::forward::ForwardTo;
 use crate::listen::{ListenAddress, TlsListener, TrustedProxy};
+use crate::logging::LogArgs;
 use crate::runtime::Runtime;
 use crate::serve::ServeError;
 
@@ -39,6 +41,14 @@ pub struct ServeArgs {
     /// What that file says of more than flags.
     #[arg(skip)]
     pub file: Option<ConfigFile>,
+
+    /// What is said while it runs, and in which form.
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    /// What is said of each request.
+    #[command(flatten)]
+    pub access_log: AccessLogArgs,
 
     /// Where to listen for tracking requests: `HOST[:PORT]` with an IP address or a name, all of whose
     /// addresses are taken (port 0 is a free one, 8080 if there is none), or `unix:PATH[?mode=MODE]`

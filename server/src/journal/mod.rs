@@ -44,6 +44,8 @@ pub use snapshot::{
 use spares::{Spare, Spares};
 use synced::{SYNCED, SyncedFile};
 
+use crate::metrics::Histogram;
+
 /// The name of the state file.
 const STATE: &str = "state";
 /// The name of the state file, for whoever puts a journal together.
@@ -148,9 +150,16 @@ pub struct Journal<D: Directory> {
     /// When the written bytes must be synced: some of them under [`Fsync::Interval`].
     sync_due: Option<Instant>,
     index: IndexFile,
+    /// How long syncs of segments take.
+    sync_seconds: Histogram,
 }
 
 impl<D: Directory> Journal<D> {
+    /// How long its syncs take.
+    pub fn sync_seconds(&self) -> &Histogram {
+        &self.sync_seconds
+    }
+
     /// Who reads in it, on whatever thread.
     pub fn reader(&self) -> JournalReader<D> {
         JournalReader::new(self.directory.clone())
@@ -199,7 +208,7 @@ impl<D: Directory> Journal<D> {
         let pieces = batch.encode(active.salt, written.offset);
         len += append_all(&mut active.file, &pieces)?;
         if batch.fsync == Fsync::Always {
-            active.file.sync()?;
+            timed_sync(&mut active.file, &self.sync_seconds)?;
         }
         active.marked = active.synced;
         active.len += len;
@@ -389,7 +398,7 @@ impl<D: Directory> Journal<D> {
         if active.synced == active.len {
             return Ok(());
         }
-        match active.file.sync() {
+        match timed_sync(&mut active.file, &self.sync_seconds) {
             Ok(()) => {
                 active.synced = active.len;
                 if active.named {
@@ -517,6 +526,14 @@ fn new_salt(before: u32) -> io::Result<u32> {
             return Ok(salt);
         }
     }
+}
+
+/// Syncs a segment, and takes note of how long that took, be it for nothing.
+fn timed_sync<F: SegmentFile>(file: &mut F, times: &Histogram) -> io::Result<()> {
+    let begun = Instant::now();
+    let result = file.sync();
+    times.observe_time(begun.elapsed());
+    result
 }
 
 /// Appends all the pieces; returns their length.

@@ -11,6 +11,7 @@ use super::index::IndexFile;
 use super::spares::Spares;
 use super::survey::{HowToRead, Segment, Survey, in_file};
 use super::{Closed, Directory, Journal, OpenError, STATE, SYNCED, SyncedFile, file_name};
+use crate::metrics::Histogram;
 
 /// A journal of more bytes, or of more than are held in memory, is opened with the help of its index. A smaller
 /// one is read and checked as a whole, which takes no time.
@@ -125,6 +126,7 @@ pub fn open<D: Directory>(
         max_bytes,
         sync_due: None,
         index: IndexFile::new(index_from),
+        sync_seconds: Histogram::of_times(),
     };
     let (end_unknown, foreign) = (survey.end_unknown, survey.foreign);
     let (read, bad_index) = (survey.read, survey.bad_index);

@@ -23,6 +23,7 @@ use windhover_core::queue::{
 use self::slots::Slots;
 use crate::dedup::Claim;
 use crate::journal::{Directory, Journal};
+use crate::metrics::Histogram;
 
 /// After so many removals that the journal has not written, no item is given out until it has: each of
 /// them would come again after a crash. Some are left for those who have an item already: a thousand is
@@ -53,8 +54,10 @@ pub struct JournalStats {
     pub written: u64,
     /// Batches that could not be written or synced.
     pub failures: u64,
-    /// Time spent in writing and syncing, in microseconds.
-    pub busy_micros: u64,
+    /// Time spent in writing and syncing.
+    pub busy: Duration,
+    /// For how long the first of the puts has waited that are not in the journal yet.
+    pub lag: Duration,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,9 @@ struct State {
     journal: JournalStats,
     /// Since when the journal's thread has been at the disk, while it is.
     working_since: Option<Instant>,
+    /// Since when puts have waited that the journal's thread has not taken yet, and those that it has.
+    waiting_since: Option<Instant>,
+    in_flight_since: Option<Instant>,
     /// The journal's thread sleeps, and must be woken for work.
     asleep: bool,
     /// Somebody will wake it soon: [`HandOver`].
@@ -95,6 +101,7 @@ struct Shared {
     backlog: AtomicU64,
     /// Called when segments begin, and before they go.
     at_rotation: OnceLock<AtRotation>,
+    sync_seconds: Histogram,
 }
 
 /// What is called when the journal has begun a segment, with its number, and before others are given up: the flag
@@ -246,6 +253,8 @@ impl Store {
             next_conn: 1,
             journal: stats,
             working_since: None,
+            waiting_since: None,
+            in_flight_since: None,
             asleep: false,
             handing_over: false,
             stopping: false,
@@ -258,6 +267,7 @@ impl Store {
             read_work: Condvar::new(),
             backlog: AtomicU64::new(0),
             at_rotation: OnceLock::new(),
+            sync_seconds: journal.sync_seconds().clone(),
         });
         let reader = reader::Reader {
             shared: shared.clone(),
@@ -298,6 +308,7 @@ impl Store {
             let op = state.new_op();
             state.engine.put(op, put, now)?;
             state.slots.open_claimed(op, claim.take());
+            state.waiting_since.get_or_insert_with(Instant::now);
             let mut ticket = self.ticket(Stage::Begun(op));
             if state.asleep && !state.handing_over {
                 state.handing_over = true;
@@ -325,7 +336,10 @@ impl Store {
             let (op, items) = (state.new_op(), u64::from(put.items()));
             let refused = state.engine.put(op, put, now);
             match refused {
-                Ok(()) => state.slots.open_unattended(op, items),
+                Ok(()) => {
+                    state.slots.open_unattended(op, items);
+                    state.waiting_since.get_or_insert_with(Instant::now);
+                }
                 Err(_) => state.slots.lost += items,
             }
             refused
@@ -419,7 +433,19 @@ impl Store {
         journal.healthy &= state.working_since.is_none_or(|since| since.elapsed() < HUNG);
         let engine = state.engine.stats();
         journal.rewrites = engine.rewritten_items;
+        let since = state.in_flight_since.or(state.waiting_since);
+        journal.lag = since.map_or(Duration::ZERO, |since| since.elapsed());
         (engine, journal)
+    }
+
+    /// What bounds the memory for items.
+    pub fn queue_memory(&self) -> u64 {
+        self.shared.lock().engine.config().queue_memory
+    }
+
+    /// How long the journal's syncs take.
+    pub fn sync_seconds(&self) -> &Histogram {
+        &self.shared.sync_seconds
     }
 
     /// The counters of one queue; all zero when there is none of that name.

@@ -90,6 +90,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             {
                 // Removals that cannot be written must not hold up the stop.
                 if !(state.stopping && tried) {
+                    state.in_flight_since = state.waiting_since.take();
                     break Work::Append(batch, state.stopping);
                 }
                 state.engine.journaled(batch.commit, Err(AppendError), (self.clock)());
@@ -155,14 +156,14 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
                 journal.healthy = true;
                 engine.compact(len, active);
             }
-            journal.busy_micros += u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            journal.busy += took;
             journal.bytes = self.journal.disk_bytes();
             journal.segments = self.journal.segments() as u64;
             journal.rotations = active.saturating_sub(self.first);
             let oldest = engine.oldest_needed(active);
             state.settle(now, &mut wakers);
             self.shared.backlog.store(state.engine.backlog_bytes(), Ordering::Relaxed);
-            state.working_since = None;
+            (state.working_since, state.in_flight_since) = (None, None);
             if !state.reads.is_empty() {
                 self.shared.read_work.notify_one();
             }

@@ -111,7 +111,7 @@ fn letters_that_the_journal_cannot_take_are_counted() {
     let mut good = store.put(item(b"events", "good"), now()).unwrap();
     assert_eq!(end_of(&mut good), OpOutcome::NotJournaled);
     assert_eq!(store.lost(), 2);
-    let page = app.metrics.render(&app);
+    let page = app.metrics.render(&app, windhover_core::Now::default());
     for line in [
         "windhover_dead_letters_lost_total 2",
         "windhover_dead_letters_total{reason=\"event_name_missing\"} 2",

@@ -105,7 +105,7 @@ fn many_refused_records_are_kept_once_each() {
     assert_eq!(good, ["good", "good too", "behind"]);
     let reasons = queued(&app.store, DEAD_LETTERS, r#""reason":""#);
     assert_eq!(reasons.len(), 102);
-    let page = app.metrics.render(&app);
+    let page = app.metrics.render(&app, windhover_core::Now::default());
     let counted = r#"reason="properties_missing"} 100"#;
     assert!(page.contains(counted), "{counted} is not in\n{page}");
     closer.close(Duration::from_secs(10)).unwrap();

@@ -127,6 +127,7 @@ impl Engine {
             journal_bytes: queue.journal_bytes(),
             waiters: self.waiters.count(&queue.name),
             open_transactions: queue.out.len() as u64,
+            oldest: queue.ready.front().map(|first| first.added),
             ..queue.stats
         }
     }

@@ -1,4 +1,8 @@
-//! What each token may send: which ones are known, and how many records a second.
+//! What each token may send: which ones are known, and how many records a second; and what became of what it sent.
+
+mod counts;
+mod mask;
+mod tally;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,6 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use windhover_core::Instant;
+
+pub use self::counts::{TokenCount, TokenCounts, TokenResult};
+pub(crate) use self::mask::{fingerprint, masked};
+pub(crate) use self::tally::Tally;
 
 /// Most tokens whose rates are known apart. Beyond that those that sent nothing of late are forgotten, and
 /// further ones share one bucket.
@@ -102,18 +110,21 @@ impl Tokens {
     ///
     /// # Errors
     /// How long it takes until they may be sent.
-    pub fn take(
+    pub fn take<'t>(
         &self,
         policy: &TokenPolicy,
-        records: &[(Box<str>, u32)],
+        records: impl Iterator<Item = (&'t str, u32)> + Clone,
         now: Instant,
     ) -> Result<(), Duration> {
+        if records.clone().all(|(token, _)| policy.rate_of(token).is_none()) {
+            return Ok(());
+        }
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wait = 0.0_f64;
-        for (token, count) in records {
+        for (token, count) in records.clone() {
             let Some(rate) = policy.rate_of(token) else { continue };
             let bucket = bucket(&mut buckets, token, rate, now, policy);
-            let missing = f64::from(*count).min(rate.burst) - bucket.level;
+            let missing = f64::from(count).min(rate.burst) - bucket.level;
             if missing > 0.0 {
                 wait = wait.max(missing / rate.rate.max(f64::MIN_POSITIVE));
             }
@@ -123,7 +134,7 @@ impl Tokens {
         }
         for (token, count) in records {
             if let Some(rate) = policy.rate_of(token) {
-                bucket(&mut buckets, token, rate, now, policy).level -= f64::from(*count);
+                bucket(&mut buckets, token, rate, now, policy).level -= f64::from(count);
             }
         }
         Ok(())
@@ -170,8 +181,8 @@ mod tests {
         TokenPolicy { rate: Some(TokenRate::new(rate, Some(burst))), ..TokenPolicy::default() }
     }
 
-    fn records(all: &[(&str, u32)]) -> Vec<(Box<str>, u32)> {
-        all.iter().map(|(token, count)| ((*token).into(), *count)).collect()
+    fn records<'t>(all: &'t [(&'t str, u32)]) -> impl Iterator<Item = (&'t str, u32)> + Clone {
+        all.iter().copied()
     }
 
     #[test]
@@ -182,7 +193,7 @@ mod tests {
             for (sent, token) in sent.iter_mut().zip(["noisy", "quiet"]) {
                 // One sends a hundred a second, the other five.
                 if token == "noisy" || turn % 20 == 0 {
-                    let taken = tokens.take(&policy, &records(&[(token, 1)]), at(turn * 10));
+                    let taken = tokens.take(&policy, records(&[(token, 1)]), at(turn * 10));
                     *sent += u32::from(taken.is_ok());
                 }
             }
@@ -193,15 +204,15 @@ mod tests {
     #[test]
     fn a_request_is_taken_as_a_whole_or_told_how_long_to_wait() {
         let (tokens, policy) = (Tokens::default(), policy(10.0, 20));
-        assert_eq!(tokens.take(&policy, &records(&[("a", 15), ("b", 5)]), at(0)), Ok(()));
-        let wait = tokens.take(&policy, &records(&[("a", 10), ("b", 5)]), at(0)).unwrap_err();
+        assert_eq!(tokens.take(&policy, records(&[("a", 15), ("b", 5)]), at(0)), Ok(()));
+        let wait = tokens.take(&policy, records(&[("a", 10), ("b", 5)]), at(0)).unwrap_err();
         assert_eq!(wait, Duration::from_millis(500));
         // Nothing was taken of the other one either.
-        assert_eq!(tokens.take(&policy, &records(&[("b", 15)]), at(0)), Ok(()));
-        assert_eq!(tokens.take(&policy, &records(&[("a", 10), ("b", 5)]), at(500)), Ok(()));
+        assert_eq!(tokens.take(&policy, records(&[("b", 15)]), at(0)), Ok(()));
+        assert_eq!(tokens.take(&policy, records(&[("a", 10), ("b", 5)]), at(500)), Ok(()));
         // More than a bucket holds goes when it is full, and is paid back.
-        assert_eq!(tokens.take(&policy, &records(&[("c", 100)]), at(500)), Ok(()));
-        let wait = tokens.take(&policy, &records(&[("c", 1)]), at(500)).unwrap_err();
+        assert_eq!(tokens.take(&policy, records(&[("c", 100)]), at(500)), Ok(()));
+        let wait = tokens.take(&policy, records(&[("c", 1)]), at(500)).unwrap_err();
         assert_eq!(wait, Duration::from_millis(8100));
     }
 
@@ -214,7 +225,7 @@ mod tests {
         tokens.set(policy.clone());
         let held = tokens.policy().unwrap();
         assert!(held.knows("a") && !held.knows("b"));
-        assert_eq!(tokens.take(&held, &records(&[("a", 1_000_000)]), at(0)), Ok(()));
+        assert_eq!(tokens.take(&held, records(&[("a", 1_000_000)]), at(0)), Ok(()));
         tokens.set(TokenPolicy::default());
         assert_eq!(tokens.policy(), None);
     }
@@ -223,11 +234,11 @@ mod tests {
     fn no_more_buckets_are_kept_than_there_may_be() {
         let (tokens, policy) = (Tokens::default(), policy(1.0, 2));
         for n in 0..BUCKETS + 10 {
-            let _ = tokens.take(&policy, &records(&[(&n.to_string(), 1)]), at(0));
+            let _ = tokens.take(&policy, records(&[(&n.to_string(), 1)]), at(0));
         }
         assert!(tokens.buckets.lock().unwrap().len() <= BUCKETS + 1);
         // Later the old ones are full again.
-        tokens.take(&policy, &records(&[("new", 1)]), at(60_000)).unwrap();
+        tokens.take(&policy, records(&[("new", 1)]), at(60_000)).unwrap();
         assert!(tokens.buckets.lock().unwrap().len() <= 2);
     }
 }
