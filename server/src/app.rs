@@ -1,5 +1,6 @@
 //! What every connection of one server shares.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -128,6 +129,19 @@ pub enum ReplyKeys {
 }
 
 impl App {
+    /// The queues that records go to, each once, those of tokens' own included.
+    pub fn record_queues(&self) -> Vec<Vec<u8>> {
+        let mut names: Vec<Vec<u8>> =
+            self.settings.record_queues().into_iter().map(<[u8]>::to_vec).collect();
+        if let Some(policy) = self.tokens.policy() {
+            let of_tokens: BTreeSet<&str> = policy.queues().collect();
+            let others = of_tokens.into_iter().map(|name| name.as_bytes().to_vec());
+            let others: Vec<Vec<u8>> = others.filter(|name| !names.contains(name)).collect();
+            names.extend(others);
+        }
+        names
+    }
+
     /// Whether so much waits for the journal that nothing further is read, or its operator wants nothing
     /// further.
     pub fn is_overloaded(&self) -> bool {

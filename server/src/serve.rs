@@ -1,5 +1,6 @@
 //! `windhover serve`: puts the parts together and runs them until a signal comes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -234,7 +235,9 @@ fn dedup(
     if limits.window.is_zero() {
         return None;
     }
-    let is_wanted = |queue: &[u8]| queue == args.queue_name.as_bytes();
+    let policy = token_policy(args);
+    let of_tokens: BTreeSet<&[u8]> = policy.queues().map(str::as_bytes).collect();
+    let is_wanted = |queue: &[u8]| queue == args.queue_name.as_bytes() || of_tokens.contains(queue);
     let read_back = |since: u64, visit: &mut dyn FnMut(&[Bytes]) -> bool| {
         opened.journal.read_back(since, &is_wanted, visit)
     };

@@ -247,7 +247,7 @@ impl Handler<'_> {
             tracking::share(&mut response, &request.headers);
             return Ok(Answer::Ready(response));
         };
-        let mut records = Records::new(put, self.tally, self.app);
+        let mut records = Records::new(put, path.kind(), now.unix, self.tally, self.app);
         let Decoded { reply, result, refused, repairs, strict, test, token, .. } = self
             .decoder
             .decode_within(self.budget, path, request, &context, self.ids, &mut records)?;

@@ -533,3 +533,57 @@ fn an_index_is_of_all_that_waits() {
         [Some("4".into()), Some("5".into()), None]
     );
 }
+
+fn put_of(queue: &str, items: &[&str], now: Now) -> windhover_core::queue::Put {
+    let mut put = PutBuilder::new(queue.as_bytes(), now.unix).unwrap();
+    for item in items {
+        put.item(None, item.as_bytes());
+    }
+    put.finish()
+}
+
+#[test]
+fn puts_to_several_queues_are_taken_together_or_not_at_all() {
+    let mut config = Config::default();
+    config.queue.max_items = 2;
+    let mut j = Journaled::new(config);
+    let now = j.now;
+    let put_all = |j: &mut Journaled, puts: &[(&str, &[&str])]| {
+        let op = j.op();
+        let puts = puts.iter().map(|(queue, items)| put_of(queue, items, now)).collect();
+        let taken = j.engine.put_all(op, puts, now);
+        j.commit();
+        let mut ends = Vec::new();
+        while let EngineOutput::Done { op, outcome } = j.engine.poll_output(now) {
+            ends.push((op, outcome));
+        }
+        let expected = taken.is_ok().then_some((op, OpOutcome::Stored));
+        assert_eq!(ends, expected.into_iter().collect::<Vec<_>>(), "one end for all of them");
+        taken
+    };
+    assert_eq!(put_all(&mut j, &[("a", &["1"]), ("b", &["2", "3"]), ("empty", &[])]), Ok(()));
+    // `b` is full: nothing comes into `a` either.
+    assert_eq!(put_all(&mut j, &[("a", &["4"]), ("b", &["5"])]), Err(PutError::Full));
+    let mut j = j.restart();
+    assert_eq!([j.get("a"), j.get("a")], [Some("1".to_owned()), None]);
+    assert_eq!([j.get("b"), j.get("b")], [Some("2".to_owned()), Some("3".to_owned())]);
+    // Of one that others follow, those get it too.
+    assert_eq!(j.get("a+c"), None);
+    assert_eq!(put_all(&mut j, &[("b", &["6"]), ("a", &["7"])]), Ok(()));
+    assert_eq!([j.get("a"), j.get("a+c"), j.get("b")].map(Option::unwrap), ["7", "7", "6"]);
+    assert_eq!(put_all(&mut j, &[]), Ok(()));
+}
+
+#[test]
+fn puts_to_several_queues_are_as_safe_as_the_strictest_of_them_asks() {
+    let mut j = Journaled::new(bounded("lax", |bounds| bounds.fsync = Fsync::Never));
+    let puts = ["strict", "lax"].map(|queue| put_of(queue, &["1"], j.now)).into();
+    j.engine.put_all(OpId(1), puts, j.now).unwrap();
+    let batch = j.engine.begin_append().unwrap();
+    assert_eq!((batch.records.len(), batch.fsync), (2, Fsync::Always));
+    assert!(matches!(j.engine.poll_output(j.now), EngineOutput::Idle(_)), "neither counts yet");
+    j.engine.journaled(batch.commit, Err(AppendError), j.now);
+    let done = EngineOutput::Done { op: OpId(1), outcome: OpOutcome::NotJournaled };
+    assert_eq!(j.engine.poll_output(j.now), done);
+    assert_eq!([j.get("strict"), j.get("lax")], [None, None]);
+}

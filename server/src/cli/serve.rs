@@ -455,9 +455,12 @@ impl ServeArgs {
             }
         }
         if let Some(ForwardTo::JetStream(stream)) = &self.queue {
-            for (option, name) in
-                [("--engage-queue", &self.engage_queue), ("--groups-queue", &self.groups_queue)]
-            {
+            let of_tokens = self.file.iter().flat_map(|file| file.tokens.values());
+            let of_tokens = of_tokens.flat_map(|token| token.queues.names());
+            let of_tokens = of_tokens.map(|name| ("a token's queue in the file", name));
+            let of_all =
+                [("--engage-queue", &*self.engage_queue), ("--groups-queue", &self.groups_queue)];
+            for (option, name) in of_all.into_iter().chain(of_tokens) {
                 check_subject(&stream.subject_of(name, false))
                     .map_err(|source| ServeError::QueueNameNoSubject { option, source })?;
             }

@@ -152,6 +152,13 @@ impl ConfigFile {
                 );
             }
         }
+        for (token, table) in &self.tokens {
+            let alias = table.queues.names().find(|queue| self.aliases.contains_key(*queue));
+            if let Some(alias) = alias {
+                let at = line_of(TOKENS, token);
+                read.fault(at, format!("the token's queue `{alias}` is an alias"));
+            }
+        }
         for (queue, table) in &self.queues {
             let Some(other) = &table.move_expired_to else { continue };
             let at = line_of(QUEUES, queue);

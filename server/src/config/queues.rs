@@ -1,6 +1,6 @@
 //! The bounds of queues: those of flags for all, those of a queue's table for it alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -204,8 +204,11 @@ pub(crate) fn engine_config(args: &ServeArgs) -> Config {
     all.fsync = args.fsync;
     all.open_timeout = args.open_timeout.filter(|timeout| !timeout.is_zero());
     config.max_queues = usize::try_from(args.max_queues).unwrap_or(usize::MAX);
-    let own = [&args.queue_name, &args.engage_queue, &args.groups_queue, DEAD_LETTERS];
-    config.own_queues = own.map(|name| name.to_owned().into()).into();
+    let own = [&*args.queue_name, &args.engage_queue, &args.groups_queue, DEAD_LETTERS];
+    let of_tokens = args.file.iter().flat_map(|file| file.tokens.values());
+    let of_tokens = of_tokens.flat_map(|table| table.queues.names());
+    let own: BTreeSet<&str> = own.into_iter().chain(of_tokens).collect();
+    config.own_queues = own.into_iter().map(|name| name.to_owned().into()).collect();
     config.queue_memory = args.queue_memory;
     config.compact_from = args.segment_bytes.saturating_mul(4);
     if let Some(most) = args.max_journal_bytes {

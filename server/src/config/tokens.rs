@@ -1,11 +1,12 @@
 //! What flags and file say of tokens.
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::file::{Reader, written};
-use super::queues::{number, positive};
+use super::queues::{number, positive, queue_name};
 use crate::cli::ServeArgs;
-use crate::tokens::{TokenPolicy, TokenRate};
+use crate::tokens::{TokenPolicy, TokenQueues, TokenRate, TokenRules};
 
 /// A token's table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,10 +16,12 @@ pub struct TokenTable {
     pub rate: Option<f64>,
     /// `burst`: records at once.
     pub burst: Option<u64>,
+    /// `queue-name`, `engage-queue` and `groups-queue`: queues of its own.
+    pub queues: TokenQueues,
 }
 
 /// The names that a token's table may have.
-const NAMES: &[&str] = &["rate", "burst"];
+const NAMES: &[&str] = &["rate", "burst", "queue-name", "engage-queue", "groups-queue"];
 
 impl TokenTable {
     pub(super) fn read(table: &DeTable<'_>, read: &mut Reader<'_>) -> Self {
@@ -28,11 +31,29 @@ impl TokenTable {
             match &*name {
                 "rate" => token.rate = positive(&name, value, read),
                 "burst" => token.burst = number(&name, value, read),
+                "queue-name" => token.queues.events = records_queue(&name, value, read),
+                "engage-queue" => token.queues.engage = records_queue(&name, value, read),
+                "groups-queue" => token.queues.groups = records_queue(&name, value, read),
                 _ => read.unknown(key.span(), key.get_ref(), NAMES.iter().copied()),
             }
         }
         token
     }
+}
+
+/// A queue that records are put to: none that follows another one, which others put to as well.
+fn records_queue(
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    read: &mut Reader<'_>,
+) -> Option<String> {
+    let queue = queue_name(name, value, read)?;
+    if queue.contains('+') {
+        let why = format!("`{name}`: `{queue}` is the name of a queue that follows another one");
+        read.fault(value.span(), why);
+        return None;
+    }
+    Some(queue)
 }
 
 /// What holds of tokens.
@@ -46,7 +67,7 @@ pub(crate) fn token_policy(args: &ServeArgs) -> TokenPolicy {
         let rate = table.rate.or(args.token_rate).map(|rate| {
             TokenRate::new(rate, table.burst.or(args.token_burst.filter(|_| table.rate.is_none())))
         });
-        policy.tokens.insert(token.clone(), rate);
+        policy.tokens.insert(token.clone(), TokenRules { rate, queues: table.queues.clone() });
     }
     policy
 }

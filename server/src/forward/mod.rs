@@ -21,6 +21,7 @@ mod stored;
 mod target;
 mod window;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,8 +40,10 @@ use crate::metrics::Metrics;
 pub use address::{ForwardTo, ForwardToError, JetStreamUrl, QueueServers, QueueServersError};
 pub use servers::{ForwardServer, ForwardServers};
 
-/// Most queues that are forwarded: of events, and of updates of either kind.
-const LANES: usize = 3;
+/// Most queues that are forwarded: of events, of updates of either kind, and of tokens' own.
+const LANES: usize = 64;
+/// How often it is looked whether there are further queues.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long to wait for events; a stop is noticed after as long at the latest.
 const WAIT: Duration = Duration::from_millis(250);
 
@@ -98,11 +101,11 @@ impl Connection {
     }
 }
 
-/// The threads that forward records, one for each queue that they go to.
+/// The threads that forward records: one for each queue that they go to, and one that begins and ends those.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 impl Forwarder {
@@ -115,45 +118,101 @@ impl Forwarder {
         clock: impl Fn() -> Now + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let clock: Arc<dyn Fn() -> Now + Send + Sync> = Arc::new(clock);
-        let mut forwarder = Self { stop: Arc::clone(&stop), threads: Vec::new() };
-        for name in app.settings.record_queues() {
-            let source = StoredQueue {
-                store: app.store.clone(),
-                dead_letters: app.dead_letters.clone(),
-                name: name.to_vec(),
-                identity,
-                clock: Arc::clone(&clock),
-                idle: Vec::new(),
-            };
-            let target = connection.target(name, name == app.settings.queue_name);
-            tracing::info!(?target, "forwarding events");
-            let pump = Pump::new(source, target);
-            let (app, stop) = (Arc::clone(app), Arc::clone(&stop));
-            let thread = thread::Builder::new().name("forward".to_owned());
-            match thread.spawn(move || forward(pump, &app.metrics, &stop)) {
-                Ok(thread) => forwarder.threads.push(thread),
-                Err(error) => {
-                    forwarder.stop();
-                    return Err(error);
-                }
+        let mut lanes = Lanes {
+            app: Arc::clone(app),
+            connection: connection.clone(),
+            identity,
+            clock: Arc::new(clock),
+            stop: Arc::clone(&stop),
+            threads: BTreeMap::new(),
+            is_told: false,
+        };
+        let thread = thread::Builder::new().name("forward".to_owned());
+        let begun = lanes.begin().and_then(|()| thread.spawn(move || lanes.run()));
+        match begun {
+            Ok(thread) => Ok(Self { stop, thread }),
+            Err(error) => {
+                stop.store(true, Ordering::Release);
+                Err(error)
             }
         }
-        Ok(forwarder)
     }
 
     /// Stops, after what is on its way; what has not arrived stays in the journal. Takes as long as the target
     /// waits for an answer: a second or two for queue servers, three for JetStream.
     pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::Release);
-        for thread in &self.threads {
+        self.thread.thread().unpark();
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that begins to forward events panicked");
+        }
+    }
+}
+
+/// The queues that are forwarded.
+struct Lanes {
+    app: Arc<App>,
+    connection: Connection,
+    identity: u128,
+    clock: Arc<dyn Fn() -> Now + Send + Sync>,
+    stop: Arc<AtomicBool>,
+    threads: BTreeMap<Vec<u8>, JoinHandle<()>>,
+    /// That there are too many queues.
+    is_told: bool,
+}
+
+impl Lanes {
+    /// Tokens may get queues of their own at any time. One that is no longer a token's is forwarded all the same: there
+    /// may be something in it.
+    fn run(&mut self) {
+        while !self.stop.load(Ordering::Acquire) {
+            thread::park_timeout(LOOK);
+            if let Err(error) = self.begin() {
+                tracing::error!(%error, "there is no thread to forward a queue with");
+            }
+        }
+        for thread in self.threads.values() {
             thread.thread().unpark();
         }
-        for thread in self.threads {
+        for (_, thread) in std::mem::take(&mut self.threads) {
             if thread.join().is_err() {
                 tracing::error!("a thread that forwards events panicked");
             }
         }
+    }
+
+    /// Begins to forward the queues that are not forwarded yet.
+    fn begin(&mut self) -> io::Result<()> {
+        for name in self.app.record_queues() {
+            if self.threads.contains_key(&name) || self.stop.load(Ordering::Acquire) {
+                continue;
+            }
+            if self.threads.len() >= LANES {
+                if !std::mem::replace(&mut self.is_told, true) {
+                    tracing::error!(
+                        "records go to more than {LANES} queues: `{}` and others are not forwarded",
+                        String::from_utf8_lossy(&name)
+                    );
+                }
+                break;
+            }
+            let source = StoredQueue {
+                store: self.app.store.clone(),
+                dead_letters: self.app.dead_letters.clone(),
+                name: name.clone(),
+                identity: self.identity,
+                clock: Arc::clone(&self.clock),
+                idle: Vec::new(),
+            };
+            let target = self.connection.target(&name, name == self.app.settings.queue_name);
+            tracing::info!(?target, "forwarding events");
+            let pump = Pump::new(source, target);
+            let (app, stop) = (Arc::clone(&self.app), Arc::clone(&self.stop));
+            let thread = thread::Builder::new().name("forward".to_owned());
+            let thread = thread.spawn(move || forward(pump, &app.metrics, &stop))?;
+            self.threads.insert(name, thread);
+        }
+        Ok(())
     }
 }
 

@@ -273,10 +273,5 @@ fn oldest(app: &App, now: Now) -> Vec<(String, f64)> {
             .map_or(0, |oldest| now.unix.as_millis().saturating_sub(oldest.as_millis()));
         (name, Duration::from_millis(millis).as_secs_f64())
     };
-    app.settings
-        .record_queues()
-        .iter()
-        .map(|name| age(name))
-        .chain([age(DEAD_LETTERS.as_bytes())])
-        .collect()
+    app.record_queues().iter().map(|name| age(name)).chain([age(DEAD_LETTERS.as_bytes())]).collect()
 }

@@ -300,13 +300,35 @@ impl Store {
     pub fn put_claimed(
         &self,
         put: Put,
+        claim: Option<Claim>,
+        now: Now,
+    ) -> Result<Ticket, PutError> {
+        self.put_with(claim, now, |engine, op| engine.put(op, put, now))
+    }
+
+    /// The same for several puts, each to a queue of its own: all of them are taken, or none.
+    ///
+    /// # Errors
+    /// [`PutError`] when a bound is reached.
+    pub fn put_all_claimed(
+        &self,
+        puts: Vec<Put>,
+        claim: Option<Claim>,
+        now: Now,
+    ) -> Result<Ticket, PutError> {
+        self.put_with(claim, now, |engine, op| engine.put_all(op, puts, now))
+    }
+
+    fn put_with(
+        &self,
         mut claim: Option<Claim>,
         now: Now,
+        put: impl FnOnce(&mut Engine, OpId) -> Result<(), PutError>,
     ) -> Result<Ticket, PutError> {
         // What is refused is given up after the lock is free.
         self.shared.with(now, |state| {
             let op = state.new_op();
-            state.engine.put(op, put, now)?;
+            put(&mut state.engine, op)?;
             state.slots.open_claimed(op, claim.take());
             state.waiting_since.get_or_insert_with(Instant::now);
             let mut ticket = self.ticket(Stage::Begun(op));

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use windhover_core::Instant;
+use windhover_core::tracking::RecordKind;
 
 pub use self::counts::{TokenCount, TokenCounts, TokenResult};
 pub(crate) use self::mask::{fingerprint, masked};
@@ -49,12 +50,44 @@ pub struct TokenPolicy {
     /// For those that have no rate of their own.
     pub rate: Option<TokenRate>,
     /// By token.
-    pub tokens: HashMap<String, Option<TokenRate>>,
+    pub tokens: HashMap<String, TokenRules>,
+}
+
+/// What an operator decides about one token.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct TokenRules {
+    /// How much it may send, if that is not what all may.
+    pub rate: Option<TokenRate>,
+    /// The queues that its events, updates of users and updates of groups go to, where those are its own. They
+    /// are names that [`check_name`](windhover_core::queue::check_name) takes.
+    pub queues: TokenQueues,
+}
+
+/// Queues of a token's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenQueues {
+    /// For events.
+    pub events: Option<String>,
+    /// For updates of users.
+    pub engage: Option<String>,
+    /// For updates of groups.
+    pub groups: Option<String>,
+}
+
+impl TokenQueues {
+    /// Those that there are.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.events, &self.engage, &self.groups].into_iter().flatten().map(String::as_str)
+    }
 }
 
 impl TokenPolicy {
     fn is_empty(&self) -> bool {
-        !self.known_only && self.rate.is_none() && self.tokens.values().all(Option::is_none)
+        !self.known_only
+            && self.rate.is_none()
+            && self.tokens.values().all(|rules| *rules == TokenRules::default())
     }
 
     /// Whether a token's records are taken.
@@ -63,7 +96,22 @@ impl TokenPolicy {
     }
 
     fn rate_of(&self, token: &str) -> Option<TokenRate> {
-        self.tokens.get(token).copied().flatten().or(self.rate)
+        self.tokens.get(token).and_then(|rules| rules.rate).or(self.rate)
+    }
+
+    /// The queue that a token's records of that kind go to, if it is one of its own.
+    pub fn queue_of(&self, token: &str, kind: RecordKind) -> Option<&str> {
+        let queues = &self.tokens.get(token)?.queues;
+        match kind {
+            RecordKind::UserUpdate => queues.engage.as_deref(),
+            RecordKind::GroupUpdate => queues.groups.as_deref(),
+            _ => queues.events.as_deref(),
+        }
+    }
+
+    /// The queues of tokens' own, some of them perhaps often.
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        self.tokens.values().flat_map(|rules| rules.queues.names())
     }
 }
 
@@ -221,7 +269,7 @@ mod tests {
         let tokens = Tokens::default();
         assert_eq!(tokens.policy(), None);
         let mut policy = TokenPolicy { known_only: true, ..TokenPolicy::default() };
-        policy.tokens.insert("a".to_owned(), None);
+        policy.tokens.insert("a".to_owned(), TokenRules::default());
         tokens.set(policy.clone());
         let held = tokens.policy().unwrap();
         assert!(held.knows("a") && !held.knows("b"));

@@ -22,13 +22,13 @@ struct Counted {
 }
 
 impl Tally {
-    /// The place of a token, and whether it is new.
-    pub(crate) fn enter(&mut self, token: &str) -> (usize, bool) {
+    /// The place of a token.
+    pub(crate) fn enter(&mut self, token: &str) -> usize {
         let last = self.tokens.len().checked_sub(1);
         if let Some(place) =
             last.filter(|place| self.name(*place) == token).or_else(|| self.find(token))
         {
-            return (place, false);
+            return place;
         }
         let begin = self.names.len();
         self.names.push_str(token);
@@ -41,7 +41,7 @@ impl Tally {
             }
             self.table.insert(token.into(), place);
         }
-        (place, true)
+        place
     }
 
     fn find(&self, token: &str) -> Option<usize> {
@@ -86,10 +86,10 @@ mod tests {
         for many in [1, FEW, FEW + 1, 100] {
             let mut tally = Tally::default();
             tally.enter("of no record");
-            for turn in 0..3 {
+            for _ in 0..3 {
                 for n in 0..many {
-                    let (place, is_new) = tally.enter(&format!("token-{n}"));
-                    assert_eq!((place, is_new), (n + 1, turn == 0));
+                    let place = tally.enter(&format!("token-{n}"));
+                    assert_eq!(place, n + 1);
                     tally.count(place);
                 }
             }
@@ -97,7 +97,7 @@ mod tests {
             let counted: Vec<_> = tally.iter().map(|(token, n)| (token.to_owned(), n)).collect();
             assert_eq!(counted, expected);
             tally.clear();
-            assert_eq!((tally.iter().count(), tally.enter("t")), (0, (0, true)));
+            assert_eq!((tally.iter().count(), tally.enter("t")), (0, 0));
         }
     }
 }

@@ -76,17 +76,53 @@ impl Engine {
         targets
     }
 
-    /// [`take_up`](Self::take_up) for a name that stands for several queues.
+    /// [`take_up`](Self::take_up) for a name that stands for several queues, or for several names.
     pub(super) fn take_up_for_many(
         &mut self,
         op: OpId,
-        put: Put,
+        puts: impl IntoIterator<Item = Put>,
         now: Now,
     ) -> Result<(), PutError> {
-        let size = put.size();
-        let Targets { named, following } = self.targets(put.queue());
-        let names: u64 = named.iter().chain(&following).map(Draft::further_len).sum();
-        self.check_backlog(put.record_len().saturating_add(names))?;
+        let with_targets = |put: Put| {
+            let targets = self.targets(put.queue());
+            (put, targets)
+        };
+        let puts: Vec<(Put, Targets)> = puts.into_iter().map(with_targets).collect();
+        let record_len = |(put, Targets { named, following }): &(Put, Targets)| {
+            let names: u64 = named.iter().chain(following).map(Draft::further_len).sum();
+            put.record_len().saturating_add(names)
+        };
+        self.check_backlog(puts.iter().map(record_len).fold(0, u64::saturating_add))?;
+        let mut taken = Vec::new();
+        for (put, targets) in puts {
+            let takers = self.takers(put.size(), targets, now)?;
+            if !takers.is_empty() {
+                taken.push((put, takers));
+            }
+        }
+        let Some((last, takers_of_last)) = taken.pop() else {
+            self.done.push_back((op, OpOutcome::Stored));
+            return Ok(());
+        };
+        // The same for each record, so that all are in one batch: what becomes of the last one becomes of all.
+        let all = taken.iter().flat_map(|(_, takers)| takers).chain(&takers_of_last);
+        let policies = all.map(|name| self.config.of(name).fsync);
+        let fsync = policies.fold(Fsync::Never, Fsync::stricter);
+        for (put, takers) in taken {
+            self.enlist_for_all(None, takers, put, fsync);
+        }
+        self.enlist_for_all(Some(op), takers_of_last, last, fsync);
+        Ok(())
+    }
+
+    /// The queues that get a put of that size, all of which have room for it.
+    fn takers(
+        &mut self,
+        size: PutSize,
+        targets: Targets,
+        now: Now,
+    ) -> Result<Vec<Bytes>, PutError> {
+        let Targets { named, following } = targets;
         for name in &named {
             self.check_items(name, size)?;
             self.check_room(name, size, now)?;
@@ -100,40 +136,33 @@ impl Engine {
                 Err(refused) => self.stats.count(refused),
             }
         }
-        if takers.is_empty() {
-            // Nobody follows a queue that keeps nothing: what is put to it is gone, as the operator said.
-            if !has_followers {
-                self.done.push_back((op, OpOutcome::Stored));
-                return Ok(());
-            }
+        // Nobody follows a queue that keeps nothing: what is put to it is gone, as the operator said.
+        if takers.is_empty() && has_followers {
             return Err(PutError::Full);
         }
-        self.enlist_for_all(op, takers, size, put);
-        Ok(())
+        Ok(takers)
     }
 
     /// Queues that have room get a put, all by one record.
-    fn enlist_for_all(&mut self, op: OpId, mut takers: Vec<Bytes>, size: PutSize, put: Put) {
+    fn enlist_for_all(&mut self, op: Option<OpId>, mut takers: Vec<Bytes>, put: Put, fsync: Fsync) {
         if let [only] = &mut takers[..]
             && *only == put.queue()
         {
             let only = core::mem::take(only);
-            let fsync = self.config.of(&only).fsync;
-            return self.enlist(Some(op), only, put, fsync);
+            return self.enlist(op, only, put, fsync);
         }
+        let size = put.size();
         let takers: Vec<(Bytes, u64)> =
             takers.into_iter().map(|name| (name, self.take_ids(size.items))).collect();
         let rest = put.into_rest();
         let mut left = takers.len();
         for takers in takers.chunks(Draft::MOST_QUEUES) {
-            let policies = takers.iter().map(|(name, _)| self.config.of(name).fsync);
-            let fsync = policies.fold(Fsync::Never, Fsync::stricter);
             let place = self.waiting.write(Draft::put_to_all(takers, rest.clone()), fsync);
             self.backlog += place.len;
             let mut backlog = place.len;
             for taker in takers {
                 left -= 1;
-                let told = (left == 0).then_some(op);
+                let told = op.filter(|_| left == 0);
                 self.expect(told, taker.clone(), size, place, backlog, rest.clone());
                 backlog = 0;
             }

@@ -234,6 +234,24 @@ impl Engine {
         self.take_up(op, put, now).inspect_err(|refused| self.stats.count(*refused))
     }
 
+    /// The same for several puts, each to a queue of its own: all of them are taken, or none.
+    ///
+    /// # Errors
+    /// [`PutError`] says which bound the first of them would break that breaks one; nothing was taken.
+    pub fn put_all(&mut self, op: OpId, puts: Vec<Put>, now: Now) -> Result<(), PutError> {
+        self.stats.cmd_set += puts.len() as u64;
+        self.take_up_all(op, puts, now).inspect_err(|refused| self.stats.count(*refused))
+    }
+
+    fn take_up_all(&mut self, op: OpId, puts: Vec<Put>, now: Now) -> Result<(), PutError> {
+        for put in &puts {
+            if !self.is_alias(put.queue()) {
+                self.check_items(put.queue(), put.size())?;
+            }
+        }
+        self.take_up_for_many(op, puts.into_iter().filter(|put| put.items() > 0), now)
+    }
+
     fn take_up(&mut self, op: OpId, put: Put, now: Now) -> Result<(), PutError> {
         let size = put.size();
         self.stats.cmd_set += 1;
@@ -247,7 +265,7 @@ impl Engine {
             return Ok(());
         }
         if fanout_only || is_alias || self.has_children(put.queue()) {
-            return self.take_up_for_many(op, put, now);
+            return self.take_up_for_many(op, [put], now);
         }
         self.check_backlog(put.record_len())?;
         self.check_room(put.queue(), size, now)?;

@@ -1,24 +1,29 @@
 //! Records of one tracking request, on their way into the journal.
 
+mod puts;
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use windhover_core::Now;
 use windhover_core::queue::{OpOutcome, PutBuilder, PutError};
-use windhover_core::tracking::{EventDigest, EventIdentity, RecordSink};
+use windhover_core::tracking::{EventDigest, EventIdentity, RecordKind, RecordSink};
+use windhover_core::{Now, UnixTime};
 
+use self::puts::Puts;
 use crate::app::App;
 use crate::dedup::{Claimed, Dedup, Fate};
 use crate::store::Ticket;
 use crate::tokens::{Tally, TokenCount, TokenPolicy, TokenResult, fingerprint};
 
-/// Writes the records of one request straight into the put that they become.
+/// Writes the records of one request straight into the puts that they become.
 pub(crate) struct Records<'a> {
-    put: PutBuilder,
+    puts: Puts,
+    kind: RecordKind,
+    now: UnixTime,
     dedup: Option<&'a Dedup>,
-    /// The events that can be recognised, each with its place.
+    /// The events that can be recognised, each with its number.
     events: Vec<(u32, EventDigest)>,
     policy: Option<Arc<TokenPolicy>>,
     /// How many there are of each token.
@@ -28,11 +33,19 @@ pub(crate) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// None yet; they go into `put`.
-    pub(crate) fn new(put: PutBuilder, tally: &'a mut Tally, app: &'a App) -> Self {
+    /// None of that kind yet; they go into `put`, but for those of tokens with queues of their own.
+    pub(crate) fn new(
+        put: PutBuilder,
+        kind: RecordKind,
+        now: UnixTime,
+        tally: &'a mut Tally,
+        app: &'a App,
+    ) -> Self {
         tally.clear();
         Self {
-            put,
+            puts: Puts::new(put),
+            kind,
+            now,
             dedup: app.dedup.as_deref(),
             events: Vec::new(),
             policy: app.tokens.policy(),
@@ -78,16 +91,21 @@ impl<'a> Records<'a> {
         };
         let Claimed { claim, duplicates, fates } = claimed;
         if !duplicates.is_empty() {
-            let mut places = duplicates.iter().peekable();
-            self.put.remove_items(|place| places.next_if_eq(&&place).is_some());
+            self.puts.remove(&duplicates);
         }
         let mut seen = Vec::new();
         if app.feed.is_watched() {
-            seen.extend(self.put.data().map(Bytes::copy_from_slice));
+            seen = self.puts.data();
         }
-        let ticket = match self.put.items() {
-            0 => None,
-            _ => Some(app.store.put_claimed(self.put.finish(), claim, now)?),
+        let ticket = match self.puts.finish() {
+            (None, _) => None,
+            (Some(put), others) if others.is_empty() => {
+                Some(app.store.put_claimed(put, claim, now)?)
+            }
+            (Some(put), mut all) => {
+                all.push(put);
+                Some(app.store.put_all_claimed(all, claim, now)?)
+            }
         };
         Ok(Recording { ticket, fates, duplicates: duplicates.len() as u64, seen })
     }
@@ -100,17 +118,20 @@ impl RecordSink for Records<'_> {
 
     fn accepts(&mut self, token: &str) -> bool {
         let known = self.policy.as_ref().is_none_or(|policy| policy.knows(token));
-        self.token = known.then(|| self.tally.enter(token).0);
+        self.token = known.then(|| self.tally.enter(token));
+        if let Some(policy) = &self.policy {
+            self.puts.choose(policy.queue_of(token, self.kind), self.now);
+        }
         known
     }
 
     fn begin_record(&mut self) -> &mut Vec<u8> {
-        self.put.begin_item(None)
+        self.puts.begin_record()
     }
 
     fn identify(&mut self, identity: &EventIdentity<'_>) {
         if let Some(dedup) = self.dedup {
-            self.events.push((self.put.items(), dedup.digest(identity)));
+            self.events.push((self.puts.number(), dedup.digest(identity)));
         }
     }
 
@@ -118,14 +139,14 @@ impl RecordSink for Records<'_> {
         if let Some(token) = self.token.take() {
             self.tally.count(token);
         }
-        self.put.end_item();
+        self.puts.end_record();
     }
 
     fn discard(&mut self, records: usize) {
         if records == 0 {
-            self.put.abort_item();
+            self.puts.abort_record();
         } else {
-            self.put.clear();
+            self.puts.clear();
             self.events.clear();
             self.tally.clear();
         }
