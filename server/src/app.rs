@@ -15,6 +15,7 @@ use windhover_core::{Counters, Timeouts};
 use windhover_runtime::{ConnectionMemory, Peer, ProxyProtocol, ServerTls};
 
 use crate::access_log::AccessLog;
+use crate::admin::Figures;
 use crate::backup::BackupStatus;
 use crate::config::ReloadedConfig;
 use crate::dead_letters::DeadLetters;
@@ -50,6 +51,8 @@ pub struct App {
     pub token_counts: Arc<TokenCounts>,
     /// Records as they are accepted, for whoever looks on.
     pub feed: Feed,
+    /// What those are shown who look at the status page.
+    pub figures: Figures,
     /// The queue servers that records are sent on to.
     pub forward_servers: ForwardServers,
     /// The counters.
@@ -99,6 +102,7 @@ impl App {
             token_counts,
             access_log: None,
             feed: Feed::default(),
+            figures: Figures::default(),
             forward_servers: ForwardServers::default(),
             metrics,
             settings,

@@ -1,21 +1,58 @@
 //! What the status page shows, as JSON: every sample of `/metrics` under its name there, and what is no metric.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use windhover_core::Now;
+use windhover_core::{Instant, Now};
 
 use crate::app::App;
 use crate::tokens::masked;
 
-/// The figures of now, with the last records.
-pub(super) fn figures(app: &App, now: Now, records: &VecDeque<Bytes>, missed: u64) -> Value {
+/// For so long whoever looks is shown the same: less than a second, after which each is shown the next.
+const KEPT: Duration = Duration::from_millis(500);
+
+/// What all who look on are shown, made once for all of them.
+#[derive(Debug, Default)]
+pub struct Figures(Mutex<Option<(Instant, Arc<str>)>>);
+
+impl Figures {
+    fn shared(&self, app: &App, now: Now) -> Arc<str> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made, figures)) = &*kept
+            && now.instant.saturating_since(*made) < KEPT
+        {
+            return Arc::clone(figures);
+        }
+        let figures: Arc<str> = shared(app, now).to_string().into();
+        *kept = Some((now.instant, Arc::clone(&figures)));
+        figures
+    }
+
+    /// As JSON, with the records that one who looks on has not seen yet.
+    pub(super) fn with_records(
+        &self,
+        app: &App,
+        now: Now,
+        records: &VecDeque<Bytes>,
+        missed: u64,
+    ) -> String {
+        let shared = self.shared(app, now);
+        let records: Value = records.iter().rev().map(|record| shown(record)).collect();
+        let shared = shared.strip_suffix('}').unwrap_or_default();
+        format!(r#"{shared},"records":{records},"records_not_shown":{missed}}}"#)
+    }
+}
+
+/// What does not depend on who looks.
+fn shared(app: &App, now: Now) -> Value {
     let queues = app.store.queue_stats().into_iter().map(|(name, stats)| {
+        let oldest = stats.oldest.map(|it| now.unix.as_millis().saturating_sub(it.as_millis()));
         json!({
             "name": name, "items": stats.items, "bytes": stats.bytes, "age_millis": stats.age_millis,
-            "oldest_millis": stats.oldest.map(|oldest| now.unix.as_millis().saturating_sub(oldest.as_millis())),
-            "open": stats.open_transactions, "waiters": stats.waiters,
+            "oldest_millis": oldest, "open": stats.open_transactions, "waiters": stats.waiters,
         })
     });
     let servers = app
@@ -29,8 +66,6 @@ pub(super) fn figures(app: &App, now: Now, records: &VecDeque<Bytes>, missed: u6
         "metrics": samples(&app.metrics.render(app, now)),
         "queues": queues.collect::<Vec<_>>(),
         "servers": servers.collect::<Vec<_>>(),
-        "records": records.iter().rev().map(|record| shown(record)).collect::<Vec<_>>(),
-        "records_not_shown": missed,
     })
 }
 

@@ -13,6 +13,7 @@ use windhover_core::Now;
 use windhover_core::endpoint::{Endpoint, Next, Spare};
 use windhover_core::http::{Method, Output, Request, Response, ServerConnection, Status};
 
+pub use self::figures::Figures;
 use self::stream::{Filter, Stream};
 use crate::app::App;
 use crate::pages::{self, TEXT};

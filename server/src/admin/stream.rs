@@ -128,8 +128,9 @@ impl Stream {
                 let Seen { mut records, missed } = self.watch.take();
                 let others = records.len().saturating_sub(SHOWN);
                 records.drain(..others);
-                let figures = figures::figures(app, now, &records, missed + others as u64);
-                event(&mut self.outgoing, "figures", figures.to_string().as_bytes());
+                let missed = missed + others as u64;
+                let figures = app.figures.with_records(app, now, &records, missed);
+                event(&mut self.outgoing, "figures", figures.as_bytes());
                 self.due = now.instant + FIGURES;
             }
             Kind::Status => {}
