@@ -21,6 +21,7 @@ mod nats;
 mod network;
 mod peers;
 pub mod play;
+mod preload;
 mod process;
 mod proxy;
 mod queue;
@@ -32,6 +33,7 @@ mod server;
 mod slow_disk;
 mod until;
 pub mod vectors;
+mod wall_clock;
 
 pub use certificates::{Authority, Certificate};
 pub use cores::{Cores, give_way_to_all};
@@ -57,6 +59,7 @@ pub use runtime::{Runtime, Task, sleep, timeout};
 pub use server::{Server, Setup, binary, full_binary};
 pub use slow_disk::SlowDisk;
 pub use until::{Until, watch_memory};
+pub use wall_clock::WallClock;
 
 /// The example in the README of the repository compiles and runs.
 #[cfg(doctest)]

@@ -1,5 +1,5 @@
-//! Events that are sent again and again are recorded once, across kills, restarts, segments that are deleted
-//! and a disk that hangs.
+//! Events that are sent again and again are recorded once, across kills, restarts, segments that are deleted,
+//! a clock that jumps and a disk that hangs.
 #![allow(clippy::panic, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use windhover_conformance::{
-    HttpClient, Random, Runtime, Server, Setup, SlowDisk, TempDir, eventually, on_each_runtime,
-    report,
+    HttpClient, Random, Runtime, Server, Setup, SlowDisk, TempDir, WallClock, eventually,
+    on_each_runtime, report,
 };
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -130,6 +130,52 @@ fn events_sent_again_are_recorded_once_across_kills_and_deleted_segments(runtime
     ));
 }
 
+fn events_sent_again_are_recorded_once_whatever_the_clock_says(runtime: Runtime) {
+    const DAY: i64 = 86_400;
+    let directory = TempDir::new("dedup-clock");
+    let clock = WallClock::new();
+    let setup = Setup::new(directory.path().join("data"))
+        .runtime(runtime)
+        .within(clock.within())
+        .flag("--segment-bytes", "16384");
+    let (accepted, mut seen) = (Mutex::new(BTreeSet::new()), Seen::new());
+    let mut server = setup.start();
+    // Two days ahead, five back, a year ahead, and right again; with a kill and a start behind each of them.
+    for (round, ahead) in (1..).zip([0, 2 * DAY, -3 * DAY, 365 * DAY, 0]) {
+        clock.set_ahead(ahead);
+        let date = server.http_client().get("/healthz").expect("an answer");
+        let numbers: Vec<u32> = (0..round * NEW).collect();
+        send(server.http(), &numbers, u64::from(round), &accepted);
+        drain(&server, &mut seen);
+        if ahead == 365 * DAY {
+            let year = |text: &str| text.split(' ').nth(3).and_then(|it| it.parse::<u32>().ok());
+            let told = date.header("date").and_then(year).expect("a date");
+            let right = eventually("a date", BOUND, || {
+                clock.set_ahead(0);
+                let date = server.http_client().get("/healthz").expect("an answer");
+                date.header("date").and_then(year).filter(|it| *it < told)
+            });
+            assert_eq!(told, right + 1, "the server goes by the clock of this test");
+            clock.set_ahead(ahead);
+        }
+        server.kill();
+        server = setup.start();
+        send(server.http(), &numbers, u64::from(round) + 100, &accepted);
+        drain(&server, &mut seen);
+    }
+    server.stop();
+    let numbers: Vec<u32> = (0..5 * NEW).collect();
+    assert_eq!(accepted.into_inner().expect("a lock").len(), numbers.len());
+    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), numbers, "none is missing");
+    let twice: Vec<_> = seen.iter().filter(|(_, items)| items.len() != 1).take(5).collect();
+    assert!(twice.is_empty(), "recorded more than once: {twice:?}");
+    report(&format!(
+        "{}: {} events, sent again while the clock jumped by days and a year, across kills: each once",
+        runtime.name(),
+        numbers.len()
+    ));
+}
+
 fn a_duplicate_is_not_accepted_before_its_first_is_safe(runtime: Runtime) {
     let directory = TempDir::new("dedup-disk");
     let disk = SlowDisk::new();
@@ -185,6 +231,7 @@ fn events_without_an_id_and_those_of_a_server_that_is_told_to_are_recorded_each_
 
 on_each_runtime!(
     events_sent_again_are_recorded_once_across_kills_and_deleted_segments,
+    events_sent_again_are_recorded_once_whatever_the_clock_says,
     a_duplicate_is_not_accepted_before_its_first_is_safe,
     events_without_an_id_and_those_of_a_server_that_is_told_to_are_recorded_each_time,
 );
