@@ -162,7 +162,7 @@ pub fn binary() -> PathBuf {
     assert!(
         path.is_file(),
         "there is no server at {}: run `conformance/run`, or build one with \
-         `cargo build --release -p windhover-server` and name it in WINDHOVER_BIN",
+         `cargo build --release -p windhover-server --all-features` and name it in WINDHOVER_BIN",
         path.display()
     );
     path

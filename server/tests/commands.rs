@@ -30,6 +30,7 @@ fn the_version_names_commit_and_features() {
         ("async-std", cfg!(feature = "async-std")),
         ("mio", cfg!(feature = "mio")),
         ("nats", cfg!(feature = "nats")),
+        ("s3", cfg!(feature = "s3")),
         ("tokio", cfg!(feature = "tokio")),
     ];
     for (feature, is_built) in built {

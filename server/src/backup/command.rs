@@ -93,13 +93,27 @@ pub struct KeyArgs {
     pub key_file: Option<PathBuf>,
 }
 
+/// Where a bucket's store is.
+#[derive(Clone, Debug, Args)]
+#[non_exhaustive]
+pub struct EndpointArgs {
+    /// The URL of the bucket's store, when that is not AWS's. Credentials and region are those of the environment
+    /// (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, …)
+    #[arg(long, env = "WINDHOVER_BACKUP_ENDPOINT", value_name = "URL")]
+    pub endpoint: Option<String>,
+}
+
 /// Where backups are.
 #[derive(Clone, Debug, Args)]
 #[non_exhaustive]
 pub struct FromArgs {
-    /// Where the backups are: a directory
+    /// Where the backups are: a directory, or `s3://BUCKET/PREFIX`
     #[arg(long, env = "WINDHOVER_BACKUP_TO", value_name = "DEST")]
     pub from: BackupLocation,
+
+    /// Where the bucket's store is.
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
 
     /// The key.
     #[command(flatten)]
@@ -118,9 +132,14 @@ pub struct CreateArgs {
     #[arg(long, env = "WINDHOVER_DATA", default_value = "./windhover-data", value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Where to copy to: a directory, best on another machine's disk; made when it is not there
+    /// Where to copy to: a directory, best on another machine's disk, which is made when it is not there; or
+    /// `s3://BUCKET/PREFIX`
     #[arg(long, env = "WINDHOVER_BACKUP_TO", required = true, value_name = "DEST")]
     pub to: Option<BackupLocation>,
+
+    /// Where the bucket's store is.
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
 
     /// Most bytes to send in a second, on the average
     #[arg(
@@ -263,10 +282,15 @@ pub struct DrillArgs {
 #[derive(Clone, Debug, Args)]
 #[non_exhaustive]
 pub struct ContinuousArgs {
-    /// Where to copy the journal to, again and again: a directory, best on another machine's disk. Segments are sent
-    /// when they are closed, and what is new in the last one every --backup-every
+    /// Where to copy the journal to, again and again: a directory, best on another machine's disk, or
+    /// `s3://BUCKET/PREFIX`. Segments are sent when they are closed, and what is new in the last one every
+    /// --backup-every
     #[arg(long, env = "WINDHOVER_BACKUP_TO", value_name = "DEST")]
     pub backup_to: Option<BackupLocation>,
+
+    /// The URL of the bucket's store, when that is not AWS's. Credentials and region are those of the environment
+    #[arg(long, env = "WINDHOVER_BACKUP_ENDPOINT", value_name = "URL")]
+    pub backup_endpoint: Option<String>,
 
     /// How long from one backup to the next: `60s`, `5m`
     #[arg(
@@ -300,8 +324,9 @@ impl ContinuousArgs {
     /// [`BackupError`] when the key cannot be read. The destination may be away: that is told later.
     pub fn open(&self) -> Result<Option<Repository>, BackupError> {
         let key = KeyArgs { key_file: self.backup_key_file.clone() };
+        let endpoint = EndpointArgs { endpoint: self.backup_endpoint.clone() };
         let to = self.backup_to.as_ref();
-        to.map(|to| open(to, &key, self.backup_bandwidth)).transpose()
+        to.map(|to| open(to, &endpoint, &key, self.backup_bandwidth)).transpose()
     }
 
     /// Starts making backups of the journal in that data directory.
@@ -369,7 +394,7 @@ pub fn run(args: &BackupArgs) -> u8 {
 
 impl FromArgs {
     fn open(&self) -> Result<Repository, BackupError> {
-        open(&self.from, &self.key, None)
+        open(&self.from, &self.endpoint, &self.key, None)
     }
 
     fn progress(&self, what: &'static str) -> Progress {
@@ -396,11 +421,13 @@ impl OutputArgs {
 
 fn open(
     location: &BackupLocation,
+    endpoint: &EndpointArgs,
     key: &KeyArgs,
     bandwidth: Option<u64>,
 ) -> Result<Repository, BackupError> {
     let key = key.key_file.as_deref().map(BackupKey::read).transpose()?;
-    let destination = location.open(Arc::new(Throttle::new(bandwidth)))?;
+    let destination =
+        location.open(endpoint.endpoint.as_deref(), Arc::new(Throttle::new(bandwidth)))?;
     Ok(Repository::new(destination, Codec::new(key)))
 }
 
@@ -419,7 +446,7 @@ fn or_dash(value: Option<u64>) -> String {
 fn make(args: &CreateArgs) -> Result<u8, BackupError> {
     let wanted = || BackupError::NoBackup { wanted: "destination".to_owned() };
     let to = args.to.as_ref().ok_or_else(wanted)?;
-    let repository = open(to, &args.key, args.bandwidth)?;
+    let repository = open(to, &args.endpoint, &args.key, args.bandwidth)?;
     let journal = args.data.join("journal");
     let directory = OsDirectory::existing(&journal)
         .map_err(|source| DataError::Io { path: journal.clone(), source })?;

@@ -298,23 +298,28 @@ impl Manifest {
 
     /// Bytes of the journal.
     pub fn bytes(&self) -> u64 {
-        self.segments.iter().map(ManifestSegment::end).sum()
+        sum(self.segments.iter().map(ManifestSegment::end))
     }
 
     /// Bytes of the objects.
     pub fn stored(&self) -> u64 {
-        self.parts().map(|part| part.stored).sum()
+        sum(self.parts().map(|part| part.stored))
     }
 
     /// Whole records of the journal.
     pub fn records(&self) -> u64 {
-        self.parts().map(|part| part.records).sum()
+        sum(self.parts().map(|part| part.records))
     }
 
     /// Items in all queues, if they were counted.
     pub fn items(&self) -> Option<u64> {
-        self.queues.as_ref().map(|queues| queues.iter().map(|queue| queue.items).sum())
+        self.queues.as_ref().map(|queues| sum(queues.iter().map(|queue| queue.items)))
     }
+}
+
+/// What somebody else wrote may be any numbers.
+fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //!
 //! What decides is pure: [`manifest`], [`plan`], [`retention`]. What moves bytes is a [`Destination`].
 
+#[cfg(feature = "s3")]
+mod bucket;
 mod codec;
 mod command;
 mod continuous;
@@ -33,6 +35,8 @@ pub mod retention;
 mod throttle;
 mod verify;
 
+#[cfg(feature = "s3")]
+pub use bucket::BucketDestination;
 pub use codec::{Codec, CodecError};
 pub use command::{BackupArgs, BackupCommand, ContinuousArgs, run};
 pub use continuous::{BackupStats, BackupStatus, Continuous, ContinuousOptions};

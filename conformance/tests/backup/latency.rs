@@ -1,0 +1,80 @@
+//! Whether a server is held up by a backup: a measurement.
+
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use windhover_conformance::{Server, Setup, eventually, report};
+
+use super::{BOUND, Place, fill};
+
+/// The time of each put of 20,000 in a second, with and without a backup beside: the coordinator of a measurement
+/// runs it on a quiet machine, by `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, for a quiet machine"]
+fn the_server_is_not_held_up() {
+    let place = Place::new("backup-latency");
+    let server = Setup::new(place.data()).flag("--max-queue-bytes", "4000000000").start();
+    fill(&server, "old", 6400, 16_000);
+    let mut ratios: Vec<f64> = (0..5)
+        .map(|_| {
+            let without = p99(&server, &|_| {});
+            let with = p99(&server, &|end| {
+                while !end.load(Ordering::Relaxed) {
+                    let _ = fs::remove_dir_all(place.to());
+                    place.backup();
+                }
+            });
+            let ratio = with.as_secs_f64() / without.as_secs_f64();
+            report(&format!(
+                "p99 without a backup {without:.2?}, with one after the other {with:.2?}"
+            ));
+            ratio
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    report(&format!("median of the ratios: {:.2}", ratios[2]));
+    server.stop();
+}
+
+/// The 99th percentile of the time from when a put was due to its answer, of 20,000 in a second for three seconds.
+fn p99(server: &Server, beside: &(dyn Fn(&AtomicBool) + Sync)) -> Duration {
+    const CONNECTIONS: u32 = 20;
+    const PER_SECOND: u32 = 20_000;
+    const SECONDS: u32 = 3;
+    let end = AtomicBool::new(false);
+    let each = PER_SECOND / CONNECTIONS;
+    let mut times: Vec<Duration> = thread::scope(|scope| {
+        let besides = scope.spawn(|| beside(&end));
+        let writers: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = server.queue_client();
+                    let began = Instant::now();
+                    let mut times = Vec::new();
+                    for n in 0..each * SECONDS {
+                        let due = Duration::from_secs(1) * n / each;
+                        thread::sleep(due.saturating_sub(began.elapsed()));
+                        assert_eq!(client.set("load", &[b'x'; 200]).expect("an answer"), "STORED");
+                        times.push(began.elapsed().saturating_sub(due));
+                    }
+                    times
+                })
+            })
+            .collect();
+        let times =
+            writers.into_iter().flat_map(|writer| writer.join().expect("it ends")).collect();
+        end.store(true, Ordering::Relaxed);
+        besides.join().expect("it ends");
+        times
+    });
+    eventually("the queue is empty", BOUND, || {
+        let mut client = server.queue_client();
+        client.command("flush load").ok()
+    });
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
