@@ -80,6 +80,8 @@ pub fn encode_line(
     {
         return put_get(key, limits, out);
     }
+    // And the next one; a codec alone stays small.
+    #[cfg(feature = "client")]
     if let (Request::Set(store), Dialect::Memcached) = (request, dialect)
         && !store.noreply
         && let Ok(exptime) = u64::try_from(store.exptime)
@@ -128,6 +130,7 @@ fn put_get(key: &[u8], limits: &Limits, out: &mut BytesMut) -> Result<bool, Enco
 }
 
 /// Puts the line of a `set` to memcached that is answered, as [`put_whole_line`] would.
+#[cfg(feature = "client")]
 fn put_set(
     store: &StoreRequest<'_>,
     exptime: u64,
@@ -142,13 +145,9 @@ fn put_set(
     out.reserve(b"set \r\n".len() + store.key.len() + 42);
     out.extend_from_slice(b"set ");
     out.extend_from_slice(store.key);
-    if (store.flags, exptime) == (0, 0) {
-        out.extend_from_slice(b" 0 0");
-    } else {
-        number::put_behind_space(out, u64::from(store.flags));
-        number::put_behind_space(out, exptime);
+    for number in [u64::from(store.flags), exptime, data] {
+        number::put_behind_space(out, number);
     }
-    number::put_behind_space(out, data);
     out.extend_from_slice(b"\r\n");
     let length = out.len() - start;
     if length > limits.line.saturating_add(1) {
