@@ -439,8 +439,12 @@ impl World {
             if let Some((connection, in_flight)) = self.cluster.sent_on(*id) {
                 let socket = self.sockets.get(&connection).expect("it was sent there");
                 assert!(socket.is_connected && in_flight > 0, "{id:?} is under way nowhere");
+                let first = self.cluster.first_on(connection).map(|(first, _)| first);
+                let waits = first.is_some_and(|first| self.calls.contains_key(&first));
+                assert!(waits, "{first:?} is the first that waits there");
             }
         }
+        assert_eq!(self.cluster.has_calls(), !self.calls.is_empty(), "a call is forgotten");
         for it in self.cluster.statistics() {
             let here = self.some(|socket| socket.server == it.server).len();
             assert_eq!(it.connections, here, "connections are not what was asked for");
