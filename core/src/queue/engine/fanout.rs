@@ -89,8 +89,11 @@ impl Engine {
         };
         let puts: Vec<(Put, Targets)> = puts.into_iter().map(with_targets).collect();
         let record_len = |(put, Targets { named, following }): &(Put, Targets)| {
-            let names: u64 = named.iter().chain(following).map(Draft::further_len).sum();
-            put.record_len().saturating_add(names)
+            // One queue alone has its name in the record already.
+            let is_one =
+                following.is_empty() && matches!(&named[..], [only] if *only == put.queue());
+            let names = named.iter().chain(following).filter(|_| !is_one);
+            put.record_len().saturating_add(names.map(Draft::further_len).sum())
         };
         self.check_backlog(puts.iter().map(record_len).fold(0, u64::saturating_add))?;
         let mut taken = Vec::new();
