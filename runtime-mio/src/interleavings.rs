@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 
 use crate::caller::Caller;
 use crate::mailbox::{Interrupt, Keeper, Mailbox};
@@ -77,14 +77,28 @@ fn model(name: &str, meeting: impl Fn() + Sync + Send + 'static) {
     println!("{name}: {} orders", orders.load(std::sync::atomic::Ordering::Relaxed));
 }
 
+/// A thread that leaves a message.
+fn sends<T: Send + 'static>(mailbox: &Arc<Mailbox<T, Poll>>, message: T) -> JoinHandle<()> {
+    let mailbox = Arc::clone(mailbox);
+    thread::spawn(move || assert!(mailbox.send(message).is_ok()))
+}
+
+/// A thread that sets a flag and calls the loop, which is to see it.
+fn calls<T: Send + 'static>(mailbox: &Arc<Mailbox<T, Poll>>) -> (JoinHandle<()>, Arc<AtomicBool>) {
+    let flag = Arc::new(AtomicBool::new(false));
+    let (set, waker) = (Arc::clone(&flag), Waker::from(Arc::clone(mailbox)));
+    let call = thread::spawn(move || {
+        set.store(true, Ordering::Release);
+        waker.wake();
+    });
+    (call, flag)
+}
+
 #[test]
 fn messages_of_two_threads_reach_a_loop_by_no_more_wake_ups_than_it_waits() {
     model("messages_of_two_threads_reach_a_loop_by_no_more_wake_ups_than_it_waits", || {
         let (mailbox, poll) = mailbox();
-        let threads = [1, 2].map(|message| {
-            let mailbox = Arc::clone(&mailbox);
-            thread::spawn(move || mailbox.send(message).unwrap())
-        });
+        let threads = [1, 2].map(|message| sends(&mailbox, message));
         let mut sum = 0;
         let waits = run(&mailbox, &poll, |messages| {
             sum += messages.iter().sum::<u32>();
@@ -100,14 +114,7 @@ fn messages_of_two_threads_reach_a_loop_by_no_more_wake_ups_than_it_waits() {
 fn a_loop_sees_what_it_is_called_for_without_a_message() {
     model("a_loop_sees_what_it_is_called_for_without_a_message", || {
         let (mailbox, poll) = mailbox::<()>();
-        let flag = Arc::new(AtomicBool::new(false));
-        let call = {
-            let (flag, waker) = (Arc::clone(&flag), Waker::from(Arc::clone(&mailbox)));
-            thread::spawn(move || {
-                flag.store(true, Ordering::Release);
-                waker.wake();
-            })
-        };
+        let (call, flag) = calls(&mailbox);
         run(&mailbox, &poll, |_| flag.load(Ordering::Acquire));
         call.join().unwrap();
     });
@@ -117,18 +124,8 @@ fn a_loop_sees_what_it_is_called_for_without_a_message() {
 fn a_call_and_a_message_at_once_are_both_seen() {
     model("a_call_and_a_message_at_once_are_both_seen", || {
         let (mailbox, poll) = mailbox();
-        let flag = Arc::new(AtomicBool::new(false));
-        let call = {
-            let (flag, waker) = (Arc::clone(&flag), Waker::from(Arc::clone(&mailbox)));
-            thread::spawn(move || {
-                flag.store(true, Ordering::Release);
-                waker.wake();
-            })
-        };
-        let send = {
-            let mailbox = Arc::clone(&mailbox);
-            thread::spawn(move || mailbox.send(()).unwrap())
-        };
+        let (call, flag) = calls(&mailbox);
+        let send = sends(&mailbox, ());
         let mut has_come = false;
         run(&mailbox, &poll, |messages| {
             has_come |= !messages.is_empty();
@@ -194,20 +191,17 @@ impl Keeper for Thread {
 }
 
 #[test]
-fn a_loop_that_nobody_runs_is_taken_up_again_for_a_message() {
-    model("a_loop_that_nobody_runs_is_taken_up_again_for_a_message", || {
+fn a_loop_that_nobody_runs_is_taken_up_again_for_a_message_and_for_a_call() {
+    model("a_loop_that_nobody_runs_is_taken_up_again_for_a_message_and_for_a_call", || {
         let (poll, thread) = (Arc::new(Poll::default()), Arc::new(Poll::default()));
         let keeper = Thread(Arc::clone(&thread));
         let mailbox = Arc::new(Mailbox::new(Arc::clone(&poll)).with_keeper(keeper));
-        let senders = [(); 2].map(|()| {
-            let mailbox = Arc::clone(&mailbox);
-            thread::spawn(move || mailbox.send(()).unwrap())
-        });
-        let (mut messages, mut received) = (Vec::new(), 0);
+        let (send, (call, flag)) = (sends(&mailbox, ()), calls(&mailbox));
+        let (mut messages, mut has_come) = (Vec::new(), false);
         loop {
             mailbox.receive(&mut messages);
-            received += messages.drain(..).count();
-            if received == 2 {
+            has_come |= messages.pop().is_some();
+            if has_come && flag.load(Ordering::Acquire) {
                 break;
             }
             if mailbox.park() {
@@ -215,6 +209,7 @@ fn a_loop_that_nobody_runs_is_taken_up_again_for_a_message() {
                 if mailbox.leave() { thread.wait() } else { poll.wait() }
             }
         }
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        send.join().unwrap();
+        call.join().unwrap();
     });
 }
