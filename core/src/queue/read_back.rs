@@ -62,7 +62,7 @@ impl JournalRead {
     /// # Errors
     /// When they are not what was written there.
     pub fn decode(&self, salt: u32, bytes: &[u8]) -> Result<ReadBack, ReadBackError> {
-        let mut items = Vec::new();
+        let mut found = Gathered::default();
         let mut at = self.range.start;
         let mut rest = bytes;
         while at < self.range.end {
@@ -71,33 +71,76 @@ impl JournalRead {
             let is_put = record.kind == Kind::Put;
             let mut puts = record.puts().filter(|_| is_put);
             if let Some((_, first_id)) = puts.find(|(queue, _)| *queue == &*self.queue) {
-                self.put(&record, first_id, at, &mut items);
+                self.put(&record, first_id, at, &mut found);
             }
             at += record.len as u64;
             rest = rest.get(record.len..).unwrap_or_default();
         }
-        Ok(ReadBack { items })
+        found.share();
+        Ok(ReadBack { items: found.items })
     }
 
-    fn put(&self, record: &record::Record<'_>, first_id: u64, at: u64, into: &mut Vec<Located>) {
-        let last = first_id.saturating_add(record::item_count(record.rest)).saturating_sub(1);
-        if last < *self.ids.start() || first_id > *self.ids.end() {
+    fn put(&self, record: &record::Record<'_>, first_id: u64, at: u64, into: &mut Gathered) {
+        if first_id > *self.ids.end() {
             return;
         }
-        let others = record.puts().filter(|(queue, _)| self.with_others && *queue != &*self.queue);
-        let others: Vec<(Bytes, u64)> = others
-            .map(|(queue, id)| (Bytes::copy_from_slice(queue), id.wrapping_sub(first_id)))
-            .collect();
-        let others: Option<Arc<[_]>> =
-            Some(others.into()).filter(|others: &Arc<[_]>| !others.is_empty());
-        // Of its own: the stretch that was read must not stay for the sake of one item.
-        let (added, found) = record::put_parts(Bytes::copy_from_slice(record.rest));
+        let others = self.others(record, first_id);
+        let (added, items) = record::borrowed_put_parts(record.rest);
         let range = at..at + record.len as u64;
-        for (id, record::Item { data, expires }) in record::ids_from(first_id).zip(found) {
+        for (id, (data, expires)) in record::ids_from(first_id).zip(items) {
             if self.ids.contains(&id) {
-                let item = Item { id, data, expires, added };
-                into.push(Located { item, record: range.clone(), others: others.clone() });
+                let item = Item { id, data: Bytes::new(), expires, added };
+                into.push(Located { item, record: range.clone(), others: others.clone() }, data);
             }
+        }
+    }
+
+    /// Other queues that have a put's items, if they are wanted.
+    fn others(&self, record: &record::Record<'_>, first_id: u64) -> Option<Arc<[(Bytes, u64)]>> {
+        let others = record.puts().filter(|(queue, _)| self.with_others && *queue != &*self.queue);
+        let ahead =
+            |(queue, id): (&[u8], u64)| (Bytes::copy_from_slice(queue), id.wrapping_sub(first_id));
+        let others: Vec<(Bytes, u64)> = others.map(ahead).collect();
+        (!others.is_empty()).then(|| others.into())
+    }
+}
+
+/// Items share so many bytes of memory, or little more: an allocation for each would be most of what a read costs.
+const SHARED: usize = 4096;
+
+/// Items, the last of which have no data yet: it waits to be shared.
+#[derive(Debug, Default)]
+struct Gathered {
+    items: Vec<Located>,
+    data: Vec<u8>,
+    /// How long that of each of the last items is.
+    lens: Vec<usize>,
+}
+
+impl Gathered {
+    fn push(&mut self, located: Located, data: &[u8]) {
+        if !self.data.is_empty() && self.data.len() + data.len() > SHARED {
+            self.share();
+        }
+        if self.data.is_empty() {
+            self.data.reserve_exact(data.len().max(SHARED));
+        }
+        self.data.extend_from_slice(data);
+        self.lens.push(data.len());
+        self.items.push(located);
+    }
+
+    /// Gives the last items their data. The stretch that was read does not stay for the sake of one of them.
+    fn share(&mut self) {
+        let mut data = core::mem::take(&mut self.data);
+        if data.len() < SHARED / 2 {
+            data.shrink_to_fit();
+        }
+        let mut data = Bytes::from(data);
+        let first = self.items.len().saturating_sub(self.lens.len());
+        let last = self.items.iter_mut().skip(first);
+        for (located, len) in last.zip(self.lens.drain(..)) {
+            located.item.data = data.split_to(len.min(data.len()));
         }
     }
 }

@@ -410,6 +410,22 @@ pub fn put_parts(mut rest: Bytes) -> (UnixTime, impl Iterator<Item = Item>) {
     (time, items(rest.split_off(PUT_TIME.min(rest.len()))))
 }
 
+/// The same of what is borrowed: the data of each item, and when it expires.
+pub(super) fn borrowed_put_parts(
+    rest: &[u8],
+) -> (UnixTime, impl Iterator<Item = (&[u8], UnixTime)>) {
+    let time = UnixTime::from_millis(u64_at(rest, 0).unwrap_or_default());
+    let mut items = rest.get(PUT_TIME..).unwrap_or_default();
+    let next = move || {
+        let len = u32_at(items, 0)? as usize;
+        let expires = UnixTime::from_millis(u64_at(items, 4)?);
+        let (item, behind) = items.split_at_checked(ITEM_HEADER.checked_add(len)?)?;
+        items = behind;
+        Some((item.get(ITEM_HEADER..)?, expires))
+    };
+    (time, core::iter::from_fn(next))
+}
+
 /// The ids of a put's items.
 pub(super) fn ids_from(first: u64) -> impl Iterator<Item = u64> {
     core::iter::successors(Some(first), |id| Some(id.saturating_add(1)))

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::super::items::Queue;
 use super::super::outcome::{OpId, OpOutcome, ReadError};
-use super::super::read_back::{JournalRead, ReadBack, ReadBackError};
+use super::super::read_back::{JournalRead, Located, ReadBack, ReadBackError};
 use super::Engine;
 use crate::Now;
 
 /// So many bytes of items a queue has in memory at its head, where there is memory for it: as many as are read
 /// while the next ones come.
-const READ_AHEAD: u64 = 1024 * 1024;
+const READ_AHEAD: u64 = 4 * 1024 * 1024;
 /// A read that failed is tried again after this.
 const RETRY: core::time::Duration = core::time::Duration::from_millis(200);
 
@@ -101,13 +101,20 @@ impl Engine {
             }
             return still;
         };
-        for located in found.items {
-            let item = located.item;
-            let is_live = item.id > line.mark || line.unread.remove(&item.id);
-            if is_live && item.id > line.loaded_to {
-                self.stats.read_back_items += 1;
-                line.load(item, &mut self.usage);
+        let count = found.items.len();
+        let mut live = found.items;
+        live.retain(|Located { item, .. }| {
+            let is_there = item.id > line.mark || line.unread.remove(&item.id);
+            is_there && item.id > line.loaded_to
+        });
+        // They share memory, which those that are gone give back only together with them.
+        let is_sparse = live.len() < count / 2;
+        for Located { mut item, .. } in live {
+            if is_sparse {
+                item.data = Bytes::copy_from_slice(&item.data);
             }
+            self.stats.read_back_items += 1;
+            line.load(item, &mut self.usage);
         }
         line.loaded_to = line.loaded_to.max(*read.ids.end());
         let drops = core::mem::take(&mut line.drops);
