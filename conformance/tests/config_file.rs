@@ -60,9 +60,12 @@ fn what_the_file_says_holds_and_is_read_again() {
     assert_eq!(client.set("few", b"2").expect("an answer"), "STORED");
     assert_eq!(client.set("few", b"3").expect("an answer"), "NOT_STORED");
 
-    write("[queues.few]\nmax-queue-items = 3\n");
+    write("[queues.few]\nmax-queue-items = 3\nfsync = \"interval=20\"\n");
+    assert!(is_bounded(&mut client, "few", "sync_journal=always"));
     assert_eq!(client.command("reload").expect("an answer"), "Reloaded config.");
     assert_eq!(client.set("few", b"3").expect("an answer"), "STORED");
+    assert!(is_bounded(&mut client, "few", "sync_journal=interval=20"));
+    assert!(is_bounded(&mut client, "others", "sync_journal=always"));
     server.stop();
 }
 
@@ -81,6 +84,10 @@ fn a_wrong_file_is_told_before_the_start() {
         wrong.stderr.contains(":1: unknown name `fsink`; the nearest that is known is `fsync`"),
         "{wrong:#?}"
     );
+
+    fs::write(&file, "[queues.q]\nfsync = \"sometimes\"\n").expect("a file");
+    let wrong = check_config(&file);
+    assert!(wrong.stderr.contains(":2: `fsync`: `sometimes` is none of `always`"), "{wrong:#?}");
 
     fs::write(&file, "threads = 0\nqueue-name = \"a b\"\n").expect("a file");
     let wrong = check_config(&file);

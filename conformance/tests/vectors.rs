@@ -79,6 +79,9 @@ fn the_queue_plays_every_vector(runtime: Runtime) {
     let setup = Setup::new(directory.path().join("data")).runtime(runtime);
     let server = setup.flag("--config", &config.to_string_lossy()).start();
     play_all(Player::Queue, |vector| {
+        if vector.server != ServerKind::Shared {
+            return play_on_own_queue(vector, runtime);
+        }
         let client = &mut server.queue_client();
         let mut command = |line: &str| client.command(line).map_err(|error| error.to_string());
         assert_eq!(command("status up"), Ok("END".to_owned()));
@@ -87,6 +90,21 @@ fn the_queue_plays_every_vector(runtime: Runtime) {
         play_socket(vector, server.queue())
     });
     server.stop();
+}
+
+/// Plays on a queue with nothing in it, and with users where the vector asks for that.
+fn play_on_own_queue(vector: &Vector, runtime: Runtime) -> Result<(), String> {
+    let directory = TempDir::new("vectors");
+    let users = directory.path().join("users");
+    fs::write(&users, "name:secret\n").expect("a file");
+    let mut setup = Setup::new(directory.path().join("data")).runtime(runtime);
+    if vector.server == ServerKind::Authentication {
+        setup = setup.flag("--auth-file", &users.to_string_lossy());
+    }
+    let server = setup.start();
+    let played = play_socket(vector, server.queue());
+    server.stop();
+    played
 }
 
 #[test]

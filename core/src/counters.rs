@@ -10,6 +10,10 @@ pub struct Counters {
     pub accepted: AtomicU64,
     /// Connections that ended, however they did.
     pub closed: AtomicU64,
+    /// Bytes read from them: of requests, without what TLS puts around them.
+    pub read_bytes: AtomicU64,
+    /// Bytes written to them.
+    pub written_bytes: AtomicU64,
     /// Accepts that failed for lack of something of this machine's, such as file descriptors.
     pub accept_errors: AtomicU64,
     /// Names and passwords that were given, right or wrong.

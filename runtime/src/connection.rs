@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::io;
 use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use windhover_core::endpoint::{Endpoint, Next, Spare};
-use windhover_core::{Instant, Now};
+use windhover_core::{Counters, Instant, Now};
 
 use crate::memory::{Account, GRACE};
 use crate::proxies::{Announced, Unannounced};
@@ -45,8 +47,11 @@ pub struct Connection<S, E> {
     /// The endpoint was asked for an orderly end.
     is_draining: bool,
     account: Account,
-    /// Bytes that were read in this turn.
+    /// Where what is read and written is counted.
+    counters: Option<Arc<Counters>>,
+    /// Bytes that were read, and written, in this turn.
     read: usize,
+    written: usize,
 }
 
 thread_local! {
@@ -133,6 +138,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
     ) -> io::Result<Self> {
         let mut accepted = Self::over(Secured::accepted(stream, peer, options, now)?, endpoint);
         accepted.account = Account::new(options.memory.clone(), peer);
+        accepted.counters = Some(Arc::clone(&options.counters));
         let proxies = options.proxies.as_ref();
         accepted.unannounced = proxies.and_then(|proxies| Unannounced::new(peer, proxies, now));
         Ok(accepted)
@@ -149,7 +155,9 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             is_ended: false,
             is_draining: false,
             account: Account::default(),
+            counters: None,
             read: 0,
+            written: 0,
         }
     }
 
@@ -165,6 +173,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
     pub fn turn(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
         self.account.begin_turn();
         let step = self.rounds(now, cx);
+        self.count();
         if matches!(step, Step::End(_)) {
             return step;
         }
@@ -180,6 +189,17 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         }
     }
 
+    /// Counts what was read and written in this turn.
+    fn count(&self) {
+        if let Some(counters) = &self.counters {
+            let counts =
+                [(&counters.read_bytes, self.read), (&counters.written_bytes, self.written)];
+            for (counter, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
+                counter.fetch_add(n as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// How many bytes it holds for its peer.
     fn held(&self) -> usize {
         let header = self.unannounced.as_ref().map_or(0, |header| header.held());
@@ -187,7 +207,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
     }
 
     fn rounds(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
-        self.read = 0;
+        (self.read, self.written) = (0, 0);
         for _ in 0..ROUNDS {
             match self.round(now, cx) {
                 Ok(Step::Again) if self.read >= READ_IN_TURN => break,
@@ -289,6 +309,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
         self.is_full = false;
         self.unflushed = Unflushed::Written;
         self.account.moved();
+        self.written += n;
         self.endpoint.wrote(n);
         Poll::Ready(Ok(()))
     }

@@ -123,6 +123,11 @@ impl Handler for QueueClient {
                     Response::ServerError(b"the configuration is wrong, and stays as it was")
                 }
             }),
+            Request::Roll { .. } => {
+                // There is one journal for all queues.
+                store.roll(now);
+                reply.end()
+            }
             Request::Shutdown { .. } => reply
                 .send(&Response::ServerError(b"shutdown by a client is off; send SIGTERM instead")),
             _ => disconnect(reply),

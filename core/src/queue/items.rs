@@ -129,6 +129,13 @@ impl Queue {
         (items, self.extents.bytes().saturating_sub(self.out_bytes))
     }
 
+    /// How many items are in memory, and what they take there.
+    pub(super) fn in_memory(&self) -> (u64, u64) {
+        let out = self.out.len() as u64;
+        let bytes = self.ready_bytes + QueueConfig::taken(out, self.out_bytes);
+        (self.ready.len() as u64 + out, bytes)
+    }
+
     /// Whether items are not in memory.
     pub(super) fn is_behind(&self) -> bool {
         self.extents.last_id().is_some_and(|last| last > self.loaded_to)

@@ -22,6 +22,10 @@ impl Line {
         self.len == 0
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(super) fn front(&self) -> Option<&Item> {
         self.blocks.front()?.front()
     }

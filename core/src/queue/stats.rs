@@ -14,7 +14,11 @@ pub struct QueueStats {
     /// What all items take that the queue holds in any way, readable or not, as
     /// [`QueueConfig::max_bytes`](super::QueueConfig::max_bytes) counts it.
     pub taken_bytes: u64,
-    /// What those take in the journal, roughly.
+    /// Items that are in memory, readable or open.
+    pub memory_items: u64,
+    /// What those take there.
+    pub memory_bytes: u64,
+    /// What the readable ones take in the journal, roughly.
     pub journal_bytes: u64,
     /// Items ever put.
     pub total_items: u64,

@@ -255,6 +255,18 @@ impl<D: Directory> Journal<D> {
         }
     }
 
+    /// Ends the active segment, if it holds anything: the next batch begins another one.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn roll(&mut self) -> io::Result<()> {
+        if self.active.as_ref().is_some_and(|active| active.len > HEADER as u64) {
+            self.sync_active()?;
+            self.close_active();
+        }
+        Ok(())
+    }
+
     /// Begins that segment, in a spare file if there is one. The new file has its name, which is then nobody
     /// else's.
     fn begin_file(

@@ -76,11 +76,20 @@ struct State {
     asleep: bool,
     /// Somebody will wake it soon: [`HandOver`].
     handing_over: bool,
-    stopping: bool,
+    orders: Orders,
     /// Reads that were put off until the journal has written the removals.
     put_off: Vec<Waker>,
     /// What is to be read of the journal.
     reads: VecDeque<JournalRead>,
+}
+
+/// What the journal's thread is told to do.
+#[derive(Debug, Default)]
+struct Orders {
+    /// To end.
+    stop: bool,
+    /// To go on in a further segment.
+    roll: bool,
 }
 
 /// Why a read cannot begin.
@@ -257,7 +266,7 @@ impl Store {
             in_flight_since: None,
             asleep: false,
             handing_over: false,
-            stopping: false,
+            orders: Orders::default(),
             put_off: Vec::new(),
             reads: VecDeque::new(),
         };
@@ -432,6 +441,12 @@ impl Store {
         self.shared.with(now, |state| f(&mut state.engine))
     }
 
+    /// Has what is put next go into a further segment of the journal.
+    pub fn roll(&self, now: Now) {
+        self.shared.with(now, |state| state.orders.roll = true);
+        self.shared.work.notify_one();
+    }
+
     /// Lets waits end whose time has come.
     pub fn tick(&self, now: Now) {
         self.shared.with(now, |_| ());
@@ -494,7 +509,7 @@ impl StoreCloser {
     /// acknowledged is safe all the same, but the next start will not take the stop for a clean
     /// one.
     pub fn close(self, timeout: Duration) -> io::Result<()> {
-        self.shared.lock().stopping = true;
+        self.shared.lock().orders.stop = true;
         self.shared.work.notify_one();
         self.shared.read_work.notify_one();
         let deadline = Instant::now() + timeout;

@@ -58,7 +58,7 @@ impl<D: Directory, C: Fn() -> Now> Reader<D, C> {
     fn next(&self, is_failing: bool) -> Next {
         let mut state = self.shared.lock();
         loop {
-            if state.stopping {
+            if state.orders.stop {
                 return Next::End;
             }
             if let Some(read) = state.reads.pop_front() {

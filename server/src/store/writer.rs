@@ -30,6 +30,7 @@ enum Work {
     /// The flag is whether it is tried for the last time.
     Append(JournalBatch, bool),
     Sync,
+    Roll,
     Probe,
     Stop,
 }
@@ -53,6 +54,11 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
                 }
                 Work::Sync => {
                     if let Err(error) = self.journal.sync() {
+                        failed_at = Some(self.failed("sync", &error));
+                    }
+                }
+                Work::Roll => {
+                    if let Err(error) = self.journal.roll() {
                         failed_at = Some(self.failed("sync", &error));
                     }
                 }
@@ -85,18 +91,21 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             if self.journal.sync_due().is_some_and(|due| due <= Instant::now()) {
                 break Work::Sync;
             }
-            if retry_in.is_none_or(|wait| wait.is_zero() || state.stopping)
+            if std::mem::take(&mut state.orders.roll) {
+                break Work::Roll;
+            }
+            if retry_in.is_none_or(|wait| wait.is_zero() || state.orders.stop)
                 && let Some(batch) = state.engine.begin_append()
             {
                 // Removals that cannot be written must not hold up the stop.
-                if !(state.stopping && tried) {
+                if !(state.orders.stop && tried) {
                     state.in_flight_since = state.waiting_since.take();
-                    break Work::Append(batch, state.stopping);
+                    break Work::Append(batch, state.orders.stop);
                 }
                 state.engine.journaled(batch.commit, Err(AppendError), (self.clock)());
                 break Work::Stop;
             }
-            if state.stopping {
+            if state.orders.stop {
                 break Work::Stop;
             }
             if retry_in.is_some_and(|wait| wait.is_zero()) {

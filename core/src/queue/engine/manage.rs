@@ -120,9 +120,12 @@ impl Engine {
 
     fn counted(&self, queue: &Queue) -> QueueStats {
         let (items, bytes) = queue.readable();
+        let (memory_items, memory_bytes) = queue.in_memory();
         QueueStats {
             items,
             bytes,
+            memory_items,
+            memory_bytes,
             taken_bytes: queue.held_bytes(),
             journal_bytes: queue.journal_bytes(),
             waiters: self.waiters.count(&queue.name),
