@@ -4,7 +4,7 @@
 //! The protocols are [`windhover_core`]'s, the sockets are the runtime adapter's. Here is what
 //! makes a server of them: the [`journal`] on the disk, the [`store`] that all connections share,
 //! one endpoint for each listener ([`tracker`], [`queue_client`], [`admin`]), the way to queue servers elsewhere
-//! ([`forward`]), what was refused for good ([`dead_letters`]), what was accepted already ([`dedup`]), copies
+//! ([`forward`]; by hand: [`relay`]), what was refused for good ([`dead_letters`]), what was accepted already ([`dedup`]), copies
 //! elsewhere ([`backup`]), and the command line ([`cli`]) with the file behind it ([`config`]).
 //! Apart from all that, [`cache`] is a server of its own, on the same core.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -35,6 +35,7 @@ mod private;
 pub mod queue_client;
 mod queue_monitor;
 mod recording;
+pub mod relay;
 pub mod runtime;
 pub mod serve;
 mod service_manager;

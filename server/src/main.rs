@@ -21,6 +21,7 @@ use windhover_server::decode::{DecodeArgs, decode};
 use windhover_server::environment::mistyped;
 use windhover_server::journal::{InspectError, OpenError};
 use windhover_server::logging;
+use windhover_server::relay;
 use windhover_server::serve::{self, ServeError};
 use windhover_server::tail::{TailArgs, TailError, tail};
 
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
             _ => ExitCode::FAILURE,
         },
         Command::Replay(args) => replay_letters(&args),
+        Command::Relay(args) => ExitCode::from(relay::run(&args)),
         Command::Decode(args) => explain(&args),
         Command::Tail(args) => show(&args),
         Command::CheckConfig(args) => check_config(&args),

@@ -17,6 +17,7 @@ use crate::cache::CacheArgs;
 use crate::dead_letters::ReplayArgs;
 use crate::decode::DecodeArgs;
 use crate::logging::LogFormat;
+use crate::relay::RelayArgs;
 use crate::tail::TailArgs;
 
 /// With the commit that it was built of, and the runtimes that it was built with.
@@ -62,6 +63,8 @@ pub enum Command {
     Journal(JournalArgs),
     /// Send records again that a running server has put into its dead-letter queue
     Replay(ReplayArgs),
+    /// Move queues among data directories, queue servers and NATS JetStream
+    Relay(Box<RelayArgs>),
     /// Explain what the tracker makes of a request: nothing is sent
     Decode(DecodeArgs),
     /// Show records of a running server as they are accepted, without taking them

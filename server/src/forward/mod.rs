@@ -11,15 +11,15 @@
 //! and what an answer means, is decided by a `Window` (`window.rs`), which knows neither.
 
 mod address;
-mod doubt;
+pub(crate) mod doubt;
 #[cfg(feature = "nats")]
-mod jetstream;
-mod kestrel;
-mod pump;
+pub(crate) mod jetstream;
+pub(crate) mod kestrel;
+pub(crate) mod pump;
 mod servers;
-mod stored;
-mod target;
-mod window;
+pub(crate) mod stored;
+pub(crate) mod target;
+pub(crate) mod window;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -66,7 +66,7 @@ impl Connection {
         match to {
             ForwardTo::Kestrel(servers) => connect(kestrel::client(servers)).map(Self::Kestrel),
             #[cfg(feature = "nats")]
-            ForwardTo::JetStream(url) => match jetstream::JetStream::start(url) {
+            ForwardTo::JetStream(url) => match jetstream::JetStream::start(url, true) {
                 Ok(started) => Ok(Self::JetStream(Arc::new(started), url.clone())),
                 Err(error) => Err(failed(error)),
             },
@@ -80,7 +80,7 @@ impl Connection {
         not(feature = "nats"),
         allow(unused_variables, reason = "only subjects differ by it")
     )]
-    fn target(&self, queue: &[u8], is_of_events: bool) -> Box<dyn Target> {
+    pub(crate) fn target(&self, queue: &[u8], is_of_events: bool) -> Box<dyn Target> {
         match self {
             Self::Kestrel(client) => kestrel::target(client, queue),
             #[cfg(feature = "nats")]
@@ -199,7 +199,7 @@ impl Lanes {
             let source = StoredQueue {
                 store: self.app.store.clone(),
                 dead_letters: self.app.dead_letters.clone(),
-                name: name.clone(),
+                name: name.clone().into(),
                 identity: self.identity,
                 clock: Arc::clone(&self.clock),
                 idle: Vec::new(),

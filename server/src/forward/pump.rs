@@ -40,8 +40,12 @@ pub(crate) struct Turn {
     pub(crate) arrived: usize,
     /// Records that were sent and did not.
     pub(crate) failed: usize,
+    /// Bytes of those that have arrived.
+    pub(crate) bytes: u64,
     /// How long to rest before the next turn.
     pub(crate) rest: Option<Duration>,
+    /// Nothing is on its way, and nothing came.
+    pub(crate) is_idle: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +61,10 @@ impl<S: Source> Pump<S> {
         Self { source, target, window: Window::new(), logged: None }
     }
 
+    pub(crate) fn source(&mut self) -> &mut S {
+        &mut self.source
+    }
+
     /// Takes what is there, or waits so long for something, and sends all that is due.
     pub(crate) fn turn(&mut self, wait: Duration) -> Result<Turn, S::Error> {
         let mut wait = if self.window.is_due(Instant::now()) { Duration::ZERO } else { wait };
@@ -70,7 +78,7 @@ impl<S: Source> Pump<S> {
         let now = Instant::now();
         let round = self.window.round(now);
         if round.is_empty() {
-            return Ok(Turn::default());
+            return Ok(Turn { is_idle: self.window.is_empty(), ..Turn::default() });
         }
         let mut outcomes = self.send(round.alone);
         let behind = self.send(round.together);
@@ -87,7 +95,7 @@ impl<S: Source> Pump<S> {
             }
         }
         self.source.confirm(settled.arrived)?;
-        Ok(Turn { arrived, failed, rest: settled.rest })
+        Ok(Turn { arrived, failed, bytes: settled.bytes, rest: settled.rest, is_idle: false })
     }
 
     /// Sends records, in order; what became of each.
@@ -107,8 +115,8 @@ impl<S: Source> Pump<S> {
             tracing::warn!(
                 error,
                 ?target,
-                events = records,
-                "events could not be forwarded; they stay in the journal and are sent again"
+                records,
+                "records did not arrive; they stay where they are and are sent again"
             );
         }
     }

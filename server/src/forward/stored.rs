@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use windhover_client::block_on_ticking;
 use windhover_core::Now;
 use windhover_core::queue::{Action, OpOutcome, Read};
@@ -20,7 +21,7 @@ use crate::store::{Begun, Reader, Store};
 pub(crate) struct StoredQueue {
     pub(crate) store: Store,
     pub(crate) dead_letters: DeadLetters,
-    pub(crate) name: Vec<u8>,
+    pub(crate) name: Bytes,
     /// Of the data directory.
     pub(crate) identity: u128,
     pub(crate) clock: Arc<dyn Fn() -> Now + Send + Sync>,
@@ -50,7 +51,10 @@ impl Source for StoredQueue {
             return Ok(None);
         };
         let id = reader.open_id((self.clock)()).unwrap_or_default();
-        Ok(Some((reader, Record { bytes, name: RecordName::Item(self.identity, id) })))
+        Ok(Some((
+            reader,
+            Record { bytes, name: RecordName::Item(self.identity, self.name.clone(), id) },
+        )))
     }
 
     fn confirm(&mut self, arrived: Vec<Reader>) -> Result<(), Infallible> {

@@ -19,8 +19,14 @@ pub(crate) struct Record {
 /// What a record is known by where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RecordName {
-    /// An item of a data directory: the directory's identity, and the item's id there.
-    Item(u128, u64),
+    /// An item of a data directory: the directory's identity, the queue, and the item's id there, which it may have in
+    /// several queues.
+    Item(u128, Bytes, u64),
+    /// The id of the message that it came as.
+    #[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "only NATS has messages"))]
+    Message(String),
+    /// Nothing but its place among those that this process takes: the process's own number, and that place.
+    Place(u128, u64),
 }
 
 /// What the sending of a record comes to.

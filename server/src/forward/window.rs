@@ -43,11 +43,11 @@ pub(super) type Outcomes = HashMap<usize, Result<(), PutError>>;
 
 /// A record that will never be taken.
 #[derive(Debug)]
-pub(super) struct Hopeless<T> {
-    pub(super) taken: T,
-    pub(super) record: Record,
-    pub(super) why: ForGood,
-    pub(super) error: PutError,
+pub(crate) struct Hopeless<T> {
+    pub(crate) taken: T,
+    pub(crate) record: Record,
+    pub(crate) why: ForGood,
+    pub(crate) error: PutError,
 }
 
 /// What is to be done after a round.
@@ -55,6 +55,8 @@ pub(super) struct Hopeless<T> {
 pub(super) struct Settled<T> {
     /// These have arrived.
     pub(super) arrived: Vec<T>,
+    /// Their bytes.
+    pub(super) bytes: u64,
     /// These never will.
     pub(super) hopeless: Vec<Hopeless<T>>,
     /// How many did not arrive, the hopeless ones with them.
@@ -84,6 +86,10 @@ impl<T> Window<T> {
         // Those that may never be taken must not keep others from being sent.
         self.held.len() < HELD
             && self.held.iter().filter(|held| held.doubt.is_none()).count() < WINDOW
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 
     pub(super) fn hold(&mut self, taken: T, record: Record) {
@@ -119,6 +125,7 @@ impl<T> Window<T> {
     ) -> Settled<T> {
         let mut settled = Settled {
             arrived: Vec::new(),
+            bytes: 0,
             hopeless: Vec::new(),
             failed: 0,
             error: None,
@@ -132,6 +139,7 @@ impl<T> Window<T> {
                 }
                 Some(Ok(())) => {
                     self.largest_taken = self.largest_taken.max(held.record.bytes.len());
+                    settled.bytes += held.record.bytes.len() as u64;
                     settled.arrived.push(held.taken);
                     continue;
                 }
@@ -179,7 +187,7 @@ mod tests {
     use super::*;
 
     fn record(bytes: Vec<u8>) -> Record {
-        Record { bytes: bytes.into(), name: RecordName::Item(0, 0) }
+        Record { bytes: bytes.into(), name: RecordName::Place(0, 0) }
     }
 
     /// A target of that moment: what it answers to a record of so many bytes.

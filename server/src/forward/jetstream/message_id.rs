@@ -27,13 +27,22 @@ pub(super) fn message_id(record: &Record) -> String {
             text
         });
     }
-    let RecordName::Item(directory, id) = record.name;
-    format!("{directory:032x}-{id}")
+    match &record.name {
+        RecordName::Item(directory, queue, id) => {
+            format!("{directory:032x}-{}-{id}", queue.escape_ascii())
+        }
+        RecordName::Place(run, place) => format!("{run:032x}-{place}"),
+        RecordName::Message(id) => id.clone(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn item(directory: u128, id: u64) -> RecordName {
+        RecordName::Item(directory, "events".into(), id)
+    }
 
     fn id(line: &str, name: RecordName) -> String {
         message_id(&Record { bytes: line.as_bytes().to_vec().into(), name })
@@ -45,7 +54,7 @@ mod tests {
         let first = line(r#""token":"t","$insert_id":"a1","time":5,"mp_processing_time_ms":6"#);
         let again =
             line(r#""token":"t","$insert_id":"a1","time":5,"mp_processing_time_ms":9,"x":1"#);
-        let ids = [id(&first, RecordName::Item(1, 1)), id(&again, RecordName::Item(2, 9))];
+        let ids = [id(&first, item(1, 1)), id(&again, item(2, 9))];
         assert!(ids.iter().all(|it| *it == ids[0] && it.len() == 32), "{ids:?}");
         for other in [
             r#""token":"u","$insert_id":"a1","time":5,"mp_processing_time_ms":6"#,
@@ -53,7 +62,7 @@ mod tests {
             r#""token":"t","$insert_id":"a1","time":7,"mp_processing_time_ms":6"#,
             r#""token":"t","$insert_id":"a1","time":5,"distinct_id":"d","mp_processing_time_ms":6"#,
         ] {
-            assert_ne!(id(&line(other), RecordName::Item(1, 1)), ids[0], "{other}");
+            assert_ne!(id(&line(other), item(1, 1)), ids[0], "{other}");
         }
     }
 
@@ -64,7 +73,7 @@ mod tests {
                 r#"{{"event":"e","properties":{{"token":"t","$insert_id":"a","time":{at},"mp_processing_time_ms":{at}}}}}"#
             )
         };
-        let name = || RecordName::Item(1, 1);
+        let name = || item(1, 1);
         assert_eq!(id(&received(5), name()), id(&received(7), name()));
     }
 
@@ -73,10 +82,11 @@ mod tests {
         let stamped = r#"{"event":"e","properties":{"token":"t","time":6,"mp_processing_time_ms":6,"$insert_id":"0123456789abcdef0000000700000000"}}"#;
         for line in [stamped, "any bytes", ""] {
             assert_eq!(
-                id(line, RecordName::Item(0xab, 7)),
-                "000000000000000000000000000000ab-7",
+                id(line, item(0xab, 7)),
+                "000000000000000000000000000000ab-events-7",
                 "{line}"
             );
+            assert_eq!(id(line, RecordName::Message("m1".to_owned())), "m1", "{line}");
         }
     }
 }

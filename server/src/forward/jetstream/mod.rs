@@ -21,7 +21,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::{Client, ConnectOptions, Event, ReconnectToServer, ServerAddr};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, oneshot};
-use windhover_core::nats::{NatsLogin, NatsUrl};
+use windhover_core::nats::NatsLogin;
 
 use self::answer::{Patience, answer};
 use self::message_id::message_id;
@@ -85,12 +85,15 @@ impl fmt::Debug for Connection {
 }
 
 impl JetStream {
-    /// Begins to connect, and to look for the stream; both go on until they succeed.
+    /// Begins to connect, and, where records are to be published, to look for the stream; both go on until they
+    /// succeed.
     ///
     /// # Errors
     /// When a file that the URL names cannot be read, or the operating system gives no thread.
-    pub(crate) fn start(url: &JetStreamUrl) -> io::Result<Self> {
-        warn_of_sync(&url.url);
+    pub(crate) fn start(url: &JetStreamUrl, publishes: bool) -> io::Result<Self> {
+        if publishes && !url.url.syncs_always {
+            warn_of_sync();
+        }
         let connection = Arc::new(Connection {
             url: url.clone(),
             connected: OnceLock::new(),
@@ -112,7 +115,9 @@ impl JetStream {
         };
         // It is set here alone.
         let _ = connection.connected.set((client, context));
-        runtime.spawn(watch_stream(Arc::clone(&connection)));
+        if publishes {
+            runtime.spawn(watch_stream(Arc::clone(&connection)));
+        }
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("nats".to_owned()).spawn(move || {
@@ -127,6 +132,16 @@ impl JetStream {
     pub(crate) fn target(&self, subject: String) -> Box<dyn Target> {
         let (connection, handle) = (Arc::clone(&self.connection), self.handle.clone());
         Box::new(Subject { connection, handle, name: subject })
+    }
+
+    /// Runs what has to run beside its connection, and waits for it.
+    pub(crate) fn wait_for<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+
+    /// For what is not published. `None` while it has not begun.
+    pub(crate) fn context(&self) -> Option<&Context> {
+        self.connection.connected.get().map(|(_, context)| context)
     }
 
     /// Its servers, as an operator sees them.
@@ -146,13 +161,11 @@ impl Drop for JetStream {
     }
 }
 
-fn warn_of_sync(url: &NatsUrl) {
-    if !url.syncs_always {
-        tracing::warn!(
-            "JetStream acknowledges before it syncs, and what it acknowledged is removed here: set `sync_interval: \
-             always` in the servers' configuration (nats-server 2.10 or later), then say so with `?sync=always`"
-        );
-    }
+fn warn_of_sync() {
+    tracing::warn!(
+        "JetStream acknowledges before it syncs, and what it acknowledged is removed here: set `sync_interval: \
+         always` in the servers' configuration (nats-server 2.10 or later), then say so with `?sync=always`"
+    );
 }
 
 async fn connect(connection: &Arc<Connection>) -> io::Result<Client> {
