@@ -11,10 +11,10 @@ use windhover_client::{Queue, Reservation, block_on};
 
 use crate::forward::pump::Source;
 use crate::forward::target::{Record, RecordName};
-use crate::forward::window::Hopeless;
+use crate::forward::window::{Hopeless, WINDOW};
 
 /// Records of a server that are set aside at a time, each on a connection of its own.
-const RESERVED: usize = 48;
+const RESERVED: usize = WINDOW;
 /// With those that are kept back, because they are too large for where they were to go.
 pub(super) const MAX_RESERVED: usize = 4096;
 
