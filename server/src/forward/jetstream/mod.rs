@@ -267,6 +267,13 @@ impl Connection {
         let pause = PAUSE.saturating_mul(1 << rounds.min(8)).min(LONGEST_PAUSE);
         let delay = if rounds == 0 { Duration::ZERO } else { pause };
         servers.tries += 1;
+        drop(servers);
+        let failed =
+            |it: &async_nats::Server| Some(format!("{}: {}", name(it), it.last_error.as_ref()?));
+        let failed: Vec<String> = pool.iter().filter_map(failed).collect();
+        if !failed.is_empty() {
+            self.log(&format!("servers of NATS cannot be connected to: {}", failed.join("; ")));
+        }
         Some(ReconnectToServer { addr: server.addr.clone(), delay: Some(delay) })
     }
 
@@ -284,7 +291,6 @@ impl Connection {
             Event::Disconnected => tracing::warn!(server, "the connection to NATS has ended"),
             Event::LameDuckMode => tracing::info!(server, "the server of NATS is about to stop"),
             Event::ServerError(error) => self.log(&format!("{server}: {error}")),
-            Event::ClientError(error) => self.log(&format!("{server}: {error}")),
             _ => {}
         }
     }
