@@ -11,7 +11,7 @@ use windhover_conformance::{
     HttpClient, NatsCluster, NatsVersion, Runtime, Server, TempDir, eventually, report,
 };
 
-use super::{Reader, SOON, event, id_of, queued, track, tracker};
+use super::{Reader, SOON, event, forwarded, id_of, queued, track, tracker};
 
 /// What no sender may wait for.
 const LATE: Duration = Duration::from_millis(500);
@@ -58,12 +58,6 @@ impl Drop for Stop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-fn forwarded(server: &Server) -> u64 {
-    let page = server.http_client().get("/metrics").unwrap().text();
-    let line = page.lines().find_map(|line| line.strip_prefix("windhover_events_forwarded_total "));
-    line.unwrap().parse().unwrap()
 }
 
 /// Waits until further events have arrived; how long that took.

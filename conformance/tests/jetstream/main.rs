@@ -13,8 +13,8 @@ use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use windhover_conformance::{
-    HttpClient, NatsCluster, NatsVersion, Runtime, Server, Setup, TempDir, eventually, full_binary,
-    on_each_runtime,
+    Authority, HttpClient, NatsCluster, NatsVersion, Runtime, Server, Setup, TempDir, eventually,
+    full_binary, on_each_runtime,
 };
 
 /// Elections and restarts of three servers take a while on a busy machine.
@@ -95,6 +95,12 @@ fn queued(server: &Server) -> u64 {
     stats.get("queue_events_items").map_or(0, |items| items.parse().unwrap())
 }
 
+fn forwarded(server: &Server) -> u64 {
+    let page = server.http_client().get("/metrics").unwrap().text();
+    let line = page.lines().find_map(|line| line.strip_prefix("windhover_events_forwarded_total "));
+    line.unwrap().parse().unwrap()
+}
+
 fn tracker(data: &TempDir, runtime: Runtime, url: &str) -> Server {
     Setup::new(data.path()).program(full_binary()).runtime(runtime).flag("--queue", url).start()
 }
@@ -156,3 +162,35 @@ fn everything_arrives_once_under_its_subject(runtime: Runtime) {
 }
 
 on_each_runtime!(everything_arrives_once_under_its_subject);
+
+#[test]
+fn a_login_goes_over_tls_and_what_keeps_from_connecting_is_told() {
+    let (authority, files) = (Authority::new(), TempDir::new("nats-tls"));
+    let certificate = authority.sign("127.0.0.1");
+    let believed = files.path().join("ca.pem");
+    std::fs::write(&believed, authority.pem()).unwrap();
+    let tls = format!(
+        "tls {{ cert_file: \"{}\", key_file: \"{}\" }}\nauthorization {{ user: me, password: \"a@b\" }}\n",
+        certificate.chain.display(),
+        certificate.key.display(),
+    );
+    let servers = NatsCluster::start(NatsVersion::Debian, 1, &tls);
+    let (address, believed) = (servers.addresses()[0], believed.display());
+    let data = TempDir::new("jetstream-tls");
+    for (login, options, told) in [
+        ("me:no", format!("?ca={believed}"), "authorization violation"),
+        ("me:a%40b", String::new(), "invalid peer certificate"),
+    ] {
+        let tracker =
+            tracker(&data, Runtime::Tokio, &format!("tls://{login}@{address}/app{options}"));
+        assert!(track(&mut tracker.http_client(), &event("1", &json!({}))));
+        eventually("the log says why", SOON, || tracker.log().contains(told).then_some(()));
+        assert_eq!(forwarded(&tracker), 0, "nothing goes on");
+        tracker.stop();
+    }
+    let url = format!("tls://me:a%40b@{address}/app?ca={believed}");
+    let tracker = tracker(&data, Runtime::Tokio, &url);
+    eventually("all of it has gone on", SOON, || (forwarded(&tracker) == 2).then_some(()));
+    assert!(tracker.log().contains("acknowledges before it syncs"), "{}", tracker.log());
+    tracker.stop();
+}
