@@ -162,7 +162,7 @@ pub fn binary() -> PathBuf {
     assert!(
         path.is_file(),
         "there is no server at {}: run `conformance/run`, or build one with \
-         `cargo build --release -p windhover-server --all-features` and name it in WINDHOVER_BIN",
+         `cargo build --release -p windhover-server` and name it in WINDHOVER_BIN",
         path.display()
     );
     path
@@ -180,7 +180,10 @@ pub fn full_binary() -> PathBuf {
         },
         PathBuf::from,
     );
-    let is_full = || run(Command::new(&path).arg("--version"), START).stdout.contains("nats");
+    let is_full = || {
+        let version = run(Command::new(&path).arg("--version"), START).stdout;
+        ["nats", "s3"].iter().all(|feature| version.contains(feature))
+    };
     assert!(
         path.is_file() && is_full(),
         "there is no server with all features at {}: build one with `cargo build -p windhover-server \

@@ -177,6 +177,7 @@ fn a_server_makes_backups_in_a_bucket_on_any_runtime() {
         let within: Vec<String> = std::iter::once("env".to_owned()).chain(within).collect();
         let setup = Setup::new(place.data())
             .within(within)
+            .program(full_binary())
             .flag("--runtime", runtime)
             .flag("--backup-to", &to)
             .flag("--backup-every", "1s");

@@ -20,7 +20,7 @@ use std::{
 };
 
 use serde_json::Value;
-use windhover_conformance::{Outcome, Random, Server, Setup, TempDir, binary, run};
+use windhover_conformance::{Outcome, Random, Server, Setup, TempDir, binary, full_binary, run};
 
 const BOUND: Duration = Duration::from_secs(120);
 
@@ -67,7 +67,8 @@ impl Place {
 
     /// `windhover backup` with that, and the destination.
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let program = if self.bucket.is_some() { full_binary() } else { binary() };
+        let mut command = Command::new(program);
         command.arg("backup").args(words);
         let to = self.bucket.as_ref().map_or_else(|| self.to(), |(to, _)| to.into());
         match words {
