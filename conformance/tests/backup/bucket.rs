@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
-use windhover_conformance::{Server, Setup, eventually, report};
+use windhover_conformance::{Server, Setup, eventually, full_binary, report};
 
 use super::store::{Fault, Store};
 use super::{BOUND, DAMAGED, FAILED, GOOD, NO_BACKUP, Place, drained, fill, number};
