@@ -31,6 +31,13 @@ pub fn nats_url(input: &[u8]) {
     let printed = NatsUrl::parse(&url.to_string()).unwrap();
     assert_eq!((&printed.hosts, &printed.subject), (&url.hosts, &url.subject));
     assert_eq!((printed.login, printed.credentials), (None, None));
+    // Neither has a log what is secret.
+    let shown = url.login.as_ref().map(|login| format!("{login:?}"));
+    let expected = url.login.as_ref().map(|login| match login {
+        NatsLogin::Password { user, .. } => format!("Password({user:?}, …)"),
+        _ => "Token(…)".to_owned(),
+    });
+    assert_eq!(shown, expected);
 }
 
 /// The same place, with every letter of a login and of a value escaped, and the options in another order.

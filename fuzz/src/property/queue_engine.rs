@@ -12,6 +12,7 @@ use windhover_core::queue::{
 use windhover_core::{Instant, Now, UnixTime};
 
 use super::memory_journal::Journal;
+use super::tells;
 use crate::reference::queue::{Item, Model};
 use crate::{Script, Source};
 
@@ -74,6 +75,10 @@ impl Driver {
         config.queue_memory = source.pick(&[u64::MAX, 0, 500, 1500]);
         let every = Fsync::Interval(Duration::from_millis(7));
         config.queue.fsync = source.pick(&[Fsync::Always, Fsync::Never, every]);
+        let written = config.queue.fsync.to_string();
+        assert_eq!(written.parse(), Ok(config.queue.fsync));
+        // Nothing that only begins so is a policy.
+        assert!(format!("{written}s").parse::<Fsync>().is_err_and(|error| tells(&error)));
         Self {
             engine: Engine::new(config.clone()),
             model: Model::new(config.clone()),

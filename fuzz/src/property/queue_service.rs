@@ -238,7 +238,7 @@ impl Driver {
         name: Name,
         conn: u64,
         action: Action,
-        wait: u64,
+        mut wait: u64,
         Failing { fails, stops }: Failing,
     ) -> Option<OpOutcome> {
         if self.engine.is_due(self.now()) {
@@ -258,6 +258,8 @@ impl Driver {
                 if stops {
                     self.engine.end_waits();
                     self.model.end_waits();
+                    // This one, too, which the model does not know yet.
+                    wait = 0;
                 }
                 self.model.now += RETRY;
             }
