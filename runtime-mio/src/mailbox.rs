@@ -54,6 +54,10 @@ enum Rest {
     /// It waits, or is about to.
     Waits,
     /// Nobody runs it.
+    #[cfg_attr(
+        not(feature = "client"),
+        expect(dead_code, reason = "only the loop of a client is laid down")
+    )]
     Lies,
 }
 
