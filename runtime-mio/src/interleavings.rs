@@ -7,6 +7,7 @@ use std::task::Waker;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
+use windhover_runtime::model::model;
 
 use crate::caller::Caller;
 use crate::mailbox::{Interrupt, Keeper, Mailbox};
@@ -61,20 +62,6 @@ fn run<T>(
 fn mailbox<T>() -> (Arc<Mailbox<T, Poll>>, Arc<Poll>) {
     let poll = Arc::new(Poll::default());
     (Arc::new(Mailbox::new(Arc::clone(&poll))), poll)
-}
-
-/// Runs `meeting` in every order with at most three places where a thread is stopped against its will, and
-/// says in how many that was.
-fn model(name: &str, meeting: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let orders = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let count = Arc::clone(&orders);
-    builder.check(move || {
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        meeting();
-    });
-    println!("{name}: {} orders", orders.load(std::sync::atomic::Ordering::Relaxed));
 }
 
 /// A thread that leaves a message.

@@ -3,7 +3,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use loom::future::block_on;
@@ -11,21 +10,8 @@ use loom::thread;
 use windhover_core::Instant;
 
 use crate::memory::Account;
+use crate::model::model;
 use crate::{ConnectionLimit, ConnectionMemory, Peer, Shutdown};
-
-/// Runs `meeting` in every order with at most three places where a thread is stopped against its will, and
-/// says in how many that was.
-fn model(name: &str, meeting: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let orders = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let count = Arc::clone(&orders);
-    builder.check(move || {
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        meeting();
-    });
-    println!("{name}: {} orders", orders.load(std::sync::atomic::Ordering::Relaxed));
-}
 
 #[test]
 fn a_task_that_waits_for_the_shutdown_is_woken() {

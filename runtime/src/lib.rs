@@ -33,6 +33,8 @@ mod limit;
 mod listen;
 mod listeners;
 mod memory;
+#[cfg(windhover_loom)]
+pub mod model;
 mod options;
 mod proxies;
 mod reload;
