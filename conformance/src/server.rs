@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, OnceLock, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -151,14 +151,7 @@ impl Setup {
 /// `WINDHOVER_BIN`, or the binary that was built beside the test.
 #[track_caller]
 pub fn binary() -> PathBuf {
-    let path = std::env::var_os("WINDHOVER_BIN").map_or_else(
-        || {
-            let test = std::env::current_exe().expect("the test knows its own path");
-            let profile = test.ancestors().nth(2).map(Path::to_owned);
-            profile.unwrap_or_else(target_dir).join("windhover")
-        },
-        PathBuf::from,
-    );
+    let path = program("WINDHOVER_BIN");
     assert!(
         path.is_file(),
         "there is no server at {}: run `conformance/run`, or build one with \
@@ -170,27 +163,34 @@ pub fn binary() -> PathBuf {
 
 /// A binary with all features: `WINDHOVER_FULL_BIN`, or the one that `cargo test --workspace --all-features` builds
 /// for the tests of the server.
-#[track_caller]
 pub fn full_binary() -> PathBuf {
-    let path = std::env::var_os("WINDHOVER_FULL_BIN").map_or_else(
-        || {
-            let test = std::env::current_exe().expect("the test knows its own path");
-            let profile = test.ancestors().nth(2).map(Path::to_owned);
-            profile.unwrap_or_else(target_dir).join("windhover")
-        },
-        PathBuf::from,
-    );
-    let is_full = || {
-        let version = run(Command::new(&path).arg("--version"), START).stdout;
-        ["nats", "s3"].iter().all(|feature| version.contains(feature))
+    // It is asked for its features once.
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let path = program("WINDHOVER_FULL_BIN");
+        let is_full = || {
+            let version = run(Command::new(&path).arg("--version"), START).stdout;
+            ["nats", "s3"].iter().all(|feature| version.contains(feature))
+        };
+        assert!(
+            path.is_file() && is_full(),
+            "there is no server with all features at {}: build one with `cargo build -p windhover-server \
+             --all-features`, or name it in WINDHOVER_FULL_BIN",
+            path.display()
+        );
+        path
+    });
+    found.clone()
+}
+
+/// What that variable names, or else the binary beside the test.
+fn program(variable: &str) -> PathBuf {
+    let beside = || {
+        let test = std::env::current_exe().expect("the test knows its own path");
+        let profile = test.ancestors().nth(2).map(Path::to_owned);
+        profile.unwrap_or_else(target_dir).join("windhover")
     };
-    assert!(
-        path.is_file() && is_full(),
-        "there is no server with all features at {}: build one with `cargo build -p windhover-server \
-         --all-features`, or name it in WINDHOVER_FULL_BIN",
-        path.display()
-    );
-    path
+    std::env::var_os(variable).map_or_else(beside, PathBuf::from)
 }
 
 /// A server that is ready. It is killed on drop.

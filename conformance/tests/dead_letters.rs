@@ -97,11 +97,6 @@ fn track(server: &Server, id: &str, padding: usize) {
     assert!(client.track(&event).unwrap().accepted());
 }
 
-fn items(server: &Server, queue: &str) -> u64 {
-    let stats = server.queue_client().stats().unwrap();
-    stats.get(&format!("queue_{queue}_items")).map_or(0, |items| items.parse().unwrap())
-}
-
 /// The letter at the head: its line and the record.
 fn first_letter(server: &Server) -> (Value, String) {
     let item = server.queue_client().get("dead-letters/peek").unwrap().expect("a letter");
@@ -122,7 +117,7 @@ fn what_is_refused_for_good_is_put_aside_and_sent_again_on_request(runtime: Runt
         track(&server, &format!("good-{n}"), 0);
     }
     eventually("the wrong one is put aside", Duration::from_secs(30), || {
-        (items(&server, "dead-letters") == 1).then_some(())
+        (server.items("dead-letters") == 1).then_some(())
     });
     let (line, record) = first_letter(&server);
     assert_eq!(line["reason"], "refused_by_queue_server");
@@ -137,7 +132,7 @@ fn what_is_refused_for_good_is_put_aside_and_sent_again_on_request(runtime: Runt
     eventually("the large one is put aside", Duration::from_secs(60), || {
         n += 1;
         track(&server, &format!("more-{n}"), 0);
-        (items(&server, "dead-letters") == 2).then_some(())
+        (server.items("dead-letters") == 2).then_some(())
     });
     assert!(remote.has("good-4") && remote.has("more-1") && !remote.has("large"));
     let metrics = server.http_client().get("/metrics").unwrap().text();
@@ -152,7 +147,7 @@ fn what_is_refused_for_good_is_put_aside_and_sent_again_on_request(runtime: Runt
     // They survive the server, and nobody else may put any there.
     server.kill();
     let server = setup.start();
-    assert_eq!(items(&server, "dead-letters"), 2);
+    assert_eq!(server.items("dead-letters"), 2);
     let answer = server.queue_client().set("dead-letters", b"x").unwrap();
     assert!(answer.starts_with("CLIENT_ERROR"), "{answer}");
 
@@ -163,7 +158,7 @@ fn what_is_refused_for_good_is_put_aside_and_sent_again_on_request(runtime: Runt
     eventually("both are delivered", Duration::from_secs(30), || {
         (remote.has("wrong") && remote.has("large")).then_some(())
     });
-    assert_eq!(items(&server, "dead-letters"), 0);
+    assert_eq!(server.items("dead-letters"), 0);
     server.stop();
 }
 
@@ -178,12 +173,12 @@ fn a_queue_that_is_full_is_waited_for(runtime: Runtime) {
         track(&server, &format!("event-{n}."), n);
     }
     thread::sleep(Duration::from_secs(2));
-    assert_eq!(items(&server, "dead-letters"), 0);
+    assert_eq!(server.items("dead-letters"), 0);
     remote.now_takes(10_000, "");
     eventually("all are delivered", Duration::from_secs(30), || {
         (0..300).all(|n| remote.has(&format!("event-{n}."))).then_some(())
     });
-    assert_eq!(items(&server, "dead-letters"), 0);
+    assert_eq!(server.items("dead-letters"), 0);
     server.stop();
 }
 

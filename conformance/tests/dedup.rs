@@ -36,11 +36,9 @@ fn number(item: &[u8]) -> u32 {
     digits.split([',', '}']).next().and_then(|digits| digits.parse().ok()).expect("its number")
 }
 
-/// The value of a metric.
+/// The value of a metric; 0 where nothing was counted.
 fn metric(server: &Server, name: &str) -> u64 {
-    let page = server.http_client().get("/metrics").expect("an answer").text();
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.map_or(0, |value| value.parse().expect("a number"))
+    server.metric(name).unwrap_or(0)
 }
 
 /// Sends all of them, in batches of an order of its own, until the server is gone; those that were answered.

@@ -4,63 +4,24 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use windhover_conformance::{
-    HttpClient, QueueClient, Runtime, Server, Setup, TempDir, eventually, on_each_runtime, report,
+    HttpAnswer, HttpClient, Load, QueueClient, Runtime, Sent, Server, Setup, TempDir, eventually,
+    on_each_runtime, report,
 };
 
 /// No request may take longer.
 const TIMEOUT: Duration = Duration::from_millis(500);
-/// Requests a second, from each of the senders.
-const SENDERS: usize = 8;
-const PAUSE: Duration = Duration::from_millis(10);
+const LOAD: Load = Load { senders: 8, pause: Duration::from_millis(10), late: TIMEOUT };
 
-/// What one sender saw.
-#[derive(Default)]
-struct Sent {
-    accepted: Vec<String>,
-    refused: usize,
-    longest: Duration,
-    late: usize,
-}
-
-fn send(tracker: SocketAddr, sender: usize, stop: &AtomicBool) -> Sent {
-    let mut client = HttpClient::connect(tracker).unwrap();
-    let mut sent = Sent::default();
-    for n in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let id = format!("{sender}-{n}");
-        let event = format!(
-            "%7B%22event%22:%22e%22,%22properties%22:%7B%22token%22:%22t%22,%22id%22:%22{id}%22%7D%7D"
-        );
-        let begun = Instant::now();
-        let answer = client.get(&format!("/track?data={event}")).unwrap();
-        let took = begun.elapsed();
-        sent.longest = sent.longest.max(took);
-        sent.late += usize::from(took > TIMEOUT);
-        if answer.accepted() {
-            sent.accepted.push(id);
-        } else {
-            sent.refused += 1;
-        }
-        thread::sleep(PAUSE);
-    }
-    sent
-}
-
-/// Stops the senders, also when the test fails on its way.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+fn track(client: &mut HttpClient, id: &str) -> HttpAnswer {
+    let event = format!(
+        "%7B%22event%22:%22e%22,%22properties%22:%7B%22token%22:%22t%22,%22id%22:%22{id}%22%7D%7D"
+    );
+    client.get(&format!("/track?data={event}")).unwrap()
 }
 
 fn ids(queue: SocketAddr) -> Vec<String> {
@@ -70,11 +31,6 @@ fn ids(queue: SocketAddr) -> Vec<String> {
         event["properties"]["id"].as_str().unwrap().to_owned()
     };
     items.iter().map(id).collect()
-}
-
-fn queued(server: &Server) -> u64 {
-    let stats = server.queue_client().stats().unwrap();
-    stats.get("queue_events_items").map_or(0, |items| items.parse().unwrap())
 }
 
 fn no_accepted_event_is_lost_and_no_request_waits(runtime: Runtime) {
@@ -91,38 +47,29 @@ fn no_accepted_event_is_lost_and_no_request_waits(runtime: Runtime) {
         .flag("--queue", &format!("kestrel://{}", list.join(",")))
         .start();
 
-    let stop = AtomicBool::new(false);
-    let sent: Vec<Sent> = thread::scope(|scope| {
-        let senders: Vec<_> = (0..SENDERS)
-            .map(|sender| {
-                let (tracker, stop) = (tracker.http(), &stop);
-                scope.spawn(move || send(tracker, sender, stop))
-            })
-            .collect();
-        let senders_stop = Stop(&stop);
+    let track_id = |client: &mut HttpClient, id: &str, _| track(client, id).accepted();
+    let sent = LOAD.run(tracker.http(), track_id, || {
         thread::sleep(Duration::from_secs(2));
         queues[1].pause();
         thread::sleep(hang);
         queues.remove(1).kill();
         thread::sleep(Duration::from_secs(2));
         let back = Setup::new(directories[1].path()).queue_at(addresses[1]).start();
-        let before = queued(&back);
+        let before = back.items("events");
         eventually("the server that is back gets its share again", Duration::from_secs(30), || {
-            (queued(&back) > before + 50).then_some(())
+            (back.items("events") > before + 50).then_some(())
         });
         queues.insert(1, back);
-        drop(senders_stop);
-        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
 
     eventually("everything is delivered", Duration::from_secs(30), || {
-        (queued(&tracker) == 0).then_some(())
+        (tracker.items("events") == 0).then_some(())
     });
     // Stopped in order: nothing is on its way any more.
     let log = tracker.log();
     tracker.stop();
-    let accepted: HashSet<String> =
-        sent.iter().flat_map(|sent| sent.accepted.iter().cloned()).collect();
+    let Sent { accepted, refused, longest, late } = sent;
+    let accepted: HashSet<String> = accepted.into_iter().collect();
     let mut delivered = Vec::new();
     let mut shares = Vec::new();
     for queue in &queues {
@@ -136,9 +83,6 @@ fn no_accepted_event_is_lost_and_no_request_waits(runtime: Runtime) {
     };
     let twice = delivered.len() - delivered.iter().collect::<HashSet<_>>().len();
     let there: HashSet<String> = delivered.into_iter().chain(left.iter().cloned()).collect();
-    let longest = sent.iter().map(|sent| sent.longest).max().unwrap();
-    let refused: usize = sent.iter().map(|sent| sent.refused).sum();
-    let late: usize = sent.iter().map(|sent| sent.late).sum();
     report(&format!(
         "outage of {hang:?}, {}: {} accepted, {refused} refused, {} lost, {twice} delivered twice, \
          {} left in the journal, longest answer {longest:?}, {late} over {TIMEOUT:?}, \
@@ -165,12 +109,7 @@ fn without_a_queue_server_events_stay_in_the_journal_until_it_is_full(runtime: R
         .flag("--max-queue-items", "50")
         .start();
     let mut client = tracker.http_client();
-    let mut track = |id: usize| {
-        let event = format!(
-            "%7B%22event%22:%22e%22,%22properties%22:%7B%22token%22:%22t%22,%22id%22:%22{id}%22%7D%7D"
-        );
-        client.get(&format!("/track?data={event}")).unwrap()
-    };
+    let mut track = |id: usize| track(&mut client, &id.to_string());
     let statuses: Vec<u16> = (0..60).map(|id| track(id).status).collect();
     assert_eq!(statuses, [[200].repeat(50), [503].repeat(10)].concat(), "full is not accepted");
 

@@ -59,10 +59,8 @@ fn assert_passed_on(server: &Server, how: &str) {
 }
 
 fn failures(server: &Server) -> u64 {
-    let page = server.http_client().get("/metrics").expect("an answer").text();
-    let name = "windhover_proxy_header_failures_total ";
-    let value = page.lines().find_map(|line| line.strip_prefix(name));
-    value.and_then(|value| value.parse().ok()).expect("the counter is on the page")
+    let failures = server.metric("windhover_proxy_header_failures_total");
+    failures.expect("the counter is on the page")
 }
 
 fn haproxy_says_who_sent_an_event(runtime: Runtime) {

@@ -9,9 +9,7 @@ use super::{BOUND, Place, drained, fill};
 
 /// The value of a metric.
 fn metric(server: &Server, name: &str) -> f64 {
-    let page = server.http_client().get("/metrics").expect("a page").text();
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in:\n{page}")).parse().expect("a number")
+    server.metric(name).unwrap_or_else(|| panic!("there is no {name}"))
 }
 
 #[test]

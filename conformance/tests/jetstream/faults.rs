@@ -1,63 +1,23 @@
 //! Servers are killed and cut off under load.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use windhover_conformance::{
-    HttpClient, NatsCluster, NatsVersion, Runtime, Server, TempDir, eventually, report,
+    HttpClient, Load, NatsCluster, NatsVersion, Runtime, Sent, Server, TempDir, eventually, report,
 };
 
-use super::{Reader, SOON, event, forwarded, id_of, queued, track, tracker};
+use super::{Reader, SOON, event, forwarded, id_of, track, tracker};
 
 /// What no sender may wait for.
 const LATE: Duration = Duration::from_millis(500);
-const SENDERS: usize = 4;
-const PAUSE: Duration = Duration::from_millis(4);
+const LOAD: Load = Load { senders: 4, pause: Duration::from_millis(4), late: LATE };
 
-/// What one sender saw.
-#[derive(Default)]
-struct Sent {
-    accepted: Vec<String>,
-    refused: usize,
-    longest: Duration,
-    late: usize,
-}
-
-fn send(tracker: SocketAddr, sender: usize, stop: &AtomicBool) -> Sent {
-    let mut client = HttpClient::connect(tracker).unwrap();
-    let mut sent = Sent::default();
-    for n in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let id = format!("{sender}-{n}");
-        let begun = Instant::now();
-        // Half of them have an identity of their own, the others are known by their place in the journal.
-        let more = if n % 2 == 0 { json!({ "$insert_id": id }) } else { json!({}) };
-        if track(&mut client, &event(&id, &more)) {
-            sent.accepted.push(id);
-        } else {
-            sent.refused += 1;
-        }
-        let took = begun.elapsed();
-        sent.longest = sent.longest.max(took);
-        sent.late += usize::from(took > LATE);
-        thread::sleep(PAUSE);
-    }
-    sent
-}
-
-/// Stops the senders, also when the test fails on its way.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+/// Half of them have an identity of their own, the others are known by their place in the journal.
+fn track_id(client: &mut HttpClient, id: &str, n: usize) -> bool {
+    let more = if n.is_multiple_of(2) { json!({ "$insert_id": id }) } else { json!({}) };
+    track(client, &event(id, &more))
 }
 
 /// Waits until further events have arrived; how long that took.
@@ -88,26 +48,18 @@ fn nothing_is_lost(version: NatsVersion, name: &str, mut cluster: NatsCluster, f
     let data = TempDir::new("jetstream-faults");
     let tracker = tracker(&data, Runtime::Tokio, &cluster.url("app"));
     let reader = Reader::of(&cluster);
-    let stop = AtomicBool::new(false);
     let mut longest_gap = Duration::ZERO;
-    let sent: Vec<Sent> = thread::scope(|scope| {
-        let senders: Vec<_> = (0..SENDERS)
-            .map(|sender| {
-                let (address, stop) = (tracker.http(), &stop);
-                scope.spawn(move || send(address, sender, stop))
-            })
-            .collect();
-        let stopped = Stop(&stop);
+    let sent = LOAD.run(tracker.http(), track_id, || {
         resumed(&tracker, "events arrive");
         for _ in 0..rounds().unwrap_or(1) {
             let begun = Instant::now();
             fault(&mut cluster, &reader, &tracker);
             longest_gap = longest_gap.max(begun.elapsed());
         }
-        drop(stopped);
-        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
-    eventually("nothing is left in the journal", SOON, || (queued(&tracker) == 0).then_some(()));
+    eventually("nothing is left in the journal", SOON, || {
+        (tracker.items("events") == 0).then_some(())
+    });
     let log = tracker.log();
     tracker.stop();
 
@@ -118,12 +70,9 @@ fn nothing_is_lost(version: NatsVersion, name: &str, mut cluster: NatsCluster, f
         *counts.entry(id_of(&bytes)).or_default() += 1;
         message_ids.insert(message_id);
     }
-    let accepted: Vec<&String> = sent.iter().flat_map(|sent| &sent.accepted).collect();
-    let lost = accepted.iter().filter(|id| !counts.contains_key(**id)).count();
+    let Sent { accepted, refused, longest, late } = sent;
+    let lost = accepted.iter().filter(|id| !counts.contains_key(*id)).count();
     let twice = counts.values().filter(|count| **count > 1).count();
-    let longest = sent.iter().map(|sent| sent.longest).max().unwrap();
-    let late: usize = sent.iter().map(|sent| sent.late).sum();
-    let refused: usize = sent.iter().map(|sent| sent.refused).sum();
     report(&format!(
         "{name}, {version:?}, {} rounds: {} accepted, {refused} refused, {lost} lost, {twice} twice, {} in the \
          stream, longest answer {longest:?}, {late} over {LATE:?}, longest round {longest_gap:?}",

@@ -90,15 +90,8 @@ fn id_of(record: &[u8]) -> String {
     record["properties"]["id"].as_str().unwrap_or_default().to_owned()
 }
 
-fn queued(server: &Server) -> u64 {
-    let stats = server.queue_client().stats().unwrap();
-    stats.get("queue_events_items").map_or(0, |items| items.parse().unwrap())
-}
-
 fn forwarded(server: &Server) -> u64 {
-    let page = server.http_client().get("/metrics").unwrap().text();
-    let line = page.lines().find_map(|line| line.strip_prefix("windhover_events_forwarded_total "));
-    line.unwrap().parse().unwrap()
+    server.metric("windhover_events_forwarded_total").unwrap()
 }
 
 fn tracker(data: &TempDir, runtime: Runtime, url: &str) -> Server {
@@ -149,7 +142,9 @@ fn everything_arrives_once_under_its_subject(runtime: Runtime) {
         letter.contains("too_large_for_queue_server") && letter.contains("\"large\""),
         "{letter}"
     );
-    eventually("nothing is left in the journal", SOON, || (queued(&tracker) == 0).then_some(()));
+    eventually("nothing is left in the journal", SOON, || {
+        (tracker.items("events") == 0).then_some(())
+    });
     let page = client.get("/metrics").unwrap().text();
     let server = servers.addresses()[0];
     assert!(
