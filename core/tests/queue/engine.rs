@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::journal::Journal;
 use windhover_core::queue::segment::Header;
 use windhover_core::queue::{
-    Action, AppendError, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Place, Put,
+    Action, AppendError, Config, ConnId, Engine, EngineOutput, Fsync, OpId, OpOutcome, Place, Put,
     PutBuilder, PutError, QueueConfig, Read, ReadError, Recovery, Written,
 };
 use windhover_core::{Instant, Now, UnixTime};
@@ -444,6 +444,35 @@ fn flush_drops_what_is_readable_and_keeps_what_is_open() {
     assert_eq!(get(&mut engine, 4, B, Action::Take), Some(OpOutcome::Empty));
     get(&mut engine, 5, A, Action::Abort);
     assert_eq!(get(&mut engine, 6, B, Action::Take), Some(item("open")));
+}
+
+#[test]
+fn a_flush_in_the_journal_ends_what_went_before_it_though_that_removal_is_not_written_yet() {
+    let mut config = Config::default();
+    config.queue.fsync = Fsync::Never;
+    config.queues.insert("strict".into(), QueueConfig::default());
+    let mut engine = Engine::new(config.clone());
+    let mut journal = Journal::new();
+    for (op, item) in (1..).zip(["taken", "open", "flushed"]) {
+        engine.put(OpId(op), items(&[item]), at(0)).unwrap();
+        assert!(journal.commit(&mut engine, at(0)));
+    }
+    get(&mut engine, 4, A, Action::Take).unwrap();
+    get(&mut engine, 5, A, Action::Open).unwrap();
+    let lost = engine.begin_append().unwrap();
+    engine.flush(b"q");
+    let mut strict = PutBuilder::new(b"strict", at(0).unix).unwrap();
+    strict.item(None, b"x");
+    engine.put(OpId(6), strict.finish(), at(0)).unwrap();
+    // The removal is written again, but behind the put that demands a sync; the flush stands before that.
+    engine.journaled(lost.commit, Err(AppendError), at(0));
+    assert!(journal.commit(&mut engine, at(0)));
+    assert_eq!(engine.unwritten_removals(), 1);
+
+    let recovered = journal.recover(Recovery::new());
+    let mut again = recovered.finish(config, at(0).unix).0;
+    assert_eq!(get(&mut again, 7, B, Action::Take), Some(item("open")));
+    assert_eq!(get(&mut again, 8, B, Action::Take), Some(OpOutcome::Empty));
 }
 
 #[test]

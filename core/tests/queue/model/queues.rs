@@ -98,6 +98,8 @@ enum Entry {
         from: Option<(Name, Vec<Item>)>,
     },
     Gone(Name, u64),
+    /// The items with smaller ids are gone, but for these: also those whose own removal is not written yet.
+    GoneBelow(Name, u64, BTreeSet<u64>),
     Follows(Name, bool),
     /// Items that stand in an old segment too.
     Again,
@@ -320,6 +322,31 @@ impl Model {
         self.entries.push((self.of(queue).fsync, Entry::Gone(queue, id)));
     }
 
+    /// Writes down that items are gone that were popped from a queue's head, the last with that id.
+    fn gone_below(&mut self, queue: Name, last: u64) {
+        let kept = self.ids_set_aside(queue);
+        self.entries.push((self.of(queue).fsync, Entry::GoneBelow(queue, last + 1, kept)));
+    }
+
+    fn ids_set_aside(&self, queue: Name) -> BTreeSet<u64> {
+        let open = self.open.iter().chain(self.handed.values());
+        let open = open.filter(|open| open.queue == queue).map(|open| open.item.id);
+        let moving = self.unsettled().filter_map(|entry| match entry {
+            Entry::Put { from: Some((from, items)), .. } if *from == queue => Some(items),
+            _ => None,
+        });
+        open.chain(moving.flatten().map(|item| item.id)).collect()
+    }
+
+    /// The same for so many of them: one alone is named by its id.
+    fn dropped(&mut self, queue: Name, ids: &[u64]) {
+        match *ids {
+            [] => {}
+            [id] => self.gone(queue, id),
+            [.., last] => self.gone_below(queue, last),
+        }
+    }
+
     /// Drops or moves the expired items at a queue's head; how many.
     fn sweep(&mut self, queue: Name) -> u64 {
         let (bounds, now) = (self.of(queue), self.now);
@@ -345,7 +372,12 @@ impl Model {
                 };
                 *from = Some((queue, expired));
             }
-            _ => expired.iter().for_each(|item| self.gone(queue, item.id)),
+            // They would have moved one by one.
+            Some(_) => expired.iter().for_each(|item| self.gone(queue, item.id)),
+            None => {
+                let ids: Vec<u64> = expired.iter().map(|item| item.id).collect();
+                self.dropped(queue, &ids);
+            }
         }
         count
     }
@@ -493,9 +525,9 @@ impl Model {
     }
 
     pub(crate) fn flush(&mut self, queue: Name) {
-        let line = self.ready.remove(queue).unwrap_or_default();
-        for id in line.into_keys() {
-            self.gone(queue, id);
+        if let Some((last, _)) = self.ready.remove(queue).and_then(|mut line| line.pop_last()) {
+            let open = self.ids_set_aside(queue).last().copied();
+            self.gone_below(queue, open.map_or(last, |open| open.max(last)));
         }
     }
 
@@ -548,7 +580,8 @@ impl Model {
         if safe {
             self.write(&batch);
         } else {
-            let gone = batch.iter().filter(|entry| matches!(entry, Entry::Gone(..)));
+            let gone = |entry: &&Entry| matches!(entry, Entry::Gone(..) | Entry::GoneBelow(..));
+            let gone = batch.iter().filter(gone);
             self.entries.extend(gone.map(|entry| (fsync, entry.clone())));
         }
         self.settling = batch.iter().cloned().collect();
@@ -590,12 +623,14 @@ impl Model {
 
     fn discard_old(&mut self, queue: Name) {
         let bounds = self.of(queue);
+        let mut ids = Vec::new();
         while bounds.discard_old
             && (self.items(queue) + self.set_aside(queue)) as u64 > bounds.max_items
             && let Some((id, _)) = self.ready.get_mut(queue).and_then(BTreeMap::pop_first)
         {
-            self.gone(queue, id);
+            ids.push(id);
         }
+        self.dropped(queue, &ids);
     }
 
     /// Whether the journal has all that was done.
@@ -641,6 +676,10 @@ impl Model {
                 }
                 Entry::Gone(queue, id) => {
                     self.disk.entry(queue).or_default().remove(id);
+                }
+                Entry::GoneBelow(queue, below, kept) => {
+                    let line = self.disk.entry(queue).or_default();
+                    line.retain(|id, _| id >= below || kept.contains(id));
                 }
                 Entry::Follows(name, true) => {
                     self.disk_following.insert(name);
