@@ -113,6 +113,8 @@ mod counters;
 pub mod endpoint;
 #[cfg(any(feature = "memcache", feature = "tracking"))]
 mod linger;
+#[cfg(any(feature = "memcache", feature = "tracking"))]
+mod swar;
 mod time;
 mod timeouts;
 #[cfg(any(feature = "memcache", feature = "tracking"))]

@@ -2,7 +2,7 @@
 
 use core::iter::FusedIterator;
 
-use super::swar;
+use crate::swar;
 
 /// The words of `line`: what stands between spaces. Tabs do not separate.
 pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {

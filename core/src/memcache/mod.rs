@@ -47,7 +47,6 @@ pub mod response;
 mod server;
 mod span;
 mod states;
-mod swar;
 mod timeouts;
 mod users;
 

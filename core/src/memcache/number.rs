@@ -5,7 +5,7 @@
 
 use bytes::BytesMut;
 
-use super::swar;
+use crate::swar;
 
 /// The largest data block that can be declared: memcached keeps the length and the two bytes of
 /// its line end in a signed 32-bit integer.

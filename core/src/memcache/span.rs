@@ -1,6 +1,7 @@
 //! Words as offsets into their line.
 
-use super::{key, number, swar};
+use super::{key, number};
+use crate::swar;
 
 /// Where a word, or several with spaces between them, stands on a line.
 ///

@@ -35,6 +35,92 @@ pub(super) fn decode_into(
     scratch: &mut Vec<u8>,
     into: &mut Vec<u8>,
 ) -> Result<(), NotBase64> {
+    if decode_fours(text, into) { Ok(()) } else { decode_slowly(text, scratch, into) }
+}
+
+/// What a symbol of either alphabet, or a `+` that a form took for a space, puts into 24 bits as the first,
+/// second, third or fourth of four; [`NO_SYMBOL`] for every other byte.
+static BITS: [[u32; 256]; 4] = [bits(18), bits(12), bits(6), bits(0)];
+const NO_SYMBOL: u32 = 1 << 24;
+
+const fn bits(shift: u32) -> [u32; 256] {
+    let mut table = [NO_SYMBOL; 256];
+    let mut rest: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bits = 0;
+    while let [symbol, behind @ ..] = rest {
+        table[*symbol as usize] = bits;
+        bits += 1 << shift;
+        rest = behind;
+    }
+    table[b'-' as usize] = table[b'+' as usize];
+    // As a form has it: `+` itself is a space there.
+    table[b' ' as usize] = table[b'+' as usize];
+    table[b'_' as usize] = table[b'/' as usize];
+    table
+}
+
+#[inline]
+fn three_bytes(four: [u8; 4]) -> u32 {
+    let bits = |place: usize, symbol: u8| {
+        BITS.get(place)
+            .and_then(|table| table.get(usize::from(symbol)))
+            .copied()
+            .unwrap_or(NO_SYMBOL)
+    };
+    let [first, second, third, fourth] = four;
+    bits(0, first) | bits(1, second) | bits(2, third) | bits(3, fourth)
+}
+
+/// Decodes four symbols at a time, in one pass; `false` where `text` is not base64.
+fn decode_fours(text: &[u8], into: &mut Vec<u8>) -> bool {
+    into.clear();
+    // Slots that exist take bytes without asking for room.
+    into.resize(text.len() / 4 * 3 + 3, 0);
+    let (mut rest, mut filled) = (text, 0);
+    loop {
+        let slots = into.get_mut(filled..).unwrap_or_default();
+        let mut fours = 0;
+        for (four, slot) in rest.as_chunks().0.iter().zip(slots.as_chunks_mut().0) {
+            let bits = three_bytes(*four);
+            if bits >= NO_SYMBOL {
+                break;
+            }
+            let [_, bytes @ ..] = bits.to_be_bytes();
+            *slot = bytes;
+            fours += 1;
+        }
+        rest = rest.get(4 * fours..).unwrap_or_default();
+        filled += 3 * fours;
+        // The next four are percent-encoded, or have a line break among them, or are the last.
+        let mut bytes = form::decoded(rest);
+        let (mut four, mut found) = ([b'A'; 4], 0);
+        for slot in &mut four {
+            match next_symbol(&mut bytes) {
+                None | Some(b'=') => break,
+                Some(symbol) => *slot = symbol,
+            }
+            found += 1;
+        }
+        let bits = three_bytes(four);
+        if bits >= NO_SYMBOL || found == 1 {
+            return false;
+        }
+        let [_, three @ ..] = bits.to_be_bytes();
+        if let Some(slot) = into.get_mut(filled..).and_then(<[u8]>::first_chunk_mut) {
+            *slot = three;
+        }
+        if found == 4 {
+            (rest, filled) = (bytes.encoded(), filled + 3);
+            continue;
+        }
+        into.truncate(filled + found * 3 / 4);
+        return core::iter::from_fn(|| next_symbol(&mut bytes)).all(|symbol| symbol == b'=');
+    }
+}
+
+/// The same in two passes, which know where something is wrong.
+#[cold]
+fn decode_slowly(text: &[u8], scratch: &mut Vec<u8>, into: &mut Vec<u8>) -> Result<(), NotBase64> {
     scratch.clear();
     scratch.reserve(text.len());
     let mut padded = false;
@@ -64,17 +150,25 @@ fn symbols(text: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     core::iter::from_fn(move || {
         loop {
             let at = text.len() - bytes.encoded().len();
-            return Some((
-                at,
-                match bytes.next()? {
-                    b'\r' | b'\n' | b'\t' => continue,
-                    // A space is a `+` that a form took for one.
-                    b' ' | b'-' => b'+',
-                    b'_' => b'/',
-                    symbol => symbol,
-                },
-            ));
+            if let Some(symbol) = symbol(bytes.next()?) {
+                return Some((at, symbol));
+            }
         }
+    })
+}
+
+fn next_symbol(bytes: &mut form::Decoded<'_>) -> Option<u8> {
+    bytes.find_map(symbol)
+}
+
+/// A byte as a symbol of the standard's alphabet; `None` for a line break.
+fn symbol(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'\r' | b'\n' | b'\t' => return None,
+        // A space is a `+` that a form took for one.
+        b' ' | b'-' => b'+',
+        b'_' => b'/',
+        symbol => symbol,
     })
 }
 
@@ -119,6 +213,9 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(decode(text).as_deref(), Ok(*expected), "{text:?}");
+            let mut slowly = Vec::new();
+            assert_eq!(decode_slowly(text.as_bytes(), &mut Vec::new(), &mut slowly), Ok(()));
+            assert_eq!(slowly, *expected, "{text:?}");
         }
     }
 
@@ -143,6 +240,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn both_ways_agree(text in "([A-Za-z0-9+/_ -]{0,9}(=|%|%2[bBfF]|%3D|\r\n|\t|\\*|%0A|%41)?){0,4}") {
+            let (mut at_once, mut slowly) = (Vec::new(), Vec::new());
+            let is_decoded = decode_fours(text.as_bytes(), &mut at_once);
+            let decoded = decode_slowly(text.as_bytes(), &mut Vec::new(), &mut slowly);
+            prop_assert_eq!(is_decoded, decoded.is_ok());
+            if is_decoded {
+                prop_assert_eq!(at_once, slowly);
+            }
+        }
+
         #[test]
         fn every_encoding_of_the_standard_is_decoded(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),

@@ -3,91 +3,74 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use super::error::RecordFault;
-use super::limits::TrackingLimits;
 use super::mend::Repairs;
+use super::scan::{TextRange, Token};
 
 /// What stands for a character that cannot be known (U+FFFD).
 const REPLACEMENT: &str = "\\ufffd";
 
-/// An object or array that is not closed yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Level {
-    is_array: bool,
-    count: usize,
+/// A value as it is passed on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Value {
+    /// Where it was received.
+    range: TextRange,
+    /// It, if that is not what was received.
+    changed: Option<String>,
 }
 
-/// A value's tokens as they came, without white space between them, with clean strings (see
-/// [`string`]) and with `null` for numbers that nobody can hold. `levels` is scratch space.
-///
-/// # Errors
-///
-/// It is deeper or longer than the limits allow.
-pub(super) fn value<'a>(
-    text: &'a str,
-    limits: &TrackingLimits,
-    levels: &mut Vec<Level>,
-    repairs: &mut Repairs,
-) -> Result<Cow<'a, str>, RecordFault> {
-    match text.as_bytes() {
-        [b'"', ..] => return Ok(string(text, repairs)),
-        [b'{' | b'[', ..] => {}
-        [b'-' | b'0'..=b'9', ..] if !is_readable(text) => {
-            repairs.numbers += 1;
-            return Ok(Cow::Borrowed("null"));
+impl Value {
+    /// A value's tokens as they came, without white space between them, with clean strings (see
+    /// [`string`]) and with `null` for numbers that nobody can hold.
+    ///
+    /// # Errors
+    ///
+    /// It is over its bounds.
+    #[inline]
+    pub(super) fn new(
+        text: &str,
+        token: Token,
+        repairs: &mut Repairs,
+    ) -> Result<Self, RecordFault> {
+        if let Some(fault) = token.fault {
+            return Err(fault);
         }
-        _ => return Ok(Cow::Borrowed(text)),
+        let changed = if token.is_plain { None } else { copy(token.range.of(text), repairs) };
+        Ok(Self { range: token.range, changed })
     }
-    levels.clear();
+
+    /// It, of the text that it was received in.
+    #[inline]
+    pub(super) fn of<'a>(&'a self, text: &'a str) -> &'a str {
+        match &self.changed {
+            Some(changed) => changed,
+            None => self.range.of(text),
+        }
+    }
+
+    /// Where it was received, if it is passed on like that.
+    #[inline]
+    pub(super) fn received(&self) -> Option<TextRange> {
+        self.changed.is_none().then_some(self.range)
+    }
+}
+
+/// The copy of a value, if anything of it has to be left out or changed.
+#[cold]
+fn copy(text: &str, repairs: &mut Repairs) -> Option<String> {
     let mut copy = Copy::of(text);
     while let Some(byte) = copy.peek() {
         match byte {
             b' ' | b'\n' | b'\r' | b'\t' => copy.replace(1, ""),
             b'"' => copy.string(),
-            b'{' | b'[' => {
-                if levels.len() >= limits.depth {
-                    return Err(RecordFault::TooDeep { limit: limits.depth });
-                }
-                copy.keep(1);
-                while let Some(b' ' | b'\n' | b'\r' | b'\t') = copy.peek() {
-                    copy.replace(1, "");
-                }
-                let mut level = Level { is_array: byte == b'[', count: 0 };
-                if !matches!(copy.peek(), Some(b'}' | b']')) {
-                    level.begin_item(limits)?;
-                }
-                levels.push(level);
-            }
-            b',' => {
-                copy.keep(1);
-                if let Some(level) = levels.last_mut() {
-                    level.begin_item(limits)?;
-                }
-            }
-            b'}' | b']' => {
-                copy.keep(1);
-                levels.pop();
-            }
             b'-' | b'0'..=b'9' => copy.number(),
             _ => copy.keep(1),
         }
     }
-    Ok(copy.finish(repairs))
-}
-
-impl Level {
-    /// Counts one more member or element.
-    fn begin_item(&mut self, limits: &TrackingLimits) -> Result<(), RecordFault> {
-        self.count += 1;
-        if self.is_array && self.count > limits.array {
-            return Err(RecordFault::ArrayTooLong { limit: limits.array });
-        }
-        if !self.is_array && self.count > limits.properties {
-            return Err(RecordFault::ObjectTooLarge { limit: limits.properties });
-        }
-        Ok(())
+    match copy.finish(repairs) {
+        Cow::Owned(changed) => Some(changed),
+        Cow::Borrowed(_) => None,
     }
 }
 
@@ -201,11 +184,16 @@ impl<'a> Copy<'a> {
 #[cfg(test)]
 mod tests {
     use std::format;
+    use std::vec::Vec;
 
     use super::*;
+    use crate::tracking::scan::{Bounds, Scanner};
 
-    fn value<'a>(text: &'a str, limits: &TrackingLimits) -> Result<Cow<'a, str>, RecordFault> {
-        super::value(text, limits, &mut Vec::new(), &mut Repairs::default())
+    fn value(text: &str, repairs: &mut Repairs) -> (String, bool) {
+        let mut scanner = Scanner::new(text, Vec::new());
+        let token = scanner.value(Bounds::NONE).unwrap();
+        let value = Value::new(text, token, repairs).unwrap();
+        (value.of(text).into(), value.received().is_some())
     }
 
     #[test]
@@ -230,18 +218,18 @@ mod tests {
             assert_eq!(string(text, &mut repairs), expected);
             let replaced = expected.matches(REPLACEMENT).count() as u64;
             assert_eq!(repairs.characters, replaced, "{text}");
-            assert_eq!(value(text, &TrackingLimits::default()).as_deref(), Ok(expected));
+            assert_eq!(value(text, &mut Repairs::default()).0, expected);
         }
     }
 
     #[test]
     fn only_what_changes_is_copied() {
         for text in ["1.0", r#""a \n""#, r#"{"a":[1,{"b":"c , d"}],"e":{}}"#] {
-            let compact = value(text, &TrackingLimits::default());
-            assert!(matches!(compact, Ok(Cow::Borrowed(it)) if it == text), "{text}");
+            assert_eq!(value(text, &mut Repairs::default()), (text.into(), true), "{text}");
         }
-        let compact = value("{ \"a b\" :\t[ 1 ,\r\n\"\\ud83d \" ] }", &TrackingLimits::default());
-        assert_eq!(compact.as_deref(), Ok(r#"{"a b":[1,"\ufffd "]}"#));
+        let text = "{ \"a b\" :\t[ 1 ,\r\n\"\\ud83d \" ] }";
+        let compact = value(text, &mut Repairs::default());
+        assert_eq!(compact, (r#"{"a b":[1,"\ufffd "]}"#.into(), false));
     }
 
     #[test]
@@ -278,11 +266,9 @@ mod tests {
             &format!("-{}.5", digits(5000)),
             &format!("{}e5", digits(305)),
         ];
-        let limits = TrackingLimits::default();
         let compact = |text: &str| {
             let mut repairs = Repairs::default();
-            let value = super::value(text, &limits, &mut Vec::new(), &mut repairs);
-            (value.unwrap().into_owned(), repairs.numbers)
+            (value(text, &mut repairs).0, repairs.numbers)
         };
         for number in kept {
             for text in [number.into(), format!("[{number}]"), format!("{{\"a\":[1,{number}]}}")] {
@@ -295,22 +281,5 @@ mod tests {
             let expected = format!("{{\"a\":[1,null,\"{number}\",null]}}");
             assert_eq!(compact(&text), (expected, 2), "{text}");
         }
-    }
-
-    #[test]
-    fn items_are_counted_whatever_is_between_them() {
-        let mut limits = TrackingLimits::default();
-        (limits.array, limits.properties, limits.depth) = (1, 1, 2);
-        let fault = |text| value(text, &limits).err();
-        for good in ["[[ ]]", "[{}]", "[ 1 ]", "{ \"a\" : [ \",\" ] }"] {
-            assert_eq!(fault(good), None, "{good}");
-        }
-        assert_eq!(fault("[1,2]"), Some(RecordFault::ArrayTooLong { limit: 1 }));
-        assert_eq!(fault("[ [] , 2 ]"), Some(RecordFault::ArrayTooLong { limit: 1 }));
-        assert_eq!(fault(r#"{"a":[],"b":1}"#), Some(RecordFault::ObjectTooLarge { limit: 1 }));
-        assert_eq!(fault("[[[]]]"), Some(RecordFault::TooDeep { limit: 2 }));
-        limits.array = 0;
-        assert_eq!(value("[ ]", &limits).as_deref(), Ok("[]"));
-        assert_eq!(value("[ 1 ]", &limits), Err(RecordFault::ArrayTooLong { limit: 0 }));
     }
 }

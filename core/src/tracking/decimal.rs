@@ -2,19 +2,18 @@
 
 use alloc::vec::Vec;
 
+use crate::swar;
+
 /// Appends `number` in decimal digits.
-pub(super) fn push(mut number: u64, into: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit += (number % 10) as u8;
-        number /= 10;
-        used += 1;
-        if number == 0 {
-            break;
-        }
+pub(super) fn push(number: u64, into: &mut Vec<u8>) {
+    let (rest, low) = (number / 100_000_000, (number % 100_000_000) as u32);
+    if rest == 0 {
+        let (digits, length) = swar::digits(low);
+        into.extend_from_slice(digits.get(..length).unwrap_or_default());
+    } else {
+        push(rest, into);
+        into.extend_from_slice(&swar::eight_digits(low));
     }
-    into.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -23,7 +22,7 @@ mod tests {
 
     #[test]
     fn every_length_is_written() {
-        for number in [0, 9, 10, 1_334_859_600_123, u64::MAX] {
+        for number in [0, 9, 10, 99_999_999, 100_000_000, 1_334_859_600_123, 1 << 60, u64::MAX] {
             let mut out = Vec::new();
             push(number, &mut out);
             assert_eq!(out, std::format!("{number}").into_bytes());

@@ -15,6 +15,7 @@ use super::mend::Repairs;
 use super::multipart::{self, NotMultipart};
 use super::parameters::{Parameters, Switch};
 use super::reading::{BatchRule, Reading};
+use super::record::ReaderMemory;
 use super::redirect::RedirectPolicy;
 use super::refused::{RefusedRecord, RefusedRecords};
 use super::reply::TrackingReply;
@@ -118,6 +119,7 @@ pub struct Decoder {
     symbols: Vec<u8>,
     /// The body without its compression.
     inflated: Vec<u8>,
+    reader: ReaderMemory,
 }
 
 /// Memory beyond this is given back after the request that needed it.
@@ -197,7 +199,9 @@ impl Decoder {
     /// Keeps memory for the next request, unless it is much.
     fn keep(&mut self, inflated: Vec<u8>) {
         self.inflated = inflated;
-        let capacities = [&self.decoded, &self.symbols, &self.inflated].map(Vec::capacity);
+        let [decoded, symbols, inflated] =
+            [&self.decoded, &self.symbols, &self.inflated].map(Vec::capacity);
+        let capacities = [decoded, symbols, inflated, self.reader.capacity()];
         if capacities.into_iter().any(|capacity| capacity > KEPT) {
             self.release();
         }
@@ -247,6 +251,7 @@ impl Decoder {
         let strict = endpoint != TrackingEndpoint::Track && parameters.is_on(Switch::Strict);
         let test = parameters.is_on(Switch::Test);
         let (mut repairs, mut refused) = (Repairs::default(), RefusedRecords::default());
+        let mut reader = core::mem::take(&mut self.reader);
         let result = source.and_then(|(source, token)| {
             let stamps = Stamps {
                 now: context.now,
@@ -265,12 +270,14 @@ impl Decoder {
                 sink,
                 repairs: &mut repairs,
                 refused: &mut refused,
+                memory: &mut reader,
             };
             match source {
                 Source::Lines(_) => reading.read_lines(bytes),
                 Source::Json(_) | Source::Data(_) => reading.read(bytes),
             }
         });
+        self.reader = reader;
         let result = result.map_err(|rejection| said_as_it_is(rejection, encoded, &self.decoded));
         if context.rule == BatchRule::EachEvent {
             reply.note(*result.as_ref().unwrap_or(&0), &refused);

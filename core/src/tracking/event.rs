@@ -1,9 +1,8 @@
 //! One event: checked, cleaned up, stamped, and written as one line of JSON.
 
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::compact::Level;
+use super::compact::Value;
 use super::error::RecordFault;
 use super::id::IdSource;
 use super::identity::EventIdentity;
@@ -11,14 +10,15 @@ use super::json::Unreadable;
 use super::limits::TrackingLimits;
 use super::members::{Member, Members, Name};
 use super::mend::Repairs;
+use super::scan::{Bounds, Scanner, TextRange};
 use super::stamps::Stamps;
-use super::{client, compact, decimal, distinct_id, json, time};
+use super::{client, decimal, distinct_id, time};
 use crate::UnixTime;
 use crate::cannot_happen::cannot_happen;
 
 /// Properties that are looked at; every other one is passed on unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Property {
+pub(super) enum Property {
     Token,
     Time,
     Ip,
@@ -61,19 +61,33 @@ const STAMPS: [(Property, &[u8]); 5] = [
     (Property::Test, b",\"$test\":"),
 ];
 
-/// Reads the events of one text one after the other; its memory serves for the next.
+/// The members of an event.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EventMembers {
+    properties: Members<Property>,
+    /// What an event has beside `event` and `properties`.
+    others: Members<()>,
+}
+
+impl EventMembers {
+    /// How many bytes they keep for the next event.
+    pub(super) fn capacity(&self) -> usize {
+        self.properties.capacity() + self.others.capacity()
+    }
+}
+
+/// Reads events one after the other; its memory serves for the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventReader<'a> {
-    properties: Members<'a, Property>,
-    /// What an event has beside `event` and `properties`.
-    others: Members<'a, ()>,
-    levels: Vec<Level>,
+    /// What the event that was read last was found in.
+    text: &'a str,
+    members: EventMembers,
 }
 
 /// An event that was read and found good; its members are in the [`EventReader`].
 #[derive(Clone, Debug)]
-pub(super) struct Event<'a> {
-    name: Cow<'a, str>,
+pub(super) struct Event {
+    name: Value,
     /// `None`: it came without, or with one that is not believed, and is stamped with the time of its receipt.
     time: Option<UnixTime>,
     has_insert_id: bool,
@@ -90,33 +104,62 @@ enum Properties {
 }
 
 impl<'a> EventReader<'a> {
-    /// Takes an event: what is wrong with it, or that it is no object at all.
+    /// A reader with memory that served before.
+    pub(super) fn new(members: EventMembers) -> Self {
+        Self { text: "", members }
+    }
+
+    /// Its memory, for the next one.
+    pub(super) fn into_members(self) -> EventMembers {
+        self.members
+    }
+
+    /// Forgets what was read last.
+    pub(super) fn clear(&mut self) {
+        self.members.properties.clear();
+        self.members.others.clear();
+    }
+
+    /// Takes the event that stands next: what is wrong with it, or that it is no object at all.
     pub(super) fn read(
         &mut self,
-        text: &'a str,
+        scanner: &mut Scanner<'a>,
         limits: &TrackingLimits,
         stamps: &Stamps,
         repairs: &mut Repairs,
-    ) -> Result<Result<Event<'a>, RecordFault>, Unreadable> {
-        self.properties.clear();
-        self.others.clear();
-        let mut name = None;
-        let mut properties = Properties::Missing;
-        let taken = json::members(text, |key, value| {
-            let key = Name::new(key, repairs);
-            match key.as_str() {
-                "event" => name = Some(compact::value(value, limits, &mut self.levels, repairs)?),
-                "properties" => properties = self.read_properties(value, limits, repairs)?,
-                _ => {
-                    let value = compact::value(value, limits, &mut self.levels, repairs)?;
-                    self.others
-                        .insert(key, value, limits.properties, |_| ())
-                        .map_err(|_| too_many(limits))?;
-                }
+    ) -> Result<Result<Event, RecordFault>, Unreadable> {
+        self.clear();
+        self.text = scanner.text();
+        let (text, start) = (self.text, scanner.at());
+        let (mut name, mut properties) = (None, Properties::Missing);
+        let mut taken = Ok(());
+        scanner.object(|scanner, key| {
+            if taken.is_err() {
+                return scanner.value(Bounds::NONE).map(|_| ());
             }
+            let key = Name::new(text, key, repairs);
+            taken = match key.unescaped(text) {
+                "properties" => {
+                    self.read_properties(scanner, limits, repairs)?.map(|found| properties = found)
+                }
+                "event" => {
+                    let value = scanner.value(Bounds::of(limits))?;
+                    Value::new(text, value, repairs).map(|value| name = Some(value))
+                }
+                _ => {
+                    let value = scanner.value(Bounds::of(limits))?;
+                    let others = &mut self.members.others;
+                    Value::new(text, value, repairs).and_then(|value| {
+                        others
+                            .insert(text, key, value, limits.properties, |_| ())
+                            .map_err(|_| too_many(limits))
+                    })
+                }
+            };
             Ok(())
         })?;
-        Ok(taken.and_then(|()| self.check(name, properties, stamps, text.len())))
+        let length = scanner.at() - start;
+        Ok(taken.and_then(|()| self.check(name, properties, stamps, length)))
     }
 
     /// The value of `$insert_id` of what was read last.
@@ -132,7 +175,7 @@ impl<'a> EventReader<'a> {
     /// What the event that was just read is recognised by when it is sent again.
     pub(super) fn identity<'s>(
         &'s self,
-        event: &'s Event<'_>,
+        event: &'s Event,
         stamps: &'s Stamps,
     ) -> Option<EventIdentity<'s>> {
         if !event.has_insert_id {
@@ -141,7 +184,7 @@ impl<'a> EventReader<'a> {
         let token = self.token().or(stamps.token.as_deref());
         Some(EventIdentity {
             token: token.unwrap_or_default().into(),
-            name: (*event.name).into(),
+            name: event.name.of(self.text).into(),
             time: event.time,
             distinct_id: self.value(Property::DistinctId).unwrap_or_default().into(),
             insert_id: self.insert_id().unwrap_or_default().into(),
@@ -149,40 +192,55 @@ impl<'a> EventReader<'a> {
     }
 
     fn value(&self, property: Property) -> Option<&str> {
-        let found = self.properties.iter().find(|member| member.tag == property);
-        found.map(|member| &*member.value)
+        let found = self.members.properties.iter().find(|member| member.tag == property);
+        found.map(|member| member.value.of(self.text))
     }
 
     fn read_properties(
         &mut self,
-        text: &'a str,
+        scanner: &mut Scanner<'a>,
         limits: &TrackingLimits,
         repairs: &mut Repairs,
-    ) -> Result<Properties, RecordFault> {
-        self.properties.clear();
-        let taken = json::members(text, |key, value| {
-            let value = compact::value(value, limits, &mut self.levels, repairs)?;
-            self.properties
-                .insert(Name::new(key, repairs), value, limits.properties, Property::of)
-                .map_err(|_| too_many(limits))
-        });
-        match taken {
-            Ok(taken) => taken.map(|()| Properties::Object),
-            // It is JSON: the event's members were found around it.
-            Err(Unreadable) => Ok(Properties::NotAnObject),
+    ) -> Result<Result<Properties, RecordFault>, Unreadable> {
+        let (text, properties) = (self.text, &mut self.members.properties);
+        properties.clear();
+        if scanner.peek() != Some(b'{') {
+            scanner.value(Bounds::NONE)?;
+            return Ok(Ok(Properties::NotAnObject));
         }
+        let bounds = Bounds::of(limits);
+        let mut taken = Ok(());
+        scanner.object(|scanner, name| {
+            let value = scanner.value(bounds)?;
+            if taken.is_err() {
+                return Ok(());
+            }
+            taken = Value::new(text, value, repairs).and_then(|value| {
+                properties
+                    .insert(
+                        text,
+                        Name::new(text, name, repairs),
+                        value,
+                        limits.properties,
+                        Property::of,
+                    )
+                    .map_err(|_| too_many(limits))
+            });
+            Ok(())
+        })?;
+        Ok(taken.map(|()| Properties::Object))
     }
 
     /// The event, if everything that must be there is.
     fn check(
         &self,
-        name: Option<Cow<'a, str>>,
+        name: Option<Value>,
         properties: Properties,
         stamps: &Stamps,
         length: usize,
-    ) -> Result<Event<'a>, RecordFault> {
+    ) -> Result<Event, RecordFault> {
         let name = name.ok_or(RecordFault::NameMissing)?;
-        match name.as_bytes() {
+        match name.of(self.text).as_bytes() {
             b"\"\"" => return Err(RecordFault::NameEmpty),
             [b'"', ..] => {}
             _ => return Err(RecordFault::NameNotAString),
@@ -195,8 +253,8 @@ impl<'a> EventReader<'a> {
         let mut token = Err(RecordFault::TokenMissing);
         let mut time = Ok(None);
         let mut has_insert_id = false;
-        for member in self.properties.iter() {
-            match (member.tag, member.value.as_bytes()) {
+        for member in self.members.properties.iter() {
+            match (member.tag, member.value.of(self.text).as_bytes()) {
                 (Property::Token, b"\"\"") => token = Err(RecordFault::TokenEmpty),
                 (Property::Token, [b'"', ..]) => token = Ok(()),
                 (Property::Token, _) => token = Err(RecordFault::TokenNotAString),
@@ -221,12 +279,12 @@ impl<'a> EventReader<'a> {
     #[cold]
     fn check_strictly(&self, time: Option<UnixTime>) -> Result<(), RecordFault> {
         time.ok_or(RecordFault::TimeMissing)?;
-        for member in self.properties.iter() {
+        for member in self.members.properties.iter() {
             match member.tag {
-                Property::InsertId if !is_insert_id(&member.value) => {
+                Property::InsertId if !is_insert_id(member.value.of(self.text)) => {
                     return Err(RecordFault::InsertIdMalformed);
                 }
-                Property::DistinctId if distinct_id::is_banned(&member.value) => {
+                Property::DistinctId if distinct_id::is_banned(member.value.of(self.text)) => {
                     return Err(RecordFault::DistinctIdBanned);
                 }
                 _ => {}
@@ -238,26 +296,28 @@ impl<'a> EventReader<'a> {
     /// Appends the event that was just read as one line.
     pub(super) fn write(
         &self,
-        event: &Event<'_>,
+        event: &Event,
         stamps: &Stamps,
         ids: &mut IdSource,
         out: &mut Vec<u8>,
     ) {
+        let text = self.text;
         // Room for the longest stamps.
         out.reserve(event.length + 192);
         out.extend_from_slice(b"{\"event\":");
-        out.extend_from_slice(event.name.as_bytes());
+        out.extend_from_slice(event.name.of(text).as_bytes());
         out.extend_from_slice(b",\"properties\":{");
+        let time = event.time.unwrap_or(stamps.now);
         let mut writer =
-            Writer { stamps, time: event.time.unwrap_or(stamps.now), ids, out, written: 0 };
-        for member in self.properties.iter() {
+            Writer { text, stamps, time, ids, out, written: 0, run: TextRange::default() };
+        for member in self.members.properties.iter() {
             writer.property(member);
         }
         writer.missing_stamps();
         out.push(b'}');
-        for member in self.others.iter() {
+        for member in self.members.others.iter() {
             out.push(b',');
-            copy_member(member, out);
+            copy_member(text, member, out);
         }
         out.push(b'}');
     }
@@ -275,47 +335,75 @@ fn too_many(limits: &TrackingLimits) -> RecordFault {
     RecordFault::TooManyProperties { limit: limits.properties }
 }
 
-fn copy_member<T>(member: &Member<'_, T>, out: &mut Vec<u8>) {
-    copy_name(member, out);
-    out.extend_from_slice(member.value.as_bytes());
+fn copy_member<T>(text: &str, member: &Member<T>, out: &mut Vec<u8>) {
+    copy_name(text, member, out);
+    out.extend_from_slice(member.value.of(text).as_bytes());
 }
 
-fn copy_name<T>(member: &Member<'_, T>, out: &mut Vec<u8>) {
-    out.extend_from_slice(member.name.text.as_bytes());
+fn copy_name<T>(text: &str, member: &Member<T>, out: &mut Vec<u8>) {
+    out.extend_from_slice(member.name.of(text).as_bytes());
     out.push(b':');
 }
 
 /// Writes the properties of one event: each stamp in the place of the property of its name, or at
 /// the end.
 struct Writer<'a> {
+    text: &'a str,
     stamps: &'a Stamps,
     time: UnixTime,
     ids: &'a mut IdSource,
     out: &'a mut Vec<u8>,
-    /// A bit for each kind of property that was written.
+    /// A bit for each kind of property that was written, or is in `run`.
     written: u8,
+    /// Properties that are passed on as they were received, one behind the other: copied in one piece. Empty
+    /// where the last property was written.
+    run: TextRange,
 }
 
 impl Writer<'_> {
-    fn property(&mut self, member: &Member<'_, Property>) {
+    fn property(&mut self, member: &Member<Property>) {
+        let is_stamped =
+            member.tag.is_stamp() && self.stamps_over(member.tag, member.value.of(self.text));
+        match member.received().filter(|_| !is_stamped) {
+            // Between two members that stand so close is a comma.
+            Some(received) if self.run.end > 0 && received.start == self.run.end + 1 => {
+                self.run.end = received.end;
+            }
+            Some(received) => {
+                self.end_run();
+                self.separate();
+                self.run = received;
+            }
+            None => {
+                self.end_run();
+                self.separate();
+                if is_stamped {
+                    copy_name(self.text, member, self.out);
+                    self.stamp(member.tag);
+                } else {
+                    copy_member(self.text, member, self.out);
+                }
+            }
+        }
+        self.written |= member.tag.bit();
+    }
+
+    fn separate(&mut self) {
         if self.written != 0 {
             self.out.push(b',');
         }
-        self.written |= member.tag.bit();
-        if member.tag.is_stamp() && self.stamps_over(member.tag, &member.value) {
-            copy_name(member, self.out);
-            self.stamp(member.tag);
-        } else {
-            copy_member(member, self.out);
-        }
+    }
+
+    fn end_run(&mut self) {
+        self.out.extend_from_slice(self.run.of(self.text).as_bytes());
+        self.run = TextRange::default();
     }
 
     /// Appends the stamps whose properties did not come; some property was written before.
     fn missing_stamps(&mut self) {
+        self.end_run();
         if let (0, Some(token)) = (self.written & Property::Token.bit(), &self.stamps.token) {
-            if self.written != 0 {
-                self.out.push(b',');
-            }
+            self.separate();
             self.out.extend_from_slice(b"\"token\":");
             self.out.extend_from_slice(token.as_bytes());
         }

@@ -1,5 +1,7 @@
 //! Ids for events that came without one.
 
+use crate::swar;
+
 /// Gives each event an id of its own, without randomness of its own: 32 lower-case hexadecimal
 /// digits, within the 36 characters that the API allows an `$insert_id`.
 ///
@@ -45,19 +47,14 @@ impl IdSource {
         if wrapped {
             self.round = self.round.wrapping_add(1 << 32);
         }
-        let mut digits = [0; 32];
-        let halves = upper.to_be_bytes().into_iter().chain(lower.to_be_bytes());
-        for (byte, pair) in halves.zip(digits.chunks_exact_mut(2)) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+        let words = [upper >> 32, upper, lower >> 32, lower];
+        let mut digits = [[0; 8]; 4];
+        for (word, digits) in words.into_iter().zip(&mut digits) {
+            *digits = swar::hexadecimal((word & 0xffff_ffff) as u32);
         }
-        digits
-    }
-}
-
-const fn hex_digit(value: u8) -> u8 {
-    match value {
-        0..10 => b'0' + value,
-        _ => b'a' + value - 10,
+        let mut id = [0; 32];
+        id.copy_from_slice(digits.as_flattened());
+        id
     }
 }
 

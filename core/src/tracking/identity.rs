@@ -6,8 +6,6 @@ use core::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::json;
-use super::members::Name;
-use super::mend::Repairs;
 use crate::UnixTime;
 
 /// What an event is recognised by when it is sent again: its token, its name, its time, its `distinct_id` and
@@ -93,7 +91,7 @@ impl<'a> EventIdentity<'a> {
         let mut found = Found::default();
         let mut properties = None;
         json::members(text, |name, value| {
-            match Name::new(name, &mut Repairs::default()).as_str() {
+            match &*unescaped(name) {
                 "event" => found.name = Some(value),
                 "properties" => properties = Some(value),
                 _ => {}
@@ -103,7 +101,7 @@ impl<'a> EventIdentity<'a> {
         .ok()?
         .ok()?;
         json::members(properties?, |name, value| {
-            found.take(Name::new(name, &mut Repairs::default()).as_str(), value);
+            found.take(&unescaped(name), value);
             Ok::<_, ()>(())
         })
         .ok()?
@@ -161,6 +159,14 @@ impl<'a> Found<'a> {
             _ => {}
         }
     }
+}
+
+/// What a member's name stands for. In a record none has lone surrogates.
+fn unescaped(name: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', name.as_bytes()).is_some() {
+        return Cow::Owned(serde_json::from_str(name).unwrap_or_default());
+    }
+    Cow::Borrowed(name.get(1..name.len().saturating_sub(1)).unwrap_or_default())
 }
 
 /// A JSON value with one spelling for each string.

@@ -1,15 +1,14 @@
-//! The grammar of JSON (RFC 8259) is `serde_json`'s: it checks a text and finds the members of
-//! objects and the elements of arrays, each as it was received. Neither recurses into them.
+//! JSON text as members and elements, and what is wrong with text that is none.
 
-use core::fmt;
+use alloc::vec::Vec;
 
 use serde_core::Deserialize as _;
-use serde_core::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_core::de::IgnoredAny;
 use serde_json::{Deserializer, Error};
 
 use super::error::DecodeError;
 use super::mend;
+use super::scan::{Bounds, Scanner};
 
 /// The text is not JSON, or not of the type that was asked for; [`rejection`] tells which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,22 +55,38 @@ fn has_deep_nesting(text: &[u8]) -> bool {
 /// goes before what is wrong with its members.
 pub(super) fn members<'a, E>(
     object: &'a str,
-    take: impl FnMut(&'a str, &'a str) -> Result<(), E>,
+    mut take: impl FnMut(&'a str, &'a str) -> Result<(), E>,
 ) -> Result<Result<(), E>, Unreadable> {
-    let mut json = Deserializer::from_str(object);
-    let taken = json.deserialize_map(Members(take)).map_err(|_| Unreadable)?;
-    json.end().map_err(|_| Unreadable)?;
+    let mut scanner = Scanner::new(object, Vec::new());
+    let mut taken = Ok(());
+    scanner.skip_space();
+    scanner.object(|scanner, name| {
+        let value = scanner.value(Bounds::NONE)?;
+        if taken.is_ok() {
+            taken = take(name.range.of(object), value.range.of(object));
+        }
+        Ok(())
+    })?;
+    scanner.end()?;
     Ok(taken)
 }
 
 /// Hands over the elements of an array; otherwise like [`members`].
 pub(super) fn elements<'a, E>(
     array: &'a str,
-    take: impl FnMut(&'a str) -> Result<(), E>,
+    mut take: impl FnMut(&'a str) -> Result<(), E>,
 ) -> Result<Result<(), E>, Unreadable> {
-    let mut json = Deserializer::from_str(array);
-    let taken = json.deserialize_seq(Elements(take)).map_err(|_| Unreadable)?;
-    json.end().map_err(|_| Unreadable)?;
+    let mut scanner = Scanner::new(array, Vec::new());
+    let mut taken = Ok(());
+    scanner.skip_space();
+    scanner.array(|scanner| {
+        let element = scanner.value(Bounds::NONE)?;
+        if taken.is_ok() {
+            taken = take(element.range.of(array));
+        }
+        Ok(())
+    })?;
+    scanner.end()?;
     Ok(taken)
 }
 
@@ -102,47 +117,6 @@ fn offset(text: &str, error: &Error) -> usize {
         line => line_ends.nth(line - 2).map_or(0, |line_end| line_end + 1),
     };
     (line + error.column()).saturating_sub(1)
-}
-
-struct Members<F>(F);
-
-impl<'a, E, F: FnMut(&'a str, &'a str) -> Result<(), E>> Visitor<'a> for Members<F> {
-    type Value = Result<(), E>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut taken = Ok(());
-        // Names are taken raw too: half a surrogate pair, which they may have, fits no `str`.
-        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            if taken.is_ok() {
-                taken = (self.0)(name.get(), value.get());
-            }
-        }
-        Ok(taken)
-    }
-}
-
-struct Elements<F>(F);
-
-impl<'a, E, F: FnMut(&'a str) -> Result<(), E>> Visitor<'a> for Elements<F> {
-    type Value = Result<(), E>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(mut self, mut array: A) -> Result<Self::Value, A::Error> {
-        let mut taken = Ok(());
-        while let Some(element) = array.next_element::<&RawValue>()? {
-            if taken.is_ok() {
-                taken = (self.0)(element.get());
-            }
-        }
-        Ok(taken)
-    }
 }
 
 #[cfg(test)]

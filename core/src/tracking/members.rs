@@ -2,60 +2,102 @@
 //! name counts, at the place where the name was first given.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::compact;
+use super::compact::{self, Value};
 use super::mend::Repairs;
+use super::scan::{TextRange, Token};
 
 /// The name of a member.
 #[derive(Clone, Debug)]
-pub(super) struct Name<'a> {
-    /// As it is passed on: with its quotes and escapes.
-    pub(super) text: Cow<'a, str>,
-    /// What it stands for, if that is not what is between the quotes.
-    unescaped: Option<String>,
+pub(super) struct Name {
+    /// Where it was received, with its quotes.
+    range: TextRange,
+    /// Of one with escapes.
+    escaped: Option<Box<EscapedName>>,
 }
 
-impl<'a> Name<'a> {
-    /// A name as it was received, with its quotes.
-    pub(super) fn new(received: &'a str, repairs: &mut Repairs) -> Self {
-        let text = compact::string(received, repairs);
-        let has_escapes = memchr::memchr(b'\\', text.as_bytes()).is_some();
-        // No string without lone surrogates is refused.
-        let unescaped = has_escapes.then(|| serde_json::from_str(&text).ok()).flatten();
-        Self { text, unescaped }
+#[derive(Clone, Debug)]
+struct EscapedName {
+    /// As it is passed on, if that is not as it was received: with its quotes and escapes.
+    changed: Option<String>,
+    /// What it stands for.
+    unescaped: String,
+}
+
+impl Name {
+    /// A name as it was received in `text`.
+    #[inline]
+    pub(super) fn new(text: &str, token: Token, repairs: &mut Repairs) -> Self {
+        let range = token.range;
+        let escaped =
+            (!token.is_plain).then(|| Box::new(EscapedName::new(range.of(text), repairs)));
+        Self { range, escaped }
     }
 
     /// What it stands for: names are equal when this is.
-    pub(super) fn as_str(&self) -> &str {
-        match &self.unescaped {
-            Some(unescaped) => unescaped,
-            None => self.text.get(1..self.text.len().saturating_sub(1)).unwrap_or_default(),
+    #[inline]
+    pub(super) fn unescaped<'a>(&'a self, text: &'a str) -> &'a str {
+        match &self.escaped {
+            Some(escaped) => &escaped.unescaped,
+            None => text.get(self.range.start + 1..self.range.end - 1).unwrap_or_default(),
         }
+    }
+
+    /// It as it is passed on, of the text that it was received in.
+    #[inline]
+    pub(super) fn of<'a>(&'a self, text: &'a str) -> &'a str {
+        let changed = self.escaped.as_ref().and_then(|escaped| escaped.changed.as_deref());
+        changed.unwrap_or_else(|| self.range.of(text))
+    }
+}
+
+impl EscapedName {
+    #[cold]
+    fn new(received: &str, repairs: &mut Repairs) -> Self {
+        let text = compact::string(received, repairs);
+        // No string without lone surrogates is refused.
+        let unescaped = serde_json::from_str(&text).unwrap_or_default();
+        let changed = match text {
+            Cow::Owned(changed) => Some(changed),
+            Cow::Borrowed(_) => None,
+        };
+        Self { changed, unescaped }
     }
 }
 
 /// A member of an object.
 #[derive(Clone, Debug)]
-pub(super) struct Member<'a, T> {
+pub(super) struct Member<T> {
     /// The name as it was first given.
-    pub(super) name: Name<'a>,
+    pub(super) name: Name,
     /// The value that was last given for it.
-    pub(super) value: Cow<'a, str>,
+    pub(super) value: Value,
     /// What the caller knows the name as.
     pub(super) tag: T,
 }
 
+impl<T> Member<T> {
+    /// Where it was received, if it is passed on like that: name, colon and value.
+    #[inline]
+    pub(super) fn received(&self) -> Option<TextRange> {
+        let (name, value) = (self.name.range, self.value.received()?);
+        let is_together = self.name.escaped.is_none() && value.start == name.end + 1;
+        is_together.then_some(TextRange { start: name.start, end: value.end })
+    }
+}
+
 /// Members of one object.
 #[derive(Clone, Debug)]
-pub(super) struct Members<'a, T> {
-    list: Vec<Member<'a, T>>,
+pub(super) struct Members<T> {
+    list: Vec<Member<T>>,
     /// A fingerprint of each name, in the order of `list`.
     fingerprints: Vec<u32>,
 }
 
-impl<T> Default for Members<'_, T> {
+impl<T> Default for Members<T> {
     fn default() -> Self {
         Self { list: Vec::new(), fingerprints: Vec::new() }
     }
@@ -65,41 +107,50 @@ impl<T> Default for Members<'_, T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooMany;
 
-impl<'a, T> Members<'a, T> {
+impl<T> Members<T> {
     pub(super) fn clear(&mut self) {
         self.list.clear();
         self.fingerprints.clear();
     }
 
-    pub(super) fn iter(&self) -> core::slice::Iter<'_, Member<'a, T>> {
+    pub(super) fn iter(&self) -> core::slice::Iter<'_, Member<T>> {
         self.list.iter()
     }
 
-    /// Takes a member; a name that no other member has yet is given the tag that `tag` has for it.
+    /// How many bytes it keeps for the next object.
+    pub(super) fn capacity(&self) -> usize {
+        self.list.capacity() * size_of::<Member<T>>()
+            + self.fingerprints.capacity() * size_of::<u32>()
+    }
+
+    /// Takes a member of `text`; a name that no other member has yet is given the tag that `tag` has for it.
     /// No more than `limit` names are kept.
+    #[inline]
     pub(super) fn insert(
         &mut self,
-        name: Name<'a>,
-        value: Cow<'a, str>,
+        text: &str,
+        name: Name,
+        value: Value,
         limit: usize,
         tag: impl FnOnce(&str) -> T,
     ) -> Result<(), TooMany> {
-        let fingerprint = fingerprint(name.as_str().as_bytes());
-        if let Some(member) = self.find(name.as_str(), fingerprint) {
+        let unescaped = name.unescaped(text);
+        let fingerprint = fingerprint(unescaped.as_bytes());
+        if let Some(member) = self.find(text, unescaped, fingerprint) {
             member.value = value;
             return Ok(());
         }
         if self.list.len() >= limit {
             return Err(TooMany);
         }
-        let tag = tag(name.as_str());
+        let tag = tag(unescaped);
         self.fingerprints.push(fingerprint);
         self.list.push(Member { name, value, tag });
         Ok(())
     }
 
     /// Compares fingerprints, several at a time; names only where these are equal.
-    fn find(&mut self, name: &str, fingerprint: u32) -> Option<&mut Member<'a, T>> {
+    fn find(&mut self, text: &str, name: &str, fingerprint: u32) -> Option<&mut Member<T>> {
         const AT_A_TIME: usize = 16;
         let mut members = self.list.chunks_mut(AT_A_TIME);
         self.fingerprints.chunks(AT_A_TIME).find_map(|chunk| {
@@ -108,7 +159,7 @@ impl<'a, T> Members<'a, T> {
             if chunk.iter().map(equal).sum::<u32>() == 0 {
                 return None;
             }
-            members.iter_mut().find(|member| member.name.as_str() == name)
+            members.iter_mut().find(|member| member.name.unescaped(text) == name)
         })
     }
 }
@@ -132,17 +183,25 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
-    use crate::tracking::json;
+    use crate::tracking::scan::{Bounds, Scanner};
 
     fn collect(object: &str, limit: usize) -> Result<Vec<(String, String)>, TooMany> {
         let mut members = Members::default();
-        json::members(object, |name, value| {
-            members.insert(Name::new(name, &mut Repairs::default()), value.into(), limit, |_| ())
-        })
-        .unwrap()?;
+        let mut taken = Ok(());
+        let mut scanner = Scanner::new(object, Vec::new());
+        scanner
+            .object(|scanner, name| {
+                let name = Name::new(object, name, &mut Repairs::default());
+                let value = scanner.value(Bounds::NONE)?;
+                let value = Value::new(object, value, &mut Repairs::default()).unwrap();
+                taken = taken.and(members.insert(object, name, value, limit, |_| ()));
+                Ok(())
+            })
+            .unwrap();
+        taken?;
         Ok(members
             .iter()
-            .map(|member| (member.name.text.clone().into(), member.value.clone().into()))
+            .map(|member| (member.name.of(object).into(), member.value.of(object).into()))
             .collect())
     }
 
@@ -183,7 +242,10 @@ mod tests {
             (r#""\u0000""#, "\0"),
         ];
         for (received, expected) in cases {
-            assert_eq!(Name::new(received, &mut Repairs::default()).as_str(), expected);
+            let range = TextRange { start: 0, end: received.len() };
+            let token = Token { range, is_plain: !received.contains('\\'), fault: None };
+            let name = Name::new(received, token, &mut Repairs::default());
+            assert_eq!(name.unescaped(received), expected);
         }
     }
 

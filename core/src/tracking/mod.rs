@@ -100,6 +100,7 @@ mod redirect;
 mod refused;
 mod reply;
 mod route;
+mod scan;
 mod sink;
 mod stamps;
 mod time;

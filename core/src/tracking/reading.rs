@@ -8,8 +8,9 @@ use super::json;
 use super::json::Unreadable;
 use super::limits::TrackingLimits;
 use super::mend::{self, Repairs};
-use super::record::{Record, RecordReader};
+use super::record::{ReaderMemory, Record, RecordReader};
 use super::refused::{RefusedRecord, RefusedRecords};
+use super::scan::{Bounds, Scanner, TextRange};
 use super::sink::RecordSink;
 use super::stamps::Stamps;
 
@@ -36,6 +37,7 @@ pub(super) struct Reading<'a, S: ?Sized> {
     pub(super) sink: &'a mut S,
     pub(super) repairs: &'a mut Repairs,
     pub(super) refused: &'a mut RefusedRecords,
+    pub(super) memory: &'a mut ReaderMemory,
 }
 
 impl<S: RecordSink + ?Sized> Reading<'_, S> {
@@ -79,7 +81,17 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
     /// The same for a record in each line: one that is not JSON is one that is refused.
     pub(super) fn read_lines(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
         self.begin();
-        let mut reader = RecordReader::new(self.stamps.kind);
+        let mut reader = RecordReader::new(self.stamps.kind, self.memory);
+        let read = self.lines(&mut reader, bytes);
+        reader.end(self.memory);
+        read
+    }
+
+    fn lines<'t>(
+        &mut self,
+        reader: &mut RecordReader<'t>,
+        bytes: &'t [u8],
+    ) -> Result<usize, DecodeError> {
         let mut recorded = 0;
         let mut rest = bytes.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(bytes);
         while !rest.is_empty() {
@@ -90,7 +102,7 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
             if line.is_empty() {
                 continue;
             }
-            if let Err(rejection) = self.line(&mut reader, line, &mut recorded) {
+            if let Err(rejection) = self.line(reader, line, &mut recorded) {
                 return Err(self.give_up(recorded, rejection));
             }
         }
@@ -109,13 +121,13 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         line: &'t [u8],
         recorded: &mut usize,
     ) -> Result<(), DecodeError> {
-        let unread = RecordReader::new(self.stamps.kind);
+        let unread = RecordReader::new(self.stamps.kind, &mut ReaderMemory::default());
         if json::is_nested_too_deep(line) {
             return self.refuse(&unread, line, RecordFault::TooDeep { limit: self.limits.depth });
         }
         let repairs = *self.repairs;
         if let Ok(text) = core::str::from_utf8(line)
-            && let Ok(taken) = self.record(reader, text, recorded)
+            && let Ok(taken) = self.whole(reader, text, recorded)
         {
             return taken;
         }
@@ -124,8 +136,8 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
             return self.refuse(&unread, line, RecordFault::NotJson);
         };
         let text = mend::words(&text, self.repairs).unwrap_or(text);
-        let mut reader = RecordReader::new(self.stamps.kind);
-        if let Ok(taken) = self.record(&mut reader, &text, recorded) {
+        let mut reader = RecordReader::new(self.stamps.kind, &mut ReaderMemory::default());
+        if let Ok(taken) = self.whole(&mut reader, &text, recorded) {
             return taken;
         }
         *self.repairs = repairs;
@@ -143,19 +155,14 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
     /// Takes a whole document: one record, or an array of them.
     fn document(&mut self, text: &str) -> Result<usize, Unread> {
         self.begin();
-        let mut reader = RecordReader::new(self.stamps.kind);
+        let mut reader = RecordReader::new(self.stamps.kind, self.memory);
         let mut recorded = 0;
-        let is_array = text.trim_ascii_start().starts_with('[');
-        let taken = if is_array {
-            json::elements(text, |element| {
-                // The element is JSON: the array was read around it.
-                self.record(&mut reader, element, &mut recorded).unwrap_or_else(|_| {
-                    self.refuse(&reader, element.as_bytes(), RecordFault::NotAnObject)
-                })
-            })
+        let taken = if text.trim_ascii_start().starts_with('[') {
+            self.array(&mut reader, text, &mut recorded)
         } else {
-            self.record(&mut reader, text, &mut recorded)
+            self.whole(&mut reader, text, &mut recorded)
         };
+        reader.end(self.memory);
         let unread = match taken {
             Ok(Ok(())) if recorded > 0 => return Ok(recorded),
             Ok(Ok(())) => return Err(Unread::Refused(self.nothing_recorded())),
@@ -179,27 +186,100 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         rejection
     }
 
-    fn record<'t>(
+    /// Takes a text that is one record.
+    fn whole<'t>(
         &mut self,
         reader: &mut RecordReader<'t>,
         text: &'t str,
         recorded: &mut usize,
     ) -> Result<Result<(), DecodeError>, Unreadable> {
-        if self.refused.records >= self.limits.batch {
-            return Ok(Err(DecodeError::BatchTooLarge { limit: self.limits.batch }));
+        if let Err(rejection) = self.is_full() {
+            return Ok(Err(rejection));
         }
-        let record = reader.read(text, self.limits, self.stamps, self.repairs)?;
-        Ok(match record.and_then(|record| self.write(reader, &record)) {
+        let mut scanner = self.scanner(text);
+        scanner.skip_space();
+        let record = reader.read(&mut scanner, self.limits, self.stamps, self.repairs);
+        let record = record.and_then(|record| scanner.end().map(|()| record));
+        self.memory.levels = scanner.into_levels();
+        Ok(self.record(reader, record?, text, recorded))
+    }
+
+    /// Takes a text that is an array of records.
+    fn array<'t>(
+        &mut self,
+        reader: &mut RecordReader<'t>,
+        text: &'t str,
+        recorded: &mut usize,
+    ) -> Result<Result<(), DecodeError>, Unreadable> {
+        let mut scanner = self.scanner(text);
+        let mut taken = Ok(());
+        scanner.skip_space();
+        let read = scanner.array(|scanner| {
+            if taken.is_ok() {
+                taken = self.element(reader, scanner, recorded)?;
+            } else {
+                scanner.value(Bounds::NONE)?;
+            }
+            Ok(())
+        });
+        let read = read.and_then(|()| scanner.end());
+        self.memory.levels = scanner.into_levels();
+        read.map(|()| taken)
+    }
+
+    fn element<'t>(
+        &mut self,
+        reader: &mut RecordReader<'t>,
+        scanner: &mut Scanner<'t>,
+        recorded: &mut usize,
+    ) -> Result<Result<(), DecodeError>, Unreadable> {
+        let start = scanner.at();
+        if let Err(rejection) = self.is_full() {
+            scanner.value(Bounds::NONE)?;
+            return Ok(Err(rejection));
+        }
+        let record = if scanner.peek() == Some(b'{') {
+            reader.read(scanner, self.limits, self.stamps, self.repairs)?
+        } else {
+            reader.clear();
+            scanner.value(Bounds::NONE)?;
+            Err(RecordFault::NotAnObject)
+        };
+        let element = TextRange { start, end: scanner.at() }.of(scanner.text());
+        Ok(self.record(reader, record, element, recorded))
+    }
+
+    fn scanner<'t>(&mut self, text: &'t str) -> Scanner<'t> {
+        Scanner::new(text, core::mem::take(&mut self.memory.levels))
+    }
+
+    /// Whether there may be another record.
+    fn is_full(&self) -> Result<(), DecodeError> {
+        if self.refused.records >= self.limits.batch {
+            return Err(DecodeError::BatchTooLarge { limit: self.limits.batch });
+        }
+        Ok(())
+    }
+
+    /// Gives the sink a record that was read, or notes why not.
+    fn record(
+        &mut self,
+        reader: &RecordReader<'_>,
+        record: Result<Record, RecordFault>,
+        text: &str,
+        recorded: &mut usize,
+    ) -> Result<(), DecodeError> {
+        match record.and_then(|record| self.write(reader, &record)) {
             Ok(()) => {
                 *recorded += 1;
                 self.refused.records += 1;
                 Ok(())
             }
             Err(fault) => self.refuse(reader, text.as_bytes(), fault),
-        })
+        }
     }
 
-    fn write(&mut self, reader: &RecordReader<'_>, record: &Record<'_>) -> Result<(), RecordFault> {
+    fn write(&mut self, reader: &RecordReader<'_>, record: &Record) -> Result<(), RecordFault> {
         if self.sink.looks_at_tokens() && !self.is_accepted(reader) {
             return Err(RecordFault::TokenUnknown);
         }
@@ -236,10 +316,8 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         text: &[u8],
         fault: RecordFault,
     ) -> Result<(), DecodeError> {
+        self.is_full()?;
         let index = self.refused.records;
-        if index >= self.limits.batch {
-            return Err(DecodeError::BatchTooLarge { limit: self.limits.batch });
-        }
         self.refused.records += 1;
         let token = reader.token().or(self.stamps.token.as_deref());
         let named = (reader.insert_id(), token);

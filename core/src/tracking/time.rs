@@ -30,14 +30,22 @@ pub(super) fn parse(value: &[u8], stamps: &Stamps) -> Result<Option<UnixTime>, R
 /// Whole milliseconds, the rest cut off; `None` for a time that is more than an hour ahead of `now`.
 /// Decimal arithmetic throughout, so that no millisecond is lost on the way through a float.
 fn of_digits(text: &[u8], now: UnixTime) -> Result<Option<UnixTime>, RecordFault> {
-    let number = Number::parse(text.trim_ascii()).ok_or(RecordFault::TimeNotANumber)?;
-    if number.negative {
-        return Err(RecordFault::TimeTooEarly);
-    }
-    // Thousandths of what was written: milliseconds, if it counts seconds.
-    let thousandths = number.thousandths();
-    let millis =
-        if thousandths < FIRST_IN_MILLIS * 1000 { thousandths } else { thousandths / 1000 };
+    let text = text.trim_ascii();
+    let millis = match few_digits(text) {
+        Some(number) if u128::from(number) < FIRST_IN_MILLIS => u128::from(number * 1000),
+        Some(number) => u128::from(number),
+        None => {
+            let number = Number::parse(text).ok_or(RecordFault::TimeNotANumber)?;
+            if number.negative {
+                return Err(RecordFault::TimeTooEarly);
+            }
+            // Thousandths of what was written: milliseconds, if it counts seconds.
+            match number.thousandths() {
+                thousandths if thousandths < FIRST_IN_MILLIS * 1000 => thousandths,
+                thousandths => thousandths / 1000,
+            }
+        }
+    };
     let latest = now.as_millis().saturating_add(AHEAD_MILLIS);
     match u64::try_from(millis) {
         Ok(millis) if millis <= latest => {
@@ -49,6 +57,15 @@ fn of_digits(text: &[u8], now: UnixTime) -> Result<Option<UnixTime>, RecordFault
         }
         _ => Ok(None),
     }
+}
+
+/// What nearly all senders write: a number of digits, and of no more than a `u64` holds a thousand times.
+fn few_digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 15 {
+        return None;
+    }
+    let digits = text.iter().map(|&digit| digit_value(digit).map(u64::from));
+    digits.reduce(|number, digit| Some(number? * 10 + digit?))?
 }
 
 /// `mantissa × 10^exponent`.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::compact::{self, Level};
+use super::compact::Value;
 use super::distinct_id;
 use super::endpoint::RecordKind;
 use super::error::RecordFault;
@@ -10,13 +10,14 @@ use super::json::{self, Unreadable};
 use super::limits::TrackingLimits;
 use super::members::{Member, Members, Name};
 use super::mend::Repairs;
+use super::scan::{Bounds, Scanner};
 use super::stamps::Stamps;
 use super::{client, decimal, time};
 use crate::UnixTime;
 
 /// Members that are looked at; every other one is passed on unseen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
+pub(super) enum Tag {
     Token,
     /// `$distinct_id` of a user's update, `$group_id` of a group's.
     Id,
@@ -30,7 +31,7 @@ enum Tag {
 
 /// What is done to a profile, by what its value must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
+pub(super) enum Operation {
     /// `$set`, `$set_once`, `$append`, `$remove`: an object.
     Object,
     /// `$add`: an object of numbers.
@@ -65,11 +66,12 @@ impl Tag {
     }
 }
 
-/// Reads the updates of one text one after the other; its memory serves for the next.
+/// Reads updates one after the other; its memory serves for the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UpdateReader<'a> {
-    members: Members<'a, Tag>,
-    levels: Vec<Level>,
+    /// What the update that was read last was found in.
+    text: &'a str,
+    members: Members<Tag>,
 }
 
 /// An update that was read and found good; its members are in the [`UpdateReader`].
@@ -82,46 +84,67 @@ pub(super) struct Update {
 }
 
 impl<'a> UpdateReader<'a> {
-    /// Takes an update: what is wrong with it, or that it is no object at all.
+    /// A reader with memory that served before.
+    pub(super) fn new(members: Members<Tag>) -> Self {
+        Self { text: "", members }
+    }
+
+    /// Its memory, for the next one.
+    pub(super) fn into_members(self) -> Members<Tag> {
+        self.members
+    }
+
+    /// Forgets what was read last.
+    pub(super) fn clear(&mut self) {
+        self.members.clear();
+    }
+
+    /// Takes the update that stands next: what is wrong with it, or that it is no object at all.
     pub(super) fn read(
         &mut self,
-        text: &'a str,
+        scanner: &mut Scanner<'a>,
         limits: &TrackingLimits,
         stamps: &Stamps,
         repairs: &mut Repairs,
     ) -> Result<Result<Update, RecordFault>, Unreadable> {
-        self.members.clear();
+        self.clear();
+        self.text = scanner.text();
+        let (text, members, start) = (self.text, &mut self.members, scanner.at());
         let kind = stamps.kind;
-        // What an operation has in its object is as deep as a property of an event.
-        let mut inside = limits.clone();
-        inside.depth = limits.depth.saturating_add(1);
-        let taken = json::members(text, |key, value| {
-            let name = Name::new(key, repairs);
-            let bounds = match Tag::of(name.as_str(), kind) {
-                Tag::Operation(_) => &inside,
-                _ => limits,
-            };
-            let value =
-                compact::value(value, bounds, &mut self.levels, repairs).map_err(|fault| {
-                    match fault {
-                        RecordFault::TooDeep { .. } => RecordFault::TooDeep { limit: limits.depth },
-                        other => other,
-                    }
-                })?;
-            self.members
-                .insert(name, value, limits.properties, |name| Tag::of(name, kind))
-                .map_err(|_| RecordFault::TooManyProperties { limit: limits.properties })
+        let too_deep = |fault| match fault {
+            RecordFault::TooDeep { .. } => RecordFault::TooDeep { limit: limits.depth },
+            other => other,
+        };
+        let mut taken = Ok(());
+        scanner.object(|scanner, name| {
+            if taken.is_err() {
+                return scanner.value(Bounds::NONE).map(|_| ());
+            }
+            let name = Name::new(text, name, repairs);
+            let mut bounds = Bounds::of(limits);
+            if let Tag::Operation(_) = Tag::of(name.unescaped(text), kind) {
+                // What an operation has in its object is as deep as a property of an event.
+                bounds.depth = limits.depth.saturating_add(1);
+            }
+            let value = scanner.value(bounds)?;
+            taken = Value::new(text, value, repairs).map_err(too_deep).and_then(|value| {
+                members
+                    .insert(text, name, value, limits.properties, |name| Tag::of(name, kind))
+                    .map_err(|_| RecordFault::TooManyProperties { limit: limits.properties })
+            });
+            Ok(())
         })?;
+        let length = scanner.at() - start;
         Ok(taken.and_then(|()| {
             let time = self.check(stamps)?;
-            Ok(Update { time, length: text.len() })
+            Ok(Update { time, length })
         }))
     }
 
     /// The value of `$token` of what was read last.
     pub(super) fn token(&self) -> Option<&str> {
         let token = self.members.iter().find(|member| member.tag == Tag::Token);
-        token.map(|member| &*member.value)
+        token.map(|member| member.value.of(self.text))
     }
 
     /// The update's time, if everything that must be there is.
@@ -133,6 +156,7 @@ impl<'a> UpdateReader<'a> {
         let mut operation = Err(RecordFault::OperationMissing);
         let mut time = Ok(None);
         for Member { value, tag, .. } in self.members.iter() {
+            let value = value.of(self.text);
             match (*tag, value.as_bytes()) {
                 (Tag::Token, b"\"\"") => token = Err(RecordFault::TokenEmpty),
                 (Tag::Token, [b'"', ..]) => token = Ok(()),
@@ -170,7 +194,7 @@ impl<'a> UpdateReader<'a> {
         for member in self.members.iter() {
             out.push(separator);
             separator = b',';
-            out.extend_from_slice(member.name.text.as_bytes());
+            out.extend_from_slice(member.name.of(self.text).as_bytes());
             out.push(b':');
             match (member.tag, stamps.ip) {
                 (Tag::Time, _) => {
@@ -181,13 +205,13 @@ impl<'a> UpdateReader<'a> {
                     is_processed = true;
                     decimal::push(stamps.now.as_millis(), out);
                 }
-                (Tag::Ip, Some(ip)) if is_blank(&member.value) => {
+                (Tag::Ip, Some(ip)) if is_blank(member.value.of(self.text)) => {
                     has_ip = true;
                     client::push_quoted(ip, out);
                 }
                 (tag, _) => {
                     has_ip |= tag == Tag::Ip;
-                    out.extend_from_slice(member.value.as_bytes());
+                    out.extend_from_slice(member.value.of(self.text).as_bytes());
                 }
             }
         }

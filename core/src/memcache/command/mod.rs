@@ -12,7 +12,8 @@ use super::meta::MetaCode;
 use super::request::{Message, Parse, Request, RequestError, RequestSpans};
 use super::response::Kind;
 use super::span::Scanner;
-use super::{Dialect, Parsed, swar};
+use super::{Dialect, Parsed};
+use crate::swar;
 
 pub use table::TABLE;
 

@@ -2,10 +2,11 @@
 
 use super::{Arguments, Command, Complete, ReplyForm, Resolve, Row};
 use crate::memcache::Dialect::{self, Darner, Kestrel, Memcached, Siberite};
+use crate::memcache::Parsed;
 use crate::memcache::meta::MetaCode;
 use crate::memcache::request::{self, Message, Request, shutdown_mode};
 use crate::memcache::response::Kind;
-use crate::memcache::{Parsed, swar};
+use crate::swar;
 
 use Arguments as A;
 use Command as C;

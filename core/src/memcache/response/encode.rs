@@ -4,7 +4,8 @@ use bytes::BytesMut;
 
 use super::{Response, ValueFrame};
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
-use crate::memcache::{number, swar};
+use crate::memcache::number;
+use crate::swar;
 
 /// Appends a frame to `out`, a value with its data block.
 ///

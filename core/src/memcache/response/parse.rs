@@ -5,7 +5,8 @@ use crate::memcache::Limits;
 use crate::memcache::meta::{MetaCode, MetaFlags, MetaReply};
 #[cfg(feature = "client")]
 use crate::memcache::span::Span;
-use crate::memcache::{Dialect, Parsed, key, number, swar};
+use crate::memcache::{Dialect, Parsed, key, number};
+use crate::swar;
 
 /// The two bytes behind a data block.
 const BLOCK_END: &[u8] = b"\r\n";

@@ -28,18 +28,21 @@ pub(crate) const fn unmarked(marks: u64) -> usize {
 }
 
 /// The first `length` bytes, zeros behind them; `length` is 7 at most.
+#[cfg(feature = "memcache")]
 #[inline]
 pub(crate) const fn first_bytes(eight: u64, length: usize) -> u64 {
     eight & !(u64::MAX << (8 * length))
 }
 
 /// How many bytes of `text` stand before the first that `mark` marks, or before its end.
+#[cfg(feature = "memcache")]
 #[inline]
 pub(crate) fn find(text: &[u8], mark: impl Fn(u64) -> u64) -> usize {
     find_in_rest(text, text, mark)
 }
 
-/// The same of `rest`, which is the end of `text`.
+/// How many bytes of `rest`, which is the end of `text`, stand before the first that `mark` marks, or before
+/// its end.
 #[inline]
 pub(crate) fn find_in_rest(text: &[u8], rest: &[u8], mark: impl Fn(u64) -> u64) -> usize {
     let mut behind = rest;
@@ -69,6 +72,7 @@ fn find_in_last(text: &[u8], rest: &[u8], mark: impl Fn(u64) -> u64) -> usize {
 }
 
 /// Whether `mark` marks a byte of `text`. (To say where takes longer.)
+#[cfg(feature = "memcache")]
 #[inline]
 pub(crate) fn any(text: &[u8], mark: impl Fn(u64) -> u64) -> bool {
     let mut marks = 0;
@@ -95,6 +99,7 @@ const fn short(mut text: &[u8]) -> u64 {
 }
 
 /// The first eight bytes of `text`, zeros behind a shorter one.
+#[cfg(feature = "memcache")]
 pub(crate) const fn start(text: &[u8]) -> u64 {
     match text.first_chunk() {
         Some(eight) => u64::from_le_bytes(*eight),
@@ -104,23 +109,47 @@ pub(crate) const fn start(text: &[u8]) -> u64 {
 
 /// The decimal digits of a number below 100,000,000, and how many there are: the first digit is the
 /// lowest byte.
-///
-/// Halves, quarters and eighths of the number are divided at once, each in its part of the register, by
-/// multiplication with a fraction that is exact in the range.
 #[inline]
 pub(crate) const fn digits(number: u32) -> ([u8; 8], usize) {
-    let (high, low) = ((number / 10_000) as u64, (number % 10_000) as u64);
-    let fours = low << 32 | high;
-    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let twos = (fours - 100 * hundreds) << 16 | hundreds;
-    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
-    let ones = (twos - 10 * tens) << 8 | tens;
+    let ones = ones(number);
     // Of 0 the last digit is left.
     let zeros = unmarked(ones | 1 << 56);
     ((ones >> (8 * zeros) | repeat(b'0')).to_le_bytes(), 8 - zeros)
 }
 
-#[cfg(test)]
+/// The same with the zeros before its digits: always eight.
+#[cfg(feature = "tracking")]
+#[inline]
+pub(crate) const fn eight_digits(number: u32) -> [u8; 8] {
+    (ones(number) | repeat(b'0')).to_le_bytes()
+}
+
+/// The values of eight digits, the first one in the lowest byte.
+///
+/// Halves, quarters and eighths of the number are divided at once, each in its part of the register, by
+/// multiplication with a fraction that is exact in the range.
+const fn ones(number: u32) -> u64 {
+    let (high, low) = ((number / 10_000) as u64, (number % 10_000) as u64);
+    let fours = low << 32 | high;
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = (fours - 100 * hundreds) << 16 | hundreds;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    (twos - 10 * tens) << 8 | tens
+}
+
+/// The eight hexadecimal digits of a number, in lower case, the first one first.
+#[cfg(feature = "tracking")]
+pub(crate) const fn hexadecimal(number: u32) -> [u8; 8] {
+    let halves = number as u64;
+    let halves = (halves << 16 | halves) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves << 8 | halves) & 0x00ff_00ff_00ff_00ff;
+    let values = (bytes << 4 | bytes) & repeat(0x0f);
+    // 1 where the digit is a letter.
+    let letters = ((values + repeat(6)) >> 4) & repeat(1);
+    (values + repeat(b'0') + letters * (b'a' - b'0' - 10) as u64).to_be_bytes()
+}
+
+#[cfg(all(test, feature = "memcache"))]
 mod tests {
     use std::format;
     use std::vec::Vec;
