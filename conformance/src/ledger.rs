@@ -102,15 +102,20 @@ impl Ledger {
         books.events[number].seen += 1;
     }
 
+    /// The numbers of the events that were answered `1` and not seen.
+    pub fn lost(&self) -> Vec<usize> {
+        let books = self.books.lock().expect("no thread panics with the books");
+        let is_lost = |(_, entry): &(usize, &Entry)| entry.accepted && entry.seen == 0;
+        books.events.iter().enumerate().filter(is_lost).map(|(number, _)| number).collect()
+    }
+
     /// Closes the books over a queue that was drained: every event answered `1` was seen at least
     /// once, of every batch all events or none, and nothing was refused.
     #[track_caller]
     pub fn balance(&self) -> Totals {
+        let lost = self.lost();
         let books = self.books.lock().expect("no thread panics with the books");
         let events = &books.events;
-        let lost: Vec<_> = (0..events.len())
-            .filter(|&number| events[number].accepted && events[number].seen == 0)
-            .collect();
         assert!(
             lost.is_empty(),
             "{} events were answered `1` and are lost, the first {:?}",

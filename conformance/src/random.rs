@@ -40,6 +40,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
+        usize::try_from(self.number() % bound).unwrap_or_default()
+    }
+
     /// A duration of `from` to `to` milliseconds.
     pub fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.number() % (to - from + 1))

@@ -91,16 +91,24 @@ impl Setup {
     /// Starts the server and waits until it is ready.
     #[track_caller]
     pub fn start(&self) -> Server {
-        match Server::start(self.serve()) {
+        match self.try_start() {
             Ok(server) => server,
             Err(outcome) => panic!("the server did not become ready: {outcome:#?}"),
         }
     }
 
+    /// Starts the server and waits until it is ready.
+    ///
+    /// # Errors
+    /// What it left behind when it does not become ready.
+    pub fn try_start(&self) -> Result<Server, Outcome> {
+        Server::start(self.serve())
+    }
+
     /// Starts a server that has to refuse: what it left behind.
     #[track_caller]
     pub fn refused(&self) -> Outcome {
-        match Server::start(self.serve()) {
+        match self.try_start() {
             Ok(_) => panic!("the server became ready, expected that it refuses to start"),
             Err(outcome) => outcome,
         }

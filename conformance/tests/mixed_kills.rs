@@ -3,7 +3,7 @@
 //! and the order is kept.
 #![allow(clippy::panic, clippy::expect_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,96 +11,9 @@ use std::thread;
 use std::time::Instant;
 
 use windhover_conformance::{
-    HttpClient, Ledger, QueueClient, Random, Runtime, Setup, TempDir, on_each_runtime, report,
+    HttpClient, Item, Ledger, QueueClient, QueueLedger, Random, Runtime, Setup, TempDir, WRITERS,
+    on_each_runtime, report,
 };
-
-/// Writers to the queue that is read while it is written to.
-const WRITERS: usize = 3;
-
-/// An item says who wrote it, and the how manieth it is.
-type Item = (usize, u64);
-
-/// What is known of the queue `jobs`, and of `jobs+copy`, which is read at the end alone.
-#[derive(Debug, Default)]
-struct Jobs {
-    /// The next number of each writer, and those that were answered `STORED`.
-    next: [u64; WRITERS],
-    stored: BTreeSet<Item>,
-    /// What a reader said it was done with.
-    done: BTreeSet<Item>,
-    aborted: u64,
-}
-
-fn encode((writer, number): Item) -> Vec<u8> {
-    let pad = "p".repeat(usize::try_from(number * 37 % 300).expect("it is small"));
-    format!("{writer} {number} {pad}").into_bytes()
-}
-
-fn decode(item: &[u8]) -> Item {
-    let text = String::from_utf8_lossy(item);
-    let mut words = text.split(' ');
-    let mut next = || words.next().and_then(|word| word.parse::<u64>().ok());
-    let (Some(writer), Some(number)) = (next(), next()) else { panic!("nobody put `{text}`") };
-    let read = (usize::try_from(writer).expect("it is small"), number);
-    assert_eq!(item, encode(read), "an item is as it was put");
-    read
-}
-
-/// Sets until the server is gone.
-fn write(writer: usize, address: SocketAddr, jobs: &Mutex<Jobs>) {
-    let Ok(mut client) = QueueClient::connect(address) else { return };
-    loop {
-        let item = {
-            let mut jobs = jobs.lock().expect("no thread panics with it");
-            jobs.next[writer] += 1;
-            (writer, jobs.next[writer])
-        };
-        match client.set("jobs", &encode(item)) {
-            Ok(answer) if answer == "STORED" => {
-                jobs.lock().expect("no thread panics with it").stored.insert(item);
-            }
-            Ok(answer) => panic!("a set was answered {answer}"),
-            Err(_) => return,
-        }
-    }
-}
-
-/// Opens items, and is done with some of them.
-fn read(address: SocketAddr, jobs: &Mutex<Jobs>, mut random: Random) {
-    let Ok(mut client) = QueueClient::connect(address) else { return };
-    while let Ok(item) = client.get("jobs/open/t=10") {
-        let Some(item) = item else { continue };
-        let item = decode(&item);
-        let aborts = random.number().is_multiple_of(3);
-        {
-            let mut jobs = jobs.lock().expect("no thread panics with it");
-            assert!(item.1 <= jobs.next[item.0], "nobody put {item:?}");
-            // Before the server can know.
-            if aborts {
-                jobs.aborted += 1;
-            } else {
-                jobs.done.insert(item);
-            }
-        }
-        if client.get(if aborts { "jobs/abort" } else { "jobs/close" }).is_err() {
-            return;
-        }
-    }
-}
-
-/// Opens many at a time, and confirms all of them.
-fn monitor(address: SocketAddr, jobs: &Mutex<Jobs>, killed: &AtomicBool) {
-    let Ok(mut client) = QueueClient::connect(address) else { return };
-    while !killed.load(Ordering::Relaxed) {
-        let Ok(items) = client.monitor("jobs", 1, 5) else { return };
-        let count = items.len();
-        let items = items.iter().map(|item| decode(item));
-        jobs.lock().expect("no thread panics with it").done.extend(items);
-        if !client.command(&format!("confirm jobs {count}")).is_ok_and(|answer| answer == "END") {
-            return;
-        }
-    }
-}
 
 /// What one connection does to a queue that nobody else uses: sets, and now and then a flush or a delete.
 #[derive(Debug, Default)]
@@ -134,7 +47,7 @@ fn scratch(address: SocketAddr, scratch: &Mutex<Scratch>, mut random: Random) {
             if client.command(command).is_err() {
                 return;
             }
-        } else if let Ok(answer) = client.set("scratch", &encode((0, number))) {
+        } else if let Ok(answer) = client.set("scratch", &QueueLedger::encode((0, number))) {
             assert_eq!(answer, "STORED");
             let mut scratch = scratch.lock().expect("no thread panics with it");
             scratch.stored.insert(number);
@@ -143,18 +56,6 @@ fn scratch(address: SocketAddr, scratch: &Mutex<Scratch>, mut random: Random) {
             return;
         }
     }
-}
-
-/// Takes all of a queue, which is in order for each who wrote to it.
-fn drained(client: &mut QueueClient, queue: &str) -> Vec<Item> {
-    let items = client.drain(queue).expect("the queue gives its items");
-    let items: Vec<Item> = items.iter().map(|item| decode(item)).collect();
-    let mut last = BTreeMap::new();
-    for &(writer, number) in &items {
-        let before = last.insert(writer, number);
-        assert!(before < Some(number), "{queue}: {number} of {writer} behind {before:?}");
-    }
-    items
 }
 
 impl Scratch {
@@ -181,7 +82,7 @@ fn nothing_is_lost_and_nothing_comes_back(runtime: Runtime) {
         .flag("--segment-bytes", "262144")
         .flag("--max-queue-bytes", "10000000000");
     let mut random = Random::from_environment();
-    let (ledger, jobs, mut sets) = (Ledger::default(), Mutex::new(Jobs::default()), 0);
+    let (ledger, jobs) = (Ledger::default(), QueueLedger::new("jobs"));
     let own = Mutex::new(Scratch::default());
     let started = Instant::now();
     for round in 0..kills {
@@ -190,7 +91,7 @@ fn nothing_is_lost_and_nothing_comes_back(runtime: Runtime) {
         if round == 0 {
             assert_eq!(client.get("jobs+copy").expect("an answer"), None);
         }
-        let left = drained(&mut client, "scratch");
+        let left = QueueLedger::drained(&mut client, "scratch");
         own.lock().expect("no thread panicked").check(left);
         let (http, queue) = (server.http(), server.queue());
         let killed = AtomicBool::new(false);
@@ -204,48 +105,47 @@ fn nothing_is_lost_and_nothing_comes_back(runtime: Runtime) {
                 });
             }
             for writer in 0..WRITERS {
-                scope.spawn(move || write(writer, queue, jobs));
+                scope.spawn(move || jobs.write(writer, queue));
             }
             for reader in 0..2 {
-                scope.spawn(move || read(queue, jobs, Random::new(seed + reader)));
+                scope.spawn(move || jobs.read(queue, Random::new(seed + reader)));
             }
-            scope.spawn(move || monitor(queue, jobs, killed));
+            scope.spawn(move || jobs.monitor(queue, killed));
             scope.spawn(move || scratch(queue, own, Random::new(seed + 9)));
             thread::sleep(random.millis(20, 400));
             server.kill();
             killed.store(true, Ordering::Relaxed);
         });
-        sets = jobs.lock().expect("no thread panicked").stored.len();
     }
 
     let server = setup.start();
     let mut client = server.queue_client();
-    let left = drained(&mut client, "scratch");
+    let left = QueueLedger::drained(&mut client, "scratch");
     let mut own = own.into_inner().expect("no thread panicked");
     own.check(left);
     for item in client.drain("events").expect("the queue gives its items") {
         ledger.saw(&item);
     }
     let events = ledger.balance();
-    let Jobs { next, stored, done, aborted } = jobs.into_inner().expect("no thread panicked");
-    let left: BTreeSet<Item> = drained(&mut client, "jobs").into_iter().collect();
-    let copied: BTreeSet<Item> = drained(&mut client, "jobs+copy").into_iter().collect();
-    let again = left.intersection(&done).count();
-    let phantom = left.iter().chain(&copied).find(|(writer, number)| *number > next[*writer]);
-    assert_eq!(phantom, None, "nobody put it");
-    let lost: Vec<&Item> =
-        stored.iter().filter(|item| !left.contains(item) && !done.contains(item)).collect();
+    let jobs = jobs.books().clone();
+    let left: BTreeSet<Item> = QueueLedger::drained(&mut client, "jobs").into_iter().collect();
+    let copied: BTreeSet<Item> =
+        QueueLedger::drained(&mut client, "jobs+copy").into_iter().collect();
+    let (sets, again) = (jobs.stored.len(), left.intersection(&jobs.done).count());
+    assert_eq!(jobs.phantom(left.iter().chain(&copied)), None, "nobody put it");
+    let lost = jobs.lost(&left);
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    let lost: Vec<&Item> = stored.difference(&copied).collect();
+    let lost: Vec<&Item> = jobs.stored.difference(&copied).collect();
     assert!(lost.is_empty(), "acknowledged, and the queue that follows lost them: {lost:?}");
-    assert!(events.accepted > 0 && sets > 0 && !done.is_empty(), "the load never got through");
+    assert!(events.accepted > 0 && sets > 0 && !jobs.done.is_empty(), "the load never got through");
     report(&format!(
-        "{}, {kills} kills in {:.1?}: {events}; {sets} sets answered `STORED`, {} confirmed, {aborted} aborted, \
+        "{}, {kills} kills in {:.1?}: {events}; {sets} sets answered `STORED`, {} confirmed, {} aborted, \
          {} in the queue that follows, {} flushes and deletes; 0 lost, 0 phantom, {again} of those confirmed came \
          again",
         runtime.name(),
         started.elapsed(),
-        done.len(),
+        jobs.done.len(),
+        jobs.aborted,
         copied.len(),
         own.flushes,
     ));

@@ -8,12 +8,36 @@ use std::path::Path;
 #[cfg(unix)]
 const OTHERS: u32 = 0o077;
 
-/// Makes a directory, and those above it, for this user alone (0700); one that is there stays as it is.
+/// Makes a directory, and those above it, for this user alone (0700); one that is there stays as it is. Its name is
+/// on the disk then, as are those of the directories above it that were made: what is synced in it is lost without.
 pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.is_dir())
+        .collect();
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path)
+    builder.recursive(true).create(path)?;
+    for made in &missing {
+        sync_above(made)?;
+    }
+    if missing.is_empty() {
+        // Whoever made it may have been killed before its name was on the disk; or it is somebody else's, who lets
+        // nobody look.
+        match sync_above(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that the name of a directory is on the disk.
+fn sync_above(path: &Path) -> io::Result<()> {
+    let Some(above) = path.parent() else { return Ok(()) };
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    File::open(above)?.sync_all()
 }
 
 /// How a file is opened that is made for this user alone (0600) if it is not there.

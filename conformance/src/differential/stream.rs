@@ -129,26 +129,21 @@ impl fmt::Display for Stream {
     }
 }
 
-fn below(random: &mut Random, bound: usize) -> usize {
-    let number = random.number() % u64::try_from(bound).unwrap_or(1).max(1);
-    usize::try_from(number).unwrap_or_default()
-}
-
 fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
-    from[below(random, from.len())]
+    from[random.below(from.len())]
 }
 
 fn one_in(random: &mut Random, of: usize) -> bool {
-    below(random, of) == 0
+    random.below(of) == 0
 }
 
 fn value(random: &mut Random) -> String {
-    match below(random, 8) {
+    match random.below(8) {
         0 => String::new(),
         1..=3 => pick(random, NUMBERS).to_owned(),
         4 => pick(random, &["a\r\nb", "END\r\nEND", "\r\n5", "get a\r\n", " 5", "5 ", "+1"])
             .to_owned(),
-        _ => "xyz".repeat(1 + below(random, 12)),
+        _ => "xyz".repeat(1 + random.below(12)),
     }
 }
 
@@ -157,7 +152,7 @@ fn noreply(random: &mut Random) -> &'static str {
 }
 
 fn keys(random: &mut Random) -> String {
-    let count = 1 + if one_in(random, 20) { 30 } else { below(random, 4) };
+    let count = 1 + if one_in(random, 20) { 30 } else { random.below(4) };
     let keys: Vec<&str> = (0..count).map(|_| pick(random, KEYS)).collect();
     keys.join(" ")
 }
@@ -167,7 +162,7 @@ fn bytes(text: String) -> Command {
 }
 
 fn cas_part(random: &mut Random) -> (Part, &'static str) {
-    let key = KEYS[below(random, KEYS.len())];
+    let key = KEYS[random.below(KEYS.len())];
     let part = if one_in(random, 3) {
         Part::Bytes(pick(random, &["0", "1", "4611686018427387904"]).as_bytes().to_vec())
     } else {
@@ -179,7 +174,7 @@ fn cas_part(random: &mut Random) -> (Part, &'static str) {
 fn request(random: &mut Random, peer: Peer) -> Command {
     let key = pick(random, KEYS);
     let exptime = pick(random, EXPTIMES);
-    match below(random, 26) {
+    match random.below(26) {
         0..=3 => bytes(format!("get {}\r\n", keys(random))),
         4 => bytes(format!("gets {}\r\n", keys(random))),
         5 => {
@@ -278,7 +273,7 @@ fn meta(
         let key = if with_cas { cas_key } else { pick(random, KEYS) };
         let mut letters = Vec::new();
         let mut flags = String::new();
-        for _ in 0..below(random, 6) {
+        for _ in 0..random.below(6) {
             let flag = pick(random, known);
             let letter = flag.as_bytes()[0];
             if !letters.contains(&letter) {
@@ -321,7 +316,7 @@ fn mangled(random: &mut Random, peer: Peer) -> Command {
     };
     let mut bytes = bytes;
     if one_in(random, 2) {
-        for _ in 0..=below(random, 3) {
+        for _ in 0..=random.below(3) {
             mangle(random, &mut bytes);
         }
     }
@@ -333,19 +328,19 @@ fn mangle(random: &mut Random, bytes: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;
     }
-    let at = below(random, bytes.len());
-    let byte = BYTES[below(random, BYTES.len())];
-    match below(random, 5) {
+    let at = random.below(bytes.len());
+    let byte = BYTES[random.below(BYTES.len())];
+    match random.below(5) {
         0 => bytes[at] = byte,
         1 => bytes.insert(at, byte),
         2 => drop(bytes.remove(at)),
         3 => {
-            let to = (at + 1 + below(random, 6)).min(bytes.len());
+            let to = (at + 1 + random.below(6)).min(bytes.len());
             let again = bytes[at..to].to_vec();
             bytes.splice(at..at, again);
         }
         _ => {
-            let to = (at + 1 + below(random, 6)).min(bytes.len());
+            let to = (at + 1 + random.below(6)).min(bytes.len());
             bytes.drain(at..to);
         }
     }

@@ -64,9 +64,12 @@ impl DirectoryDestination {
             return Ok(PutResult::Exists);
         }
         let folder = path.parent().unwrap_or(&self.root);
-        self.make(folder)?;
         let unfinished = self.root.join(UNFINISHED);
-        self.make(&unfinished)?;
+        for folder in [folder, &unfinished] {
+            if !folder.is_dir() {
+                private::create_dir_all(folder)?;
+            }
+        }
         let number = getrandom::u64().map_err(io::Error::other)?;
         let unfinished = unfinished.join(format!("{}-{number:016x}", std::process::id()));
         let linked = self.write(&unfinished, bytes).and_then(|()| {
@@ -92,22 +95,6 @@ impl DirectoryDestination {
             file.write_all(piece)?;
         }
         file.sync_all()
-    }
-
-    /// Makes a folder, and those above it, and makes sure that their names are on the disk.
-    fn make(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
-            return Ok(());
-        }
-        private::create_dir_all(folder)?;
-        for above in folder.ancestors().skip(1) {
-            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-            File::open(above)?.sync_all()?;
-            if !above.starts_with(&self.root) {
-                break;
-            }
-        }
-        Ok(())
     }
 }
 

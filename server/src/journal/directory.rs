@@ -147,9 +147,6 @@ impl OsDirectory {
     /// Those of the file system.
     pub fn create(path: &Path) -> io::Result<Self> {
         private::create_dir_all(path)?;
-        if let Some(parent) = path.parent() {
-            File::open(parent)?.sync_all()?;
-        }
         Ok(Self { path: path.to_owned() })
     }
 }
