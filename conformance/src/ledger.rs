@@ -18,6 +18,7 @@ struct Books {
     events: Vec<Entry>,
     batches: Vec<Range<usize>>,
     rejected: Vec<String>,
+    accepted: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +71,7 @@ impl Ledger {
         };
         let mut books = self.books.lock().expect("no thread panics with the books");
         if answer.accepted() {
+            books.accepted += count;
             for entry in &mut books.events[batch] {
                 entry.accepted = true;
             }
@@ -109,6 +111,17 @@ impl Ledger {
         books.events.iter().enumerate().filter(is_lost).map(|(number, _)| number).collect()
     }
 
+    /// Whether each of these events was seen.
+    pub fn were_seen(&self, numbers: &[usize]) -> bool {
+        let books = self.books.lock().expect("no thread panics with the books");
+        numbers.iter().all(|&number| books.events[number].seen > 0)
+    }
+
+    /// How many events were answered `1` so far.
+    pub fn accepted(&self) -> usize {
+        self.books.lock().expect("no thread panics with the books").accepted
+    }
+
     /// Closes the books over a queue that was drained: every event answered `1` was seen at least
     /// once, of every batch all events or none, and nothing was refused.
     #[track_caller]
@@ -135,7 +148,7 @@ impl Ledger {
         assert!(books.rejected.is_empty(), "refused: {:?}", books.rejected);
         Totals {
             sent: events.len(),
-            accepted: events.iter().filter(|entry| entry.accepted).count(),
+            accepted: books.accepted,
             seen: events.iter().filter(|entry| entry.seen > 0).count(),
             repeated: events.iter().filter(|entry| entry.seen > 1).count(),
         }

@@ -344,6 +344,11 @@ impl Server {
         assert_eq!(status.code(), Some(0), "the server ended with {status}:\n{log}");
     }
 
+    /// Whether its process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
