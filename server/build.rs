@@ -13,10 +13,11 @@ fn main() {
     let commit = packed_commit().or_else(git_commit);
     let short = commit.as_deref().and_then(|commit| commit.get(..12)).unwrap_or("unknown");
     println!("cargo::rustc-env=WINDHOVER_COMMIT={short}");
-    let features = ["async-std", "mio", "nats", "s3", "tokio"].into_iter().filter(|feature| {
-        let name = feature.to_uppercase().replace('-', "_");
-        env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
-    });
+    let features =
+        ["async-std", "load", "mio", "nats", "s3", "tokio"].into_iter().filter(|feature| {
+            let name = feature.to_uppercase().replace('-', "_");
+            env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
+        });
     println!("cargo::rustc-env=WINDHOVER_FEATURES={}", features.collect::<Vec<_>>().join(" "));
 }
 

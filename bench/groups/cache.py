@@ -35,7 +35,7 @@ def measure(tools, seconds):
             with start(tools) as server:
                 told = crowd(
                     tools, server, "cache", connections, seconds,
-                    settle=0, size=size, pipelined=pipelined,
+                    settle=0, size=size, pipeline=pipelined,
                 )
             busy = {"load, busy %": told["generator_percent"]}
             yield Sample(case, name, told["per_second"], told["server_us_each"], ours, busy)

@@ -43,18 +43,19 @@ def queue_servers():
 
 
 def connections(tools, seconds):
-    for protocol, all_servers in [("cache", caches), ("tracker", trackers)]:
+    for protocol, all_servers in [("cache", caches), ("track", trackers)]:
         for count in CONNECTIONS:
             for name, start, ours in all_servers():
                 # Only with most of them is memory looked at.
                 settle = 0.5 if count == max(CONNECTIONS) else 0
                 with start(tools) as server:
                     told = crowd(tools, server, protocol, count, seconds, settle=settle)
-                case = f"{protocol}, µs of CPU a request: {count:,} connections"
+                what = {"cache": "cache", "track": "tracker"}[protocol]
+                case = f"{what}, µs of CPU a request: {count:,} connections"
                 yield Sample(case, name, told["server_us_each"], ours=ours)
                 if count == max(CONNECTIONS):
                     each = (told["memory_kib"] - told["memory_before_kib"]) / count
-                    case = f"KiB of an idle connection, of {count:,}: {protocol}"
+                    case = f"KiB of an idle connection, of {count:,}: {what}"
                     yield Sample(case, name, each, ours=ours)
 
 
@@ -62,7 +63,7 @@ def keys(tools, seconds):
     for count in KEYS:
         for name, start, ours in caches():
             with start(tools) as server:
-                told = crowd(tools, server, "cache", 16, seconds, settle=0, keys=count)
+                told = crowd(tools, server, "cache", 16, seconds, settle=0, multiget=count)
             # Of ten requests one is a write, which has one key.
             a_request = (9 * count + 1) / 10
             case = f"cache, µs of CPU a key: {count:,} in a get"

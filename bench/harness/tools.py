@@ -28,7 +28,6 @@ class Tools:
         self.python = self.target / "bench/venv/bin/python"
         self.nats = self.python.with_name("nats-server")
         self.windhover = self.target / "release/windhover"
-        self.loader = self.target / "release/windhover-bench"
 
     def peer(self, name):
         """A program of bench/peers."""
@@ -39,7 +38,7 @@ class Tools:
 
     def build(self):
         cargo = ["cargo", "build", "--release", "--locked", "--quiet"]
-        own = [*cargo, "-p", "windhover-server", "-p", "windhover-bench"]
+        own = [*cargo, "-p", "windhover-server", "--features", "load"]
         subprocess.run(own, check=True, cwd=self.root, env=environment())
         peers = [*cargo, "--manifest-path", self.root / "bench/peers/Cargo.toml"]
         peers += ["--target-dir", self.output / "peers"]

@@ -7,6 +7,7 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 pub mod attack;
+mod capture;
 mod certificates;
 mod cores;
 pub mod differential;
@@ -39,6 +40,7 @@ mod until;
 pub mod vectors;
 mod wall_clock;
 
+pub use capture::Capture;
 pub use certificates::{Authority, Certificate};
 pub use cores::{Cores, give_way_to_all};
 pub use directory::TempDir;

@@ -178,7 +178,7 @@ pub fn full_binary() -> PathBuf {
         let path = program("WINDHOVER_FULL_BIN");
         let is_full = || {
             let version = run(Command::new(&path).arg("--version"), START).stdout;
-            ["nats", "s3"].iter().all(|feature| version.contains(feature))
+            ["load", "nats", "s3"].iter().all(|feature| version.contains(feature))
         };
         assert!(
             path.is_file() && is_full(),

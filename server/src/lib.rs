@@ -6,7 +6,8 @@
 //! one endpoint for each listener ([`tracker`], [`queue_client`], [`admin`]), the way to queue servers elsewhere
 //! ([`forward`]; by hand: [`relay`]), what was refused for good ([`dead_letters`]), what was accepted already ([`dedup`]), copies
 //! elsewhere ([`backup`]), and the command line ([`cli`]) with the file behind it ([`config`]).
-//! Apart from all that, [`cache`] is a server of its own, on the same core.
+//! Apart from all that, [`cache`] is a server of its own, on the same core; `load`, behind a feature of that name,
+//! measures such servers.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access_log;
@@ -27,6 +28,8 @@ pub mod forward;
 pub mod journal;
 mod kestrel_stats;
 pub mod listen;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod logging;
 mod memory;
 pub mod metrics;

@@ -71,6 +71,8 @@ fn main() -> ExitCode {
         Command::Relay(args) => ExitCode::from(relay::run(&args)),
         Command::Decode(args) => explain(&args),
         Command::Tail(args) => show(&args),
+        #[cfg(feature = "load")]
+        Command::Load(args) => ExitCode::from(windhover_server::load::run(&args)),
         Command::CheckConfig(args) => check_config(&args),
         Command::Completions(args) => completions(&args),
         Command::Man(args) => man(&args),

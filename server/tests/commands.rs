@@ -28,6 +28,7 @@ fn the_version_names_commit_and_features() {
     assert!(commit == "unknown" || commit.len() == 12, "{commit}");
     let built = [
         ("async-std", cfg!(feature = "async-std")),
+        ("load", cfg!(feature = "load")),
         ("mio", cfg!(feature = "mio")),
         ("nats", cfg!(feature = "nats")),
         ("s3", cfg!(feature = "s3")),

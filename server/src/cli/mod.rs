@@ -16,6 +16,8 @@ use crate::backup::BackupArgs;
 use crate::cache::CacheArgs;
 use crate::dead_letters::ReplayArgs;
 use crate::decode::DecodeArgs;
+#[cfg(feature = "load")]
+use crate::load::LoadArgs;
 use crate::logging::LogFormat;
 use crate::relay::RelayArgs;
 use crate::tail::TailArgs;
@@ -69,6 +71,9 @@ pub enum Command {
     Decode(DecodeArgs),
     /// Show records of a running server as they are accepted, without taking them
     Tail(TailArgs),
+    /// Put load on a server and measure it
+    #[cfg(feature = "load")]
+    Load(Box<LoadArgs>),
     /// Say whether `serve --config` would start with a file
     CheckConfig(CheckConfigArgs),
     /// Write what completes command lines in a shell
