@@ -355,12 +355,13 @@ fn serve(
             Some(server.listen(&listener, move |_, now| Admin::new(operators.clone(), now))?)
         }
     };
-    say_ready(args, data.path(), &http, &queue, admin.as_ref());
     let forwarder = match &args.queue {
         None => None,
         Some(to) => Some(forward(to, app, &server, data, clock)?),
     };
     let upkeep = Upkeep::start(app.clone(), clock).map_err(system("start threads"))?;
+    // Only now: what --queue names may be a file that cannot be read.
+    say_ready(args, data.path(), &http, &queue, admin.as_ref());
     service_manager::ready();
     // What is on its way to the queue servers still needs the runtime.
     let forwarding = app.clone();

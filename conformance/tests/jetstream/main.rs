@@ -2,6 +2,7 @@
 //! `WINDHOVER_NATS_ROUNDS=10` for as many rounds of each fault, with both versions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod credentials;
 mod faults;
 mod relay;
 
