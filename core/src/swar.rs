@@ -72,7 +72,6 @@ fn find_in_last(text: &[u8], rest: &[u8], mark: impl Fn(u64) -> u64) -> usize {
 }
 
 /// Whether `mark` marks a byte of `text`. (To say where takes longer.)
-#[cfg(feature = "memcache")]
 #[inline]
 pub(crate) fn any(text: &[u8], mark: impl Fn(u64) -> u64) -> bool {
     let mut marks = 0;

@@ -1,10 +1,11 @@
 //! A connection of the HTTP listener: tracking requests in, answers out once their events are in
 //! the journal.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use futures_channel::oneshot::{self, Receiver};
@@ -49,8 +50,6 @@ pub struct Tracker {
     /// The proxies that are believed of them.
     proxies: TrustedProxies,
     ids: IdSource,
-    decoder: Decoder,
-    tally: Tally,
     /// The requests whose answers are pending, in order.
     answers: VecDeque<(Exchange, Answer)>,
 }
@@ -85,8 +84,7 @@ impl Tracker {
         let ids = IdSource::new(app.seed, number);
         let proxies = settings.proxies_of(peer);
         let peer = peer.ip().unwrap_or(LOCAL);
-        let (decoder, tally) = (Decoder::new(), Tally::default());
-        Self { app, http, peer, proxies, ids, decoder, tally, answers: VecDeque::new() }
+        Self { app, http, peer, proxies, ids, answers: VecDeque::new() }
     }
 
     /// Gives the answers that are ready; returns when the first that is not must be given.
@@ -157,7 +155,8 @@ impl Tracker {
             }
             let Worker { decoder, tally, ids } = worker;
             let (proxies, budget) = (&proxies, usize::MAX);
-            let mut handler = Handler { app: &app, peer, proxies, ids, decoder, tally, budget };
+            let (app, waker) = (&*app, None);
+            let mut handler = Handler { app, peer, proxies, ids, decoder, tally, budget, waker };
             if let Ok(answer) = handler.handle(&taken.request(), now) {
                 let _ = sender.send(answer);
             }
@@ -188,6 +187,8 @@ struct Handler<'a> {
     tally: &'a mut Tally,
     /// How many bytes are decoded here.
     budget: usize,
+    /// Of the task that waits for the answer, if it is the one that decodes.
+    waker: Option<&'a Waker>,
 }
 
 impl Handler<'_> {
@@ -295,7 +296,7 @@ impl Handler<'_> {
                 return Ok(Answer::Ready(rejected(&reply, &rejection)));
             }
         };
-        Ok(match records.put(self.app, now) {
+        Ok(match records.put(self.app, now, self.waker) {
             Ok(records) => Answer::Journaled { path, records, tokens, reply, events: count },
             Err(refused) => {
                 tracing::debug!(%refused, "a tracking request was not accepted");
@@ -354,10 +355,26 @@ impl Tracker {
     fn release_answers(&mut self) {
         if self.answers.is_empty() {
             self.answers = VecDeque::new();
-            self.decoder.release();
-            self.tally = Tally::default();
         }
     }
+}
+
+/// What decoding a request needs.
+#[derive(Debug, Default)]
+struct Scratch {
+    decoder: Decoder,
+    tally: Tally,
+}
+
+thread_local! {
+    /// Of all connections that a thread drives: one request is decoded at a time.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Does `decode` with the thread's memory, or with new memory where that is gone, as at a thread's end.
+fn with_scratch<T>(mut decode: impl FnMut(&mut Scratch) -> T) -> T {
+    let decoded = SCRATCH.try_with(|scratch| Some(decode(&mut *scratch.try_borrow_mut().ok()?)));
+    decoded.ok().flatten().unwrap_or_else(|| decode(&mut Scratch::default()))
 }
 
 impl Endpoint for Tracker {
@@ -390,10 +407,15 @@ impl Endpoint for Tracker {
             self.http.pause(matches!(self.answers.back(), Some((_, Answer::Decoding { .. }))));
             match self.http.poll_output(now) {
                 Output::Request(request) => {
-                    let Self { app, peer, proxies, ids, decoder, tally, .. } = self;
+                    let Self { app, peer, proxies, ids, .. } = self;
                     let (peer, budget) = (*peer, BUDGET);
-                    let mut handler = Handler { app, peer, proxies, ids, decoder, tally, budget };
-                    let answer = match handler.handle(&request, now) {
+                    // Behind others it is not polled before they are answered.
+                    let waker = self.answers.is_empty().then(|| cx.waker());
+                    let answer = with_scratch(|Scratch { decoder, tally }| {
+                        Handler { app, peer, proxies, ids, decoder, tally, budget, waker }
+                            .handle(&request, now)
+                    });
+                    let answer = match answer {
                         Ok(answer) => answer,
                         Err(OverBudget) => {
                             let mut exchange = Exchange::new(app, &request, peer, now);
@@ -406,6 +428,10 @@ impl Endpoint for Tracker {
                             (exchange, self.decode_elsewhere(refusal, now))
                         }
                     };
+                    if self.answers.is_empty() {
+                        // Most connections have one pending, and a `VecDeque` makes room for four.
+                        self.answers.reserve_exact(1);
+                    }
                     self.answers.push_back(answer);
                 }
                 Output::Write => return self.next(Next::Write, now),

@@ -8,6 +8,7 @@ use super::date::imf_fixdate;
 use super::response::{Response, Status};
 use crate::UnixTime;
 use crate::buffer::Outgoing;
+use crate::swar;
 
 /// What an answer says about the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,15 +80,25 @@ pub(super) fn response(
 
 /// Appends a header line, unless it could be read as anything but that header.
 fn header(name: &str, value: &str, out: &mut Outgoing) {
+    let is_own = || OWN.iter().any(|own| own.eq_ignore_ascii_case(name));
+    // The length first: it rules out nearly every header without comparing names.
     let is_sound = is_token(name)
-        && value.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
-        && !OWN.iter().any(|own| own.eq_ignore_ascii_case(name));
+        && !has_control(value.as_bytes())
+        && !(OWN.iter().any(|own| own.len() == name.len()) && is_own());
     if is_sound {
-        out.put(name.as_bytes());
-        out.put(b": ");
-        out.put(value.as_bytes());
-        out.put(b"\r\n");
+        let out = out.tail();
+        out.reserve(name.len() + value.len() + 4);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Whether there is a control character in it other than a tab.
+fn has_control(value: &[u8]) -> bool {
+    swar::any(value, |eight| swar::below(eight, b' ') | swar::equal(eight, 0x7f))
+        && value.iter().any(|byte| *byte != b'\t' && byte.is_ascii_control())
 }
 
 fn is_token(name: &str) -> bool {
@@ -95,9 +106,25 @@ fn is_token(name: &str) -> bool {
 }
 
 /// Whether `byte` may stand in a method or a header's name (RFC 9110 §5.6.2).
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    TOKEN_BYTES[byte as usize]
 }
+
+/// A table, because every byte of the names of all headers is looked up.
+const TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut others: &[u8] = b"!#$%&'*+-.^_`|~";
+    while let [byte, rest @ ..] = others {
+        table[*byte as usize] = true;
+        others = rest;
+    }
+    table
+};
 
 fn decimal(mut number: usize, out: &mut Outgoing) {
     // 20 digits hold every 64-bit number.

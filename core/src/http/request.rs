@@ -141,18 +141,26 @@ impl<'a> Headers<'a> {
 
     /// Every header of that name, in any case, in the order received.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        // Of most, the length tells that they are others.
         self.entries()
-            .filter(move |(entry, _)| entry.eq_ignore_ascii_case(name.as_bytes()))
+            .filter(move |(entry, _)| {
+                entry.len() == name.len() && entry.eq_ignore_ascii_case(name.as_bytes())
+            })
             .map(|(_, value)| value)
     }
 
     fn entries(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        (0..).map_while(move |i| match self.0 {
-            Source::Pairs(pairs) => pairs.get(i).map(|(name, value)| (name.as_bytes(), *value)),
-            Source::Head { head, fields } => {
-                fields.get(i).map(|field| (field.name.bytes(head), field.value.bytes(head)))
-            }
-        })
+        let pairs = match self.0 {
+            Source::Pairs(pairs) => pairs,
+            Source::Head { .. } => &[],
+        };
+        let (head, fields) = match self.0 {
+            Source::Pairs(_) => (&[][..], &[][..]),
+            Source::Head { head, fields } => (head, fields),
+        };
+        let pairs = pairs.iter().map(|(name, value)| (name.as_bytes(), *value));
+        let fields = fields.iter().map(|field| (field.name.bytes(head), field.value.bytes(head)));
+        pairs.chain(fields)
     }
 }
 

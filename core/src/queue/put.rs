@@ -8,6 +8,9 @@ use super::name::{NameError, length_of_name};
 use super::record::{Draft, HEADER, ITEM_HEADER, PUT_TIME};
 use crate::UnixTime;
 
+/// So much is copied into memory of its own size.
+const COPIED: usize = 4096;
+
 /// Builds one put of any number of items. The bytes are laid out as the body of the journal's record
 /// from the start, so that an item is written once, and later shared by the journal and the queue.
 ///
@@ -141,8 +144,13 @@ impl PutBuilder {
     /// The finished put. The checksum over the items is computed here, outside of any lock.
     pub fn finish(mut self) -> Put {
         self.end_item();
-        // The queue keeps this memory for as long as the items live.
-        self.body.shrink_to_fit();
+        // The queue keeps this memory for as long as the items live. A small copy costs less than to make a block
+        // of memory smaller, which breaks it in two.
+        if self.body.len() <= COPIED {
+            self.body = self.body.as_slice().to_vec();
+        } else {
+            self.body.shrink_to_fit();
+        }
         let body_sum = crc32fast::hash(&self.body);
         Put {
             data_len: self.data_len,

@@ -2,11 +2,12 @@
 //! any consumer can parse it. The text is known to be valid; nothing recurses, so depth costs no stack.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::error::RecordFault;
 use super::mend::Repairs;
-use super::scan::{TextRange, Token};
+use super::scan::{Scanner, TextRange, Token};
 
 /// What stands for a character that cannot be known (U+FFFD).
 const REPLACEMENT: &str = "\\ufffd";
@@ -17,27 +18,38 @@ pub(super) struct Value {
     /// Where it was received.
     range: TextRange,
     /// It, if that is not what was received.
-    changed: Option<String>,
+    changed: Option<Box<str>>,
 }
 
 impl Value {
-    /// A value's tokens as they came, without white space between them, with clean strings (see
-    /// [`string`]) and with `null` for numbers that nobody can hold.
+    /// The value that `scanner` has just read: its tokens as they came, without white space between them, with
+    /// clean strings (see [`string`]) and with `null` for numbers that nobody can hold.
     ///
     /// # Errors
     ///
     /// It is over its bounds.
     #[inline]
     pub(super) fn new(
-        text: &str,
+        scanner: &Scanner<'_>,
         token: Token,
         repairs: &mut Repairs,
     ) -> Result<Self, RecordFault> {
-        if let Some(fault) = token.fault {
-            return Err(fault);
+        if token.is_plain {
+            return Ok(Self { range: token.range, changed: None });
         }
-        let changed = if token.is_plain { None } else { copy(token.range.of(text), repairs) };
-        Ok(Self { range: token.range, changed })
+        Self::changed(scanner, token.range, repairs)
+    }
+
+    #[cold]
+    fn changed(
+        scanner: &Scanner<'_>,
+        range: TextRange,
+        repairs: &mut Repairs,
+    ) -> Result<Self, RecordFault> {
+        match scanner.fault() {
+            Some(fault) => Err(fault),
+            None => Ok(Self { range, changed: copy(range.of(scanner.text()), repairs) }),
+        }
     }
 
     /// It, of the text that it was received in.
@@ -57,8 +69,7 @@ impl Value {
 }
 
 /// The copy of a value, if anything of it has to be left out or changed.
-#[cold]
-fn copy(text: &str, repairs: &mut Repairs) -> Option<String> {
+fn copy(text: &str, repairs: &mut Repairs) -> Option<Box<str>> {
     let mut copy = Copy::of(text);
     while let Some(byte) = copy.peek() {
         match byte {
@@ -69,7 +80,7 @@ fn copy(text: &str, repairs: &mut Repairs) -> Option<String> {
         }
     }
     match copy.finish(repairs) {
-        Cow::Owned(changed) => Some(changed),
+        Cow::Owned(changed) => Some(changed.into()),
         Cow::Borrowed(_) => None,
     }
 }
@@ -192,7 +203,7 @@ mod tests {
     fn value(text: &str, repairs: &mut Repairs) -> (String, bool) {
         let mut scanner = Scanner::new(text, Vec::new());
         let token = scanner.value(Bounds::NONE).unwrap();
-        let value = Value::new(text, token, repairs).unwrap();
+        let value = Value::new(&scanner, token, repairs).unwrap();
         (value.of(text).into(), value.received().is_some())
     }
 

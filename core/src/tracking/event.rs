@@ -144,12 +144,12 @@ impl<'a> EventReader<'a> {
                 }
                 "event" => {
                     let value = scanner.value(Bounds::of(limits))?;
-                    Value::new(text, value, repairs).map(|value| name = Some(value))
+                    Value::new(scanner, value, repairs).map(|value| name = Some(value))
                 }
                 _ => {
                     let value = scanner.value(Bounds::of(limits))?;
                     let others = &mut self.members.others;
-                    Value::new(text, value, repairs).and_then(|value| {
+                    Value::new(scanner, value, repairs).and_then(|value| {
                         others
                             .insert(text, key, value, limits.properties, |_| ())
                             .map_err(|_| too_many(limits))
@@ -215,7 +215,7 @@ impl<'a> EventReader<'a> {
             if taken.is_err() {
                 return Ok(());
             }
-            taken = Value::new(text, value, repairs).and_then(|value| {
+            taken = Value::new(scanner, value, repairs).and_then(|value| {
                 properties
                     .insert(
                         text,

@@ -95,11 +95,13 @@ pub(super) struct Members<T> {
     list: Vec<Member<T>>,
     /// A fingerprint of each name, in the order of `list`.
     fingerprints: Vec<u32>,
+    /// A bit for each fingerprint, by six of its bits: where it is not set, no other member has the name.
+    seen: u64,
 }
 
 impl<T> Default for Members<T> {
     fn default() -> Self {
-        Self { list: Vec::new(), fingerprints: Vec::new() }
+        Self { list: Vec::new(), fingerprints: Vec::new(), seen: 0 }
     }
 }
 
@@ -111,6 +113,7 @@ impl<T> Members<T> {
     pub(super) fn clear(&mut self) {
         self.list.clear();
         self.fingerprints.clear();
+        self.seen = 0;
     }
 
     pub(super) fn iter(&self) -> core::slice::Iter<'_, Member<T>> {
@@ -136,7 +139,10 @@ impl<T> Members<T> {
     ) -> Result<(), TooMany> {
         let unescaped = name.unescaped(text);
         let fingerprint = fingerprint(unescaped.as_bytes());
-        if let Some(member) = self.find(text, unescaped, fingerprint) {
+        let bit = 1 << (fingerprint >> 26);
+        if self.seen & bit != 0
+            && let Some(member) = self.find(text, unescaped, fingerprint)
+        {
             member.value = value;
             return Ok(());
         }
@@ -144,6 +150,7 @@ impl<T> Members<T> {
             return Err(TooMany);
         }
         let tag = tag(unescaped);
+        self.seen |= bit;
         self.fingerprints.push(fingerprint);
         self.list.push(Member { name, value, tag });
         Ok(())
@@ -170,7 +177,12 @@ fn fingerprint(name: &[u8]) -> u32 {
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
     let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => (name.iter().fold(0, |bytes, &byte| bytes << 8 | u64::from(byte)), 0),
+        _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+            }
+            _ => (name.iter().fold(0, |bytes, &byte| bytes << 8 | u64::from(byte)), 0),
+        },
     };
     let mixed =
         (first ^ last.rotate_left(29) ^ (name.len() as u64).rotate_left(59)).wrapping_mul(MIX);
@@ -193,7 +205,7 @@ mod tests {
             .object(|scanner, name| {
                 let name = Name::new(object, name, &mut Repairs::default());
                 let value = scanner.value(Bounds::NONE)?;
-                let value = Value::new(object, value, &mut Repairs::default()).unwrap();
+                let value = Value::new(scanner, value, &mut Repairs::default()).unwrap();
                 taken = taken.and(members.insert(object, name, value, limit, |_| ()));
                 Ok(())
             })
@@ -243,7 +255,7 @@ mod tests {
         ];
         for (received, expected) in cases {
             let range = TextRange { start: 0, end: received.len() };
-            let token = Token { range, is_plain: !received.contains('\\'), fault: None };
+            let token = Token { range, is_plain: !received.contains('\\') };
             let name = Name::new(received, token, &mut Repairs::default());
             assert_eq!(name.unescaped(received), expected);
         }

@@ -46,11 +46,9 @@ impl TextRange {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token {
     pub(super) range: TextRange,
-    /// There is nothing in it that a copy might have to leave out or to change: no white space between
-    /// tokens, no escape, no number that may be too large to be read.
+    /// It is within its bounds, and there is nothing in it that a copy might have to leave out or to change: no
+    /// white space between tokens, no escape, no number that may be too large to be read.
     pub(super) is_plain: bool,
-    /// It is over its bounds.
-    pub(super) fault: Option<RecordFault>,
 }
 
 /// An object or array that is not closed yet.
@@ -66,12 +64,14 @@ pub(super) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     levels: Vec<Level>,
+    /// Which bound the last value is over.
+    fault: Option<RecordFault>,
 }
 
 impl<'a> Scanner<'a> {
     /// At the begin of `text`; `levels` is scratch space.
     pub(super) fn new(text: &'a str, levels: Vec<Level>) -> Self {
-        Self { text, at: 0, levels }
+        Self { text, at: 0, levels, fault: None }
     }
 
     /// The scratch space, for the next one.
@@ -87,6 +87,11 @@ impl<'a> Scanner<'a> {
     /// How far it is.
     pub(super) fn at(&self) -> usize {
         self.at
+    }
+
+    /// Which bound the value is over that was read last.
+    pub(super) fn fault(&self) -> Option<RecordFault> {
+        self.fault
     }
 
     /// What stands next.
@@ -168,7 +173,7 @@ impl<'a> Scanner<'a> {
             return Err(Unreadable);
         }
         let is_plain = self.rest_of_string()?;
-        let name = Token { range: TextRange { start, end: self.at }, is_plain, fault: None };
+        let name = Token { range: TextRange { start, end: self.at }, is_plain };
         if self.skip(b':') {
             self.skip_space();
             return Ok(name);
@@ -184,11 +189,12 @@ impl<'a> Scanner<'a> {
     /// Reads the value that stands next, whatever it is, to its end, also when it is over its bounds.
     pub(super) fn value(&mut self, bounds: Bounds) -> Result<Token, Unreadable> {
         let start = self.at;
-        let (is_plain, fault) = match self.peek() {
+        self.fault = None;
+        let is_plain = match self.peek() {
             Some(b'{' | b'[') => self.nested(bounds)?,
-            _ => (self.scalar()?, None),
+            _ => self.scalar()?,
         };
-        Ok(Token { range: TextRange { start, end: self.at }, is_plain, fault })
+        Ok(Token { range: TextRange { start, end: self.at }, is_plain })
     }
 
     /// Goes behind a value that is neither an object nor an array; whether it is plain.
@@ -216,21 +222,22 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    fn nested(&mut self, bounds: Bounds) -> Result<(bool, Option<RecordFault>), Unreadable> {
+    /// Goes behind an object or array; whether it is plain.
+    fn nested(&mut self, bounds: Bounds) -> Result<bool, Unreadable> {
         self.levels.clear();
-        let (mut is_plain, mut fault) = (true, None);
+        let mut is_plain = true;
         loop {
             // Here a value begins.
             if let Some(opened @ (b'{' | b'[')) = self.peek() {
                 self.at += 1;
                 if self.levels.len() >= bounds.depth {
-                    fault = fault.or(Some(RecordFault::TooDeep { limit: bounds.depth }));
+                    self.fault.get_or_insert(RecordFault::TooDeep { limit: bounds.depth });
                 }
                 is_plain &= !self.skip_space();
                 let is_array = opened == b'[';
                 if !self.skip(if is_array { b']' } else { b'}' }) {
                     self.levels.push(Level { is_array, count: 0 });
-                    is_plain &= self.begin_item(bounds, &mut fault)?;
+                    is_plain &= self.begin_item(bounds)?;
                     continue;
                 }
             } else {
@@ -238,12 +245,14 @@ impl<'a> Scanner<'a> {
             }
             // And here it has ended, and perhaps what it stands in.
             loop {
-                let Some(level) = self.levels.last() else { return Ok((is_plain, fault)) };
+                let Some(level) = self.levels.last() else {
+                    return Ok(is_plain && self.fault.is_none());
+                };
                 let close = if level.is_array { b']' } else { b'}' };
                 is_plain &= !self.skip_space();
                 if self.skip(b',') {
                     is_plain &= !self.skip_space();
-                    is_plain &= self.begin_item(bounds, &mut fault)?;
+                    is_plain &= self.begin_item(bounds)?;
                     break;
                 }
                 if !self.skip(close) {
@@ -255,21 +264,17 @@ impl<'a> Scanner<'a> {
     }
 
     /// Counts one more member or element, and goes to its value; whether all up to there is plain.
-    fn begin_item(
-        &mut self,
-        bounds: Bounds,
-        fault: &mut Option<RecordFault>,
-    ) -> Result<bool, Unreadable> {
+    fn begin_item(&mut self, bounds: Bounds) -> Result<bool, Unreadable> {
         let Some(level) = self.levels.last_mut() else { return Err(Unreadable) };
         level.count += 1;
         if level.is_array {
             if level.count > bounds.array {
-                *fault = fault.or(Some(RecordFault::ArrayTooLong { limit: bounds.array }));
+                self.fault.get_or_insert(RecordFault::ArrayTooLong { limit: bounds.array });
             }
             return Ok(true);
         }
         if level.count > bounds.properties {
-            *fault = fault.or(Some(RecordFault::ObjectTooLarge { limit: bounds.properties }));
+            self.fault.get_or_insert(RecordFault::ObjectTooLarge { limit: bounds.properties });
         }
         let name = self.name()?;
         Ok(name.is_plain && self.at == name.range.end + 1)
@@ -524,7 +529,13 @@ mod tests {
     #[test]
     fn the_first_bound_that_is_passed_is_told_of_what_is_json_to_its_end() {
         let bounds = Bounds { depth: 2, array: 1, properties: 1 };
-        let fault = |text| scan(text, bounds).map(|token| token.fault);
+        let fault = |text| {
+            let mut scanner = Scanner::new(text, Vec::new());
+            let is_plain = scanner.value(bounds)?.is_plain;
+            scanner.end()?;
+            assert!(!is_plain || scanner.fault().is_none());
+            Ok(scanner.fault())
+        };
         for good in ["[[ ]]", "[{}]", "[ 1 ]", "{ \"a\" : [ \",\" ] }", "1", "\"[[[\""] {
             assert_eq!(fault(good), Ok(None), "{good}");
         }

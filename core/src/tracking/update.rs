@@ -127,7 +127,7 @@ impl<'a> UpdateReader<'a> {
                 bounds.depth = limits.depth.saturating_add(1);
             }
             let value = scanner.value(bounds)?;
-            taken = Value::new(text, value, repairs).map_err(too_deep).and_then(|value| {
+            taken = Value::new(scanner, value, repairs).map_err(too_deep).and_then(|value| {
                 members
                     .insert(text, name, value, limits.properties, |name| Tag::of(name, kind))
                     .map_err(|_| RecordFault::TooManyProperties { limit: limits.properties })

@@ -3,7 +3,7 @@
 mod puts;
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -83,8 +83,14 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Puts those that were not recorded already.
-    pub(crate) fn put(mut self, app: &App, now: Now) -> Result<Recording, PutError> {
+    /// Puts those that were not recorded already. `waker` is that of the task which polls them first, in the same
+    /// turn, if that is known.
+    pub(crate) fn put(
+        mut self,
+        app: &App,
+        now: Now,
+        waker: Option<&Waker>,
+    ) -> Result<Recording, PutError> {
         let claimed = match &app.dedup {
             Some(dedup) if !self.events.is_empty() => dedup.claim(&self.events, now.instant),
             _ => Claimed::default(),
@@ -100,11 +106,11 @@ impl<'a> Records<'a> {
         let ticket = match self.puts.finish() {
             (None, _) => None,
             (Some(put), others) if others.is_empty() => {
-                Some(app.store.put_claimed(put, claim, now)?)
+                Some(app.store.put_claimed(put, claim, now, waker)?)
             }
             (Some(put), mut all) => {
                 all.push(put);
-                Some(app.store.put_all_claimed(all, claim, now)?)
+                Some(app.store.put_all_claimed(all, claim, now, waker)?)
             }
         };
         Ok(Recording { ticket, fates, duplicates: duplicates.len() as u64, seen })

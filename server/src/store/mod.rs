@@ -298,11 +298,12 @@ impl Store {
     /// # Errors
     /// [`PutError`] when a bound is reached.
     pub fn put(&self, put: Put, now: Now) -> Result<Ticket, PutError> {
-        self.put_claimed(put, None, now)
+        self.put_claimed(put, None, now, None)
     }
 
     /// The same with what was claimed for the events that the items are. The claim ends with the put, even when
-    /// nobody waits for that any more, and fails when the put is refused.
+    /// nobody waits for that any more, and fails when the put is refused. `waker` is that of the task which will
+    /// poll the ticket first, in the same turn, if that is known: the first poll then needs no look.
     ///
     /// # Errors
     /// [`PutError`] when a bound is reached.
@@ -311,8 +312,9 @@ impl Store {
         put: Put,
         claim: Option<Claim>,
         now: Now,
+        waker: Option<&Waker>,
     ) -> Result<Ticket, PutError> {
-        self.put_with(claim, now, |engine, op| engine.put(op, put, now))
+        self.put_with(claim, now, waker, |engine, op| engine.put(op, put, now))
     }
 
     /// The same for several puts, each to a queue of its own: all of them are taken, or none.
@@ -324,23 +326,26 @@ impl Store {
         puts: Vec<Put>,
         claim: Option<Claim>,
         now: Now,
+        waker: Option<&Waker>,
     ) -> Result<Ticket, PutError> {
-        self.put_with(claim, now, |engine, op| engine.put_all(op, puts, now))
+        self.put_with(claim, now, waker, |engine, op| engine.put_all(op, puts, now))
     }
 
     fn put_with(
         &self,
         mut claim: Option<Claim>,
         now: Now,
+        waker: Option<&Waker>,
         put: impl FnOnce(&mut Engine, OpId) -> Result<(), PutError>,
     ) -> Result<Ticket, PutError> {
         // What is refused is given up after the lock is free.
         self.shared.with(now, |state| {
             let op = state.new_op();
             put(&mut state.engine, op)?;
-            state.slots.open_claimed(op, claim.take());
+            state.slots.open_claimed(op, waker.cloned(), claim.take());
             state.waiting_since.get_or_insert_with(Instant::now);
             let mut ticket = self.ticket(Stage::Begun(op));
+            ticket.registered = waker.cloned();
             if state.asleep && !state.handing_over {
                 state.handing_over = true;
                 ticket.hand_over = HandOver::Later;
@@ -389,7 +394,8 @@ impl Store {
 
     fn ticket(&self, stage: Stage) -> Ticket {
         let hand_over = HandOver::Done;
-        Ticket { shared: self.shared.clone(), now: Now::default(), stage, hand_over }
+        let shared = self.shared.clone();
+        Ticket { shared, now: Now::default(), stage, hand_over, registered: None }
     }
 
     /// Drops the expired items at a queue's head; returns how many. Others get at the queues meanwhile.
@@ -602,6 +608,8 @@ pub struct Ticket {
     now: Now,
     stage: Stage,
     hand_over: HandOver,
+    /// The waker that is called for the end already, until it is polled for the first time.
+    registered: Option<Waker>,
 }
 
 /// Whose turn it is to wake the journal's thread for what was put. The first put since it sleeps does it,
@@ -670,6 +678,10 @@ impl Ticket {
             }
             HandOver::Next => self.hand_over = HandOver::Done,
             HandOver::Done => {}
+        }
+        // It has just begun. Should it be over already, the waker was called.
+        if self.registered.take().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
         }
         let outcome = self.shared.with(now, |state| {
             if hand_over == HandOver::Next {

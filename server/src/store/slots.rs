@@ -1,6 +1,7 @@
 //! Who waits for the end of which operation.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;
 
 use windhover_core::queue::{OpId, OpOutcome};
@@ -20,10 +21,30 @@ enum Slot {
     Abandoned(Claim),
 }
 
+/// Spreads the numbers of operations. They rise, and nobody from outside chooses them: no secret is needed.
+#[derive(Debug, Default)]
+struct OpHasher(u64);
+
+impl Hasher for OpHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64((*byte).into());
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The operations that somebody holds a ticket of.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    slots: HashMap<OpId, Slot>,
+    slots: HashMap<OpId, Slot, BuildHasherDefault<OpHasher>>,
     /// Items that nobody waited for, and that the journal could not take.
     pub(super) lost: u64,
 }
@@ -33,9 +54,9 @@ impl Slots {
         self.slots.insert(op, Slot::Waiting(None, None));
     }
 
-    /// A put that has events with it which count as accepted when it is stored.
-    pub(super) fn open_claimed(&mut self, op: OpId, claim: Option<Claim>) {
-        self.slots.insert(op, Slot::Waiting(None, claim));
+    /// A put that has events with it which count as accepted when it is stored. `waker` is called then.
+    pub(super) fn open_claimed(&mut self, op: OpId, waker: Option<Waker>, claim: Option<Claim>) {
+        self.slots.insert(op, Slot::Waiting(waker, claim));
     }
 
     /// The end of a put of so many items is wanted by nobody.
@@ -67,19 +88,18 @@ impl Slots {
 
     /// The outcome, or `None` when it has not come: then `waker` is called for it.
     pub(super) fn take(&mut self, op: OpId, waker: &Waker) -> Option<OpOutcome> {
-        match self.slots.remove(&op) {
-            Some(Slot::Done(outcome)) => Some(outcome),
-            Some(Slot::Waiting(mut kept, claim)) => {
-                match &mut kept {
-                    Some(kept) => kept.clone_from(waker),
-                    None => kept = Some(waker.clone()),
+        match self.slots.get_mut(&op)? {
+            Slot::Waiting(Some(kept), _) => kept.clone_from(waker),
+            Slot::Waiting(kept, _) => *kept = Some(waker.clone()),
+            Slot::Done(_) => {
+                if let Some(Slot::Done(outcome)) = self.slots.remove(&op) {
+                    return Some(outcome);
                 }
-                self.slots.insert(op, Slot::Waiting(kept, claim));
-                None
             }
-            // Nobody has a ticket of the latter.
-            None | Some(Slot::Unattended(_) | Slot::Abandoned(_)) => None,
+            // Nobody has a ticket of these.
+            Slot::Unattended(_) | Slot::Abandoned(_) => {}
         }
+        None
     }
 
     /// Whoever waited has gone. `false` when it is a put that goes on, and whose end is still to be known.

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 /// With more tokens than these in one request they are looked up by a table.
 const FEW: usize = 8;
+/// So many bytes of names are kept for the next request.
+const KEPT: usize = 4096;
 
 /// Counts the records of a request by token. Its memory serves for the next request.
 #[derive(Debug, Default)]
@@ -71,6 +73,10 @@ impl Tally {
 
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
+        // What one request with many tokens needed is not kept for the others.
+        if self.names.capacity() > KEPT {
+            *self = Self::default();
+        }
         self.names.clear();
         self.tokens.clear();
         self.table.clear();
