@@ -57,9 +57,12 @@ where
             let clock = shared.options.clock;
             let now = clock.now();
             let endpoint = (shared.accept)(peer, now);
-            let accepted =
-                Connection::accepted(stream, peer, endpoint, &shared.options, now.instant);
-            let Ok(connection) = accepted else { return };
+            let options = &shared.options;
+            // Not by way of a variable: it would be a part of the task as large as the connection.
+            let Ok(connection) = Connection::accepted(stream, peer, endpoint, options, now.instant)
+            else {
+                return;
+            };
             let (shutdown, cut) = (&shared.shutdown, &shared.cut);
             let end = drive_connection(timers, connection, clock, shutdown, cut).await;
             if end == ConnectionEnd::Cut {

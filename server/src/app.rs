@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use windhover_core::http::HttpLimits;
+use windhover_core::http::{HttpLimits, HttpSettings};
 use windhover_core::memcache::Limits;
 use windhover_core::tracking::{
     BatchRule, RecordKind, RedirectPolicy, TrackingLimits, TrustedProxies,
@@ -61,6 +61,8 @@ pub struct App {
     pub access_log: Option<AccessLog>,
     /// What the operator decided.
     pub settings: Settings,
+    /// Of those what the tracker's connections share, as it was when the application was made.
+    pub(crate) http: Arc<HttpSettings>,
     /// What its connections may hold together.
     pub connection_memory: ConnectionMemory,
     /// The certificate that its listeners show, if there is one.
@@ -93,6 +95,7 @@ impl App {
         let token_counts = Arc::<TokenCounts>::default();
         let sources = Sources::new(store.sync_seconds().clone(), Arc::clone(&token_counts));
         let metrics = Metrics::new(settings.max_queues, settings.runtime.to_string(), sources);
+        let http = HttpSettings::new(&settings.http_limits, &settings.http_timeouts);
         Self {
             dead_letters: DeadLetters::new(store.clone(), metrics.dead_letters.clone()),
             store,
@@ -106,6 +109,7 @@ impl App {
             forward_servers: ForwardServers::default(),
             metrics,
             settings,
+            http: Arc::new(http),
             connection_memory: ConnectionMemory::new(CONNECTION_MEMORY),
             tls: None,
             proxy_protocol: None,

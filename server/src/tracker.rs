@@ -78,9 +78,8 @@ impl Tracker {
     /// The connection of that number, which is different for each.
     pub fn new(app: Arc<App>, peer: Peer, number: u64, now: Now) -> Self {
         let settings = &app.settings;
-        let http =
-            ServerConnection::new(&settings.http_limits, &settings.http_timeouts, now.instant)
-                .with_refusals(tracking::refused);
+        let http = ServerConnection::with_settings(Arc::clone(&app.http), now.instant)
+            .with_refusals(tracking::refused);
         let ids = IdSource::new(app.seed, number);
         let proxies = settings.proxies_of(peer);
         let peer = peer.ip().unwrap_or(LOCAL);

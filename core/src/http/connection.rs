@@ -2,7 +2,9 @@
 
 mod reading;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -23,8 +25,6 @@ use crate::linger::{LINGER, Linger, Lingering};
 use crate::writing::{WriteTimer, Writing};
 use crate::{Instant, Now, Timeouts, UnixTime};
 
-/// More header places than this are given back when the connection waits.
-const KEPT_FIELDS: usize = 32;
 /// A deadline that never comes.
 const NEVER: Instant = Instant::from_epoch(Duration::MAX);
 
@@ -94,8 +94,7 @@ pub enum Output<'a> {
 /// ```
 #[derive(Debug)]
 pub struct ServerConnection {
-    limits: HttpLimits,
-    timeouts: Timeouts,
+    settings: Arc<HttpSettings>,
     incoming: Incoming,
     outgoing: Outgoing,
     writing: WriteTimer,
@@ -106,7 +105,7 @@ pub struct ServerConnection {
     unanswered: VecDeque<Unanswered>,
     error: Option<HttpError>,
     /// The answer to `error` waits for its place in the order, or for the end of the head.
-    refusal: Option<PendingRefusal>,
+    refusal: Option<Box<PendingRefusal>>,
     /// What makes it, where the application has something to add.
     answer_refusal: Option<fn(&RefusedRequest<'_>) -> Response>,
     /// The error that was answered last, for whoever counts it.
@@ -124,6 +123,21 @@ pub struct ServerConnection {
 /// How long after it was accepted a connection is given for its first request although an end was asked
 /// for: whoever was let in just before it has sent one, and cannot know whether it may be sent again.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// What connections have in common.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    limits: HttpLimits,
+    timeouts: Timeouts,
+}
+
+impl HttpSettings {
+    /// Those.
+    pub fn new(limits: &HttpLimits, timeouts: &Timeouts) -> Self {
+        let limits = limits.clone().with_pipeline(limits.pipeline.max(1));
+        Self { limits, timeouts: timeouts.clone() }
+    }
+}
 
 /// What a connection has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,9 +202,13 @@ enum Step {
 impl ServerConnection {
     /// A connection that was accepted at `now`.
     pub fn new(limits: &HttpLimits, timeouts: &Timeouts, now: Instant) -> Self {
+        Self::with_settings(Arc::new(HttpSettings::new(limits, timeouts)), now)
+    }
+
+    /// The same with settings that many connections share, which take memory once.
+    pub fn with_settings(settings: Arc<HttpSettings>, now: Instant) -> Self {
         Self {
-            limits: limits.clone().with_pipeline(limits.pipeline.max(1)),
-            timeouts: timeouts.clone(),
+            settings,
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
             writing: WriteTimer::default(),
@@ -392,7 +410,7 @@ impl ServerConnection {
     pub fn release(&mut self) {
         self.incoming.release();
         self.outgoing.release();
-        self.release_fields();
+        self.release_places();
     }
 
     /// Takes over the memory that another connection has left ([`Endpoint::reuse`](crate::endpoint::Endpoint::reuse)).
@@ -406,12 +424,15 @@ impl ServerConnection {
     pub fn release_to(&mut self, spare: &mut Spare) {
         self.incoming.release_to(spare);
         self.outgoing.release_to(spare);
-        self.release_fields();
+        self.release_places();
     }
 
-    fn release_fields(&mut self) {
-        if self.incoming.is_empty() && self.fields.capacity() > KEPT_FIELDS {
+    fn release_places(&mut self) {
+        if self.incoming.is_empty() {
             self.fields = Vec::new();
+        }
+        if self.unanswered.is_empty() {
+            self.unanswered = VecDeque::new();
         }
     }
 
@@ -434,12 +455,12 @@ impl ServerConnection {
     }
 
     fn has_room(&self) -> bool {
-        self.may_begin_another() && self.outgoing.len() <= self.limits.unsent
+        self.may_begin_another() && self.outgoing.len() <= self.settings.limits.unsent
     }
 
     /// Whether the application has answered enough for one more request.
     fn may_begin_another(&self) -> bool {
-        !self.is_paused && self.unanswered.len() < self.limits.pipeline
+        !self.is_paused && self.unanswered.len() < self.settings.limits.pipeline
     }
 
     /// Drops the request that the application had at the last poll.
@@ -467,7 +488,7 @@ impl ServerConnection {
     }
 
     fn refuse(&mut self, error: HttpError) {
-        self.refusal = Some(PendingRefusal::new(error, self.incoming.bytes()));
+        self.refusal = Some(Box::new(PendingRefusal::new(error, self.incoming.bytes())));
         self.end_refused();
     }
 
@@ -510,21 +531,22 @@ impl ServerConnection {
     fn peer_timeout(&self) -> Option<Duration> {
         match self.state {
             State::Head(Scan { begun: true, .. }) => {
-                self.may_begin_another().then_some(self.timeouts.head)
+                self.may_begin_another().then_some(self.settings.timeouts.head)
             }
-            State::TooLong(_) => self.may_begin_another().then_some(self.timeouts.head.min(LINGER)),
+            State::TooLong(_) => {
+                self.may_begin_another().then_some(self.settings.timeouts.head.min(LINGER))
+            }
             State::Head(_) => {
                 let nothing_pending = self.unanswered.is_empty() && self.outgoing.is_empty();
-                let idle = self.timeouts.idle;
+                let idle = self.settings.timeouts.idle;
                 nothing_pending.then_some(if self.shutting_down {
                     idle.min(FIRST_REQUEST)
                 } else {
                     idle
                 })
             }
-            State::Body { continue_pending, .. } => {
-                (self.may_begin_another() && !continue_pending).then_some(self.timeouts.body)
-            }
+            State::Body { continue_pending, .. } => (self.may_begin_another() && !continue_pending)
+                .then_some(self.settings.timeouts.body),
             _ => None,
         }
     }
@@ -557,7 +579,7 @@ impl ServerConnection {
     }
 
     fn write_or_wait(&mut self, now: Instant) -> Step {
-        match self.writing.look(self.outgoing.len(), now, self.timeouts.write) {
+        match self.writing.look(self.outgoing.len(), now, self.settings.timeouts.write) {
             Writing::Done => {}
             Writing::Wanted => return Step::Write,
             Writing::Blocked(deadline) => return Step::Idle(deadline.min(self.peer_deadline())),

@@ -105,6 +105,7 @@ pub(super) fn parse(
     fields: &mut Vec<Field>,
 ) -> Result<Head, HttpError> {
     fields.clear();
+    fields.reserve_exact(count);
     if count <= HEADERS_ON_STACK {
         parse_into(bytes, &mut [const { MaybeUninit::uninit() }; HEADERS_ON_STACK], fields)
     } else {

@@ -25,7 +25,7 @@ mod response;
 mod taken_request;
 mod target;
 
-pub use connection::{Output, ServerConnection};
+pub use connection::{HttpSettings, Output, ServerConnection};
 pub use error::HttpError;
 pub use limits::HttpLimits;
 pub use refused_request::RefusedRequest;

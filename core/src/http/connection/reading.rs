@@ -1,5 +1,7 @@
 //! From bytes to the next whole request.
 
+use alloc::boxed::Box;
+
 use super::{Bodies, Body, Life, ServerConnection, State, Step, Unanswered};
 use crate::Instant;
 use crate::buffer::Incoming;
@@ -30,12 +32,20 @@ impl ServerConnection {
                         self.since = now;
                     }
                     let bytes = self.incoming.bytes();
-                    let end = match scan.find_end(bytes, self.limits.head, self.limits.headers) {
+                    let end = match scan.find_end(
+                        bytes,
+                        self.settings.limits.head,
+                        self.settings.limits.headers,
+                    ) {
                         Ok(Some(end)) => end,
                         Ok(None) => return Ok(None),
                         Err(error) if self.answer_refusal.is_some() && is_too_long(error) => {
-                            self.refusal = Some(PendingRefusal::new(error, bytes));
-                            let most = self.limits.body.max(self.limits.head.saturating_mul(4));
+                            self.refusal = Some(Box::new(PendingRefusal::new(error, bytes)));
+                            let most = self
+                                .settings
+                                .limits
+                                .body
+                                .max(self.settings.limits.head.saturating_mul(4));
                             self.state = State::TooLong(RestOfHead::new(most));
                             self.since = now;
                             continue;
@@ -90,14 +100,14 @@ impl ServerConnection {
 
     /// The state behind a head of `head` bytes.
     fn body_of(&self, head: usize) -> Result<State, HttpError> {
-        let limit = self.limits.body;
+        let limit = self.settings.limits.body;
         let body = match self.head.length {
             Length::None => Body::Bytes(0),
             Length::Bytes(length) => match usize::try_from(length) {
                 Ok(length) if length <= limit => Body::Bytes(length),
                 _ => return Err(HttpError::BodyTooLarge { limit }),
             },
-            Length::Chunked => Body::Chunked(Chunked::new(limit, self.limits.head)),
+            Length::Chunked => Body::Chunked(Chunked::new(limit, self.settings.limits.head)),
         };
         if self.bodies == Bodies::Refused && !matches!(body, Body::Bytes(0)) {
             return Err(HttpError::Overloaded);
