@@ -4,6 +4,17 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What a listener has seen since it began; each counter only grows, unless a cache's `stats reset` sets
 /// those of authentication back.
+///
+/// ```
+/// use core::sync::atomic::Ordering;
+/// use windhover_core::Counters;
+///
+/// let counters = Counters::default();
+/// // What a listener does for each connection.
+/// counters.accepted.fetch_add(2, Ordering::Relaxed);
+/// counters.closed.fetch_add(1, Ordering::Relaxed);
+/// assert_eq!(counters.active(), 1);
+/// ```
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Connections accepted.

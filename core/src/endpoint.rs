@@ -32,6 +32,70 @@ pub enum Next {
 /// [`end_of_stream`](Self::end_of_stream), [`wrote`](Self::wrote), a call of the waker, a deadline
 /// that has come) call [`poll_output`](Self::poll_output) until it says [`Next::Idle`] or
 /// [`Next::Close`].
+///
+/// An endpoint that says what it is told, and what an adapter does to it:
+///
+/// ```
+/// use bytes::BytesMut;
+/// use core::task::{Context, Waker};
+/// use core::time::Duration;
+/// use windhover_core::Now;
+/// use windhover_core::endpoint::{Endpoint, Incoming, Next, Outgoing};
+///
+/// #[derive(Default)]
+/// struct Echo {
+///     incoming: Incoming,
+///     outgoing: Outgoing,
+///     ended: bool,
+/// }
+///
+/// impl Endpoint for Echo {
+///     fn read_buffer(&mut self) -> &mut BytesMut {
+///         self.incoming.read_buffer(0)
+///     }
+///     fn wants_read(&self) -> bool {
+///         !self.ended && self.outgoing.is_empty()
+///     }
+///     fn end_of_stream(&mut self) {
+///         self.ended = true;
+///     }
+///     fn shut_down(&mut self) {
+///         self.ended = true;
+///     }
+///     fn poll_output(&mut self, now: Now, _: &mut Context<'_>) -> Next {
+///         self.outgoing.put_shared(self.incoming.take(usize::MAX));
+///         match (self.outgoing.is_empty(), self.ended) {
+///             (false, _) => Next::Write,
+///             (true, true) => Next::Close,
+///             (true, false) => Next::Idle(now.instant + Duration::from_secs(60)),
+///         }
+///     }
+///     fn unsent<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
+///         self.outgoing.slices(into)
+///     }
+///     fn wrote(&mut self, n: usize) {
+///         self.outgoing.advance(n);
+///     }
+///     fn release(&mut self) {
+///         self.incoming.release();
+///     }
+/// }
+///
+/// let (mut echo, now) = (Echo::default(), Now::default());
+/// let mut cx = Context::from_waker(Waker::noop());
+/// // The socket was readable.
+/// echo.read_buffer().extend_from_slice(b"hello");
+/// assert_eq!(echo.poll_output(now, &mut cx), Next::Write);
+/// // The socket is writable, and takes all of it.
+/// let mut slices = [&b""[..]; 4];
+/// let filled = echo.unsent(&mut slices);
+/// assert_eq!(slices[..filled].concat(), b"hello");
+/// echo.wrote(5);
+/// assert_eq!(echo.poll_output(now, &mut cx), Next::Idle(now.instant + Duration::from_secs(60)));
+/// // The peer has said all that it wanted.
+/// echo.end_of_stream();
+/// assert_eq!(echo.poll_output(now, &mut cx), Next::Close);
+/// ```
 pub trait Endpoint {
     /// A buffer with spare capacity that the adapter's read appends to.
     fn read_buffer(&mut self) -> &mut BytesMut;

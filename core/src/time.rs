@@ -49,6 +49,14 @@ impl Add<Duration> for Instant {
 /// Calendar time in milliseconds since 1970-01-01 00:00 UTC, without leap seconds.
 ///
 /// Event times and expiry times are of this type; it may jump when the machine's clock is set.
+///
+/// ```
+/// use windhover_core::UnixTime;
+///
+/// let exptime = UnixTime::from_secs(1_700_000_000);
+/// assert_eq!(exptime.as_millis(), 1_700_000_000_000);
+/// assert_eq!(UnixTime::from_millis(1_999).as_secs(), 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixTime(u64);
 
@@ -75,6 +83,18 @@ impl UnixTime {
 }
 
 /// Both clocks, read together by the adapter once per turn.
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::{Instant, Now, UnixTime};
+///
+/// // A test lets time pass by saying so.
+/// let mut now = Now { instant: Instant::default(), unix: UnixTime::from_secs(1_700_000_000) };
+/// now.instant = now.instant + Duration::from_secs(60);
+/// // Somebody sets the machine's clock back: no deadline notices.
+/// now.unix = UnixTime::from_secs(1_600_000_000);
+/// assert_eq!(now.instant.since_epoch(), Duration::from_secs(60));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// For deadlines.

@@ -3,6 +3,17 @@
 use core::time::Duration;
 
 /// How long a peer may take. None of them is "forever".
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::Timeouts;
+///
+/// // Workers wait for long between two requests, and send each of them at once.
+/// let workers =
+///     Timeouts::default().with_idle(Duration::from_secs(3600)).with_head(Duration::from_secs(2));
+/// assert_eq!(workers.idle, Duration::from_secs(3600));
+/// assert_eq!(workers.answer, Timeouts::default().answer);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {

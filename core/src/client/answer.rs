@@ -27,6 +27,34 @@ pub struct Item {
 }
 
 /// The reply to a meta command.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use core::time::Duration;
+/// # use windhover_core::Instant;
+/// use windhover_core::client::{Answer, Call, Cluster, ClusterOptions, ClusterOutput, MetaAnswer, Server};
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::meta::{MetaCode, MetaFlags, MetaRequest};
+/// use windhover_core::memcache::request::{Prepared, Request};
+///
+/// # let (now, options) = (Instant::default(), ClusterOptions::default());
+/// let request = Request::MetaGet(MetaRequest::new(b"page", MetaFlags::new(b"v t R30")));
+/// # let prepared = Prepared::new(&request, Bytes::new(), Dialect::Memcached, &options.limits)?;
+/// # let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+/// # cluster.submit(Call::read(prepared), now + Duration::from_millis(250), now)?;
+/// # let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+/// # cluster.connected(connection, now);
+/// # assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// # cluster.wrote(connection, 17);
+/// cluster.receive(connection, b"VA 5 t12 W\r\nhello\r\n");
+/// let ClusterOutput::Completed(completed) = cluster.poll_output(now) else { panic!("it is answered") };
+/// let Answer::Meta(page) = completed.outcome? else { panic!("it was a meta command") };
+/// let page: MetaAnswer = page;
+/// assert_eq!((page.code, page.ttl()), (MetaCode::Value, Some(12)));
+/// // The item is there for 12 seconds, and this client is to compute the next one.
+/// assert!(page.has_won() && !page.is_stale());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MetaAnswer {
@@ -91,6 +119,37 @@ impl MetaAnswer {
 }
 
 /// What the requests of a [`Batch`](crate::memcache::request::Batch) were answered.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use core::time::Duration;
+/// # use windhover_core::Instant;
+/// use windhover_core::client::{Answer, BatchAnswer, Call, Cluster, ClusterOptions, ClusterOutput, Server};
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::meta::{MetaCode, MetaFlags, MetaRequest};
+/// use windhover_core::memcache::request::{Barrier, Batch, Request};
+///
+/// # let (now, options) = (Instant::default(), ClusterOptions::default());
+/// let mut batch = Batch::new(Dialect::Memcached, &options.limits);
+/// for key in [b"one", b"two"] {
+///     batch.push(&Request::MetaDelete(MetaRequest::new(key, MetaFlags::default())), Bytes::new())?;
+/// }
+/// let prepared = batch.close(Barrier::MetaNoop)?;
+/// # let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+/// # let written = prepared.wire().concat().len();
+/// # cluster.submit(Call::write(prepared), now + Duration::from_millis(250), now)?;
+/// # let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+/// # cluster.connected(connection, now);
+/// # assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// # cluster.wrote(connection, written);
+/// // `one` was deleted, which is not told; `two` was not there.
+/// cluster.receive(connection, b"NF O1 q\r\nMN\r\n");
+/// let ClusterOutput::Completed(completed) = cluster.poll_output(now) else { panic!("it is answered") };
+/// let Answer::Batch(BatchAnswer { replies, errors, .. }) = completed.outcome? else { panic!("a batch") };
+/// let replies: Vec<_> = replies.iter().map(|(index, reply)| (*index, reply.code)).collect();
+/// assert_eq!((replies, errors.len()), (vec![(1, MetaCode::NotFound)], 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct BatchAnswer {
@@ -115,6 +174,35 @@ impl BatchAnswer {
 }
 
 /// What a server answered. A miss is an answer; so is `NOT_STORED`.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use core::time::Duration;
+/// # use windhover_core::Instant;
+/// # use windhover_core::memcache::Keys;
+/// use windhover_core::client::{Answer, Call, Cluster, ClusterOptions, ClusterOutput, Item, Server};
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::request::{Prepared, Request};
+///
+/// # let (now, options) = (Instant::default(), ClusterOptions::default());
+/// # let request = Request::Gets(Keys::new(&[b"a", b"b"]));
+/// # let prepared = Prepared::new(&request, Bytes::new(), Dialect::Memcached, &options.limits)?;
+/// # let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+/// # cluster.submit(Call::read(prepared), now + Duration::from_millis(250), now)?;
+/// # let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+/// # cluster.connected(connection, now);
+/// # assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// # cluster.wrote(connection, 10);
+/// // To `gets a b`:
+/// cluster.receive(connection, b"VALUE b 7 5 42\r\nhello\r\nEND\r\n");
+/// let ClusterOutput::Completed(completed) = cluster.poll_output(now) else { panic!("it is answered") };
+/// let Answer::Items(items) = completed.outcome? else { panic!("a retrieval has items") };
+/// let Item { index, flags, cas, value, .. } = &items[0];
+/// assert_eq!((*index, *flags, *cas, value.to_vec()), (1, 7, Some(42), b"hello".to_vec()));
+/// // `a` was missed.
+/// assert_eq!(items.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Answer {

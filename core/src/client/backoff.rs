@@ -6,6 +6,16 @@ use super::random::Random;
 
 /// Exponential backoff with full jitter: a random time up to a bound that doubles with each
 /// failure, so that many clients do not come back at the same moment.
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::client::{Backoff, ClusterOptions};
+///
+/// let mut options = ClusterOptions::default();
+/// // A server that is out of use is probed after up to 50 ms, then up to 100, 200 …, and 10 s at most.
+/// options.health.backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(10));
+/// assert_eq!(options.health.backoff.most, Duration::from_secs(10));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backoff {

@@ -5,6 +5,15 @@ use core::time::Duration;
 use crate::Instant;
 
 /// How many calls may be sent again after they were sent once.
+///
+/// ```
+/// use windhover_core::client::{ClusterOptions, RetryLimit};
+///
+/// let mut options = ClusterOptions::default();
+/// // Where many calls fail at once, no more than one in ten is sent again.
+/// options.retries = RetryLimit::new(10, 1);
+/// assert_eq!((options.retries.percent, options.retries.per_second), (10, 1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryLimit {

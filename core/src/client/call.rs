@@ -32,6 +32,21 @@ pub enum Retry {
 /// A request with how it is to be sent.
 ///
 /// The constructors give what each kind of request usually wants; the fields can be set otherwise.
+///
+/// ```
+/// use bytes::Bytes;
+/// use windhover_core::client::{Call, Retry, Target};
+/// use windhover_core::memcache::request::{EncodeError, Prepared, Request};
+/// use windhover_core::memcache::{Dialect, Limits};
+///
+/// let incr = Request::Incr { key: b"visits", delta: 1, noreply: false };
+/// let incr = Prepared::new(&incr, Bytes::new(), Dialect::Memcached, &Limits::default())?;
+/// let mut call = Call::write(incr);
+/// assert_eq!((call.target, call.retry), (Target::Key, Retry::IfNotSent));
+/// // Rather counted twice than not at all.
+/// call.retry = Retry::AtLeastOnce;
+/// # Ok::<(), EncodeError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each allows one thing more")]

@@ -10,6 +10,37 @@ use crate::memcache::response::{Kind, Response};
 use crate::memcache::{AnswerError, End, OsError, Oversized, Reason};
 
 /// A server's refusal, in its own words.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use core::time::Duration;
+/// # use windhover_core::Instant;
+/// # use windhover_core::memcache::request::{Prepared, Request, StoreRequest};
+/// use windhover_core::client::{
+///     Call, CallError, Cluster, ClusterOptions, ClusterOutput, Refusal, Server,
+/// };
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::response::Kind;
+///
+/// # let (now, options) = (Instant::default(), ClusterOptions::default());
+/// # let request = Request::Set(StoreRequest::new(b"key"));
+/// # let prepared = Prepared::new(&request, Bytes::from("value"), Dialect::Memcached, &options.limits)?;
+/// # let written = prepared.wire().concat().len();
+/// # let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+/// # cluster.submit(Call::write(prepared), now + Duration::from_millis(250), now)?;
+/// # let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+/// # cluster.connected(connection, now);
+/// # assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// # cluster.wrote(connection, written);
+/// // To a `set`:
+/// cluster.receive(connection, b"SERVER_ERROR out of memory storing object\r\n");
+/// let ClusterOutput::Completed(completed) = cluster.poll_output(now) else { panic!("it is answered") };
+/// let Err(CallError::Refused { refusal, .. }) = completed.outcome else { panic!("it is refused") };
+/// let Refusal { kind, words, .. } = &refusal;
+/// assert_eq!((*kind, &words[..]), (Kind::ServerError, &b"out of memory storing object"[..]));
+/// assert_eq!(refusal.to_string(), "SERVER_ERROR out of memory storing object");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -119,6 +150,38 @@ impl fmt::Display for NotSent {
 }
 
 /// Why one key of a retrieval has neither a value nor a miss, though its server has answered.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use core::time::Duration;
+/// # use windhover_core::Instant;
+/// # use windhover_core::memcache::Keys;
+/// # use windhover_core::memcache::request::{Prepared, Request};
+/// use windhover_core::client::{
+///     Call, CallError, Cluster, ClusterOptions, ClusterOutput, KeyError, Server,
+/// };
+/// use windhover_core::memcache::{Dialect, Oversized};
+///
+/// let (now, mut options) = (Instant::default(), ClusterOptions::default());
+/// options.limits.value = 4;
+/// # let request = Request::Get(Keys::new(&[b"a", b"b"]));
+/// # let prepared = Prepared::new(&request, Bytes::new(), Dialect::Memcached, &options.limits)?;
+/// # let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+/// # cluster.submit(Call::read(prepared), now + Duration::from_millis(250), now)?;
+/// # let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+/// # cluster.connected(connection, now);
+/// # assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// # cluster.wrote(connection, 9);
+/// // To `get a b`:
+/// cluster.receive(connection, b"VALUE a 0 5\r\nhello\r\nVALUE b 0 2\r\nhi\r\nEND\r\n");
+/// let ClusterOutput::Completed(completed) = cluster.poll_output(now) else { panic!("it is answered") };
+/// let Err(CallError::Keys { found, failed, .. }) = completed.outcome else { panic!("`a` has failed") };
+/// let too_large = KeyError::Oversized(Oversized::Value { length: 5, limit: 4 });
+/// assert_eq!(failed, [(0, too_large)]);
+/// // What the others have is not lost for it.
+/// assert_eq!((found[0].index, found[0].value.to_vec()), (1, b"hi".to_vec()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -149,6 +212,50 @@ impl core::error::Error for KeyError {
 
 /// Why a call has no answer, or none for some of its keys. Which of the four it is says what is known
 /// of its effect.
+///
+/// ```
+/// use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::Instant;
+/// use windhover_core::client::{
+///     Call, CallError, Cluster, ClusterOptions, ClusterOutput, NotSent, OsError, Server,
+/// };
+/// use windhover_core::memcache::request::{Prepared, Request};
+/// use windhover_core::memcache::{Dialect, End, Reason};
+///
+/// let (now, options) = (Instant::default(), ClusterOptions::default());
+/// let incr = Request::Incr { key: b"visits", delta: 1, noreply: false };
+/// let incr = Prepared::new(&incr, Bytes::new(), Dialect::Memcached, &options.limits)?;
+/// let call = || (Call::write(incr.clone()), now + Duration::from_millis(250));
+///
+/// let outcome = |cluster: &mut Cluster| loop {
+///     if let ClusterOutput::Completed(completed) = cluster.poll_output(now) {
+///         break completed.outcome;
+///     }
+/// };
+///
+/// let mut none = Cluster::new(&[], options.clone(), 42, now)?;
+/// let (write, deadline) = call();
+/// none.submit(write, deadline, now)?;
+/// let error = outcome(&mut none).unwrap_err();
+/// assert!(matches!(error, CallError::NotSent { server: None, why: NotSent::NoServer }));
+/// assert!(error.had_no_effect());
+///
+/// let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+/// let (write, deadline) = call();
+/// cluster.submit(write, deadline, now)?;
+/// let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!("it connects") };
+/// cluster.connected(connection, now);
+/// assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// cluster.wrote(connection, 15);
+/// // Reset by the peer, who may have counted before.
+/// cluster.broke(connection, Some(OsError(104)));
+/// let error = outcome(&mut cluster).unwrap_err();
+/// let broken = Reason::End(End::Broken { os: Some(OsError(104)) });
+/// assert!(matches!(&error, CallError::Unknown { why, .. } if *why == broken));
+/// assert!(!error.had_no_effect());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CallError {

@@ -5,6 +5,18 @@ use super::random::Random;
 use crate::Instant;
 
 /// When a server is taken out of use, and how it comes back.
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::client::{Backoff, ClusterOptions, HealthOptions};
+///
+/// let mut options = ClusterOptions::default();
+/// options.health.failures = 5;
+/// options.health.backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+/// assert_ne!(options.health, HealthOptions::default());
+/// // Where the items of a queue have nowhere else to go, the last server is tried on and on.
+/// assert!(ClusterOptions::queues().health.keep_last);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealthOptions {

@@ -60,6 +60,26 @@ impl core::fmt::Debug for Credentials {
 }
 
 /// How a [`Cluster`](super::Cluster) behaves. Every wait in it has a bound.
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::client::ring::{HashTag, KeyHash, Naming};
+/// use windhover_core::client::{ClusterOptions, Rotation, ServerSelection};
+///
+/// // Beside twemproxy, whose keys `user:{7}:name` and `user:{7}:mail` are one server's.
+/// let mut cache = ClusterOptions::default();
+/// cache.selection = ServerSelection::Ketama {
+///     naming: Naming::TwemproxyAddress,
+///     hash: KeyHash::Fnv1a64,
+///     tag: Some(HashTag { open: b'{', close: b'}' }),
+/// };
+/// // A read that has no answer after 5 ms is asked of a second server as well.
+/// cache.hedge = Some(Duration::from_millis(5));
+///
+/// let mut queues = ClusterOptions::queues();
+/// queues.rotation = Rotation::Random;
+/// assert!(queues.dialect.is_queue() && !cache.dialect.is_queue());
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClusterOptions {

@@ -13,10 +13,35 @@ use super::statistics::ServerCounters;
 use crate::Instant;
 
 /// Which server. An id is given once: a server that is removed and added again has another.
+///
+/// ```
+/// use windhover_core::Instant;
+/// use windhover_core::client::{Cluster, ClusterOptions, Server, ServerId};
+///
+/// let (server, now) = (Server::new("10.0.0.1:11211"), Instant::default());
+/// let mut cluster = Cluster::new(&[server.clone()], ClusterOptions::default(), 42, now)?;
+/// let first: Option<ServerId> = cluster.owner(b"key");
+/// assert_eq!(first.and_then(|id| cluster.server(id)), Some(&server));
+/// cluster.set_servers(&[], now)?;
+/// cluster.set_servers(&[server], now)?;
+/// assert_ne!(cluster.owner(b"key"), first);
+/// # Ok::<(), windhover_core::client::ClusterError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId(pub(super) u32);
 
 /// A server of the set.
+///
+/// ```
+/// use windhover_core::client::Server;
+///
+/// // Others call it by its name, on which its keys hang; here it is reached by a socket beside it.
+/// let near = Server::new("/run/memcached.sock").named("10.0.0.1:11211").weight(2);
+/// assert_eq!(
+///     (&*near.name, &*near.address, near.weight),
+///     ("10.0.0.1:11211", "/run/memcached.sock", 2)
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Server {
     /// What decides which keys are its own: for others to agree, what they call it, such as

@@ -92,6 +92,40 @@ pub struct ServerCounters {
 }
 
 /// A server as it is now.
+///
+/// ```
+/// # use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::Instant;
+/// use windhover_core::client::{
+///     Call, Cluster, ClusterOptions, ClusterOutput, Histogram, Server, ServerCounters,
+///     ServerStatistics,
+/// };
+/// # use windhover_core::memcache::request::{Prepared, Request};
+/// # use windhover_core::memcache::Dialect;
+///
+/// # let (now, options) = (Instant::default(), ClusterOptions::default());
+/// # let version = Prepared::new(&Request::Version, Bytes::new(), Dialect::Memcached, &options.limits)?;
+/// # let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+/// # let id = cluster.owner(b"key").expect("there is a server");
+/// # cluster.submit(Call::to(version, id), now + Duration::from_millis(250), now)?;
+/// # let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+/// # cluster.connected(connection, now);
+/// # assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// # cluster.wrote(connection, 9);
+/// // `version` was sent; its answer takes 3 ms.
+/// cluster.receive(connection, b"VERSION 1.6.45\r\n");
+/// assert!(matches!(cluster.poll_output(now + Duration::from_millis(3)), ClusterOutput::Completed(_)));
+///
+/// let statistics = cluster.statistics();
+/// let ServerStatistics { name, in_flight, counters, .. } = &statistics[0];
+/// assert_eq!((&**name, *in_flight), ("10.0.0.1:11211", 0));
+/// let ServerCounters { sent, answered, latency, .. } = counters;
+/// assert_eq!((*sent, *answered), (1, 1));
+/// let latency: &Histogram = latency;
+/// assert!(latency.percentile(50) >= Some(Duration::from_millis(3)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerStatistics {

@@ -7,6 +7,22 @@ use super::Status;
 /// A request that the connection itself refuses. It is answered in its place in the order, with
 /// [`status`](Self::status) and this error's text as body, and then the connection ends: nothing
 /// certain can be said of the bytes behind it.
+///
+/// ```
+/// use windhover_core::http::{HttpError, HttpLimits, Output, ServerConnection, Status};
+/// use windhover_core::{Now, Timeouts};
+///
+/// let (limits, timeouts, now) = (HttpLimits::default(), Timeouts::default(), Now::default());
+/// let mut connection = ServerConnection::new(&limits, &timeouts, now.instant);
+/// // Two lengths, of which somebody in between may believe the other one: request smuggling.
+/// connection.receive(
+///     b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+/// );
+/// assert!(matches!(connection.poll_output(now), Output::Write));
+/// let error = connection.error();
+/// assert_eq!(error, Some(HttpError::TwoLengths));
+/// assert_eq!(error.map(HttpError::status), Some(Status::BAD_REQUEST));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HttpError {

@@ -12,6 +12,24 @@ use super::request::{Field, Headers, Request};
 /// connection's bytes; none of them is copied.
 ///
 /// See [`ServerConnection::take_request`](super::ServerConnection::take_request).
+///
+/// ```
+/// use windhover_core::http::{
+///     HttpLimits, Output, Response, ServerConnection, Status, TakenRequest,
+/// };
+/// use windhover_core::{Now, Timeouts};
+///
+/// let (limits, timeouts, now) = (HttpLimits::default(), Timeouts::default(), Now::default());
+/// let mut connection = ServerConnection::new(&limits, &timeouts, now.instant);
+/// connection.receive(b"POST /track HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}");
+/// assert!(matches!(connection.poll_output(now), Output::Request(_)));
+/// let taken: Option<TakenRequest> = connection.take_request();
+/// // The connection goes on reading, and the request is worked off meanwhile.
+/// let body = taken.map(|taken| taken.request().body.to_vec());
+/// assert_eq!(body.as_deref(), Some(&b"{}"[..]));
+/// connection.respond(&Response::new(Status::OK, "text/plain", &b"1"[..]), now.unix);
+/// assert!(matches!(connection.poll_output(now), Output::Write));
+/// ```
 #[derive(Clone, Debug)]
 pub struct TakenRequest {
     pub(super) head: Head,

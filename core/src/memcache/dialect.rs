@@ -48,6 +48,16 @@ impl Dialect {
 }
 
 /// How a queue server reads names and options: what darner and siberite changed or added.
+///
+/// ```
+/// use windhover_core::memcache::{Dialect, QueueRules};
+///
+/// let rules = |dialect: Dialect| -> Option<&QueueRules> { dialect.queue_rules() };
+/// // Siberite's consumer groups: `get events.mail` reads `events` for the group `mail`.
+/// assert_eq!(rules(Dialect::Siberite).and_then(|rules| rules.group_separator), Some(b'.'));
+/// assert_eq!(rules(Dialect::Kestrel).and_then(|rules| rules.group_separator), None);
+/// assert_eq!(rules(Dialect::Memcached), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "a table's row: each is a column of its own")]

@@ -284,6 +284,13 @@ fn parse_timeout(millis: &[u8], rules: &QueueRules) -> Result<Duration, QueueRea
 /// Checks a queue's name by kestrel's rules: not empty, and none of `/` (options), `~` and `.`
 /// (files of the journal). `+` is let through: `parent+child` names a fan-out queue.
 ///
+/// ```
+/// use windhover_core::memcache::kestrel::{QueueNameError, check_queue};
+///
+/// assert_eq!(check_queue(b"events+mail"), Ok(()));
+/// assert_eq!(check_queue(b"events/open"), Err(QueueNameError::Reserved { byte: b'/' }));
+/// ```
+///
 /// # Errors
 /// Which of the rules it breaks.
 pub fn check_queue(name: &[u8]) -> Result<(), QueueNameError> {
@@ -292,6 +299,16 @@ pub fn check_queue(name: &[u8]) -> Result<(), QueueNameError> {
 
 /// Checks a queue's name by the [rules](super::QUEUE_RULES) of that queue server; memcached's
 /// dialect has none, kestrel's stand in.
+///
+/// ```
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::kestrel::{QueueNameError, check_queue_in};
+///
+/// // A dot ends no file's name in darner.
+/// assert_eq!(check_queue_in(b"app.events", Dialect::Darner), Ok(()));
+/// let reserved = QueueNameError::Reserved { byte: b'.' };
+/// assert_eq!(check_queue_in(b"app.events", Dialect::Kestrel), Err(reserved));
+/// ```
 ///
 /// # Errors
 /// Which of the rules it breaks.

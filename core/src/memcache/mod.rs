@@ -20,7 +20,8 @@
 //!             println!("{:?} with {} bytes", message.request, message.data.len());
 //!             input = &input[consumed..];
 //!         }
-//!         Err(error) => { // `error.recovery` says where the next request starts
+//!         Err(error) => {
+//!             // `error.recovery` says where the next request starts
 //!             println!("answer {:?}, because {error}", error.reply);
 //!             break;
 //!         }

@@ -9,6 +9,17 @@ use super::Data;
 
 /// A value that outlives the buffer that it came in: one piece up to 64 KiB, else the segments that it
 /// came in, which nobody has copied.
+///
+/// ```
+/// use bytes::Bytes;
+/// use windhover_core::memcache::Payload;
+///
+/// // A large value is kept in the pieces in which it came.
+/// let value = Payload::from(vec![Bytes::from("hel"), Bytes::from("lo")]);
+/// assert_eq!((value.len(), value.chunks().len()), (5, 2));
+/// // Joining them copies; one piece is given as it is.
+/// assert_eq!(value.into_bytes(), "hello");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Payload(Pieces);
 

@@ -6,6 +6,14 @@ use core::fmt;
 pub const MAX_USER_LINE: usize = 2000;
 
 /// A user of a file of users, who may send these credentials.
+///
+/// ```
+/// use windhover_core::memcache::{User, users};
+///
+/// let ann = User { name: b"ann", password: b"sec:ret" };
+/// assert_eq!(users(b"ann:sec:ret\n").next(), Some(Ok(ann)));
+/// assert!(!format!("{ann:?}").contains("ret"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct User<'a> {
     /// The name.
@@ -22,6 +30,15 @@ impl fmt::Debug for User<'_> {
 }
 
 /// A line of a file of users is not as it has to be.
+///
+/// ```
+/// use windhover_core::memcache::{UserLineError, UserLineFault, users};
+///
+/// let errors: Vec<UserLineError> =
+///     users(b"ann:secret\nbob\ncarol:\n").filter_map(Result::err).collect();
+/// assert_eq!((errors[0].line, errors[0].fault), (2, UserLineFault::NoColon));
+/// assert_eq!((errors[1].line, errors[1].fault), (3, UserLineFault::Empty));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UserLineError {

@@ -3,6 +3,13 @@
 use core::fmt;
 
 /// What keeps a text from being a subject that can be published to, or a stream's name.
+///
+/// ```
+/// use windhover_core::nats::{NatsUrl, NatsUrlError, SubjectFault};
+///
+/// let refused = NatsUrl::parse("nats://n1/app.>");
+/// assert_eq!(refused, Err(NatsUrlError::Subject(SubjectFault::Wildcard('>'))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubjectFault {
@@ -37,6 +44,14 @@ impl core::error::Error for SubjectFault {}
 
 /// Whether a text is a subject that records can be published to.
 ///
+/// ```
+/// use windhover_core::nats::{SubjectFault, check_subject};
+///
+/// assert_eq!(check_subject("app.events"), Ok(()));
+/// assert_eq!(check_subject("app.*"), Err(SubjectFault::Wildcard('*')));
+/// assert_eq!(check_subject("app..events"), Err(SubjectFault::EmptyToken));
+/// ```
+///
 /// # Errors
 /// [`SubjectFault`].
 pub fn check_subject(subject: &str) -> Result<(), SubjectFault> {
@@ -51,6 +66,13 @@ pub fn check_subject(subject: &str) -> Result<(), SubjectFault> {
 }
 
 /// Whether a text is one that a stream may have for its name.
+///
+/// ```
+/// use windhover_core::nats::{SubjectFault, check_stream_name};
+///
+/// assert_eq!(check_stream_name("EVENTS"), Ok(()));
+/// assert_eq!(check_stream_name("app.events"), Err(SubjectFault::Separator('.')));
+/// ```
 ///
 /// # Errors
 /// [`SubjectFault`].

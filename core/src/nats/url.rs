@@ -55,6 +55,18 @@ pub struct NatsUrl {
 }
 
 /// Who connects.
+///
+/// ```
+/// use windhover_core::nats::{NatsLogin, NatsUrl};
+///
+/// let url = NatsUrl::parse("nats://ann:s%3Acret@n1,n2/app.events")?;
+/// let login = NatsLogin::Password { user: "ann".into(), password: "s:cret".into() };
+/// assert_eq!(url.login.as_ref(), Some(&login));
+/// // Neither of them tells what is secret to a log.
+/// assert_eq!(url.to_string(), "nats://n1,n2/app.events");
+/// assert_eq!(format!("{login:?}"), r#"Password("ann", …)"#);
+/// # Ok::<(), windhover_core::nats::NatsUrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NatsLogin {
@@ -86,6 +98,14 @@ impl fmt::Display for NatsUrl {
 }
 
 /// Why a URL is not understood.
+///
+/// ```
+/// use windhover_core::nats::{NatsUrl, NatsUrlError};
+///
+/// assert_eq!(NatsUrl::parse("n1/app.events"), Err(NatsUrlError::Scheme));
+/// assert_eq!(NatsUrl::parse("nats://n1,,n2/app.events"), Err(NatsUrlError::NoHost(2)));
+/// assert_eq!(NatsUrl::parse("nats://n1"), Err(NatsUrlError::NoSubject));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NatsUrlError {

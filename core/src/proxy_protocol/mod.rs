@@ -18,6 +18,20 @@ pub const MAX_V1: usize = 107;
 pub const MAX_V2: usize = 16 + 4096;
 
 /// What a proxy says of a connection.
+///
+/// ```
+/// use windhover_core::proxy_protocol::{ParsedProxyHeader, ProxyHeader, parse};
+///
+/// let header = |line: &[u8]| match parse(line) {
+///     Ok(ParsedProxyHeader::Complete { header, .. }) => Some(header),
+///     _ => None,
+/// };
+/// let client = "203.0.113.9:4711".parse().ok();
+/// let passed_on = header(b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 80\r\n");
+/// assert_eq!(passed_on.and_then(|header| header.source()), client);
+/// // A health check of the balancer's own.
+/// assert_eq!(header(b"PROXY UNKNOWN\r\n"), Some(ProxyHeader::Unnamed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProxyHeader {
@@ -60,6 +74,14 @@ pub enum ParsedProxyHeader {
 }
 
 /// Why some bytes are no header of the PROXY protocol.
+///
+/// ```
+/// use windhover_core::proxy_protocol::{ProxyHeaderError, parse};
+///
+/// // Somebody who comes past the balancer.
+/// assert_eq!(parse(b"GET / HTTP/1.1\r\n"), Err(ProxyHeaderError::Signature));
+/// assert_eq!(parse(b"PROXY TCP4 ::1 ::1 1 2\r\n"), Err(ProxyHeaderError::Address));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProxyHeaderError {
@@ -161,7 +183,9 @@ impl core::error::Error for ProxyHeaderError {}
 /// use windhover_core::proxy_protocol::{ParsedProxyHeader, parse};
 ///
 /// let bytes = b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 80\r\nGET /track";
-/// let Ok(ParsedProxyHeader::Complete { header, length }) = parse(bytes) else { panic!("it is whole") };
+/// let Ok(ParsedProxyHeader::Complete { header, length }) = parse(bytes) else {
+///     panic!("it is whole")
+/// };
 /// assert_eq!(header.source(), Some("203.0.113.9:4711".parse().unwrap()));
 /// assert_eq!(&bytes[length..], b"GET /track");
 ///

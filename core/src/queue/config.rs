@@ -10,6 +10,18 @@ use super::fsync::Fsync;
 use super::name::parent_of;
 
 /// The bounds of one queue (kestrel's guide, "Configuration").
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::queue::{Fsync, QueueConfig};
+///
+/// let mut jobs = QueueConfig::default();
+/// jobs.max_items = 1_000;
+/// jobs.max_age = Some(Duration::from_secs(3600));
+/// jobs.fsync = Fsync::Interval(Duration::from_millis(20));
+/// // Ten items of a hundred bytes each: their places count too.
+/// assert_eq!(QueueConfig::taken(10, 1_000), 2_600);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueConfig {
@@ -76,6 +88,19 @@ impl Default for QueueConfig {
 }
 
 /// The bounds of an engine and of its queues.
+///
+/// ```
+/// use windhover_core::queue::{Config, QueueConfig};
+///
+/// let mut small = QueueConfig::default();
+/// small.max_items = 10;
+/// let mut config = Config::default();
+/// config.queues.insert("jobs".into(), small);
+/// assert_eq!(config.of(b"jobs").max_items, 10);
+/// // One that follows it has its bounds; any other has those of `queue`.
+/// assert_eq!(config.of(b"jobs+audit").max_items, 10);
+/// assert_eq!(config.of(b"mail").max_items, u64::MAX);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {

@@ -42,6 +42,15 @@ impl Fsync {
 }
 
 /// An unusable value for [`Fsync`].
+///
+/// ```
+/// use windhover_core::queue::{Fsync, FsyncError};
+///
+/// let error: FsyncError = "interval=0".parse::<Fsync>().unwrap_err();
+/// let expected =
+///     "`interval=0` is none of `always`, `never` and `interval=MS` with MS from 1 to 3600000";
+/// assert_eq!(error.to_string(), expected);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FsyncError(String);
 

@@ -30,6 +30,20 @@ use super::state::Position;
 const MAGIC: [u8; 8] = *b"WHINDX\0\x01";
 
 /// See [`Engine::index`](super::Engine::index).
+///
+/// ```
+/// use windhover_core::queue::state::Position;
+/// use windhover_core::queue::{Config, Engine, Index, IndexError};
+///
+/// let mut engine = Engine::new(Config::default());
+/// // Everything before byte 4096 of segment 3, whose salt is 7, is in it.
+/// let index = engine.index(Position { segment: 3, end: 4096 }, 7);
+/// let mut file = index.encode();
+/// assert_eq!(Index::decode(&file), Ok(index));
+/// // One that is damaged is not believed: the journal's segments say the same, only slower.
+/// file[20] ^= 1;
+/// assert_eq!(Index::decode(&file), Err(IndexError::Damaged));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     at: Position,

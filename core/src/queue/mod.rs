@@ -25,7 +25,10 @@
 //! let batch = engine.begin_append().expect("a put leaves bytes to append");
 //! let written = Written { segment: 1, offset: 64 };
 //! engine.journaled(batch.commit, Ok(written), now);
-//! assert_eq!(engine.poll_output(now), EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Stored });
+//! assert_eq!(
+//!     engine.poll_output(now),
+//!     EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Stored }
+//! );
 //!
 //! let got = engine.get(OpId(2), ConnId(1), b"events", Read::default(), now);
 //! assert_eq!(got, Some(OpOutcome::Item(b"hello".as_slice().into())));

@@ -40,6 +40,15 @@ impl core::error::Error for NameError {}
 /// Checks a queue's name (kestrel's guide, "Memcache commands": anything but `/`, `~`, `.`; what is before
 /// the first `+` names the queue that this one follows).
 ///
+/// ```
+/// use windhover_core::queue::{NameError, check_name};
+///
+/// assert_eq!(check_name(b"events+mail"), Ok(()));
+/// // What follows a `/` are the options of a read.
+/// assert_eq!(check_name(b"events/open"), Err(NameError::Byte(b'/')));
+/// assert_eq!(check_name(b""), Err(NameError::Empty));
+/// ```
+///
 /// # Errors
 /// [`NameError`] says which rule the name breaks.
 pub fn check_name(name: &[u8]) -> Result<(), NameError> {
@@ -63,6 +72,13 @@ pub(super) fn length_of_name(name: &[u8]) -> Result<u8, NameError> {
 }
 
 /// The queue that one of that name follows, if it follows any: `events` for `events+mail`.
+///
+/// ```
+/// use windhover_core::queue::parent_of;
+///
+/// assert_eq!(parent_of(b"events+mail"), Some(&b"events"[..]));
+/// assert_eq!(parent_of(b"events"), None);
+/// ```
 pub fn parent_of(name: &[u8]) -> Option<&[u8]> {
     memchr::memchr(b'+', name).and_then(|at| name.get(..at))
 }

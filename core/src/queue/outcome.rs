@@ -32,6 +32,20 @@ pub enum OpOutcome {
 }
 
 /// Why a read is not allowed; kestrel answers `ERROR` and disconnects.
+///
+/// ```
+/// use windhover_core::Now;
+/// use windhover_core::queue::{
+///     Action, Config, ConnId, Engine, NameError, OpId, OpOutcome, ReadError,
+/// };
+///
+/// let mut engine = Engine::new(Config::default());
+/// let mut open = |name| engine.get(OpId(1), ConnId(1), name, Action::Open.into(), Now::default());
+/// let refused = OpOutcome::Error(ReadError::Name(NameError::Byte(b' ')));
+/// assert_eq!(open(b"two words"), Some(refused));
+/// // That there is no such queue is no error.
+/// assert_eq!(open(b"jobs"), Some(OpOutcome::Empty));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -72,6 +86,21 @@ impl core::error::Error for ReadError {
 }
 
 /// Why a put was refused before anything was written.
+///
+/// ```
+/// use windhover_core::Now;
+/// use windhover_core::queue::{Config, Engine, OpId, PutBuilder, PutError};
+///
+/// let mut config = Config::default();
+/// config.queue.max_item_bytes = 3;
+/// let mut engine = Engine::new(config);
+/// let mut put = PutBuilder::new(b"jobs", Now::default().unix)?;
+/// put.item(None, b"four");
+/// let refused = engine.put(OpId(1), put.finish(), Now::default());
+/// assert_eq!(refused, Err(PutError::ItemTooLarge { len: 4, limit: 3 }));
+/// assert_eq!(PutError::Full.to_string(), "the queue is full");
+/// # Ok::<(), windhover_core::queue::NameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PutError {

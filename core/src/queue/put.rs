@@ -164,6 +164,18 @@ impl PutBuilder {
 }
 
 /// A finished put, to be handed to [`Engine::put`](super::Engine::put).
+///
+/// ```
+/// use windhover_core::UnixTime;
+/// use windhover_core::queue::{Put, PutBuilder};
+///
+/// let mut batch = PutBuilder::new(b"events", UnixTime::from_secs(1_700_000_000))?;
+/// batch.item(None, b"signup");
+/// batch.item(Some(UnixTime::from_secs(1_700_003_600)), b"login");
+/// let put: Put = batch.finish();
+/// assert_eq!((put.items(), put.data_len()), (2, 11));
+/// # Ok::<(), windhover_core::queue::NameError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Put {
     body: Vec<u8>,

@@ -26,6 +26,30 @@ pub enum Action {
 
 /// How an item is to be read: the options of kestrel's `get Q/…`. Combinations that kestrel
 /// refuses cannot be said.
+///
+/// A read that waits is answered later, by [`Engine::poll_output`](super::Engine::poll_output).
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::Now;
+/// use windhover_core::queue::{
+///     Action, Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, Read,
+/// };
+///
+/// let (mut engine, mut now) = (Engine::new(Config::default()), Now::default());
+/// // kestrel's `get jobs/open/t=250`.
+/// let read = Read { action: Action::Open, timeout: Some(Duration::from_millis(250)) };
+/// assert_eq!(engine.get(OpId(1), ConnId(1), b"jobs", read, now), None);
+/// assert_eq!(
+///     engine.poll_output(now),
+///     EngineOutput::Idle(Some(now.instant + Duration::from_millis(250)))
+/// );
+/// // Nothing came.
+/// now.instant = now.instant + Duration::from_millis(250);
+/// engine.handle_timeout(now);
+/// let ended = EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Empty };
+/// assert_eq!(engine.poll_output(now), ended);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Read {
     /// What to do.

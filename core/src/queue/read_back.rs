@@ -13,6 +13,43 @@ use super::record::{self, Kind};
 
 /// A stretch of a segment that an engine or a recovery needs; see
 /// [`EngineOutput::Read`](super::EngineOutput::Read).
+///
+/// An engine without memory for its items, whose journal is a vector:
+///
+/// ```
+/// use core::time::Duration;
+/// use windhover_core::Now;
+/// use windhover_core::queue::{
+///     Config, ConnId, Engine, EngineOutput, OpId, OpOutcome, PutBuilder, Read, ReadBack,
+///     ReadBackError, Written,
+/// };
+///
+/// let now = Now::default();
+/// let mut config = Config::default();
+/// config.queue_memory = 0;
+/// let mut engine = Engine::new(config);
+/// let mut put = PutBuilder::new(b"jobs", now.unix)?;
+/// put.item(None, b"resize 7");
+/// engine.put(OpId(1), put.finish(), now)?;
+/// let batch = engine.begin_append().expect("a put leaves bytes to append");
+/// let (salt, offset) = (7, 64);
+/// let journal = batch.encode(salt, offset).concat();
+/// engine.journaled(batch.commit, Ok(Written { segment: 1, offset }), now);
+/// # assert!(matches!(engine.poll_output(now), EngineOutput::Done { .. }));
+///
+/// // Somebody asks for the item, which is in the journal alone.
+/// assert_eq!(engine.get(OpId(2), ConnId(1), b"jobs", Read::default(), now), None);
+/// let EngineOutput::Read(read) = engine.poll_output(now) else { panic!("it is needed") };
+/// assert_eq!((read.segment(), read.range().clone()), (1, 64..64 + batch.len));
+/// // A segment that was cut, or overwritten, is noticed.
+/// let lost = ReadBackError { segment: 1, offset: 64 };
+/// assert_eq!(read.decode(salt, &journal[1..]), Err(lost));
+/// let found: ReadBack = read.decode(salt, &journal)?;
+/// engine.read_back(&read, Ok(found), now);
+/// let item = OpOutcome::Item("resize 7".into());
+/// assert_eq!(engine.poll_output(now), EngineOutput::Done { op: OpId(2), outcome: item });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRead {
     /// Unique among the reads of an engine.

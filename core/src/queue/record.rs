@@ -29,6 +29,39 @@
 //! The body of a [`Kind::Discard`] is the name, then the ids (8 each) of the items that stay although
 //! theirs are smaller: what was open when the queue was flushed. They are in the same record, for a
 //! discard that was written without them would lose them.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use windhover_core::UnixTime;
+//! use windhover_core::queue::record::{
+//!     Broken, Draft, Item, Kind, Record, decode, item_count, put_parts,
+//! };
+//! use windhover_core::queue::{Config, Engine, OpId, PutBuilder};
+//!
+//! // That item 41 is gone from the queue, written at byte 64 of a segment whose salt is 7.
+//! let gone: Draft = Draft::remove(41, "jobs".into());
+//! let bytes = gone.encode(7, 64);
+//! let read = decode(&bytes, 7, 64);
+//! assert!(matches!(read, Ok(Record { kind: Kind::Remove, id: 41, queue: b"jobs", .. })));
+//! // The same bytes somewhere else are no record.
+//! assert_eq!(decode(&bytes, 7, 4096), Err(Broken::Header));
+//!
+//! // A put, and what is in it.
+//! let created = UnixTime::from_secs(1_700_000_000);
+//! let mut put = PutBuilder::new(b"jobs", created)?;
+//! put.item(None, b"resize 7");
+//! let mut engine = Engine::new(Config::default());
+//! engine.put(OpId(1), put.finish(), windhover_core::Now::default())?;
+//! let batch = engine.begin_append().expect("a put leaves bytes to append");
+//! let bytes = batch.records[0].encode(7, 64);
+//! let Ok(record) = decode(&bytes, 7, 64) else { panic!("it was written here") };
+//! assert_eq!((record.kind, item_count(record.rest)), (Kind::Put, 1));
+//! let (time, items) = put_parts(Bytes::copy_from_slice(record.rest));
+//! assert_eq!(time, created);
+//! let item = Item { data: "resize 7".into(), expires: UnixTime::default() };
+//! assert_eq!(items.collect::<Vec<_>>(), [item]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -76,6 +76,44 @@ pub struct Recovered {
 ///
 /// Items that have no room in memory are left in the journal. Where some of those are gone, the others are
 /// looked for in the segments once more: [`next_read`](Self::next_read).
+///
+/// ```
+/// use windhover_core::queue::segment::Header;
+/// use windhover_core::queue::{
+///     Config, Engine, OpId, Place, PutBuilder, Recovered, Recovery, SegmentReport,
+/// };
+/// use windhover_core::{Now, UnixTime};
+///
+/// // What a server had written when the power went: a segment's header, and one put.
+/// let created = UnixTime::from_secs(1_700_000_000);
+/// let header = Header {
+///     number: 1,
+///     previous: 0,
+///     previous_end: 0,
+///     oldest: 1,
+///     created,
+///     salt: 7,
+///     leftover: 0,
+/// };
+/// let mut engine = Engine::new(Config::default());
+/// let mut put = PutBuilder::new(b"jobs", created)?;
+/// put.item(None, b"resize 7");
+/// engine.put(OpId(1), put.finish(), Now::default())?;
+/// let batch = engine.begin_append().expect("a put leaves bytes to append");
+/// let mut segment = header.encode().to_vec();
+/// segment.extend(batch.encode(7, 64).concat());
+/// // The next record was on its way.
+/// segment.extend(b"\x20\0\0\0half a hea");
+///
+/// let mut recovery = Recovery::new();
+/// let report = recovery.segment(1, &segment, Place::LastOpen { synced: 0 });
+/// let SegmentReport { records, torn, damage, .. } = report;
+/// assert_eq!((records, torn.len(), damage.len()), (1, 1, 0));
+/// let (engine, found) = recovery.finish(Config::default(), created);
+/// assert!(matches!(found, Recovered { items: 1, queues: 1, .. }));
+/// assert_eq!(engine.stats_of(b"jobs").bytes, 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Recovery {
     queues: BTreeMap<Bytes, FoundQueue>,

@@ -34,6 +34,26 @@ pub const HEADER: usize = 64;
 pub const MAGIC: [u8; 8] = *b"WHJRNL\0\x04";
 
 /// What stands at the start of a segment.
+///
+/// ```
+/// use windhover_core::UnixTime;
+/// use windhover_core::queue::segment::{Header, HeaderError, MAGIC};
+///
+/// let created = UnixTime::from_secs(1_700_000_000);
+/// let header = Header {
+///     number: 1,
+///     previous: 0,
+///     previous_end: 0,
+///     oldest: 1,
+///     created,
+///     salt: 7,
+///     leftover: 0,
+/// };
+/// let bytes = header.encode();
+/// assert_eq!(bytes[..8], MAGIC);
+/// assert_eq!(Header::decode(&bytes), Ok(header));
+/// assert_eq!(Header::decode(&bytes[..63]), Err(HeaderError::Short));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The segment's number; the first is 1.
@@ -220,6 +240,37 @@ pub enum SegmentEnd {
 
 /// Goes through the records of a segment and hands each whole one to `visit`, with its offset, also those
 /// behind damage.
+///
+/// ```
+/// use windhover_core::UnixTime;
+/// use windhover_core::queue::record::{Draft, Kind};
+/// use windhover_core::queue::segment::{Damage, Header, Scan, SegmentEnd, What, scan};
+///
+/// let created = UnixTime::from_secs(1_700_000_000);
+/// let header = Header {
+///     number: 1,
+///     previous: 0,
+///     previous_end: 0,
+///     oldest: 1,
+///     created,
+///     salt: 7,
+///     leftover: 0,
+/// };
+/// let mut segment = header.encode().to_vec();
+/// segment.extend(Draft::remove(41, "jobs".into()).encode(7, 64));
+/// segment.extend(Draft::remove(42, "jobs".into()).encode(7, 96));
+/// // A bit flips in the queue's name of the first record; the second is found all the same.
+/// segment[64 + 28] ^= 1;
+///
+/// let mut seen = Vec::new();
+/// let found: Scan = scan(&segment, SegmentEnd::At(128), |offset, record| {
+///     assert_eq!(record.kind, Kind::Remove);
+///     seen.push((offset, record.id));
+/// });
+/// assert_eq!(seen, [(96, 42)]);
+/// assert_eq!(found.damage, [Damage::new(64..96, What::RecordBody)]);
+/// assert_eq!(found.records_after_damage, 1);
+/// ```
 pub fn scan(bytes: &[u8], end: SegmentEnd, mut visit: impl FnMut(u64, Record<'_>)) -> Scan {
     let mut found = Scan::default();
     let least = match end {

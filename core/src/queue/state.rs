@@ -10,6 +10,17 @@ use alloc::string::String;
 
 /// A place in the journal. The file `synced` holds the one up to which everything is known to be on
 /// the disk: a journal that ends before has lost something.
+///
+/// ```
+/// use windhover_core::queue::state::Position;
+///
+/// let synced = Position { segment: 3, end: 4096 };
+/// let line = synced.encode();
+/// assert!(line.starts_with("windhover synced 1 segment=00000000000000000003 "));
+/// assert_eq!(Position::decode(line.as_bytes()), Some(synced));
+/// // Positions are in the order of the journal.
+/// assert!(synced < Position { segment: 4, end: 64 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The segment's number; 0 when there is none.
@@ -19,6 +30,16 @@ pub struct Position {
 }
 
 /// What the state file says.
+///
+/// ```
+/// use windhover_core::queue::state::{Position, State};
+///
+/// let stopped = State { oldest: 2, clean: Some(Position { segment: 3, end: 4096 }) };
+/// let mut file = stopped.encode().into_bytes();
+/// assert_eq!(State::decode(&file), Some(stopped));
+/// file[30] ^= 1;
+/// assert_eq!(State::decode(&file), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// The oldest segment that is needed; older ones may be gone.

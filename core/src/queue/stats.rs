@@ -4,6 +4,27 @@ use super::outcome::PutError;
 use crate::UnixTime;
 
 /// Counters of one queue (kestrel's guide, "Stats"); counts begin with the process.
+///
+/// ```
+/// use windhover_core::Now;
+/// use windhover_core::queue::{
+///     Action, Config, ConnId, Engine, OpId, PutBuilder, QueueStats, Written,
+/// };
+///
+/// let (mut engine, now) = (Engine::new(Config::default()), Now::default());
+/// let mut put = PutBuilder::new(b"jobs", now.unix)?;
+/// put.item(None, b"resize 7");
+/// engine.put(OpId(1), put.finish(), now)?;
+/// // Before the journal has it, nobody can read it; its room is taken.
+/// let QueueStats { items, taken_bytes, .. } = engine.stats_of(b"jobs");
+/// assert_eq!((items, taken_bytes), (0, 168));
+/// let batch = engine.begin_append().expect("a put leaves bytes to append");
+/// engine.journaled(batch.commit, Ok(Written { segment: 1, offset: 64 }), now);
+/// engine.get(OpId(2), ConnId(1), b"jobs", Action::Open.into(), now);
+/// let QueueStats { items, open_transactions, .. } = engine.stats_of(b"jobs");
+/// assert_eq!((items, open_transactions), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
@@ -48,6 +69,20 @@ pub struct QueueStats {
 }
 
 /// Counters of the whole engine.
+///
+/// ```
+/// use windhover_core::Now;
+/// use windhover_core::queue::{Config, ConnId, Engine, EngineStats, OpId, PutBuilder, Read};
+///
+/// let (mut engine, now) = (Engine::new(Config::default()), Now::default());
+/// let mut put = PutBuilder::new(b"jobs", now.unix)?;
+/// put.item(None, b"resize 7");
+/// engine.put(OpId(1), put.finish(), now)?;
+/// engine.get(OpId(2), ConnId(1), b"mail", Read::default(), now);
+/// let EngineStats { cmd_set, cmd_get, get_misses, queues, .. } = engine.stats();
+/// assert_eq!((cmd_set, cmd_get, get_misses, queues), (1, 1, 1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineStats {

@@ -69,10 +69,9 @@ pub(super) fn apply(response: &mut Response, origin: Option<&str>, retry: bool) 
 /// let headers = Headers::new(&[("Origin", b"https://example.com")]);
 /// let mut response = Response::new(Status::OK, "text/plain", &b"ok\n"[..]);
 /// share(&mut response, &headers);
-/// assert!(response.headers.contains(&(
-///     "Access-Control-Allow-Origin",
-///     "https://example.com".into()
-/// )));
+/// assert!(
+///     response.headers.contains(&("Access-Control-Allow-Origin", "https://example.com".into()))
+/// );
 /// ```
 pub fn share(response: &mut Response, request: &Headers<'_>) {
     apply(response, origin(request).as_deref(), false);
@@ -82,6 +81,24 @@ pub fn share(response: &mut Response, request: &Headers<'_>) {
 /// it came from, which is to send less, or to try again, instead of to take it for a broken network.
 /// One of `/import` is in the form that the API has there.
 /// For [`ServerConnection::with_refusals`](crate::http::ServerConnection::with_refusals).
+///
+/// ```
+/// use windhover_core::http::{HttpLimits, Output, ServerConnection};
+/// use windhover_core::tracking::refused;
+/// use windhover_core::{Now, Timeouts};
+///
+/// let (limits, timeouts, now) = (HttpLimits::default().with_body(8), Timeouts::default(), Now::default());
+/// let mut connection = ServerConnection::new(&limits, &timeouts, now.instant).with_refusals(refused);
+/// connection.receive(
+///     b"POST /track HTTP/1.1\r\nHost: h\r\nOrigin: https://example.com\r\nContent-Length: 9\r\n\r\n",
+/// );
+/// assert!(matches!(connection.poll_output(now), Output::Write));
+/// let mut slices = [&b""[..]; 8];
+/// let filled = connection.unsent(&mut slices);
+/// let answer = String::from_utf8_lossy(&slices[..filled].concat()).into_owned();
+/// assert!(answer.starts_with("HTTP/1.1 413 "));
+/// assert!(answer.contains("Access-Control-Allow-Origin: https://example.com\r\n"));
+/// ```
 pub fn refused(refusal: &RefusedRequest<'_>) -> Response {
     let error = refusal.error;
     let mut response = reply::failed(refusal.path, error.status(), &error.to_string());
@@ -105,10 +122,9 @@ pub fn refused(refusal: &RefusedRequest<'_>) -> Response {
 /// ]);
 /// let response = preflight(&request);
 /// assert_eq!(response.status.0, 204);
-/// assert!(response.headers.contains(&(
-///     "Access-Control-Allow-Headers",
-///     "content-type, x-lib".into()
-/// )));
+/// assert!(
+///     response.headers.contains(&("Access-Control-Allow-Headers", "content-type, x-lib".into()))
+/// );
 /// ```
 pub fn preflight(request: &Request<'_>) -> Response {
     /// A day; browsers take less if they please.

@@ -41,6 +41,43 @@ pub struct Context<'a> {
 }
 
 /// What became of a request: see [`Decoder::decode`].
+///
+/// ```
+/// use core::net::{IpAddr, Ipv4Addr};
+/// use windhover_core::UnixTime;
+/// use windhover_core::http::{Method, Request};
+/// use windhover_core::tracking::{
+///     BatchRule, Context, Decoded, Decoder, IdSource, RecordFault, Records, RedirectPolicy,
+///     RefusedRecord, Repairs, TrackingEndpoint, TrackingLimits, TrackingReply,
+/// };
+///
+/// // A number that JSON does not have, and an event without a name.
+/// let request = Request::new(
+///     Method::Get,
+///     "/track",
+///     r#"data=[{"event":"buy","properties":{"token":"t","price":NaN}},{"properties":{"token":"t"}}]"#,
+/// );
+/// # let context = Context {
+/// #     now: UnixTime::from_secs(1_334_859_601),
+/// #     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+/// #     limits: &TrackingLimits::default(),
+/// #     redirects: &RedirectPolicy::deny(),
+/// #     rule: BatchRule::default(),
+/// # };
+/// # let (endpoint, mut ids) = (TrackingEndpoint::Track, IdSource::new(1, 1));
+/// let mut records = Records::new();
+/// let decoded = Decoder::new().decode(endpoint, &request, &context, &mut ids, &mut records);
+/// let Decoded { reply, result, refused, repairs, .. } = decoded;
+/// assert_eq!((result, records.as_slice().len()), (Ok(1), 1));
+/// let [RefusedRecord { index: 1, fault: RecordFault::NameMissing, .. }] = &refused[..] else {
+///     panic!("the second one is refused, and no other");
+/// };
+/// assert!(matches!(repairs, Repairs { numbers: 1, characters: 0, .. }));
+/// // When the journal has the record; or when it could not take it.
+/// let reply: TrackingReply = reply;
+/// assert_eq!(&*reply.accepted().body, b"1");
+/// assert_eq!((reply.not_durable().status.0, &*reply.not_durable().body), (503, &b"0"[..]));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decoded {
@@ -62,6 +99,30 @@ pub struct Decoded {
 }
 
 /// A request is larger than [`Decoder::decode_within`] was to decode.
+///
+/// ```
+/// # use core::net::{IpAddr, Ipv4Addr};
+/// # use windhover_core::UnixTime;
+/// use windhover_core::http::{Method, Request};
+/// use windhover_core::tracking::{
+///     BatchRule, Context, Decoder, IdSource, OverBudget, Records, RedirectPolicy, TrackingEndpoint,
+///     TrackingLimits,
+/// };
+///
+/// let mut request = Request::new(Method::Post, "/track", "");
+/// request.body = br#"{"event":"buy","properties":{"token":"t"}}"#;
+/// # let context = Context {
+/// #     now: UnixTime::from_secs(1_334_859_601),
+/// #     client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+/// #     limits: &TrackingLimits::default(),
+/// #     redirects: &RedirectPolicy::deny(),
+/// #     rule: BatchRule::default(),
+/// # };
+/// # let (endpoint, mut ids, mut records) = (TrackingEndpoint::Track, IdSource::new(1, 1), Records::new());
+/// // A loop that others wait for takes small requests alone; this one goes to a worker.
+/// let decoded = Decoder::new().decode_within(16, endpoint, &request, &context, &mut ids, &mut records);
+/// assert_eq!(decoded, Err(OverBudget));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverBudget;
 
@@ -78,11 +139,12 @@ impl core::error::Error for OverBudget {}
 ///
 /// ```
 /// use core::net::{IpAddr, Ipv4Addr};
+/// use windhover_core::UnixTime;
 /// use windhover_core::http::{Method, Request};
 /// use windhover_core::tracking::{
-///     BatchRule, Context, Decoder, TrackingEndpoint, IdSource, Records, RedirectPolicy, TrackingLimits,
+///     BatchRule, Context, Decoder, IdSource, Records, RedirectPolicy, TrackingEndpoint,
+///     TrackingLimits,
 /// };
-/// use windhover_core::UnixTime;
 ///
 /// let request = Request::new(
 ///     Method::Get,
@@ -97,7 +159,8 @@ impl core::error::Error for OverBudget {}
 ///     rule: BatchRule::default(),
 /// };
 /// let (mut ids, mut events) = (IdSource::new(1, 1), Records::new());
-/// let batch = Decoder::new().decode(TrackingEndpoint::Track, &request, &context, &mut ids, &mut events);
+/// let batch =
+///     Decoder::new().decode(TrackingEndpoint::Track, &request, &context, &mut ids, &mut events);
 ///
 /// assert_eq!(batch.result, Ok(1));
 /// assert_eq!(

@@ -1,6 +1,13 @@
 //! The paths that take records, and what the records are.
 
 /// A path of the API that takes records.
+///
+/// ```
+/// use windhover_core::tracking::{RecordKind, TrackingEndpoint};
+///
+/// assert_eq!(TrackingEndpoint::Engage.path(), "/engage");
+/// assert_eq!(TrackingEndpoint::Engage.kind(), RecordKind::UserUpdate);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TrackingEndpoint {

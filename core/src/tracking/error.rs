@@ -8,6 +8,17 @@ use crate::http::Status;
 
 /// Why a request is not recorded; nothing of it is. Its [`Display`](fmt::Display) is one
 /// sentence for the sender, given as `error` with `verbose=1`.
+///
+/// ```
+/// use windhover_core::http::Status;
+/// use windhover_core::tracking::{DecodeError, InflateFault};
+///
+/// let cut = DecodeError::Inflate { fault: InflateFault::Cut };
+/// assert_eq!(cut.status(), Status::BAD_REQUEST);
+/// // The label of a metric, and a sentence for the sender.
+/// assert_eq!(cut.reason(), "compression_cut");
+/// assert!(cut.to_string().starts_with("the body cannot be decompressed: "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -116,6 +127,18 @@ pub enum InflateFault {
 }
 
 /// What is wrong with one record.
+///
+/// ```
+/// use windhover_core::tracking::{FaultOf, RecordFault, RecordKind};
+///
+/// let fault = RecordFault::TokenMissing;
+/// assert_eq!(fault.reason(), "token_missing");
+/// // Events and updates have their tokens under different names.
+/// assert_eq!(fault.field(RecordKind::Event), "properties.token");
+/// assert_eq!(fault.field(RecordKind::UserUpdate), "$token");
+/// let sentence: FaultOf = fault.of(RecordKind::UserUpdate);
+/// assert!(sentence.to_string().contains("$token"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordFault {

@@ -62,6 +62,17 @@ pub enum DecodeStep {
 }
 
 /// What [`explain`] found.
+///
+/// ```
+/// use windhover_core::http::{Method, Request};
+/// use windhover_core::tracking::{DecodeError, Explained, TrackingLimits, explain};
+///
+/// // The base64 was cut on its way.
+/// let request = Request::new(Method::Get, "/track", "data=e30x!");
+/// let Explained { steps, text, .. } = explain(&request, &TrackingLimits::default());
+/// assert!(matches!(text, Err(DecodeError::Base64 { at: 4 })));
+/// assert_eq!(steps.len(), 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explained {

@@ -13,6 +13,22 @@ use crate::UnixTime;
 /// that look alike may both have happened.
 ///
 /// Values are compared as JSON: `1` and `"1"` differ, `"a"` and `"\u0061"` do not.
+///
+/// ```
+/// use windhover_core::tracking::{EventIdentity, RecordedIdentity};
+///
+/// let line = |name: &str| {
+///     format!(r#"{{"event":{name},"properties":{{"token":"t","$insert_id":"a1","time":1334859600000}}}}"#)
+/// };
+/// let (sent, again, other) = (line(r#""buy""#), line(r#""\u0062uy""#), line(r#""sell""#));
+/// let digest = |line: &str| {
+///     let RecordedIdentity { identity, .. } = EventIdentity::of_record(line.as_bytes())?;
+///     Some(identity.digest(&[7; 16]))
+/// };
+/// assert!(digest(&sent).is_some());
+/// assert_eq!(digest(&sent), digest(&again));
+/// assert_ne!(digest(&sent), digest(&other));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventIdentity<'a> {
     pub(super) token: Cow<'a, str>,

@@ -34,7 +34,7 @@ pub enum Route {
 ///
 /// ```
 /// use windhover_core::http::Method;
-/// use windhover_core::tracking::{TrackingEndpoint, Route, route};
+/// use windhover_core::tracking::{Route, TrackingEndpoint, route};
 ///
 /// assert_eq!(route(Method::Post, "/track/"), Route::Record(TrackingEndpoint::Track));
 /// assert_eq!(route(Method::Head, "/track"), Route::MethodNotAllowed);
@@ -57,6 +57,17 @@ pub fn route(method: Method, path: &str) -> Route {
 }
 
 /// 404 for every path that is not served, to a request with these headers.
+///
+/// ```
+/// use windhover_core::http::Headers;
+/// use windhover_core::tracking::not_found;
+///
+/// let response = not_found(&Headers::new(&[("Origin", b"https://example.com")]));
+/// assert_eq!(response.status.0, 404);
+/// // The page that asked may read it.
+/// let shared = ("Access-Control-Allow-Origin", "https://example.com".into());
+/// assert!(response.headers.contains(&shared));
+/// ```
 pub fn not_found(headers: &Headers<'_>) -> Response {
     let mut response = Response::new(
         Status::NOT_FOUND,
@@ -70,6 +81,15 @@ pub fn not_found(headers: &Headers<'_>) -> Response {
 /// 503 with `Retry-After`, for an application that takes nothing for now, to a request that has no body. Of one
 /// that has, the body need not be read:
 /// [`ServerConnection::set_overloaded`](crate::http::ServerConnection::set_overloaded).
+///
+/// ```
+/// use windhover_core::http::{Method, Request};
+/// use windhover_core::tracking::overloaded;
+///
+/// let response = overloaded(&Request::new(Method::Get, "/track", "data=e30="));
+/// assert_eq!(response.status.0, 503);
+/// assert!(response.fixed_headers.iter().any(|(name, _)| *name == "Retry-After"));
+/// ```
 pub fn overloaded(request: &Request<'_>) -> Response {
     let error = HttpError::Overloaded;
     let mut response = reply::failed(Some(request.path), error.status(), &error.to_string());
@@ -78,6 +98,15 @@ pub fn overloaded(request: &Request<'_>) -> Response {
 }
 
 /// 405 with the methods that there are.
+///
+/// ```
+/// use windhover_core::http::{Method, Request};
+/// use windhover_core::tracking::method_not_allowed;
+///
+/// let response = method_not_allowed(&Request::new(Method::Head, "/track", ""));
+/// assert_eq!(response.status.0, 405);
+/// assert!(response.headers.iter().any(|(name, _)| *name == "Allow"));
+/// ```
 pub fn method_not_allowed(request: &Request<'_>) -> Response {
     const WHY: &str = "events are sent by GET or POST";
     let mut response = reply::failed(Some(request.path), Status::METHOD_NOT_ALLOWED, WHY)

@@ -5,6 +5,46 @@ use alloc::vec::Vec;
 use super::identity::EventIdentity;
 
 /// Takes decoded records, each of them one queue item: one line of JSON without its line end.
+///
+/// A sink that has its records in one buffer, each with its line end:
+///
+/// ```
+/// use windhover_core::tracking::RecordSink;
+///
+/// #[derive(Default)]
+/// struct Lines {
+///     text: Vec<u8>,
+///     /// Where each record begins.
+///     starts: Vec<usize>,
+///     begun: bool,
+/// }
+///
+/// impl RecordSink for Lines {
+///     fn begin_record(&mut self) -> &mut Vec<u8> {
+///         self.starts.push(self.text.len());
+///         self.begun = true;
+///         &mut self.text
+///     }
+///     fn end_record(&mut self) {
+///         self.text.push(b'\n');
+///         self.begun = false;
+///     }
+///     fn discard(&mut self, records: usize) {
+///         let gone = records + usize::from(core::mem::take(&mut self.begun));
+///         let at = self.starts.len() - gone;
+///         self.text.truncate(self.starts.get(at).copied().unwrap_or(self.text.len()));
+///         self.starts.truncate(at);
+///     }
+/// }
+///
+/// // What a decoder does: a good record, and one that turns out to be none.
+/// let mut lines = Lines::default();
+/// lines.begin_record().extend_from_slice(b"{\"event\":\"buy\"}");
+/// lines.end_record();
+/// lines.begin_record().extend_from_slice(b"{\"event\":");
+/// lines.discard(0);
+/// assert_eq!(lines.text, b"{\"event\":\"buy\"}\n");
+/// ```
 pub trait RecordSink {
     /// Whether records of that project are wanted: a good record is told by its token before it begins, and
     /// refused with [`RecordFault::TokenUnknown`](super::RecordFault::TokenUnknown) when they are not.
@@ -39,6 +79,16 @@ pub trait RecordSink {
 }
 
 /// Records in memory, one buffer each: for tests, and for those who embed the decoder.
+///
+/// ```
+/// use windhover_core::tracking::{RecordSink, Records};
+///
+/// let mut records = Records::new();
+/// records.begin_record().extend_from_slice(b"{\"event\":\"buy\"}");
+/// assert!(records.as_slice().is_empty());
+/// records.end_record();
+/// assert_eq!(records.take(), [b"{\"event\":\"buy\"}"]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
     ended: Vec<Vec<u8>>,

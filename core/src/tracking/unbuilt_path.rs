@@ -50,7 +50,7 @@ impl UnbuiltPath {
     ///
     /// ```
     /// use windhover_core::http::{Headers, Method};
-    /// use windhover_core::tracking::{UnbuiltPath, Route, route};
+    /// use windhover_core::tracking::{Route, UnbuiltPath, route};
     ///
     /// assert_eq!(route(Method::Get, "/flags/"), Route::NotBuilt(UnbuiltPath::Flags));
     /// assert_eq!(&*UnbuiltPath::Flags.response(&Headers::new(&[])).body, br#"{"flags":{}}"#);

@@ -48,9 +48,7 @@ pub use self::output::{ClusterEvent, ClusterOutput, Completed};
 /// use bytes::Bytes;
 /// use core::time::Duration;
 /// use windhover_core::Instant;
-/// use windhover_core::client::{
-///     Answer, Call, Cluster, ClusterOptions, ClusterOutput, Server,
-/// };
+/// use windhover_core::client::{Answer, Call, Cluster, ClusterOptions, ClusterOutput, Server};
 /// use windhover_core::memcache::request::{Prepared, Request};
 /// use windhover_core::memcache::{Dialect, Keys};
 ///
@@ -323,6 +321,17 @@ impl Cluster {
 }
 
 /// Why a cluster cannot be as it is asked to be.
+///
+/// ```
+/// use windhover_core::Instant;
+/// use windhover_core::client::{Cluster, ClusterError, ClusterOptions, Credentials, Server};
+///
+/// let mut options = ClusterOptions::default();
+/// options.credentials = Some(Credentials { user: "two words".into(), password: "secret".into() });
+/// assert!(!format!("{options:?}").contains("secret"));
+/// let refused = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, Instant::default());
+/// assert!(matches!(refused, Err(ClusterError::Credentials(_))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClusterError {

@@ -39,6 +39,38 @@ pub struct Completed {
 }
 
 /// Something an operator wants to know of.
+///
+/// ```
+/// use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::Instant;
+/// use windhover_core::client::{
+///     Call, Cluster, ClusterEvent, ClusterOptions, ClusterOutput, ConnectFailure, Server, ServerState,
+/// };
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::request::{Prepared, Request};
+///
+/// let (now, mut options) = (Instant::default(), ClusterOptions::default());
+/// options.health.failures = 1;
+/// # let version = Prepared::new(&Request::Version, Bytes::new(), Dialect::Memcached, &options.limits)?;
+/// let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+/// let id = cluster.owner(b"key").expect("there is a server");
+/// cluster.submit(Call::to(version, id), now + Duration::from_millis(250), now)?;
+/// let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!("it connects") };
+/// cluster.connect_failed(connection, ConnectFailure::Refused, now);
+///
+/// let mut events = Vec::new();
+/// loop {
+///     match cluster.poll_output(now) {
+///         ClusterOutput::Event(event) => events.push(event),
+///         ClusterOutput::Idle(_) => break,
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(events, [ClusterEvent::Ejected { server: id }]);
+/// assert_eq!(cluster.state(id), Some(ServerState::Ejected));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClusterEvent {

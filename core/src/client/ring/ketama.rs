@@ -204,6 +204,14 @@ impl fmt::Debug for Owners<'_> {
 }
 
 /// A ring was asked to take more servers than [`Ring::MAX_MEMBERS`].
+///
+/// ```
+/// use windhover_core::client::ring::{Member, Naming, Ring, RingError};
+///
+/// let members = vec![Member::new(b"server", 1); Ring::MAX_MEMBERS + 1];
+/// let error: Option<RingError> = Ring::new(&members, Naming::AsIs).err();
+/// assert_eq!(error, Some(RingError { members: 65_537 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingError {
     /// How many there were.

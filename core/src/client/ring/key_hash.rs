@@ -3,6 +3,19 @@
 use md5::{Digest as _, Md5};
 
 /// The hash that puts a key on the ring; a server's points are always MD5.
+///
+/// ```
+/// use windhover_core::client::ring::{KeyHash, Member, Naming, Ring};
+///
+/// // twemproxy's `hash: fnv1a_64` in place of MD5: keys lie elsewhere, the servers' points do not.
+/// let members = [Member::new(b"10.0.0.1:11211", 1), Member::new(b"10.0.0.2:11211", 1)];
+/// let md5 = Ring::new(&members, Naming::TwemproxyAddress)?;
+/// let fnv = md5.clone().with_key_hash(KeyHash::Fnv1a64);
+/// assert_eq!(fnv.total_points(), md5.total_points());
+/// let keys = (0..100).map(|number| format!("user:{number}"));
+/// assert!(keys.into_iter().any(|key| md5.owner(key.as_bytes()) != fnv.owner(key.as_bytes())));
+/// # Ok::<(), windhover_core::client::ring::RingError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyHash {
@@ -43,6 +56,18 @@ pub(super) fn points_of(digest: Md5) -> [u32; 4] {
 /// of the whole key, so that keys can be kept together (twemproxy's `hash_tag: "{}"`).
 ///
 /// A key without both, or with nothing between them, is hashed whole.
+///
+/// ```
+/// use windhover_core::client::ring::{HashTag, Member, Naming, Ring};
+///
+/// let servers = ["10.0.0.1:11211", "10.0.0.2:11211", "10.0.0.3:11211"];
+/// let members = servers.map(|name| Member::new(name.as_bytes(), 1));
+/// let tag = HashTag { open: b'{', close: b'}' };
+/// let ring = Ring::new(&members, Naming::Libmemcached)?.with_hash_tag(tag);
+/// assert_eq!(ring.owner(b"user:{7}:name"), ring.owner(b"user:{7}:mail"));
+/// assert_eq!(ring.owner(b"user:{7}:name"), ring.owner(b"7"));
+/// # Ok::<(), windhover_core::client::ring::RingError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HashTag {
     /// Begins the part that counts.

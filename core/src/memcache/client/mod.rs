@@ -143,10 +143,12 @@ struct Waiting {
 /// ```
 /// use bytes::Bytes;
 /// use core::time::Duration;
+/// use windhover_core::Instant;
 /// use windhover_core::memcache::request::{Prepared, Request};
 /// use windhover_core::memcache::response::Response;
-/// use windhover_core::memcache::{ClientConnection, ClientOutput, ClientTimeouts, Dialect, Keys, Limits};
-/// use windhover_core::Instant;
+/// use windhover_core::memcache::{
+///     ClientConnection, ClientOutput, ClientTimeouts, Dialect, Keys, Limits,
+/// };
 ///
 /// let (limits, timeouts) = (Limits::default(), ClientTimeouts::default());
 /// let now = Instant::default();
@@ -474,6 +476,30 @@ impl ClientConnection {
 }
 
 /// What is known of a request that was cancelled.
+///
+/// ```
+/// use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::Instant;
+/// use windhover_core::memcache::request::{Prepared, Request};
+/// use windhover_core::memcache::{
+///     Cancelled, ClientConnection, ClientOutput, ClientTimeouts, Dialect, Keys, Limits, Ticket,
+/// };
+///
+/// let (limits, now) = (Limits::default(), Instant::default());
+/// let mut connection =
+///     ClientConnection::new(Dialect::Memcached, &limits, &ClientTimeouts::default(), now);
+/// let get = Request::Get(Keys::new(&[b"greeting"]));
+/// let get = Prepared::new(&get, Bytes::new(), Dialect::Memcached, &limits)?;
+/// let ticket: Ticket = connection.send(&get, now + Duration::from_secs(1))?;
+/// assert!(matches!(connection.poll_output(now), ClientOutput::Write));
+/// connection.wrote(14);
+/// assert_eq!(connection.cancel(ticket), Some(Cancelled::Unknown));
+/// // Its late reply is nobody's.
+/// connection.receive(b"END\r\n");
+/// assert!(matches!(connection.poll_output(now), ClientOutput::Idle(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cancelled {
     /// It had not left, and will not: it has no effect.

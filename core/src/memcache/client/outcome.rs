@@ -70,6 +70,17 @@ impl fmt::Display for End {
 
 /// What an operating system calls an error (`errno`): its words are known where there is `std`
 /// (`std::io::Error::from_raw_os_error`).
+///
+/// ```
+/// use windhover_core::memcache::{End, OsError};
+///
+/// let reset = End::Broken { os: Some(OsError(104)) };
+/// // The core has no table of them; where there is `std`, it has the words.
+/// assert_eq!(
+///     std::error::Error::source(&reset).map(ToString::to_string).as_deref(),
+///     Some("os error 104")
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OsError(pub i32);
 
@@ -107,6 +118,32 @@ impl fmt::Display for Reason {
 }
 
 /// A request that has no answer, or not all of it, and what is known of its effect.
+///
+/// ```
+/// use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::Instant;
+/// use windhover_core::memcache::request::{Prepared, Request};
+/// use windhover_core::memcache::{
+///     AnswerError, ClientConnection, ClientOutput, ClientTimeouts, Dialect, End, Limits, Reason,
+/// };
+///
+/// let (limits, now) = (Limits::default(), Instant::default());
+/// let mut connection =
+///     ClientConnection::new(Dialect::Memcached, &limits, &ClientTimeouts::default(), now);
+/// let incr = Request::Incr { key: b"visits", delta: 1, noreply: false };
+/// let incr = Prepared::new(&incr, Bytes::new(), Dialect::Memcached, &limits)?;
+/// connection.send(&incr, now + Duration::from_secs(1))?;
+/// assert!(matches!(connection.poll_output(now), ClientOutput::Write));
+/// connection.wrote(15);
+/// // The server goes away: it may have counted, or not.
+/// connection.end_of_stream();
+/// let ClientOutput::Done { outcome: Err(error), .. } = connection.poll_output(now) else {
+///     panic!("there is no answer");
+/// };
+/// assert_eq!(error, AnswerError::Unknown(Reason::End(End::EndOfStream)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AnswerError {
@@ -165,6 +202,31 @@ impl core::error::Error for AnswerError {
 
 /// What is too large in an item that the server has sent. It was read to its end and dropped: the
 /// connection goes on, and so do the other keys of the request.
+///
+/// ```
+/// use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::Instant;
+/// use windhover_core::memcache::request::{Prepared, Request};
+/// use windhover_core::memcache::{
+///     ClientConnection, ClientOutput, ClientTimeouts, Dialect, Keys, Limits, Oversized,
+/// };
+///
+/// let (limits, now) = (Limits::default().with_value(4), Instant::default());
+/// let mut connection =
+///     ClientConnection::new(Dialect::Memcached, &limits, &ClientTimeouts::default(), now);
+/// let get = Request::Get(Keys::new(&[b"greeting"]));
+/// let get = Prepared::new(&get, Bytes::new(), Dialect::Memcached, &limits)?;
+/// connection.send(&get, now + Duration::from_secs(1))?;
+/// # assert!(matches!(connection.poll_output(now), ClientOutput::Write));
+/// # connection.wrote(14);
+/// connection.receive(b"VALUE greeting 0 5\r\nhello\r\nEND\r\n");
+/// let ClientOutput::Oversized { index: Some(0), what, .. } = connection.poll_output(now) else {
+///     panic!("the first key's value has five bytes");
+/// };
+/// assert_eq!(what, Oversized::Value { length: 5, limit: 4 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Oversized {
@@ -197,6 +259,25 @@ impl fmt::Display for Oversized {
 impl core::error::Error for Oversized {}
 
 /// Why a connection did not take a request, which was not sent.
+///
+/// ```
+/// use bytes::Bytes;
+/// use core::time::Duration;
+/// use windhover_core::Instant;
+/// use windhover_core::memcache::request::{Prepared, Request};
+/// use windhover_core::memcache::{ClientConnection, ClientTimeouts, Dialect, Limits, SendError};
+///
+/// let (limits, now) = (Limits::default().with_pipeline(1), Instant::default());
+/// let mut connection =
+///     ClientConnection::new(Dialect::Memcached, &limits, &ClientTimeouts::default(), now);
+/// let version = Prepared::new(&Request::Version, Bytes::new(), Dialect::Memcached, &limits)?;
+/// let deadline = now + Duration::from_secs(1);
+/// assert!(connection.send(&version, deadline).is_ok());
+/// assert_eq!(connection.send(&version, deadline), Err(SendError::Full));
+/// connection.shut_down();
+/// assert_eq!(connection.send(&version, deadline), Err(SendError::Ended));
+/// # Ok::<(), windhover_core::memcache::request::EncodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {

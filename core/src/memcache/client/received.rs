@@ -238,6 +238,33 @@ impl Received {
 
     /// Finds the frames in what has come, and copies small values out of it. Whether there is more to find
     /// once these were taken.
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use core::time::Duration;
+    /// # use windhover_core::Instant;
+    /// # use windhover_core::client::{Call, Cluster, ClusterOptions, ClusterOutput, Server};
+    /// # use windhover_core::memcache::request::{Prepared, Request};
+    /// use windhover_core::memcache::{Dialect, Received, ReplyParser};
+    ///
+    /// # let (now, options) = (Instant::default(), ClusterOptions::default());
+    /// let parser = ReplyParser::new(Dialect::Memcached, &options.limits);
+    /// # let version = Prepared::new(&Request::Version, Bytes::new(), Dialect::Memcached, &options.limits)?;
+    /// # let mut cluster = Cluster::new(&[Server::new("10.0.0.1:11211")], options, 42, now)?;
+    /// # let id = cluster.owner(b"key").expect("there is a server");
+    /// # cluster.submit(Call::to(version, id), now + Duration::from_millis(250), now)?;
+    /// # let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+    /// # cluster.connected(connection, now);
+    /// # assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+    /// # cluster.wrote(connection, 9);
+    /// // Who has read the socket needs no lock for this; the cluster does the rest.
+    /// let mut received = Received::new();
+    /// received.read_buffer().extend_from_slice(b"VERSION 1.6.45\r\n");
+    /// assert!(!received.parse(&parser));
+    /// cluster.take_received(connection, &mut received);
+    /// assert!(matches!(cluster.poll_output(now), ClusterOutput::Completed(_)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "client")]
     pub fn parse(&mut self, parser: &ReplyParser) -> bool {
         self.look();

@@ -239,12 +239,37 @@ impl Row {
 }
 
 /// The row of a command, where the dialect has it.
+///
+/// ```
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::command::{Arguments, Command, row};
+///
+/// // The same verb, and another form.
+/// let arguments = |dialect| row(Command::Get, dialect).map(|row| row.arguments);
+/// assert_eq!(arguments(Dialect::Memcached), Some(Arguments::Keys));
+/// assert_eq!(arguments(Dialect::Kestrel), Some(Arguments::QueueRead));
+/// ```
 #[inline]
 pub fn row(command: Command, dialect: Dialect) -> Option<&'static Row> {
     *BY_COMMAND.get(dialect as usize)?.get(command as usize)?
 }
 
 /// The row of a verb as it stands on the line: lower case in memcached's dialect, any in a queue's.
+///
+/// ```
+/// use windhover_core::memcache::Dialect;
+/// use windhover_core::memcache::command::{Arguments, Command, ReplyForm, Row, find};
+/// use windhover_core::memcache::response::Kind;
+///
+/// let touch: Option<&Row> = find(b"touch", Dialect::Memcached);
+/// let touch = touch.expect("memcached has it");
+/// assert_eq!((touch.command, touch.arguments), (Command::Touch, Arguments::Touch));
+/// assert_eq!((touch.form, touch.data), (ReplyForm::One, false));
+/// assert!(touch.allows(Kind::Touched) && !touch.allows(Kind::Stored));
+/// // Queues know nothing of it, and read verbs in any case.
+/// assert_eq!(find(b"touch", Dialect::Kestrel), None);
+/// assert!(find(b"FLUSH", Dialect::Kestrel).is_some());
+/// ```
 pub fn find(verb: &[u8], dialect: Dialect) -> Option<&'static Row> {
     let row = by_verb(swar::start(verb), verb.len(), dialect)?;
     let found = if dialect.is_queue() {

@@ -82,6 +82,15 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// Encodes a binary key into the start of `into`, with padding; `None` where it is too short (four
 /// bytes are wanted for every three that are begun). The encoded form is what
 /// [`Limits::key`](crate::memcache::Limits::key) bounds.
+///
+/// ```
+/// use windhover_core::memcache::meta::encode_key;
+///
+/// // A key with a byte that no line may hold.
+/// let mut room = [0; 8];
+/// assert_eq!(encode_key(b"\nkey", &mut room), Some(&b"CmtleQ=="[..]));
+/// assert_eq!(encode_key(b"too long", &mut room), None);
+/// ```
 pub fn encode_key<'b>(key: &[u8], into: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut used = 0;
     for bytes in key.chunks(3) {

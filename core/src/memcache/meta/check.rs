@@ -10,6 +10,18 @@ use crate::memcache::number;
 const MAX_OPAQUE: usize = 31;
 
 /// What is wrong with a flag.
+///
+/// ```
+/// use windhover_core::memcache::command::Command;
+/// use windhover_core::memcache::meta::FlagFault;
+/// use windhover_core::memcache::request::{self, RequestFault};
+/// use windhover_core::memcache::{Dialect, Limits};
+///
+/// let error = request::parse_line(b"mg key v Tsoon\r\n", Dialect::Memcached, &Limits::default());
+/// let fault = FlagFault::BadNumber;
+/// let expected = RequestFault::Flag { command: Command::MetaGet, letter: b'T', fault };
+/// assert_eq!(error.map_err(|error| error.fault), Err(expected));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FlagFault {

@@ -6,6 +6,14 @@ use super::{ArithmeticMode, SetMode};
 use crate::memcache::{key, number};
 
 /// A flag: its letter and what stands behind it up to the next space.
+///
+/// ```
+/// use windhover_core::memcache::meta::{MetaFlag, MetaFlags};
+///
+/// let flags: Vec<MetaFlag<'_>> = MetaFlags::new(b"v T60").iter().collect();
+/// assert_eq!(flags[0], MetaFlag { letter: b'v', token: b"" });
+/// assert_eq!((flags[1].letter, flags[1].signed()), (b'T', Some(60)));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MetaFlag<'a> {
     /// The letter.

@@ -57,6 +57,13 @@ impl<'a> MetaRequest<'a> {
 }
 
 /// How `ms` stores (flag `M`).
+///
+/// ```
+/// use windhover_core::memcache::meta::{MetaFlags, SetMode};
+///
+/// assert_eq!(MetaFlags::new(b"T60 MA").set_mode(), Some(SetMode::Append));
+/// assert_eq!(SetMode::Append.letter(), b'A');
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SetMode {
     /// `S`, and without the flag: whatever was there.
@@ -98,6 +105,14 @@ impl SetMode {
 }
 
 /// What `ma` does (flag `M`).
+///
+/// ```
+/// use windhover_core::memcache::meta::{ArithmeticMode, MetaFlags};
+///
+/// let decrement = Some(ArithmeticMode::Decrement);
+/// assert_eq!(MetaFlags::new(b"D5 M-").arithmetic_mode(), decrement);
+/// assert_eq!(MetaFlags::new(b"D5 MD").arithmetic_mode(), decrement);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ArithmeticMode {
     /// `I` or `+`, and without the flag: adds, and wraps at 64 bits.

@@ -57,6 +57,20 @@ impl MetaCode {
 /// The flags are those that were asked for, in that order, with their tokens. Flags that were not
 /// asked for come last: `W` (the client has won the right to recache), `X` (the item is stale), `Z`
 /// (another client has won).
+///
+/// ```
+/// use bytes::BytesMut;
+/// use windhover_core::memcache::meta::{MetaCode, MetaFlags, MetaReply};
+/// use windhover_core::memcache::response::{self, Response};
+///
+/// let mut out = BytesMut::new();
+/// response::encode(&Response::Meta(MetaReply::value(MetaFlags::new(b"t60"), b"hello")), &mut out);
+/// response::encode(
+///     &Response::Meta(MetaReply::new(MetaCode::Miss, MetaFlags::default())),
+///     &mut out,
+/// );
+/// assert_eq!(&out[..], b"VA 5 t60\r\nhello\r\nEN\r\n");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetaReply<'a> {
     /// What came of it.

@@ -42,6 +42,18 @@ pub struct FlagRow {
 }
 
 /// The row of a letter that may stand in a request.
+///
+/// ```
+/// use windhover_core::memcache::command::Command;
+/// use windhover_core::memcache::meta::{FlagRow, TokenRule, flag_row};
+///
+/// let Some(FlagRow { token, commands, answered, .. }) = flag_row(b'O') else {
+///     panic!("`O` is the opaque");
+/// };
+/// assert_eq!((*token, *answered), (TokenRule::Opaque, true));
+/// assert!(commands.contains(&Command::MetaGet));
+/// assert_eq!(flag_row(b'!'), None);
+/// ```
 pub fn flag_row(letter: u8) -> Option<&'static FlagRow> {
     FLAGS.iter().find(|row| row.letter == letter && !row.commands.is_empty())
 }

@@ -33,9 +33,9 @@ pub enum Barrier {
 ///
 /// ```
 /// use bytes::Bytes;
-/// use windhover_core::memcache::{Dialect, Limits};
 /// use windhover_core::memcache::meta::{MetaFlags, MetaRequest};
 /// use windhover_core::memcache::request::{Barrier, Batch, EncodeError, Request};
+/// use windhover_core::memcache::{Dialect, Limits};
 ///
 /// let mut batch = Batch::new(Dialect::Memcached, &Limits::default());
 /// for key in [b"one", b"two"] {

@@ -150,6 +150,21 @@ pub enum ErrorRecovery {
 /// was split), the binary protocol is not spoken, a block whose length is known never becomes commands,
 /// and a failed attempt to authenticate ends the connection. Kestrel answers `CLIENT_ERROR` to
 /// everything and disconnects.
+///
+/// ```
+/// use windhover_core::memcache::request::{self, ErrorRecovery, RequestError, RequestFault};
+/// use windhover_core::memcache::{Dialect, Limits};
+///
+/// let parse = |line, dialect| request::parse(line, dialect, &Limits::default()).unwrap_err();
+/// let RequestError { fault, reply, recovery, .. } =
+///     parse(b"bogus\r\nversion\r\n", Dialect::Memcached);
+/// assert_eq!((fault, reply), (RequestFault::UnknownCommand, Some("ERROR")));
+/// // The next request stands behind the line.
+/// assert_eq!(recovery, ErrorRecovery::Skip(7));
+/// // Kestrel answers the same with another line, and disconnects.
+/// let RequestError { reply, recovery, .. } = parse(b"bogus\r\nversion\r\n", Dialect::Kestrel);
+/// assert_eq!((reply, recovery), (Some("CLIENT_ERROR"), ErrorRecovery::Close));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RequestError {

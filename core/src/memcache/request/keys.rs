@@ -8,8 +8,8 @@ impl<'a> Request<'a> {
     /// a meta command are as they stand on the line, in base64 where its flag `b` says so.
     ///
     /// ```
-    /// use windhover_core::memcache::{Dialect, Limits};
     /// use windhover_core::memcache::request::parse_line;
+    /// use windhover_core::memcache::{Dialect, Limits};
     ///
     /// let line = parse_line(b"gat 60 a b\r\n", Dialect::Memcached, &Limits::default())?;
     /// assert!(line.request.keys().eq([b"a", b"b"]));

@@ -5,6 +5,34 @@
 //! block follows, [`split_block`] checks the block's end. [`parse`] does all three on a slice. Who
 //! keeps the line while it waits for the block calls [`parse_spans`] in place of [`parse_line`]: the
 //! request is [resolved](RequestSpans::resolve) from its spans later, and no line is parsed twice.
+//!
+//! Step by step, as a connection does it:
+//!
+//! ```
+//! use windhover_core::memcache::request::{self, Message, Request, RequestLine};
+//! use windhover_core::memcache::{Dialect, Limits, Parsed};
+//!
+//! let (dialect, limits) = (Dialect::Memcached, Limits::default());
+//! let mut received = b"set greeting 0 60 5\r".to_vec();
+//! // No line yet; the bytes that were looked at need not be looked at again.
+//! assert_eq!(request::find_line(&received, 0, dialect, &limits)?, None);
+//! let searched = received.len();
+//! received.extend_from_slice(b"\nhello\r\n");
+//! let end = request::find_line(&received, searched, dialect, &limits)?.expect("the line is whole");
+//! let (line, rest) = received.split_at(end);
+//! let RequestLine { request, data, .. } = request::parse_line(line, dialect, &limits)?;
+//! assert!(matches!(request, Request::Set(item) if item.exptime == 60));
+//! let length = data.expect("a block follows");
+//! assert_eq!(request::split_block(&rest[..length + 2]), Some(&b"hello"[..]));
+//!
+//! // At once:
+//! let Parsed::Complete { message, consumed } = request::parse(&received, dialect, &limits)? else {
+//!     panic!("all of it is there");
+//! };
+//! let Message { request: whole, data, .. } = message;
+//! assert_eq!((whole, data, consumed), (request, &b"hello"[..], received.len()));
+//! # Ok::<(), request::RequestError>(())
+//! ```
 
 mod admin;
 mod answered;
@@ -58,6 +86,16 @@ impl<'a> StoreRequest<'a> {
 }
 
 /// How memcached is to stop.
+///
+/// ```
+/// use windhover_core::memcache::request::{self, Request, ShutdownMode};
+/// use windhover_core::memcache::{Dialect, Limits};
+///
+/// let line =
+///     request::parse_line(b"shutdown graceful\r\n", Dialect::Memcached, &Limits::default())?;
+/// assert_eq!(line.request, Request::Shutdown { mode: ShutdownMode::Graceful });
+/// # Ok::<(), request::RequestError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ShutdownMode<'a> {
     /// At once.

@@ -119,6 +119,19 @@ pub fn parse_line<'a>(
 /// Step 2 for who has to wait before the request is used: parses a line, given with its newline, to
 /// spans that borrow nothing of it.
 ///
+/// ```
+/// use windhover_core::memcache::request::{self, Request, RequestSpans};
+/// use windhover_core::memcache::{Dialect, Limits};
+///
+/// let line = b"set greeting 0 60 5\r\n".to_vec();
+/// let spans: RequestSpans = request::parse_spans(&line, Dialect::Memcached, &Limits::default())?;
+/// assert_eq!(spans.data(), Some(5));
+/// // The line may move while its block comes: nothing borrows it.
+/// let moved = line;
+/// assert!(matches!(spans.resolve(&moved), Request::Set(item) if item.key == b"greeting"));
+/// # Ok::<(), request::RequestError>(())
+/// ```
+///
 /// # Errors
 /// As [`parse_line`].
 #[inline]

@@ -29,8 +29,8 @@ const KEPT: usize = 1024;
 ///
 /// ```
 /// use bytes::Bytes;
-/// use windhover_core::memcache::{Dialect, Limits};
 /// use windhover_core::memcache::request::{EncodeError, Prepared, Request, StoreRequest};
+/// use windhover_core::memcache::{Dialect, Limits};
 ///
 /// let set = Request::Set(StoreRequest::new(b"greeting"));
 /// let limits = Limits::default();
@@ -49,8 +49,8 @@ pub struct Prepared(Arc<Shared>);
 ///
 /// ```
 /// use bytes::Bytes;
-/// use windhover_core::memcache::{Dialect, Keys, Limits};
 /// use windhover_core::memcache::request::{EncodeError, Prepared, Request};
+/// use windhover_core::memcache::{Dialect, Keys, Limits};
 ///
 /// let limits = Limits::default();
 /// let mut spare = None;

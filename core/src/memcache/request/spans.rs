@@ -20,9 +20,9 @@ use crate::memcache::{Dialect, Keys};
 /// of what they take of the line, and are split when they are iterated.
 ///
 /// ```
+/// use windhover_core::memcache::Dialect;
 /// use windhover_core::memcache::Limits;
 /// use windhover_core::memcache::request::{self, Request, StoreRequest};
-/// use windhover_core::memcache::Dialect;
 ///
 /// let mut buffer = b"set greeting 0 0 5\r\n".to_vec();
 /// let spans = request::parse_spans(&buffer, Dialect::Memcached, &Limits::default())?;

@@ -76,6 +76,16 @@ pub fn encode(response: &Response<'_>, out: &mut BytesMut) {
 
 /// Appends the line of a meta command's value, `VA <length> <flags>`, whose data block, with `\r\n`
 /// behind it, the caller sends itself.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use windhover_core::memcache::meta::MetaFlags;
+/// use windhover_core::memcache::response::encode_meta_value_line;
+///
+/// let mut line = BytesMut::new();
+/// encode_meta_value_line(MetaFlags::new(b"t60 O7"), 700_000, &mut line);
+/// assert_eq!(&line[..], b"VA 700000 t60 O7\r\n");
+/// ```
 pub fn encode_meta_value_line(flags: MetaFlags<'_>, length: usize, out: &mut BytesMut) {
     out.extend_from_slice(b"VA");
     number::put_behind_space(out, u64::try_from(length).unwrap_or(u64::MAX));
@@ -94,6 +104,15 @@ fn put_flags(flags: MetaFlags<'_>, out: &mut BytesMut) {
 }
 
 /// Appends the line of a value whose data block, with `\r\n` behind it, the caller sends itself.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use windhover_core::memcache::response::encode_value_line;
+///
+/// let mut line = BytesMut::new();
+/// encode_value_line(b"film", 1, 700_000, Some(42), &mut line);
+/// assert_eq!(&line[..], b"VALUE film 1 700000 42\r\n");
+/// ```
 pub fn encode_value_line(
     key: &[u8],
     flags: u32,

@@ -34,10 +34,7 @@ pub struct ResponseLine<'a> {
 /// let input = b"VALUE greeting 0 5\r\nhello\r\nEND\r\n";
 /// let parsed = response::parse(input, Dialect::Memcached, &Limits::default());
 /// let value = ValueFrame { key: b"greeting", flags: 0, cas: None, data: b"hello" };
-/// assert_eq!(
-///     parsed,
-///     Ok(Parsed::Complete { message: Response::Value(value), consumed: 27 })
-/// );
+/// assert_eq!(parsed, Ok(Parsed::Complete { message: Response::Value(value), consumed: 27 }));
 /// ```
 ///
 /// # Errors
@@ -74,6 +71,19 @@ pub fn parse<'a>(
 }
 
 /// Parses a line, given with its newline.
+///
+/// ```
+/// use windhover_core::memcache::response::{Response, ResponseError, ResponseLine, parse_line};
+/// use windhover_core::memcache::{Dialect, Limits};
+///
+/// let parse = |line| parse_line(line, Dialect::Memcached, &Limits::default());
+/// let ResponseLine { response, data, .. } = parse(b"VALUE film 1 700000\r\n")?;
+/// assert!(matches!(response, Response::Value(value) if value.key == b"film"));
+/// assert_eq!(data, Some(700_000));
+/// // What is no response breaks the connection: it is never taken for a miss.
+/// assert_eq!(parse(b"hello\r\n"), Err(ResponseError::UnknownLine));
+/// # Ok::<(), ResponseError>(())
+/// ```
 ///
 /// # Errors
 /// [`ResponseError`]: nothing behind it can be trusted.

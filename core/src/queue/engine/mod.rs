@@ -33,6 +33,24 @@ use crate::buffer::Outgoing;
 use crate::{Instant, Now, UnixTime};
 
 /// Records to append to the journal, in one piece and in this order.
+///
+/// ```
+/// use windhover_core::Now;
+/// use windhover_core::queue::{Config, Engine, JournalBatch, OpId, PutBuilder};
+///
+/// let mut engine = Engine::new(Config::default());
+/// let mut put = PutBuilder::new(b"jobs", Now::default().unix)?;
+/// put.item(None, b"resize 7");
+/// engine.put(OpId(1), put.finish(), Now::default())?;
+///
+/// let batch: JournalBatch = engine.begin_append().expect("a put leaves bytes to append");
+/// // To be written at byte 64 of a segment whose salt is 7; one `writev` takes all of the parts.
+/// let parts = batch.encode(7, 64);
+/// assert_eq!(parts.iter().map(|part| part.len() as u64).sum::<u64>(), batch.len);
+/// // There is one batch at a time.
+/// assert_eq!(engine.begin_append(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalBatch {
@@ -113,6 +131,35 @@ struct Pending {
 ///
 /// **The rule:** after every call, take [`poll_output`](Self::poll_output) until it says
 /// [`EngineOutput::Idle`], or [`EngineOutput::Append`] while a batch is on its way.
+///
+/// A reliable read: the item stays the queue's until its reader confirms it.
+///
+/// ```
+/// use windhover_core::Now;
+/// use windhover_core::queue::{
+///     Action, Config, ConnId, Engine, OpId, OpOutcome, PutBuilder, Written,
+/// };
+///
+/// let (mut engine, now) = (Engine::new(Config::default()), Now::default());
+/// # let mut put = PutBuilder::new(b"jobs", now.unix)?;
+/// # put.item(None, b"resize 7");
+/// # engine.put(OpId(1), put.finish(), now)?;
+/// # let batch = engine.begin_append().expect("a put leaves bytes to append");
+/// # engine.journaled(batch.commit, Ok(Written { segment: 1, offset: 64 }), now);
+/// // "resize 7" was put, and is in the journal.
+/// let (broken, other) = (ConnId(1), ConnId(2));
+/// let job = || Some(OpOutcome::Item("resize 7".into()));
+/// assert_eq!(engine.get(OpId(2), broken, b"jobs", Action::Open.into(), now), job());
+/// let none = engine.get(OpId(3), other, b"jobs", Action::Open.into(), now);
+/// assert_eq!(none, Some(OpOutcome::Empty));
+/// // The first one's connection breaks before it has confirmed: the item goes back to the head.
+/// engine.disconnect(broken, now);
+/// assert_eq!(engine.get(OpId(4), other, b"jobs", Action::Open.into(), now), job());
+/// engine.get(OpId(5), other, b"jobs", Action::Close.into(), now);
+/// engine.disconnect(other, now);
+/// assert_eq!(engine.stats_of(b"jobs").items, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
@@ -603,6 +650,25 @@ impl Engine {
 }
 
 /// The journal could not take a batch, or could not make it safe.
+///
+/// ```
+/// use windhover_core::Now;
+/// use windhover_core::queue::{
+///     AppendError, Config, Engine, EngineOutput, OpId, OpOutcome, PutBuilder,
+/// };
+///
+/// let (mut engine, now) = (Engine::new(Config::default()), Now::default());
+/// let mut put = PutBuilder::new(b"jobs", now.unix)?;
+/// put.item(None, b"resize 7");
+/// engine.put(OpId(1), put.finish(), now)?;
+/// let batch = engine.begin_append().expect("a put leaves bytes to append");
+/// // The disk is full: the sender is told so, and nobody ever reads the item.
+/// engine.journaled(batch.commit, Err(AppendError), now);
+/// let refused = EngineOutput::Done { op: OpId(1), outcome: OpOutcome::NotJournaled };
+/// assert_eq!(engine.poll_output(now), refused);
+/// assert_eq!(engine.stats_of(b"jobs").items, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppendError;
 

@@ -20,8 +20,8 @@ pub use error::EncodeError;
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use windhover_core::memcache::{Dialect, Limits};
 /// use windhover_core::memcache::request::{self, EncodeError, Request, StoreRequest};
+/// use windhover_core::memcache::{Dialect, Limits};
 ///
 /// let mut out = BytesMut::new();
 /// let set = Request::Set(StoreRequest::new(b"greeting"));
@@ -63,6 +63,20 @@ pub fn encode(
 /// Appends a request's line alone, for a data block of `data` bytes that the caller sends itself,
 /// with `\r\n` behind it. Says whether there is such a block. (Of [`Request::Authenticate`] it is
 /// `<user> <password>`, whatever `data` says.)
+///
+/// ```
+/// use bytes::BytesMut;
+/// use windhover_core::memcache::request::{EncodeError, Request, StoreRequest, encode_line};
+/// use windhover_core::memcache::{Dialect, Limits};
+///
+/// let mut line = BytesMut::new();
+/// let set = Request::Set(StoreRequest::new(b"film"));
+/// // The value goes out in a `writev` behind the line, and is not copied.
+/// let has_block = encode_line(&set, 700_000, Dialect::Memcached, &Limits::default(), &mut line)?;
+/// assert!(has_block);
+/// assert_eq!(&line[..], b"set film 0 0 700000\r\n");
+/// # Ok::<(), EncodeError>(())
+/// ```
 ///
 /// # Errors
 /// [`EncodeError`]; `out` is as it was.
@@ -494,6 +508,18 @@ fn put_word(word: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
 }
 
 /// Whether a key can be sent.
+///
+/// ```
+/// use windhover_core::memcache::Limits;
+/// use windhover_core::memcache::request::{EncodeError, check_key};
+///
+/// let limits = Limits::default();
+/// assert_eq!(check_key(b"user:1", &limits), Ok(()));
+/// // A key out of somebody's hands must not become a command.
+/// let split = check_key(b"user\r\nflush_all", &limits);
+/// assert_eq!(split, Err(EncodeError::ForbiddenByte { byte: b'\r', at: 4 }));
+/// assert_eq!(check_key(&[b'k'; 251], &limits), Err(EncodeError::KeyTooLong { length: 251 }));
+/// ```
 ///
 /// # Errors
 /// [`EncodeError::EmptyKey`], [`EncodeError::KeyTooLong`] and [`EncodeError::ForbiddenByte`].
