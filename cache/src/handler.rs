@@ -25,6 +25,24 @@ const TOO_SMALL: &[u8] = b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8
 pub(crate) const SHARE_FROM: usize = 4096;
 
 /// Answers the requests of one connection to a [`Cache`].
+///
+/// A cache of an application's own, asked as a client asks it, without a socket:
+///
+/// ```
+/// use std::task::{Context, Waker};
+/// use windhover_cache::{Cache, CacheHandler};
+/// use windhover_core::Now;
+/// use windhover_core::endpoint::{Endpoint, Next};
+/// use windhover_core::memcache::handler::Session;
+///
+/// let (cache, now) = (Cache::default(), Now::default());
+/// let mut session: Session<CacheHandler> = cache.accept(now);
+/// session.read_buffer().extend_from_slice(b"set k 0 0 5\r\nhello\r\nget k\r\n");
+/// assert_eq!(session.poll_output(now, &mut Context::from_waker(Waker::noop())), Next::Write);
+/// let mut slices = [&b""[..]; 8];
+/// let filled = session.unsent(&mut slices);
+/// assert_eq!(slices[..filled].concat(), b"STORED\r\nVALUE k 0 5\r\nhello\r\nEND\r\n");
+/// ```
 #[derive(Debug)]
 pub struct CacheHandler {
     pub(crate) cache: Cache,

@@ -15,7 +15,12 @@
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //! let address = listener.local_addr()?;
 //! let (cache, shutdown) = (Cache::default(), Shutdown::new());
-//! let server = serve([listener], move |_, now| cache.accept(now), ServeOptions::default(), shutdown.clone());
+//! let server = serve(
+//!     [listener],
+//!     move |_, now| cache.accept(now),
+//!     ServeOptions::default(),
+//!     shutdown.clone(),
+//! );
 //! let server = tokio::spawn(server);
 //!
 //! let client = connect(Client::builder().server(&address.to_string()))?;

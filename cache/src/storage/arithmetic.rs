@@ -9,6 +9,24 @@ use super::{Handle, Storage, Time};
 const NUMBER_UP_TO: usize = 512 * 1024;
 
 /// A change of a number.
+///
+/// ```
+/// use windhover_cache::storage::{
+///     Arithmetic, ArithmeticError, Bounds, Deadline, Storage, StoreOptions, StoredItem, Time,
+/// };
+/// use windhover_core::Now;
+/// use windhover_core::memcache::Data;
+///
+/// let (mut storage, now) =
+///     (Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 }), Time::new(Now::default()));
+/// let visits = StoredItem::new(b"visits", 0, Deadline::NEVER, &Data::new(b"9"));
+/// storage.store(7, visits, &StoreOptions::default(), now)?;
+/// let add = Arithmetic { decrement: false, delta: 3, cas: None, new_cas: None };
+/// assert_eq!(storage.arithmetic(7, b"visits", &add, now).map(|(_, number)| number), Ok(12));
+/// let missing = storage.arithmetic(8, b"others", &add, now);
+/// assert_eq!(missing, Err(ArithmeticError::NotFound));
+/// # Ok::<(), windhover_cache::storage::StoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arithmetic {
     /// Subtracts, and stops at 0; else it adds, and wraps at 64 bits.

@@ -3,6 +3,21 @@
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Events since the start, or since `stats reset`.
+        ///
+        /// ```
+        /// use windhover_cache::storage::StorageCounters;
+        ///
+        /// let mut sum = StorageCounters::default();
+        /// let mut shard = StorageCounters::default();
+        /// shard.get_hits = 2;
+        /// for _ in 0..3 {
+        ///     sum.add(&shard);
+        /// }
+        /// // Under the names that `stats` tells them by.
+        /// let mut hits = 0;
+        /// sum.each(|name, count| hits += if name == "get_hits" { count } else { 0 });
+        /// assert_eq!(hits, 6);
+        /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct StorageCounters {

@@ -9,6 +9,24 @@ use super::time::{Deadline, Time};
 const HEADER: usize = 59;
 
 /// What has happened to an item, for the meta commands (protocol.txt, "Meta Get").
+///
+/// ```
+/// use windhover_cache::storage::{
+///     Bounds, Deadline, Marks, Storage, StoreOptions, StoredItem, Time,
+/// };
+/// use windhover_core::Now;
+/// use windhover_core::memcache::Data;
+///
+/// let (mut storage, now) =
+///     (Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 }), Time::new(Now::default()));
+/// let item = StoredItem::new(b"k", 0, Deadline::NEVER, &Data::new(b"hello"));
+/// let handle = storage.store(7, item, &StoreOptions::default(), now)?;
+/// assert_eq!(storage.item(handle).map(|item| item.marks), Some(Marks::default()));
+/// storage.mark_read(handle, now);
+/// let read = Marks { fetched: true, ..Marks::default() };
+/// assert_eq!(storage.item(handle).map(|item| item.marks), Some(read));
+/// # Ok::<(), windhover_cache::storage::StoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// It was read since it was stored.

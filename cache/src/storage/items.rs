@@ -14,6 +14,24 @@ const COMPACT_FROM: usize = 4096;
 const NONE: u32 = u32::MAX;
 
 /// Where an item is, until it is removed or another one is stored.
+///
+/// ```
+/// use windhover_cache::storage::{
+///     Bounds, Deadline, Handle, Storage, StoreOptions, StoredItem, Time,
+/// };
+/// use windhover_core::Now;
+/// use windhover_core::memcache::Data;
+///
+/// let (mut storage, now) =
+///     (Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 }), Time::new(Now::default()));
+/// let item = StoredItem::new(b"k", 0, Deadline::NEVER, &Data::new(b"hello"));
+/// let handle: Handle = storage.store(7, item, &StoreOptions::default(), now)?;
+/// assert_eq!(storage.find(7, b"k", now), Some(handle));
+/// assert_eq!(storage.item(handle).map(StoredItem::value), Some(&b"hello"[..]));
+/// storage.remove(handle);
+/// assert!(storage.item(handle).is_none());
+/// # Ok::<(), windhover_cache::storage::StoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle(u32);
 

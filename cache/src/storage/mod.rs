@@ -40,6 +40,25 @@ pub struct Bounds {
 }
 
 /// Why a deletion did not take place.
+///
+/// ```
+/// use windhover_cache::storage::{
+///     Bounds, Deadline, DeleteError, Storage, StoreOptions, StoredItem, Time,
+/// };
+/// use windhover_core::Now;
+/// use windhover_core::memcache::Data;
+///
+/// let (mut storage, now) =
+///     (Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 }), Time::new(Now::default()));
+/// let item = StoredItem::new(b"k", 0, Deadline::NEVER, &Data::new(b"hello"));
+/// let options = StoreOptions { new_cas: Some(42), ..StoreOptions::default() };
+/// storage.store(7, item, &options, now)?;
+/// // Somebody else has stored it meanwhile.
+/// assert_eq!(storage.delete(7, b"k", Some(41), now), Err(DeleteError::Exists));
+/// assert_eq!(storage.delete(7, b"k", Some(42), now), Ok(()));
+/// assert_eq!(storage.delete(7, b"k", None, now), Err(DeleteError::NotFound));
+/// # Ok::<(), windhover_cache::storage::StoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeleteError {
@@ -65,14 +84,16 @@ impl std::error::Error for DeleteError {}
 /// The caller gives with every key its hash, always by the same function.
 ///
 /// ```
-/// use windhover_cache::storage::{Bounds, Deadline, StoredItem, Storage, StoreOptions, Time};
+/// use windhover_cache::storage::{Bounds, Deadline, Storage, StoreOptions, StoredItem, Time};
 /// use windhover_core::memcache::Data;
 /// use windhover_core::{Instant, Now, UnixTime};
 ///
-/// let at = |secs| Time::new(Now {
-///     instant: Instant::from_epoch(std::time::Duration::from_secs(secs)),
-///     unix: UnixTime::from_secs(2_000_000_000 + secs),
-/// });
+/// let at = |secs| {
+///     Time::new(Now {
+///         instant: Instant::from_epoch(std::time::Duration::from_secs(secs)),
+///         unix: UnixTime::from_secs(2_000_000_000 + secs),
+///     })
+/// };
 /// let mut storage = Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 });
 /// let item = StoredItem::new(b"k", 0, Deadline::of(60, at(0)), &Data::new(b"hello"));
 /// assert!(storage.store(7, item, &StoreOptions::default(), at(0)).is_ok());

@@ -38,6 +38,12 @@ const fn is_space(byte: u8) -> bool {
 }
 
 /// A number as its decimal digits.
+///
+/// ```
+/// use windhover_cache::storage::Digits;
+///
+/// assert_eq!(Digits::of(u64::MAX).as_bytes(), b"18446744073709551615");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Digits {
     bytes: [u8; DIGITS],

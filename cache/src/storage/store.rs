@@ -21,6 +21,29 @@ pub enum StoreMode {
 }
 
 /// How a value is to be stored.
+///
+/// ```
+/// use windhover_cache::storage::{
+///     Bounds, Deadline, Storage, StoreError, StoreMode, StoreOptions, StoredItem, Time,
+/// };
+/// use windhover_core::Now;
+/// use windhover_core::memcache::Data;
+///
+/// let (mut storage, now) =
+///     (Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 }), Time::new(Now::default()));
+/// let mut store = |value: &'static [u8], options: StoreOptions| {
+///     let item = StoredItem::new(b"k", 0, Deadline::NEVER, &Data::new(value));
+///     storage.store(7, item, &options, now)
+/// };
+/// let append = StoreOptions { mode: StoreMode::Append, ..StoreOptions::default() };
+/// // Nothing is there to append to.
+/// assert_eq!(store(b"lo", append), Err(StoreError::NotStored));
+/// store(b"hel", StoreOptions { new_cas: Some(42), ..StoreOptions::default() })?;
+/// assert_eq!(store(b"lo", StoreOptions { cas: Some(41), ..append }), Err(StoreError::Exists));
+/// store(b"lo", StoreOptions { cas: Some(42), ..append })?;
+/// assert_eq!(storage.read(7, b"k", now).map(StoredItem::value), Some(&b"hello"[..]));
+/// # Ok::<(), StoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreOptions {
     /// How it goes with what is there.
