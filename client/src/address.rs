@@ -34,6 +34,14 @@ pub fn server_address(address: &str, default_port: u16) -> Result<String, Addres
 }
 
 /// An address that cannot be understood.
+///
+/// ```
+/// use windhover_client::{AddressError, AddressFault, server_address};
+///
+/// let error: Option<AddressError> = server_address("memcached://cache-1", 11211).err();
+/// let error = error.expect("an address has no scheme");
+/// assert_eq!((&*error.address, error.fault), ("memcached://cache-1", AddressFault::Scheme));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressError {

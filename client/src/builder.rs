@@ -13,6 +13,18 @@ use crate::hub::{Driver, Handle, Hub};
 use crate::{Client, Error, ErrorKind, IntoBytes, MetaCommands};
 
 /// Something an operator wants to know of.
+///
+/// ```
+/// use windhover_client::{Client, Event, Server};
+///
+/// let builder = Client::builder().server("10.0.0.1:11211").on_event(|event| match event {
+///     Event::Ejected(server) => eprintln!("{} does not answer", server.address),
+///     event => eprintln!("{event}"),
+/// });
+/// # drop(builder);
+/// let back = Event::Restored(Server::new("10.0.0.1:11211"));
+/// assert_eq!(back.to_string(), "server 10.0.0.1:11211 is in use again");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {

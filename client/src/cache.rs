@@ -11,6 +11,24 @@ use windhover_core::memcache::response::Kind;
 use crate::{Client, Error, ErrorKind, Expires, FromValue, IntoBytes, Store, Value};
 
 /// What came of a [`cas`](Client::cas).
+///
+/// ```
+/// use windhover_client::{Cas, Client, Error};
+///
+/// /// Takes one of what is left; whether there was one.
+/// async fn take_one(client: &Client) -> Result<bool, Error> {
+///     loop {
+///         let Some(seen) = client.gets("left").await? else { return Ok(false) };
+///         let Some(left) = seen.number::<u64>()?.checked_sub(1) else { return Ok(false) };
+///         match client.cas("left", left, seen.cas.unwrap_or_default()).await? {
+///             Cas::Stored => return Ok(true),
+///             // Somebody was faster: look again.
+///             Cas::Changed => {}
+///             Cas::Gone => return Ok(false),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cas {
     /// The value was stored.

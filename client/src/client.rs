@@ -325,6 +325,22 @@ pub(crate) fn set_servers(hub: &Hub, servers: &[Server]) -> Result<(), Error> {
 
 /// A request that was checked and encoded, and can be sent any number of times
 /// ([`Client::prepare_call`]).
+///
+/// ```
+/// use windhover_client::protocol::memcache::Keys;
+/// use windhover_client::protocol::memcache::request::Request;
+/// use windhover_client::{Bytes, Call, Client, PreparedCall, block_on};
+///
+/// let (client, driver) = Client::builder().server("10.0.0.1:11211").build()?;
+/// let get = Request::Get(Keys::new(&[b"greeting"]));
+/// let get: PreparedCall = client.prepare_call(&get, Bytes::new(), Call::read)?;
+/// # drop(driver);
+/// // Nothing is checked or encoded any more, however often it is sent.
+/// for _ in 0..2 {
+///     assert!(block_on(get.send()).is_err(), "nothing drives the client");
+/// }
+/// # Ok::<(), windhover_client::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PreparedCall {
     client: Client,

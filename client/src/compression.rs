@@ -38,6 +38,18 @@ pub enum Compression {
 
 /// Which bits of a value's flags say how it is compressed: one bit each, or 0 where no value is
 /// compressed so. The other flags are the caller's.
+///
+/// ```
+/// use windhover_client::{Client, Compression, CompressionFlags, FLAG_ZLIB};
+///
+/// assert_eq!(CompressionFlags::default().zlib, FLAG_ZLIB);
+/// // What a client has written that marks zlib with bit 1, and knows no zstd, is decompressed.
+/// let builder = Client::builder()
+///     .server("10.0.0.1:11211")
+///     .compression(Compression::ReadOnly)
+///     .compression_flags(CompressionFlags::new(1 << 1, 0));
+/// # drop(builder);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CompressionFlags {

@@ -74,6 +74,25 @@ impl From<Duration> for Recompute {
 }
 
 /// A value of [`Client::get_or_compute`].
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_client::{Client, Computed, Error, Origin, Recompute};
+///
+/// async fn page(client: &Client) -> Result<Computed, Error> {
+///     let minute = Recompute::after(Duration::from_secs(60));
+///     let page = client
+///         .get_or_compute("page", minute, || async { Ok::<_, Error>("<h1>…</h1>") })
+///         .await?;
+///     match &page.origin {
+///         Origin::Fresh | Origin::Computed | Origin::Superseded => {}
+///         Origin::Stale => eprintln!("a minute old, and computed anew elsewhere"),
+///         Origin::NotStored(error) => eprintln!("computed for this one caller: {error}"),
+///         other => eprintln!("{other:?}"),
+///     }
+///     Ok(page)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Computed {

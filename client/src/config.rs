@@ -293,6 +293,19 @@ struct TlsConfig {
 }
 
 /// Why a configuration that can be read cannot be used.
+///
+/// ```
+/// use windhover_client::{ClientConfig, ConfigError};
+///
+/// let config: ClientConfig = toml::from_str(
+///     r#"
+///     selection = "rendezvous"
+///     ketama = { hash = "md5" }
+///     "#,
+/// )?;
+/// assert!(matches!(config.builder(), Err(ConfigError::NotKetama)));
+/// # Ok::<(), toml::de::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {

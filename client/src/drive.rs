@@ -15,6 +15,30 @@ use windhover_runtime::{PollStream, Runtime, Timers};
 use crate::{Builder, Client, ConnectError, Driver, DriverStep, Error};
 
 /// Makes a client's connections.
+///
+/// One that counts the connections of another:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use windhover_client::{ConnectError, Connector, Server};
+///
+/// #[derive(Clone)]
+/// struct Counting<C> {
+///     inner: C,
+///     made: Arc<AtomicU64>,
+/// }
+///
+/// impl<C: Connector> Connector for Counting<C> {
+///     type Stream = C::Stream;
+///
+///     async fn connect(&self, server: &Server) -> Result<Self::Stream, ConnectError> {
+///         let stream = self.inner.connect(server).await?;
+///         self.made.fetch_add(1, Ordering::Relaxed);
+///         Ok(stream)
+///     }
+/// }
+/// ```
 pub trait Connector: Clone + Send + Sync + 'static {
     /// What it connects with.
     type Stream: PollStream + Send + 'static;
@@ -32,6 +56,20 @@ pub trait Connector: Clone + Send + Sync + 'static {
 ///
 /// [`Builder::connect_on`] starts this; it is here for those who start it themselves. A driver that is
 /// dropped before its end ends every call with an error.
+///
+/// ```
+/// use windhover_client::{Client, Connector, Error, drive_client};
+/// use windhover_runtime::Runtime;
+///
+/// fn connect(
+///     runtime: impl Runtime + Clone + Send + 'static,
+///     connector: impl Connector,
+/// ) -> Result<Client, Error> {
+///     let (client, driver) = Client::builder().server("10.0.0.1:11211").build()?;
+///     runtime.clone().spawn(drive_client(driver, runtime, connector));
+///     Ok(client)
+/// }
+/// ```
 pub async fn drive_client<C: Connector>(driver: Driver, runtime: impl Runtime, connector: C) {
     let timers = runtime.timers();
     let mut sleep = pin!(None);
@@ -92,6 +130,42 @@ impl Builder {
 
 /// How a runtime connects and looks up names: what has it is a [`Connector`], over TCP, and over Unix
 /// sockets for addresses with a `/` in them.
+///
+/// One that finds names in a table of its own before it asks the other's name service:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::io;
+/// use std::net::SocketAddr;
+/// # #[cfg(unix)]
+/// use std::path::Path;
+/// use std::sync::Arc;
+/// use windhover_client::Connect;
+///
+/// #[derive(Clone)]
+/// struct WithTable<C> {
+///     inner: C,
+///     table: Arc<HashMap<String, Vec<SocketAddr>>>,
+/// }
+///
+/// impl<C: Connect> Connect for WithTable<C> {
+///     type Stream = C::Stream;
+///
+///     async fn tcp(&self, address: SocketAddr) -> io::Result<Self::Stream> {
+///         self.inner.tcp(address).await
+///     }
+/// #   #[cfg(unix)]
+///     async fn unix(&self, path: &Path) -> io::Result<Self::Stream> {
+///         self.inner.unix(path).await
+///     }
+///     async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+///         match self.table.get(name) {
+///             Some(addresses) => Ok(addresses.clone()),
+///             None => self.inner.resolve(name).await,
+///         }
+///     }
+/// }
+/// ```
 pub trait Connect: Clone + Send + Sync + 'static {
     /// A socket.
     type Stream: PollStream + Send + 'static;

@@ -18,6 +18,20 @@ use windhover_runtime::Report;
 use crate::{AddressError, ExpiresError, ValueError};
 
 /// What is known of the effect of a call that failed.
+///
+/// ```
+/// use windhover_client::{Error, Outcome};
+///
+/// /// Whether an order may be sent again without being placed twice.
+/// fn may_be_repeated(error: &Error) -> bool {
+///     match error.outcome() {
+///         Outcome::NotSent | Outcome::Refused => true,
+///         Outcome::Unknown | Outcome::Done => false,
+///     }
+/// }
+/// # let too_long = windhover_client::server_address("a b", 11211).map_err(Error::from);
+/// # assert!(may_be_repeated(&too_long.unwrap_err()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It has had no effect and will have none.

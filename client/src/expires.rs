@@ -41,6 +41,18 @@ impl From<SystemTime> for Expires {
 }
 
 /// Why a time to expire cannot be sent.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use windhover_client::protocol::memcache::Dialect;
+/// use windhover_client::{Expires, ExpiresError};
+///
+/// let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+/// let exptime = |expires: Expires| expires.exptime(Dialect::Memcached, now);
+/// assert_eq!(exptime(Duration::from_secs(60).into()), Ok(60));
+/// // On the wire, 0 is "never".
+/// assert_eq!(exptime(Duration::ZERO.into()), Err(ExpiresError::Zero));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExpiresError {

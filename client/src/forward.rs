@@ -14,6 +14,34 @@ use crate::parts::Part;
 use crate::{Client, Error, ErrorKind};
 
 /// What became of a request that was [forwarded](Client::forward).
+///
+/// A proxy in one method:
+///
+/// ```
+/// use windhover_client::protocol::memcache::handler::{Data, Handled, Handler, Reply, Request};
+/// use windhover_client::{Client, Forwarded};
+///
+/// struct Proxy(Client);
+///
+/// impl Handler for Proxy {
+///     fn handle(
+///         &mut self,
+///         request: Request<'_>,
+///         data: Data<'_>,
+///         reply: &mut Reply<'_>,
+///     ) -> Handled {
+///         let forwarding = self.0.forward(&request, data.to_bytes());
+///         reply.defer_until(async move {
+///             let forwarded: Forwarded = forwarding.await;
+///             if let Some(error) = forwarded.error() {
+///                 eprintln!("{error:#}");
+///             }
+///             move |reply: &mut Reply<'_>| forwarded.give(reply)
+///         });
+///         Ok(())
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Forwarded(Became);
 

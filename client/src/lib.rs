@@ -6,10 +6,15 @@
 //! [`block_on`] waits for one on a thread without any. With the feature `tls`, what is written and read
 //! can be TLS; an adapter does nothing for it.
 //!
-//! ```no_run
-//! # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
+//! # A client
+//!
+//! A [`Builder`] says which servers, and how patient it is; an adapter's `connect` drives what it builds:
+//! `windhover_tokio::connect(Client::builder().server("10.0.0.1:11211"))?`. Adapters export all of this crate.
+//!
+//! ```
 //! use windhover_client::{Client, Error};
 //!
+//! # async fn example(client: Client) -> Result<(), Error> {
 //! client.set("greeting", "hello").await?;
 //! match client.get("greeting").await {
 //!     Ok(Some(value)) => println!("{:?}", value.data),
@@ -19,6 +24,42 @@
 //! }
 //! # Ok(())
 //! # }
+//! ```
+//!
+//! # Queues
+//!
+//! Servers that speak kestrel's dialect hold queues ([`Client::queue_builder`], [`Queue`]). An item is its reader's
+//! until it is confirmed; a reader that crashes before gives it back.
+//!
+//! ```
+//! use std::time::Duration;
+//! use windhover_client::{Client, Error};
+//!
+//! # async fn example(client: Client) -> Result<(), Error> {
+//! let mails = client.queue("mails");
+//! mails.enqueue("to: ann@example.com").await?;
+//! if let Some(mail) = mails.reserve_within(Duration::from_secs(1)).await? {
+//!     println!("{:?}", mail.item());
+//!     mail.confirm().await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Without an adapter
+//!
+//! [`Builder::build`] gives the client and its [`Driver`], whose page drives a call by hand. Below that,
+//! [`protocol`] has the levels that this one stands on: a cluster of servers, one connection, the codec.
+//!
+//! ```
+//! use windhover_client::{Client, Outcome, block_on};
+//!
+//! let (client, driver) = Client::builder().server("10.0.0.1:11211").build()?;
+//! drop(driver);
+//! // Nobody drives it: a call ends at once, and says that nothing was sent.
+//! let error = block_on(client.get("greeting")).unwrap_err();
+//! assert_eq!(error.outcome(), Outcome::NotSent);
+//! # Ok::<(), windhover_client::Error>(())
 //! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -129,16 +129,50 @@ macro_rules! common {
 pub struct GetFlags(Line);
 
 /// Flags of [`meta_set`](crate::Client::meta_set) (`ms`).
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_client::{Client, Error, SetFlags, SetMode};
+///
+/// /// Takes a lock for ten seconds; the cas unique to give it back with, unless somebody has it.
+/// async fn lock(client: &Client) -> Result<Option<u64>, Error> {
+///     let flags = SetFlags::new().mode(SetMode::Add).expires(Duration::from_secs(10)).cas();
+///     Ok(client.meta_set("lock", "me", flags).await?.cas())
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct SetFlags(Line);
 
 /// Flags of [`meta_delete`](crate::Client::meta_delete) (`md`).
+///
+/// ```
+/// use windhover_client::{Client, DeleteFlags, Error, MetaCode};
+///
+/// /// Gives a lock back, unless it has expired and somebody else has it.
+/// async fn unlock(client: &Client, cas: u64) -> Result<bool, Error> {
+///     let deleted = client.meta_delete("lock", DeleteFlags::new().compare_cas(cas)).await?;
+///     Ok(deleted.code == MetaCode::Done)
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct DeleteFlags(Line);
 
 /// Flags of [`meta_arithmetic`](crate::Client::meta_arithmetic) (`ma`).
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_client::{ArithmeticFlags, Client, Error};
+///
+/// /// How many requests somebody has made in this minute, this one included.
+/// async fn count(client: &Client, who: &str) -> Result<u64, Error> {
+///     let flags = ArithmeticFlags::new().vivify(Duration::from_secs(60)).initial(1).value();
+///     let count = client.meta_arithmetic(who, flags).await?;
+///     let text = String::from_utf8_lossy(&count.value.to_vec()).into_owned();
+///     Ok(text.trim_end().parse().unwrap_or_default())
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ArithmeticFlags(Line);

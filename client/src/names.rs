@@ -20,6 +20,22 @@ type Lookup = Box<dyn FnMut(&str) -> io::Result<Vec<SocketAddr>> + Send>;
 type Hook = Box<dyn FnMut(&NamesEvent) + Send>;
 
 /// What came of looking names up.
+///
+/// ```
+/// use windhover_client::{Client, Error, FollowedNames, Names, NamesEvent};
+///
+/// /// Follows a headless service, and says what comes of it.
+/// fn follow(client: &Client) -> Result<FollowedNames, Error> {
+///     let names = Names::new(["cache.default.svc:11211"])?.on_event(|event| match event {
+///         NamesEvent::Changed(addresses) => eprintln!("{} servers", addresses.len()),
+///         // The servers stay as they were.
+///         NamesEvent::Failed { name, why, .. } => eprintln!("{name}: {why}"),
+///         other => eprintln!("{other}"),
+///     });
+///     // Until what is returned is dropped.
+///     Ok(names.follow(client))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum NamesEvent {

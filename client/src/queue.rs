@@ -19,6 +19,17 @@ const SLICE: Duration = Duration::from_millis(250);
 
 /// A queue on the client's servers. Each server has its own of that name: items keep their order on
 /// their server, and there is none between servers.
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_client::{Client, Error, Queue};
+///
+/// async fn send(client: &Client) -> Result<(), Error> {
+///     let mails: Queue = client.queue("mails").expires(Duration::from_secs(3600));
+///     // Rather twice than not at all.
+///     mails.at_least_once().enqueue("to: ann@example.com").await
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Queue {
     client: Client,

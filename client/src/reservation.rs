@@ -16,6 +16,26 @@ use crate::{Client, Error, ErrorKind};
 /// Nobody else gets the item until it is [confirmed](Self::confirm), which removes it for good, or
 /// [aborted](Self::abort), which puts it back at the queue's head. Dropping the reservation closes
 /// the connection, and the server puts the item back.
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_client::{Client, Error, Reservation};
+///
+/// /// Works until there is nothing to do for a while.
+/// async fn work(client: &Client, send_mail: impl Fn(&[u8]) -> bool) -> Result<(), Error> {
+///     let mails = client.queue("mails");
+///     while let Some(mail) = mails.reserve_within(Duration::from_secs(1)).await? {
+///         let mail: Reservation = mail;
+///         if send_mail(mail.item()) {
+///             mail.confirm().await?;
+///         } else {
+///             // For the next one who asks; so it is for whoever crashes before.
+///             mail.abort().await?;
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 #[must_use = "dropping a reservation puts its item back"]
 pub struct Reservation {
     client: Client,

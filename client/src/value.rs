@@ -8,6 +8,18 @@ use windhover_core::client::Item;
 use crate::{Client, Expires, IntoBytes, ValueError};
 
 /// A value that was found.
+///
+/// ```
+/// use windhover_client::{Client, Error, Value};
+///
+/// async fn greet(client: &Client) -> Result<(), Error> {
+///     let Some(value) = client.gets("greeting").await? else { return Ok(()) };
+///     let Value { data, flags, cas, .. } = &value;
+///     println!("{} bytes, flags {flags}, cas unique {cas:?}", data.len());
+///     println!("{}", value.text()?);
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Value {

@@ -11,6 +11,24 @@ use windhover_core::memcache::Oversized;
 use crate::error::Shown;
 
 /// Why a value cannot be used, or not be made.
+///
+/// ```
+/// use windhover_client::{
+///     Client, Compression, ErrorKind, FLAG_ZLIB, Store, ValueError, block_on,
+/// };
+///
+/// let builder = Client::builder().server("10.0.0.1:11211").compression(Compression::ReadOnly);
+/// let (client, driver) = builder.build()?;
+/// // Whoever reads it would take it for a compressed one.
+/// let store = Store::from("hello").flags(FLAG_ZLIB | 1);
+/// let error = block_on(client.set("greeting", store)).unwrap_err();
+/// assert!(matches!(
+///     error.kind(),
+///     ErrorKind::Value(ValueError::FlagsReserved { bits: FLAG_ZLIB })
+/// ));
+/// # drop(driver);
+/// # Ok::<(), windhover_client::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ValueError {

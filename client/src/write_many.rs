@@ -20,6 +20,14 @@ pub type Stored = Result<(), Error>;
 pub type Deleted = Result<bool, Error>;
 
 /// Whether a client sends meta commands of its own accord: to write many keys at a time.
+///
+/// ```
+/// use windhover_client::{Client, MetaCommands};
+///
+/// // Behind a proxy that knows no meta commands, and is not to be asked.
+/// let builder = Client::builder().server("10.0.0.1:22121").meta(MetaCommands::Never);
+/// # drop(builder);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetaCommands {

@@ -36,6 +36,46 @@ use crate::tls::Session;
 ///
 /// A driver that is dropped before its time ends every call with an error: nobody waits for ever
 /// because a runtime has stopped.
+///
+/// A call from its beginning to its end, with the test in the place of the socket:
+///
+/// ```
+/// use std::future::Future;
+/// use std::pin::pin;
+/// use std::task::{Context, Poll, Waker};
+/// use windhover_client::{Client, DriverStep, Turn};
+///
+/// let mut cx = Context::from_waker(Waker::noop());
+/// let (client, driver) = Client::builder().server("10.0.0.1:11211").build()?;
+/// let mut get = pin!(client.get("greeting"));
+/// assert!(get.as_mut().poll(&mut cx).is_pending());
+///
+/// let DriverStep::Connect { connection, server } = driver.next(cx.waker()) else {
+///     panic!("it connects")
+/// };
+/// assert_eq!(&*server.address, "10.0.0.1:11211");
+/// driver.connected(connection);
+///
+/// let Turn { wants_write, is_closed, .. } = driver.turn(connection, cx.waker());
+/// assert!(wants_write && !is_closed);
+/// let mut sent = Vec::new();
+/// let written = driver.write(connection, |slices| {
+///     slices.iter().for_each(|slice| sent.extend_from_slice(slice));
+///     Poll::Ready(Ok(sent.len()))
+/// });
+/// assert!(written.is_ready());
+/// assert_eq!(sent, b"get greeting\r\n");
+///
+/// let reply = b"VALUE greeting 0 5\r\nhello\r\nEND\r\n";
+/// let read = driver.read(connection, |buffer| {
+///     buffer.extend_from_slice(reply);
+///     Poll::Ready(Ok(reply.len()))
+/// });
+/// assert!(read.is_ready());
+/// let Poll::Ready(found) = get.poll(&mut cx) else { panic!("it is answered") };
+/// assert_eq!(found?.map(|value| value.data), Some("hello".into()));
+/// # Ok::<(), windhover_client::Error>(())
+/// ```
 pub struct Driver {
     pub(super) hub: Arc<Hub>,
     /// The one that was made first, with the promise to go on until [`DriverStep::Closed`].
@@ -237,6 +277,17 @@ impl Drop for Driver {
 /// A name is to be looked up before, for one that cannot be is [`ConnectFailure::NoAddress`] whatever
 /// the error: systems and runtimes have no kind of their own for it, and the one that comes closest
 /// also means that this machine has run out of ports.
+///
+/// ```
+/// use std::io;
+/// use windhover_client::{ConnectFailure, OsError, connect_failure};
+///
+/// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+/// assert_eq!(connect_failure(&refused), ConnectFailure::Refused);
+/// // No route to the host, as Linux numbers it.
+/// let unreachable = io::Error::from_raw_os_error(113);
+/// assert_eq!(connect_failure(&unreachable), ConnectFailure::Os(OsError(113)));
+/// ```
 pub fn connect_failure(error: &io::Error) -> ConnectFailure {
     match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::ConnectionRefused, _) | (io::ErrorKind::NotFound, None) => {

@@ -15,6 +15,33 @@ pub(super) const ROUNDS: usize = 32;
 /// One connection of a client over its stream, for an event loop that calls [`poll`](Self::poll) itself.
 ///
 /// [`Driver::run`] does the same as a future.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::task::Context;
+/// use windhover_client::protocol::client::ConnectionId;
+/// use windhover_client::{DrivenConnection, Driver, PollStream};
+///
+/// struct Connections<S> {
+///     driver: Driver,
+///     open: HashMap<ConnectionId, DrivenConnection<S>>,
+/// }
+///
+/// impl<S: PollStream> Connections<S> {
+///     fn made(&mut self, id: ConnectionId, stream: S) {
+///         self.driver.connected(id);
+///         self.open.insert(id, DrivenConnection::new(id, stream));
+///     }
+///
+///     /// Its socket is ready, or its waker was called.
+///     fn ready(&mut self, id: ConnectionId, cx: &mut Context<'_>) {
+///         let connection = self.open.get_mut(&id);
+///         if connection.is_some_and(|connection| connection.poll(&self.driver, cx).is_ready()) {
+///             self.open.remove(&id);
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct DrivenConnection<S> {
     id: ConnectionId,

@@ -45,6 +45,13 @@ pub struct Tls {
 }
 
 /// Why TLS cannot be used as asked.
+///
+/// ```
+/// use windhover_client::{Tls, TlsError};
+///
+/// // The file is there, and is something else.
+/// assert_eq!(Tls::trusting(b"not a certificate").err(), Some(TlsError::NoCertificate));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsError {
