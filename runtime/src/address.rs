@@ -39,6 +39,13 @@ pub enum ListenAddress {
 }
 
 /// What was given is no place to listen at.
+///
+/// ```
+/// use windhover_runtime::{ListenAddress, ListenAddressError, ListenAddressFault};
+///
+/// let error: Option<ListenAddressError> = ListenAddress::parse("http://localhost", 8080).err();
+/// assert_eq!(error.map(|error| error.kind()), Some(ListenAddressFault::Scheme));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenAddressError {
     given: String,

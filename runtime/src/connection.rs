@@ -30,6 +30,60 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// It keeps no time and starts nothing: [`drive`](crate::drive) gives it the timers of a runtime, an
 /// event loop calls [`turn`](Self::turn) itself.
+///
+/// ```
+/// use std::io::{self, IoSlice};
+/// use std::task::{Context, Poll, Waker};
+/// # use bytes::BytesMut;
+/// # use windhover_core::Now;
+/// use windhover_core::memcache::handler::{Data, Handled, Handler, Reply, Request, Response, Session};
+/// use windhover_runtime::{Connection, ConnectionEnd, PollStream, Step};
+/// # struct Memory {
+/// #     input: &'static [u8],
+/// #     output: Vec<u8>,
+/// # }
+/// # impl PollStream for Memory {
+/// #     fn poll_read<'b>(
+/// #         &mut self,
+/// #         _: &mut Context<'_>,
+/// #         buffer: impl FnOnce() -> &'b mut BytesMut,
+/// #     ) -> Poll<io::Result<usize>> {
+/// #         let input = std::mem::take(&mut self.input);
+/// #         buffer().extend_from_slice(input);
+/// #         Poll::Ready(Ok(input.len()))
+/// #     }
+/// #     fn poll_write(&mut self, _: &mut Context<'_>, out: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+/// #         let before = self.output.len();
+/// #         out.iter().for_each(|slice| self.output.extend_from_slice(slice));
+/// #         Poll::Ready(Ok(self.output.len() - before))
+/// #     }
+/// #     fn poll_close_write(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+/// #         Poll::Ready(Ok(()))
+/// #     }
+/// # }
+///
+/// struct One;
+///
+/// impl Handler for One {
+///     fn handle(&mut self, _: Request<'_>, _: Data<'_>, reply: &mut Reply<'_>) -> Handled {
+///         reply.send(&Response::Version(b"1"))
+///     }
+/// }
+///
+/// let (now, mut cx) = (Now::default(), Context::from_waker(Waker::noop()));
+/// // A stream that gives these bytes and then its end, and keeps what is written (see `PollStream`).
+/// let stream = Memory { input: b"version\r\n", output: Vec::new() };
+/// let mut connection = Connection::new(stream, Session::with_defaults(One, now));
+/// let end = loop {
+///     match connection.turn(now, &mut cx) {
+///         Step::Again => {}
+///         Step::Wait(until) => panic!("it would be called again at {until:?}"),
+///         Step::End(end) => break end,
+///     }
+/// };
+/// assert_eq!(end, ConnectionEnd::Closed);
+/// assert_eq!(connection.stream_mut().output, b"VERSION 1\r\n");
+/// ```
 #[derive(Debug)]
 pub struct Connection<S, E> {
     stream: Secured<S>,

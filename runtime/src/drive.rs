@@ -15,6 +15,23 @@ use crate::{Clock, PollStream, Shutdown, Timers, Triggered};
 ///
 /// Executors that are fair to their tasks are what it is made for: it goes to the end of the line
 /// after some reads and writes. It may be polled with changing wakers.
+///
+/// ```
+/// use std::future::Future;
+/// use windhover_core::endpoint::Endpoint;
+/// use windhover_runtime::{Clock, ConnectionEnd, PollStream, Shutdown, Timers, drive};
+///
+/// /// Serves one stream, as inetd would have it: there is no listener.
+/// fn serve_one(
+///     timers: impl Timers,
+///     stream: impl PollStream,
+///     endpoint: impl Endpoint,
+///     stop: &Shutdown,
+/// ) -> impl Future<Output = ConnectionEnd> {
+///     // Nobody cuts it: what is in flight at the stop may take its time.
+///     drive(timers, stream, endpoint, Clock::new(), stop, &Shutdown::new())
+/// }
+/// ```
 pub fn drive<T, S, E>(
     timers: T,
     stream: S,

@@ -17,6 +17,25 @@
 //! event loop, as `windhover-mio`, has loops of its own and takes the rest: [`Clock`], [`Shutdown`],
 //! [`ConnectionLimit`], [`ServeOptions`], [`TcpOptions`].
 //!
+//! ```
+//! use windhover_core::Now;
+//! use windhover_core::endpoint::Endpoint;
+//! use windhover_runtime::{
+//!     Listener, Peer, ServeOptions, ServeReport, Shutdown, SpawnOn, Task, Timers, serve,
+//! };
+//!
+//! /// The server's half of an adapter, for an executor that is known by how it starts a task.
+//! async fn serve_on<E: Endpoint + Send + 'static>(
+//!     spawn: impl Fn(Task),
+//!     timers: impl Timers,
+//!     listener: impl Listener,
+//!     accept: impl Fn(Peer, Now) -> E + Send + Sync + 'static,
+//!     shutdown: Shutdown,
+//! ) -> ServeReport {
+//!     serve(SpawnOn { spawn, timers }, listener, accept, ServeOptions::default(), shutdown).await
+//! }
+//! ```
+//!
 //! Users of an adapter need not name this crate: adapters export what belongs to their interface ([`exports`]).
 //!
 //! [`Endpoint`]: windhover_core::endpoint::Endpoint

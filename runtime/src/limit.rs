@@ -64,6 +64,23 @@ impl ConnectionLimit {
     }
 
     /// Asks for a permit: ready once there is one. It is asked for when it is first polled.
+    ///
+    /// ```
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// use windhover_runtime::{Acquire, ConnectionLimit, Permit};
+    ///
+    /// let limit = ConnectionLimit::new(1);
+    /// let acquire: Acquire = limit.acquire();
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// let permit: Poll<Permit> = pin!(acquire).poll(&mut cx);
+    /// assert!(permit.is_ready());
+    /// // Who gives up waiting takes nothing with it.
+    /// assert!(pin!(limit.acquire()).poll(&mut cx).is_pending());
+    /// drop(permit);
+    /// assert!(pin!(limit.acquire()).poll(&mut cx).is_ready());
+    /// ```
     pub fn acquire(&self) -> Acquire {
         Acquire { limit: self.clone(), number: None }
     }
@@ -191,6 +208,22 @@ impl Drop for Permit {
 }
 
 /// One of the open connections, counted for as long as it lives.
+///
+/// ```
+/// use std::future::Future;
+/// use std::pin::pin;
+/// use std::sync::Arc;
+/// use std::task::{Context, Poll, Waker};
+/// use windhover_runtime::{ConnectionLimit, Counters, OpenConnection};
+///
+/// let (limit, counters) = (ConnectionLimit::new(1), Arc::new(Counters::default()));
+/// let acquired = pin!(limit.acquire()).poll(&mut Context::from_waker(Waker::noop()));
+/// let Poll::Ready(permit) = acquired else { panic!("there is one") };
+/// let open: OpenConnection = permit.count(Arc::clone(&counters));
+/// assert_eq!(counters.active(), 1);
+/// drop(open);
+/// assert_eq!(counters.active(), 0);
+/// ```
 #[derive(Debug)]
 pub struct OpenConnection {
     counters: Arc<Counters>,

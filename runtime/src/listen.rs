@@ -17,6 +17,17 @@ use crate::{Peer, TcpOptions};
 pub(crate) const BACKLOG: i32 = 1024;
 
 /// A listening socket of the standard library's, for runtimes that have none of their own.
+///
+/// ```
+/// use std::io;
+/// use windhover_runtime::{StdListener, TcpOptions, listen};
+///
+/// let listener = StdListener::from(listen("127.0.0.1:0".parse().expect("an address"))?);
+/// // For an event loop, which asks again when the listener is readable.
+/// let nobody = listener.accept(&TcpOptions::default());
+/// assert_eq!(nobody.err().map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
+/// # Ok::<(), io::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum StdListener {
     /// At an address.
@@ -103,6 +114,17 @@ impl AsSocket for StdListener {
 
 /// Listens on `address`; port 0 is a free one. The listener does not block.
 ///
+/// ```
+/// use std::net::TcpStream;
+/// use windhover_runtime::listen;
+///
+/// let listener = listen("127.0.0.1:0".parse().expect("an address"))?;
+/// let address = listener.local_addr()?;
+/// assert!(TcpStream::connect(address).is_ok());
+/// assert!(listen(address).is_err(), "it is taken");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// What the operating system says when it refuses the address or the socket.
@@ -119,6 +141,15 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// is bound without that option, so that an address on which another process listens is refused,
 /// also when that process is one like this. Elsewhere the option deals nothing out, or is missing:
 /// there the listeners are one, and the loops race for its connections.
+///
+/// ```
+/// use windhover_runtime::listen_shared;
+///
+/// let listeners = listen_shared("127.0.0.1:0".parse().expect("an address"), 2)?;
+/// assert_eq!(listeners.len(), 2);
+/// assert_eq!(listeners[0].local_addr()?, listeners[1].local_addr()?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 ///

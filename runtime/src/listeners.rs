@@ -8,6 +8,15 @@ use crate::{Listener, Peer, TcpOptions};
 
 /// Several listeners as one: all addresses of a host name, or a TCP port and a Unix socket. What they
 /// accept counts together, and each has its turn.
+///
+/// ```
+/// use windhover_runtime::{Listener, Listeners};
+///
+/// /// Both are served as one: with one bound on connections, and one shutdown.
+/// fn both<L: Listener>(tcp: L, unix: L) -> impl Listener<Stream = L::Stream> {
+///     Listeners::new([tcp, unix])
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Listeners<L> {
     listeners: Vec<L>,

@@ -34,6 +34,18 @@ const READ: usize = 64 * 1024;
 /// While it is used up, connections that hold more than a little are not read from, which their peers feel
 /// as back pressure; and those whose peers have done nothing for the longest time are closed, until there
 /// is room.
+///
+/// ```
+/// use windhover_runtime::{ConnectionMemory, Eviction, ServeOptions};
+///
+/// let memory = ConnectionMemory::new(256 << 20);
+/// memory.on_eviction(|eviction: &Eviction| {
+///     eprintln!("{}: {} bytes, stalled for {:?}", eviction.peer, eviction.held, eviction.stalled);
+/// });
+/// let mut options = ServeOptions::default();
+/// options.memory = Some(memory.clone());
+/// assert_eq!((memory.used(), memory.closed()), (0, 0));
+/// ```
 #[derive(Clone)]
 pub struct ConnectionMemory(Arc<Shared>);
 

@@ -28,6 +28,24 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 pub type AcceptErrorHook = Arc<dyn Fn(&io::Error) + Send + Sync>;
 
 /// How to serve the connections of a listener.
+///
+/// ```
+/// use std::io;
+/// use std::sync::Arc;
+/// use std::sync::atomic::Ordering;
+/// use std::time::Duration;
+/// use windhover_runtime::ServeOptions;
+///
+/// let mut options = ServeOptions::default();
+/// options.connections = 50_000;
+/// options.shutdown_timeout = Duration::from_secs(25);
+/// options.on_accept_error = Some(Arc::new(|error| eprintln!("accept: {error}")));
+///
+/// // What a loop does that accepts: one peer was gone; there are no more descriptors.
+/// assert_eq!(options.accept_failed(&io::ErrorKind::ConnectionAborted.into()), None);
+/// assert!(options.accept_failed(&io::ErrorKind::OutOfMemory.into()).is_some());
+/// assert_eq!(options.counters.accept_errors.load(Ordering::Relaxed), 1);
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ServeOptions {
@@ -124,6 +142,17 @@ impl fmt::Debug for ServeOptions {
 }
 
 /// How serving ended.
+///
+/// ```
+/// use windhover_runtime::ServeReport;
+///
+/// /// The exit code of a server that was stopped.
+/// fn exit_code(report: ServeReport) -> u8 {
+///     u8::from(report.cut > 0)
+/// }
+/// assert_eq!(exit_code(ServeReport::default()), 0);
+/// assert_eq!(exit_code(ServeReport::new(3)), 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServeReport {

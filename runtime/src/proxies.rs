@@ -28,6 +28,17 @@ const READ: usize = 1024;
 /// with one that is malformed or takes longer than five seconds, is closed and nothing of it reaches
 /// its endpoint; what other peers send is their own, and a header from them is not looked at. The header
 /// comes before everything, TLS included.
+///
+/// ```
+/// use windhover_runtime::{Peer, ProxyProtocol, ServeOptions};
+///
+/// // The balancer is on this machine.
+/// let proxies = ProxyProtocol::new(|peer: Peer| peer.ip().is_some_and(|ip| ip.is_loopback()))
+///     .on_failure(|peer, why| eprintln!("{peer}: {why}"));
+/// let mut options = ServeOptions::default();
+/// options.proxies = Some(proxies.clone());
+/// assert_eq!(proxies.failures(), 0);
+/// ```
 #[derive(Clone)]
 pub struct ProxyProtocol {
     trusts: Trust,

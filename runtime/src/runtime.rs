@@ -12,6 +12,27 @@ use crate::{PollStream, TcpOptions};
 /// The timers of a runtime.
 ///
 /// Clones are cheap handles: every connection has one.
+///
+/// Those of a test in which no time passes:
+///
+/// ```
+/// use std::future::{Pending, pending};
+/// use std::pin::Pin;
+/// use std::time::Instant;
+/// use windhover_runtime::Timers;
+///
+/// #[derive(Clone)]
+/// struct Frozen;
+///
+/// impl Timers for Frozen {
+///     type Sleep = Pending<()>;
+///
+///     fn sleep_until(&self, _: Instant) -> Pending<()> {
+///         pending()
+///     }
+///     fn reset(&self, _: Pin<&mut Pending<()>>, _: Instant) {}
+/// }
+/// ```
 pub trait Timers: Clone + Send + Sync + 'static {
     /// Ready at an instant. What it is then does not matter.
     type Sleep: Future + Send;
@@ -24,6 +45,31 @@ pub trait Timers: Clone + Send + Sync + 'static {
 }
 
 /// The tasks and timers of a runtime.
+///
+/// One that counts the tasks of another:
+///
+/// ```
+/// use std::future::Future;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use windhover_runtime::Runtime;
+///
+/// struct Counting<R> {
+///     inner: R,
+///     started: AtomicU64,
+/// }
+///
+/// impl<R: Runtime> Runtime for Counting<R> {
+///     type Timers = R::Timers;
+///
+///     fn timers(&self) -> R::Timers {
+///         self.inner.timers()
+///     }
+///     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+///         self.started.fetch_add(1, Ordering::Relaxed);
+///         self.inner.spawn(task);
+///     }
+/// }
+/// ```
 pub trait Runtime {
     /// Its timers.
     type Timers: Timers;
@@ -37,6 +83,25 @@ pub trait Runtime {
 }
 
 /// A listening socket.
+///
+/// One that tells whom another has accepted:
+///
+/// ```
+/// use std::io;
+/// use windhover_runtime::{Listener, Peer, TcpOptions};
+///
+/// struct Logged<L>(L);
+///
+/// impl<L: Listener> Listener for Logged<L> {
+///     type Stream = L::Stream;
+///
+///     async fn accept(&mut self, tcp: &TcpOptions) -> io::Result<(L::Stream, Peer)> {
+///         let (stream, peer) = self.0.accept(tcp).await?;
+///         eprintln!("a connection from {peer}");
+///         Ok((stream, peer))
+///     }
+/// }
+/// ```
 pub trait Listener: Send {
     /// What it accepts.
     type Stream: PollStream + Send + 'static;
@@ -56,6 +121,15 @@ pub trait Listener: Send {
 }
 
 /// Who is on the other side of a connection.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use windhover_runtime::Peer;
+///
+/// let peer = Peer::from(SocketAddr::from(([10, 0, 0, 1], 4711)));
+/// assert_eq!(peer.ip().map(|ip| ip.to_string()).as_deref(), Some("10.0.0.1"));
+/// assert_eq!((Peer::Unix.ip(), Peer::Unix.to_string().as_str()), (None, "a Unix socket"));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Peer {

@@ -24,6 +24,32 @@ use crate::{Listener, Peer, Runtime, ServeOptions, ServeReport, Shutdown, Timers
 ///
 /// An endpoint that panics takes its own connection with it and no other, if the runtime keeps a
 /// panic within its task.
+///
+/// ```
+/// use windhover_core::memcache::handler::{
+///     Data, Handled, Handler, Reply, Request, Response, Session,
+/// };
+/// use windhover_runtime::{Listener, Runtime, ServeOptions, ServeReport, Shutdown, serve};
+///
+/// /// Says to everybody that nothing is there.
+/// struct Nothing;
+///
+/// impl Handler for Nothing {
+///     fn handle(&mut self, _: Request<'_>, _: Data<'_>, reply: &mut Reply<'_>) -> Handled {
+///         reply.send(&Response::End)
+///     }
+/// }
+///
+/// /// What an adapter is, once it has a runtime and a listener.
+/// async fn serve_nothing(
+///     runtime: impl Runtime,
+///     listener: impl Listener,
+///     stop: Shutdown,
+/// ) -> ServeReport {
+///     let accept = |_peer, now| Session::with_defaults(Nothing, now);
+///     serve(runtime, listener, accept, ServeOptions::default(), stop).await
+/// }
+/// ```
 pub async fn serve<R, L, E, F>(
     runtime: R,
     mut listener: L,

@@ -102,6 +102,20 @@ impl fmt::Debug for Shutdown {
 
 /// Ready once a [`Shutdown`] is triggered, and from then on whenever it is polled; see
 /// [`Shutdown::wait`].
+///
+/// ```
+/// use std::future::Future;
+/// use std::pin::pin;
+/// use std::task::{Context, Waker};
+/// use windhover_runtime::{Shutdown, Triggered};
+///
+/// let shutdown = Shutdown::new();
+/// let waiting: Triggered = shutdown.wait();
+/// let (mut waiting, mut cx) = (pin!(waiting), Context::from_waker(Waker::noop()));
+/// assert!(waiting.as_mut().poll(&mut cx).is_pending());
+/// shutdown.trigger();
+/// assert!(waiting.as_mut().poll(&mut cx).is_ready());
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Triggered {

@@ -9,6 +9,18 @@ use crate::Shutdown;
 /// The signals are caught from the return of this function on; they no longer end the process by
 /// themselves. A thread that sleeps until one comes carries it to `shutdown`.
 ///
+/// ```
+/// use std::io;
+/// use windhover_runtime::{Shutdown, shut_down_on_signal};
+///
+/// /// A shutdown that the service manager triggers; hand clones of it to what serves.
+/// fn stopped_by_signals() -> io::Result<Shutdown> {
+///     let shutdown = Shutdown::new();
+///     shut_down_on_signal(&shutdown)?;
+///     Ok(shutdown)
+/// }
+/// ```
+///
 /// # Errors
 ///
 /// When the operating system refuses to have the signals caught, or the thread.

@@ -20,6 +20,44 @@ const LARGE_READ: usize = 64 * 1024;
 /// A stream that is polled: what a runtime with tasks has.
 ///
 /// A method that is pending has the waker called when it is worth another try.
+///
+/// One for tests: it gives what it was made with, then its end, and keeps what is written.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use std::io::{self, IoSlice};
+/// use std::task::{Context, Poll};
+/// use windhover_runtime::PollStream;
+///
+/// struct Memory {
+///     input: &'static [u8],
+///     output: Vec<u8>,
+/// }
+///
+/// impl PollStream for Memory {
+///     fn poll_read<'b>(
+///         &mut self,
+///         _: &mut Context<'_>,
+///         buffer: impl FnOnce() -> &'b mut BytesMut,
+///     ) -> Poll<io::Result<usize>> {
+///         let input = std::mem::take(&mut self.input);
+///         buffer().extend_from_slice(input);
+///         Poll::Ready(Ok(input.len()))
+///     }
+///     fn poll_write(
+///         &mut self,
+///         _: &mut Context<'_>,
+///         out: &[IoSlice<'_>],
+///     ) -> Poll<io::Result<usize>> {
+///         let before = self.output.len();
+///         out.iter().for_each(|slice| self.output.extend_from_slice(slice));
+///         Poll::Ready(Ok(self.output.len() - before))
+///     }
+///     fn poll_close_write(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+///         Poll::Ready(Ok(()))
+///     }
+/// }
+/// ```
 pub trait PollStream {
     /// Reads once, to the end of the buffer that `buffer` lends; 0 at the end of the stream.
     ///
@@ -90,6 +128,24 @@ thread_local! {
 /// How a stream is read that cannot say that bytes are there without taking them, and reads into
 /// initialised memory only: into a block that the thread's connections share, and copied from there.
 /// The first read takes 8 KiB at most, those after a full read 64 KiB until one brings less than 4 KiB.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use std::task::Poll;
+/// use windhover_runtime::ReadBlock;
+///
+/// let (mut block, mut buffer) = (ReadBlock::new(), BytesMut::new());
+/// // The runtime's socket reads into a slice.
+/// let read = block.poll_read(
+///     || &mut buffer,
+///     |into| {
+///         into[..5].copy_from_slice(b"hello");
+///         Poll::Ready(Ok(5))
+///     },
+/// );
+/// assert!(matches!(read, Poll::Ready(Ok(5))));
+/// assert_eq!(&buffer[..], b"hello");
+/// ```
 #[derive(Debug)]
 pub struct ReadBlock {
     /// Most bytes of the next read.
@@ -137,6 +193,21 @@ fn append(buffer: &mut BytesMut, bytes: &[u8]) {
 
 /// Reads as much as `buffer` has room for, by the same block: for a stream that can say whether bytes
 /// are there, but reads into initialised memory only. What is offered is what its owner counts with.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use std::task::Poll;
+/// use windhover_runtime::read_spare;
+///
+/// let mut buffer = BytesMut::with_capacity(4096);
+/// let read = read_spare(&mut buffer, |into| {
+///     assert_eq!(into.len(), 4096);
+///     into[..5].copy_from_slice(b"hello");
+///     Poll::Ready(Ok(5))
+/// });
+/// assert!(matches!(read, Poll::Ready(Ok(5))));
+/// assert_eq!(&buffer[..], b"hello");
+/// ```
 pub fn read_spare(
     buffer: &mut BytesMut,
     read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
@@ -170,6 +241,20 @@ impl Default for ReadBlock {
 }
 
 /// Lends `write` the first slices that `unsent` fills in, as the operating system takes them.
+///
+/// ```
+/// use windhover_core::endpoint::Outgoing;
+/// use windhover_runtime::write_slices;
+///
+/// let mut outgoing = Outgoing::new();
+/// outgoing.put(b"VALUE k 0 5\r\n");
+/// outgoing.put_shared("hello".into());
+/// // In the place of `write_vectored`.
+/// let written =
+///     write_slices(|into| outgoing.slices(into), |slices| slices.iter().map(|it| it.len()).sum());
+/// outgoing.advance(written);
+/// assert!(outgoing.is_empty());
+/// ```
 pub fn write_slices<'a, T>(
     unsent: impl FnOnce(&mut [&'a [u8]]) -> usize,
     write: impl FnOnce(&[IoSlice<'_>]) -> T,

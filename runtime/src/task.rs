@@ -28,6 +28,31 @@ impl fmt::Debug for Task {
 
 /// The executor behind a function that starts a task, and the timers that go with it. It costs an
 /// allocation for each task.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use windhover_runtime::{Runtime, SpawnOn, Task};
+/// # use std::future::{Pending, pending};
+/// # use std::pin::Pin;
+/// # use std::time::Instant;
+/// # #[derive(Clone)]
+/// # struct Frozen;
+/// # impl windhover_runtime::Timers for Frozen {
+/// #     type Sleep = Pending<()>;
+/// #     fn sleep_until(&self, _: Instant) -> Pending<()> {
+/// #         pending()
+/// #     }
+/// #     fn reset(&self, _: Pin<&mut Pending<()>>, _: Instant) {}
+/// # }
+///
+/// // An executor that has a queue of tasks; its timers are `Frozen`.
+/// let queue: Arc<Mutex<Vec<Task>>> = Arc::default();
+/// let pushed = Arc::clone(&queue);
+/// let spawn = move |task: Task| pushed.lock().expect("nobody panics under it").push(task);
+/// let runtime = SpawnOn { spawn, timers: Frozen };
+/// runtime.spawn(async {});
+/// assert_eq!(queue.lock().map(|queue| queue.len()).ok(), Some(1));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnOn<S, T> {
     /// Starts a task; as [`Runtime::spawn`].

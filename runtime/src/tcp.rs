@@ -17,6 +17,17 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// How a TCP connection is set up, on either side.
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_runtime::{ServeOptions, TcpOptions, listen};
+///
+/// let tcp: TcpOptions = ServeOptions::default().tcp();
+/// assert_eq!(tcp.keepalive, Some(Duration::from_secs(60)));
+/// let listener = listen("127.0.0.1:0".parse().expect("an address"))?;
+/// tcp.apply(&std::net::TcpStream::connect(listener.local_addr()?)?);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcpOptions {
@@ -45,6 +56,25 @@ impl TcpOptions {
 }
 
 /// Ends what the peer of a socket reads, and leaves the other direction open. It never waits.
+///
+/// ```
+/// use std::io::{Read as _, Write as _};
+/// use std::net::{TcpListener, TcpStream};
+/// use windhover_runtime::close_write;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut client = TcpStream::connect(listener.local_addr()?)?;
+/// let (mut server, _) = listener.accept()?;
+/// client.write_all(b"get k\r\n")?;
+/// close_write(&client)?;
+/// let mut request = String::new();
+/// server.read_to_string(&mut request)?;
+/// assert_eq!(request, "get k\r\n");
+/// // The other direction is open.
+/// server.write_all(b"END\r\n")?;
+/// client.read_exact(&mut [0; 5])?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 ///

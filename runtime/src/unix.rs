@@ -16,6 +16,22 @@ use crate::listen::BACKLOG;
 /// A socket on which nobody listens any more, as a process that was killed leaves it, is replaced.
 /// Nobody can connect before the mode is set. The file goes with the [`SocketFile`].
 ///
+/// ```
+/// use std::io;
+/// use std::os::unix::net::UnixStream;
+/// use windhover_runtime::{SocketFile, listen_unix};
+///
+/// let path = std::env::temp_dir().join(format!("windhover-{}.sock", std::process::id()));
+/// let (_listener, file) = listen_unix(&path, 0o600)?;
+/// assert!(UnixStream::connect(&path).is_ok());
+/// let second = listen_unix(&path, 0o600);
+/// assert_eq!(second.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+/// let file: SocketFile = file;
+/// drop(file);
+/// assert!(!path.exists());
+/// # Ok::<(), io::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`AddrInUse`](io::ErrorKind::AddrInUse) when somebody listens there,

@@ -24,6 +24,22 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// Peers show no certificate. One that does not agree upon keys within ten seconds is closed; one that
 /// speaks no TLS is told so, as TLS says it, and closed. Nothing is ever sent in the clear.
+///
+/// ```
+/// use std::path::Path;
+/// use windhover_runtime::{ServeOptions, ServerTls};
+///
+/// /// Options of a listener that speaks TLS with the certificate in that folder.
+/// fn secured(folder: &Path) -> Result<ServeOptions, Box<dyn std::error::Error>> {
+///     let (certificate, key) =
+///         (std::fs::read(folder.join("tls.crt"))?, std::fs::read(folder.join("tls.key"))?);
+///     let mut options = ServeOptions::default();
+///     options.tls = Some(
+///         ServerTls::new(&certificate, &key)?.on_failure(|peer, why| eprintln!("{peer}: {why}")),
+///     );
+///     Ok(options)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct ServerTls {
     shared: Arc<Shared>,
@@ -40,6 +56,13 @@ struct Shared {
 type FailureHook = Arc<dyn Fn(Peer, &str) + Send + Sync>;
 
 /// Why a certificate and its key cannot be used.
+///
+/// ```
+/// use windhover_runtime::{ServerTls, ServerTlsError};
+///
+/// let empty = ServerTls::new(b"", b"");
+/// assert!(matches!(empty, Err(ServerTlsError::NoCertificate)));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerTlsError {
