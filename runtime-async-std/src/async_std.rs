@@ -61,6 +61,29 @@ pub fn connect(builder: Builder) -> Result<Client, Error> {
 
 /// [`connect_on_with`] with async-std's tasks.
 ///
+/// ```
+/// use windhover_async_std::{
+///     AsyncIo, Client, ConnectError, Connector, Error, Server, Socket, connect_with,
+/// };
+///
+/// /// Says whom it connects to; [`AsyncIo`] does it.
+/// #[derive(Clone)]
+/// struct Told;
+///
+/// impl Connector for Told {
+///     type Stream = Socket;
+///
+///     async fn connect(&self, server: &Server) -> Result<Socket, ConnectError> {
+///         eprintln!("connecting to {}", server.name);
+///         AsyncIo.connect(server).await
+///     }
+/// }
+///
+/// let client = connect_with(Client::builder().server("10.0.0.1:11211"), Told)?;
+/// # drop(client);
+/// # Ok::<(), Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// As [`Builder::build`](windhover_client::Builder::build).
@@ -73,6 +96,18 @@ pub fn connect_with(builder: Builder, connector: impl Connector) -> Result<Clien
 /// afterwards there are as many as there are. Without it, async-std starts as many as
 /// `ASYNC_STD_THREAD_COUNT` says, or one per processor. The thread that blocks on a future comes on
 /// top.
+///
+/// ```
+/// use windhover_async_std::start_threads;
+///
+/// fn main() {
+///     // Before the first task.
+///     start_threads(2);
+///     async_std::task::block_on(async {
+///         assert_eq!(async_std::task::spawn(async { 42 }).await, 42);
+///     });
+/// }
+/// ```
 ///
 /// # Panics
 ///

@@ -14,6 +14,20 @@ use crate::{AsyncIo, Socket, runtime};
 /// Makes a client and drives it in tasks that `spawn` starts, until its last handle is gone:
 /// `|task| smol::spawn(task).detach()`, say.
 ///
+/// ```
+/// use std::time::Duration;
+/// use windhover_async_std::{Client, Error, connect_on};
+///
+/// # fn main() -> Result<(), Error> {
+/// let client =
+///     connect_on(|task| smol::spawn(task).detach(), Client::builder().server("127.0.0.1:1"))?;
+/// // Nobody listens there: an error, not a miss.
+/// let get = async { client.with_timeout(Duration::from_millis(500)).get("greeting").await };
+/// assert!(smol::block_on(get).is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`Builder::build`].
 pub fn connect_on(
@@ -24,6 +38,19 @@ pub fn connect_on(
 }
 
 /// The same, with connections made by `connector`.
+///
+/// ```
+/// use windhover_async_std::{AsyncIo, Client, Connector, Error, connect_on_with};
+///
+/// /// A client on smol's tasks, which connects as it is told.
+/// fn connect_by(connector: impl Connector) -> Result<Client, Error> {
+///     let builder = Client::builder().server("10.0.0.1:11211");
+///     connect_on_with(|task| smol::spawn(task).detach(), builder, connector)
+/// }
+///
+/// // As it would by itself.
+/// assert!(connect_by(AsyncIo).is_ok());
+/// ```
 ///
 /// # Errors
 /// As [`Builder::build`].

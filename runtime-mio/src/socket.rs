@@ -30,6 +30,25 @@ const SHORT_READ_EMPTIES: bool = cfg!(any(
 ///
 /// It must not block, and its events are those of what it registers: told once, when it becomes
 /// readable or writable. What [`Write::write`] took and kept is sent by [`Write::flush`].
+///
+/// ```
+/// use std::io::Write as _;
+/// use std::net::{Shutdown, TcpListener};
+/// use windhover_mio::Stream;
+/// use windhover_mio::mio::net::TcpStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let socket = TcpStream::connect(listener.local_addr()?)?;
+/// // What `Stream::from` does for a socket; a stream that encrypts has a farewell to say before.
+/// let stream = Stream::with_close_write(socket, |socket| {
+///     socket.flush()?;
+///     socket.shutdown(Shutdown::Write)
+/// });
+/// # drop(stream);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Stream(Box<dyn Given>);
 
 impl Stream {

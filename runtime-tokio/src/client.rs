@@ -40,6 +40,32 @@ pub fn connect(builder: Builder) -> Result<Client, Error> {
 
 /// The same, with connections made by `connector`.
 ///
+/// ```
+/// use windhover_tokio::{
+///     Client, ConnectError, Connector, Error, Server, Socket, Tokio, connect_with,
+/// };
+///
+/// /// Says whom it connects to; [`Tokio`] does it.
+/// #[derive(Clone)]
+/// struct Told;
+///
+/// impl Connector for Told {
+///     type Stream = Socket;
+///
+///     async fn connect(&self, server: &Server) -> Result<Socket, ConnectError> {
+///         eprintln!("connecting to {}", server.name);
+///         Tokio.connect(server).await
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let client = connect_with(Client::builder().server("10.0.0.1:11211"), Told)?;
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`Builder::build`].
 ///

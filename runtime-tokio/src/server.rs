@@ -14,6 +14,19 @@ use windhover_runtime::{
 use crate::{Socket, Tokio};
 
 /// A listening socket of tokio's.
+///
+/// ```
+/// use windhover_tokio::{Listening, listen};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// // With a backlog for a crowd, which tokio's own `bind` does not have.
+/// let listener = listen("127.0.0.1:0".parse().expect("an address"))?;
+/// let listening = Listening::from_std(listener.into())?;
+/// assert!(matches!(listening, Listening::Tcp(listener) if listener.local_addr()?.port() != 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Listening {
     /// At an address.

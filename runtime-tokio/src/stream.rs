@@ -14,6 +14,22 @@ use windhover_runtime::{PollStream, ReadBlock};
 
 /// A socket of tokio's. It is asked whether it is ready before it is lent a buffer, so that a
 /// connection that waits holds none.
+///
+/// ```
+/// use tokio::net::{TcpListener, TcpStream};
+/// use windhover_tokio::Socket;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// // What an accept loop of your own gives to `drive`.
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let _client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (accepted, _) = listener.accept().await?;
+/// let socket = Socket::Tcp(accepted);
+/// # drop(socket);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Socket {
     /// A TCP connection.

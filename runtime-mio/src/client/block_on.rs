@@ -16,6 +16,20 @@ use super::lead::Lead;
 ///
 /// A future that needs a runtime's own thread, such as a timer of tokio, never ends here.
 /// [`windhover_client::block_on`] waits as well, and leaves all to the loop's thread.
+///
+/// ```
+/// use std::time::Duration;
+/// use windhover_mio::{Client, StartError, block_on, connect};
+///
+/// # fn main() -> Result<(), StartError> {
+/// let client = connect(Client::builder().server("127.0.0.1:1"))?;
+/// let client = client.with_timeout(Duration::from_millis(500));
+/// // Nobody listens there. This thread drives both calls itself while it waits for them.
+/// let (one, two) = block_on(async { (client.get("one").await, client.get("two").await) });
+/// assert!(one.is_err() && two.is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let sleeper = Sleeper::of_thread();

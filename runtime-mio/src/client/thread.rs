@@ -51,6 +51,14 @@ pub fn connect(builder: Builder) -> Result<Client, StartError> {
 }
 
 /// Why [`connect`] made no client.
+///
+/// ```
+/// use windhover_mio::{Client, StartError, connect};
+///
+/// // An address that nobody can connect to.
+/// let refused = connect(Client::builder().server("memcached://cache-1"));
+/// assert!(matches!(refused, Err(StartError::Client(_))));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -82,6 +90,19 @@ impl std::error::Error for StartError {
 ///
 /// It ends when all handles are gone and all its clients are. Should its loop fail, every call ends
 /// with an error, and so does each that comes later.
+///
+/// ```
+/// use windhover_mio::{Client, ClientThread};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // One thread for all clients of an application.
+/// let thread = ClientThread::start()?;
+/// let cache = thread.connect(Client::builder().server("10.0.0.1:11211"))?;
+/// let queues = thread.connect(Client::queue_builder().server("10.0.0.2:22133"))?;
+/// # drop((cache, queues));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ClientThread(Arc<Hold>);
 
@@ -142,6 +163,28 @@ impl Drop for Hold {
 
 /// Does what one client wants done, on the thread that calls it, until its last handle is gone: over the
 /// streams that `connector` gives; those that encrypt, those of a test.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use std::thread;
+/// use windhover_mio::mio::net::TcpStream;
+/// use windhover_mio::{Client, ConnectFailure, Server, Stream, connect_failure, drive_client};
+///
+/// /// Connects; a stream that encrypts would be put around it here.
+/// fn connect(server: &Server) -> Result<Stream, ConnectFailure> {
+///     let address: SocketAddr = server.address.parse().map_err(|_| ConnectFailure::NoAddress)?;
+///     TcpStream::connect(address).map(Stream::from).map_err(|error| connect_failure(&error))
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, driver) = Client::builder().server("127.0.0.1:1").build()?;
+/// let driving = thread::spawn(move || drive_client(driver, connect));
+/// // It goes on until the last handle is gone.
+/// drop(client);
+/// assert!(driving.join().is_ok_and(|driven| driven.is_ok()));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///

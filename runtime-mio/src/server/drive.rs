@@ -21,6 +21,36 @@ const STREAM: Token = Token(1);
 ///
 /// For many of them on one thread there is [`LoopServer::add`](crate::LoopServer::add).
 ///
+/// ```
+/// use std::net::{TcpListener, TcpStream};
+/// use windhover_core::Now;
+/// use windhover_core::memcache::handler::{
+///     Data, Handled, Handler, Reply, Request, Response, Session,
+/// };
+/// use windhover_mio::{Clock, ConnectionEnd, Shutdown, drive, mio};
+///
+/// struct One;
+///
+/// impl Handler for One {
+///     fn handle(&mut self, _: Request<'_>, _: Data<'_>, reply: &mut Reply<'_>) -> Handled {
+///         reply.send(&Response::Version(b"1"))
+///     }
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// // One connection of an accept loop of your own.
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let peer = TcpStream::connect(listener.local_addr()?)?;
+/// let (accepted, _) = listener.accept()?;
+/// accepted.set_nonblocking(true)?;
+/// drop(peer);
+/// let (never, session) = (Shutdown::new(), Session::with_defaults(One, Now::default()));
+/// let stream = mio::net::TcpStream::from_std(accepted);
+/// assert_eq!(drive(stream, session, Clock::new(), &never, &never)?, ConnectionEnd::Closed);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// When the operating system refuses the loop, or to have the stream watched.

@@ -56,7 +56,7 @@ const ACCEPTS: usize = 16;
 /// use windhover_core::Now;
 /// use windhover_core::endpoint::Endpoint;
 /// use windhover_mio::mio::{Events, Poll, Token, Waker};
-/// use windhover_mio::{Clock, Peer, ServeOptions, LoopServer};
+/// use windhover_mio::{Clock, LoopServer, Peer, ServeOptions};
 ///
 /// fn run<E: Endpoint>(accept: impl FnMut(Peer, Now) -> E) -> std::io::Result<()> {
 ///     let mut poll = Poll::new()?;
