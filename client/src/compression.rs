@@ -14,6 +14,21 @@ pub const FLAG_ZLIB: u32 = 1 << 3;
 pub const FLAG_ZSTD: u32 = 1 << 20;
 
 /// Which values are compressed when they are stored, and whether flags mean that one is.
+///
+/// ```
+/// use windhover_client::{Client, Compression};
+///
+/// // What pymemcache has compressed is read; what this client stores is left as it is.
+/// let builder = Client::builder().server("10.0.0.1:11211").compression(Compression::ReadOnly);
+/// # drop(builder);
+/// # #[cfg(feature = "zlib")]
+/// let builder = Client::builder()
+///     .server("10.0.0.1:11211")
+///     // Both ways, from 1 KiB on.
+///     .compression(Compression::Zlib { from: 1024 });
+/// # #[cfg(feature = "zlib")]
+/// # drop(builder);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {

@@ -199,6 +199,19 @@ impl fmt::Debug for Names {
 }
 
 /// Names that are being followed, until this is dropped. A look-up that is under way then ends by itself.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use windhover_client::{Client, FollowedNames, Names};
+///
+/// let (client, driver) = Client::builder().server("cache:11211").build()?;
+/// let one = |_: &str| Ok(vec![SocketAddr::from(([10, 0, 0, 1], 11211))]);
+/// let followed: FollowedNames = Names::new(["cache:11211"])?.with_lookup(one).follow(&client);
+/// // From now on nobody looks; the servers stay what they are.
+/// drop(followed);
+/// # drop(driver);
+/// # Ok::<(), windhover_client::Error>(())
+/// ```
 #[must_use = "names are followed until it is dropped"]
 pub struct FollowedNames {
     stopped: Option<Arc<Stopped>>,

@@ -75,6 +75,23 @@ impl PollStream for Socket {
 ///
 /// What it holds back is flushed when the endpoint has nothing more to write; its `poll_shutdown` has to
 /// end what the peer reads and leave the other direction open.
+///
+/// ```
+/// use tokio::io::{AsyncRead, AsyncWrite};
+/// use windhover_core::memcache::handler::{Handler, Session};
+/// use windhover_tokio::{Clock, ConnectionEnd, Shutdown, Stream, Tokio, drive};
+///
+/// /// Answers what comes over a stream of somebody else's, such as a tunnel.
+/// async fn answer(
+///     tunnel: impl AsyncRead + AsyncWrite + Unpin,
+///     handler: impl Handler,
+///     stop: &Shutdown,
+/// ) -> ConnectionEnd {
+///     let clock = Clock::new();
+///     let session = Session::with_defaults(handler, clock.now());
+///     drive(Tokio, Stream::new(tunnel), session, clock, stop, &Shutdown::new()).await
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Stream<S> {
     stream: S,

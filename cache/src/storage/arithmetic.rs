@@ -40,6 +40,23 @@ pub struct Arithmetic {
 }
 
 /// Why a number was not changed.
+///
+/// ```
+/// use windhover_cache::storage::{
+///     Arithmetic, ArithmeticError, Bounds, Deadline, Storage, StoreOptions, StoredItem, Time,
+/// };
+/// use windhover_core::Now;
+/// use windhover_core::memcache::Data;
+///
+/// let mut storage = Storage::new(Bounds { memory: 1 << 20, item: 1 << 20 });
+/// let now = Time::new(Now::default());
+/// let text = StoredItem::new(b"greeting", 0, Deadline::NEVER, &Data::new(b"hello"));
+/// storage.store(7, text, &StoreOptions::default(), now)?;
+/// let add = Arithmetic { decrement: false, delta: 1, cas: None, new_cas: None };
+/// let changed = storage.arithmetic(7, b"greeting", &add, now);
+/// assert_eq!(changed, Err(ArithmeticError::NonNumeric));
+/// # Ok::<(), windhover_cache::storage::StoreError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArithmeticError {

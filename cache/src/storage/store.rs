@@ -59,6 +59,20 @@ pub struct StoreOptions {
 }
 
 /// Why a value was not stored.
+///
+/// ```
+/// use windhover_cache::storage::{
+///     Bounds, Deadline, Storage, StoreError, StoreOptions, StoredItem, Time,
+/// };
+/// use windhover_core::Now;
+/// use windhover_core::memcache::Data;
+///
+/// let mut storage = Storage::new(Bounds { memory: 1 << 20, item: 1024 });
+/// let film = StoredItem::new(b"film", 0, Deadline::NEVER, &Data::new(&[0; 2000]));
+/// let stored = storage.store(7, film, &StoreOptions::default(), Time::new(Now::default()));
+/// assert_eq!(stored, Err(StoreError::TooLarge));
+/// assert_eq!(storage.counters.store_too_large, 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreError {

@@ -75,6 +75,16 @@ impl fmt::Display for Refusal {
 }
 
 /// Why no connection could be made.
+///
+/// ```
+/// use core::error::Error;
+/// use windhover_core::client::{ConnectFailure, NotSent, OsError};
+///
+/// // No route to the host, as Linux numbers it.
+/// let failure = ConnectFailure::Os(OsError(113));
+/// assert_eq!(NotSent::Connect(failure).to_string(), "it cannot be connected to");
+/// assert_eq!(failure.source().map(ToString::to_string).as_deref(), Some("os error 113"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectFailure {

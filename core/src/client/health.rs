@@ -39,6 +39,19 @@ impl Default for HealthOptions {
 }
 
 /// The state of a server, as statistics tell it.
+///
+/// ```
+/// use windhover_core::Instant;
+/// use windhover_core::client::{Cluster, ClusterOptions, Server, ServerState};
+///
+/// let servers = [Server::new("10.0.0.1:11211"), Server::new("10.0.0.2:11211")];
+/// let cluster = Cluster::new(&servers, ClusterOptions::default(), 42, Instant::default())?;
+/// // Until it is known otherwise.
+/// let healthy =
+///     cluster.servers().filter(|(id, _)| cluster.state(*id) == Some(ServerState::Healthy));
+/// assert_eq!(healthy.count(), 2);
+/// # Ok::<(), windhover_core::client::ClusterError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ServerState {

@@ -44,6 +44,15 @@ pub enum Rotation {
 }
 
 /// Who a client is, to servers that ask for it (protocol.txt, "Authentication").
+///
+/// ```
+/// use windhover_core::client::{ClusterOptions, Credentials};
+///
+/// let mut options = ClusterOptions::default();
+/// options.credentials = Some(Credentials { user: "ann".into(), password: "secret".into() });
+/// // Nothing that is logged has the password in it.
+/// assert!(!format!("{options:?}").contains("secret"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The name; without spaces.

@@ -32,6 +32,38 @@ impl ConnectionId {
 }
 
 /// Which reservation: an item that a server has set aside for one connection.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use core::time::Duration;
+/// # use windhover_core::Instant;
+/// # use windhover_core::memcache::Dialect;
+/// use windhover_core::client::{Call, Cluster, ClusterOptions, ClusterOutput, ReservationId, Server};
+/// use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
+/// use windhover_core::memcache::request::{EncodeError, Prepared, Request};
+///
+/// # let (now, options) = (Instant::default(), ClusterOptions::queues());
+/// # let limits = options.limits.clone();
+/// let read = |mode| -> Result<Prepared, EncodeError> {
+///     let request = Request::QueueRead(QueueRead::new(b"mails", mode));
+///     Prepared::new(&request, Bytes::new(), Dialect::Kestrel, &limits)
+/// };
+/// # let mut cluster = Cluster::new(&[Server::new("10.0.0.1:22133")], options, 42, now)?;
+/// let deadline = now + Duration::from_secs(1);
+/// cluster.submit(Call::reserve(read(ReadMode::Open)?), deadline, now)?;
+/// # let ClusterOutput::Connect { connection, .. } = cluster.poll_output(now) else { panic!() };
+/// # cluster.connected(connection, now);
+/// # assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { .. }));
+/// # cluster.wrote(connection, read(ReadMode::Open)?.wire().concat().len());
+/// cluster.receive(connection, b"VALUE mails 0 5\r\nhello\r\nEND\r\n");
+/// let ClusterOutput::Completed(opened) = cluster.poll_output(now) else { panic!("it is answered") };
+/// let reservation: Option<ReservationId> = opened.reservation;
+/// let reservation = reservation.expect("an item is open");
+/// // What confirms the item has to go by the same connection, which is nobody else's meanwhile.
+/// cluster.submit(Call::on_reservation(read(ReadMode::Close)?, reservation), deadline, now)?;
+/// assert!(matches!(cluster.poll_output(now), ClusterOutput::Write { connection: same } if same == connection));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationId {
     connection: ConnectionId,
