@@ -41,50 +41,58 @@ def on_the_loads_core():
         os.sched_setaffinity(0, before)
 
 
-def put_for(client, in_flight, seconds):
-    """How many items were put in about so many seconds."""
-    end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        client.put(in_flight)
-        count += in_flight
-    return count
-
-
-def each(call, count, at_a_time):
-    for _ in range(0, count, at_a_time):
-        call(at_a_time)
-
-
 class Phase:
-    """Time, processor time and writing of a server from here on."""
+    """Time, processor time and writing of a server from here on, and how long each turn took: from the write of
+    so many operations until the last of them was answered."""
 
     def __init__(self, process):
         self._process = process
+        self._turns = []
         self._before = self._now()
+
+    def turn(self, call, count):
+        begun = time.monotonic()
+        call(count)
+        self._turns.append(time.monotonic() - begun)
+
+    def put_for(self, client, in_flight, seconds):
+        """How many items were put in about so many seconds."""
+        end = time.monotonic() + seconds
+        before = len(self._turns)
+        while time.monotonic() < end:
+            self.turn(client.put, in_flight)
+        return (len(self._turns) - before) * in_flight
+
+    def each(self, call, count, at_a_time):
+        for _ in range(0, count, at_a_time):
+            self.turn(call, at_a_time)
 
     def _now(self):
         return time.monotonic(), self._process.cpu(), self._process.written()
 
     def sample(self, case, name, ours, count, put=False):
         took, cpu, written = (now - then for now, then in zip(self._now(), self._before))
-        more = {"written ÷ put": written / (count * len(queues.ITEM))} if put else {}
+        turns = sorted(self._turns)
+        more = {f"p{part}, µs": 1e6 * turns[len(turns) * part // 100] for part in (50, 99)}
+        if put:
+            more["written ÷ put"] = written / (count * len(queues.ITEM))
         return Sample(case, name, count / took, cpu * 1e6 / count, ours, more)
 
 
 def measure_one(name, ours, process, client, in_flight, policy, seconds):
     """Puts for a while, gets all of it; puts as much again, reserves and confirms all of it."""
     case = f"{in_flight} in flight, {policy}"
-    put_for(client, in_flight, seconds / 5)
+    Phase(process).put_for(client, in_flight, seconds / 5)
     phase = Phase(process)
-    count = put_for(client, in_flight, seconds)
+    count = phase.put_for(client, in_flight, seconds)
     yield phase.sample(f"put, {case}", name, ours, count, put=True)
     if client.get:
         phase = Phase(process)
-        each(client.get, count, in_flight)
+        phase.each(client.get, count, in_flight)
         yield phase.sample(f"get, {case}", name, ours, count)
-        each(client.put, count, FILL)
+        Phase(process).each(client.put, count, FILL)
     phase = Phase(process)
-    each(client.reserve, count, in_flight)
+    phase.each(client.reserve, count, in_flight)
     client.confirm()
     yield phase.sample(f"reserve and confirm, {case}", name, ours, count)
 

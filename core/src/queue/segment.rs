@@ -11,7 +11,7 @@
 //! | 32 | 8 | when it was made, in milliseconds since 1970 |
 //! | 40 | 8 | the number of the segment before |
 //! | 48 | 4 | the salt of its records |
-//! | 52 | 8 | up to where the file may hold bytes of an earlier life |
+//! | 52 | 8 | up to where the file may hold bytes of an earlier life, or zeros |
 //! | 60 | 4 | CRC-32 of the 60 bytes before |
 //!
 //! Since each segment names the one before and says where it ends, a missing or shortened segment is
@@ -69,8 +69,8 @@ pub struct Header {
     pub created: UnixTime,
     /// A random number that each of its records has, never the one of the file's life before. Not 0.
     pub salt: u32,
-    /// How long the file was when its life before ended: up to there it may hold bytes of it. 0 for a new
-    /// file.
+    /// Up to here the file may hold bytes of its life before, or zeros that were written ahead of the records. 0
+    /// where it ends with its records.
     pub leftover: u64,
 }
 

@@ -110,6 +110,12 @@ pub trait SegmentFile: std::fmt::Debug + Send {
     /// Those of the file system.
     fn rewrite(&mut self, content: &[u8]) -> io::Result<()>;
 
+    /// Writes zeros there, behind what was appended. Further appends go on where the last one ended. Not synced.
+    ///
+    /// # Errors
+    /// Those of the file system; also where a file cannot be written but at one place.
+    fn fill(&mut self, range: Range<u64>) -> io::Result<()>;
+
     /// Makes sure that everything appended or rewritten is on the disk.
     ///
     /// # Errors
@@ -232,6 +238,25 @@ impl SegmentFile for File {
     fn rewrite(&mut self, content: &[u8]) -> io::Result<()> {
         self.seek(SeekFrom::Start(0))?;
         self.write_all(content)
+    }
+
+    #[cfg(unix)]
+    fn fill(&mut self, range: Range<u64>) -> io::Result<()> {
+        use std::os::unix::fs::FileExt;
+
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        let mut at = range.start;
+        while at < range.end {
+            let len = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.write_all_at(&ZEROS[..len], at)?;
+            at += len as u64;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn fill(&mut self, _range: Range<u64>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn sync(&mut self) -> io::Result<()> {

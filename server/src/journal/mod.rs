@@ -52,6 +52,9 @@ const STATE: &str = "state";
 pub(crate) const STATE_FILE: &str = STATE;
 /// The name of the file that says how far the journal goes, for the same.
 pub(crate) const SYNCED_FILE: &str = SYNCED;
+/// So much of a segment is written with zeros at a time, ahead of the records that are synced one batch after the
+/// other: a sync of blocks that were written before takes about 60 % of the time of one that has a file grow.
+const AHEAD: u64 = 256 * 1024;
 /// Most slices in one write (`IOV_MAX` is 1,024 on Linux).
 const SLICES: usize = 1000;
 
@@ -94,22 +97,47 @@ struct Active<F> {
     /// The file `synced` is known to name it. Before that nothing may be written to it, or its loss
     /// would not be noticed.
     named: bool,
-    /// See [`Header::salt`] and [`Header::leftover`].
+    /// See [`Header::salt`].
     salt: u32,
-    leftover: u64,
+    /// Bytes of the file: what it had in an earlier life, or was written ahead with zeros.
+    size: u64,
+    /// No zeros are written ahead any more: that failed.
+    is_full: bool,
 }
 
-impl<F> Active<F> {
+impl<F: SegmentFile> Active<F> {
     /// A segment of which the header is on the disk.
-    fn new(file: F, header: &Header) -> Self {
+    fn new(file: F, header: &Header, size: u64) -> Self {
         let len = HEADER as u64;
-        let Header { number, salt, leftover, .. } = *header;
-        Self { file, number, len, synced: len, marked: len, named: false, salt, leftover }
+        let Header { number, salt, .. } = *header;
+        let (synced, marked, named, is_full) = (len, len, false, false);
+        Self { file, number, len, synced, marked, named, salt, size, is_full }
     }
 
     /// Bytes of the file.
     fn size(&self) -> u64 {
-        self.len.max(self.leftover)
+        self.len.max(self.size)
+    }
+
+    /// Before the first records are synced that end behind the file's end: makes it longer, up to `most`, so that
+    /// those to come do not. The disk may have no room for it.
+    fn write_ahead(&mut self, end: u64, most: u64) {
+        let ahead = end..end.saturating_add(AHEAD).min(most);
+        if end <= self.size || self.is_full || ahead.is_empty() {
+            return;
+        }
+        self.size = ahead.end;
+        if self.file.fill(ahead).is_err() {
+            self.is_full = true;
+            self.cut(end);
+        }
+    }
+
+    /// Gives back what is behind the records.
+    fn cut(&mut self, end: u64) {
+        if self.size > end && self.file.truncate(end).is_ok() {
+            self.size = end;
+        }
     }
 
     fn synced(&self) -> Position {
@@ -208,6 +236,7 @@ impl<D: Directory> Journal<D> {
         let pieces = batch.encode(active.salt, written.offset);
         len += append_all(&mut active.file, &pieces)?;
         if batch.fsync == Fsync::Always {
+            active.write_ahead(active.len + len, self.segment_bytes);
             timed_sync(&mut active.file, &self.sync_seconds)?;
         }
         active.marked = active.synced;
@@ -277,7 +306,7 @@ impl<D: Directory> Journal<D> {
     ) -> io::Result<Active<D::File>> {
         let Some(spare) = self.spares.take() else {
             let header = self.write_header(&mut file, number, None, now)?;
-            return Ok(Active::new(file, &header));
+            return Ok(Active::new(file, &header, HEADER as u64));
         };
         drop(file);
         let reused = self.reuse(number, &spare, now);
@@ -294,7 +323,7 @@ impl<D: Directory> Journal<D> {
         let header = self.write_header(&mut file, number, Some(spare), now)?;
         self.directory.rename(&spare.name(), &file_name(number))?;
         self.directory.sync()?;
-        Ok(Active::new(file, &header))
+        Ok(Active::new(file, &header, spare.len))
     }
 
     /// Makes the file of the next segment. A number whose name somebody else's file has is passed
@@ -330,7 +359,8 @@ impl<D: Directory> Journal<D> {
     ) -> io::Result<Header> {
         let (previous, previous_end) =
             self.closed.back().map_or((0, 0), |last| (last.number, last.end));
-        let leftover = spare.map_or(0, |spare| spare.len);
+        // And so far zeros may be written ahead of the records.
+        let leftover = spare.map_or(0, |spare| spare.len).max(self.segment_bytes);
         let salt = new_salt(spare.map_or(Ok(0), |spare| spare.salt(&self.directory))?)?;
         let (oldest, created) = (self.oldest(), now);
         let header = Header { number, previous, previous_end, oldest, created, salt, leftover };
@@ -354,7 +384,7 @@ impl<D: Directory> Journal<D> {
         };
         // When this fails, the next segment's header says all the same where this one ends.
         if active.file.truncate(active.len).is_ok() {
-            active.leftover = 0;
+            active.size = active.len;
         }
         if active.synced < active.len {
             // Acknowledged, and never synced again once the segment is closed.
@@ -482,6 +512,9 @@ impl<D: Directory> Journal<D> {
             let at = Position { segment: active.number, end: active.len };
             self.index.note(index(at, active.salt));
             self.index.write_noted(&self.directory);
+        }
+        if let Some(active) = &mut self.active {
+            active.cut(active.len);
         }
         self.close_active();
         let last = self.closed.back();

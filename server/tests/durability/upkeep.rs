@@ -115,6 +115,24 @@ fn a_queue_that_is_read_as_it_is_written_grows_no_file() {
 }
 
 #[test]
+fn a_disk_without_room_ahead_of_the_records_takes_them_all_the_same() {
+    let directory = SimDirectory::default();
+    let mut journaled =
+        Journaled::open(&directory, Fsync::Always, 10_000, Config::default()).unwrap();
+    assert!(journaled.put("one"));
+    assert_eq!(journaled.journal.disk_bytes(), 10_000, "zeros as far as the segment goes");
+    let directory = SimDirectory::default();
+    let mut journaled =
+        Journaled::open(&directory, Fsync::Always, 10_000, Config::default()).unwrap();
+    directory.set_largest_append(200);
+    for item in ["one", "two", "three"] {
+        assert!(journaled.put(item));
+    }
+    assert_eq!(journaled.journal.disk_bytes(), journaled.journal.len());
+    assert_eq!(journaled.drain(), ["one", "two", "three"]);
+}
+
+#[test]
 fn spare_files_are_bounded_and_make_room_for_segments() {
     let directory = SimDirectory::default();
     let mut config = Config::default();
@@ -127,7 +145,8 @@ fn spare_files_are_bounded_and_make_room_for_segments() {
         journaled.compact();
     }
     assert!((100..160).contains(&puts), "{puts} items in 20,000 bytes");
-    assert!(journaled.journal.disk_bytes() < 20_000);
+    // The last segment may be written ahead to its end.
+    assert!(journaled.journal.disk_bytes() < 21_000);
     // What is read makes room, and nothing is kept that would not fit.
     for round in 0..3 {
         assert_eq!(journaled.drain().len(), puts, "round {round}");
