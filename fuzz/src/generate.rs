@@ -8,4 +8,6 @@ pub mod memcache;
 pub mod nats;
 pub mod proxy_protocol;
 pub mod replies;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod tracking;

@@ -1,9 +1,13 @@
 //! The properties: functions over bytes that panic where something does not hold.
 
+#[cfg(feature = "server")]
+mod backup_manifest;
 mod client_connection;
 mod client_health;
 mod client_hostile;
 mod cluster;
+#[cfg(feature = "server")]
+mod config_file;
 mod deduplication;
 mod http_connection;
 mod http_requests;
@@ -27,10 +31,14 @@ mod tracking;
 
 use std::error::Error;
 
+#[cfg(feature = "server")]
+pub use backup_manifest::backup_manifest;
 pub use client_connection::client_connection;
 pub use client_health::client_health;
 pub use client_hostile::client_hostile;
 pub use cluster::cluster;
+#[cfg(feature = "server")]
+pub use config_file::config_file;
 pub use deduplication::deduplication;
 pub use http_connection::http_connection;
 pub use http_requests::http_requests;

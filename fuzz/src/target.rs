@@ -103,6 +103,28 @@ pub static TARGETS: &[Target] = &[
         },
         check: property::nats_url,
     },
+    #[cfg(feature = "server")]
+    Target {
+        name: "config_file",
+        holds: "a configuration file is taken, and what is printed of it says the same; or it is refused with \
+                faults that name what nothing is called or is of another type",
+        shape: Shape::Text {
+            generate: generate::server::config,
+            dictionary: generate::server::CONFIG,
+        },
+        check: property::config_file,
+    },
+    #[cfg(feature = "server")]
+    Target {
+        name: "backup_manifest",
+        holds: "an entry of a backup's log is refused, or says what fits together and is written again as it was \
+                read",
+        shape: Shape::Text {
+            generate: generate::server::manifest,
+            dictionary: generate::server::MANIFEST,
+        },
+        check: property::backup_manifest,
+    },
     Target {
         name: "memcache_server",
         holds: "under any interleaving of bytes, time, answers, writes and ends, every request \

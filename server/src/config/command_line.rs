@@ -86,7 +86,18 @@ pub fn command_line(args: &[OsString]) -> Result<Cli, CommandLineError> {
 /// # Errors
 /// As [`command_line`].
 pub fn check(path: &Path) -> Result<Cli, CommandLineError> {
-    let (command, file) = read(path)?;
+    checked(read(path)?)
+}
+
+/// The same for a file's text, of which faults say that it is the file of that name.
+///
+/// # Errors
+/// As [`command_line`].
+pub fn check_text(path: &Path, text: &str) -> Result<Cli, CommandLineError> {
+    checked(parse(path, text)?)
+}
+
+fn checked((command, file): (Command, ConfigFile)) -> Result<Cli, CommandLineError> {
     let set = file.settings.iter().flat_map(as_arguments);
     let all = ["windhover".to_owned(), SERVE.to_owned()].into_iter().chain(set);
     let without_environment =
@@ -104,13 +115,16 @@ pub fn check(path: &Path) -> Result<Cli, CommandLineError> {
 /// it is for, without its environment.
 fn read(path: &Path) -> Result<(Command, ConfigFile), ConfigError> {
     let io = |source| ConfigError::Io { path: path.to_owned(), source };
-    let text = fs::read_to_string(path).map_err(io)?;
+    parse(path, &fs::read_to_string(path).map_err(io)?)
+}
+
+fn parse(path: &Path, text: &str) -> Result<(Command, ConfigFile), ConfigError> {
     let cli = Cli::command();
     let serve = cli.find_subcommand(SERVE).cloned().unwrap_or_default();
     let serve = serve.mut_args(|arg| arg.env(Resettable::Reset));
     let names: Vec<&str> =
         serve.get_arguments().filter_map(Arg::get_long).filter(|name| *name != CONFIG).collect();
-    let file = match ConfigFile::parse(&text, &names) {
+    let file = match ConfigFile::parse(text, &names) {
         Ok(file) => file,
         Err(faults) => {
             ConfigError::of(path, faults)?;

@@ -1,6 +1,7 @@
 //! A configuration file's text: which names there are, and what they are given.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -171,6 +172,79 @@ impl ConfigFile {
     }
 }
 
+/// As a file that says the same, in the order of names.
+impl fmt::Display for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings: BTreeMap<&str, &Given> =
+            self.settings.iter().map(|setting| (&*setting.name, &setting.value)).collect();
+        for (name, value) in settings {
+            writeln!(f, "{name} = {value}")?;
+        }
+        for (queue, table) in &self.queues {
+            write!(f, "[{QUEUES}.{}]\n{table}", Quoted(queue))?;
+        }
+        if !self.aliases.is_empty() {
+            writeln!(f, "[{ALIASES}]")?;
+        }
+        for (alias, queues) in &self.aliases {
+            writeln!(f, "{} = {}", Quoted(alias), List(queues))?;
+        }
+        for (token, table) in &self.tokens {
+            write!(f, "[{TOKENS}.{}]\n{table}", Quoted(token))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Switch(set) => set.fmt(f),
+            Self::Text(text) => Quoted(text).fmt(f),
+            Self::List(texts) => List(texts).fmt(f),
+        }
+    }
+}
+
+/// A text as TOML writes it.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                c if c.is_ascii_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+/// Texts as TOML writes them.
+struct List<'a>(&'a [String]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (n, text) in self.0.iter().enumerate() {
+            write!(f, "{}{}", if n == 0 { "" } else { ", " }, Quoted(text))?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// Writes a table's line, if the table has that name.
+pub(super) fn write_set(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    value: Option<impl fmt::Display>,
+) -> fmt::Result {
+    value.map_or(Ok(()), |value| writeln!(f, "{name} = {value}"))
+}
+
 /// A name as flags are written: `_` stands for `-`, too.
 pub(super) fn written(key: &str) -> String {
     key.replace('_', "-")
@@ -318,6 +392,20 @@ mod tests {
         assert_eq!(lines, [1, 3, 6, 7, 8, 9, 10, 11, 12], "{told:#?}");
         let file = ConfigFile::parse("[aliases]\nall = [\"a\", \"b+c\"]\n", FLAGS).unwrap();
         assert_eq!(file.aliases["all"], ["a", "b+c"]);
+    }
+
+    #[test]
+    fn what_is_printed_says_the_same() {
+        let text = "http = \"a\\\"b\\n\\u007f\"\nall-or-nothing = true\nredirect-host = [\"a\", \"b\"]\n\
+                    [queues.\"a b\".x]\n[queues.q]\nmax-item-age = 0.1\nfsync = \"interval=5\"\n\
+                    move-expired-to = \"r\"\ndiscard-old = false\n[aliases]\nboth = [\"q\", \"r\"]\n\
+                    [tokens.\"\"]\nrate = 1e300\nburst = 7\nengage-queue = \"q\"\n";
+        assert_eq!(faults(text).len(), 1, "a queue's name has no blank");
+        let text = text.replace("[queues.\"a b\".x]\n", "");
+        let printed = ConfigFile::parse(&text, FLAGS).unwrap().to_string();
+        assert_eq!(ConfigFile::parse(&printed, FLAGS).unwrap().to_string(), printed);
+        assert!(printed.contains("http = \"a\\\"b\\u000a\\u007f\"\n"), "{printed}");
+        assert_eq!(printed.lines().count(), 15, "{printed}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod queues;
 mod reload;
 mod tokens;
 
-pub use command_line::{CommandLineError, check, command_line};
+pub use command_line::{CommandLineError, check, check_text, command_line};
 pub use fault::{ConfigError, ConfigFault};
 pub use file::ConfigFile;
 pub use queues::QueueTable;

@@ -1,13 +1,14 @@
 //! The bounds of queues: those of flags for all, those of a queue's table for it alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use windhover_core::queue::{Config, Fsync, FsyncError, QueueConfig, check_name};
 
-use super::file::{Reader, written};
+use super::file::{Quoted, Reader, write_set, written};
 use crate::cli::ServeArgs;
 use crate::dead_letters::{DEAD_LETTERS, DeadLetters};
 
@@ -109,6 +110,25 @@ impl QueueTable {
         if let Some(other) = &self.move_expired_to {
             bounds.move_expired_to = Some(other.clone().into());
         }
+    }
+}
+
+/// The lines of its table.
+impl fmt::Display for QueueTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Always with a point, or an exponent.
+        let seconds = |time: Option<Duration>| time.map(|time| format!("{:?}", time.as_secs_f64()));
+        write_set(f, "max-queue-items", self.max_queue_items)?;
+        write_set(f, "max-queue-bytes", self.max_queue_bytes)?;
+        write_set(f, "max-item-bytes", self.max_item_bytes)?;
+        write_set(f, "max-item-age", seconds(self.max_item_age))?;
+        write_set(f, "max-open-reads", self.max_open_reads)?;
+        write_set(f, "discard-old", self.discard_old)?;
+        write_set(f, "open-timeout", seconds(self.open_timeout))?;
+        write_set(f, "max-queue-age", seconds(self.max_queue_age))?;
+        write_set(f, "move-expired-to", self.move_expired_to.as_deref().map(Quoted))?;
+        write_set(f, "fanout-only", self.fanout_only)?;
+        write_set(f, "fsync", self.fsync.map(|fsync| format!("\"{fsync}\"")))
     }
 }
 

@@ -1,9 +1,11 @@
 //! What flags and file say of tokens.
 
+use std::fmt;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::{Reader, written};
+use super::file::{Quoted, Reader, write_set, written};
 use super::queues::{number, positive, queue_name};
 use crate::cli::ServeArgs;
 use crate::tokens::{TokenPolicy, TokenQueues, TokenRate, TokenRules};
@@ -38,6 +40,17 @@ impl TokenTable {
             }
         }
         token
+    }
+}
+
+/// The lines of its table.
+impl fmt::Display for TokenTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_set(f, "rate", self.rate.map(|rate| format!("{rate:?}")))?;
+        write_set(f, "burst", self.burst)?;
+        write_set(f, "queue-name", self.queues.events.as_deref().map(Quoted))?;
+        write_set(f, "engage-queue", self.queues.engage.as_deref().map(Quoted))?;
+        write_set(f, "groups-queue", self.queues.groups.as_deref().map(Quoted))
     }
 }
 

@@ -325,8 +325,8 @@ impl SegmentFile for SimFile {
     fn fill(&mut self, range: Range<u64>) -> io::Result<()> {
         let mut disk = self.directory.lock();
         let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
-        let fails = happens(disk.faults.full)
-            || disk.largest_append.is_some_and(|most| end - start > most);
+        let fails =
+            happens(disk.faults.full) || disk.largest_append.is_some_and(|most| end - start > most);
         let len = if fails { random_index(end - start + 1) } else { end - start };
         disk.opened(self.id)?.write(start, &vec![0; len]);
         if fails { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
