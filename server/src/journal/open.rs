@@ -9,7 +9,7 @@ use windhover_core::queue::{Config, Engine, Recovered};
 
 use super::index::IndexFile;
 use super::spares::Spares;
-use super::survey::{HowToRead, Segment, Survey, in_file};
+use super::survey::{HowToRead, Segment, Survey, in_file, make_way};
 use super::{Closed, Directory, Journal, OpenError, STATE, SYNCED, SyncedFile, file_name};
 use crate::metrics::Histogram;
 
@@ -70,6 +70,9 @@ pub fn open<D: Directory>(
             items: recovered.items,
         });
     }
+    let mut foreign = survey.foreign;
+    foreign.retain(|name| !survey.in_the_way.contains(name));
+    foreign.extend(make_way(&directory, &survey.in_the_way)?);
     let mut closed: VecDeque<Closed> = survey
         .segments
         .iter()
@@ -128,7 +131,7 @@ pub fn open<D: Directory>(
         index: IndexFile::new(index_from),
         sync_seconds: Histogram::of_times(),
     };
-    let (end_unknown, foreign) = (survey.end_unknown, survey.foreign);
+    let end_unknown = survey.end_unknown;
     let (read, bad_index) = (survey.read, survey.bad_index);
     Ok(Opened {
         journal,

@@ -9,7 +9,7 @@ use windhover_core::queue::record::Draft;
 use windhover_core::queue::segment::{Damage, HEADER, Header, What};
 use windhover_core::queue::state::{Position, State};
 
-use super::survey::{HowToRead, Segment, Survey, in_file};
+use super::survey::{HowToRead, Segment, Survey, in_file, make_way};
 use super::{Directory, OpenError, STATE, SYNCED, file_name};
 
 /// Most bytes that one filler stands for.
@@ -88,6 +88,7 @@ pub fn repair<D: Directory>(
     let faults: Vec<String> = survey.faults.iter().map(ToString::to_string).collect();
     let mut kept = Vec::new();
     if !faults.is_empty() {
+        make_way(directory, &survey.in_the_way)?;
         let rewritten = rewritten(directory, &survey, now)?;
         for name in concerned(&survey, &rewritten) {
             if let Ok(bytes) = directory.read(&name) {

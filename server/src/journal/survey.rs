@@ -1,6 +1,6 @@
 //! What is in a journal's directory: read, checked, not changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -92,6 +92,8 @@ pub(super) struct Survey {
     /// See [`Chain::intruders`].
     pub(super) intruders: Vec<u64>,
     pub(super) foreign: Vec<String>,
+    /// Folders, pipes and the like under the names of the journal's small files: see [`make_way`].
+    pub(super) in_the_way: Vec<String>,
     pub(super) spares: Vec<Spare>,
     pub(super) faults: Vec<JournalFault>,
     pub(super) recovery: Recovery,
@@ -120,6 +122,30 @@ pub(super) fn in_file(path: PathBuf) -> impl FnOnce(io::Error) -> OpenError {
     move |source| OpenError::Io { path, source }
 }
 
+/// Gives what is no file, and stands where one of the journal's small files belongs, another name: whoever opened a
+/// pipe would wait for ever. The names that they have now.
+pub(super) fn make_way<D: Directory>(
+    directory: &D,
+    in_the_way: &[String],
+) -> Result<Vec<String>, OpenError> {
+    let failed = || in_file(directory.path().to_owned());
+    if in_the_way.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut taken: BTreeSet<String> =
+        directory.list().map_err(failed())?.into_iter().map(|entry| entry.name).collect();
+    let mut moved = Vec::new();
+    for name in in_the_way {
+        let free = (1..).map(|n: u64| format!("{name}.foreign-{n}"));
+        let Some(to) = free.into_iter().find(|name| !taken.contains(name)) else { continue };
+        directory.rename(name, &to).map_err(in_file(directory.path().join(name)))?;
+        taken.insert(to.clone());
+        moved.push(to);
+    }
+    directory.sync().map_err(failed())?;
+    Ok(moved)
+}
+
 /// Whether a file that starts so is what a crash leaves of a segment that was being begun: no more
 /// than the header, of which any part may be missing or zero.
 fn is_unbegun(start: &[u8]) -> bool {
@@ -139,6 +165,8 @@ struct Listing {
     found: Vec<Found>,
     spares: Vec<Spare>,
     foreign: Vec<String>,
+    /// Folders, pipes and the like under the names of the journal's small files.
+    in_the_way: Vec<String>,
 }
 
 impl Listing {
@@ -161,6 +189,9 @@ impl Listing {
                     }
                     let unbegun = header.is_err() && is_unbegun(&start);
                     listing.found.push(Found { number, header, len, unbegun });
+                }
+                None if !is_file && [STATE, SYNCED, INDEX, NEW_INDEX].contains(&&*name) => {
+                    listing.in_the_way.push(name);
                 }
                 None if !is_file => listing.foreign.push(name),
                 None if name == STATE => {
@@ -256,6 +287,7 @@ impl Survey {
             unbegun: Vec::new(),
             intruders: Vec::new(),
             foreign: Vec::new(),
+            in_the_way: Vec::new(),
             spares: Vec::new(),
             faults: Vec::new(),
             recovery: Recovery::new(),
@@ -284,6 +316,7 @@ impl Survey {
         faults.append(&mut chain.faults);
         let mut foreign = listing.foreign;
         foreign.append(&mut chain.foreign);
+        foreign.extend_from_slice(&listing.in_the_way);
         foreign.sort_unstable();
         let survey = Self {
             state,
@@ -294,6 +327,7 @@ impl Survey {
             unbegun: std::mem::take(&mut chain.unbegun),
             intruders: std::mem::take(&mut chain.intruders),
             foreign,
+            in_the_way: listing.in_the_way,
             spares: listing.spares,
             faults,
             ..Self::unread(oldest)
@@ -309,6 +343,9 @@ impl Survey {
         end: End,
         how: HowToRead,
     ) -> Result<Result<(), String>, OpenError> {
+        if self.in_the_way.iter().any(|name| name == INDEX) {
+            return Ok(Err("it is no file".to_owned()));
+        }
         let index = match find_index(directory, chain) {
             Ok(index) => index,
             Err(why) => return Ok(Err(why)),

@@ -164,3 +164,30 @@ fn where_there_is_no_journal_none_is_made() {
     assert_eq!(run(&path, &["inspect"]), (Some(1), none.to_owned()));
     assert!(!path.exists());
 }
+
+#[test]
+fn what_is_no_file_under_the_name_of_one_of_the_journals_makes_way() {
+    for name in ["state", "synced"] {
+        for kind in ["folder", "pipe", "link to nowhere"] {
+            let data = data("in-the-way", false);
+            let path = data.0.join("journal").join(name);
+            fs::remove_file(&path).unwrap();
+            match kind {
+                "folder" => fs::create_dir(&path).unwrap(),
+                "pipe" => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+                _ => std::os::unix::fs::symlink("/nowhere/at/all", &path).unwrap(),
+            }
+            let mut repair = Command::new(env!("CARGO_BIN_EXE_windhover"));
+            repair.arg("repair").arg("--data").arg(&data.0);
+            assert!(repair.output().unwrap().status.success(), "a {kind} as {name}");
+            let directory = OsDirectory::existing(&data.0.join("journal")).unwrap();
+            let mut journaled =
+                Journaled::open(&directory, Fsync::Always, 300, Config::default()).unwrap();
+            assert_eq!(journaled.drain().len(), 2, "a {kind} as {name}");
+            drop(journaled);
+            assert!(path.is_file(), "a {kind} as {name}");
+            let moved = path.with_file_name(format!("{name}.foreign-1"));
+            assert!(fs::symlink_metadata(moved).is_ok(), "a {kind} as {name}");
+        }
+    }
+}
