@@ -151,11 +151,11 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 }
 
 /// Where the records of a segment stand: behind 64 bytes of header, each begins with the length of
-/// what follows its own 28 bytes of header.
+/// what follows its own 28 bytes of header. Behind the last one are zeros, if anything is.
 fn records(segment: &[u8]) -> Vec<Range<usize>> {
     let mut records = Vec::new();
     let mut at = 64;
-    while let Some(length) = segment.get(at..at + 4) {
+    while let Some(length) = segment.get(at..at + 4).filter(|length| *length != [0; 4]) {
         let length = u32::from_le_bytes(length.try_into().expect("four bytes"));
         let end = at + 28 + usize::try_from(length).expect("a length");
         records.push(at..end);
@@ -190,9 +190,10 @@ fn a_torn_tail_is_cut_and_told() {
     let journal = Journal::killed();
     let last = journal.last();
     let mut bytes = fs::read(&last).expect("a segment");
-    let torn_from = bytes.len();
+    let torn_from = records(&bytes).pop().expect("a record").end;
     let event = puts(&bytes).pop().expect("an event");
-    bytes.extend_from_within(event.start..event.end - 3);
+    let torn = bytes[event.start..event.end - 3].to_vec();
+    bytes.splice(torn_from.., torn);
     fs::write(&last, bytes).expect("a segment can be written");
 
     let log = journal.assert_starts_without(&BTreeSet::new());

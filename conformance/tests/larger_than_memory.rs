@@ -1,4 +1,5 @@
-//! Queues that are larger than memory: a gigabyte goes through 64 MiB of it, and 512 MiB of the disk.
+//! Queues that are larger than memory: a gigabyte goes through 64 MiB of it, and 512 MiB of the disk. With
+//! `WINDHOVER_LARGE=20` it is so many gigabytes, through 256 MiB and 3 GB.
 #![allow(clippy::panic, clippy::expect_used)]
 
 use std::{
@@ -12,11 +13,19 @@ use std::{
 use windhover_conformance::{Runtime, Setup, TempDir, memory, on_each_runtime, report};
 
 const ITEM: usize = 16 * 1024;
-const ITEMS: u64 = (1 << 30) / ITEM as u64;
-const QUEUE_MEMORY: u64 = 64 << 20;
-const JOURNAL: u64 = 512 << 20;
+const GIB: u64 = 1 << 30;
 /// What puts on their way to the journal may take, and the server itself.
 const BESIDE: u64 = 96 << 20;
+
+/// How much goes through, how much memory there is for items, and how much of the disk.
+fn sizes() -> (u64, u64, u64) {
+    match std::env::var("WINDHOVER_LARGE") {
+        Ok(gibibytes) => {
+            (gibibytes.parse::<u64>().expect("a number") * GIB, 256 << 20, 3_000_000_000)
+        }
+        Err(_) => (GIB, 64 << 20, 512 << 20),
+    }
+}
 
 /// The start of an item tells which one it is.
 fn item(number: u64) -> Vec<u8> {
@@ -31,13 +40,15 @@ fn disk(data: &Path) -> u64 {
 }
 
 fn a_gigabyte_goes_through_little_memory(runtime: Runtime) {
+    let (bytes, queue_memory, journal) = sizes();
+    let items = bytes / ITEM as u64;
     let directory = TempDir::new("larger_than_memory");
     let data = directory.path().join("data");
     let setup = Setup::new(&data)
         .runtime(runtime)
         .flag("--fsync", "never")
-        .flag("--queue-memory", &QUEUE_MEMORY.to_string())
-        .flag("--max-journal-bytes", &JOURNAL.to_string())
+        .flag("--queue-memory", &queue_memory.to_string())
+        .flag("--max-journal-bytes", &journal.to_string())
         .flag("--max-queue-bytes", "100000000000");
     let server = setup.start();
     let before = memory(server.pid());
@@ -54,7 +65,7 @@ fn a_gigabyte_goes_through_little_memory(runtime: Runtime) {
         });
         scope.spawn(|| {
             let mut client = server.queue_client();
-            for number in 0..ITEMS {
+            for number in 0..items {
                 // A full journal is what its bound is for.
                 while client.set("large", &item(number)).expect("an answer") != "STORED" {
                     refused.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +78,7 @@ fn a_gigabyte_goes_through_little_memory(runtime: Runtime) {
         while refused.load(Ordering::Relaxed) == 0 {
             thread::sleep(Duration::from_millis(5));
         }
-        for number in 0..ITEMS {
+        for number in 0..items {
             let got = client.get("large/t=5000").expect("an answer");
             assert!(got.is_some_and(|got| got == item(number)), "item {number} is lost");
         }
@@ -76,15 +87,16 @@ fn a_gigabyte_goes_through_little_memory(runtime: Runtime) {
     let (most_memory, most_disk) = (most_memory.into_inner(), most_disk.into_inner());
     let mebibytes = |bytes: u64| bytes >> 20;
     report(&format!(
-        "1 GiB in {:.1?}: at most {} MiB of memory ({} at the start), {} MiB of disk",
+        "{} GiB in {:.1?}: at most {} MiB of memory ({} at the start), {} MiB of disk",
+        bytes / GIB,
         started.elapsed(),
         mebibytes(most_memory),
         mebibytes(before),
         mebibytes(most_disk),
     ));
-    assert!(most_memory <= QUEUE_MEMORY + BESIDE, "{} MiB of memory", mebibytes(most_memory));
-    assert!(most_disk <= JOURNAL, "{} MiB of disk", mebibytes(most_disk));
-    assert!(most_disk > 4 * QUEUE_MEMORY, "the backlog was never larger than memory");
+    assert!(most_memory <= queue_memory + BESIDE, "{} MiB of memory", mebibytes(most_memory));
+    assert!(most_disk <= journal, "{} MiB of disk", mebibytes(most_disk));
+    assert!(most_disk > 4 * queue_memory, "the backlog was never larger than memory");
     server.stop();
 }
 

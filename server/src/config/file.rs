@@ -405,7 +405,7 @@ mod tests {
         let printed = ConfigFile::parse(&text, FLAGS).unwrap().to_string();
         assert_eq!(ConfigFile::parse(&printed, FLAGS).unwrap().to_string(), printed);
         assert!(printed.contains("http = \"a\\\"b\\u000a\\u007f\"\n"), "{printed}");
-        assert_eq!(printed.lines().count(), 15, "{printed}");
+        assert_eq!(printed.lines().count(), 14, "{printed}");
     }
 
     #[test]

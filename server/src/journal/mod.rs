@@ -54,7 +54,7 @@ pub(crate) const STATE_FILE: &str = STATE;
 pub(crate) const SYNCED_FILE: &str = SYNCED;
 /// So much of a segment is written with zeros at a time, ahead of the records that are synced one batch after the
 /// other: a sync of blocks that were written before takes about 60 % of the time of one that has a file grow.
-const AHEAD: u64 = 256 * 1024;
+const AHEAD: u64 = 1024 * 1024;
 /// Most slices in one write (`IOV_MAX` is 1,024 on Linux).
 const SLICES: usize = 1000;
 
