@@ -169,13 +169,65 @@ fn a_saved_run_is_kept_and_only_a_like_one_is_added() {
     server.stop();
 }
 
+#[test]
+fn a_server_that_has_become_slower_is_found() {
+    let directory = TempDir::new("load");
+    let server = server(&directory, Runtime::Tokio);
+    let name = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let (measured, svg) = (name("measured"), name("chart.svg"));
+    let address = server.queue().to_string();
+    load(&["queue", &address, "--save", &measured, "--svg", &svg]).expect_code(0);
+    // What this machine does meanwhile is not to decide the test: its rounds have these figures.
+    let with = |file: &str, factor: f64| {
+        let saved = std::fs::read(&measured).expect("it was kept");
+        let mut saved: Value = serde_json::from_slice(&saved).expect("JSON");
+        let rounds = saved["runs"][0]["rounds"].as_array_mut().expect("rounds");
+        for (number, round) in (0_u32..).zip(rounds) {
+            let factor = factor * (1.0 + f64::from(number % 3) / 50.0);
+            round["per_second"] = (5000.0 / factor).into();
+            round["p50"] = (100.0 * factor).into();
+            round["p99"] = (900.0 * factor).into();
+        }
+        std::fs::write(name(file), saved.to_string()).expect("a file can be written");
+    };
+    with("before", 1.0);
+    with("again", 1.0);
+    with("after", 1.1);
+    let compare = |a: &str, b: &str| {
+        let mut command = Command::new(full_binary());
+        run(command.args(["load", "compare", &name(a), &name(b)]), TIMEOUT)
+    };
+    let ends =
+        |outcome: &Outcome, words: &str| assert!(outcome.stdout.ends_with(words), "{outcome:#?}");
+    ends(compare("before", "after").expect_code(1), "B is slower\n");
+    ends(compare("after", "before").expect_code(0), "B is faster\n");
+    ends(compare("before", "again").expect_code(0), "no difference shown\n");
+    compare("before", "nowhere").expect_code(3);
+    let svg = std::fs::read_to_string(svg).expect("it was drawn");
+    assert!(svg.starts_with("<svg ") && svg.matches("<polyline ").count() == 4, "{svg}");
+    server.stop();
+}
+
+#[test]
+fn what_the_machine_does_is_one_page() {
+    let directory = TempDir::new("load");
+    let data = directory.path().to_string_lossy().into_owned();
+    let mut command = Command::new(full_binary());
+    command.args(["load", "noise", "--data", &data, "--seconds", "0.5", "--json"]);
+    let told = run(&mut command, TIMEOUT);
+    let noise: Value = serde_json::from_str(&told.expect_code(0).stdout).expect("JSON");
+    for part in ["sync", "loopback"] {
+        assert!(noise[part]["times"]["p50"].as_f64().expect("a time") > 0.0, "{noise}");
+    }
+}
+
 fn runs(file: &Path) -> usize {
     let saved = std::fs::read(file).expect("it was kept");
     let saved: Value = serde_json::from_slice(&saved).expect("JSON");
     saved["runs"].as_array().expect("runs").len()
 }
 
-/// A tracker that takes 2 to 40 ms for an answer.
+/// A tracker that takes 20 to 100 ms for an answer.
 fn slow_tracker() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = listener.local_addr().expect("a listener has an address");
@@ -194,7 +246,7 @@ fn slow_tracker() -> SocketAddr {
                     if line == "\r\n" {
                         let mut body = vec![0; length];
                         let _ = stream.read_exact(&mut body);
-                        thread::sleep(Duration::from_micros(2000 + random.u64(0..38_000)));
+                        thread::sleep(Duration::from_micros(random.u64(20_000..100_000)));
                         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1";
                         let _ = stream.get_mut().write_all(answer);
                     }
@@ -235,7 +287,7 @@ fn beside_the_wire(address: SocketAddr, words: &[&str], times: &str) -> [(String
 #[test]
 fn latencies_are_those_of_a_packet_capture() {
     let closed = ["--max", "--connections", "64"];
-    let open = ["--rate", "1000", "--connections", "64"];
+    let open = ["--rate", "500", "--connections", "64"];
     for (words, times) in [(&closed[..], "latency"), (&open[..], "from_sending")] {
         let mut last = None;
         // What else the machine does at the moment comes between the wire and the program.

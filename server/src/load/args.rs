@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::error::LoadError;
 use super::figures::What;
+use super::noise::LoadNoiseArgs;
 use super::plan::{Pace, Plan};
 use super::workload::cache::KeyDistribution;
 use super::workload::queue::QueueOperations;
@@ -35,6 +36,10 @@ pub enum LoadCommand {
     Cache(LoadCacheArgs),
     /// Load a queue of kestrel's kind
     Queue(LoadQueueArgs),
+    /// Say whether two loads differ by more than noise
+    Compare(LoadCompareArgs),
+    /// Show what this machine does to a thread that only wants to run
+    Noise(LoadNoiseArgs),
 }
 
 /// Load a tracker with events.
@@ -161,6 +166,35 @@ pub struct LoadQueueArgs {
     pub size: usize,
 }
 
+/// Say whether two loads differ by more than noise.
+///
+/// Compares rate, p50 and p99 of the rounds of two files of `--save`, or of their runs where each has six (`--append`): how
+/// often would rounds that were dealt out to both at random differ as much? What is seen by chance once in a hundred comparisons, or less, is a difference.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Example:
+  windhover load queue old:22133 --max --save old.json --append
+  windhover load queue new:22133 --max --save new.json --append
+six times in turns, then
+  windhover load compare old.json new.json
+
+Exit codes: 0 when B is faster or no difference is shown, 1 when it is slower in one of the figures, 2 when the files cannot be \
+compared or for a wrong command line, 3 when they cannot be read.")]
+#[non_exhaustive]
+pub struct LoadCompareArgs {
+    /// What B is compared with
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+
+    /// What is faster or slower
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+
+    /// Write it to standard output as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// When requests are sent, how many, for how long; and what becomes of the figures.
 #[derive(Clone, Debug, Args)]
 #[non_exhaustive]
@@ -215,6 +249,10 @@ pub struct PaceArgs {
     /// Write the figures to standard output as one line of JSON
     #[arg(long)]
     pub json: bool,
+
+    /// Draw latency and rate over the time
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 
     /// Keep the figures in a file, for `load compare`
     #[arg(long, value_name = "FILE")]

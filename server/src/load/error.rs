@@ -84,6 +84,24 @@ pub enum LoadError {
         /// Why not.
         source: serde_json::Error,
     },
+    /// Two files are of different loads.
+    Unlike {
+        /// The first.
+        a: PathBuf,
+        /// The other.
+        b: PathBuf,
+    },
+    /// Too few rounds to compare.
+    TooFew {
+        /// In which file.
+        file: PathBuf,
+        /// How many there are.
+        rounds: usize,
+        /// How many there have to be.
+        least: usize,
+    },
+    /// A round without a good answer.
+    EmptyRound(PathBuf),
     /// The operating system gives no threads, events or signals, or takes no output.
     System(io::Error),
 }
@@ -103,6 +121,9 @@ impl LoadError {
             | Self::Mix(_)
             | Self::Exists(_)
             | Self::OtherLoad(_)
+            | Self::Unlike { .. }
+            | Self::TooFew { .. }
+            | Self::EmptyRound(_)
             | Self::NoFigures { .. } => 2,
             _ => 3,
         }
@@ -147,6 +168,24 @@ impl fmt::Display for LoadError {
             Self::File { file, .. } => write!(f, "{} cannot be read or written", file.display()),
             Self::NoFigures { file, .. } => {
                 write!(f, "{} holds no figures of `windhover load --save`", file.display())
+            }
+            Self::Unlike { a, b } => write!(
+                f,
+                "{} and {} are of different loads: compared are runs of the same requests, rate and connections",
+                a.display(),
+                b.display()
+            ),
+            Self::TooFew { file, rounds, least } => write!(
+                f,
+                "{} has {rounds} rounds: nothing can be said of fewer than {least}",
+                file.display()
+            ),
+            Self::EmptyRound(file) => {
+                write!(
+                    f,
+                    "{} has a round without a good answer: give a longer --duration, or fewer --rounds",
+                    file.display()
+                )
             }
             Self::System(_) => f.write_str("the operating system does not do what is needed"),
         }

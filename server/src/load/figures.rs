@@ -23,7 +23,7 @@ pub(super) struct Saved {
 }
 
 /// What was asked, of whom, how.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct What {
     pub(super) protocol: String,
     pub(super) address: String,
@@ -37,7 +37,7 @@ pub(super) struct What {
 }
 
 /// One run. Times are in microseconds where the name does not say otherwise.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Run {
     /// When what was measured began.
     pub(super) began: String,

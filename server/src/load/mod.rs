@@ -7,11 +7,13 @@
 //! that was due in the meantime.
 
 mod args;
+mod compare;
 mod connection;
 mod error;
 mod failure;
 mod figures;
 mod http_answer;
+mod noise;
 mod plan;
 mod process;
 mod progress;
@@ -20,6 +22,7 @@ mod report;
 mod run;
 #[cfg(test)]
 mod run_tests;
+mod svg;
 mod worker;
 mod workload;
 
@@ -32,9 +35,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use windhover_runtime::Report;
 
 pub use self::args::{
-    LoadArgs, LoadCacheArgs, LoadCommand, LoadQueueArgs, LoadTrackArgs, PaceArgs, Sizes,
+    LoadArgs, LoadCacheArgs, LoadCommand, LoadCompareArgs, LoadQueueArgs, LoadTrackArgs, PaceArgs,
+    Sizes,
 };
 pub use self::error::LoadError;
+pub use self::noise::LoadNoiseArgs;
 pub use self::workload::cache::KeyDistribution;
 pub use self::workload::mix::{MixError, MixFault};
 pub use self::workload::queue::QueueOperations;
@@ -52,6 +57,8 @@ pub fn run(args: &LoadArgs) -> u8 {
         LoadCommand::Track(args) => track(args),
         LoadCommand::Cache(args) => cache(args),
         LoadCommand::Queue(args) => queue(args),
+        LoadCommand::Compare(args) => compare::run(args),
+        LoadCommand::Noise(args) => noise::run(args),
     };
     match done {
         Ok(code) => code,
@@ -157,6 +164,10 @@ fn measured<W: Workload>(
             return Err(LoadError::System(error));
         }
         _ => {}
+    }
+    if let Some(file) = &args.svg {
+        let (title, charts) = svg::of_run(&what, &run);
+        svg::write(file, &title, &charts)?;
     }
     if let Some(file) = &args.save {
         let runs = before.into_iter().chain([run]).collect();
