@@ -270,6 +270,17 @@ mod tests {
     }
 
     #[test]
+    fn names_that_differ_in_a_byte_have_other_fingerprints() {
+        for name in ["ab", "abcdefg", "abcdefgh", "abcdefgh-1-abcdefgh"] {
+            for at in (0..name.len()).filter(|at| name.len() < 9 || !(8..11).contains(at)) {
+                let mut other = name.as_bytes().to_vec();
+                other[at] ^= 1;
+                assert_ne!(fingerprint(name.as_bytes()), fingerprint(&other), "{name} at {at}");
+            }
+        }
+    }
+
+    #[test]
     fn one_name_more_than_the_limit_is_too_many() {
         assert_eq!(collect(r#"{"a":1,"b":2,"c":3}"#, 2), Err(TooMany));
     }
