@@ -79,6 +79,8 @@ mod error;
 mod expires;
 mod forward;
 mod hub;
+#[cfg(all(test, windhover_loom))]
+mod interleavings;
 #[cfg(feature = "json")]
 mod json;
 mod many;
@@ -89,6 +91,7 @@ mod parts;
 mod queue;
 mod reservation;
 mod spare;
+mod sync;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tracing")]

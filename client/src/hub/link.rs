@@ -1,7 +1,7 @@
 //! One connection, as its own task and the cluster see it.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{PoisonError, TryLockError};
 use std::task::Waker;
 
 #[cfg(feature = "tls")]
@@ -10,6 +10,7 @@ use windhover_core::client::ServerId;
 
 use super::shared::{Calling, SharedStream, Told};
 use super::wire::Wire;
+use crate::sync::{Mutex, MutexGuard};
 
 /// What stands between a connection's task and the cluster.
 pub(super) struct Link {

@@ -35,6 +35,7 @@ use windhover_runtime::PollStream;
 use super::link::Link;
 use super::stream::{Flushed, ROUNDS};
 use super::{Driver, Hub};
+use crate::sync::thread_local;
 
 /// A caller who is not polled for so long has nothing to do with the connection any more. Calls with a shorter
 /// time than twice that leave it to the task at once.
@@ -48,7 +49,8 @@ const DISTRUST: u8 = 200;
 
 thread_local! {
     /// Its place tells threads apart.
-    static HERE: u8 = const { 0 };
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's takes no constant")]
+    static HERE: u8 = 0;
 }
 
 /// A number that no other thread has that runs now.

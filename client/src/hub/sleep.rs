@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use windhover_core::Instant;
 
 use super::Hub;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Who waits for which instant.
 #[derive(Default)]
