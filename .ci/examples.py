@@ -186,7 +186,8 @@ def main():
                 faults.append(f"{path}: has an example, and needs no reason any more")
     if chosen == CRATES:
         faults += [f"{path}: has a reason, and is no public item" for path in reasons]
-    print("\n".join(faults) or f"{count} public items, each with an example; {len(ALLOWED)} without one, for a reason")
+    shown = count - (len(ALLOWED) - len(reasons))
+    print("\n".join(faults) or f"{shown} of {count} public items with an example; each of the others has a reason")
     return bool(faults)
 
 
