@@ -124,7 +124,19 @@ pub struct ServerConnection {
 /// for: whoever was let in just before it has sent one, and cannot know whether it may be sent again.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
-/// What connections have in common.
+/// The limits and timeouts that connections have in common.
+///
+/// ```
+/// use std::sync::Arc;
+/// use windhover_core::http::{HttpLimits, HttpSettings, ServerConnection};
+/// use windhover_core::{Instant, Timeouts};
+///
+/// let settings = Arc::new(HttpSettings::new(&HttpLimits::default(), &Timeouts::default()));
+/// let now = Instant::default();
+/// let _one = ServerConnection::with_settings(Arc::clone(&settings), now);
+/// let _other = ServerConnection::with_settings(Arc::clone(&settings), now);
+/// assert_eq!(Arc::strong_count(&settings), 3);
+/// ```
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     limits: HttpLimits,
@@ -132,7 +144,7 @@ pub struct HttpSettings {
 }
 
 impl HttpSettings {
-    /// Those.
+    /// A pipeline of no request counts as one of one.
     pub fn new(limits: &HttpLimits, timeouts: &Timeouts) -> Self {
         let limits = limits.clone().with_pipeline(limits.pipeline.max(1));
         Self { limits, timeouts: timeouts.clone() }
