@@ -155,8 +155,8 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 fn records(segment: &[u8]) -> Vec<Range<usize>> {
     let mut records = Vec::new();
     let mut at = 64;
-    while let Some(length) = segment.get(at..at + 4).filter(|length| *length != [0; 4]) {
-        let length = u32::from_le_bytes(length.try_into().expect("four bytes"));
+    while let Some(header) = segment.get(at..at + 28).filter(|header| *header != [0; 28]) {
+        let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes"));
         let end = at + 28 + usize::try_from(length).expect("a length");
         records.push(at..end);
         at = end;
