@@ -10,6 +10,7 @@ use std::{
 };
 
 use windhover_conformance::{Outcome, Server, Setup, TempDir};
+use windhover_core::queue::{record::Draft, segment::Header};
 
 const EVENTS: u64 = 1000;
 const DAMAGED: i32 = 3;
@@ -191,9 +192,9 @@ fn a_torn_tail_is_cut_and_told() {
     let last = journal.last();
     let mut bytes = fs::read(&last).expect("a segment");
     let torn_from = records(&bytes).pop().expect("a record").end;
-    let event = puts(&bytes).pop().expect("an event");
-    let torn = bytes[event.start..event.end - 3].to_vec();
-    bytes.splice(torn_from.., torn);
+    let salt = Header::decode(&bytes).expect("a segment's header").salt;
+    let torn = Draft::remove(1, "events".into()).encode(salt, torn_from as u64);
+    bytes.splice(torn_from.., torn[..torn.len() - 3].iter().copied());
     fs::write(&last, bytes).expect("a segment can be written");
 
     let log = journal.assert_starts_without(&BTreeSet::new());
