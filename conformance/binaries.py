@@ -16,7 +16,7 @@ import threading
 import time
 
 # What takes longest is begun first, so that nothing long is left alone at the end.
-LONGEST = ["doors", "durability", "restart", "cache_clients", "larger_than_memory", "mixpanel_clients", "jetstream"]
+LONGEST = ["doors", "soak", "durability", "restart", "cache_clients", "larger_than_memory", "mixpanel_clients", "jetstream"]
 
 
 def binaries(arguments):
