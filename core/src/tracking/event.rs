@@ -132,13 +132,9 @@ impl<'a> EventReader<'a> {
         self.text = scanner.text();
         let (text, start) = (self.text, scanner.at());
         let (mut name, mut properties) = (None, Properties::Missing);
-        let mut taken = Ok(());
-        scanner.object(|scanner, key| {
-            if taken.is_err() {
-                return scanner.value(Bounds::NONE).map(|_| ());
-            }
+        let taken = scanner.object(|scanner, key| {
             let key = Name::new(text, key, repairs);
-            taken = match key.unescaped(text) {
+            Ok(match key.unescaped(text) {
                 "properties" => {
                     self.read_properties(scanner, limits, repairs)?.map(|found| properties = found)
                 }
@@ -155,8 +151,7 @@ impl<'a> EventReader<'a> {
                             .map_err(|_| too_many(limits))
                     })
                 }
-            };
-            Ok(())
+            })
         })?;
         let length = scanner.at() - start;
         Ok(taken.and_then(|()| self.check(name, properties, stamps, length)))
@@ -209,13 +204,9 @@ impl<'a> EventReader<'a> {
             return Ok(Ok(Properties::NotAnObject));
         }
         let bounds = Bounds::of(limits);
-        let mut taken = Ok(());
-        scanner.object(|scanner, name| {
+        let taken = scanner.object(|scanner, name| {
             let value = scanner.value(bounds)?;
-            if taken.is_err() {
-                return Ok(());
-            }
-            taken = Value::new(scanner, value, repairs).and_then(|value| {
+            Ok(Value::new(scanner, value, repairs).and_then(|value| {
                 properties
                     .insert(
                         text,
@@ -225,8 +216,7 @@ impl<'a> EventReader<'a> {
                         Property::of,
                     )
                     .map_err(|_| too_many(limits))
-            });
-            Ok(())
+            }))
         })?;
         Ok(taken.map(|()| Properties::Object))
     }

@@ -57,18 +57,12 @@ pub(super) fn members<'a, E>(
     object: &'a str,
     mut take: impl FnMut(&'a str, &'a str) -> Result<(), E>,
 ) -> Result<Result<(), E>, Unreadable> {
-    let mut scanner = Scanner::new(object, Vec::new());
-    let mut taken = Ok(());
-    scanner.skip_space();
-    scanner.object(|scanner, name| {
-        let value = scanner.value(Bounds::NONE)?;
-        if taken.is_ok() {
-            taken = take(name.range.of(object), value.range.of(object));
-        }
-        Ok(())
-    })?;
-    scanner.end()?;
-    Ok(taken)
+    whole(object, |scanner| {
+        scanner.object(|scanner, name| {
+            let value = scanner.value(Bounds::NONE)?;
+            Ok(take(name.range.of(object), value.range.of(object)))
+        })
+    })
 }
 
 /// Hands over the elements of an array; otherwise like [`members`].
@@ -76,18 +70,21 @@ pub(super) fn elements<'a, E>(
     array: &'a str,
     mut take: impl FnMut(&'a str) -> Result<(), E>,
 ) -> Result<Result<(), E>, Unreadable> {
-    let mut scanner = Scanner::new(array, Vec::new());
-    let mut taken = Ok(());
+    whole(array, |scanner| {
+        scanner.array(|scanner| Ok(take(scanner.value(Bounds::NONE)?.range.of(array))))
+    })
+}
+
+/// What `read` makes of a text, to the end of which it has to come.
+fn whole<'a, T>(
+    text: &'a str,
+    read: impl FnOnce(&mut Scanner<'a>) -> Result<T, Unreadable>,
+) -> Result<T, Unreadable> {
+    let mut scanner = Scanner::new(text, Vec::new());
     scanner.skip_space();
-    scanner.array(|scanner| {
-        let element = scanner.value(Bounds::NONE)?;
-        if taken.is_ok() {
-            taken = take(element.range.of(array));
-        }
-        Ok(())
-    })?;
+    let found = read(&mut scanner)?;
     scanner.end()?;
-    Ok(taken)
+    Ok(found)
 }
 
 /// What is wrong with a text that is not readable as events.

@@ -199,18 +199,15 @@ mod tests {
 
     fn collect(object: &str, limit: usize) -> Result<Vec<(String, String)>, TooMany> {
         let mut members = Members::default();
-        let mut taken = Ok(());
         let mut scanner = Scanner::new(object, Vec::new());
         scanner
             .object(|scanner, name| {
                 let name = Name::new(object, name, &mut Repairs::default());
                 let value = scanner.value(Bounds::NONE)?;
                 let value = Value::new(scanner, value, &mut Repairs::default()).unwrap();
-                taken = taken.and(members.insert(object, name, value, limit, |_| ()));
-                Ok(())
+                Ok(members.insert(object, name, value, limit, |_| ()))
             })
-            .unwrap();
-        taken?;
+            .unwrap()?;
         Ok(members
             .iter()
             .map(|member| (member.name.of(object).into(), member.value.of(object).into()))

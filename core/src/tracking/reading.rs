@@ -212,19 +212,11 @@ impl<S: RecordSink + ?Sized> Reading<'_, S> {
         recorded: &mut usize,
     ) -> Result<Result<(), DecodeError>, Unreadable> {
         let mut scanner = self.scanner(text);
-        let mut taken = Ok(());
         scanner.skip_space();
-        let read = scanner.array(|scanner| {
-            if taken.is_ok() {
-                taken = self.element(reader, scanner, recorded)?;
-            } else {
-                scanner.value(Bounds::NONE)?;
-            }
-            Ok(())
-        });
-        let read = read.and_then(|()| scanner.end());
+        let read = scanner.array(|scanner| self.element(reader, scanner, recorded));
+        let read = read.and_then(|taken| scanner.end().map(|()| taken));
         self.memory.levels = scanner.into_levels();
-        read.map(|()| taken)
+        read
     }
 
     fn element<'t>(

@@ -121,46 +121,49 @@ impl<'a> Scanner<'a> {
         if self.at == self.text.len() { Ok(()) } else { Err(Unreadable) }
     }
 
-    /// Reads the object that stands next. `take` is given each name, and has to read the value.
-    pub(super) fn object(
+    /// Reads the object that stands next. `take` is given each name, and has to read the value. Behind one that
+    /// it refuses the rest is only checked: that a text is not JSON goes before what is wrong with its members.
+    pub(super) fn object<E>(
         &mut self,
-        mut take: impl FnMut(&mut Self, Token) -> Result<(), Unreadable>,
-    ) -> Result<(), Unreadable> {
-        if !self.skip(b'{') {
-            return Err(Unreadable);
-        }
-        self.skip_space();
-        if self.skip(b'}') {
-            return Ok(());
-        }
-        loop {
-            let name = self.name()?;
-            take(self, name)?;
-            self.skip_space();
-            if !self.skip(b',') {
-                return if self.skip(b'}') { Ok(()) } else { Err(Unreadable) };
-            }
-            self.skip_space();
-        }
+        take: impl FnMut(&mut Self, Token) -> Result<Result<(), E>, Unreadable>,
+    ) -> Result<Result<(), E>, Unreadable> {
+        self.items([b'{', b'}'], Self::name, take)
     }
 
-    /// Reads the array that stands next. `take` has to read an element.
-    pub(super) fn array(
+    /// Reads the array that stands next. `take` has to read an element; otherwise like [`object`](Self::object).
+    pub(super) fn array<E>(
         &mut self,
-        mut take: impl FnMut(&mut Self) -> Result<(), Unreadable>,
-    ) -> Result<(), Unreadable> {
-        if !self.skip(b'[') {
+        mut take: impl FnMut(&mut Self) -> Result<Result<(), E>, Unreadable>,
+    ) -> Result<Result<(), E>, Unreadable> {
+        self.items([b'[', b']'], |_| Ok(()), |scanner, ()| take(scanner))
+    }
+
+    /// Reads what stands between brackets: of each item `begin` what is before its value, `take` the value.
+    #[inline]
+    fn items<T, E>(
+        &mut self,
+        [open, close]: [u8; 2],
+        begin: impl Fn(&mut Self) -> Result<T, Unreadable>,
+        mut take: impl FnMut(&mut Self, T) -> Result<Result<(), E>, Unreadable>,
+    ) -> Result<Result<(), E>, Unreadable> {
+        if !self.skip(open) {
             return Err(Unreadable);
         }
         self.skip_space();
-        if self.skip(b']') {
-            return Ok(());
+        if self.skip(close) {
+            return Ok(Ok(()));
         }
+        let mut taken = Ok(());
         loop {
-            take(self)?;
+            let begun = begin(self)?;
+            if taken.is_ok() {
+                taken = take(self, begun)?;
+            } else {
+                self.value(Bounds::NONE)?;
+            }
             self.skip_space();
             if !self.skip(b',') {
-                return if self.skip(b']') { Ok(()) } else { Err(Unreadable) };
+                return if self.skip(close) { Ok(taken) } else { Err(Unreadable) };
             }
             self.skip_space();
         }

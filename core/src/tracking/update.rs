@@ -115,11 +115,7 @@ impl<'a> UpdateReader<'a> {
             RecordFault::TooDeep { .. } => RecordFault::TooDeep { limit: limits.depth },
             other => other,
         };
-        let mut taken = Ok(());
-        scanner.object(|scanner, name| {
-            if taken.is_err() {
-                return scanner.value(Bounds::NONE).map(|_| ());
-            }
+        let taken = scanner.object(|scanner, name| {
             let name = Name::new(text, name, repairs);
             let mut bounds = Bounds::of(limits);
             if let Tag::Operation(_) = Tag::of(name.unescaped(text), kind) {
@@ -127,12 +123,11 @@ impl<'a> UpdateReader<'a> {
                 bounds.depth = limits.depth.saturating_add(1);
             }
             let value = scanner.value(bounds)?;
-            taken = Value::new(scanner, value, repairs).map_err(too_deep).and_then(|value| {
+            Ok(Value::new(scanner, value, repairs).map_err(too_deep).and_then(|value| {
                 members
                     .insert(text, name, value, limits.properties, |name| Tag::of(name, kind))
                     .map_err(|_| RecordFault::TooManyProperties { limit: limits.properties })
-            });
-            Ok(())
+            }))
         })?;
         let length = scanner.at() - start;
         Ok(taken.and_then(|()| {
