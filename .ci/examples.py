@@ -93,12 +93,7 @@ class Crate:
         """Fields, variants and their fields, methods and what traits give."""
         kind, inner = self.inner(id_)
         ids = list(inner.get("items", [])) if kind in ("trait", "impl") else []
-        if kind == "struct":
-            fields = inner["kind"]
-            if isinstance(fields, dict):
-                fields = next(iter(fields.values()))
-                ids += fields["fields"] if isinstance(fields, dict) else [field for field in fields if field is not None]
-        elif kind == "variant":
+        if kind in ("struct", "variant"):
             fields = inner["kind"]
             if isinstance(fields, dict):
                 fields = next(iter(fields.values()))

@@ -56,7 +56,9 @@ pub use nats::{NatsCluster, NatsVersion};
 pub use network::Network;
 pub use peers::{driver, peers, python};
 pub use power::Power;
-pub use process::{Outcome, eventually, memory, processor_time, raise_open_files, run, target_dir};
+pub use process::{
+    Outcome, eventually, memory, processor_time, raise_open_files, run, status_kib, target_dir,
+};
 pub use proxy::Proxy;
 pub use queue::QueueClient;
 pub use queue_ledger::{Item, QueueLedger, WRITERS};

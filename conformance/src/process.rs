@@ -107,10 +107,15 @@ fn is_stopped(task: &Path) -> bool {
 /// The memory of a process that is in use now, in bytes, without the file it was started from.
 #[track_caller]
 pub fn memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.parse::<u64>().ok()).expect("`RssAnon: N kB`") * 1024
+    status_kib(pid, "RssAnon").expect("it runs, and has `RssAnon: N kB`") * 1024
+}
+
+/// A line of a process's `status` (proc(5)) in KiB, such as `VmData`; `None` where it is not there, as of a process
+/// that has ended.
+pub fn status_kib(pid: u32, name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    value.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// The processor time that a process has taken so far.

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use windhover_conformance::Runtime;
+use windhover_conformance::{Runtime, status_kib};
 
-use crate::faults::{Fault, kib, open_files};
+use crate::faults::{Fault, open_files};
 use crate::load::Load;
 use crate::peer::Place;
 
@@ -54,7 +54,7 @@ impl Samples {
             let at = begun.elapsed().as_secs_f64();
             for (number, (_, pid)) in place.processes().into_iter().enumerate() {
                 let Some(pid) = pid else { continue };
-                if let Some(kib) = kib(pid, "RssAnon:") {
+                if let Some(kib) = status_kib(pid, "RssAnon") {
                     memory[number].points.push((at, as_f64(kib) / 1024.0));
                 }
                 if let Some(open) = open_files(pid) {

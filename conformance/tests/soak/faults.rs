@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use windhover_conformance::{CacheServer, QueueClient, Random, eventually};
+use windhover_conformance::{CacheServer, QueueClient, Random, eventually, status_kib};
 
 use crate::load::Load;
 use crate::peer::{Peer, Place};
@@ -75,7 +75,7 @@ impl Fault {
                 limited(place, peer, Resource::Nofile, open, || thread::sleep(lasts));
             }
             Self::NoMemory => {
-                let taken = kib(pid(peer), "VmData:").expect("it runs") * 1024;
+                let taken = status_kib(pid(peer), "VmData").expect("it runs") * 1024;
                 limited(place, peer, Resource::Data, taken, || ask_for_memory(place, peer, load));
             }
             Self::CacheHangs => {
@@ -131,11 +131,4 @@ fn limited(place: &Place, peer: &Peer, what: Resource, most: u64, meanwhile: imp
 /// How many descriptors a process has.
 pub(crate) fn open_files(pid: u32) -> Option<u64> {
     Some(std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64)
-}
-
-/// A line of a process's `status` in KiB.
-pub(crate) fn kib(pid: u32, name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
