@@ -7,7 +7,9 @@ mod faults;
 mod relay;
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::error::Error;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, Context};
@@ -54,27 +56,45 @@ impl Reader {
         })
     }
 
-    /// Every message of a stream: its subject, its id, and its bytes.
-    fn messages(&self, stream: &str) -> Vec<(String, String, Vec<u8>)> {
-        self.runtime.block_on(async {
-            let stream = self.context.get_stream(stream).await.unwrap();
-            let count = usize::try_from(stream.cached_info().state.messages).unwrap();
-            let config = pull::OrderedConfig {
-                deliver_policy: DeliverPolicy::All,
-                ..pull::OrderedConfig::default()
+    /// Every message of a stream: its subject, its id, and its bytes. Asked for again while the servers say that they
+    /// are not there yet, as they do for some seconds after a cut network and after an election.
+    fn messages(&self, stream: &str) -> Vec<Message> {
+        let end = Instant::now() + SOON;
+        loop {
+            // A timer belongs to the runtime that it is made in.
+            let asked = async { ::tokio::time::timeout(SOON, self.try_messages(stream)).await };
+            let failed = match self.runtime.block_on(asked) {
+                Ok(Ok(messages)) => return messages,
+                Ok(Err(error)) => error,
+                Err(late) => late.into(),
             };
-            let consumer = stream.create_consumer(config).await.unwrap();
-            let messages = consumer.messages().await.unwrap().take(count);
-            let read = messages.map(|message| {
-                let message = message.unwrap();
-                let headers = message.headers.clone().unwrap_or_default();
-                let id = headers.get("Nats-Msg-Id").map_or_else(String::new, ToString::to_string);
-                (message.subject.to_string(), id, message.payload.to_vec())
-            });
-            ::tokio::time::timeout(SOON, read.collect()).await.unwrap()
-        })
+            assert!(Instant::now() < end, "the messages of {stream} cannot be read: {failed}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    async fn try_messages(&self, stream: &str) -> Result<Vec<Message>, Box<dyn Error>> {
+        let stream = self.context.get_stream(stream).await?;
+        let count = usize::try_from(stream.cached_info().state.messages)?;
+        let config = pull::OrderedConfig {
+            deliver_policy: DeliverPolicy::All,
+            ..pull::OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(config).await?;
+        let mut messages = consumer.messages().await?.take(count);
+        let mut read = Vec::with_capacity(count);
+        while let Some(message) = messages.next().await {
+            let message = message?;
+            let headers = message.headers.clone().unwrap_or_default();
+            let id = headers.get("Nats-Msg-Id").map_or_else(String::new, ToString::to_string);
+            read.push((message.subject.to_string(), id, message.payload.to_vec()));
+        }
+        Ok(read)
     }
 }
+
+/// Its subject, its id, and its bytes.
+type Message = (String, String, Vec<u8>);
 
 fn event(id: &str, more: &Value) -> String {
     let mut properties = json!({ "token": "t", "id": id });

@@ -141,10 +141,15 @@ impl Destination for DirectoryDestination {
         };
         for entry in entries {
             let entry = entry.map_err(failed)?;
+            // Unknown of what is gone already.
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let age = modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
             if age.is_some_and(|age| age > ABANDONED) {
-                fs::remove_file(entry.path()).map_err(failed)?;
+                match fs::remove_file(entry.path()) {
+                    // Another prune did.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed.map_err(failed)?,
+                }
             }
         }
         Ok(())

@@ -45,13 +45,14 @@ pub fn prune(
     progress: &mut Progress,
 ) -> Result<PruneReport, BackupError> {
     let log = repository.log()?;
-    let (mut backups, mut prunes) = (Vec::new(), Vec::new());
-    for &sequence in &log.entries {
-        match repository.manifest(sequence)? {
-            Some(found) => backups.push(found.entry),
-            None => prunes.push(sequence),
-        }
+    let mut backups = Vec::new();
+    for found in repository.backups(&log) {
+        backups.push(found?.entry);
     }
+    backups.reverse();
+    // Earlier prunes, and what they did not keep.
+    let counted: BTreeSet<u64> = backups.iter().map(|backup| backup.sequence).collect();
+    let others: Vec<u64> = log.entries.difference(&counted).copied().collect();
     let dated: Vec<Dated> = backups
         .iter()
         .map(|backup| Dated { sequence: backup.sequence, taken: backup.taken })
@@ -85,7 +86,9 @@ pub fn prune(
         left,
         dry_run,
     };
-    if dry_run || (report.deleted.is_empty() && objects.is_empty()) {
+    // The last prune stays, until another one says what it said.
+    let nothing = report.deleted.is_empty() && objects.is_empty() && others.len() < 2;
+    if dry_run || nothing {
         return Ok(report);
     }
     let mut id = [0; 8];
@@ -95,8 +98,9 @@ pub fn prune(
     let entry = PruneEntry { format: FORMAT, sequence, id, at: now, kept };
     repository.commit(&LogEntry::Prune(entry))?;
     let destination = repository.destination();
-    // Entries first: one that is there has all that it needs.
-    for sequence in report.deleted.iter().chain(&prunes) {
+    // Entries first: one that is there has all that it needs. A prune after what it did not keep, and the last at
+    // the end: what it says holds as long as any of that is there.
+    for sequence in report.deleted.iter().chain(&others) {
         destination.delete(&layout::sum_name(*sequence))?;
         destination.delete(&layout::entry_name(*sequence))?;
     }

@@ -121,17 +121,44 @@ impl Repository {
         })
     }
 
+    /// The backups in the log, the last first, each read when it is asked for. The newest prune says which of those
+    /// before it count: what it did not keep may lack objects, and is no backup though its entry is there still.
+    pub fn backups<'a>(
+        &'a self,
+        log: &'a LogNames,
+    ) -> impl Iterator<Item = Result<Found<Manifest>, BackupError>> + 'a {
+        let mut kept: Option<Vec<u64>> = None;
+        log.entries.iter().rev().filter_map(move |&sequence| {
+            if kept.as_ref().is_some_and(|kept| !kept.contains(&sequence)) {
+                return None;
+            }
+            match self.entry(sequence) {
+                Ok(Found { entry: LogEntry::Backup(entry), sha256, len }) => {
+                    Some(Ok(Found { entry, sha256, len }))
+                }
+                Ok(Found { entry: LogEntry::Prune(prune), .. }) => {
+                    kept = Some(prune.kept);
+                    None
+                }
+                Err(BackupError::Destination(DestinationError::NotFound { name })) => {
+                    match self.log() {
+                        // Pruned since the log was listed; what its prune did not keep had gone before.
+                        Ok(now) if !now.entries.contains(&sequence) => None,
+                        Ok(_) => Some(Err(DestinationError::NotFound { name }.into())),
+                        Err(error) => Some(Err(error)),
+                    }
+                }
+                Err(error) => Some(Err(error)),
+            }
+        })
+    }
+
     /// The last backup, if there is any.
     ///
     /// # Errors
     /// [`BackupError`], also when it is damaged: an older one is not taken for it.
     pub fn newest(&self, log: &LogNames) -> Result<Option<Found<Manifest>>, BackupError> {
-        for sequence in log.entries.iter().rev() {
-            if let Some(found) = self.manifest(*sequence)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        self.backups(log).next().transpose()
     }
 
     /// Every backup, oldest first.
@@ -139,34 +166,56 @@ impl Repository {
     /// # Errors
     /// [`BackupError`].
     pub fn manifests(&self) -> Result<Vec<Found<Manifest>>, BackupError> {
-        let mut found = Vec::new();
-        for sequence in self.log()?.entries {
-            match self.manifest(sequence) {
-                Ok(manifest) => found.extend(manifest),
-                // Pruned meanwhile.
-                Err(BackupError::Destination(DestinationError::NotFound { .. })) => {}
+        let log = self.log()?;
+        let mut found = self.backups(&log).collect::<Result<Vec<_>, _>>()?;
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Whether an entry that was just put counts for nothing: its number had been a prune's, which the next prune
+    /// deleted, so that it was free again.
+    fn is_overtaken(&self, sequence: u64) -> Result<bool, BackupError> {
+        for later in self.log()?.entries.range(sequence + 1..).rev() {
+            match self.entry(*later) {
+                Ok(Found { entry: LogEntry::Prune(prune), .. }) => {
+                    return Ok(!prune.kept.contains(&sequence));
+                }
+                Ok(_) | Err(BackupError::Destination(DestinationError::NotFound { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(found)
+        Ok(false)
     }
 
     /// Puts an entry under its number. Returns how many bytes it has.
     ///
     /// # Errors
-    /// [`BackupError::Overtaken`] when there is one; [`BackupError::Destination`].
+    /// [`BackupError::Overtaken`] when there is one, or was; [`BackupError::Destination`].
     pub fn commit(&self, entry: &LogEntry) -> Result<u64, BackupError> {
         let sequence = entry.sequence();
         let name = layout::entry_name(sequence);
         let stored = self.encode(&name, &entry.encode())?;
-        // It may be this very one: a put whose answer was lost was tried again.
-        if self.destination.put_if_absent(&name, &stored)? == PutResult::Exists
-            && self.destination.get(&name)? != stored
-        {
-            return Err(BackupError::Overtaken { sequence });
+        if self.destination.put_if_absent(&name, &stored)? == PutResult::Exists {
+            match self.destination.get(&name) {
+                // This very one: a put whose answer was lost was tried again.
+                Ok(there) if there == stored => {}
+                Ok(_) | Err(DestinationError::NotFound { .. }) => {
+                    return Err(BackupError::Overtaken { sequence });
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let sum = format!("{}\n", sha256(&stored));
         self.destination.put_if_absent(&layout::sum_name(sequence), sum.as_bytes())?;
+        if self.is_overtaken(sequence)? {
+            for name in [layout::sum_name(sequence), name] {
+                // Who may not delete leaves it to the next prune: nobody takes it for a backup.
+                if let Err(error) = self.destination.delete(&name) {
+                    tracing::warn!(%error, "{name} counts for nothing, and stays until the next prune");
+                }
+            }
+            return Err(BackupError::Overtaken { sequence });
+        }
         Ok(stored.len() as u64)
     }
 
@@ -188,7 +237,13 @@ impl Repository {
             PutResult::Stored => Ok((id, len, len)),
             // What was sent before this was begun anew. It is read: what is in a backup has to be there.
             PutResult::Exists => {
-                let there = self.destination.get(&name)?;
+                let there = match self.destination.get(&name) {
+                    // Only a prune deletes it, and took the number before.
+                    Err(DestinationError::NotFound { .. }) => {
+                        return Err(BackupError::Overtaken { sequence });
+                    }
+                    there => there?,
+                };
                 let len = there.len() as u64;
                 self.checked(&id, there, content.len() as u64)?;
                 Ok((id, len, 0))
@@ -239,4 +294,126 @@ pub(super) const fn is_of_key(error: &BackupError) -> bool {
             ..
         }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backup::directory::DirectoryDestination;
+    use crate::backup::progress::Progress;
+    use crate::backup::prune::prune;
+    use crate::backup::retention::Retention;
+    use crate::backup::verify::verify;
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(purpose: &str) -> Self {
+            let name = format!("windhover-repository-{purpose}-{}", std::process::id());
+            let root = std::env::temp_dir().join(name);
+            let _ = fs::remove_dir_all(&root);
+            Self(root)
+        }
+
+        fn open(&self) -> Repository {
+            let destination = DirectoryDestination::new(&self.0, Arc::default());
+            Repository::new(Box::new(destination), Codec::default())
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn backup(sequence: u64) -> LogEntry {
+        LogEntry::Backup(Manifest::new(sequence, format!("id of {sequence}"), sequence))
+    }
+
+    fn pruned(repository: &Repository) {
+        let retention = Retention { last: 1, ..Retention::default() };
+        prune(repository, &retention, false, 0, &mut Progress::silent()).unwrap();
+    }
+
+    fn newest(repository: &Repository) -> Option<u64> {
+        let found = repository.newest(&repository.log().unwrap()).unwrap();
+        found.map(|found| found.entry.sequence)
+    }
+
+    /// What a backup had sent when it lost its number goes with the next prune, and with it the entry that had the
+    /// number.
+    fn two_prunes_meanwhile(repository: &Repository) {
+        repository.commit(&backup(1)).unwrap();
+        repository.commit(&backup(2)).unwrap();
+        repository.put_object(b"of backup 3", 3).unwrap();
+        pruned(repository);
+        assert!(repository.log().unwrap().entries.contains(&3));
+        repository.put_object(b"more of backup 3", 3).unwrap();
+        pruned(repository);
+        assert!(!repository.log().unwrap().entries.contains(&3));
+    }
+
+    #[test]
+    fn a_number_that_two_prunes_freed_is_not_taken() {
+        let place = Place::new("freed");
+        let repository = place.open();
+        two_prunes_meanwhile(&repository);
+
+        let late = repository.commit(&backup(3));
+
+        assert!(matches!(late, Err(BackupError::Overtaken { sequence: 3 })), "{late:?}");
+        let log = repository.log().unwrap();
+        assert_eq!((log.entries.contains(&3), log.sums.contains(&3)), (false, false));
+        assert_eq!(newest(&repository), Some(2));
+    }
+
+    #[test]
+    fn an_entry_that_the_newest_prune_did_not_keep_is_no_backup() {
+        let place = Place::new("not-kept");
+        let repository = place.open();
+        two_prunes_meanwhile(&repository);
+        // Put by a backup that was killed before it looked.
+        let name = layout::entry_name(3);
+        let stored = repository.encode(&name, &backup(3).encode()).unwrap();
+        repository.destination.put_if_absent(&name, &stored).unwrap();
+
+        let all: Vec<u64> =
+            repository.manifests().unwrap().iter().map(|found| found.entry.sequence).collect();
+        assert_eq!((newest(&repository), all), (Some(2), vec![2]));
+        let report = verify(&repository, None, 100.0, &mut Progress::silent()).unwrap();
+        assert_eq!((report.backups, report.faults), (vec![2], vec![]));
+        pruned(&repository);
+        assert_eq!(repository.log().unwrap().entries, BTreeSet::from([2, 5]));
+    }
+
+    #[test]
+    fn what_is_behind_the_newest_prune_counts() {
+        let place = Place::new("behind");
+        let repository = place.open();
+        two_prunes_meanwhile(&repository);
+
+        repository.commit(&backup(5)).unwrap();
+
+        assert_eq!(newest(&repository), Some(5));
+    }
+
+    #[test]
+    fn an_object_that_is_gone_when_it_is_looked_at_was_pruned() {
+        let place = Place::new("object");
+        let repository = place.open();
+        let (id, ..) = repository.put_object(b"content", 1).unwrap();
+        let path = place.0.join(id.name());
+        // There for a put, and not for a get.
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("nothing", &path).unwrap();
+
+        let put = repository.put_object(b"content", 1);
+
+        assert!(matches!(put, Err(BackupError::Overtaken { sequence: 1 })), "{put:?}");
+    }
 }

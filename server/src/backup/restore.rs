@@ -93,11 +93,10 @@ impl Which {
                 Ok(found.entry)
             }
             Self::At(at) => {
-                for sequence in log.entries.iter().rev() {
-                    if let Some(found) = repository.manifest(*sequence)?
-                        && found.entry.taken <= at
-                    {
-                        return Ok(found.entry);
+                for found in repository.backups(&log) {
+                    let found = found?.entry;
+                    if found.taken <= at {
+                        return Ok(found);
                     }
                 }
                 let time = UNIX_EPOCH + Duration::from_millis(at);
