@@ -262,10 +262,13 @@ impl Cluster {
             return cannot_happen(());
         };
         active.hedge_at = None;
-        let attempts = &active.attempts;
-        let waits = attempts.get(Slot::First).is_some() && attempts.get(Slot::Hedge).is_none();
-        if waits
-            && active.counted < most
+        // A call that has lost its first attempt has another one at once, or is over, and it comes here once.
+        debug_assert!(
+            active.attempts.get(Slot::First).is_some()
+                && active.attempts.get(Slot::Hedge).is_none(),
+            "{active:?}"
+        );
+        if active.counted < most
             && active.deadline > now
             && let Ok(Selected::Server(server)) = self.choose(id, Slot::Hedge, Again::No, now)
             && self.budget.take(now)
