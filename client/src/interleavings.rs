@@ -1,14 +1,14 @@
 //! Models of the places where calls, connections and the driver meet, run by loom in every order: a call that nobody
 //! wakes is a deadlock there. `conformance/interleavings` runs them.
 //!
-//! No time passes in a model: nothing is mended by a deadline. The driver's thread looks at the connection whenever
-//! it is woken, for whatever: a wake-up that the connection alone is to have, and loses, is not found here.
+//! No time passes in a model: nothing is mended by a deadline. A connection is polled when its own waker was called,
+//! and for nothing else: a wake-up that it alone is to have, and loses, is a deadlock.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -88,24 +88,49 @@ impl PollStream for Server {
 
 type Connection<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
+/// The waker of a connection's own task: who calls it, and nobody else, has the task polled.
+struct Own {
+    /// No atomic: loom has a `swap` see what was there before a store that happened before it.
+    is_called: Mutex<bool>,
+    thread: Waker,
+}
+
+impl Own {
+    fn was_called(&self) -> bool {
+        std::mem::take(&mut *self.is_called.lock().unwrap())
+    }
+}
+
+impl Wake for Own {
+    fn wake(self: Arc<Self>) {
+        *self.is_called.lock().unwrap() = true;
+        self.thread.wake_by_ref();
+    }
+}
+
 /// A thread that drives a client and its connection until nobody has it any more, and is the server, too.
 fn drives(driver: Driver) -> JoinHandle<()> {
     thread::spawn(move || {
         let connecting = driver.for_connection();
         let server = Server::default();
-        let mut connection: Option<Connection<'_>> = None;
+        let mut connection: Option<(Connection<'_>, Arc<Own>)> = None;
         block_on(poll_fn(|cx| {
             loop {
                 server.poll(cx);
-                if let Some(running) = &mut connection
-                    && running.as_mut().poll(cx).is_ready()
+                if let Some((running, own)) = &mut connection
+                    && own.was_called()
                 {
-                    connection = None;
+                    let waker = Waker::from(Arc::clone(own));
+                    if running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                        connection = None;
+                    }
                 }
                 match driver.next(cx.waker()) {
                     DriverStep::Connect { connection: id, .. } => {
                         driver.connected(id);
-                        connection = Some(Box::pin(connecting.run(id, server.clone())));
+                        let is_called = Mutex::new(true);
+                        let own = Arc::new(Own { is_called, thread: cx.waker().clone() });
+                        connection = Some((Box::pin(connecting.run(id, server.clone())), own));
                     }
                     DriverStep::Wait(_) => return Poll::Pending,
                     DriverStep::Closed if connection.is_none() => return Poll::Ready(()),
@@ -178,6 +203,35 @@ fn a_call_that_is_given_up_holds_up_no_other() {
             let _ = given_up.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         }
         assert!(block_on(client.get("k")).unwrap().is_none());
+        drop(client);
+        drives.join().unwrap();
+    });
+}
+
+/// Where calls of one thread come together, the first one moves the bytes of those that follow it: when it is given
+/// up, theirs are the task's.
+#[test]
+fn a_call_that_follows_one_that_is_given_up_is_answered() {
+    model_of_few("a_call_that_follows_one_that_is_given_up_is_answered", 1, || {
+        let (client, driver) = client();
+        let drives = drives(driver);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(block_on(client.get("k")).unwrap().is_none());
+        let mut first = Box::pin(client.get("k"));
+        let _ = first.as_mut().poll(&mut cx);
+        assert!(block_on(client.get("k")).unwrap().is_none());
+        assert!(block_on(first).unwrap().is_none());
+        {
+            // Now it is known that they come together.
+            let mut given_up = Box::pin(client.get("k"));
+            let mut follows = Box::pin(client.get("k"));
+            let _ = given_up.as_mut().poll(&mut cx);
+            let polled = follows.as_mut().poll(&mut cx);
+            drop(given_up);
+            if polled.is_pending() {
+                assert!(block_on(follows).unwrap().is_none());
+            }
+        }
         drop(client);
         drives.join().unwrap();
     });
