@@ -22,6 +22,8 @@ use windhover_conformance::{
 
 /// Elections and restarts of three servers take a while on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
+/// After a cut network a consumer may be made at a server that delivers nothing.
+const ATTEMPT: Duration = Duration::from_secs(8);
 
 /// A tokio runtime with a client of the cluster.
 struct Reader {
@@ -62,7 +64,7 @@ impl Reader {
         let end = Instant::now() + SOON;
         loop {
             // A timer belongs to the runtime that it is made in.
-            let asked = async { ::tokio::time::timeout(SOON, self.try_messages(stream)).await };
+            let asked = async { ::tokio::time::timeout(ATTEMPT, self.try_messages(stream)).await };
             let failed = match self.runtime.block_on(asked) {
                 Ok(Ok(messages)) => return messages,
                 Ok(Err(error)) => error,
