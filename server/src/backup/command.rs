@@ -502,7 +502,8 @@ impl From<&Found<Manifest>> for Line {
 }
 
 fn list(args: &ListArgs) -> Result<u8, BackupError> {
-    let found = args.from.open()?.manifests()?;
+    let repository = args.from.open()?;
+    let found = repository.manifests(&repository.log()?)?;
     if found.is_empty() {
         return Err(BackupError::NoBackup { wanted: "backup".to_owned() });
     }

@@ -104,6 +104,14 @@ impl DirectoryDestination {
     }
 }
 
+/// Removes a file, unless somebody has.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 impl Destination for DirectoryDestination {
     fn list(&self, prefix: &str) -> Result<Vec<Listed>, DestinationError> {
         let mut found = Vec::new();
@@ -126,12 +134,8 @@ impl Destination for DirectoryDestination {
     }
 
     fn delete(&self, name: &str) -> Result<(), DestinationError> {
-        match fs::remove_file(self.root.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(DestinationError::failed(format!("delete {name}"), error))
-            }
-            _ => Ok(()),
-        }
+        let removed = remove(&self.root.join(name));
+        removed.map_err(|error| DestinationError::failed(format!("delete {name}"), error))
     }
 
     fn tidy(&self) -> Result<(), DestinationError> {
@@ -145,11 +149,7 @@ impl Destination for DirectoryDestination {
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let age = modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
             if age.is_some_and(|age| age > ABANDONED) {
-                match fs::remove_file(entry.path()) {
-                    // Another prune did.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    removed => removed.map_err(failed)?,
-                }
+                remove(&entry.path()).map_err(failed)?;
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::error::BackupError;
 use super::key::to_hex;
 use super::layout::{self, CHECKS, Check, OBJECTS, ObjectId};
-use super::manifest::{FORMAT, LogEntry, PruneEntry};
+use super::manifest::{FORMAT, LogEntry, Manifest, PruneEntry};
 use super::progress::Progress;
 use super::repository::Repository;
 use super::retention::{Dated, Retention};
@@ -45,11 +45,8 @@ pub fn prune(
     progress: &mut Progress,
 ) -> Result<PruneReport, BackupError> {
     let log = repository.log()?;
-    let mut backups = Vec::new();
-    for found in repository.backups(&log) {
-        backups.push(found?.entry);
-    }
-    backups.reverse();
+    let backups: Vec<Manifest> =
+        repository.manifests(&log)?.into_iter().map(|found| found.entry).collect();
     // Earlier prunes, and what they did not keep.
     let counted: BTreeSet<u64> = backups.iter().map(|backup| backup.sequence).collect();
     let others: Vec<u64> = log.entries.difference(&counted).copied().collect();

@@ -161,13 +161,12 @@ impl Repository {
         self.backups(log).next().transpose()
     }
 
-    /// Every backup, oldest first.
+    /// Every backup in the log, oldest first.
     ///
     /// # Errors
     /// [`BackupError`].
-    pub fn manifests(&self) -> Result<Vec<Found<Manifest>>, BackupError> {
-        let log = self.log()?;
-        let mut found = self.backups(&log).collect::<Result<Vec<_>, _>>()?;
+    pub fn manifests(&self, log: &LogNames) -> Result<Vec<Found<Manifest>>, BackupError> {
+        let mut found = self.backups(log).collect::<Result<Vec<_>, _>>()?;
         found.reverse();
         Ok(found)
     }
@@ -195,15 +194,11 @@ impl Repository {
         let sequence = entry.sequence();
         let name = layout::entry_name(sequence);
         let stored = self.encode(&name, &entry.encode())?;
-        if self.destination.put_if_absent(&name, &stored)? == PutResult::Exists {
-            match self.destination.get(&name) {
-                // This very one: a put whose answer was lost was tried again.
-                Ok(there) if there == stored => {}
-                Ok(_) | Err(DestinationError::NotFound { .. }) => {
-                    return Err(BackupError::Overtaken { sequence });
-                }
-                Err(error) => return Err(error.into()),
-            }
+        // It may be this very one: a put whose answer was lost was tried again.
+        if self.destination.put_if_absent(&name, &stored)? == PutResult::Exists
+            && self.stood_there(&name, sequence)? != stored
+        {
+            return Err(BackupError::Overtaken { sequence });
         }
         let sum = format!("{}\n", sha256(&stored));
         self.destination.put_if_absent(&layout::sum_name(sequence), sum.as_bytes())?;
@@ -237,18 +232,21 @@ impl Repository {
             PutResult::Stored => Ok((id, len, len)),
             // What was sent before this was begun anew. It is read: what is in a backup has to be there.
             PutResult::Exists => {
-                let there = match self.destination.get(&name) {
-                    // Only a prune deletes it, and took the number before.
-                    Err(DestinationError::NotFound { .. }) => {
-                        return Err(BackupError::Overtaken { sequence });
-                    }
-                    there => there?,
-                };
+                let there = self.stood_there(&name, sequence)?;
                 let len = there.len() as u64;
                 self.checked(&id, there, content.len() as u64)?;
                 Ok((id, len, 0))
             }
         }
+    }
+
+    /// What stood where this entry, or an object of it, was to be put. Where that is gone, a prune deleted it, which had
+    /// taken the number before.
+    fn stood_there(&self, name: &str, sequence: u64) -> Result<Vec<u8>, BackupError> {
+        self.destination.get(name).map_err(|error| match error {
+            DestinationError::NotFound { .. } => BackupError::Overtaken { sequence },
+            error => error.into(),
+        })
     }
 
     /// Reads the content of a part that has so many bytes, and checks it.
@@ -382,8 +380,8 @@ mod tests {
         let stored = repository.encode(&name, &backup(3).encode()).unwrap();
         repository.destination.put_if_absent(&name, &stored).unwrap();
 
-        let all: Vec<u64> =
-            repository.manifests().unwrap().iter().map(|found| found.entry.sequence).collect();
+        let all = repository.manifests(&repository.log().unwrap()).unwrap();
+        let all: Vec<u64> = all.iter().map(|found| found.entry.sequence).collect();
         assert_eq!((newest(&repository), all), (Some(2), vec![2]));
         let report = verify(&repository, None, 100.0, &mut Progress::silent()).unwrap();
         assert_eq!((report.backups, report.faults), (vec![2], vec![]));
