@@ -42,9 +42,10 @@ def binaries(arguments):
 
 
 def run(binary):
-    """Runs one binary as cargo would: in its package's folder, with the package's folder in the environment."""
+    """Runs one binary as cargo would: in its package's folder, with the package's folder in the environment.
+    Returns its output, its exit code, and the seconds of the processors that it and what it started took."""
     _, folder, path = binary
-    return subprocess.run(
+    process = subprocess.Popen(
         [path],
         cwd=folder,
         env={**os.environ, "CARGO_MANIFEST_DIR": folder},
@@ -52,6 +53,10 @@ def run(binary):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return output, process.returncode, usage.ru_utime + usage.ru_stime
 
 
 def main():
@@ -66,13 +71,14 @@ def main():
                     return
                 binary = waiting.pop(0)
             begun = time.monotonic()
-            ended = run(binary)
+            output, status, processors = run(binary)
             with lock:
                 print(f"     Running {os.path.relpath(binary[1])} {binary[0]} ({os.path.relpath(binary[2])})", flush=True)
-                sys.stdout.buffer.write(ended.stdout)
-                print(f"     Ended {binary[0]} after {time.monotonic() - begun:.1f} s", flush=True)
-                if ended.returncode != 0:
-                    failed.append(f"{binary[0]} ({binary[1]}): exit code {ended.returncode}")
+                sys.stdout.buffer.write(output)
+                took = f"{time.monotonic() - begun:.1f} s, of the processors {processors:.1f}"
+                print(f"     Ended {binary[0]} after {took}", flush=True)
+                if status != 0:
+                    failed.append(f"{binary[0]} ({binary[1]}): exit code {status}")
 
     lanes = [threading.Thread(target=lane) for _ in range(os.cpu_count() or 1)]
     for thread in lanes:
