@@ -104,8 +104,8 @@ impl Function {
 fn respond(response: &Response) -> Value {
     let mut headers = Map::new();
     headers.insert("Content-Type".to_owned(), response.content_type.into());
-    for (name, value) in response.fixed_headers {
-        headers.insert((*name).to_owned(), (*value).into());
+    for (name, value) in response.fixed_headers.iter() {
+        headers.insert(name.to_owned(), value.into());
     }
     for (name, value) in &response.headers {
         headers.insert((*name).to_owned(), value.as_ref().into());

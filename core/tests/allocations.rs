@@ -156,12 +156,14 @@ fn no_request_of_a_full_pipeline_allocates() {
 mod tracking {
     use core::net::{IpAddr, Ipv4Addr};
 
-    use windhover_core::UnixTime;
-    use windhover_core::http::{Headers, Method, Request};
+    use windhover_core::http::{
+        Headers, HttpLimits, Method, Output, Request, Response, ServerConnection, Status,
+    };
     use windhover_core::tracking::{
         BatchRule, Context, Decoder, IdSource, RecordSink, RedirectPolicy, TrackingEndpoint,
-        TrackingLimits,
+        TrackingLimits, share,
     };
+    use windhover_core::{Now, Timeouts, UnixTime};
 
     use super::allocations;
 
@@ -210,6 +212,39 @@ mod tracking {
         };
         decode();
         allocations(decode)
+    }
+
+    /// Answers what came, each request in another second than the one before.
+    fn answers(connection: &mut ServerConnection, now: &mut Now) {
+        connection.receive(b"GET /track?data=e30 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        loop {
+            match connection.poll_output(*now) {
+                Output::Request(request) => {
+                    let mut response = Response::new(Status::OK, "text/plain", &b"1"[..]);
+                    share(&mut response, &request.headers);
+                    now.unix = UnixTime::from_secs(now.unix.as_secs() + 1);
+                    connection.respond(&response, now.unix);
+                }
+                Output::Write => {
+                    let mut slices = [&b""[..]; 4];
+                    let filled = connection.unsent(&mut slices);
+                    let unsent = slices[..filled].iter().map(|slice| slice.len()).sum();
+                    assert!(unsent > 200, "{unsent} bytes");
+                    connection.wrote(unsent);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_over_http_is_answered_without_an_allocation() {
+        let (limits, timeouts) = (HttpLimits::default(), Timeouts::default());
+        let mut now = Now::default();
+        let mut connection = ServerConnection::new(&limits, &timeouts, now.instant);
+        let mut turns = || (0..100).for_each(|_| answers(&mut connection, &mut now));
+        turns();
+        assert_eq!(allocations(turns), 0);
     }
 
     #[test]

@@ -97,6 +97,7 @@ pub struct ServerConnection {
     settings: Arc<HttpSettings>,
     incoming: Incoming,
     outgoing: Outgoing,
+    answer_start: encode::Start,
     writing: WriteTimer,
     state: State,
     /// The head of the request that is read or taken.
@@ -223,6 +224,7 @@ impl ServerConnection {
             settings,
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
+            answer_start: encode::Start::default(),
             writing: WriteTimer::default(),
             state: State::Head(Scan::default()),
             head: Head::default(),
@@ -391,7 +393,8 @@ impl ServerConnection {
             Unanswered { http10: true, .. } => Persistence::KeepAlive,
             Unanswered { .. } => Persistence::Implied,
         };
-        encode::response(response, request.is_head, persistence, date, &mut self.outgoing);
+        let (start, out) = (&mut self.answer_start, &mut self.outgoing);
+        encode::response(response, request.is_head, persistence, date, start, out);
     }
 
     /// How many requests wait for their answers.
@@ -585,8 +588,8 @@ impl ServerConnection {
                 Some(answer) => answer(&refusal),
                 None => refusal.response(),
             };
-            let out = &mut self.outgoing;
-            encode::response(&response, pending.is_head, Persistence::Close, date, out);
+            let (start, out) = (&mut self.answer_start, &mut self.outgoing);
+            encode::response(&response, pending.is_head, Persistence::Close, date, start, out);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Responses as bytes.
 
 use alloc::borrow::Cow;
+use core::ops::Range;
 
 use bytes::Bytes;
 
@@ -27,7 +28,37 @@ const HEAD: usize = 384;
 const COPIED_BODY: usize = 4096;
 
 /// Headers that the connection writes itself.
-const OWN: [&str; 4] = ["connection", "content-length", "date", "transfer-encoding"];
+pub(super) const OWN: [&str; 4] = ["connection", "content-length", "date", "transfer-encoding"];
+
+/// What an answer of status 200 begins with, up to its length. It is made once a second.
+#[derive(Debug)]
+pub(super) struct Start {
+    second: u64,
+    text: [u8; START.len()],
+}
+
+const START: [u8; 70] =
+    *b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: ";
+/// Where the status ends in it.
+const STATUS: usize = 15;
+/// Where the date stands in it.
+const DATE: Range<usize> = 23..52;
+
+impl Default for Start {
+    fn default() -> Self {
+        Self { second: 0, text: START }
+    }
+}
+
+impl Start {
+    fn at(&mut self, date: UnixTime) -> &[u8; START.len()] {
+        if self.second != date.as_secs() {
+            self.second = date.as_secs();
+            self.text[DATE].copy_from_slice(&imf_fixdate(date));
+        }
+        &self.text
+    }
+}
 
 /// Appends `response`; the body is left out for `HEAD`, and for the statuses that have none.
 pub(super) fn response(
@@ -35,6 +66,7 @@ pub(super) fn response(
     is_head: bool,
     persistence: Persistence,
     date: UnixTime,
+    start: &mut Start,
     out: &mut Outgoing,
 ) {
     let status = match response.status {
@@ -43,16 +75,19 @@ pub(super) fn response(
     };
     // One allocation for the answer instead of one for each doubling.
     out.tail().reserve(HEAD + response.body.len().min(COPIED_BODY));
-    out.put(b"HTTP/1.1 ");
-    decimal(usize::from(status.0), out);
-    out.put(b" ");
-    out.put(status.reason().as_bytes());
-    out.put(b"\r\nDate: ");
-    out.put(&imf_fixdate(date));
+    let start = start.at(date);
     // RFC 9110 §8.6: a 204 has no length, a 304 need not have one.
     let has_body = !matches!(status.0, 204 | 304);
+    if status == Status::OK {
+        out.put(start);
+    } else {
+        out.put(b"HTTP/1.1 ");
+        decimal(usize::from(status.0), out);
+        out.put(b" ");
+        out.put(status.reason().as_bytes());
+        out.put(&start[STATUS..if has_body { start.len() } else { DATE.end }]);
+    }
     if has_body {
-        out.put(b"\r\nContent-Length: ");
         decimal(response.body.len(), out);
     }
     out.put(match persistence {
@@ -60,12 +95,11 @@ pub(super) fn response(
         Persistence::KeepAlive => b"\r\nConnection: keep-alive\r\n",
         Persistence::Close => b"\r\nConnection: close\r\n",
     });
-    if !response.content_type.is_empty() {
-        header("Content-Type", response.content_type, out);
+    let content_type = response.content_type;
+    if !content_type.is_empty() && !has_control(content_type.as_bytes()) {
+        header_line("Content-Type", content_type, out);
     }
-    for (name, value) in response.fixed_headers {
-        header(name, value, out);
-    }
+    out.put(response.fixed_headers.as_bytes());
     for (name, value) in &response.headers {
         header(name, value, out);
     }
@@ -86,13 +120,17 @@ fn header(name: &str, value: &str, out: &mut Outgoing) {
         && !has_control(value.as_bytes())
         && !(OWN.iter().any(|own| own.len() == name.len()) && is_own());
     if is_sound {
-        let out = out.tail();
-        out.reserve(name.len() + value.len() + 4);
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        header_line(name, value, out);
     }
+}
+
+fn header_line(name: &str, value: &str, out: &mut Outgoing) {
+    let out = out.tail();
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether there is a control character in it other than a tab.
@@ -147,11 +185,13 @@ fn decimal(mut number: usize, out: &mut Outgoing) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::FixedHeaders;
     use std::string::String;
 
     fn encode(what: &Response, is_head: bool, persistence: Persistence) -> String {
         let mut out = Outgoing::new();
-        response(what, is_head, persistence, UnixTime::from_secs(784_111_777), &mut out);
+        let date = UnixTime::from_secs(784_111_777);
+        response(what, is_head, persistence, date, &mut Start::default(), &mut out);
         let mut slices: [&[u8]; 4] = [&[]; 4];
         let n = out.slices(&mut slices);
         String::from_utf8(slices[..n].concat()).unwrap()
@@ -161,7 +201,7 @@ mod tests {
     fn an_answer_to_get() {
         let mut answer = Response::new(Status::OK, "text/plain", &b"1"[..])
             .with_header("Location", String::from("/x"));
-        answer.fixed_headers = &[("Cache-Control", "no-cache")];
+        answer.fixed_headers = FixedHeaders::new("Cache-Control: no-cache\r\n");
         assert_eq!(
             encode(&answer, false, Persistence::Implied),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 1\r\n\
@@ -212,6 +252,19 @@ mod tests {
             let answer = Response::new(Status(code), "", &b""[..]);
             let text = encode(&answer, false, Persistence::Implied);
             assert!(text.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_second_has_its_own_date() {
+        let answer = Response::new(Status::OK, "", &b""[..]);
+        let mut start = Start::default();
+        for second in [0, 1, 1, 784_111_777, 0] {
+            let (mut out, date) = (Outgoing::new(), UnixTime::from_secs(second));
+            response(&answer, false, Persistence::Implied, date, &mut start, &mut out);
+            let written = out.take().concat();
+            let expected = imf_fixdate(date);
+            assert!(written.windows(29).any(|text| text == expected), "{second}");
         }
     }
 

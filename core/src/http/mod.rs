@@ -17,6 +17,7 @@ mod connection;
 mod date;
 mod encode;
 mod error;
+mod fixed_headers;
 mod head;
 mod limits;
 mod refused_request;
@@ -27,6 +28,7 @@ mod target;
 
 pub use connection::{HttpSettings, Output, ServerConnection};
 pub use error::HttpError;
+pub use fixed_headers::FixedHeaders;
 pub use limits::HttpLimits;
 pub use refused_request::RefusedRequest;
 pub use request::{Headers, Method, Request};

@@ -2,6 +2,8 @@
 
 use alloc::borrow::Cow;
 
+use super::fixed_headers::FixedHeaders;
+
 /// A status code with the standard's reason phrase. Codes outside 200 to 599 are not for a final
 /// answer: 500 is sent in their place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,8 +96,8 @@ pub struct Response {
     pub status: Status,
     /// `Content-Type`; none is sent when it is empty.
     pub content_type: &'static str,
-    /// Headers that are always the same, so that a frequent answer needs no allocation for them.
-    pub fixed_headers: &'static [(&'static str, &'static str)],
+    /// Headers that are always the same, so that a frequent answer needs neither allocation nor check for them.
+    pub fixed_headers: FixedHeaders,
     /// Further headers: name and value.
     pub headers: alloc::vec::Vec<(&'static str, Cow<'static, str>)>,
     /// The body.
@@ -108,7 +110,7 @@ impl Response {
         Self {
             status,
             content_type,
-            fixed_headers: &[],
+            fixed_headers: FixedHeaders::NONE,
             headers: alloc::vec::Vec::new(),
             body: body.into(),
         }

@@ -6,33 +6,64 @@ use alloc::boxed::Box;
 use alloc::string::ToString as _;
 
 use super::reply;
-use crate::http::{Headers, RefusedRequest, Request, Response, Status};
+use crate::http::{FixedHeaders, Headers, RefusedRequest, Request, Response, Status};
 
 /// The methods of the API.
 pub(super) const METHODS: &str = "GET, POST, OPTIONS";
 
-const ANY_ORIGIN: (&str, &str) = ("Access-Control-Allow-Origin", "*");
-/// The answer depends on the origin; a cache must not give it to another one.
-const VARY: (&str, &str) = ("Vary", "Origin");
-/// The official browser client sends every request with credentials, and a browser then hides the
-/// answer unless this is there. There is nothing to protect: no answer depends on a cookie.
-const CREDENTIALS: (&str, &str) = ("Access-Control-Allow-Credentials", "true");
-/// The one header of an answer that a sender's retries look at.
-const EXPOSED: (&str, &str) = ("Access-Control-Expose-Headers", "Retry-After");
-const NO_CACHE: (&str, &str) = ("Cache-Control", "no-cache, no-store, must-revalidate");
-const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
-/// What the official clients wait before their first retry, in seconds.
-const RETRY: (&str, &str) = ("Retry-After", "2");
+/// Of answers to a sender that names no origin, and to a browser: its origin comes on top.
+///
+/// - `Vary`: the answer depends on the origin; a cache must not give it to another one.
+/// - `…-Credentials`: the official browser client sends every request with credentials, and a browser then hides
+///   the answer unless this is there. There is nothing to protect: no answer depends on a cookie.
+/// - `…-Expose-Headers`: the one header of an answer that a sender's retries look at.
+/// - `Retry-After`, where the sender is to try again: what the official clients wait before their first retry.
+const FOR_ALL: FixedHeaders = FixedHeaders::new(concat!(
+    "Access-Control-Allow-Origin: *\r\n",
+    "Vary: Origin\r\n",
+    "Cache-Control: no-cache, no-store, must-revalidate\r\n",
+    "X-Content-Type-Options: nosniff\r\n",
+));
+const FOR_ALL_RETRY: FixedHeaders = FixedHeaders::new(concat!(
+    "Access-Control-Allow-Origin: *\r\n",
+    "Vary: Origin\r\n",
+    "Cache-Control: no-cache, no-store, must-revalidate\r\n",
+    "X-Content-Type-Options: nosniff\r\n",
+    "Retry-After: 2\r\n",
+));
+const FOR_ORIGIN: FixedHeaders = FixedHeaders::new(concat!(
+    "Access-Control-Allow-Credentials: true\r\n",
+    "Access-Control-Expose-Headers: Retry-After\r\n",
+    "Vary: Origin\r\n",
+    "Cache-Control: no-cache, no-store, must-revalidate\r\n",
+    "X-Content-Type-Options: nosniff\r\n",
+));
+const FOR_ORIGIN_RETRY: FixedHeaders = FixedHeaders::new(concat!(
+    "Access-Control-Allow-Credentials: true\r\n",
+    "Access-Control-Expose-Headers: Retry-After\r\n",
+    "Vary: Origin\r\n",
+    "Cache-Control: no-cache, no-store, must-revalidate\r\n",
+    "X-Content-Type-Options: nosniff\r\n",
+    "Retry-After: 2\r\n",
+));
 
-/// For a sender that names no origin.
-pub(super) const FOR_ALL: &[(&str, &str)] = &[ANY_ORIGIN, VARY, NO_CACHE, NO_SNIFF];
-/// For a browser; its origin comes on top.
-pub(super) const FOR_ORIGIN: &[(&str, &str)] = &[CREDENTIALS, EXPOSED, VARY, NO_CACHE, NO_SNIFF];
-/// [`FOR_ALL`] when the sender is to try again.
-pub(super) const FOR_ALL_RETRY: &[(&str, &str)] = &[ANY_ORIGIN, VARY, NO_CACHE, NO_SNIFF, RETRY];
-/// [`FOR_ORIGIN`] when the sender is to try again.
-pub(super) const FOR_ORIGIN_RETRY: &[(&str, &str)] =
-    &[CREDENTIALS, EXPOSED, VARY, NO_CACHE, NO_SNIFF, RETRY];
+/// Of answers to a browser that asks whether it may send a request. They hold for a day; browsers take less if they
+/// please.
+const PREFLIGHT_FOR_ALL: FixedHeaders = FixedHeaders::new(concat!(
+    "Access-Control-Allow-Origin: *\r\n",
+    "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n",
+    "Access-Control-Max-Age: 86400\r\n",
+    "Vary: Origin\r\n",
+));
+const PREFLIGHT_FOR_ORIGIN: FixedHeaders = FixedHeaders::new(concat!(
+    "Access-Control-Allow-Credentials: true\r\n",
+    "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n",
+    "Access-Control-Max-Age: 86400\r\n",
+    "Vary: Origin\r\n",
+));
+
+/// What a browser's origin is answered in.
+const ORIGIN: &str = "Access-Control-Allow-Origin";
 
 /// Longest value of a request header that is sent back.
 const LONGEST_ECHO: usize = RefusedRequest::LONGEST_ORIGIN;
@@ -56,7 +87,7 @@ pub(super) fn apply(response: &mut Response, origin: Option<&str>, retry: bool) 
         (Some(_), true) => FOR_ORIGIN_RETRY,
     };
     if let Some(origin) = origin {
-        response.headers.push((ANY_ORIGIN.0, Cow::Owned(origin.to_owned())));
+        response.headers.push((ORIGIN, Cow::Owned(origin.to_owned())));
     }
 }
 
@@ -127,10 +158,6 @@ pub fn refused(refusal: &RefusedRequest<'_>) -> Response {
 /// );
 /// ```
 pub fn preflight(request: &Request<'_>) -> Response {
-    /// A day; browsers take less if they please.
-    const MAX_AGE: (&str, &str) = ("Access-Control-Max-Age", "86400");
-    const ALLOWED: (&str, &str) = ("Access-Control-Allow-Methods", METHODS);
-
     let is_list = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, \t".contains(byte);
     let asked = request
         .headers
@@ -144,13 +171,10 @@ pub fn preflight(request: &Request<'_>) -> Response {
     let origin = origin(&request.headers);
     let mut response = Response::new(Status(204), "", &b""[..])
         .with_header("Access-Control-Allow-Headers", allowed);
-    response.fixed_headers = if origin.is_some() {
-        &[CREDENTIALS, ALLOWED, MAX_AGE, VARY]
-    } else {
-        &[ANY_ORIGIN, ALLOWED, MAX_AGE, VARY]
-    };
+    response.fixed_headers =
+        if origin.is_some() { PREFLIGHT_FOR_ORIGIN } else { PREFLIGHT_FOR_ALL };
     if let Some(origin) = origin {
-        response.headers.push((ANY_ORIGIN.0, Cow::Owned(origin.into())));
+        response.headers.push((ORIGIN, Cow::Owned(origin.into())));
     }
     response
 }

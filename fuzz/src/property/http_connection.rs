@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use windhover_core::endpoint::Spare;
-use windhover_core::http::{HttpLimits, Output, Response, ServerConnection, Status};
+use windhover_core::http::{FixedHeaders, HttpLimits, Output, Response, ServerConnection, Status};
 use windhover_core::tracking;
 use windhover_core::{Instant, Now, Timeouts, UnixTime};
 
@@ -395,7 +395,7 @@ fn response(source: &mut Source<'_>) -> Response {
     let body: &'static [u8] = source.pick(&[&b"hello"[..], b"", &[b'x'; 5000]]);
     let mut response = Response::new(Status(status), source.pick(&["text/plain", ""]), body);
     if source.chance(1, 3) {
-        response.fixed_headers = &[("X-Fixed", "1")];
+        response.fixed_headers = FixedHeaders::new("X-Fixed: 1\r\n");
     }
     match source.below(4) {
         0 => response.with_header("X-Sound", "yes"),
@@ -417,7 +417,7 @@ fn written(response: &Response, method: &str, date: &str) -> Vec<u8> {
     if !response.content_type.is_empty() {
         text.push_str(&format!("Content-Type: {}\r\n", response.content_type));
     }
-    for (name, value) in response.fixed_headers {
+    for (name, value) in response.fixed_headers.iter() {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     for (name, value) in response.headers.iter().filter(|(name, _)| *name == "X-Sound") {
