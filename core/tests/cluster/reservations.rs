@@ -6,7 +6,7 @@ use windhover_core::client::{
 use windhover_core::memcache::kestrel::ReadMode;
 use windhover_core::memcache::{End, Reason};
 
-use crate::client::{Client, ms, not_sent, read, unknown, values};
+use crate::client::{Client, ms, not_sent, put, read, unknown, values};
 
 const ITEM: &str = "VALUE jobs 0 4\r\nwork\r\nEND\r\n";
 
@@ -205,6 +205,20 @@ fn a_read_that_opens_never_shares_a_connection() {
     let connection = client.accept("q");
     client.reply(connection, ITEM);
     assert!(client.completed(call).reservation.is_some());
+}
+
+#[test]
+fn what_comes_behind_a_read_that_waits_has_another_connection() {
+    let mut client = one_queue();
+    let waits = Call::reserve(read(ReadMode::Remove, Some(ms(800))));
+    let waits = client.submit(waits, ms(1000));
+    let connection = client.accept("q");
+    assert_eq!(client.wire(connection), "get jobs/t=800\r\n");
+    let stored = client.submit(Call::enqueue(put("work")), ms(1000));
+    assert_eq!(client.wire(connection), "", "it would wait for the read's answer");
+    let second = client.accept("q");
+    client.reply(second, "STORED\r\n");
+    assert!(client.outcome(stored).is_ok() && !client.is_over(waits));
 }
 
 #[test]
