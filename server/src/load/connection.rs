@@ -50,8 +50,10 @@ pub(super) struct Connection<W: Workload> {
     in_flight: VecDeque<InFlight<W::Asked>>,
     /// Of those, the last so many have not been handed to the system yet.
     unsent: usize,
-    /// The beginning of an answer.
+    /// What has come, and is not told yet: the beginning of an answer once all others are.
     came: Vec<u8>,
+    /// When the last of it was read.
+    came_at: u64,
     /// It is among those that can be given a request.
     pub(super) is_free: bool,
     /// It is among those that have something to write.
@@ -87,6 +89,7 @@ impl<W: Workload> Connection<W> {
             in_flight: VecDeque::new(),
             unsent: 0,
             came: Vec::new(),
+            came_at: 0,
             is_free: false,
             is_dirty: false,
             failed_tries: 0,
@@ -136,44 +139,53 @@ impl<W: Workload> Connection<W> {
         Ok(())
     }
 
-    /// Reads what is there, into `block` at first, and tells `each` answer. `at_end` when the end of the
-    /// stream is known to be behind it.
-    pub(super) fn read(
+    /// Reads what is there, by way of `block`; [`Connection::answers`] tells what it is, so that several connections
+    /// can be read first. `at_end` when the end of the stream is known to be behind it. Whether that was reached.
+    pub(super) fn receive(
         &mut self,
-        workload: &W,
         block: &mut [u8],
         at_end: bool,
         now: impl Fn() -> u64,
+    ) -> Result<bool, Failure> {
+        loop {
+            let Link::Up(stream) = &mut self.link else { return Ok(false) };
+            let length = match stream.read(block) {
+                Ok(0) => return Ok(true),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(broken(&error)),
+            };
+            self.came_at = now();
+            self.came.extend_from_slice(block.get(..length).unwrap_or_default());
+            // Less than was asked for is all that there was: what comes later is another event.
+            if length < block.len() && !at_end {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Tells `each` answer that has come.
+    pub(super) fn answers(
+        &mut self,
+        workload: &W,
         counts: &mut [u64],
         mut each: impl FnMut(Answered<W::Asked>),
     ) -> Result<(), Broken> {
-        loop {
-            let Link::Up(stream) = &mut self.link else { return Ok(()) };
-            let length = match stream.read(block) {
-                Ok(0) if self.in_flight.is_empty() => return Err(Broken::Done),
-                Ok(0) => return Err(Broken::Because(Failure::Closed)),
-                Ok(length) => length,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Broken::Because(broken(&error))),
-            };
-            let at = now();
-            let is_all = length < block.len() && !at_end;
-            let new = block.get(..length).unwrap_or_default();
-            if self.came.is_empty() {
-                let used = self.take(workload, new, at, counts, &mut each)?;
-                self.came.extend_from_slice(new.get(used..).unwrap_or_default());
-            } else {
-                let mut came = std::mem::take(&mut self.came);
-                came.extend_from_slice(new);
-                let used = self.take(workload, &came, at, counts, &mut each)?;
-                came.drain(..used);
-                self.came = came;
-            }
-            // Less than was asked for is all that there was: what comes later is another event.
-            if is_all {
-                return Ok(());
-            }
+        let mut came = std::mem::take(&mut self.came);
+        let used = self.take(workload, &came, self.came_at, counts, &mut each)?;
+        came.drain(..used);
+        self.came = came;
+        Ok(())
+    }
+
+    /// What the end of the stream means, once all answers before it are told.
+    pub(super) fn goes_on(&self, is_at_end: Result<bool, Failure>) -> Result<(), Broken> {
+        match is_at_end {
+            Ok(false) => Ok(()),
+            Ok(true) if self.in_flight.is_empty() => Err(Broken::Done),
+            Ok(true) => Err(Broken::Because(Failure::Closed)),
+            Err(why) => Err(Broken::Because(why)),
         }
     }
 

@@ -18,11 +18,13 @@ mod plan;
 mod process;
 mod progress;
 mod record;
+mod recording;
 mod report;
 mod run;
 #[cfg(test)]
 mod run_tests;
 mod svg;
+mod wait;
 mod worker;
 mod workload;
 

@@ -16,7 +16,8 @@ use super::plan::{Pace, Plan};
 use super::process::{self, Taken};
 use super::progress::Progress;
 use super::record::{Part, Tally};
-use super::worker::{Told, Worker};
+use super::recording::Told;
+use super::worker::Worker;
 use super::workload::Workload;
 
 /// Threads begin together, so long after all are ready.

@@ -79,6 +79,16 @@ fn every_request_that_is_due_is_sent_and_answered() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_thread_that_waits_takes_no_processor() {
+    let (address, _) = server(|_| Some("STORED\r\n"));
+    // One each 2 ms, of which a thread would spend all if it asked for the time until the next is due.
+    let run = puts(&Plan { duration: Duration::from_secs(1), ..plan(address) });
+    let busy = run.generator_percent.unwrap();
+    assert!(busy < 50.0, "{busy} % of a core");
+}
+
+#[test]
 fn a_closed_loop_accounts_for_every_request_too() {
     let (address, asked) = server(|_| Some("STORED\r\n"));
     for pipeline in [1, 4] {

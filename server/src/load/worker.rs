@@ -10,31 +10,30 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::connection::{Answered, Broken, Connection, InFlight, Link, broken};
+use super::connection::{Answered, Broken, Connection, Link, broken};
 use super::failure::Failure;
 use super::plan::{Pace, Plan, Schedule};
 use super::process::own_time;
-use super::record::{Part, Tally};
+use super::record::Tally;
+use super::recording::{Recording, Told};
+use super::wait;
 use super::workload::Workload;
 
 /// What is read at a time.
 const BLOCK: usize = 256 * 1024;
-/// A wait that is shorter is spent asking the system: it wakes threads up to a millisecond late.
-const SPIN: u64 = 2_000_000;
+/// A wait that is shorter is one to the nanosecond: those of `mio` are rounded up to a millisecond.
+const NEAR: Duration = Duration::from_millis(2);
+/// In an open loop an answer that may come so soon after the last request is waited for by asking: to be woken takes
+/// as long as such an answer, and would count as its time.
+const SOON: u64 = 100_000;
+/// So many writes are done before it is looked whether something has come: the time of an answer is that of its
+/// reading, and must not be that of many writes.
+const WRITES: usize = 4;
 /// Between two looks at what takes too long.
 const LOOK: u64 = 20_000_000;
 /// The first wait of a connection that cannot be made again; the next are twice as long each, up to a second.
 const RETRY: u64 = 10_000_000;
 const MAX_RETRY: u64 = 1_000_000_000;
-
-/// What a thread tells while it runs.
-#[derive(Debug)]
-pub(super) enum Told {
-    /// A part of the run is over.
-    Part { number: u32, part: Box<Part> },
-    /// The thread is at its end.
-    Done { tally: Tally, cpu: Option<Duration>, is_gone: bool },
-}
 
 /// One thread of a run.
 #[derive(Debug)]
@@ -50,6 +49,8 @@ pub(super) struct Worker<W: Workload> {
     free: VecDeque<usize>,
     /// Those that have something to write.
     dirty: Vec<usize>,
+    /// Those that were read, and whether their stream was found at its end.
+    received: Vec<(usize, Result<bool, Failure>)>,
     /// Requests that have no answer.
     outstanding: usize,
     up: usize,
@@ -60,18 +61,6 @@ pub(super) struct Worker<W: Workload> {
     looked: u64,
     is_interrupted: Arc<AtomicBool>,
     recording: Option<Recording>,
-}
-
-/// What is recorded, and where it goes.
-#[derive(Debug)]
-struct Recording {
-    to: Sender<Told>,
-    from: u64,
-    end: u64,
-    each: u64,
-    parts: u32,
-    number: u32,
-    part: Box<Part>,
 }
 
 impl<W: Workload> Worker<W> {
@@ -108,6 +97,7 @@ impl<W: Workload> Worker<W> {
             connections,
             free: VecDeque::with_capacity(up),
             dirty: Vec::with_capacity(up),
+            received: Vec::with_capacity(up),
             outstanding: 0,
             up,
             down_since: 0,
@@ -127,7 +117,7 @@ impl<W: Workload> Worker<W> {
         for index in 0..self.connections.len() {
             self.ask(index, None);
         }
-        self.flush();
+        self.flush()?;
         while self.outstanding > 0 && !self.is_interrupted() {
             self.turn(Duration::from_nanos(LOOK))?;
         }
@@ -144,6 +134,7 @@ impl<W: Workload> Worker<W> {
     /// # Errors
     /// When the system has no more events.
     pub(super) fn run(&mut self, begin: Instant, to: Sender<Told>) -> io::Result<()> {
+        wait::be_punctual();
         std::thread::sleep(begin.saturating_duration_since(Instant::now()));
         let cpu_before = own_time();
         self.epoch = begin;
@@ -151,10 +142,7 @@ impl<W: Workload> Worker<W> {
         self.down_since = 0;
         let from = nanos(self.plan.warm_up);
         let end = from + nanos(self.plan.duration);
-        let parts = self.plan.parts();
-        let each = (end - from) / u64::from(parts).max(1);
-        let part = Box::new(Part::new());
-        self.recording = Some(Recording { to, from, end, each, parts, number: 0, part });
+        self.recording = Some(Recording::new(to, from, end, self.plan.parts()));
         for index in 0..self.connections.len() {
             self.offer(index);
         }
@@ -184,7 +172,7 @@ impl<W: Workload> Worker<W> {
             } else if self.outstanding == 0 {
                 return Ok(false);
             }
-            self.flush();
+            self.flush()?;
             if self.is_interrupted() || self.is_gone(now) {
                 return Ok(!self.is_interrupted());
             }
@@ -197,6 +185,7 @@ impl<W: Workload> Worker<W> {
     fn run_open(&mut self, rate: f64, end: u64) -> io::Result<bool> {
         let mut schedule = Schedule::new(rate, self.plan.threads, self.thread);
         let timeout = nanos(self.plan.timeout);
+        let mut asked_at = 0;
         loop {
             let now = self.now();
             let mut due = schedule.due();
@@ -207,13 +196,14 @@ impl<W: Workload> Worker<W> {
                 } else if let Some(index) = self.next_free() {
                     self.ask(index, Some(due));
                     self.offer(index);
+                    asked_at = now;
                 } else {
                     break;
                 }
                 schedule.advance();
                 due = schedule.due();
             }
-            self.flush();
+            self.flush()?;
             if due >= end && self.outstanding == 0 {
                 return Ok(false);
             }
@@ -226,11 +216,14 @@ impl<W: Workload> Worker<W> {
                 }
                 return Ok(!is_interrupted);
             }
-            let until =
-                if due < end && !self.free.is_empty() { due.saturating_sub(now) } else { LOOK };
-            // What wakes it otherwise is rounded up to a whole millisecond.
-            let wait = if until < SPIN { 0 } else { until.min(LOOK) - SPIN / 2 };
-            self.turn(Duration::from_nanos(wait))?;
+            let until = if self.outstanding > 0 && now - asked_at < SOON {
+                0
+            } else if due < end && !self.free.is_empty() {
+                due.saturating_sub(now)
+            } else {
+                LOOK
+            };
+            self.turn(Duration::from_nanos(until.min(LOOK)))?;
         }
     }
 
@@ -282,10 +275,14 @@ impl<W: Workload> Worker<W> {
         }
     }
 
-    fn flush(&mut self) {
+    /// Writes all that is to be written, and reads what comes meanwhile.
+    fn flush(&mut self) -> io::Result<()> {
         let epoch = self.epoch;
         let mut dirty = std::mem::take(&mut self.dirty);
-        for index in dirty.drain(..) {
+        for (number, index) in dirty.drain(..).enumerate() {
+            if number % WRITES == WRITES - 1 {
+                self.read(Duration::ZERO)?;
+            }
             let Some(connection) = self.connections.get_mut(index) else { continue };
             connection.is_dirty = false;
             if let Err(why) = connection.flush(|| nanos(epoch.elapsed())) {
@@ -295,37 +292,20 @@ impl<W: Workload> Worker<W> {
         // Its memory is used again; what was added in the meantime stays.
         dirty.append(&mut self.dirty);
         self.dirty = dirty;
+        Ok(())
     }
 
-    /// Waits for something to happen, and reads all that came before anything is written: an answer's time is that of
-    /// its reading.
+    /// Waits for something to happen, and does what there is to do then.
     fn turn(&mut self, at_most: Duration) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, Some(at_most)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-            _ => {}
+        if at_most >= NEAR {
+            self.read(at_most.saturating_sub(NEAR / 2))?;
+        } else {
+            if !at_most.is_zero() {
+                wait::until_ready(&self.poll, at_most)?;
+            }
+            self.read(Duration::ZERO)?;
         }
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            let index = event.token().0;
-            let Some(connection) = self.connections.get_mut(index) else { continue };
-            if matches!(connection.link, Link::Connecting { .. }) {
-                self.connected(index);
-                continue;
-            }
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                self.read(index, event.is_read_closed() || event.is_error());
-            }
-            if event.is_writable()
-                && let Some(connection) = self.connections.get_mut(index)
-                && connection.has_more_to_write()
-                && !connection.is_dirty
-            {
-                connection.is_dirty = true;
-                self.dirty.push(index);
-            }
-        }
-        self.events = events;
-        self.flush();
+        self.flush()?;
         let now = self.now();
         if let Some(recording) = &mut self.recording {
             recording.rotate(now);
@@ -337,9 +317,44 @@ impl<W: Workload> Worker<W> {
         Ok(())
     }
 
-    fn read(&mut self, index: usize, at_end: bool) {
-        let Some(connection) = self.connections.get_mut(index) else { return };
+    /// Waits for something to happen, and reads all that came before it looks at any of it: an answer's time is that
+    /// of its reading.
+    fn read(&mut self, at_most: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(at_most)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let mut received = std::mem::take(&mut self.received);
         let epoch = self.epoch;
+        for event in &events {
+            let index = event.token().0;
+            let Some(connection) = self.connections.get_mut(index) else { continue };
+            if matches!(connection.link, Link::Connecting { .. }) {
+                self.connected(index);
+                continue;
+            }
+            let at_end = event.is_read_closed() || event.is_error();
+            if event.is_readable() || at_end {
+                let now = || nanos(epoch.elapsed());
+                received.push((index, connection.receive(&mut self.block, at_end, now)));
+            }
+            if event.is_writable() && connection.has_more_to_write() && !connection.is_dirty {
+                connection.is_dirty = true;
+                self.dirty.push(index);
+            }
+        }
+        self.events = events;
+        for (index, is_at_end) in received.drain(..) {
+            self.received(index, is_at_end);
+        }
+        self.received = received;
+        Ok(())
+    }
+
+    /// Takes note of the answers that were read.
+    fn received(&mut self, index: usize, is_at_end: Result<bool, Failure>) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
         let (recording, failures) = (&mut self.recording, &mut self.tally.failures);
         let (mut answered, mut good) = (0, 0);
         let each = |answer: Answered<W::Asked>| {
@@ -353,12 +368,11 @@ impl<W: Workload> Worker<W> {
                 failures.add(why, 1);
             }
         };
-        let counts = &mut self.tally.counts;
-        let now = || nanos(epoch.elapsed());
-        let read = connection.read(&self.workload, &mut self.block, at_end, now, counts, each);
+        let answers = connection.answers(&self.workload, &mut self.tally.counts, each);
+        let goes_on = answers.and_then(|()| connection.goes_on(is_at_end));
         self.outstanding -= answered;
         self.tally.good += good;
-        match read {
+        match goes_on {
             Ok(()) => self.offer(index),
             Err(Broken::Done) => self.give_up(index, None),
             Err(Broken::Because(why)) => self.give_up(index, Some(why)),
@@ -476,64 +490,6 @@ impl<W: Workload> Worker<W> {
                 }
             }
         }
-    }
-}
-
-impl Recording {
-    fn answered<A>(&mut self, request: &InFlight<A>, at: u64, is_good: bool) {
-        if request.due() < self.from {
-            return;
-        }
-        self.rotate(at);
-        let within = at < self.end;
-        if !is_good {
-            self.part.failed += 1;
-            return;
-        }
-        // In a closed loop nothing is due behind the end; what is sent in time and answered later would be
-        // counted in no second that is measured.
-        if !request.is_scheduled() && !within {
-            return;
-        }
-        self.part.good += u64::from(within);
-        let part = &mut self.part;
-        // Every time is in its bounds: none is longer than two timeouts.
-        let (due, sent) = (request.due(), request.sent());
-        let _ = part.latency.record(at.saturating_sub(due));
-        if request.is_scheduled() {
-            let _ = part.from_sending.record(at.saturating_sub(sent));
-            let _ = part.late.record(sent.saturating_sub(due));
-        }
-    }
-
-    fn failed(&mut self, count: u64, now: u64) {
-        if now >= self.from {
-            self.rotate(now);
-            self.part.failed += count;
-        }
-    }
-
-    /// Tells the parts that are over at `now`.
-    fn rotate(&mut self, now: u64) {
-        while self.number + 1 < self.parts
-            && now >= self.from + u64::from(self.number + 1) * self.each
-        {
-            self.tell();
-        }
-    }
-
-    fn tell(&mut self) {
-        let part = std::mem::replace(&mut self.part, Box::new(Part::new()));
-        // Who listens has gone when the run is being ended.
-        let _ = self.to.send(Told::Part { number: self.number, part });
-        self.number += 1;
-    }
-
-    fn close(mut self, done: Told) {
-        while self.number < self.parts {
-            self.tell();
-        }
-        let _ = self.to.send(done);
     }
 }
 
