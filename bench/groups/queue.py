@@ -42,12 +42,13 @@ def on_the_loads_core():
 
 
 class Phase:
-    """Time, processor time and writing of a server from here on, and how long each turn took: from the write of
-    so many operations until the last of them was answered."""
+    """Time and processor time of a server from here on, and how long each turn took: from the write of so many
+    operations until the last of them was answered. Where it `writes`, what the disk has written, too."""
 
-    def __init__(self, process):
+    def __init__(self, process, writes=False):
         self._process = process
         self._turns = []
+        self._written = process.written() if writes else None
         self._before = self._now()
 
     def turn(self, call, count):
@@ -68,13 +69,14 @@ class Phase:
             self.turn(call, at_a_time)
 
     def _now(self):
-        return time.monotonic(), self._process.cpu(), self._process.written()
+        return time.monotonic(), self._process.cpu()
 
-    def sample(self, case, name, ours, count, put=False):
-        took, cpu, written = (now - then for now, then in zip(self._now(), self._before))
+    def sample(self, case, name, ours, count):
+        took, cpu = (now - then for now, then in zip(self._now(), self._before))
         turns = sorted(self._turns)
         more = {f"p{part}, µs": 1e6 * turns[len(turns) * part // 100] for part in (50, 99)}
-        if put:
+        if self._written is not None:
+            written = self._process.written() - self._written
             more["written ÷ put"] = written / (count * len(queues.ITEM))
         return Sample(case, name, count / took, cpu * 1e6 / count, ours, more)
 
@@ -83,9 +85,9 @@ def measure_one(name, ours, process, client, in_flight, policy, seconds):
     """Puts for a while, gets all of it; puts as much again, reserves and confirms all of it."""
     case = f"{in_flight} in flight, {policy}"
     Phase(process).put_for(client, in_flight, seconds / 5)
-    phase = Phase(process)
+    phase = Phase(process, writes=True)
     count = phase.put_for(client, in_flight, seconds)
-    yield phase.sample(f"put, {case}", name, ours, count, put=True)
+    yield phase.sample(f"put, {case}", name, ours, count)
     if client.get:
         phase = Phase(process)
         phase.each(client.get, count, in_flight)
