@@ -223,7 +223,7 @@ impl QueueClient {
             reply.close();
             return sent;
         }
-        let Ok(mut put) = PutBuilder::new(item.key, now.unix) else {
+        let Ok(mut put) = PutBuilder::of_one(item.key, now.unix, data.len()) else {
             return disconnect(reply);
         };
         let expires = match Expiry::of(item.exptime, Dialect::Kestrel, now.unix) {

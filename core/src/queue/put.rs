@@ -43,8 +43,21 @@ impl PutBuilder {
     /// # Errors
     /// [`NameError`] when a queue cannot have that name.
     pub fn new(queue: &[u8], now: UnixTime) -> Result<Self, NameError> {
+        Self::with_memory(queue, now, 512)
+    }
+
+    /// The same of one item to come, whose data has that length: its memory is what the put needs.
+    ///
+    /// # Errors
+    /// [`NameError`] when a queue cannot have that name.
+    pub fn of_one(queue: &[u8], now: UnixTime, len: usize) -> Result<Self, NameError> {
+        let around = queue.len() + PUT_TIME + ITEM_HEADER;
+        Self::with_memory(queue, now, around.saturating_add(len))
+    }
+
+    fn with_memory(queue: &[u8], now: UnixTime, bytes: usize) -> Result<Self, NameError> {
         let name_len = length_of_name(queue)?;
-        let mut body = Vec::with_capacity(512);
+        let mut body = Vec::with_capacity(bytes);
         body.extend_from_slice(queue);
         body.extend_from_slice(&now.as_millis().to_le_bytes());
         Ok(Self { body, name_len, items: 0, largest: 0, data_len: 0, open: None })
@@ -146,7 +159,7 @@ impl PutBuilder {
         self.end_item();
         // The queue keeps this memory for as long as the items live. A small copy costs less than to make a block
         // of memory smaller, which breaks it in two.
-        if self.body.len() <= COPIED {
+        if self.body.len() < self.body.capacity().min(COPIED + 1) {
             self.body = self.body.as_slice().to_vec();
         } else {
             self.body.shrink_to_fit();

@@ -70,6 +70,10 @@ impl Waiters {
 
     /// The read that has waited longest on a queue.
     pub(super) fn first(&self, queue: &Bytes) -> Option<OpId> {
+        // Most often nobody waits for anything.
+        if self.queues.is_empty() {
+            return None;
+        }
         self.on(queue).next()
     }
 

@@ -683,6 +683,12 @@ impl Ticket {
         if self.registered.take().is_some_and(|waker| waker.will_wake(cx.waker())) {
             return Poll::Pending;
         }
+        if hand_over == HandOver::Done
+            && let Some(outcome) = self.shared.lock().slots.take_put(op)
+        {
+            self.stage = Stage::Over;
+            return Poll::Ready(outcome);
+        }
         let outcome = self.shared.with(now, |state| {
             if hand_over == HandOver::Next {
                 state.handing_over = false;

@@ -75,7 +75,10 @@ impl Slots {
                 if let Some(claim) = claim {
                     claim.settle(stored, wakers);
                 }
-                wakers.extend(waker);
+                // Most often those of one connection end together.
+                wakers.extend(
+                    waker.filter(|waker| wakers.last().is_none_or(|last| !last.will_wake(waker))),
+                );
                 return true;
             }
             Slot::Unattended(items) => self.lost += if stored { 0 } else { items },
@@ -84,6 +87,18 @@ impl Slots {
         }
         self.slots.remove(&op);
         true
+    }
+
+    /// The outcome of a put, once it has come. Nothing follows from it for the engine.
+    pub(super) fn take_put(&mut self, op: OpId) -> Option<OpOutcome> {
+        let slot = self.slots.get(&op)?;
+        if !matches!(slot, Slot::Done(OpOutcome::Stored | OpOutcome::NotJournaled)) {
+            return None;
+        }
+        match self.slots.remove(&op)? {
+            Slot::Done(outcome) => Some(outcome),
+            _ => None,
+        }
     }
 
     /// The outcome, or `None` when it has not come: then `waker` is called for it.

@@ -24,6 +24,9 @@ pub(super) struct InFlight {
     pub(super) fsync: Fsync,
 }
 
+/// Memory for as many records is there before they are.
+const KEPT: usize = 256;
+
 /// Records that are to be one batch.
 #[derive(Debug)]
 struct Gathering {
@@ -103,6 +106,8 @@ impl Waiting {
         if records.is_empty() {
             return None;
         }
+        // The next batch is most often as large.
+        next.records.reserve(records.len().min(KEPT));
         self.taken += 1;
         Some((JournalBatch { commit: self.taken, records, len, fsync }, removals))
     }

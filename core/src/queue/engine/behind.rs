@@ -18,7 +18,7 @@ impl Engine {
     /// Sees to it that what a queue needs of the journal is asked for.
     pub(super) fn feed(&mut self, queue: &[u8]) {
         let wants = self.queues.get(queue).is_some_and(|line| self.wants_more(line));
-        if let Some(line) = self.queues.get_mut(queue).filter(|line| wants && !line.is_hungry) {
+        if wants && let Some(line) = self.queues.get_mut(queue).filter(|line| !line.is_hungry) {
             line.is_hungry = true;
             self.hungry.push_back(line.name.clone());
         }

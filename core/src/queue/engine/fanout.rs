@@ -14,7 +14,7 @@ use super::super::name::parent_of;
 use super::super::outcome::{OpId, OpOutcome, PutError};
 use super::super::put::{Put, PutSize};
 use super::super::record::Draft;
-use super::Engine;
+use super::{Engine, check_items};
 use crate::Now;
 
 /// What a put to a name goes to.
@@ -127,13 +127,13 @@ impl Engine {
     ) -> Result<Vec<Bytes>, PutError> {
         let Targets { named, following } = targets;
         for name in &named {
-            self.check_items(name, size)?;
+            check_items(self.config.of(name), size)?;
             self.check_room(name, size, now)?;
         }
         let mut takers = named;
         let has_followers = !following.is_empty();
         for name in following {
-            let fits = self.check_items(&name, size);
+            let fits = check_items(self.config.of(&name), size);
             match fits.and_then(|()| self.check_room(&name, size, now)) {
                 Ok(()) => takers.push(name),
                 Err(refused) => self.stats.count(refused),

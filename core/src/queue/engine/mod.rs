@@ -32,6 +32,9 @@ use super::waiters::Waiters;
 use crate::buffer::Outgoing;
 use crate::{Instant, Now, UnixTime};
 
+/// Most memory that is taken at once for records that are gathered.
+const MAX_GATHERED: usize = 64 * 1024;
+
 /// Records to append to the journal, in one piece and in this order.
 ///
 /// ```
@@ -69,6 +72,8 @@ impl JournalBatch {
     /// The bytes to write at that offset of a segment with that salt: what only the journal knows.
     pub fn encode(&self, salt: u32, mut offset: u64) -> Vec<Bytes> {
         let mut bytes = Outgoing::new();
+        // What is longer is shared.
+        bytes.tail().reserve(usize::try_from(self.len).unwrap_or(usize::MAX).min(MAX_GATHERED));
         for record in &self.records {
             bytes.put(&record.header(salt, offset));
             bytes.put_shared(record.body().clone());
@@ -293,7 +298,7 @@ impl Engine {
     fn take_up_all(&mut self, op: OpId, puts: Vec<Put>, now: Now) -> Result<(), PutError> {
         for put in &puts {
             if !self.is_alias(put.queue()) {
-                self.check_items(put.queue(), put.size())?;
+                check_items(self.config.of(put.queue()), put.size())?;
             }
         }
         self.take_up_for_many(op, puts.into_iter().filter(|put| put.items() > 0), now)
@@ -302,10 +307,11 @@ impl Engine {
     fn take_up(&mut self, op: OpId, put: Put, now: Now) -> Result<(), PutError> {
         let size = put.size();
         self.stats.cmd_set += 1;
-        let (fanout_only, is_alias) =
-            (self.config.of(put.queue()).fanout_only, self.is_alias(put.queue()));
+        let is_alias = self.is_alias(put.queue());
+        let bounds = self.config.of(put.queue());
+        let (fanout_only, fsync) = (bounds.fanout_only, bounds.fsync);
         if !is_alias {
-            self.check_items(put.queue(), size)?;
+            check_items(bounds, size)?;
         }
         if size.items == 0 {
             self.done.push_back((op, OpOutcome::Stored));
@@ -319,16 +325,7 @@ impl Engine {
         let Some(name) = self.queues.get(put.queue()).map(|queue| queue.name.clone()) else {
             return Err(PutError::TooManyQueues);
         };
-        let fsync = self.config.of(&name).fsync;
         self.enlist(Some(op), name, put, fsync);
-        Ok(())
-    }
-
-    fn check_items(&self, queue: &[u8], size: PutSize) -> Result<(), PutError> {
-        let (len, limit) = (size.largest, self.config.of(queue).max_item_bytes);
-        if len > limit {
-            return Err(PutError::ItemTooLarge { len, limit });
-        }
         Ok(())
     }
 
@@ -542,7 +539,6 @@ impl Engine {
         self.discard_old(&put.queue);
         self.done.extend(put.op.map(|op| (op, OpOutcome::Stored)));
         self.serve_waiters(&put.queue, now);
-        self.feed(&put.queue);
     }
 
     /// An item that was popped is gone: writes that down.
@@ -647,6 +643,15 @@ impl Engine {
         let next = self.waiters.next_deadline().into_iter().chain(open_until).chain(self.retry_at);
         EngineOutput::Idle(next.min())
     }
+}
+
+/// Whether items are as small as the queue with those bounds wants them.
+fn check_items(bounds: &QueueConfig, size: PutSize) -> Result<(), PutError> {
+    let (len, limit) = (size.largest, bounds.max_item_bytes);
+    if len > limit {
+        return Err(PutError::ItemTooLarge { len, limit });
+    }
+    Ok(())
 }
 
 /// The journal could not take a batch, or could not make it safe.

@@ -12,7 +12,7 @@ use super::super::items::Item;
 use super::super::outcome::PutError;
 use super::super::put::PutBuilder;
 use super::super::record::Draft;
-use super::Engine;
+use super::{Engine, check_items};
 use crate::Now;
 
 /// Most bytes of items that are moved by one put.
@@ -53,7 +53,7 @@ impl Engine {
         let (put, count) = (put.finish(), items.len() as u64);
         let size = put.size();
         let backlog = self.check_backlog_of_moves(put.record_len());
-        let fits = backlog.and_then(|()| self.check_items(to, size));
+        let fits = backlog.and_then(|()| check_items(self.config.of(to), size));
         let room = fits.and_then(|()| self.check_room(to, size, now));
         let Some(line) = self.queues.get_mut(queue) else {
             return 0;
