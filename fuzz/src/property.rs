@@ -8,7 +8,11 @@ mod client_hostile;
 mod cluster;
 #[cfg(feature = "server")]
 mod config_file;
+#[cfg(feature = "server")]
+mod dead_letters;
 mod deduplication;
+#[cfg(feature = "server")]
+mod forward_window;
 mod http_connection;
 mod http_requests;
 mod http_smuggling;
@@ -39,7 +43,11 @@ pub use client_hostile::client_hostile;
 pub use cluster::cluster;
 #[cfg(feature = "server")]
 pub use config_file::config_file;
+#[cfg(feature = "server")]
+pub use dead_letters::dead_letters;
 pub use deduplication::deduplication;
+#[cfg(feature = "server")]
+pub use forward_window::forward_window;
 pub use http_connection::http_connection;
 pub use http_requests::http_requests;
 pub use http_smuggling::http_smuggling;

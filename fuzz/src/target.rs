@@ -125,6 +125,25 @@ pub static TARGETS: &[Target] = &[
         },
         check: property::backup_manifest,
     },
+    #[cfg(feature = "server")]
+    Target {
+        name: "dead_letters",
+        holds: "an item of the dead-letter queue is refused, or can be sent again without becoming another \
+                request, and is written again as it was read",
+        shape: Shape::Text {
+            generate: generate::server::dead_letter,
+            dictionary: generate::server::DEAD_LETTER,
+        },
+        check: property::dead_letters,
+    },
+    #[cfg(feature = "server")]
+    Target {
+        name: "forward_window",
+        holds: "whatever a queue elsewhere answers, each record arrives once or is given up, and given up is \
+                none but one that will not be taken",
+        shape: Shape::Script,
+        check: property::forward_window,
+    },
     Target {
         name: "memcache_server",
         holds: "under any interleaving of bytes, time, answers, writes and ends, every request \

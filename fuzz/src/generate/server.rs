@@ -1,9 +1,11 @@
 //! What an operator writes into a configuration file, and what backups say of themselves.
 
+use windhover_core::UnixTime;
 use windhover_server::backup::Manifest;
 use windhover_server::backup::manifest::{
     Cut, LogEntry, ManifestSegment, Parent, Part, PruneEntry, QueueCount,
 };
+use windhover_server::dead_letters::{DeadLetter, Origin};
 
 use crate::Source;
 
@@ -174,4 +176,47 @@ pub fn manifest(source: &mut Source<'_>) -> Vec<u8> {
         manifest.queues = Some(vec![QueueCount { name: "events".to_owned(), items }; 2]);
     }
     LogEntry::Backup(manifest).encode()
+}
+
+/// Parts of a dead letter.
+pub const DEAD_LETTER: &[&[u8]] = &[
+    b"{\"time\":1",
+    b",\"reason\":\"r\"",
+    b",\"reason\":\"\"",
+    b",\"detail\":\"\\n\"",
+    b",\"origin\":\"queue:q\"",
+    b",\"origin\":\"/track?verbose=1\"",
+    b",\"origin\":\"/a b\"",
+    b",\"token\":7",
+    b",\"token\":\"\"",
+    b",\"content_type\":\"a\\r\\nb: c\"",
+    b",\"content_encoding\":\"gzip\"",
+    b",\"other\":[null]",
+    b"}\n",
+    b"\n",
+    b"\\u007f",
+    b"\xc3\xa9",
+];
+
+/// A dead letter, most of them as they should be.
+pub fn dead_letter(source: &mut Source<'_>) -> Vec<u8> {
+    let mut text =
+        || source.pick(&["a", "", "gzip", "\u{e9}", "a\r\nb: c", "\"\\", "\u{7f}"]).to_owned();
+    let [reason, detail, token, content_type, content_encoding] =
+        [text(), text(), text(), text(), text()];
+    let origin = match source.below(3) {
+        0 => Origin::Queue(source.pick(&["q", "", "a b"]).to_owned()),
+        _ => Origin::Path(
+            source.pick(&["/track", "/import?strict=1", "/a b", "/\n", "a", "/\u{e9}"]).to_owned(),
+        ),
+    };
+    let time = UnixTime::from_millis(source.edgy());
+    let [token, content_type, content_encoding] =
+        [token, content_type, content_encoding].map(|text| source.chance(1, 2).then_some(text));
+    let bytes = source.bytes(8).to_vec().into();
+    let letter =
+        DeadLetter { reason, detail, origin, token, time, content_type, content_encoding, bytes };
+    let mut item = Vec::new();
+    letter.write(&mut item);
+    item
 }

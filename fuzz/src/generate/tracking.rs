@@ -187,22 +187,26 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
     };
     match source.below(6) {
         5 => {
+            // The longest boundary has 70 letters.
+            let boundary = "x".repeat(source.pick(&[1, 1, 70, 71]));
             out.extend_from_slice(
                 format!(
-                    "POST {path}?{query}\r\nContent-Type: multipart/form-data; boundary=x\r\n\
+                    "POST {path}?{query}\r\nContent-Type: multipart/form-data; boundary={boundary}\r\n\
                      {headers}\r\n"
                 )
                 .as_bytes(),
             );
             for (name, value) in [("data", &text[..]), ("verbose", b"1")] {
+                let header = source.pick(&["Content-Disposition", "content-disposition", "X"]);
+                let end = source.pick(&["\r\n\r\n", "\r\n\r\n", "\r\n\r\n", "\r\n"]);
                 out.extend_from_slice(
-                    format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n")
-                        .as_bytes(),
+                    format!("--{boundary}\r\n{header}: form-data; name=\"{name}\"{end}").as_bytes(),
                 );
                 out.extend_from_slice(value);
                 out.extend_from_slice(b"\r\n");
             }
-            out.extend_from_slice(source.pick(&[&b"--x--"[..], b"--x--\r\n", b"--x", b""]));
+            let end = source.pick(&["--", "--\r\n", "", "\r\n"]);
+            out.extend_from_slice(format!("--{boundary}{end}").as_bytes());
         }
         4 => {
             let (encoding, body) = compressed(source, &text);
@@ -314,13 +318,18 @@ fn event(source: &mut Source<'_>, out: &mut String) {
             "\"a\"",
             "\"\\u0061\"",
         ];
-        if source.chance(1, 2) {
-            out.push_str(source.pick(&known));
-        } else {
-            string(source, out);
+        let name = source.chance(1, 2).then(|| source.pick(&known));
+        match name {
+            Some(name) => out.push_str(name),
+            None => string(source, out),
         }
         out.push(':');
-        value(source, out, 4);
+        if name == Some("\"$insert_id\"") && source.chance(1, 2) {
+            let length = source.pick(&[36, 37, 1, 32]);
+            out.push_str(&format!("\"{}\"", source.pick(&["0", "a", "-", "_"]).repeat(length)));
+        } else {
+            value(source, out, 4);
+        }
     }
     out.push('}');
     if source.chance(1, 4) {

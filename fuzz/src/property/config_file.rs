@@ -35,6 +35,7 @@ pub fn config_file(input: &[u8]) {
     }
     match parsed {
         Ok(file) => {
+            go_together(&file);
             let printed = file.to_string();
             let again = ConfigFile::parse(&printed, FLAGS).expect(&printed);
             assert_eq!(again.to_string(), printed);
@@ -55,6 +56,23 @@ pub fn config_file(input: &[u8]) {
     // And all flags with their values: each fault tells of the file.
     if let Err(error) = check_text(Path::new("file.toml"), text) {
         assert!(!error.to_string().is_empty());
+    }
+}
+
+/// No name of a file that is taken means two things, or leads to itself.
+fn go_together(file: &ConfigFile) {
+    let is_alias = |name: &str| file.aliases.contains_key(name);
+    for (alias, named) in &file.aliases {
+        assert!(!file.queues.contains_key(alias) && !alias.contains('+'), "{alias}");
+        assert!(!named.iter().any(|name| is_alias(name)), "{alias}: {named:?}");
+    }
+    for (queue, table) in &file.queues {
+        let other = table.move_expired_to.as_ref();
+        assert!(other.is_none_or(|other| other != queue && !is_alias(other)), "{queue}: {other:?}");
+    }
+    for (token, table) in &file.tokens {
+        let queues = [&table.queues.events, &table.queues.engage, &table.queues.groups];
+        assert!(!queues.into_iter().flatten().any(|queue| is_alias(queue)), "{token}: {queues:?}");
     }
 }
 

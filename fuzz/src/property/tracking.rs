@@ -12,7 +12,7 @@ use windhover_core::tracking::{
 };
 
 use crate::reference::forwarded;
-use crate::reference::json;
+use crate::reference::json::{self, Json};
 use crate::reference::tracking::{self as reference, Parameters, Refusal};
 
 /// 2012-04-19 18:20:01.234 UTC.
@@ -247,6 +247,9 @@ fn identified(endpoint: TrackingEndpoint, request: &Request<'_>, context: &Conte
     let _ = Decoder::new().decode(endpoint, request, context, &mut ids, &mut sink);
     for (line, told) in sink.lines {
         let recorded = EventIdentity::of_record(&line);
+        if told.is_none() && recorded.is_some() {
+            assert!(!is_stamped(&line), "{}", String::from_utf8_lossy(&line));
+        }
         let (Some(told), Some(recorded)) = (told, recorded) else {
             continue;
         };
@@ -255,6 +258,17 @@ fn identified(endpoint: TrackingEndpoint, request: &Request<'_>, context: &Conte
         let is_known = told == timed || recorded.is_time_of_receipt && told == untimed;
         assert!(is_known, "{}", String::from_utf8_lossy(&line));
     }
+}
+
+/// Whether its `$insert_id` stands where the stamps of a record are.
+fn is_stamped(line: &[u8]) -> bool {
+    let line = json::read(&String::from_utf8_lossy(line));
+    let Some(Json::Object(members)) = line else { return false };
+    let named = |of: &(String, Json), name: &str| json::unescaped(&of.0) == name;
+    let properties = members.into_iter().rev().find(|member| named(member, "properties"));
+    let Some((_, Json::Object(properties))) = properties else { return false };
+    let mut before = properties.iter().rev().skip_while(|it| !named(it, "$insert_id")).skip(1);
+    before.next().is_some_and(|member| named(member, "mp_processing_time_ms"))
 }
 
 /// By the other rule nothing is recorded, unless all is.

@@ -43,7 +43,7 @@ impl Origin {
 /// A record that was refused for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Why: a word of a small fixed set, by which metrics count (`token_missing`).
+    /// Why: a word of a small fixed set, by which metrics count (`token_missing`); never empty.
     pub reason: String,
     /// The same in a sentence; may be empty.
     pub detail: String,
@@ -130,7 +130,8 @@ impl DeadLetter {
         let line = line.as_object().ok_or(LetterError::NotJson)?;
         let text = |name| match line.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
+            // What is empty is not written.
+            Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
             Some(_) => Err(LetterError::Member(name)),
         };
         // They become headers of a request.
@@ -202,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_empty_is_as_if_it_were_not_there() {
+        let line = b"{\"time\":1,\"reason\":\"r\",\"origin\":\"/\",\"token\":\"\",\"content_type\":\"\"}\n";
+        let letter = DeadLetter::read(&Bytes::from_static(line)).unwrap();
+        assert_eq!((&letter.token, &letter.content_type), (&None, &None));
+        assert_eq!(DeadLetter::read(&written(&letter)), Ok(letter));
+    }
+
+    #[test]
     fn what_is_no_letter_is_named() {
         let member = LetterError::Member;
         let origin = |text: &str| LetterError::Origin(text.to_owned());
@@ -215,6 +224,8 @@ mod tests {
             ("{\"time\":1}\n", member("origin")),
             ("{\"time\":1,\"origin\":\"/\"}\n", member("reason")),
             ("{\"time\":1,\"origin\":\"/\",\"reason\":7}\n", member("reason")),
+            ("{\"time\":1,\"origin\":\"/\",\"reason\":\"\"}\n", member("reason")),
+            ("{\"time\":1,\"origin\":\"\",\"reason\":\"r\"}\n", member("origin")),
             ("{\"time\":1,\"origin\":\"/\",\"reason\":\"r\",\"token\":7}\n", member("token")),
             ("{\"time\":1,\"reason\":\"r\",\"origin\":\"x\"}\n", origin("x")),
             (

@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Why an event was refused for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ForGood {
+pub enum ForGood {
     /// The server calls the request wrong.
     Refused,
     /// Others are taken, and smaller.
@@ -34,13 +34,12 @@ impl ForGood {
 
 /// What a server's answer says of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// It is wrong.
     Wrong,
     /// It was not stored, for its size or because the queue is full.
     NotStored,
     /// It is larger than anything that is taken there.
-    #[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "kestrel never says so"))]
     TooLarge,
     /// Nothing: there was no answer, or one that says as little.
     None,

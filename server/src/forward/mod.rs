@@ -38,7 +38,10 @@ use crate::app::App;
 use crate::metrics::Metrics;
 
 pub use address::{ForwardTo, ForwardToError, JetStreamUrl, QueueServers, QueueServersError};
+pub use doubt::{Answer, ForGood};
 pub use servers::{ForwardServer, ForwardServers};
+pub use target::{PutError, Record, RecordName};
+pub use window::{Hopeless, Outcomes, Round, Settled, WINDOW, Window};
 
 /// Most queues that are forwarded: of events, of updates of either kind, and of tokens' own.
 const LANES: usize = 64;

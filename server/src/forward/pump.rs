@@ -58,7 +58,7 @@ pub(crate) struct Pump<S: Source> {
 
 impl<S: Source> Pump<S> {
     pub(crate) fn new(source: S, target: Box<dyn Target>) -> Self {
-        Self { source, target, window: Window::new(), logged: None }
+        Self { source, target, window: Window::default(), logged: None }
     }
 
     pub(crate) fn source(&mut self) -> &mut S {

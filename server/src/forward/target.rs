@@ -11,19 +11,20 @@ use super::doubt::Answer;
 
 /// A record on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) bytes: Bytes,
-    pub(crate) name: RecordName,
+pub struct Record {
+    /// As it came.
+    pub bytes: Bytes,
+    /// What it is known by.
+    pub name: RecordName,
 }
 
 /// What a record is known by where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RecordName {
+pub enum RecordName {
     /// An item of a data directory: the directory's identity, the queue, and the item's id there, which it may have in
     /// several queues.
     Item(u128, Bytes, u64),
     /// The id of the message that it came as.
-    #[cfg_attr(not(feature = "nats"), allow(dead_code, reason = "only NATS has messages"))]
     Message(String),
     /// Nothing but its place among those that this process takes: the process's own number, and that place.
     Place(u128, u64),
@@ -41,13 +42,15 @@ pub(crate) trait Target: fmt::Debug + Send {
 
 /// Why a record is not known to have arrived.
 #[derive(Debug)]
-pub(crate) struct PutError {
-    pub(crate) answer: Answer,
+pub struct PutError {
+    /// What that says of the record.
+    pub answer: Answer,
     why: Box<dyn Error + Send + Sync>,
 }
 
 impl PutError {
-    pub(crate) fn new(answer: Answer, why: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// An answer, and how the target put it.
+    pub fn new(answer: Answer, why: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { answer, why: why.into() }
     }
 }

@@ -8,7 +8,7 @@ use super::doubt::{Doubt, ForGood, Verdict, check};
 use super::target::{PutError, Record};
 
 /// So many records of one queue are on their way at a time.
-pub(crate) const WINDOW: usize = 256;
+pub const WINDOW: usize = 256;
 /// So many are taken out of their queue at a time, with those that may never be taken.
 const HELD: usize = 2 * WINDOW;
 /// The first rest after a round in which nothing was taken; doubled each time.
@@ -27,87 +27,99 @@ struct Held<T> {
 /// The records that are sent in one round, by their places: those in doubt first, then the others, so that it is
 /// seen whether others are taken right behind them.
 #[derive(Debug, Default)]
-pub(super) struct Round {
-    pub(super) alone: Vec<(usize, Record)>,
-    pub(super) together: Vec<(usize, Record)>,
+pub struct Round {
+    /// Those in doubt.
+    pub alone: Vec<(usize, Record)>,
+    /// The others.
+    pub together: Vec<(usize, Record)>,
 }
 
 impl Round {
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing is sent.
+    pub fn is_empty(&self) -> bool {
         self.alone.is_empty() && self.together.is_empty()
     }
 }
 
 /// What became of the records of a round, by their places.
-pub(super) type Outcomes = HashMap<usize, Result<(), PutError>>;
+pub type Outcomes = HashMap<usize, Result<(), PutError>>;
 
 /// A record that will never be taken.
 #[derive(Debug)]
-pub(crate) struct Hopeless<T> {
-    pub(crate) taken: T,
-    pub(crate) record: Record,
-    pub(crate) why: ForGood,
-    pub(crate) error: PutError,
+pub struct Hopeless<T> {
+    /// What its source knows it by.
+    pub taken: T,
+    /// The record.
+    pub record: Record,
+    /// Why.
+    pub why: ForGood,
+    /// What was answered last.
+    pub error: PutError,
 }
 
 /// What is to be done after a round.
 #[derive(Debug)]
-pub(super) struct Settled<T> {
+pub struct Settled<T> {
     /// These have arrived.
-    pub(super) arrived: Vec<T>,
+    pub arrived: Vec<T>,
     /// Their bytes.
-    pub(super) bytes: u64,
+    pub bytes: u64,
     /// These never will.
-    pub(super) hopeless: Vec<Hopeless<T>>,
+    pub hopeless: Vec<Hopeless<T>>,
     /// How many did not arrive, the hopeless ones with them.
-    pub(super) failed: usize,
+    pub failed: usize,
     /// Why the first of them did not.
-    pub(super) error: Option<String>,
+    pub error: Option<String>,
     /// Nothing arrived: how long to rest.
-    pub(super) rest: Option<Duration>,
+    pub rest: Option<Duration>,
 }
 
 /// The records that have been taken out of a queue and not arrived, the oldest first.
 #[derive(Debug)]
-pub(super) struct Window<T> {
+pub struct Window<T> {
     held: VecDeque<Held<T>>,
     /// Bytes of the largest record that was ever taken.
     largest_taken: usize,
     pause: Duration,
 }
 
-impl<T> Window<T> {
-    pub(super) fn new() -> Self {
+/// One that holds nothing.
+impl<T> Default for Window<T> {
+    fn default() -> Self {
         Self { held: VecDeque::new(), largest_taken: 0, pause: PAUSE }
     }
+}
 
+impl<T> Window<T> {
     /// Whether there is room for a further record.
-    pub(super) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         // Those that may never be taken must not keep others from being sent.
         self.held.len() < HELD
             && self.held.iter().filter(|held| held.doubt.is_none()).count() < WINDOW
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    pub(super) fn hold(&mut self, taken: T, record: Record) {
+    /// Takes a record that is to be sent.
+    pub fn hold(&mut self, taken: T, record: Record) {
         self.held.push_back(Held { taken, record, doubt: None });
     }
 
     /// Takes back a record that could not be put aside; it is sent again.
-    pub(super) fn hold_again(&mut self, taken: T, record: Record) {
+    pub fn hold_again(&mut self, taken: T, record: Record) {
         self.held.push_front(Held { taken, record, doubt: None });
     }
 
     /// Whether a record is to be sent.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub fn is_due(&self, now: Instant) -> bool {
         self.held.iter().any(|held| held.is_due(now))
     }
 
     /// The records that are to be sent, in their order.
-    pub(super) fn round(&self, now: Instant) -> Round {
+    pub fn round(&self, now: Instant) -> Round {
         let mut round = Round::default();
         for (at, held) in self.held.iter().enumerate().filter(|(_, held)| held.is_due(now)) {
             let group = if held.doubt.is_some() { &mut round.alone } else { &mut round.together };
@@ -117,7 +129,7 @@ impl<T> Window<T> {
     }
 
     /// Takes note of what became of a round. `others_taken`: one of those was taken that were sent together.
-    pub(super) fn settle(
+    pub fn settle(
         &mut self,
         mut outcomes: Outcomes,
         others_taken: bool,
@@ -169,7 +181,7 @@ impl<T> Window<T> {
     }
 
     /// Lets go of all that is held, the newest first, so that what puts itself back keeps the order.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         while self.held.pop_back().is_some() {}
     }
 }
@@ -205,7 +217,7 @@ mod tests {
     impl Simulation {
         /// Holds records of those lengths, numbered from 0.
         fn of(lengths: &[usize]) -> Self {
-            let mut window = Window::new();
+            let mut window = Window::default();
             for (number, length) in lengths.iter().enumerate() {
                 window.hold(number, record(vec![b'x'; *length]));
             }
