@@ -14,7 +14,7 @@ use crate::mailbox::{Interrupt, Keeper, Mailbox};
 
 /// What `poll` and `mio::Waker` are to each other: the wait ends once for each wake-up, or for several.
 #[derive(Default)]
-struct Poll {
+pub(crate) struct Poll {
     is_ready: Mutex<bool>,
     condition: Condvar,
     interrupts: AtomicUsize,
@@ -29,7 +29,7 @@ impl Interrupt for Poll {
 }
 
 impl Poll {
-    fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let mut is_ready = self.is_ready.lock().unwrap();
         while !*is_ready {
             is_ready = self.condition.wait(is_ready).unwrap();

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
-use super::lead::Lead;
+use super::lead::Leads;
+use crate::mailbox::Interrupt;
+use crate::sync::seq_cst::{AtomicU8, Ordering};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Mutex, thread_local};
 
 /// Waits for a future on this thread, which sleeps meanwhile, or runs the loop of the
 /// [`ClientThread`](crate::ClientThread) that its calls are driven by: a caller who has that for itself is spared
@@ -54,7 +56,7 @@ pub(super) struct Sleeper {
     thread: Thread,
     state: AtomicU8,
     /// What calls it out of a poll.
-    waker: Mutex<Option<Arc<mio::Waker>>>,
+    waker: Mutex<Option<Arc<dyn Interrupt + Send + Sync>>>,
 }
 
 /// It is polling its future, or runs a loop.
@@ -87,7 +89,7 @@ impl Sleeper {
 
     fn new() -> Arc<Self> {
         let state = AtomicU8::new(AWAKE);
-        Arc::new(Self { thread: thread::current(), state, waker: Mutex::default() })
+        Arc::new(Self { thread: thread::current(), state, waker: Mutex::new(None) })
     }
 
     /// What calls it from now on counts.
@@ -109,7 +111,7 @@ impl Sleeper {
     }
 
     /// It waits in a poll from now on, which `waker` ends; `false` where it was called before.
-    pub(super) fn polls(&self, waker: &Arc<mio::Waker>) -> bool {
+    pub(super) fn polls(&self, waker: &Arc<dyn Interrupt + Send + Sync>) -> bool {
         {
             let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
             if !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, waker)) {
@@ -139,8 +141,9 @@ impl Wake for Sleeper {
             ASLEEP => self.thread.unpark(),
             POLLS => {
                 let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                // A failure means that the poll is gone, and nobody waits in it.
-                let _ = waker.map(|waker| waker.wake());
+                if let Some(waker) = waker {
+                    waker.interrupt();
+                }
             }
             _ => {}
         }
@@ -150,7 +153,7 @@ impl Wake for Sleeper {
 /// The loop whose messages this thread sees to while it polls a future.
 #[derive(Default)]
 struct Loops {
-    lead: Option<Arc<Lead>>,
+    lead: Option<Arc<dyn Leads>>,
     /// It was left messages, and was not told.
     is_deferred: bool,
 }
@@ -166,14 +169,14 @@ impl Loops {
 }
 
 /// Whether the thread that leaves a message for that loop sees to it once it has polled its future.
-pub(super) fn defers(lead: &Weak<Lead>) -> bool {
+pub(super) fn defers<L: Leads + 'static>(lead: &Weak<L>) -> bool {
     let defers = POLLED.try_with(|polled| {
         let Ok(mut polled) = polled.try_borrow_mut() else { return false };
         let Some(loops) = &mut *polled else { return false };
         let is_its = match &loops.lead {
-            Some(known) => std::ptr::eq(Arc::as_ptr(known), lead.as_ptr()),
+            Some(known) => std::ptr::addr_eq(Arc::as_ptr(known), lead.as_ptr()),
             None => {
-                loops.lead = lead.upgrade();
+                loops.lead = lead.upgrade().map(|lead| -> Arc<dyn Leads> { lead });
                 loops.lead.is_some()
             }
         };
@@ -201,7 +204,7 @@ impl Polled {
     }
 
     /// The loop that drives its calls.
-    fn lead() -> Option<Arc<Lead>> {
+    fn lead() -> Option<Arc<dyn Leads>> {
         let lead = POLLED.try_with(|polled| polled.borrow().as_ref()?.lead.clone());
         lead.unwrap_or_default()
     }

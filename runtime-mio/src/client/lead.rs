@@ -21,15 +21,17 @@
 //!   the loop calls it.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread::{self, Thread};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use super::Message;
+use windhover_core::Instant;
+
 use super::block_on::{self, Sleeper};
-use super::thread::EventLoop;
-use crate::mailbox::{Keeper, Mailbox};
+use crate::mailbox::{Interrupt, Keeper, Mailbox};
+use crate::sync::atomic::{self, Ordering};
+use crate::sync::seq_cst::AtomicBool;
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Mutex, MutexGuard};
 
 /// So long a caller runs the loop at a stretch, and so long its thread trusts that one does.
 const LEADS: Duration = Duration::from_millis(10);
@@ -37,22 +39,56 @@ const LEADS: Duration = Duration::from_millis(10);
 /// So many waits in a row of a caller alone have the loop's thread lay it down.
 const ALONE: u8 = 2;
 
+/// A loop that a thread at a time runs, whichever it is.
+pub(super) trait Runs: Send + 'static {
+    /// What is left for it in its mailbox.
+    type Message: Send;
+    /// What calls it out of its wait.
+    type Waker: Interrupt + Send + Sync;
+
+    /// Does what there is to do. When it began.
+    fn turn(&mut self) -> Instant;
+
+    /// Waits until there is something to do, or for so long.
+    ///
+    /// # Errors
+    /// When the operating system refuses to wait.
+    fn wait(&mut self, at_most: Option<Duration>) -> io::Result<()>;
+
+    /// Nothing is left to do, and what comes next is told.
+    fn is_at_rest(&self) -> bool;
+
+    /// The same, and no call is under way.
+    fn is_quiet(&self) -> bool;
+
+    /// It has no more to do, ever.
+    fn is_over(&self) -> bool;
+}
+
+/// A lead, whatever its loop is.
+pub(super) trait Leads: Send + Sync {
+    /// Has messages seen to whose calls nobody waits for here.
+    fn ring(&self);
+
+    /// Waits until `sleeper` is called, and runs the loop meanwhile, where nobody else does.
+    fn wait(&self, sleeper: &Sleeper);
+}
+
 /// What callers and the loop's thread share.
-pub(super) struct Lead {
-    place: Mutex<Place>,
-    pub(super) mailbox: Arc<Mailbox<Message>>,
-    waker: Arc<mio::Waker>,
+pub(super) struct Lead<L: Runs> {
+    place: Mutex<Place<L>>,
+    pub(super) mailbox: Arc<Mailbox<L::Message, L::Waker>>,
+    waker: Arc<dyn Interrupt + Send + Sync>,
     thread: OnceLock<Thread>,
     /// Callers will run the loop, if its thread lays it down.
-    is_wanted: AtomicBool,
+    is_wanted: atomic::AtomicBool,
     /// Somebody has left a message who does not wait here.
     is_called: AtomicBool,
 }
 
-#[derive(Default)]
-struct Place {
+struct Place<L> {
     /// The loop, while it lies.
-    event_loop: Option<Box<EventLoop>>,
+    event_loop: Option<Box<L>>,
     /// It is the thread's to run.
     is_given: bool,
     /// A caller has run it since its thread looked.
@@ -65,22 +101,35 @@ struct Place {
     alone: u8,
 }
 
-impl Lead {
+impl<L> Default for Place<L> {
+    fn default() -> Self {
+        Self {
+            event_loop: None,
+            is_given: false,
+            was_led: false,
+            is_over: false,
+            waiting: 0,
+            alone: 0,
+        }
+    }
+}
+
+impl<L: Runs> Lead<L> {
     /// Of a loop that `waker` calls out of its wait.
-    pub(super) fn new(waker: &Arc<mio::Waker>) -> Arc<Self> {
-        Arc::new_cyclic(|lead| Self {
-            place: Mutex::default(),
+    pub(super) fn new(waker: &Arc<L::Waker>) -> Arc<Self> {
+        Arc::new_cyclic(|lead: &Weak<Self>| Self {
+            place: Mutex::new(Place::default()),
             mailbox: Arc::new(
                 Mailbox::new(Arc::clone(waker)).with_keeper(Called(Weak::clone(lead))),
             ),
-            waker: Arc::clone(waker),
+            waker: Arc::<L::Waker>::clone(waker),
             thread: OnceLock::new(),
-            is_wanted: AtomicBool::new(false),
+            is_wanted: atomic::AtomicBool::new(false),
             is_called: AtomicBool::new(false),
         })
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
+    fn place(&self) -> MutexGuard<'_, Place<L>> {
         // No code that could panic runs under it.
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,17 +138,17 @@ impl Lead {
     ///
     /// # Errors
     /// When its poll fails.
-    pub(super) fn keep(&self, mut event_loop: Box<EventLoop>) -> io::Result<()> {
+    pub(super) fn keep(&self, mut event_loop: Box<L>) -> io::Result<()> {
         self.thread.get_or_init(thread::current);
         loop {
             event_loop.turn();
-            if event_loop.clients.is_over() {
+            if event_loop.is_over() {
                 return Ok(());
             }
             if self.is_wanted.load(Ordering::Relaxed) {
                 // Who calls from now on is seen: as a call under way, as a message, or by this.
                 self.is_called.store(false, Ordering::SeqCst);
-                if event_loop.clients.is_quiet() && self.mailbox.leave() {
+                if event_loop.is_quiet() && self.mailbox.leave() {
                     let mut place = self.place();
                     (place.event_loop, place.was_led) = (Some(event_loop), true);
                     drop(place);
@@ -115,7 +164,7 @@ impl Lead {
     }
 
     /// Waits until the loop is the thread's to run again; `None` where it is over.
-    fn next(&self) -> Option<Box<EventLoop>> {
+    fn next(&self) -> Option<Box<L>> {
         loop {
             thread::park_timeout(LEADS);
             let mut place = self.place();
@@ -138,21 +187,21 @@ impl Lead {
         }
     }
 
-    /// Has messages seen to whose calls nobody waits for here.
-    pub(super) fn ring(&self) {
-        self.is_called.store(true, Ordering::SeqCst);
-        self.mailbox.ring();
-    }
-
     /// Has the thread look at once.
     fn call(&self) {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }
+}
 
-    /// Waits until `sleeper` is called, and runs the loop meanwhile, where nobody else does.
-    pub(super) fn wait(&self, sleeper: &Sleeper) {
+impl<L: Runs> Leads for Lead<L> {
+    fn ring(&self) {
+        self.is_called.store(true, Ordering::SeqCst);
+        self.mailbox.ring();
+    }
+
+    fn wait(&self, sleeper: &Sleeper) {
         let mut place = self.place();
         place.alone = if place.waiting == 0 { (place.alone + 1).min(ALONE) } else { 0 };
         self.is_wanted.store(place.alone >= ALONE, Ordering::Relaxed);
@@ -171,14 +220,14 @@ impl Lead {
 }
 
 /// A caller who waits, and the loop, where it runs that.
-struct Waits<'a> {
-    lead: &'a Lead,
-    event_loop: Option<Box<EventLoop>>,
+struct Waits<'a, L: Runs> {
+    lead: &'a Lead<L>,
+    event_loop: Option<Box<L>>,
     /// A panic would leave the loop halfway.
     is_turning: bool,
 }
 
-impl Waits<'_> {
+impl<L: Runs> Waits<'_, L> {
     /// Runs the loop until `sleeper` is called; whether it was.
     fn run(&mut self, sleeper: &Sleeper) -> bool {
         let Some(event_loop) = &mut self.event_loop else { return false };
@@ -191,7 +240,7 @@ impl Waits<'_> {
                 return true;
             }
             let left = until.get_or_insert(now + LEADS).saturating_since(now);
-            if left.is_zero() || event_loop.clients.is_over() {
+            if left.is_zero() || event_loop.is_over() {
                 return false;
             }
             if sleeper.polls(&self.lead.waker) {
@@ -209,7 +258,7 @@ impl Waits<'_> {
     /// Lays the loop down, for its thread where it `gives` it or others need it.
     fn lay_down(&mut self, gives: bool) {
         let Some(event_loop) = self.event_loop.take() else { return };
-        let lies = event_loop.clients.is_at_rest() && self.lead.mailbox.leave();
+        let lies = event_loop.is_at_rest() && self.lead.mailbox.leave();
         let mut place = self.lead.place();
         place.is_given =
             gives || !lies || place.waiting > 1 || self.lead.is_called.load(Ordering::SeqCst);
@@ -228,7 +277,7 @@ impl Waits<'_> {
     }
 }
 
-impl Drop for Waits<'_> {
+impl<L: Runs> Drop for Waits<'_, L> {
     fn drop(&mut self) {
         if self.is_turning {
             self.end();
@@ -239,9 +288,9 @@ impl Drop for Waits<'_> {
 }
 
 /// What the loop's mailbox knows of it.
-struct Called(Weak<Lead>);
+struct Called<L: Runs>(Weak<Lead<L>>);
 
-impl Keeper for Called {
+impl<L: Runs> Keeper for Called<L> {
     fn defers(&self) -> bool {
         if block_on::defers(&self.0) {
             return true;

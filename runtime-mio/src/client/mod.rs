@@ -2,6 +2,8 @@
 //! them.
 
 mod block_on;
+#[cfg(all(test, windhover_loom))]
+mod interleavings;
 mod lead;
 mod link;
 mod resolver;

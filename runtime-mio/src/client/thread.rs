@@ -12,7 +12,7 @@ use windhover_client::protocol::client::{ConnectFailure, Server};
 use windhover_client::{Builder, Client, Driver, Error};
 use windhover_core::Instant;
 
-use super::lead::Lead;
+use super::lead::{Lead, Runs};
 use super::{Clients, Message, Resolver};
 use crate::Clock;
 use crate::mailbox::Mailbox;
@@ -200,7 +200,7 @@ pub fn drive_client(
     clients.add(driver);
     clients.is_released = true;
     let mut event_loop = EventLoop::new(poll, clients);
-    while !event_loop.clients.is_over() {
+    while !event_loop.is_over() {
         event_loop.wait(None)?;
         event_loop.turn();
     }
@@ -208,10 +208,10 @@ pub fn drive_client(
 }
 
 /// Clients, and the loop that drives them.
-pub(super) struct EventLoop {
+struct EventLoop {
     poll: Poll,
     events: Events,
-    pub(super) clients: Clients,
+    clients: Clients,
     clock: Clock,
 }
 
@@ -220,19 +220,19 @@ impl EventLoop {
         let events = Events::with_capacity(EVENTS);
         Box::new(Self { poll, events, clients, clock: Clock::new() })
     }
+}
 
-    /// Does what there is to do. When it began.
-    pub(super) fn turn(&mut self) -> Instant {
+impl Runs for EventLoop {
+    type Message = Message;
+    type Waker = mio::Waker;
+
+    fn turn(&mut self) -> Instant {
         let now = self.clock.now();
         self.clients.turn(now);
         now.instant
     }
 
-    /// Waits until there is something to do, or for so long.
-    ///
-    /// # Errors
-    /// When the operating system refuses to wait.
-    pub(super) fn wait(&mut self, at_most: Option<Duration>) -> io::Result<()> {
+    fn wait(&mut self, at_most: Option<Duration>) -> io::Result<()> {
         let now = self.clock.now().instant;
         let deadline = self.clients.next_deadline().map(|until| until.saturating_since(now));
         let timeout = deadline.into_iter().chain(at_most).min();
@@ -244,5 +244,17 @@ impl EventLoop {
             self.clients.on_event(event);
         }
         Ok(())
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.clients.is_at_rest()
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.clients.is_quiet()
+    }
+
+    fn is_over(&self) -> bool {
+        self.clients.is_over()
     }
 }
