@@ -4,14 +4,14 @@
 
 mod reader;
 mod slots;
+mod sync;
 mod writer;
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use windhover_core::Now;
@@ -21,6 +21,8 @@ use windhover_core::queue::{
 };
 
 use self::slots::Slots;
+use self::sync::thread::{self, JoinHandle};
+use self::sync::{Condvar, Mutex, MutexGuard};
 use crate::dedup::Claim;
 use crate::journal::{Directory, Journal};
 use crate::metrics::Histogram;
@@ -284,12 +286,12 @@ impl Store {
             clock: clock.clone(),
         };
         // It ends by itself with the store, and is not waited for: a disk may hang.
-        std::thread::Builder::new().name("read back".to_owned()).spawn(move || reader.run())?;
+        thread::Builder::new().name("read back".to_owned()).spawn(move || reader.run())?;
         let first = journal.active_number();
         let writer =
             writer::Writer { shared: shared.clone(), journal, clock, first, rotated: None };
         let thread =
-            std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
+            thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok((Self { shared: shared.clone() }, StoreCloser { shared, thread }))
     }
 
@@ -518,14 +520,7 @@ impl StoreCloser {
         self.shared.lock().orders.stop = true;
         self.shared.work.notify_one();
         self.shared.read_work.notify_one();
-        let deadline = Instant::now() + timeout;
-        while !self.thread.is_finished() {
-            if Instant::now() >= deadline {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let ended = self.thread.join();
+        let ended = sync::join_within(self.thread, timeout).ok_or(io::ErrorKind::TimedOut)?;
         ended.unwrap_or_else(|_| Err(io::Error::other("the journal's thread panicked")))
     }
 }

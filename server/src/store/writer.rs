@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use windhover_core::Now;
 use windhover_core::queue::{AppendError, JournalBatch, Written};
 
+use super::sync::thread;
 use super::{Shared, State};
 use crate::journal::{Directory, Journal};
 
@@ -133,7 +134,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             // Those who are running now may have more for the same batch; without them this
             // returns at once.
             drop(state);
-            std::thread::yield_now();
+            thread::yield_now();
             state = self.shared.lock();
         };
         state.handing_over = false;

@@ -7,6 +7,8 @@ mod damage;
 mod dead_letters;
 mod disk;
 mod inspected;
+#[cfg(windhover_loom)]
+mod interleavings;
 mod journaled;
 mod pipeline;
 mod policies;
