@@ -171,10 +171,11 @@ impl Repository {
         Ok(found)
     }
 
-    /// Whether an entry that was just put counts for nothing: its number had been a prune's, which the next prune
+    /// Whether what had that number counts for nothing by now, though an entry of that number may be there: the newest
+    /// prune did not keep it. Of an entry that was just put, the number had been a prune's, which the next prune
     /// deleted, so that it was free again.
-    fn is_overtaken(&self, sequence: u64) -> Result<bool, BackupError> {
-        for later in self.log()?.entries.range(sequence + 1..).rev() {
+    fn is_discarded(&self, log: &LogNames, sequence: u64) -> Result<bool, BackupError> {
+        for later in log.entries.range(sequence.saturating_add(1)..).rev() {
             match self.entry(*later) {
                 Ok(Found { entry: LogEntry::Prune(prune), .. }) => {
                     return Ok(!prune.kept.contains(&sequence));
@@ -184,6 +185,34 @@ impl Repository {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a backup that was there is none any more: pruned meanwhile. Where the log is damaged, nothing says so.
+    ///
+    /// # Errors
+    /// [`BackupError::Destination`] when it fails, and those of a key.
+    pub fn is_pruned(&self, sequence: u64) -> Result<bool, BackupError> {
+        let log = self.log()?;
+        if !log.entries.contains(&sequence) {
+            return Ok(true);
+        }
+        match self.is_discarded(&log, sequence) {
+            Err(error) if !is_of_key(&error) && error.exit_code() == 3 => Ok(false),
+            discarded => discarded,
+        }
+    }
+
+    /// What it means that something of that backup failed: when it lacks something and was pruned meanwhile, there is no
+    /// such backup any more.
+    pub fn lacking(&self, sequence: u64, error: BackupError) -> BackupError {
+        if !matches!(error, BackupError::Destination(DestinationError::NotFound { .. })) {
+            return error;
+        }
+        match self.is_pruned(sequence) {
+            Ok(true) => BackupError::NoBackup { wanted: format!("backup {sequence} any more") },
+            Ok(false) => error,
+            Err(failed) => failed,
+        }
     }
 
     /// Puts an entry under its number. Returns how many bytes it has.
@@ -202,7 +231,7 @@ impl Repository {
         }
         let sum = format!("{}\n", sha256(&stored));
         self.destination.put_if_absent(&layout::sum_name(sequence), sum.as_bytes())?;
-        if self.is_overtaken(sequence)? {
+        if self.is_discarded(&self.log()?, sequence)? {
             for name in [layout::sum_name(sequence), name] {
                 // Who may not delete leaves it to the next prune: nobody takes it for a backup.
                 if let Err(error) = self.destination.delete(&name) {

@@ -88,7 +88,8 @@ impl Which {
             }
             Self::Number(sequence) => {
                 let there = log.entries.contains(&sequence).then_some(sequence);
-                let found = there.map(|sequence| repository.manifest(sequence)).transpose()?;
+                let found = there.map(|sequence| repository.manifest(sequence)).transpose();
+                let found = found.map_err(|error| repository.lacking(sequence, error))?;
                 let found = found.flatten().ok_or_else(|| missing(format!("backup {sequence}")))?;
                 Ok(found.entry)
             }
@@ -140,7 +141,8 @@ pub fn restore(
     progress.expect(manifest.bytes());
     let mut found = 0;
     for segment in &manifest.segments {
-        found += restore_segment(repository, segment, &folder)?;
+        let restored = restore_segment(repository, segment, &folder);
+        found += restored.map_err(|error| repository.lacking(manifest.sequence, error))?;
         progress.did(segment.end());
     }
     remove_others(&folder, &manifest).map_err(io(&folder))?;

@@ -94,10 +94,11 @@ struct Needed {
 }
 
 /// Looks whether the log is whole and every object is there and as long as it should be, and reads `sample` percent
-/// of the objects back. Of one backup, or of all.
+/// of the objects back. Of one backup, or of all but what is pruned meanwhile.
 ///
 /// # Errors
-/// [`BackupError`] when the destination fails or the key is wrong; what is damaged is found, not failed with.
+/// [`BackupError`] when the destination fails or the key is wrong, and [`BackupError::NoBackup`] when there is none, or
+/// none any more; what is damaged is found, not failed with.
 pub fn verify(
     repository: &Repository,
     only: Option<u64>,
@@ -118,9 +119,12 @@ pub fn verify(
         .into_iter()
         .filter(|manifest| only.is_none_or(|only| only == manifest.sequence))
         .collect();
-    if manifests.is_empty() && faults.is_empty() {
+    let missing = |since: &str| {
         let wanted = only.map_or("backup".to_owned(), |only| format!("backup {only}"));
-        return Err(BackupError::NoBackup { wanted });
+        BackupError::NoBackup { wanted: wanted + since }
+    };
+    if manifests.is_empty() && faults.is_empty() {
+        return Err(missing(""));
     }
     let needed = needed(&manifests);
     let there: BTreeMap<String, u64> = repository
@@ -136,12 +140,13 @@ pub fn verify(
         read_bytes: 0,
         faults,
     };
+    let mut pruned = BTreeSet::new();
     let sampled = sampled(needed.len(), sample)?;
     let chosen = needed.values().enumerate().filter(|(at, _)| sampled.contains(at));
     progress.expect(chosen.map(|(_, needed)| needed.part.stored).sum());
     for (at, (id, needed)) in needed.iter().enumerate() {
         let fault = match there.get(&id.name()) {
-            None => lost(repository, id, needed)?,
+            None => lost(repository, id, needed, &mut pruned)?,
             Some(len) if *len != needed.part.stored => {
                 let what =
                     format!("it has {len} bytes, and was stored with {}", needed.part.stored);
@@ -151,11 +156,15 @@ pub fn verify(
                 report.read += 1;
                 report.read_bytes += needed.part.stored;
                 progress.did(needed.part.stored);
-                read_back(repository, id, needed)?
+                read_back(repository, id, needed, &mut pruned)?
             }
             Some(_) => None,
         };
         report.faults.extend(fault);
+    }
+    report.backups.retain(|sequence| !pruned.contains(sequence));
+    if report.backups.is_empty() && report.faults.is_empty() {
+        return Err(missing(" any more"));
     }
     Ok(report)
 }
@@ -255,18 +264,23 @@ fn sampled(count: usize, percent: f64) -> Result<BTreeSet<usize>, BackupError> {
     Ok(numbered.into_iter().take(wanted.max(1)).map(|(_, at)| at).collect())
 }
 
-/// An object that was not listed: unless its backups were pruned meanwhile.
+/// An object that is not there: lost, but for the backups that were pruned meanwhile.
 fn lost(
     repository: &Repository,
     id: &ObjectId,
     needed: &Needed,
+    pruned: &mut BTreeSet<u64>,
 ) -> Result<Option<Fault>, BackupError> {
-    let log = repository.log()?;
-    let backups: Vec<u64> =
-        needed.backups.iter().copied().filter(|it| log.entries.contains(it)).collect();
-    let fault = Fault::ObjectLost { object: id.to_string(), backups };
-    Ok(Some(fault)
-        .filter(|fault| !matches!(fault, Fault::ObjectLost { backups, .. } if backups.is_empty())))
+    let mut backups = Vec::new();
+    for &sequence in &needed.backups {
+        if pruned.contains(&sequence) || repository.is_pruned(sequence)? {
+            pruned.insert(sequence);
+        } else {
+            backups.push(sequence);
+        }
+    }
+    let is_lost = !backups.is_empty();
+    Ok(is_lost.then(|| Fault::ObjectLost { object: id.to_string(), backups }))
 }
 
 fn damaged(id: &ObjectId, needed: &Needed, what: String) -> Fault {
@@ -277,12 +291,13 @@ fn read_back(
     repository: &Repository,
     id: &ObjectId,
     needed: &Needed,
+    pruned: &mut BTreeSet<u64>,
 ) -> Result<Option<Fault>, BackupError> {
     let Needed { part, start, salt, .. } = needed;
     let content = match repository.content(part, part.end - start) {
         Ok(content) => content,
         Err(BackupError::Destination(DestinationError::NotFound { .. })) => {
-            return lost(repository, id, needed);
+            return lost(repository, id, needed, pruned);
         }
         Err(error) if is_of_key(&error) || error.exit_code() != 3 => return Err(error),
         Err(error) => {
