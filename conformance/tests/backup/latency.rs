@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -13,32 +13,53 @@ use windhover_conformance::{Server, Setup, eventually, report};
 
 use super::{BOUND, Place, fill};
 
-/// The time of each put of 20,000 in a second, with and without a backup beside: the coordinator of a measurement
-/// runs it on a quiet machine, by `--ignored --nocapture`.
+/// The time of each put of 20,000 in a second, without backups and with one after the other, each of which sends what
+/// is new: the coordinator of a measurement runs it on a quiet machine, by `--ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, for a quiet machine"]
 fn the_server_is_not_held_up() {
     let place = Place::new("backup-latency");
+    rounds(&place, "one backup of what is new after the other", &|| {
+        place.backup();
+    });
+}
+
+/// The same beside backups of everything, as the first one to a destination is.
+#[test]
+#[ignore = "a measurement, for a quiet machine"]
+fn the_server_is_held_up_by_whole_backups() {
+    let place = Place::new("backup-latency-whole");
+    rounds(&place, "one whole backup after the other", &|| {
+        let _ = fs::remove_dir_all(place.to());
+        place.backup();
+    });
+}
+
+/// Tells the 99th percentiles without and with that beside, one after the other, and the median of five ratios.
+fn rounds(place: &Place, what: &str, beside: &(dyn Fn() + Sync)) {
     let server = Setup::new(place.data()).flag("--max-queue-bytes", "4000000000").start();
     fill(&server, "old", 6400, 16_000);
+    place.backup();
     let mut ratios: Vec<f64> = (0..5)
         .map(|_| {
             let without = p99(&server, &|_| {});
+            let count = AtomicU32::new(0);
             let with = p99(&server, &|end| {
                 while !end.load(Ordering::Relaxed) {
-                    let _ = fs::remove_dir_all(place.to());
-                    place.backup();
+                    beside();
+                    count.fetch_add(1, Ordering::Relaxed);
                 }
             });
             let ratio = with.as_secs_f64() / without.as_secs_f64();
             report(&format!(
-                "p99 without a backup {without:.2?}, with one after the other {with:.2?}"
+                "p99 without a backup {without:.2?}, with {what} ({} of them) {with:.2?}: {ratio:.2}",
+                count.load(Ordering::Relaxed)
             ));
             ratio
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
-    report(&format!("median of the ratios: {:.2}", ratios[2]));
+    report(&format!("{what}: median of the ratios {:.2}", ratios[2]));
     server.stop();
 }
 

@@ -12,13 +12,14 @@ use serde::Serialize;
 use windhover_runtime::Report;
 
 use super::codec::Codec;
-use super::continuous::{BackupStatus, Continuous, ContinuousOptions, give_way};
+use super::continuous::{BackupStatus, Continuous, ContinuousOptions};
 use super::create::{CreateOptions, Created, create};
 use super::drill::{self, DrillReport};
 use super::error::BackupError;
 use super::key::BackupKey;
 use super::location::BackupLocation;
 use super::manifest::Manifest;
+use super::priority::give_way;
 use super::progress::Progress;
 use super::prune::{PruneReport, prune};
 use super::repository::{Found, Repository};

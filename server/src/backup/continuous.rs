@@ -16,6 +16,7 @@ use super::command::now;
 use super::create::{CreateOptions, Created, Run};
 use super::error::BackupError;
 use super::layout::{CHECKS, Check};
+use super::priority::give_way;
 use super::progress::Progress;
 use super::repository::Repository;
 use crate::journal::OsDirectory;
@@ -122,14 +123,6 @@ impl Continuous {
         while !self.thread.is_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
-    }
-}
-
-/// Has the threads of the server go first.
-pub(super) fn give_way() {
-    #[cfg(unix)]
-    if let Err(error) = rustix::process::nice(10) {
-        tracing::debug!(%error, "backups are made at the same priority as all else");
     }
 }
 

@@ -93,12 +93,12 @@ impl DirectoryDestination {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = private::options().write(true).create_new(true).open(path)?;
-        for pieces in bytes.chunks(SYNC * PIECE) {
-            for piece in pieces.chunks(PIECE) {
-                self.throttle.pass(piece.len());
-                file.write_all(piece)?;
+        for (at, piece) in bytes.chunks(PIECE).enumerate() {
+            if at > 0 && at % SYNC == 0 {
+                file.sync_data()?;
             }
-            file.sync_data()?;
+            self.throttle.pass(piece.len());
+            file.write_all(piece)?;
         }
         file.sync_all()
     }

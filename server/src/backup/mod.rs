@@ -27,6 +27,7 @@ mod location;
 pub mod manifest;
 mod metrics;
 pub mod plan;
+mod priority;
 mod progress;
 mod prune;
 mod repository;
