@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use windhover_core::http::HttpLimits;
 use windhover_core::nats::SubjectFault;
-use windhover_core::queue::NameError;
+use windhover_core::queue::{Config, Fsync, NameError};
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
 use windhover_runtime::{Clock, ProxyProtocol, Report};
 
@@ -146,8 +146,12 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let backups = args.backup.open().map_err(ServeError::Backup)?;
     let clock = Clock::new();
     let data = DataDirectory::lock(&args.data).map_err(ServeError::Data)?;
-    let opened = open(args, &data, clock)?;
+    let mut opened = open(args, &data, clock)?;
     log_recovery(&opened);
+    let Config { queue, queues, .. } = opened.engine.config();
+    let are_synced = queues.values().chain([queue]).any(|queue| queue.fsync == Fsync::Always);
+    let works_ahead = opened.journal.work_ahead(are_synced);
+    works_ahead.map_err(system("start a thread of the journal's"))?;
     let dedup = dedup(args, &data, &opened, clock).map(Arc::new);
     let (store, closer) = Store::start(opened.engine, opened.journal, move || clock.now())
         .map_err(system("start the journal's thread"))?;

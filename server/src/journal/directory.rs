@@ -76,6 +76,13 @@ pub trait Directory: Clone + std::fmt::Debug + Send + 'static {
     /// Those of the file system.
     fn truncate(&self, name: &str, len: u64) -> io::Result<()>;
 
+    /// Has what was written to a file so far written to the disk, by a handle of its own: that this failed is told
+    /// to those who sync the file, too.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn write_out(&self, name: &str) -> io::Result<()>;
+
     /// Gives a file another name, which no other file has afterwards.
     ///
     /// # Errors
@@ -215,6 +222,10 @@ impl Directory for OsDirectory {
         let file = OpenOptions::new().write(true).open(self.path.join(name))?;
         file.set_len(len)?;
         file.sync_all()
+    }
+
+    fn write_out(&self, name: &str) -> io::Result<()> {
+        OpenOptions::new().write(true).open(self.path.join(name))?.sync_data()
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

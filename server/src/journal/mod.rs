@@ -3,6 +3,7 @@
 //! Every server writes its journal with this code on one thread of its own, whatever runtime its
 //! sockets use. The format is the core's ([`windhover_core::queue::segment`]).
 
+mod ahead;
 mod chain;
 mod directory;
 mod fault;
@@ -30,6 +31,7 @@ use windhover_core::queue::segment::{HEADER, Header};
 use windhover_core::queue::state::{Position, State};
 use windhover_core::queue::{Fsync, Index, JournalBatch, Written};
 
+use ahead::Ahead;
 pub use directory::{Directory, Entry, OsDirectory, SegmentFile};
 pub use fault::{JournalFault, OpenError};
 use index::IndexFile;
@@ -103,6 +105,8 @@ struct Active<F> {
     size: u64,
     /// No zeros are written ahead any more: that failed.
     is_full: bool,
+    /// Up to here it is written out, or will be soon.
+    written_out: u64,
 }
 
 impl<F: SegmentFile> Active<F> {
@@ -111,7 +115,7 @@ impl<F: SegmentFile> Active<F> {
         let len = HEADER as u64;
         let Header { number, salt, .. } = *header;
         let (synced, marked, named, is_full) = (len, len, false, false);
-        Self { file, number, len, synced, marked, named, salt, size, is_full }
+        Self { file, number, len, synced, marked, named, salt, size, is_full, written_out: len }
     }
 
     /// Bytes of the file.
@@ -173,6 +177,9 @@ pub struct Journal<D: Directory> {
     /// Every segment before the active one, oldest first.
     closed: VecDeque<Closed>,
     spares: Spares,
+    ahead: Option<Ahead>,
+    /// Which segment was the last one when a spare file was asked for.
+    spare_asked_in: u64,
     /// No spare file is kept where all files would take more than this.
     max_bytes: u64,
     /// When the written bytes must be synced: some of them under [`Fsync::Interval`].
@@ -215,7 +222,10 @@ impl<D: Directory> Journal<D> {
         self.begin_segment(now)?;
         let result = self.write(batch);
         match result {
-            Ok(written) => Ok(written),
+            Ok(written) => {
+                self.see_ahead(batch.fsync);
+                Ok(written)
+            }
             Err(error) => {
                 self.seal();
                 Err(error)
@@ -304,6 +314,7 @@ impl<D: Directory> Journal<D> {
         mut file: D::File,
         now: UnixTime,
     ) -> io::Result<Active<D::File>> {
+        self.take_made_spare();
         let Some(spare) = self.spares.take() else {
             let header = self.write_header(&mut file, number, None, now)?;
             return Ok(Active::new(file, &header, HEADER as u64));
@@ -507,6 +518,7 @@ impl<D: Directory> Journal<D> {
     /// # Errors
     /// Those of the file system.
     pub fn close(mut self, index: impl FnOnce(Position, u32) -> Index) -> io::Result<()> {
+        self.ahead = None;
         self.sync_active()?;
         if let Some(active) = self.active.as_ref().filter(|_| self.index.is_wanted(self.len())) {
             let at = Position { segment: active.number, end: active.len };
@@ -549,7 +561,10 @@ impl<D: Directory> Journal<D> {
     /// Bytes of all files: with what earlier lives left in them, and with the spare ones.
     pub fn disk_bytes(&self) -> u64 {
         let active = self.active.as_ref().map_or(0, Active::size);
-        self.closed.iter().map(|closed| closed.size).sum::<u64>() + active + self.spares.len()
+        self.closed.iter().map(|closed| closed.size).sum::<u64>()
+            + active
+            + self.spares.len()
+            + self.ahead.as_ref().map_or(0, Ahead::len)
     }
 
     /// Whether there is no segment.

@@ -126,6 +126,8 @@ pub fn open<D: Directory>(
         left_over: None,
         closed,
         spares,
+        ahead: None,
+        spare_asked_in: 0,
         max_bytes,
         sync_due: None,
         index: IndexFile::new(index_from),

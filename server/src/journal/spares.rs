@@ -34,6 +34,11 @@ impl Spare {
         Self { number, len }
     }
 
+    /// One that was made as such, and was no segment. There is one of them at a time.
+    pub(super) fn made(len: u64) -> Self {
+        Self::new(0, len)
+    }
+
     pub(super) fn name(&self) -> String {
         spare_name(self.number)
     }
@@ -85,6 +90,10 @@ impl Spares {
 
     pub(super) fn push(&mut self, spare: Spare) {
         self.files.push(spare);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
     }
 
     pub(super) fn take(&mut self) -> Option<Spare> {

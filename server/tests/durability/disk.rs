@@ -256,6 +256,16 @@ impl Directory for SimDirectory {
         Ok(())
     }
 
+    fn write_out(&self, name: &str) -> io::Result<()> {
+        let mut disk = self.lock();
+        let lies = disk.faults.sync_lies;
+        let content = disk.files.get_mut(name).ok_or_else(missing)?;
+        if !lies {
+            content.sync();
+        }
+        Ok(())
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = self.lock();
         let content = disk.files.remove(from).ok_or_else(missing)?;

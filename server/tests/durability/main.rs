@@ -2,6 +2,7 @@
 // Clippy's leave for tests covers test functions, not what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ahead;
 mod crash;
 mod damage;
 mod dead_letters;
