@@ -32,6 +32,8 @@ pub struct Spare {
     pub(super) outgoing: BytesMut,
     #[cfg(feature = "memcache")]
     pub(crate) pending: crate::memcache::SparePending,
+    #[cfg(feature = "tracking")]
+    pub(crate) answer_start: crate::http::SpareStart,
 }
 
 /// Takes over the memory of an empty buffer where there is none, and it is not large.

@@ -11,7 +11,7 @@ use core::time::Duration;
 use bytes::BytesMut;
 
 use super::chunked::Chunked;
-use super::encode::{self, Persistence};
+use super::encode::{self, Persistence, SpareStart};
 use super::error::HttpError;
 use super::head::{Head, Scan};
 use super::limits::HttpLimits;
@@ -97,7 +97,7 @@ pub struct ServerConnection {
     settings: Arc<HttpSettings>,
     incoming: Incoming,
     outgoing: Outgoing,
-    answer_start: encode::Start,
+    answer_start: SpareStart,
     writing: WriteTimer,
     state: State,
     /// The head of the request that is read or taken.
@@ -224,7 +224,7 @@ impl ServerConnection {
             settings,
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
-            answer_start: encode::Start::default(),
+            answer_start: None,
             writing: WriteTimer::default(),
             state: State::Head(Scan::default()),
             head: Head::default(),
@@ -393,7 +393,7 @@ impl ServerConnection {
             Unanswered { http10: true, .. } => Persistence::KeepAlive,
             Unanswered { .. } => Persistence::Implied,
         };
-        let (start, out) = (&mut self.answer_start, &mut self.outgoing);
+        let (start, out) = (self.answer_start.get_or_insert_default(), &mut self.outgoing);
         encode::response(response, request.is_head, persistence, date, start, out);
     }
 
@@ -425,6 +425,7 @@ impl ServerConnection {
     pub fn release(&mut self) {
         self.incoming.release();
         self.outgoing.release();
+        self.answer_start = None;
         self.release_places();
     }
 
@@ -432,6 +433,9 @@ impl ServerConnection {
     pub fn reuse(&mut self, spare: &mut Spare) {
         self.incoming.reuse(spare);
         self.outgoing.reuse(spare);
+        if self.answer_start.is_none() {
+            self.answer_start = spare.answer_start.take();
+        }
     }
 
     /// As [`release`](Self::release), and leaves memory for the next connection
@@ -439,6 +443,9 @@ impl ServerConnection {
     pub fn release_to(&mut self, spare: &mut Spare) {
         self.incoming.release_to(spare);
         self.outgoing.release_to(spare);
+        if let Some(start) = self.answer_start.take() {
+            spare.answer_start = Some(start);
+        }
         self.release_places();
     }
 
@@ -588,7 +595,7 @@ impl ServerConnection {
                 Some(answer) => answer(&refusal),
                 None => refusal.response(),
             };
-            let (start, out) = (&mut self.answer_start, &mut self.outgoing);
+            let (start, out) = (self.answer_start.get_or_insert_default(), &mut self.outgoing);
             encode::response(&response, pending.is_head, Persistence::Close, date, start, out);
         }
     }

@@ -1,6 +1,7 @@
 //! Responses as bytes.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use bytes::Bytes;
@@ -30,9 +31,13 @@ const COPIED_BODY: usize = 4096;
 /// Headers that the connection writes itself.
 pub(super) const OWN: [&str; 4] = ["connection", "content-length", "date", "transfer-encoding"];
 
+/// What the next answer begins with, if that is known: a connection that waits has none, but leaves it for the
+/// next one.
+pub(crate) type SpareStart = Option<Box<Start>>;
+
 /// What an answer of status 200 begins with, up to its length. It is made once a second.
 #[derive(Debug)]
-pub(super) struct Start {
+pub(crate) struct Start {
     second: u64,
     text: [u8; START.len()],
 }

@@ -27,6 +27,7 @@ mod taken_request;
 mod target;
 
 pub use connection::{HttpSettings, Output, ServerConnection};
+pub(crate) use encode::SpareStart;
 pub use error::HttpError;
 pub use fixed_headers::FixedHeaders;
 pub use limits::HttpLimits;
