@@ -41,9 +41,9 @@ pub const DICTIONARY: &[&[u8]] = &[
 /// A URL, most of it as it should be.
 pub fn url(source: &mut Source<'_>) -> Vec<u8> {
     let scheme = source.pick(&["nats://", "tls://", "nats:/"]);
-    let login = source.pick(&["", "", "me:s%40@", "t@", ":@", "a@b@"]);
+    let login = source.pick(&["", "", "me:s%40@", "t@", ":@", "a@b@", "n1,t@"]);
     let hosts = source.pick(&["n1", "n1,n2:4222,[::1]", "n1,,n2", "a, b", "a,a", ""]);
-    let subject = source.pick(&["/events", "/app.events", "/a.*", "/a..b", "/", ""]);
+    let subject = source.pick(&["/events", "/app.events", "/a.*", "/a..b", "/a.", "/", ""]);
     let mut url = [scheme, login, hosts, subject].concat();
     for at in 0..source.between(0, 4) {
         url.push(if at == 0 { '?' } else { '&' });
@@ -52,6 +52,7 @@ pub fn url(source: &mut Source<'_>) -> Vec<u8> {
             "stream=a.b",
             "replicas=3",
             "replicas=9",
+            "replicas=+3",
             "window=600",
             "window=x",
             "sync=always",

@@ -45,7 +45,7 @@ fn line(source: &mut Source<'_>) -> Vec<u8> {
     let family = source.pick(&families);
     let v4 = ["203.0.113.9", "0.0.0.0", "255.255.255.255", "01.2.3.4"];
     let v6 = ["2001:db8::1", "::", "::ffff:192.0.2.1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"];
-    let ports = ["4711", "0", "65535", "80", "65536", "01"];
+    let ports = ["4711", "0", "65535", "80", "65536", "01", "+80"];
     let mut address = || {
         let of_v6 = (family == "TCP6") != source.chance(1, 16);
         if of_v6 { source.pick(&v6) } else { source.pick(&v4) }

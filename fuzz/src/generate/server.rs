@@ -75,7 +75,7 @@ const NAMES: [&str; 16] = [
     "a",
     "typo",
 ];
-const VALUES: [&str; 19] = [
+const VALUES: [&str; 20] = [
     "true",
     "false",
     "0",
@@ -88,6 +88,7 @@ const VALUES: [&str; 19] = [
     "\"never\"",
     "\"interval=5\"",
     "\"a\\nb\"",
+    "'a\\b'",
     "[\"q\"]",
     "[\"q\", 7]",
     "[]",
@@ -156,7 +157,7 @@ pub fn manifest(source: &mut Source<'_>) -> Vec<u8> {
         let mut end = 0;
         let mut parts = Vec::new();
         for _ in 0..source.pick(&[1, 2, 1, 0]) {
-            end += source.pick(&[100, 64, u64::MAX / 2, 1]);
+            end += source.pick(&[100, 64, u64::MAX / 2, 1, 0]);
             let object = format!("{}-{}", source.pick(&["0f", "..", "0F"]).repeat(32), sequence);
             parts.push(Part { end, object, stored: source.pick(&[10, u64::MAX]), records: 1 });
         }

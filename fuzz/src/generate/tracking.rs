@@ -138,6 +138,15 @@ pub const DICTIONARY: &[&[u8]] = &[
 /// A request.
 pub fn request(source: &mut Source<'_>) -> Vec<u8> {
     let path = source.pick(&["/track", "/track", "/import", "/engage", "/groups"]);
+    if path == "/import" && source.chance(1, 4) {
+        strict_import(source)
+    } else {
+        sent(source, path)
+    }
+}
+
+/// A request to a path, in one of the ways that senders have.
+fn sent(source: &mut Source<'_>, path: &str) -> Vec<u8> {
     let lines = source.chance(1, 4);
     let mut text = if lines {
         let mut text = Vec::new();
@@ -239,6 +248,16 @@ pub fn request(source: &mut Source<'_>) -> Vec<u8> {
     out
 }
 
+/// An import of one event, as it has to be to a sender that asks for that; but for its id, which may be too long.
+fn strict_import(source: &mut Source<'_>) -> Vec<u8> {
+    let id = source.pick(&["0", "a", "-", "_"]).repeat(source.between(35, 37));
+    format!(
+        "POST /import?strict=1\r\nContent-Type: application/json\r\nAuthorization: Basic dDE6\r\n\r\n\
+         {{\"event\":\"e\",\"properties\":{{\"time\":1334859600,\"distinct_id\":\"d\",\"$insert_id\":\"{id}\"}}}}"
+    )
+    .into_bytes()
+}
+
 /// A compressed body, now and then a damaged one.
 fn compressed(source: &mut Source<'_>, text: &[u8]) -> (&'static str, Vec<u8>) {
     fn written<W: Write>(mut encoder: W, text: &[u8], flush: bool) -> W {
@@ -305,7 +324,8 @@ fn event(source: &mut Source<'_>, out: &mut String) {
         out.push_str(",\"properties\":[]}");
         return;
     }
-    out.push_str(",\"properties\":{\"token\":\"t\"");
+    out.push_str(",\"properties\":{");
+    out.push_str(if source.chance(1, 8) { "\"b\":1" } else { "\"token\":\"t\"" });
     for _ in 0..source.below(5) {
         out.push(',');
         let known = [

@@ -78,8 +78,15 @@ impl Default for Driver {
 
 impl Driver {
     fn step(&mut self, source: &mut Source<'_>) {
-        match source.below(4) {
+        match source.below(5) {
             0 => self.hold(source),
+            4 => {
+                // A target that stays as it is.
+                for _ in 0..9 {
+                    self.round(&mut source.clone());
+                    self.now += LONGEST_WAIT;
+                }
+            }
             1 => {
                 let millis = source.pick(&[1, 99, 100, 1000, 4000]);
                 self.now += Duration::from_millis(millis);
@@ -199,7 +206,9 @@ impl Driver {
             }
             let is_over = answer == Answer::TooLarge || answer == Answer::Wrong && others_taken;
             assert!(!is_over, "{held:?} is sent for ever");
-            held.due = self.now + LONGEST_WAIT;
+            // One that may fit is sent again with the others.
+            let may_fit = answer == Answer::NotStored && held.len <= largest;
+            held.due = if may_fit { self.now } else { self.now + LONGEST_WAIT };
             stay.push(held);
         }
         assert!(next.is_none(), "{next:?} was not refused");

@@ -22,6 +22,7 @@ pub fn memcache_users(input: &[u8]) {
             (Some(Ok(user)), Ok((name, password))) => {
                 assert_eq!((user.name, user.password), (&*bytes(name), &*bytes(password)));
                 is_let_in(user);
+                may_be_longer(user);
                 assert_eq!(format!("{user:?}"), format!("User {{ name: {:?}, .. }}", user.name));
             }
             (Some(Err(error)), Err(fault)) => {
@@ -51,6 +52,17 @@ fn simple(line: &str) -> Result<(&str, &str), UserLineFault> {
         }
         Some(sides) => Ok(sides),
     }
+}
+
+/// The longest line is one, and none is longer: inputs are shorter than that.
+fn may_be_longer(user: User<'_>) {
+    let mut line = [user.name, b":", user.password].concat();
+    line.resize(MAX_USER_LINE, b'x');
+    let longest = users(&line).next().and_then(Result::ok).expect("the longest line");
+    assert_eq!(longest.name, user.name);
+    line.push(b'x');
+    let error = users(&line).next().and_then(Result::err).expect("a line too long");
+    assert_eq!((error.line, error.fault), (1, UserLineFault::TooLong));
 }
 
 fn is_let_in(user: User<'_>) {
