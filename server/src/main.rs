@@ -27,6 +27,10 @@ use windhover_server::tail::{TailArgs, TailError, tail};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
+    if backup::gives_way(&args) {
+        // As the first thing it does: to read the arguments takes as long as a small backup.
+        backup::give_way();
+    }
     let cli = match command_line(&args) {
         Ok(cli) => cli,
         Err(CommandLineError::Arguments(error)) => error.exit(),

@@ -19,7 +19,6 @@ use super::error::BackupError;
 use super::key::BackupKey;
 use super::location::BackupLocation;
 use super::manifest::Manifest;
-use super::priority::give_way;
 use super::progress::Progress;
 use super::prune::{PruneReport, prune};
 use super::repository::{Found, Repository};
@@ -375,10 +374,6 @@ pub(super) fn now() -> u64 {
 
 /// Runs the command; what the process ends with.
 pub fn run(args: &BackupArgs) -> u8 {
-    // But for a restore, which somebody waits for.
-    if !matches!(args.command, Some(BackupCommand::Restore(_))) {
-        give_way();
-    }
     let done = match &args.command {
         None => make(&args.create),
         Some(BackupCommand::List(args)) => list(args),

@@ -50,6 +50,7 @@ pub use key::{BackupKey, KeyError};
 pub use location::{BackupLocation, LocationError};
 pub use manifest::Manifest;
 pub use metrics::BackupMetrics;
+pub use priority::{give_way, gives_way};
 pub use progress::Progress;
 pub use prune::{PruneReport, prune};
 pub use repository::{Found, Repository};

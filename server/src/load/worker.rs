@@ -26,6 +26,9 @@ const NEAR: Duration = Duration::from_millis(2);
 /// In an open loop an answer that may come so soon after the last request is waited for by asking: to be woken takes
 /// as long as such an answer, and would count as its time.
 const SOON: u64 = 100_000;
+/// What is left of the wait for the next request is spent by asking: the system wakes a thread some 50 µs late, which
+/// would count as the time of an answer.
+const EARLY: u64 = 60_000;
 /// So many writes are done before it is looked whether something has come: the time of an answer is that of its
 /// reading, and must not be that of many writes.
 const WRITES: usize = 4;
@@ -219,7 +222,7 @@ impl<W: Workload> Worker<W> {
             let until = if self.outstanding > 0 && now - asked_at < SOON {
                 0
             } else if due < end && !self.free.is_empty() {
-                due.saturating_sub(now)
+                due.saturating_sub(now).saturating_sub(EARLY)
             } else {
                 LOOK
             };
