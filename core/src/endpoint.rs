@@ -138,7 +138,7 @@ pub trait Endpoint {
     /// Gives back the memory that an idle connection does not need; called before waiting.
     fn release(&mut self);
 
-    /// Takes over the memory that another connection has left in `spare`; called before its turn, where
+    /// Takes over the memory that another connection has left in `spare`; called before a read, where
     /// the adapter keeps such memory. Who does nothing allocates its own.
     fn reuse(&mut self, spare: &mut Spare) {
         let _ = spare;

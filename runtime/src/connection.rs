@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use windhover_core::endpoint::{Endpoint, Next, Spare};
 use windhover_core::{Counters, Instant, Now};
 
@@ -112,11 +113,12 @@ thread_local! {
     static SPARE: RefCell<Spare> = RefCell::default();
 }
 
-/// Has an endpoint whose turn it is work in memory that is there already, where some is.
-fn reuse(endpoint: &mut impl Endpoint) {
+/// A buffer to read into, in memory that is there already where some is.
+fn read_buffer<E: Endpoint>(endpoint: &mut E) -> &mut BytesMut {
     // There is none where the thread is ending.
     let _ =
         SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| endpoint.reuse(&mut spare)));
+    endpoint.read_buffer()
 }
 
 /// Lets go the memory of an endpoint that waits, for the next one to use.
@@ -224,7 +226,6 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
     /// Drives the endpoint until it waits, for a bounded number of rounds.
     pub fn turn(&mut self, now: Now, cx: &mut Context<'_>) -> Step {
         self.account.begin_turn();
-        reuse(&mut self.endpoint);
         let step = self.rounds(now, cx);
         self.count();
         if matches!(step, Step::End(_)) {
@@ -385,7 +386,7 @@ impl<S: PollStream, E: Endpoint> Connection<S, E> {
             return Poll::Ready(Ok(()));
         }
         let (endpoint, stream) = (&mut self.endpoint, &mut self.stream);
-        let n = ready!(stream.poll_read(cx, || endpoint.read_buffer()))?;
+        let n = ready!(stream.poll_read(cx, || read_buffer(endpoint)))?;
         self.read += n;
         if n == 0 {
             self.is_ended = true;
@@ -407,7 +408,7 @@ impl<S, E: Endpoint> Connection<S, E> {
         }
         self.account.moved();
         if let Some(plain) = self.stream.take_early(announced.rest) {
-            self.endpoint.read_buffer().extend_from_slice(&plain);
+            read_buffer(&mut self.endpoint).extend_from_slice(&plain);
         }
     }
 }
