@@ -140,13 +140,12 @@ pub fn verify(
         read_bytes: 0,
         faults,
     };
-    let mut pruned = BTreeSet::new();
     let sampled = sampled(needed.len(), sample)?;
     let chosen = needed.values().enumerate().filter(|(at, _)| sampled.contains(at));
     progress.expect(chosen.map(|(_, needed)| needed.part.stored).sum());
     for (at, (id, needed)) in needed.iter().enumerate() {
         let fault = match there.get(&id.name()) {
-            None => lost(repository, id, needed, &mut pruned)?,
+            None => Some(lost(id, needed)),
             Some(len) if *len != needed.part.stored => {
                 let what =
                     format!("it has {len} bytes, and was stored with {}", needed.part.stored);
@@ -156,13 +155,13 @@ pub fn verify(
                 report.read += 1;
                 report.read_bytes += needed.part.stored;
                 progress.did(needed.part.stored);
-                read_back(repository, id, needed, &mut pruned)?
+                read_back(repository, id, needed)?
             }
             Some(_) => None,
         };
         report.faults.extend(fault);
     }
-    report.backups.retain(|sequence| !pruned.contains(sequence));
+    leave_out_pruned(repository, &mut report)?;
     if report.backups.is_empty() && report.faults.is_empty() {
         return Err(missing(" any more"));
     }
@@ -264,23 +263,33 @@ fn sampled(count: usize, percent: f64) -> Result<BTreeSet<usize>, BackupError> {
     Ok(numbered.into_iter().take(wanted.max(1)).map(|(_, at)| at).collect())
 }
 
-/// An object that is not there: lost, but for the backups that were pruned meanwhile.
-fn lost(
-    repository: &Repository,
-    id: &ObjectId,
-    needed: &Needed,
-    pruned: &mut BTreeSet<u64>,
-) -> Result<Option<Fault>, BackupError> {
-    let mut backups = Vec::new();
-    for &sequence in &needed.backups {
-        if pruned.contains(&sequence) || repository.is_pruned(sequence)? {
-            pruned.insert(sequence);
-        } else {
-            backups.push(sequence);
+/// Leaves out what was pruned meanwhile: backups that lack an object, and the objects that no others need.
+fn leave_out_pruned(repository: &Repository, report: &mut VerifyReport) -> Result<(), BackupError> {
+    let mut lacking = BTreeSet::new();
+    for fault in &report.faults {
+        if let Fault::ObjectLost { backups, .. } = fault {
+            lacking.extend(backups);
         }
     }
-    let is_lost = !backups.is_empty();
-    Ok(is_lost.then(|| Fault::ObjectLost { object: id.to_string(), backups }))
+    let mut pruned = BTreeSet::new();
+    for sequence in lacking {
+        if repository.is_pruned(sequence)? {
+            pruned.insert(sequence);
+        }
+    }
+    report.backups.retain(|sequence| !pruned.contains(sequence));
+    report.faults.retain_mut(|fault| match fault {
+        Fault::ObjectLost { backups, .. } => {
+            backups.retain(|sequence| !pruned.contains(sequence));
+            !backups.is_empty()
+        }
+        _ => true,
+    });
+    Ok(())
+}
+
+fn lost(id: &ObjectId, needed: &Needed) -> Fault {
+    Fault::ObjectLost { object: id.to_string(), backups: needed.backups.clone() }
 }
 
 fn damaged(id: &ObjectId, needed: &Needed, what: String) -> Fault {
@@ -291,13 +300,12 @@ fn read_back(
     repository: &Repository,
     id: &ObjectId,
     needed: &Needed,
-    pruned: &mut BTreeSet<u64>,
 ) -> Result<Option<Fault>, BackupError> {
     let Needed { part, start, salt, .. } = needed;
     let content = match repository.content(part, part.end - start) {
         Ok(content) => content,
         Err(BackupError::Destination(DestinationError::NotFound { .. })) => {
-            return lost(repository, id, needed, pruned);
+            return Ok(Some(lost(id, needed)));
         }
         Err(error) if is_of_key(&error) || error.exit_code() != 3 => return Err(error),
         Err(error) => {
