@@ -1,6 +1,6 @@
 //! Headers that are the same in every answer of a kind.
 
-use super::encode::{OWN, is_token_byte};
+use super::encode::{is_own, is_token_byte};
 
 /// Headers that are always the same, as they go over the wire. They are checked when the program is compiled, so
 /// that an answer takes them over with one copy.
@@ -83,18 +83,6 @@ const fn line(text: &[u8]) -> usize {
 /// Whether those two bytes stand at `at`.
 const fn begins(text: &[u8], at: usize, two: [u8; 2]) -> bool {
     text.len() >= at + 2 && text[at] == two[0] && text[at + 1] == two[1]
-}
-
-/// Whether the connection itself sends the header of that name.
-const fn is_own(name: &[u8]) -> bool {
-    let mut at = 0;
-    while at < OWN.len() {
-        if name.eq_ignore_ascii_case(OWN[at].as_bytes()) {
-            return true;
-        }
-        at += 1;
-    }
-    false
 }
 
 #[cfg(test)]

@@ -8,59 +8,63 @@ use alloc::string::ToString as _;
 use super::reply;
 use crate::http::{FixedHeaders, Headers, RefusedRequest, Request, Response, Status};
 
-/// The methods of the API.
-pub(super) const METHODS: &str = "GET, POST, OPTIONS";
-
-/// Of answers to a sender that names no origin, and to a browser: its origin comes on top.
+/// The header lines that answers are made of. Not constants, because `concat!` takes literals alone.
 ///
 /// - `Vary`: the answer depends on the origin; a cache must not give it to another one.
 /// - `…-Credentials`: the official browser client sends every request with credentials, and a browser then hides
 ///   the answer unless this is there. There is nothing to protect: no answer depends on a cookie.
 /// - `…-Expose-Headers`: the one header of an answer that a sender's retries look at.
-/// - `Retry-After`, where the sender is to try again: what the official clients wait before their first retry.
-const FOR_ALL: FixedHeaders = FixedHeaders::new(concat!(
-    "Access-Control-Allow-Origin: *\r\n",
-    "Vary: Origin\r\n",
-    "Cache-Control: no-cache, no-store, must-revalidate\r\n",
-    "X-Content-Type-Options: nosniff\r\n",
-));
-const FOR_ALL_RETRY: FixedHeaders = FixedHeaders::new(concat!(
-    "Access-Control-Allow-Origin: *\r\n",
-    "Vary: Origin\r\n",
-    "Cache-Control: no-cache, no-store, must-revalidate\r\n",
-    "X-Content-Type-Options: nosniff\r\n",
-    "Retry-After: 2\r\n",
-));
-const FOR_ORIGIN: FixedHeaders = FixedHeaders::new(concat!(
-    "Access-Control-Allow-Credentials: true\r\n",
-    "Access-Control-Expose-Headers: Retry-After\r\n",
-    "Vary: Origin\r\n",
-    "Cache-Control: no-cache, no-store, must-revalidate\r\n",
-    "X-Content-Type-Options: nosniff\r\n",
-));
-const FOR_ORIGIN_RETRY: FixedHeaders = FixedHeaders::new(concat!(
-    "Access-Control-Allow-Credentials: true\r\n",
-    "Access-Control-Expose-Headers: Retry-After\r\n",
-    "Vary: Origin\r\n",
-    "Cache-Control: no-cache, no-store, must-revalidate\r\n",
-    "X-Content-Type-Options: nosniff\r\n",
-    "Retry-After: 2\r\n",
-));
+/// - `Retry-After`: what the official clients wait before their first retry, in seconds.
+/// - `…-Max-Age`: a day; browsers take less if they please.
+macro_rules! lines {
+    (methods) => {
+        "GET, POST, OPTIONS"
+    };
+    (any_origin) => {
+        "Access-Control-Allow-Origin: *\r\n"
+    };
+    (credentials) => {
+        "Access-Control-Allow-Credentials: true\r\n"
+    };
+    (exposed) => {
+        "Access-Control-Expose-Headers: Retry-After\r\n"
+    };
+    (vary) => {
+        "Vary: Origin\r\n"
+    };
+    (not_kept) => {
+        "Cache-Control: no-cache, no-store, must-revalidate\r\nX-Content-Type-Options: nosniff\r\n"
+    };
+    (retry) => {
+        "Retry-After: 2\r\n"
+    };
+    (allowed) => {
+        concat!(
+            "Access-Control-Allow-Methods: ",
+            lines!(methods),
+            "\r\nAccess-Control-Max-Age: 86400\r\n"
+        )
+    };
+    ($($line:ident),+) => {
+        FixedHeaders::new(concat!($(lines!($line)),+))
+    };
+}
 
-/// Of answers to a browser that asks whether it may send a request. They hold for a day; browsers take less if they
-/// please.
-const PREFLIGHT_FOR_ALL: FixedHeaders = FixedHeaders::new(concat!(
-    "Access-Control-Allow-Origin: *\r\n",
-    "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n",
-    "Access-Control-Max-Age: 86400\r\n",
-    "Vary: Origin\r\n",
-));
-const PREFLIGHT_FOR_ORIGIN: FixedHeaders = FixedHeaders::new(concat!(
-    "Access-Control-Allow-Credentials: true\r\n",
-    "Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n",
-    "Access-Control-Max-Age: 86400\r\n",
-    "Vary: Origin\r\n",
-));
+/// The methods of the API.
+pub(super) const METHODS: &str = lines!(methods);
+
+/// Of answers to a sender that names no origin.
+const FOR_ALL: FixedHeaders = lines!(any_origin, vary, not_kept);
+/// The same when the sender is to try again.
+const FOR_ALL_RETRY: FixedHeaders = lines!(any_origin, vary, not_kept, retry);
+/// Of answers to a browser; its origin comes on top.
+const FOR_ORIGIN: FixedHeaders = lines!(credentials, exposed, vary, not_kept);
+/// The same when the sender is to try again.
+const FOR_ORIGIN_RETRY: FixedHeaders = lines!(credentials, exposed, vary, not_kept, retry);
+
+/// Of answers to a browser that asks whether it may send a request.
+const PREFLIGHT_FOR_ALL: FixedHeaders = lines!(any_origin, allowed, vary);
+const PREFLIGHT_FOR_ORIGIN: FixedHeaders = lines!(credentials, allowed, vary);
 
 /// What a browser's origin is answered in.
 const ORIGIN: &str = "Access-Control-Allow-Origin";
