@@ -35,6 +35,9 @@ impl Client {
     /// asked at the same time; one that fails spoils nothing but its own keys, and what it had
     /// answered before it failed counts.
     ///
+    /// Values of at most 512 bytes may share memory, 4 KiB at most, which is kept until the last of them is
+    /// dropped. Who keeps a few of many for long copies those (`Bytes::copy_from_slice(&value.data)`).
+    ///
     /// ```
     /// # async fn example(client: windhover_client::Client) -> Result<(), windhover_client::Error> {
     /// for (key, found) in ["a", "b"].iter().zip(client.get_many(["a", "b"]).await) {

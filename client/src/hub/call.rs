@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use windhover_core::Instant;
 use windhover_core::client::{
     Answer, Call, CallError, CallId, Completed, NotSent, ReservationId, ServerId,
 };
@@ -79,7 +78,7 @@ impl CallFuture {
             return None;
         }
         state.pump(now);
-        let looked = look(&mut state, waiting, self.moves.as_ref(), Some(waker), now);
+        let looked = look(&mut state, waiting, self.moves.as_ref(), Some(waker));
         drop(state);
         if looked.is_ready() {
             (self.stage, self.moves) = (Stage::Done, None);
@@ -107,7 +106,6 @@ fn look(
     call: Submitted,
     moved: Option<&Moves>,
     waker: Option<&Waker>,
-    now: Instant,
 ) -> Poll<Ended> {
     let Some(waiting) = state.calls.get_mut(call.token) else {
         return Poll::Pending;
@@ -121,7 +119,8 @@ fn look(
     let follows = waiting.follows;
     state.calls.remove(call.token);
     if let Some(Moves { link, .. }) = moved {
-        state.leave(link, call.id, follows, now);
+        let hub = state.hub;
+        state.leave(link, call.id, follows, || hub.now());
     }
     let Completed { outcome, answered_by, reservation, .. } = completed;
     Poll::Ready(Ended { outcome, answered_by, reservation })
@@ -181,13 +180,12 @@ impl Future for CallFuture {
             }
             rests = done != Done::Read;
             let mut state = this.hub.lock();
-            let now = this.hub.now();
             if done == Done::Ended && this.moves.take().is_some() {
                 // Nobody has asked yet what the cluster wants of a call that was taken.
-                state.pump(now);
+                state.pump(this.hub.now());
             }
             let waker = rests.then(|| cx.waker());
-            let looked = look(&mut state, waiting, this.moves.as_ref(), waker, now);
+            let looked = look(&mut state, waiting, this.moves.as_ref(), waker);
             drop(state);
             if looked.is_ready() {
                 (this.stage, this.moves) = (Stage::Done, None);

@@ -330,12 +330,18 @@ impl State {
     }
 
     /// The caller of a call has its answer, and moves the bytes of that connection no more, if it did.
-    fn leave(&mut self, link: &Link, call: CallId, follows: Option<ConnectionId>, now: Instant) {
+    fn leave(
+        &mut self,
+        link: &Link,
+        call: CallId,
+        follows: Option<ConnectionId>,
+        now: impl FnOnce() -> Instant,
+    ) {
         let (cluster, calls) = (&self.cluster, &self.calls);
-        let told = link.leave(call.number(), now, || {
+        let told = link.leave(call.number(), || {
             let (next, token) = cluster.first_on(follows?)?;
             let is_follower = calls.get(token).is_some_and(|it| it.follows == follows);
-            is_follower.then_some((next.number(), token))
+            is_follower.then(|| (next.number(), token, now()))
         });
         self.wake(told);
     }

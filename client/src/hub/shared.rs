@@ -211,13 +211,12 @@ impl Link {
     }
 
     /// The caller of that number has its answer; of those that follow it, `next` is the first one's number and
-    /// token. Whom to wake, where there is something left to do.
+    /// token, and since when it goes on. Whom to wake, where there is something left to do.
     #[must_use]
     pub(super) fn leave(
         &self,
         number: u64,
-        now: Instant,
-        next: impl FnOnce() -> Option<(u64, usize)>,
+        next: impl FnOnce() -> Option<(u64, usize, Instant)>,
     ) -> Told {
         let mut signal = self.signal();
         let is_followed = match &signal.calling.caller {
@@ -228,11 +227,11 @@ impl Link {
         let is_left = signal.wants_write || signal.is_closed;
         if is_followed
             && !signal.is_closed
-            && let Some((number, token)) = next()
+            && let Some((number, token, since)) = next()
         {
             // It has to look where the stream was left without a look at what comes next.
             let is_at_work = is_left || signal.calling.is_ready;
-            let caller = Caller { number, token, since: now, is_at_work, is_followed };
+            let caller = Caller { number, token, since, is_at_work, is_followed };
             signal.calling.caller = Some(caller);
             return if is_at_work { Told::Caller(token) } else { Told::Nobody };
         }

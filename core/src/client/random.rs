@@ -25,3 +25,31 @@ impl Random {
         u64::try_from(product >> 64).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_published_generator() {
+        let mut random = Random::new(1_234_567);
+        let published = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+            16_408_922_859_458_223_821,
+        ];
+        assert_eq!(published.map(|_| random.next()), published);
+    }
+
+    #[test]
+    fn a_bound_is_not_reached_and_all_below_it_is() {
+        let mut random = Random::new(1);
+        let mut seen = [false; 5];
+        for _ in 0..200 {
+            seen[usize::try_from(random.below(5)).unwrap()] = true;
+        }
+        assert_eq!((seen, random.below(0), random.below(1)), ([true; 5], 0, 0));
+    }
+}

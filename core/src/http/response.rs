@@ -123,3 +123,25 @@ impl Response {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_those_of_the_registry_of_status_codes() {
+        let registered = "200 OK, 201 Created, 202 Accepted, 204 No Content, 301 Moved Permanently, 302 Found, \
+            303 See Other, 304 Not Modified, 307 Temporary Redirect, 308 Permanent Redirect, 400 Bad Request, \
+            401 Unauthorized, 403 Forbidden, 404 Not Found, 405 Method Not Allowed, 406 Not Acceptable, \
+            408 Request Timeout, 409 Conflict, 411 Length Required, 413 Content Too Large, 414 URI Too Long, \
+            415 Unsupported Media Type, 417 Expectation Failed, 422 Unprocessable Content, 429 Too Many Requests, \
+            431 Request Header Fields Too Large, 500 Internal Server Error, 501 Not Implemented, 502 Bad Gateway, \
+            503 Service Unavailable, 504 Gateway Timeout, 505 HTTP Version Not Supported, 507 Insufficient Storage";
+        let codes = (0..=u16::MAX).map(Status);
+        let known: alloc::vec::Vec<_> = codes
+            .filter(|status| !status.reason().is_empty())
+            .map(|status| alloc::format!("{} {}", status.0, status.reason()))
+            .collect();
+        assert_eq!(known.join(", "), registered);
+    }
+}

@@ -143,7 +143,9 @@ fn an_idle_connection_holds_no_buffer() {
     let mut exchange = Exchange::new(&HttpLimits::default());
     exchange.connection.read_buffer().extend_from_slice(GET);
     exchange.poll();
+    assert!(exchange.connection.held() > 0);
     exchange.connection.release();
+    assert_eq!(exchange.connection.held(), 0);
     assert!(format!("{:?}", exchange.connection).contains("incoming: Incoming { bytes: b\"\""));
     assert!(size_of_val(&exchange.connection) <= 640);
 }

@@ -1,6 +1,8 @@
 //! The client role of one memcache connection: requests and time in, bytes, frames of replies and
 //! deadlines out.
 
+#[cfg(feature = "client")]
+mod block;
 mod clock;
 mod input;
 #[cfg(feature = "client")]

@@ -7,13 +7,15 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
+#[cfg(feature = "client")]
+use super::block::Block;
 use super::{MAX_DISCARDED, Oversized};
 use crate::buffer::Incoming;
 use crate::cannot_happen::cannot_happen;
 use crate::memcache::request::BLOCK_END;
 use crate::memcache::response::{self, ResponseError, ResponseLine, ResponseSpans};
 #[cfg(feature = "client")]
-use crate::memcache::response::{ItemLine, Kind};
+use crate::memcache::response::{ItemLine, Kind, VALUE};
 use crate::memcache::states::{self, ClientEvent, ClientState};
 use crate::memcache::{Dialect, Limits};
 
@@ -268,10 +270,15 @@ impl Received {
     #[cfg(feature = "client")]
     pub fn parse(&mut self, parser: &ReplyParser) -> bool {
         self.look();
+        let mut block = Block::default();
         while self.found.len() < FOUND {
-            // What is no item at all, or none that is whole, is found in the general way.
-            let item = self.find_item(parser).map(Found::Item);
-            let Some(found) = item.or_else(|| self.find(parser, true)) else { break };
+            if let Some(item) = self.find_item(parser, &mut block) {
+                self.found.push_back(Found::Item(item));
+                continue;
+            }
+            // What is no item at all, or none that is whole, is found in the general way, which may move the bytes.
+            block = Block::default();
+            let Some(found) = self.find(parser, true) else { break };
             self.found.push_back(found);
         }
         self.seen = self.incoming.len();
@@ -312,18 +319,21 @@ impl Received {
     /// Finds an item that has come as a whole, in one look and without a search for the end of its line.
     #[cfg(feature = "client")]
     #[inline]
-    fn find_item(&mut self, parser: &ReplyParser) -> Option<FoundItem> {
+    fn find_item(&mut self, parser: &ReplyParser, block: &mut Block) -> Option<FoundItem> {
         if !self.is_at_line() || self.is_malformed {
             return None;
         }
-        let rest = self.incoming.bytes().get(self.parsed..)?;
+        let bytes = self.incoming.bytes();
+        let rest = bytes.get(self.parsed..)?;
         let line = response::item_line(rest, &parser.limits)?;
         if line.data > SEGMENT.min(parser.largest) {
             return None;
         }
         let whole = line.length + line.data + BLOCK_END.len();
-        let data = rest.get(line.length..whole)?.strip_suffix(BLOCK_END)?;
-        let value = Bytes::copy_from_slice(data);
+        rest.get(line.length..whole)?.strip_suffix(BLOCK_END)?;
+        let start = self.parsed + line.length;
+        let is_followed = rest.get(whole..).is_some_and(|next| next.starts_with(VALUE));
+        let value = block.copy(bytes, start..start + line.data, is_followed);
         self.is_blocked = false;
         self.pass(whole, &[ClientEvent::ValueAnnounced, ClientEvent::ValueComplete]);
         Some(FoundItem { line, value })

@@ -14,7 +14,7 @@ pub use encode::{encode, encode_meta_value_line, encode_value_line};
 pub use error::ResponseError;
 pub(crate) use parse::parse_line_with_any_flags;
 #[cfg(feature = "client")]
-pub(crate) use parse::{ItemLine, item_line};
+pub(crate) use parse::{ItemLine, VALUE, item_line};
 pub use parse::{ResponseLine, parse, parse_line};
 pub(crate) use reply_end::Ending;
 pub use reply_end::ReplyEnd;

@@ -11,7 +11,7 @@ use crate::swar;
 /// The two bytes behind a data block.
 const BLOCK_END: &[u8] = b"\r\n";
 /// What stands before the key of an item.
-const VALUE: &[u8] = b"VALUE ";
+pub(crate) const VALUE: &[u8] = b"VALUE ";
 
 /// A parsed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
