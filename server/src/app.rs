@@ -211,13 +211,14 @@ impl Settings {
         }
     }
 
-    /// The proxies that are believed of a peer's requests.
-    pub(crate) fn proxies_of(&self, peer: Peer) -> TrustedProxies {
-        if self.trusted_proxies.is_empty() || is_trusted(&self.trusted_proxies, peer) {
-            self.proxies
-        } else {
-            TrustedProxies::default()
-        }
+    /// Whether a peer is believed about whom it forwards requests for.
+    pub(crate) fn trusts(&self, peer: Peer) -> bool {
+        self.trusted_proxies.is_empty() || is_trusted(&self.trusted_proxies, peer)
+    }
+
+    /// The proxies that are believed of the requests of a peer that is trusted, or not.
+    pub(crate) fn proxies_behind(&self, is_trusted: bool) -> TrustedProxies {
+        if is_trusted { self.proxies } else { TrustedProxies::default() }
     }
 
     /// The queues that records go to, each once.

@@ -47,8 +47,8 @@ pub struct Tracker {
     http: ServerConnection,
     /// Who sends, as far as no header says it.
     peer: IpAddr,
-    /// The proxies that are believed of them.
-    proxies: TrustedProxies,
+    /// Whether what they say of whom they forward requests for is believed.
+    is_trusted: bool,
     ids: IdSource,
     /// The requests whose answers are pending, in order.
     answers: VecDeque<(Exchange, Answer)>,
@@ -81,9 +81,9 @@ impl Tracker {
         let http = ServerConnection::with_settings(Arc::clone(&app.http), now.instant)
             .with_refusals(tracking::refused);
         let ids = IdSource::new(app.seed, number);
-        let proxies = settings.proxies_of(peer);
+        let is_trusted = settings.trusts(peer);
         let peer = peer.ip().unwrap_or(LOCAL);
-        Self { app, http, peer, proxies, ids, answers: VecDeque::new() }
+        Self { app, http, peer, is_trusted, ids, answers: VecDeque::new() }
     }
 
     /// Gives the answers that are ready; returns when the first that is not must be given.
@@ -144,7 +144,8 @@ impl Tracker {
     /// Gives the request that the connection has just handed out to a worker.
     fn decode_elsewhere(&mut self, refusal: Response, now: Now) -> Answer {
         let Some(taken) = self.http.take_request() else { return Answer::Ready(refusal) };
-        let (app, peer, proxies) = (Arc::clone(&self.app), self.peer, self.proxies);
+        let (app, peer) = (Arc::clone(&self.app), self.peer);
+        let proxies = app.settings.proxies_behind(self.is_trusted);
         let (sender, answer) = oneshot::channel();
         let held = taken.held();
         self.app.workers.run(move |worker| {
@@ -153,8 +154,7 @@ impl Tracker {
                 return;
             }
             let Worker { decoder, tally, ids } = worker;
-            let (proxies, budget) = (&proxies, usize::MAX);
-            let (app, waker) = (&*app, None);
+            let (app, budget, waker) = (&*app, usize::MAX, None);
             let mut handler = Handler { app, peer, proxies, ids, decoder, tally, budget, waker };
             if let Ok(answer) = handler.handle(&taken.request(), now) {
                 let _ = sender.send(answer);
@@ -180,7 +180,7 @@ fn empty() -> Response {
 struct Handler<'a> {
     app: &'a App,
     peer: IpAddr,
-    proxies: &'a TrustedProxies,
+    proxies: TrustedProxies,
     ids: &'a mut IdSource,
     decoder: &'a mut Decoder,
     tally: &'a mut Tally,
@@ -229,7 +229,7 @@ impl Handler<'_> {
             exchange.reason = "overloaded";
             return Ok(Answer::Ready(tracking::overloaded(request)));
         }
-        let client = client_address(&request.headers, self.peer, self.proxies);
+        let client = client_address(&request.headers, self.peer, &self.proxies);
         if let Some(logged) = &mut exchange.logged {
             logged.client = Some(client);
         }
@@ -387,7 +387,7 @@ impl Endpoint for Tracker {
 
     fn proxied_for(&mut self, source: SocketAddr) {
         self.peer = source.ip();
-        self.proxies = self.app.settings.proxies_of(Peer::Tcp(source));
+        self.is_trusted = self.app.settings.trusts(Peer::Tcp(source));
     }
 
     fn end_of_stream(&mut self) {
@@ -406,7 +406,8 @@ impl Endpoint for Tracker {
             self.http.pause(matches!(self.answers.back(), Some((_, Answer::Decoding { .. }))));
             match self.http.poll_output(now) {
                 Output::Request(request) => {
-                    let Self { app, peer, proxies, ids, .. } = self;
+                    let Self { app, peer, is_trusted, ids, .. } = self;
+                    let proxies = app.settings.proxies_behind(*is_trusted);
                     let (peer, budget) = (*peer, BUDGET);
                     // Behind others it is not polled before they are answered.
                     let waker = self.answers.is_empty().then(|| cx.waker());

@@ -93,6 +93,7 @@ pub enum Output<'a> {
 /// assert!(matches!(connection.poll_output(now), Output::Idle(_)));
 /// ```
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct ServerConnection {
     settings: Arc<HttpSettings>,
     incoming: Incoming,
@@ -109,8 +110,8 @@ pub struct ServerConnection {
     refusal: Option<Box<PendingRefusal>>,
     /// What makes it, where the application has something to add.
     answer_refusal: Option<fn(&RefusedRequest<'_>) -> Response>,
-    /// The error that was answered last, for whoever counts it.
-    refused: Option<HttpError>,
+    /// The error was answered, and whoever counts it does not know yet.
+    is_newly_refused: bool,
     bodies: Bodies,
     is_paused: bool,
     /// Since when the peer owes what is waited for.
@@ -233,7 +234,7 @@ impl ServerConnection {
             error: None,
             refusal: None,
             answer_refusal: None,
-            refused: None,
+            is_newly_refused: false,
             bodies: Bodies::Read,
             is_paused: false,
             since: now,
@@ -264,7 +265,7 @@ impl ServerConnection {
     /// The error for which the connection itself has refused a request, once it was answered; each of
     /// them once. For whoever counts.
     pub fn take_refused(&mut self) -> Option<HttpError> {
-        self.refused.take()
+        if core::mem::take(&mut self.is_newly_refused) { self.error } else { None }
     }
 
     /// The peer sent `bytes`.
@@ -590,7 +591,8 @@ impl ServerConnection {
         }
         if let Some(pending) = self.refusal.take() {
             let refusal = pending.refusal();
-            self.refused = Some(refusal.error);
+            self.is_newly_refused = true;
+            debug_assert_eq!(self.error, Some(refusal.error), "no other error is answered");
             let response = match self.answer_refusal {
                 Some(answer) => answer(&refusal),
                 None => refusal.response(),

@@ -110,9 +110,16 @@ fn a_flush_ends_the_reads_that_wait_for_what_it_drops() {
     put(&mut engine, &mut journal, 1..4);
     assert_eq!(engine.get(OpId(10), A, b"q", Read::default(), at(0)), None);
     let read = next_read(&mut engine, at(0));
+    // This one would wait for another item, too.
+    let waits = Read { timeout: Some(Duration::from_secs(1)), ..Read::default() };
+    assert_eq!(engine.get(OpId(20), A, b"q", waits, at(0)), None);
     engine.flush(b"q");
     let end = EngineOutput::Done { op: OpId(10), outcome: OpOutcome::Empty };
     assert_eq!(engine.poll_output(at(0)), end);
+    journal.commit(&mut engine, at(0));
+    assert_eq!(engine.poll_output(at(0)), EngineOutput::Idle(Some(at(1_000).instant)));
+    let end = EngineOutput::Done { op: OpId(20), outcome: OpOutcome::Empty };
+    assert_eq!(engine.poll_output(at(1_000)), end);
     assert!(!engine.read_back(&read, journal.read(&read), at(0)), "nobody wants it any more");
     assert_eq!((engine.stats().items, engine.stats().memory_bytes), (0, 0));
     put(&mut engine, &mut journal, 4..5);

@@ -447,6 +447,24 @@ fn flush_drops_what_is_readable_and_keeps_what_is_open() {
 }
 
 #[test]
+fn a_flush_leaves_the_bytes_of_what_is_open_and_no_others() {
+    let with_open = |others: &[&str]| {
+        let mut engine = engine();
+        let mut journal = Journal::new();
+        engine.put(OpId(1), items(&[&["open"], others].concat()), at(0)).unwrap();
+        journal.commit(&mut engine, at(0));
+        get(&mut engine, 2, A, Action::Open);
+        if !others.is_empty() {
+            engine.flush(b"q");
+            journal.commit(&mut engine, at(0));
+        }
+        engine.stats_of(b"q")
+    };
+    let (alone, flushed) = (with_open(&[]), with_open(&["flushed", "with it"]));
+    assert_eq!((flushed.items, flushed.taken_bytes), (alone.items, alone.taken_bytes));
+}
+
+#[test]
 fn a_flush_in_the_journal_ends_what_went_before_it_though_that_removal_is_not_written_yet() {
     let mut config = Config::default();
     config.queue.fsync = Fsync::Never;

@@ -184,6 +184,20 @@ proptest! {
 }
 
 #[test]
+fn who_begins_at_an_index_knows_what_is_in_it() {
+    let mut journaled = Journaled::new(0);
+    let steps = [Step::Put(0, 3), Step::Put(1, 2), Step::Commit, Step::Get(1, Action::Take)];
+    for (op, step) in (1..).map(OpId).zip([&steps[..], &[Step::Commit, Step::Index]].concat()) {
+        journaled.step(op, &step);
+    }
+    let Journaled { journal, index: Some(index), .. } = journaled else { panic!("it was taken") };
+    let recovery = journal.recover(Recovery::indexed(index.clone(), index.at().segment, 0));
+    let mut recovered = finish(recovery, 4, 0);
+    // The next item has the number that it had had there.
+    assert_eq!(recovered.index(index.at(), salt(index.at().segment)), index);
+}
+
+#[test]
 fn what_was_moved_and_taken_does_not_come_back_between_its_neighbours() {
     let Journaled { mut engine, mut journal, .. } = Journaled::new(0);
     let put = |engine: &mut Engine, op: u64| {

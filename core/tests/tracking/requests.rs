@@ -123,6 +123,13 @@ fn a_value_that_holds_nothing_is_said_to() {
         let result = get(&format!("data={data}")).result;
         assert_eq!(result, Err(DecodeError::DataEmpty), "{data}");
     }
+    // Padding and space, in any order.
+    for number in 0..4_usize.pow(6) {
+        let pieces = (0..6).map(|at| ["", "=", "%20", "%0A"][number / 4_usize.pow(at) % 4]);
+        let data: String = pieces.collect();
+        let result = get(&format!("data={data}")).result;
+        assert_eq!(result, Err(DecodeError::DataEmpty), "{data}");
+    }
     for body in [" ", "\r\n", "\u{feff} "] {
         assert_eq!(post("", "application/json", body).result, Err(DecodeError::DataEmpty));
     }
