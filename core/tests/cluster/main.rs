@@ -12,5 +12,6 @@ mod failing;
 mod health;
 mod hedging;
 mod keys;
+mod reading;
 mod reservations;
 mod servers;
