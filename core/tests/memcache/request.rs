@@ -166,6 +166,18 @@ fn what_memcached_refuses_says_fault_answer_and_recovery() {
     ]);
 }
 
+#[test]
+fn noreply_hides_a_fault_where_it_is_among_the_words_that_are_looked_at() {
+    let told = Some("CLIENT_ERROR invalid exptime argument");
+    // The verb and 22 words behind it.
+    for (between, answer) in [(0, None), (19, None), (20, None), (21, told), (22, told)] {
+        let line = format!("flush_all x{} noreply\r\n", " y".repeat(between));
+        let recovery = ErrorRecovery::Skip(line.len());
+        let refused = [(line.as_bytes(), RequestFault::BadExptime, answer, recovery)];
+        assert_refused(Memcached, &refused);
+    }
+}
+
 #[rustfmt::skip]
 #[test]
 fn what_kestrel_refuses_ends_the_connection() {

@@ -206,8 +206,11 @@ impl LogEntry {
     /// # Errors
     /// [`ManifestError`], also when one thing that it says contradicts another.
     pub fn decode(json: &[u8], sequence: u64) -> Result<Self, ManifestError> {
+        // Members that nobody knows are passed over, whatever bytes are in them: all of it has to be text.
+        let json =
+            std::str::from_utf8(json).map_err(|error| ManifestError::Json(error.to_string()))?;
         let entry: Self =
-            serde_json::from_slice(json).map_err(|error| ManifestError::Json(error.to_string()))?;
+            serde_json::from_str(json).map_err(|error| ManifestError::Json(error.to_string()))?;
         let format = match &entry {
             Self::Backup(manifest) => manifest.format,
             Self::Prune(prune) => prune.format,
@@ -362,6 +365,18 @@ mod tests {
             PruneEntry { format: FORMAT, sequence: 9, id: "x".to_owned(), at: 1, kept: vec![3, 7] };
         let prune = LogEntry::Prune(prune);
         assert_eq!(LogEntry::decode(&prune.encode(), 9), Ok(prune));
+    }
+
+    #[test]
+    fn a_member_that_nobody_knows_is_passed_over_where_it_is_text() {
+        let json = LogEntry::Backup(manifest()).encode();
+        for (member, is_read) in [(&b"{\"x\":\"y\","[..], true), (b"{\"x\":\"\xf2\",", false)] {
+            let start = br#"{"backup":"#;
+            let with = [&start[..], member, &json[start.len() + 1..]].concat();
+            assert_eq!(LogEntry::decode(&with, 3).is_ok(), is_read);
+            let refused = matches!(LogEntry::decode(&with, 4), Err(ManifestError::Json(_)));
+            assert_eq!(refused, !is_read);
+        }
     }
 
     #[test]

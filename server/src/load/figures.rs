@@ -106,9 +106,11 @@ pub(super) struct ServerFigures {
 
 impl Saved {
     pub(super) fn read(file: &Path) -> Result<Self, LoadError> {
-        let text = fs::read(file).map_err(|source| LoadError::file(file, source))?;
+        let bytes = fs::read(file).map_err(|source| LoadError::file(file, source))?;
         let no_figures = |source| LoadError::NoFigures { file: file.to_owned(), source };
-        let saved: Self = serde_json::from_slice(&text).map_err(no_figures)?;
+        let text = str::from_utf8(&bytes)
+            .map_err(|error| no_figures(serde::de::Error::custom(error.to_string())))?;
+        let saved: Self = serde_json::from_str(text).map_err(no_figures)?;
         if saved.format != FORMAT {
             let words = format!("format {}, this program knows {FORMAT}", saved.format);
             return Err(no_figures(serde::de::Error::custom(words)));
