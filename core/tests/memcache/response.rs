@@ -160,6 +160,19 @@ fn a_number_may_be_padded() {
 }
 
 #[test]
+fn a_queue_server_has_no_meta_commands() {
+    for line in ["MN", "ME k a=1", "HD", "EN", "NF", "NS O1"] {
+        let bytes = format!("{line}\r\n").into_bytes();
+        let message = |dialect| match parse(&bytes, dialect).unwrap() {
+            Parsed::Complete { message, .. } => message,
+            Parsed::Incomplete { .. } => panic!("{line} is whole"),
+        };
+        assert_ne!(message(Memcached), Response::Line(line.as_bytes()));
+        assert_eq!(message(Kestrel), Response::Line(line.as_bytes()));
+    }
+}
+
+#[test]
 fn what_is_no_response_spends_the_connection() {
     for (bytes, error) in [
         (&b"\r\n"[..], ResponseError::UnknownLine),

@@ -153,6 +153,8 @@ fn a_large_value_is_handed_on_where_it_was_read_to() {
         read_to.extend((start..start + n).map(|at| buffer[at..].as_ptr()));
         left -= n;
         deadline(&mut connection, START);
+        let held = connection.held();
+        assert!((300_000 - left..500_000).contains(&held), "{held} for {} bytes", 300_000 - left);
     }
     connection.receive(b"\r\n");
     match connection.poll_output(turn(START)) {
