@@ -199,7 +199,13 @@ impl Client {
         if let Some(reservation) = reply.reservation {
             self.abandon(reservation);
         }
-        let answer = reply.outcome.map_err(|error| error.map_kind(of_only_key))?;
+        let answer = match reply.outcome {
+            Ok(answer) => answer,
+            Err(mut error) => match error.take_answered() {
+                items if items.is_empty() => return Err(error.map_kind(of_only_key)),
+                items => Answer::Items(items.into()),
+            },
+        };
         read(answer).map_err(|kind| {
             let error = self.error_at(reply.server, kind);
             let mut keys = request.keys();

@@ -320,6 +320,14 @@ impl Error {
         }
     }
 
+    /// Takes out what came whole, where the server has answered and an error stood behind it.
+    pub(crate) fn take_answered(&mut self) -> Vec<Item> {
+        match &mut self.0.kind {
+            ErrorKind::Call(error @ CallError::Keys { .. }) => error.take_found(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Takes out the keys of a retrieval that have no answer, with why, where others have one; and whose
     /// answer it is.
     pub(crate) fn take_failed(&mut self) -> Option<(ServerId, Vec<(usize, KeyError)>)> {

@@ -216,9 +216,13 @@ impl Queue {
             match outcome {
                 Ok(answer) if answer.is_miss() => {}
                 Ok(answer) => return Ok((Some(answer), reservation)),
-                Err(error) => {
-                    failed.get_or_insert(error);
-                }
+                Err(mut error) => match error.take_answered() {
+                    // What was only set aside is put back when its connection closes.
+                    items if items.is_empty() || read.mode.opens() => {
+                        failed.get_or_insert(error);
+                    }
+                    items => return Ok((Some(Answer::Items(items.into())), None)),
+                },
             }
         }
         failed.map_or(Ok((None, None)), Err)

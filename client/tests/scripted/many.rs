@@ -42,6 +42,33 @@ fn keys_that_are_refused_together_are_all_refused() {
 }
 
 #[test]
+fn an_item_that_came_whole_is_there_whatever_error_stands_behind_it() {
+    for end in ["", "END\r\n"] {
+        // Whether `END` follows nobody knows: the next call's answer would be a miss.
+        let (client, mut server) = script(cache(), |_, heard| {
+            let reply = match heard {
+                "get a\r\n" => "VALUE a 0 1\r\nA\r\nSERVER_ERROR x\r\n",
+                _ => return Some(b"VALUE next 0 1\r\nN\r\nEND\r\n".to_vec()),
+            };
+            Some(format!("{reply}{end}").into_bytes())
+        });
+        assert_eq!(server.run(client.get("a")).unwrap().unwrap().text().unwrap(), "A");
+        assert_eq!(server.connections(), 0);
+        assert_eq!(server.run(client.get("next")).unwrap().unwrap().text().unwrap(), "N");
+    }
+    let both = "VALUE a 0 1\r\nA\r\nVALUE b 0 1\r\nB\r\nSERVER_ERROR x\r\nEND\r\n";
+    let (client, mut server) = script(cache(), |_, _| Some(both.into()));
+    assert_eq!(told(&server.run(client.get_many(&["a", "b"]))), ["A", "B"]);
+
+    let queues = Client::queue_builder().server("a:1");
+    let (client, mut server) =
+        script(queues, |_, _| Some(b"VALUE q 0 1\r\nx\r\nSERVER_ERROR y\r\n".to_vec()));
+    assert_eq!(server.run(client.queue("q").take()).unwrap().unwrap(), "x");
+    // One that is set aside is put back by the server.
+    assert!(server.run(client.queue("q").reserve()).is_err());
+}
+
+#[test]
 fn a_key_that_is_asked_for_twice_is_there_twice() {
     for (reply, expected) in [
         ("VALUE a 0 1\r\nA\r\nVALUE b 0 1\r\nB\r\nEND\r\n", ["A", "B", "A"]),

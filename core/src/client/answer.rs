@@ -431,7 +431,8 @@ impl Collector {
 
 impl Failures {
     /// The keys, of so many, that an error line may be of: where the values came in the order of the
-    /// keys, those between its neighbours; else every one that was not answered.
+    /// keys, those between its neighbours; else every one that was not answered; and where all were, the one
+    /// before it.
     fn note_refused(&mut self, answer: Option<&Answer>, keys: usize) {
         let mut open = alloc::vec![true; keys];
         let mut close = |index: usize| open.get_mut(index).is_some_and(core::mem::take);
@@ -448,6 +449,10 @@ impl Failures {
                 (after + 1..before.unwrap_or(keys)).filter(|&index| close(index)).collect();
             if refused.len() < errors {
                 refused.extend((0..keys).filter(|&index| close(index)));
+            }
+            if refused.is_empty() {
+                // Every key has an answer: one of them has an error as well.
+                refused.push(after);
             }
             let refusal = |index| (index, KeyError::Refused(refusal.clone()));
             self.failed.extend(refused.into_iter().map(refusal));

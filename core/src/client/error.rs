@@ -287,10 +287,10 @@ pub enum CallError {
     Keys {
         /// Which server.
         server: ServerId,
-        /// What was found of the other keys. What is neither here nor among those that failed is a
-        /// miss.
+        /// What was found of the other keys, and of one that the server has answered and refused both. What is
+        /// neither here nor among those that failed is a miss.
         found: Vec<Item>,
-        /// The keys without an answer, counted from 0, and why.
+        /// The keys without an answer, or with an error behind it, counted from 0, and why.
         failed: Vec<(usize, KeyError)>,
     },
     /// It was sent and not answered: it may have had its effect, may still have it, or not.

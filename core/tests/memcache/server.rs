@@ -300,6 +300,24 @@ fn requests_can_be_held_back_behind_one_that_waits() {
 }
 
 #[test]
+fn requests_are_held_back_until_the_one_that_waits_is_answered_and_no_longer() {
+    let mut connection = connect_with(Dialect::Kestrel, &Limits::default());
+    connection.receive(b"get a/t=1\r\nget b/t=9\r\nget c/t=1\r\nget d/t=1\r\n");
+    assert!(request(&mut connection, START).contains("queue: [97]"));
+    assert!(request(&mut connection, START).contains("queue: [98]"));
+    connection.responses_mut().hold_requests();
+    // Others before it are answered.
+    connection.responses_mut().respond(&Response::End);
+    assert!(matches!(connection.poll_output(turn(START)), Output::Write));
+    assert_eq!(written(&mut connection), r"END\r\n");
+    assert!(deadline(&mut connection, START) > START);
+    connection.responses_mut().respond(&Response::End);
+    assert!(request(&mut connection, START).contains("queue: [99]"));
+    // Nobody has asked to hold back what is behind that one.
+    assert!(request(&mut connection, START).contains("queue: [100]"));
+}
+
+#[test]
 fn a_peer_that_does_not_read_is_not_read_from() {
     let mut limits = Limits::default();
     limits.unsent = 1000;

@@ -132,7 +132,8 @@ struct Waiting {
 ///   more is read, and every request under way ends with an error.
 /// - An error line in the reply to a retrieval of several keys is one key's where a value came before
 ///   it, and `END` follows. As the first line it refuses the whole request, and the connection ends:
-///   memcached sends no `END` behind it, memcached's proxy does.
+///   memcached sends no `END` behind it, memcached's proxy does. So it does behind a part of any other reply, such as
+///   the item of the only key.
 /// - A value above [`Limits::value`], or with flags above 32 bits, is an error of its own key: it is
 ///   read and dropped, and the connection goes on. Of more than [`MAX_DISCARDED`] bytes it is no
 ///   response that a server could send. An item that a queue has handed out has no other copy: it is

@@ -133,7 +133,9 @@ impl PendingRequest {
             Response::MetaDebug { key, .. } => self.check_key(key).map(|()| None)?,
             _ => None,
         };
-        Ok(Match { index, is_last: self.reply.ends_with(kind), is_ambiguous: false })
+        // Behind a part of the reply an error may stand for the rest, or `END` may follow.
+        let is_ambiguous = kind.is_error() && self.is_several;
+        Ok(Match { index, is_last: self.reply.ends_with(kind), is_ambiguous })
     }
 
     fn asks_for_several_keys(&self) -> bool {
