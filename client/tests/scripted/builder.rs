@@ -106,14 +106,16 @@ fn flags_of_meta_commands_have_names() {
     let flags = DeleteFlags::new().compare_cas(9).invalidate().expires(MINUTE);
     server.run(client.meta_delete("k", flags)).unwrap();
     let flags = ArithmeticFlags::new().mode(ArithmeticMode::Decrement).delta(2).initial(5);
-    server.run(client.meta_arithmetic("k", flags.vivify(MINUTE).touch(MINUTE))).unwrap();
+    server
+        .run(client.meta_arithmetic("k", flags.vivify(MINUTE).touch(MINUTE).compare_cas(9)))
+        .unwrap();
     server.run(client.meta_get("k", "v t")).unwrap();
     assert_eq!(
         *heard.borrow(),
         "mg k v f c t s h l u N60 R60 T0 O7\r\n\
          ms k 1 F3 T60 C9 I MA E4\r\nv\r\n\
          md k C9 I T60\r\n\
-         ma k MD D2 J5 N60 T60\r\n\
+         ma k MD D2 J5 N60 T60 C9\r\n\
          mg k v t\r\n"
     );
     let zero = GetFlags::new().touch(Duration::ZERO);

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use windhover_client::{Client, Computed, Error, ErrorKind, Origin, Outcome, Recompute, Store};
 
@@ -112,13 +112,35 @@ fn who_waits_computes_when_the_winner_is_dead() {
 }
 
 #[test]
-fn a_wait_ends() {
+fn a_wait_ends_and_pauses_between_its_reads() {
+    let millis = Duration::from_millis;
+    // Who sets a lease waits for twice that.
+    for hasty in [recompute().wait(millis(60)), recompute().lease(millis(1000)).wait(millis(60))] {
+        let reads = Cell::new(0);
+        let (client, mut server) = script(cache(), |_, _| {
+            reads.set(reads.get() + 1);
+            Some(WAIT.into())
+        });
+        let not_called = || -> std::future::Ready<Result<Store, Error>> { panic!("it is not won") };
+        let begun = Instant::now();
+        let error = server.run(client.get_or_compute("k", hasty, not_called)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::StillComputing { .. }), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::NotSent);
+        assert!((millis(60)..millis(1500)).contains(&begun.elapsed()));
+        // Pauses of 5, 10, 20 ms, and so on, or of half as much.
+        assert!(reads.get() <= 6, "{}", reads.get());
+    }
+}
+
+#[test]
+fn twice_the_lease_is_waited_for() {
+    let lease = Duration::from_secs(1);
     let (client, mut server) = script(cache(), |_, _| Some(WAIT.into()));
-    let hasty = recompute().wait(Duration::from_millis(30));
     let not_called = || -> std::future::Ready<Result<Store, Error>> { panic!("it is not won") };
-    let error = server.run(client.get_or_compute("k", hasty, not_called)).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::StillComputing { .. }), "{error:?}");
-    assert_eq!(error.outcome(), Outcome::NotSent);
+    let begun = Instant::now();
+    let computed = client.get_or_compute("k", recompute().lease(lease), not_called);
+    assert!(server.run(computed).is_err());
+    assert!((2 * lease..3 * lease).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
 
 /// An application's own error.
