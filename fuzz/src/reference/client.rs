@@ -282,7 +282,8 @@ impl Client {
             }
             told.extend(last.then_some(Told::Done(ticket)));
         }
-        let ambiguous = last && kind.is_error() && request.asked.is_ambiguous(kind);
+        let may_go_on = request.asked.is_ambiguous(kind) || request.reply.has_begun();
+        let ambiguous = last && kind.is_error() && may_go_on;
         if last {
             self.pending.pop_front();
         }

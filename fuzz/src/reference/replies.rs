@@ -119,6 +119,11 @@ impl Reply {
         !self.values.is_empty()
     }
 
+    /// Whether a part of it has come that is not all of it.
+    pub const fn has_begun(&self) -> bool {
+        self.is_several
+    }
+
     /// The next frame and its line: whether it is the last; `None` where it cannot answer that.
     pub fn frame(&mut self, asked: &Asked, line: &[u8], frame: &Response<'_>) -> Option<bool> {
         let kind = frame.kind();

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 /// Whether these arguments of the program, its name among them, ask for work on backups that nobody waits for: anything
 /// but a restore.
 pub fn gives_way(args: &[OsString]) -> bool {
-    args.get(1).is_some_and(|it| it == "backup") && args.get(2).is_none_or(|it| it != "restore")
+    // Options may stand before it; what is called so, such as a folder, makes a backup that does not give way.
+    args.get(1).is_some_and(|it| it == "backup") && args.iter().skip(2).all(|it| it != "restore")
 }
 
 /// Lowers the priority of this thread, and of those that it starts, by 10: a tenth of a processor's time is left where
@@ -31,6 +32,7 @@ mod tests {
             ("windhover backup", true),
             ("windhover backup drill --from b", true),
             ("windhover backup restore --from b --data d", false),
+            ("windhover backup --quiet restore --from b --data d", false),
             ("windhover serve", false),
             ("windhover", false),
         ] {
