@@ -198,6 +198,18 @@ fn who_begins_at_an_index_knows_what_is_in_it() {
 }
 
 #[test]
+fn items_of_several_records_are_one_extent_again() {
+    let mut journaled = Journaled::new(0);
+    let steps = [Step::Put(0, 3), Step::Put(0, 2), Step::Commit, Step::Index];
+    for (op, step) in (1..).map(OpId).zip(steps) {
+        journaled.step(op, &step);
+    }
+    let Journaled { journal, index: Some(index), .. } = journaled else { panic!("it was taken") };
+    let mut recovered = finish(journal.recover(Recovery::with_memory(0)), 5, 0);
+    assert_eq!(recovered.index(index.at(), salt(index.at().segment)), index);
+}
+
+#[test]
 fn what_was_moved_and_taken_does_not_come_back_between_its_neighbours() {
     let Journaled { mut engine, mut journal, .. } = Journaled::new(0);
     let put = |engine: &mut Engine, op: u64| {
