@@ -171,6 +171,14 @@ impl Test {
 }
 
 #[test]
+fn a_stream_goes_with_its_task() {
+    let (test, task) = Test::new();
+    assert_eq!(Arc::strong_count(&test.socket.0), 2);
+    drop(task);
+    assert_eq!(Arc::strong_count(&test.socket.0), 1, "a caller has it still");
+}
+
+#[test]
 fn a_caller_that_is_alone_writes_and_reads_without_the_task() {
     let (test, task) = Test::new();
     for _ in 0..3 {

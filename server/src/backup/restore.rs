@@ -18,8 +18,7 @@ use super::progress::Progress;
 use super::repository::Repository;
 use crate::data::{DataDirectory, DataError, RESTORING};
 use crate::journal::{
-    self, Directory, DirectoryLock, OsDirectory, STATE_FILE, SYNCED_FILE, count_records,
-    segment_file_name,
+    self, Directory, DirectoryLock, OsDirectory, STATE_FILE, SYNCED_FILE, count_records, file_name,
 };
 use crate::private;
 use crate::store::Store;
@@ -200,7 +199,7 @@ fn restore_segment(
     segment: &ManifestSegment,
     folder: &Path,
 ) -> Result<u64, BackupError> {
-    let path = folder.join(segment_file_name(segment.number));
+    let path = folder.join(file_name(segment.number));
     if is_there(repository, segment, &path) {
         return Ok(segment.end());
     }
@@ -240,7 +239,7 @@ fn is_there(repository: &Repository, segment: &ManifestSegment, path: &Path) -> 
 /// Removes what an earlier attempt left beside the segments.
 fn remove_others(folder: &Path, manifest: &Manifest) -> io::Result<()> {
     let names: BTreeSet<String> =
-        manifest.segments.iter().map(|segment| segment_file_name(segment.number)).collect();
+        manifest.segments.iter().map(|segment| file_name(segment.number)).collect();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if !entry.file_name().to_str().is_some_and(|name| names.contains(name)) {

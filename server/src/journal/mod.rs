@@ -61,13 +61,8 @@ const AHEAD: u64 = 1024 * 1024;
 const SLICES: usize = 1000;
 
 /// The name of a segment's file.
-fn file_name(number: u64) -> String {
+pub(crate) fn file_name(number: u64) -> String {
     format!("{number:020}.log")
-}
-
-/// The same, for whoever puts a journal together.
-pub(crate) fn segment_file_name(number: u64) -> String {
-    file_name(number)
 }
 
 /// What may be a segment's number: never so large that others could not follow.

@@ -80,6 +80,10 @@ fn what_was_stored_is_there_after_a_restart() {
     closer.close(Duration::from_secs(10)).unwrap();
 
     let (store, closer) = start(&directory);
+    // Known before anything is written.
+    let found = store.stats().1;
+    assert!(found.healthy && found.segments > 0 && found.bytes > 100, "{found:?}");
+    assert_eq!((found.batches, found.failures), (0, 0));
     for n in 1..100 {
         assert_eq!(take(&store), Some(n.to_string()));
     }
