@@ -566,7 +566,11 @@ impl Model {
     /// A batch that demands that was begun: it is all that waits, or what need not wait for a sync.
     pub(crate) fn begin_append(&mut self, fsync: Fsync) {
         let first_strict = self.entries.iter().position(|(fsync, _)| *fsync == Fsync::Always);
-        let waits = first_strict == Some(0) || self.is_joined && first_strict.is_some();
+        // Nobody waits for a removal, and their order does not matter.
+        let is_removal =
+            |(_, entry): &(Fsync, Entry)| matches!(entry, Entry::Gone(..) | Entry::GoneBelow(..));
+        let waits = first_strict
+            .is_some_and(|first| self.is_joined || self.entries.iter().take(first).all(is_removal));
         assert!(fsync != Fsync::Always || waits, "a batch that need not wait for a sync does");
         let len = first_strict.filter(|_| fsync != Fsync::Always).unwrap_or(self.entries.len());
         let batch: Vec<(Fsync, Entry)> = self.entries.drain(..len).collect();
