@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant as StdInstant};
 
 use crate::disk::{Faults, SimDirectory, seed};
-use windhover_core::queue::{Action, Config, Engine, OpOutcome, Put, PutBuilder, Read};
+use windhover_core::queue::{Action, Config, Engine, Fsync, OpOutcome, Put, PutBuilder, Read};
 use windhover_core::{Instant, Now, UnixTime};
 use windhover_server::journal;
 use windhover_server::store::{Begun, Store, StoreCloser, Ticket};
@@ -48,8 +48,11 @@ pub(crate) fn end_of(ticket: &mut Ticket) -> OpOutcome {
 }
 
 fn start(directory: &SimDirectory) -> (Store, StoreCloser) {
+    start_with(directory, Config::default())
+}
+
+fn start_with(directory: &SimDirectory, config: Config) -> (Store, StoreCloser) {
     let keep = |_: &str, _: &[u8]| Ok(());
-    let config = Config::default();
     let opened = journal::open(directory.clone(), &keep, 4_000, config, now().unix).unwrap();
     Store::start(opened.engine, opened.journal, now).unwrap()
 }
@@ -88,6 +91,28 @@ fn what_was_stored_is_there_after_a_restart() {
         assert_eq!(take(&store), Some(n.to_string()));
     }
     assert_eq!(take(&store), None);
+    closer.close(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn a_put_whose_ticket_is_dropped_after_a_poll_is_written_all_the_same() {
+    let directory = SimDirectory::default();
+    // Nothing else wakes the journal's thread.
+    let mut config = Config::default();
+    config.queue.fsync = Fsync::Never;
+    let (store, closer) = start_with(&directory, config);
+    for polls in 0..3 {
+        let mut ticket = store.put(item("x"), now()).unwrap();
+        for _ in 0..polls {
+            let _ = ticket.poll(now(), &mut Context::from_waker(Waker::noop()));
+        }
+        drop(ticket);
+        let begun = StdInstant::now();
+        while store.stats_of("q").items <= polls {
+            assert!(begun.elapsed() < Duration::from_secs(10), "nobody writes it: {polls} polls");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
     closer.close(Duration::from_secs(10)).unwrap();
 }
 
