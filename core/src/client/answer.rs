@@ -416,9 +416,7 @@ impl Collector {
         if let Some(refusal) = refusal {
             return Err(CallError::Refused { server, refusal });
         }
-        if failed.is_empty() {
-            return Ok(answer.unwrap_or(Answer::Closed));
-        }
+        debug_assert!(!failed.is_empty(), "what is noted is a refusal or of a key");
         let found = items(answer);
         Err(CallError::Keys { server, found, failed })
     }
