@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use windhover_core::memcache::request::{Prepared, Request};
 
 use crate::address::read_servers;
 use crate::compression::{Compression, Packing};
-use crate::hub::{CallFuture, Ended, Handle, Hub};
+use crate::hub::{CallFuture, Handle, Hub, Reply};
 use crate::parts::Part;
 use crate::{Builder, Error, ErrorKind, Queue, spare};
 
@@ -284,25 +283,11 @@ impl Client {
         call: Call,
         timeout: Duration,
     ) -> impl Future<Output = Reply> + Send + use<> {
-        let hub = self.hub.hub();
-        let prepared = call.prepared.clone();
         #[cfg(feature = "tracing")]
-        let span = crate::trace::call(&prepared);
+        let span = crate::trace::call(&call.prepared);
+        let submitted = CallFuture::new(self.hub.hub(), call, timeout);
         #[cfg(feature = "tracing")]
-        let its_span = span.clone();
-        let submitted = async move {
-            let ended = CallFuture::new(Arc::clone(&hub), call, timeout).await;
-            let Ended { outcome, answered_by: server, reservation } = ended;
-            let outcome = outcome.map_err(|error| named(&hub, prepared.only_key(), error));
-            #[cfg(feature = "tracing")]
-            if let Err(error) = &outcome {
-                crate::trace::failed(&its_span, error);
-            }
-            spare::keep(prepared);
-            Reply { outcome, server, reservation }
-        };
-        #[cfg(feature = "tracing")]
-        let submitted = tracing::Instrument::instrument(submitted, span);
+        let submitted = crate::trace::traced(submitted, span);
         submitted
     }
 
@@ -375,27 +360,6 @@ impl PreparedCall {
             }
         }
     }
-}
-
-/// An error with the name of its server, and its key.
-fn named(hub: &Hub, key: Option<&[u8]>, error: CallError) -> Error {
-    let state = hub.lock();
-    let server = error.server().and_then(|id| state.cluster.server(id)).cloned();
-    let cause = state.cause_of(&error);
-    drop(state);
-    let error = Error::from(error).with_server(server).with_cause(cause);
-    match key {
-        Some(key) => error.with_key(key),
-        None => error,
-    }
-}
-
-/// What came of a call.
-pub(crate) struct Reply {
-    pub(crate) outcome: Result<Answer, Error>,
-    /// Whose answer it is.
-    pub(crate) server: Option<ServerId>,
-    pub(crate) reservation: Option<ReservationId>,
 }
 
 /// What became of the only key of a call.

@@ -8,9 +8,9 @@ use std::task::Poll;
 use bytes::Bytes;
 use windhover_core::client::{Answer, Item, KeyError, ServerId};
 use windhover_core::memcache::Keys;
-use windhover_core::memcache::request::Request;
+use windhover_core::memcache::request::{Prepared, Request};
 
-use crate::client::Reply;
+use crate::hub::Reply;
 use crate::{Client, Error, ErrorKind, Value, ValueError};
 
 /// What became of one key: its value, a miss, or an error of its server.
@@ -69,29 +69,47 @@ impl Client {
             given.iter().map(AsRef::as_ref).collect()
         };
         let keys = &keys[..];
-        let (groups, refused) = self.by_server(keys);
-        if let ([group], []) = (&groups[..], &refused[..]) {
-            let group = self.get_group(keys, group, with_cas).await;
+        // To encode the request checks its keys: they are told apart only where one is refused.
+        if keys.len() <= MAX_KEYS
+            && self.has_one_server()
+            && let Ok(prepared) = self.prepare_group(keys, with_cas)
+        {
+            let group = self.get_group(keys, Ok(prepared)).await;
             if group.failed.is_empty() && group.error.is_none() {
                 return self.all_found(keys, group);
             }
-            return self.put_together(keys, &groups, vec![group], refused);
+            let all: Vec<usize> = (0..keys.len()).collect();
+            return self.put_together(keys, &[all], vec![group], Vec::new());
         }
-        let calls = groups.iter().map(|group| self.get_group(keys, group, with_cas)).collect();
+        let (groups, refused) = self.by_server(keys);
+        let calls = groups.iter().map(|group| self.get_some(keys, group, with_cas)).collect();
         let outcomes = join(calls).await;
         self.put_together(keys, &groups, outcomes, refused)
     }
 
+    fn has_one_server(&self) -> bool {
+        self.hub.lock().cluster.servers().nth(1).is_none()
+    }
+
     /// What one server has of keys that were all asked for, and answered, in one call.
     fn all_found(&self, keys: &[&[u8]], group: Group) -> Vec<Found> {
-        let mut found: Vec<Found> = Vec::with_capacity(keys.len());
-        for item in group.items {
+        let Group { items, server, .. } = group;
+        let read = |item: Item| {
             let at = item.index;
-            let told = |error: ValueError| {
+            self.value(item).map(Some).map_err(|error: ValueError| {
                 let key = keys.get(at).copied().unwrap_or_default();
-                self.error_at(group.server, error.into()).with_key(key)
-            };
-            let value = self.value(item).map(Some).map_err(told);
+                self.error_at(server, error.into()).with_key(key)
+            })
+        };
+        let is_whole = items.len() == keys.len();
+        if is_whole && items.iter().enumerate().all(|(at, item)| item.index == at) {
+            // In the memory of the items.
+            return items.into_iter().map(read).collect();
+        }
+        let mut found: Vec<Found> = Vec::with_capacity(keys.len());
+        for item in items {
+            let at = item.index;
+            let value = read(item);
             // Mostly the next one: servers answer in the order in which they are asked.
             found.resize_with(found.len().max(at), || Ok(None));
             match found.get_mut(at) {
@@ -147,11 +165,19 @@ impl Client {
         found
     }
 
-    async fn get_group(&self, keys: &[&[u8]], group: &[usize], with_cas: bool) -> Group {
+    async fn get_some(&self, keys: &[&[u8]], group: &[usize], with_cas: bool) -> Group {
         let keys: Vec<&[u8]> = group.iter().filter_map(|&at| keys.get(at).copied()).collect();
-        let asked = Keys::new(&keys);
+        self.get_group(&keys, self.prepare_group(&keys, with_cas)).await
+    }
+
+    fn prepare_group(&self, keys: &[&[u8]], with_cas: bool) -> Result<Prepared, Error> {
+        let asked = Keys::new(keys);
         let get = if with_cas { Request::Gets(asked) } else { Request::Get(asked) };
-        let prepared = match self.prepare(&get, Bytes::new()) {
+        self.prepare(&get, Bytes::new())
+    }
+
+    async fn get_group(&self, keys: &[&[u8]], prepared: Result<Prepared, Error>) -> Group {
+        let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Group { error: Some(error), ..Group::default() },
         };

@@ -5,7 +5,7 @@ use windhover_core::client::{Answer, Call, CallError};
 use windhover_core::memcache::Keys;
 use windhover_core::memcache::request::Request;
 
-use crate::client::Reply;
+use crate::hub::Reply;
 use crate::many::join;
 use crate::{Client, Error, ErrorKind};
 

@@ -9,7 +9,7 @@ use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::{self, Request};
 use windhover_core::memcache::response::Kind;
 
-use crate::client::Reply;
+use crate::hub::Reply;
 use crate::many::join;
 use crate::{Client, Error, ErrorKind, Expires, IntoBytes, Outcome, Reservation};
 

@@ -7,7 +7,7 @@ use windhover_core::client::{Answer, Call, ReservationId, ServerId};
 use windhover_core::memcache::kestrel::{QueueRead, ReadMode};
 use windhover_core::memcache::request::Request;
 
-use crate::client::Reply;
+use crate::hub::Reply;
 use crate::queue::{item, reservation_lost};
 use crate::{Client, Error, ErrorKind};
 

@@ -1,9 +1,12 @@
 //! Spans and events of `tracing`, with the feature of that name.
 
-use tracing::{Span, debug_span, field, info, warn};
+use std::future::Future;
+
+use tracing::{Instrument, Span, debug_span, field, info, warn};
 use windhover_core::memcache::request::Prepared;
 
 use crate::builder::Event;
+use crate::hub::Reply;
 use crate::{Error, Outcome};
 
 /// A span around one request, from when it is sent first to its answer, all attempts together.
@@ -24,8 +27,16 @@ pub(crate) fn call(prepared: &Prepared) -> Span {
     span
 }
 
-/// Writes into the span of a request why it has no result.
-pub(crate) fn failed(span: &Span, error: &Error) {
+/// A request in its span, which is told why it has no result.
+pub(crate) async fn traced(sent: impl Future<Output = Reply>, span: Span) -> Reply {
+    let reply = sent.instrument(span.clone()).await;
+    if let Err(error) = &reply.outcome {
+        failed(&span, error);
+    }
+    reply
+}
+
+fn failed(span: &Span, error: &Error) {
     span.record("error", field::display(format_args!("{error:#}")));
     let outcome = match error.outcome() {
         Outcome::NotSent => "not sent",

@@ -10,7 +10,7 @@ use windhover_core::memcache::request::{self, Barrier, Batch, Request};
 use windhover_core::memcache::response::Kind;
 use windhover_core::memcache::{End, Reason};
 
-use crate::client::Reply;
+use crate::hub::Reply;
 use crate::many::{join, set};
 use crate::{Client, Error, ErrorKind, Store};
 

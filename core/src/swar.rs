@@ -136,6 +136,24 @@ const fn ones(number: u32) -> u64 {
     (twos - 10 * tens) << 8 | tens
 }
 
+/// The number of the digits that eight bytes start with, and how many there are; `None` where all are digits.
+#[cfg(feature = "memcache")]
+#[inline]
+pub(crate) const fn number_before(eight: u64) -> Option<(u64, usize)> {
+    let values = eight ^ repeat(b'0');
+    // What is no digit has a value of ten at least, to which this adds up to the highest bit or beyond.
+    let marks = (values.wrapping_add(repeat(0x80 - 10)) | values) & repeat(0x80);
+    if marks == 0 {
+        return None;
+    }
+    let length = unmarked(marks);
+    // Zeros come before the digits, and what stands behind them falls out.
+    let ones = (values << (8 * (7 - length))) << 8;
+    let tens = (10 * ones + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (100 * tens + (tens >> 16)) & 0x0000_ffff_0000_ffff;
+    Some(((10_000 * fours + (fours >> 32)) & 0xffff_ffff, length))
+}
+
 /// The eight hexadecimal digits of a number, in lower case, the first one first.
 #[cfg(feature = "tracking")]
 pub(crate) const fn hexadecimal(number: u32) -> [u8; 8] {

@@ -9,17 +9,21 @@ use std::time::Duration;
 use windhover_core::client::{
     Answer, Call, CallError, CallId, Completed, NotSent, ReservationId, ServerId,
 };
+use windhover_core::memcache::request::Prepared;
 
 use super::link::Link;
 use super::shared::{Begun, Done};
 use super::stream::ROUNDS;
 use super::{Hub, Locked, Waiting};
+use crate::{Error, spare};
 
 /// A call under way. Dropping it gives the call up: its place in the order of replies stays, and a
 /// reservation that it would have brought is put back.
 pub(crate) struct CallFuture {
     hub: Arc<Hub>,
     stage: Stage,
+    /// Its request, until it is over.
+    prepared: Option<Prepared>,
     /// The connection whose bytes it moves, or will.
     moves: Option<Moves>,
 }
@@ -51,11 +55,34 @@ struct Submitted {
 
 impl CallFuture {
     pub(crate) fn new(hub: Arc<Hub>, call: Call, timeout: Duration) -> Self {
-        Self { hub, stage: Stage::New { call, timeout }, moves: None }
+        let prepared = Some(call.prepared.clone());
+        Self { hub, stage: Stage::New { call, timeout }, prepared, moves: None }
+    }
+
+    /// What came of it, told with its server and its key.
+    fn end(&mut self, completed: Completed) -> Reply {
+        let Completed { outcome, answered_by, reservation, .. } = completed;
+        Reply { outcome: self.end_with(outcome), server: answered_by, reservation }
+    }
+
+    fn end_with(&mut self, outcome: Result<Answer, CallError>) -> Result<Answer, Error> {
+        let prepared = self.prepared.take();
+        let outcome = outcome.map_err(|error| {
+            named(&self.hub, prepared.as_ref().and_then(Prepared::only_key), error)
+        });
+        if let Some(prepared) = prepared {
+            spare::keep(prepared);
+        }
+        outcome
+    }
+
+    /// It was not sent.
+    fn refuse(&mut self, error: CallError) -> Reply {
+        Reply { outcome: self.end_with(Err(error)), server: None, reservation: None }
     }
 
     /// Submits the call. What becomes of it at once, unless it is to move bytes first.
-    fn begin(&mut self, mut call: Call, timeout: Duration, waker: &Waker) -> Option<Poll<Ended>> {
+    fn begin(&mut self, mut call: Call, timeout: Duration, waker: &Waker) -> Option<Poll<Reply>> {
         let mut state = self.hub.lock();
         let now = self.hub.now();
         let until = now + timeout;
@@ -65,7 +92,8 @@ impl CallFuture {
             Ok(id) => Submitted { id, token },
             Err(error) => {
                 state.calls.remove(token);
-                return Some(Poll::Ready(error.into()));
+                drop(state);
+                return Some(Poll::Ready(self.refuse(error)));
             }
         };
         let begun = state.begin_to_move(waiting.id, token, until, now);
@@ -86,7 +114,7 @@ impl CallFuture {
             // Others that are begun together with it are, meanwhile.
             waker.wake_by_ref();
         }
-        Some(looked)
+        Some(looked.map(|completed| self.end(completed)))
     }
 
     /// Moves bytes of its connection, if it does; where it `rests`, it waits from then on.
@@ -106,42 +134,50 @@ fn look(
     call: Submitted,
     moved: Option<&Moves>,
     waker: Option<&Waker>,
-) -> Poll<Ended> {
+) -> Poll<Completed> {
     let Some(waiting) = state.calls.get_mut(call.token) else {
         return Poll::Pending;
     };
-    let Some(completed) = waiting.completed.take() else {
+    if waiting.completed.is_none() {
         if let Some(waker) = waker {
             waiting.waker = Some(waker.clone());
         }
         return Poll::Pending;
+    }
+    let Waiting { completed: Some(completed), follows, .. } = state.calls.remove(call.token) else {
+        return Poll::Pending;
     };
-    let follows = waiting.follows;
-    state.calls.remove(call.token);
     if let Some(Moves { link, .. }) = moved {
         let hub = state.hub;
         state.leave(link, call.id, follows, || hub.now());
     }
-    let Completed { outcome, answered_by, reservation, .. } = completed;
-    Poll::Ready(Ended { outcome, answered_by, reservation })
+    Poll::Ready(completed)
 }
 
 /// What came of a call.
-pub(crate) struct Ended {
-    pub(crate) outcome: Result<Answer, CallError>,
+pub(crate) struct Reply {
+    pub(crate) outcome: Result<Answer, Error>,
     /// Whose answer it is.
-    pub(crate) answered_by: Option<ServerId>,
+    pub(crate) server: Option<ServerId>,
     pub(crate) reservation: Option<ReservationId>,
 }
 
-impl From<CallError> for Ended {
-    fn from(error: CallError) -> Self {
-        Self { outcome: Err(error), answered_by: None, reservation: None }
+/// An error with the name of its server, and its key.
+#[cold]
+fn named(hub: &Hub, key: Option<&[u8]>, error: CallError) -> Error {
+    let state = hub.lock();
+    let server = error.server().and_then(|id| state.cluster.server(id)).cloned();
+    let cause = state.cause_of(&error);
+    drop(state);
+    let error = Error::from(error).with_server(server).with_cause(cause);
+    match key {
+        Some(key) => error.with_key(key),
+        None => error,
     }
 }
 
 impl Future for CallFuture {
-    type Output = Ended;
+    type Output = Reply;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -160,7 +196,7 @@ impl Future for CallFuture {
             Stage::Done => {
                 // Polled after it was ready.
                 let why = NotSent::ShuttingDown;
-                return Poll::Ready(CallError::NotSent { server: None, why }.into());
+                return Poll::Ready(this.refuse(CallError::NotSent { server: None, why }));
             }
         };
         // Its waker is known before the last look at what there is to do: then it rests. What another has read for
@@ -187,9 +223,9 @@ impl Future for CallFuture {
             let waker = rests.then(|| cx.waker());
             let looked = look(&mut state, waiting, this.moves.as_ref(), waker);
             drop(state);
-            if looked.is_ready() {
+            if let Poll::Ready(completed) = looked {
                 (this.stage, this.moves) = (Stage::Done, None);
-                return looked;
+                return Poll::Ready(this.end(completed));
             }
             if this.moves.is_none() {
                 return Poll::Pending;

@@ -30,7 +30,7 @@ use crate::builder::{Event, EventHook};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{ConnectError, MetaCommands};
 
-pub(crate) use call::{CallFuture, Ended};
+pub(crate) use call::{CallFuture, Reply};
 pub use driver::{Driver, DriverStep, Turn, connect_failure};
 pub(crate) use sleep::Sleep;
 pub use stream::DrivenConnection;

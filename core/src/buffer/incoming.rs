@@ -126,7 +126,12 @@ impl Incoming {
         if n >= self.bytes.len() {
             // In place: what is advanced over could not be read into again without an allocation.
             self.bytes.clear();
-            self.consumed = 0;
+            if self.consumed > 0 {
+                // What was advanced over before, in parts, is read into again too: else the next read is a
+                // short one. More than there is takes it back, and allocates nothing.
+                let _: bool = self.bytes.try_reclaim(self.bytes.capacity() + 1);
+                self.consumed = 0;
+            }
             return;
         }
         self.bytes.advance(n);
@@ -211,6 +216,20 @@ mod tests {
             incoming.consume(LARGE);
             assert_eq!(incoming.len(), behind);
             assert!(!incoming.bytes.try_reclaim(LARGE), "{behind}");
+        }
+    }
+
+    #[test]
+    fn all_memory_is_read_into_again_once_all_was_consumed_in_parts() {
+        let mut incoming = Incoming::new();
+        incoming.read_buffer(2 * READ);
+        let whole = incoming.spare();
+        for parts in 1..10 {
+            incoming.read_buffer(0).extend_from_slice(&std::vec![b'x'; whole]);
+            for _ in 0..parts {
+                incoming.consume(whole / parts + 1);
+            }
+            assert_eq!((incoming.len(), incoming.spare()), (0, whole), "{parts}");
         }
     }
 

@@ -362,6 +362,7 @@ impl Collector {
     }
 
     /// An item of a retrieval.
+    #[inline]
     pub(crate) fn put(&mut self, item: Item) {
         self.answered(item.index);
         match &mut self.answer {

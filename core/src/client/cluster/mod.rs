@@ -301,7 +301,8 @@ impl Cluster {
     fn complete(
         &mut self,
         call: CallId,
-        outcome: Result<(ServerId, Answer), CallError>,
+        answered_by: Option<ServerId>,
+        outcome: Result<Answer, CallError>,
         reservation: Option<ReservationId>,
     ) {
         let mut token = 0;
@@ -311,10 +312,6 @@ impl Cluster {
                 self.drop_attempts(call, &mut active);
             }
         }
-        let (answered_by, outcome) = match outcome {
-            Ok((server, answer)) => (Some(server), Ok(answer)),
-            Err(error) => (None, Err(error)),
-        };
         let completed = Completed { call, token, outcome, answered_by, reservation };
         self.outputs.push_back(ClusterOutput::Completed(completed));
     }

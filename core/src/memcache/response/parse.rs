@@ -400,7 +400,7 @@ fn number_behind_space(text: &[u8]) -> Option<(u64, &[u8])> {
     let [b' ', digits @ ..] = text else {
         return None;
     };
-    let (number, length) = number::digits_before(digits);
+    let (number, length) = number::long_digits_before(digits);
     let rest = digits.get(length..)?;
     match length {
         0 => None,

@@ -38,7 +38,7 @@ impl Cluster {
         self.calls.insert(active);
         if deadline <= now {
             let error = CallError::NotSent { server: None, why: NotSent::Deadline };
-            self.complete(id, Err(error), None);
+            self.complete(id, None, Err(error), None);
         } else {
             self.try_next(id, Again::Yes, now);
         }

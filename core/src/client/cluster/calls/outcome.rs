@@ -156,19 +156,7 @@ impl Cluster {
             _ if opens => self.new_reservation(at),
             _ => None,
         };
-        self.answered_by(at, id, Ok((server, answer)), reservation, now);
-    }
-
-    /// A call is over, and its connection free unless it is reserved.
-    fn answered_by(
-        &mut self,
-        at: usize,
-        id: AttemptId,
-        outcome: Result<(ServerId, Answer), CallError>,
-        reservation: Option<ReservationId>,
-        now: Instant,
-    ) {
-        self.complete(id.call, outcome, reservation);
+        self.complete(id.call, Some(server), Ok(answer), reservation);
         if reservation.is_none() {
             self.give_back(at, now);
         }
@@ -277,6 +265,9 @@ impl Cluster {
             (_, Some(answer), _) => Ok(answer),
             (error, None, _) => Err(error.unwrap_or(CallError::NotSent { server: None, why })),
         };
-        self.complete(id, outcome, None);
+        match outcome {
+            Ok((server, answer)) => self.complete(id, Some(server), Ok(answer), None),
+            Err(error) => self.complete(id, None, Err(error), None),
+        }
     }
 }
