@@ -21,7 +21,8 @@ CASES = [
     ),
     ("set, one after the other", "set", ["raw", "async-memcached", "memcache", *PYTHON]),
     ("64 gets pipelined", "gets", ["raw"]),
-    ("64 sets pipelined", "sets", ["raw", "async-memcached", *PYTHON]),
+    ("64 sets pipelined", "sets", ["raw"]),
+    ("a call that sets 64 keys, each", "set-many", ["raw", "async-memcached", *PYTHON]),
     ("64 gets in flight", "in-flight", ["async-memcached"]),
     (
         "a get of 100 keys, each",

@@ -50,7 +50,7 @@ def work(name, client):
         "get": (get, 1),
         "threads-apart": (get, 1),
         "set": (lambda: set_one() or sys.exit("not stored"), 1),
-        "sets": (lambda: set_many(items), TOGETHER),
+        "set-many": (lambda: set_many(items), TOGETHER),
         "keys": (keys, len(KEYS)),
     }[name]
 

@@ -21,6 +21,8 @@ pub enum Work {
     Gets,
     /// [`TOGETHER`] `set`s at once, and the next when all are answered.
     Sets,
+    /// [`TOGETHER`] values stored by one call of a client that has such a one.
+    SetMany,
     /// [`TOGETHER`] `get`s, each begun anew when it is answered.
     InFlight,
     /// A `get` of [`KEYS`] keys; a key counts.
@@ -42,6 +44,7 @@ impl FromStr for Work {
             "set" => Self::Set,
             "gets" => Self::Gets,
             "sets" => Self::Sets,
+            "set-many" => Self::SetMany,
             "in-flight" => Self::InFlight,
             "keys" => Self::Keys,
             "tasks" => Self::Tasks,

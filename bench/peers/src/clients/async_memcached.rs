@@ -24,7 +24,7 @@ async fn run(work: Work, port: u16, window: Window) -> u64 {
                 window.goes_on(&mut count, 1)
             } {}
         }
-        Work::Sets => {
+        Work::SetMany => {
             let items: Vec<_> =
                 keys().into_iter().take(TOGETHER).map(|key| (key, &VALUE[..])).collect();
             while {
@@ -48,7 +48,7 @@ async fn run(work: Work, port: u16, window: Window) -> u64 {
                 (0..TOGETHER).map(|_| async { gets(connect(port).await, window).await }).collect();
             count = calls.fold(0, async |sum, count| sum + count).await;
         }
-        Work::Gets | Work::Tasks | Work::Threads => {
+        Work::Gets | Work::Sets | Work::Tasks | Work::Threads => {
             panic!("async-memcached has no way to do {work:?}")
         }
     }

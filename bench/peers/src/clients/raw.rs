@@ -11,12 +11,17 @@ pub(super) fn start(work: Work, port: u16, window: Window) -> Workers {
     let text = String::from_utf8_lossy(VALUE);
     let item = |key: &str| format!("VALUE {key} 0 {}\r\n{text}\r\n", VALUE.len());
     let hit = item(KEY) + "END\r\n";
-    let set = format!("set {KEY} 0 0 {}\r\n{text}\r\n", VALUE.len());
+    let set_of = |key: &str| format!("set {key} 0 0 {}\r\n{text}\r\n", VALUE.len());
+    let set = set_of(KEY);
     let (request, reply, operations) = match work {
         Work::Get | Work::ThreadsApart => (get, hit, 1),
         Work::Set => (set, "STORED\r\n".to_owned(), 1),
         Work::Gets => (get.repeat(TOGETHER), hit.repeat(TOGETHER), TOGETHER),
         Work::Sets => (set.repeat(TOGETHER), "STORED\r\n".repeat(TOGETHER), TOGETHER),
+        Work::SetMany => {
+            let sets = keys().iter().take(TOGETHER).map(|key| set_of(key)).collect();
+            (sets, "STORED\r\n".repeat(TOGETHER), TOGETHER)
+        }
         Work::Keys => {
             let items: String = keys().iter().map(|key| item(key)).collect();
             (format!("get {}\r\n", keys().join(" ")), items + "END\r\n", KEYS)

@@ -103,6 +103,17 @@ async fn on_one<F: Future<Output = u64>>(
             } {}
             count
         }
+        Work::SetMany => {
+            let (keys, mut count) = (keys(), 0);
+            while {
+                let items = keys.iter().take(TOGETHER).map(|key| (key, &VALUE[..]));
+                for stored in client.set_many(items).await {
+                    stored.expect("it is stored");
+                }
+                window.goes_on(&mut count, TOGETHER)
+            } {}
+            count
+        }
         Work::InFlight => {
             let calls: FuturesUnordered<_> =
                 (0..TOGETHER).map(|_| gets(client.clone(), window)).collect();

@@ -22,9 +22,10 @@ use crate::memcache::{Dialect, Limits};
 /// The longest value that is handed on as one slice.
 const SEGMENT: usize = Incoming::SEGMENT;
 
-/// So many frames are found at most before they are to be taken.
+/// So many frames are found at most before they are to be taken: a client asks for a hundred keys at most in one
+/// request, whose answer is taken in one go.
 #[cfg(feature = "client")]
-const FOUND: usize = 64;
+const FOUND: usize = 128;
 
 /// How replies are read: in which dialect, and within which limits.
 #[derive(Clone, Debug)]
