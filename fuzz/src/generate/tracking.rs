@@ -270,6 +270,12 @@ fn compressed(source: &mut Source<'_>, text: &[u8]) -> (&'static str, Vec<u8>) {
         encoder
     }
     let level = Compression::new(source.pick(&[6, 0, 1, 9]));
+    let mut text = text.to_vec();
+    if source.chance(1, 4) {
+        // As much as is taken, or little more or less; without compression it is no question of the ratio.
+        text.resize(text.len().max(source.between(399, 402)), b' ');
+    }
+    let text = &text[..];
     let flush = source.chance(1, 4);
     let (encoding, body) = match source.below(4) {
         0 | 1 => ("gzip", written(GzEncoder::new(Vec::new(), level), text, flush).finish()),
@@ -317,6 +323,18 @@ fn batch(source: &mut Source<'_>, path: &str) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// Where seconds end and milliseconds begin, and where the past does and the future.
+const TIMES: [&str; 8] = [
+    "100000000000",
+    "99999999999",
+    "99999999999.999",
+    "31536000",
+    "31535999.999",
+    "1334863201.234",
+    "1334863201235",
+    "\"100000000000.0\"",
+];
+
 fn event(source: &mut Source<'_>, out: &mut String) {
     out.push_str("{\"event\":");
     string(source, out);
@@ -344,7 +362,9 @@ fn event(source: &mut Source<'_>, out: &mut String) {
             None => string(source, out),
         }
         out.push(':');
-        if name == Some("\"$insert_id\"") && source.chance(1, 2) {
+        if name == Some("\"time\"") && source.chance(1, 2) {
+            out.push_str(source.pick(&TIMES));
+        } else if name == Some("\"$insert_id\"") && source.chance(1, 2) {
             let length = source.pick(&[36, 37, 1, 32]);
             out.push_str(&format!("\"{}\"", source.pick(&["0", "a", "-", "_"]).repeat(length)));
         } else {
@@ -421,11 +441,6 @@ fn value(source: &mut Source<'_>, out: &mut String, depth: usize) {
         "133485960e1",
         "1e400",
         "-0.0",
-        // Where seconds end and milliseconds begin, and where the past does.
-        "100000000000",
-        "99999999999.999",
-        "31536000",
-        "31535999.999",
         "12345678901234567890123456789",
         // No JSON, but what some senders write.
         "NaN",

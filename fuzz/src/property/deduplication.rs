@@ -34,7 +34,8 @@ pub fn deduplication(input: &[u8]) {
                     put.is_taken_back = true;
                 }
             }
-            5 => now += source.between(0, 12) as u64,
+            // By quarters of a second: digests of the same second are forgotten together.
+            5 => now += 250 * source.between(0, 24) as u64,
             6 => recorded(&mut source),
             _ => {
                 // Whatever it is.
@@ -58,6 +59,7 @@ fn digest(source: &mut Source<'_>) -> EventDigest {
 
 struct Put {
     digest: EventDigest,
+    /// In milliseconds.
     at: u64,
     is_taken_back: bool,
 }
@@ -65,6 +67,7 @@ struct Put {
 /// All that was ever put into the window, by number.
 struct Model {
     capacity: usize,
+    /// In seconds.
     lifetime: u64,
     put: Vec<Put>,
 }
@@ -79,10 +82,10 @@ impl Model {
         let is_it = |put: &Put| put.digest == digest && !put.is_taken_back;
         let held = (self.oldest()..self.put.len()).rev().find(|&number| is_it(&self.put[number]));
         assert_eq!(window.next(), self.put.len() as u64);
-        match window.insert(digest, Instant::from_epoch(Duration::from_secs(now))) {
+        match window.insert(digest, Instant::from_epoch(Duration::from_millis(now))) {
             Ok(number) => {
                 assert_eq!(number, self.put.len() as u64);
-                let is_due = |number: usize| now - self.put[number].at >= self.lifetime;
+                let is_due = |number: usize| now - self.put[number].at >= 1000 * self.lifetime;
                 assert!(held.is_none_or(is_due), "{held:?} is forgotten before its time");
                 self.put.push(Put { digest, at: now, is_taken_back: false });
             }
