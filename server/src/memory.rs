@@ -1,4 +1,4 @@
-//! Memory that is free goes back to the operating system.
+//! Memory that is free goes back to the operating system, and no thread stands still for it.
 
 /// So many bytes have to have been freed for it to be worth the while.
 const WORTH: u64 = 32 * 1024 * 1024;
@@ -42,6 +42,24 @@ pub(crate) fn give_back() {
 /// Other allocators do so by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn give_back() {}
+
+/// Has each small piece that is freed joined with those beside it at once. To be called before there are threads.
+///
+/// glibc keeps freed pieces of up to 128 bytes apart ("fastbins") and joins all there are in one go, some time
+/// later, with its lock held: after a million items were dropped, whoever called stood still for 50 ms. Each thread
+/// still keeps its last few of each size for its next calls.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "no crate has a safe form of it")]
+pub(crate) fn join_at_once() {
+    // SAFETY: it takes the allocator's own lock, and sets one number.
+    unsafe {
+        libc::mallopt(libc::M_MXFAST, 0);
+    }
+}
+
+/// Other allocators have their own ways.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn join_at_once() {}
 
 #[cfg(test)]
 mod tests {

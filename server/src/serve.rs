@@ -29,6 +29,7 @@ use crate::journal::{Opened, OsDirectory};
 use crate::listen::{
     self, BoundAddress, ListenAddress, ListenError, Place, TlsListener, authenticated,
 };
+use crate::memory;
 use crate::queue_client::QueueClient;
 use crate::runtime::{self, Drain, Listener, Server};
 use crate::service_manager;
@@ -138,6 +139,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
 /// [`ServeError`] when it cannot start, or cannot note at its end that the stop was clean.
 pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     args.check()?;
+    memory::join_at_once();
     listen::note_handed_over();
     listen::raise_descriptor_limit();
     let reload = listen::reload_on_signal()?;

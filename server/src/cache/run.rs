@@ -12,7 +12,7 @@ use windhover_core::Timeouts;
 
 use super::CacheArgs;
 use crate::listen::{self, ListenError, Place, authenticated};
-use crate::memory::{GiveBack, give_back};
+use crate::memory::{self, GiveBack, give_back};
 use crate::runtime::{self, Drain, Listener, Server};
 use crate::service_manager;
 
@@ -24,6 +24,7 @@ const TURN: Duration = Duration::from_millis(250);
 /// # Errors
 /// [`ListenError`] when it cannot start.
 pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
+    memory::join_at_once();
     listen::note_handed_over();
     listen::raise_descriptor_limit();
     let reload = listen::reload_on_signal()?;
