@@ -27,9 +27,14 @@ pub(super) fn mutate(
         7 | 8 => change_number(input, random),
         9 => declare_length(input, random),
         10 | 11 => {
-            let at = line_start(input, random);
-            let message = generate(&mut Source::new(&noise(random, 48)));
-            input.splice(at..at, message);
+            let message = generate(&mut Source::new(&noise(random, 96)));
+            if random.u8(..3) == 0 {
+                // One alone: where an input is one message, what stands before or behind it spoils it.
+                *input = message;
+            } else {
+                let at = line_start(input, random);
+                input.splice(at..at, message);
+            }
         }
         12 => {
             let line = line(input, random);
