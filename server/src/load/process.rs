@@ -6,7 +6,8 @@ use std::time::Duration;
 /// What a process has taken so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
-    /// Resident now.
+    /// Its own that is resident now. Files that are mapped, as its program is, have their pages come with first
+    /// use: those would count for whatever was done first.
     pub(super) memory_kib: u64,
     pub(super) cpu: Duration,
 }
@@ -16,15 +17,18 @@ pub(super) struct Taken {
 pub(super) fn taken(process: u32) -> io::Result<Taken> {
     let no_number = |what: &str| io::Error::other(format!("/proc/{process} has no {what}"));
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    let resident = |of: &str| {
+        let rest = status.lines().find_map(|line| line.strip_prefix(of)?.strip_prefix(':'));
+        rest.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+    };
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The name may hold anything; the fields behind its parenthesis are numbers.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: Option<Vec<u64>> = fields.skip(11).take(2).map(|it| it.parse().ok()).collect();
     let ticks = ticks.ok_or_else(|| no_number("processor time"))?.into_iter().sum::<u64>();
     Ok(Taken {
-        memory_kib: resident.ok_or_else(|| no_number("VmRSS"))?,
+        memory_kib: resident("RssAnon").ok_or_else(|| no_number("RssAnon"))?
+            + resident("RssShmem").unwrap_or_default(),
         // Hundredths of a second for user space, whatever the kernel's own tick is.
         cpu: Duration::from_millis(ticks * 10),
     })
