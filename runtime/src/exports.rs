@@ -3,8 +3,8 @@
 #[cfg(feature = "signal")]
 pub use crate::shut_down_on_signal;
 pub use crate::{
-    AcceptErrorHook, Clock, ConnectionEnd, ConnectionMemory, Counters, Eviction, Peer,
-    ServeOptions, ServeReport, Shutdown, StdListener,
+    AcceptErrorHook, BeforeWaitHook, Clock, ConnectionEnd, ConnectionMemory, Counters, Eviction,
+    Peer, ServeOptions, ServeReport, Shutdown, StdListener,
 };
 #[cfg(feature = "tls")]
 pub use crate::{ServerTls, ServerTlsError};

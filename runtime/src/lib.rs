@@ -82,7 +82,7 @@ pub use limit::{Acquire, ConnectionLimit, OpenConnection, Permit};
 pub use listen::{StdListener, StdSocket, listen, listen_shared};
 pub use listeners::Listeners;
 pub use memory::{ConnectionMemory, Eviction};
-pub use options::{AcceptErrorHook, ServeOptions, ServeReport};
+pub use options::{AcceptErrorHook, BeforeWaitHook, ServeOptions, ServeReport};
 pub use proxies::ProxyProtocol;
 pub use reload::Reload;
 pub use report::Report;

@@ -27,6 +27,10 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// must not block.
 pub type AcceptErrorHook = Arc<dyn Fn(&io::Error) + Send + Sync>;
 
+/// What an event loop calls before it waits, when no socket is ready. Whatever else has this processor is not
+/// interrupted meanwhile by sockets that become ready: it may wait for that, some hundred microseconds at most.
+pub type BeforeWaitHook = Arc<dyn Fn() + Send + Sync>;
+
 /// How to serve the connections of a listener.
 ///
 /// ```
@@ -40,6 +44,8 @@ pub type AcceptErrorHook = Arc<dyn Fn(&io::Error) + Send + Sync>;
 /// options.connections = 50_000;
 /// options.shutdown_timeout = Duration::from_secs(25);
 /// options.on_accept_error = Some(Arc::new(|error| eprintln!("accept: {error}")));
+/// let idle = options.counters.clone();
+/// options.before_wait = Some(Arc::new(move || println!("idle: {idle:?}")));
 ///
 /// // What a loop does that accepts: one peer was gone; there are no more descriptors.
 /// assert_eq!(options.accept_failed(&io::ErrorKind::ConnectionAborted.into()), None);
@@ -71,6 +77,9 @@ pub struct ServeOptions {
     pub tls: Option<crate::ServerTls>,
     /// What is called when an accept fails for lack of something, such as file descriptors.
     pub on_accept_error: Option<AcceptErrorHook>,
+    /// What a loop of `windhover-mio`'s calls before it waits; tokio has `on_thread_park` for that, and async-std
+    /// nothing.
+    pub before_wait: Option<BeforeWaitHook>,
 }
 
 impl ServeOptions {
@@ -125,6 +134,7 @@ impl Default for ServeOptions {
             #[cfg(feature = "tls")]
             tls: None,
             on_accept_error: None,
+            before_wait: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use windhover_core::http::HttpLimits;
 use windhover_core::nats::SubjectFault;
 use windhover_core::queue::{Config, Fsync, NameError};
 use windhover_core::tracking::{BatchRule, RedirectPolicy, TrackingLimits, TrustedProxies};
-use windhover_runtime::{Clock, ProxyProtocol, Report};
+use windhover_runtime::{BeforeWaitHook, Clock, ProxyProtocol, Report};
 
 use crate::access_log::{AccessLog, AccessLogError};
 use crate::admin::Admin;
@@ -335,7 +335,10 @@ fn serve(
     data: &DataDirectory,
     clock: Clock,
 ) -> Result<(), ServeError> {
-    let mut server = Server::start(args.runtime, runtime::threads(args.threads), drain(args, app))?;
+    let store = app.store.clone();
+    let before_wait: BeforeWaitHook = Arc::new(move || store.await_write());
+    let threads = runtime::threads(args.threads);
+    let mut server = Server::start(args.runtime, threads, drain(args, app), Some(before_wait))?;
     let number = AtomicU64::new(0);
     let tracker = app.clone();
     let http = server.listen(

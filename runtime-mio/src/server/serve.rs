@@ -163,10 +163,7 @@ where
         while !self.server.is_finished() {
             let now = clock.now().instant;
             let timeout = self.server.next_deadline().map(|until| until.saturating_since(now));
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
+            self.wait(&mut events, timeout)?;
             for event in &events {
                 self.server.on_event(event);
             }
@@ -177,5 +174,26 @@ where
             self.server.turn(now);
         }
         Ok(self.server.report())
+    }
+
+    /// Waits for sockets and messages.
+    fn wait(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        if let Some(before_wait) = &self.options.before_wait
+            && timeout != Some(Duration::ZERO)
+        {
+            poll(&mut self.poll, events, Some(Duration::ZERO))?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+            before_wait();
+        }
+        poll(&mut self.poll, events, timeout)
+    }
+}
+
+fn poll(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    match poll.poll(events, timeout) {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
     }
 }

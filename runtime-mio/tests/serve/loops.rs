@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +27,24 @@ fn connections_are_dealt_out() {
     assert_eq!(*seen.lock().unwrap(), HashSet::from(names));
     drop(peers);
     server.until_active(0);
+}
+
+#[test]
+fn a_hook_is_called_before_a_loop_waits() {
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    let mut options = ServeOptions::default();
+    options.before_wait = Some(Arc::new(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    }));
+    let server = Server::with(options, 1, || Echo::new(&Arc::default()));
+    let mut peer = server.connect();
+    for _ in 0..10 {
+        let before = calls.load(Ordering::Relaxed);
+        peer.send(b"question");
+        assert_eq!(peer.receive(8), b"question");
+        eventually("a call", || calls.load(Ordering::Relaxed) > before);
+    }
 }
 
 #[test]

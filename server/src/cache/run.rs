@@ -46,7 +46,7 @@ pub fn run(args: &CacheArgs) -> Result<(), ListenError> {
         counters: Arc::clone(&options.counters),
     };
     let (cache, counters) = (Cache::new(options), Arc::clone(&listener.counters));
-    let mut server = Server::start(args.runtime, threads, Drain::none())?;
+    let mut server = Server::start(args.runtime, threads, Drain::none(), None)?;
     let place = server.listen(&listener, move |peer, now| {
         authenticated(cache.accept(now), peer, users.as_ref(), &counters)
     })?;

@@ -8,7 +8,7 @@ use std::thread;
 use windhover_client::{Builder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_mio::{Peer, ServeReport, Shutdown, connect, serve};
+use windhover_mio::{BeforeWaitHook, Peer, ServeReport, Shutdown, connect, serve};
 
 use super::{Drain, Driving, Listener, note_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
@@ -24,14 +24,19 @@ pub(super) fn connect_alone(client: Builder) -> io::Result<(Client, Driving)> {
 pub(crate) struct Server {
     threads: usize,
     shutdown: Shutdown,
+    before_wait: Option<BeforeWaitHook>,
     serving: Vec<Serving>,
 }
 
 impl Server {
-    pub(super) fn start(threads: usize, drain: Drain) -> Result<Self, ListenError> {
+    pub(super) fn start(
+        threads: usize,
+        drain: Drain,
+        before_wait: Option<BeforeWaitHook>,
+    ) -> Result<Self, ListenError> {
         let shutdown = Shutdown::new();
         shut_down_on_signal(&shutdown, drain)?;
-        Ok(Self { threads, shutdown, serving: Vec::new() })
+        Ok(Self { threads, shutdown, before_wait, serving: Vec::new() })
     }
 
     pub(super) fn listen<E, F>(
@@ -44,7 +49,8 @@ impl Server {
         F: Fn(Peer, Now) -> E + Send + Sync + 'static,
     {
         let Bound { listeners, place } = bind(&listener.address, self.threads)?;
-        let options = listener.options();
+        let mut options = listener.options();
+        options.before_wait.clone_from(&self.before_wait);
         self.serving.push(Box::new(move |shutdown| serve(listeners, accept, options, shutdown)));
         Ok(place)
     }

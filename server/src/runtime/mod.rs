@@ -14,7 +14,7 @@ use windhover_client::{Builder, Client};
 use windhover_core::endpoint::Endpoint;
 use windhover_core::{Counters, Now};
 use windhover_runtime::{
-    Clock, ConnectionMemory, Peer, ProxyProtocol, ServeOptions, ServerTls, Shutdown,
+    BeforeWaitHook, Clock, ConnectionMemory, Peer, ProxyProtocol, ServeOptions, ServerTls, Shutdown,
 };
 
 use crate::listen::{ListenAddress, ListenError, Place};
@@ -171,15 +171,16 @@ impl Server {
         runtime: Runtime,
         threads: usize,
         drain: Drain,
+        before_wait: Option<BeforeWaitHook>,
     ) -> Result<Self, ListenError> {
         tracing::info!(%runtime, threads, "connections are served by");
         match runtime {
             #[cfg(feature = "tokio")]
-            Runtime::Tokio => tokio::Server::start(threads, drain).map(Self::Tokio),
+            Runtime::Tokio => tokio::Server::start(threads, drain, before_wait).map(Self::Tokio),
             #[cfg(feature = "async-std")]
             Runtime::AsyncStd => async_std::Server::start(threads, drain).map(Self::AsyncStd),
             #[cfg(feature = "mio")]
-            Runtime::Mio => mio::Server::start(threads, drain).map(Self::Mio),
+            Runtime::Mio => mio::Server::start(threads, drain, before_wait).map(Self::Mio),
         }
     }
 

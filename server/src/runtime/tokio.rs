@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use windhover_client::{Builder as ClientBuilder, Client};
 use windhover_core::Now;
 use windhover_core::endpoint::Endpoint;
-use windhover_tokio::{Listening, Peer, ServeReport, Shutdown, connect, serve};
+use windhover_tokio::{BeforeWaitHook, Listening, Peer, ServeReport, Shutdown, connect, serve};
 
 use super::{Drain, Driving, Listener, note_asked, shut_down_on_signal};
 use crate::listen::{Bound, ListenError, Place, bind};
@@ -32,12 +32,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(threads: usize, drain: Drain) -> Result<Self, ListenError> {
+    pub(super) fn start(
+        threads: usize,
+        drain: Drain,
+        before_wait: Option<BeforeWaitHook>,
+    ) -> Result<Self, ListenError> {
         // With one thread, nothing is ever handed from thread to thread.
         let mut builder = match threads {
             1 => Builder::new_current_thread(),
             _ => Builder::new_multi_thread(),
         };
+        if let Some(before_wait) = before_wait {
+            builder.on_thread_park(move || before_wait());
+        }
         let runtime = builder
             .worker_threads(threads)
             .enable_all()

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use windhover_core::Now;
-use windhover_core::queue::{AppendError, JournalBatch, Written};
+use windhover_core::queue::{AppendError, Fsync, JournalBatch, Written};
 
 use super::sync::thread;
 use super::{Shared, State};
@@ -120,6 +120,9 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             let timeout = retry_in.into_iter().chain(sync_in).min();
             // While a retry is due anyway, work that comes earlier waits for it.
             state.asleep = retry_in.is_none();
+            if state.awaiting > 0 {
+                self.shared.written.notify_all();
+            }
             state = match timeout {
                 Some(timeout) => {
                     let woken = self.shared.work.wait_timeout(state, timeout);
@@ -138,6 +141,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             state = self.shared.lock();
         };
         state.handing_over = false;
+        state.is_quick = matches!(&work, Work::Append(batch, _) if batch.fsync != Fsync::Always);
         state.working_since = Some(Instant::now());
         work
     }
@@ -155,7 +159,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
         let now = (self.clock)();
         let (len, active) = (self.journal.len(), self.journal.active_number());
         let mut wakers: Vec<Waker> = Vec::new();
-        let oldest = {
+        let (oldest, is_awaited) = {
             let mut state = self.shared.lock();
             let State { engine, journal, put_off, .. } = &mut *state;
             engine.journaled(batch.commit, result.map_err(|_| AppendError), now);
@@ -174,12 +178,16 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             state.settle(now, &mut wakers);
             self.shared.backlog.store(state.engine.backlog_bytes(), Ordering::Relaxed);
             (state.working_since, state.in_flight_since) = (None, None);
+            state.turns += 1;
             if !state.reads.is_empty() {
                 self.shared.read_work.notify_one();
             }
-            oldest
+            (oldest, state.awaiting > 0)
         };
         wakers.into_iter().for_each(Waker::wake);
+        if is_awaited {
+            self.shared.written.notify_all();
+        }
         if failed_at.is_none() {
             let shared = &self.shared;
             self.journal.note_index(|at, salt| shared.lock().engine.index(at, salt));
@@ -200,6 +208,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
     fn failed(&self, what: &str, error: &io::Error) -> Instant {
         let mut state = self.shared.lock();
         state.journal.failures += 1;
+        state.is_quick = false;
         let put_off = std::mem::take(&mut state.put_off);
         let was_healthy = std::mem::replace(&mut state.journal.healthy, false);
         drop(state);

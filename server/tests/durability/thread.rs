@@ -77,6 +77,28 @@ fn a_disk_that_hangs_is_not_called_healthy() {
 }
 
 #[test]
+fn who_has_nothing_to_do_waits_for_a_write_and_never_for_a_sync() {
+    const HANG: Duration = Duration::from_secs(3);
+    for fsync in [Fsync::Never, Fsync::Always] {
+        let directory = SimDirectory::default();
+        let (store, closer) = start(&directory, fsync);
+        store.await_write();
+        directory.set_hang(HANG);
+        let mut put = store.put(item(b"q", "x"), now()).unwrap();
+        let ended = thread::spawn(move || end_of(&mut put));
+        let begun = Instant::now();
+        for _ in 0..100 {
+            store.await_write();
+        }
+        assert!(begun.elapsed() < HANG, "a hundred times a fifth of a millisecond at most");
+        assert_eq!(ended.join().unwrap(), OpOutcome::Stored);
+        store.await_write();
+        closer.close(Duration::from_secs(10)).unwrap();
+        store.await_write();
+    }
+}
+
+#[test]
 fn a_stop_that_could_not_write_a_removal_says_so() {
     let directory = SimDirectory::default();
     let closer = taken_while_full(&directory);
