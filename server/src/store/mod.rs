@@ -81,8 +81,6 @@ struct State {
     asleep: bool,
     /// What it is at, or was last, waits for no sync.
     is_quick: bool,
-    /// Counts its batches.
-    turns: u64,
     /// So many threads wait for the end of a batch: [`Store::await_write`].
     awaiting: usize,
     /// Somebody will wake it soon: [`HandOver`].
@@ -279,7 +277,6 @@ impl Store {
             in_flight_since: None,
             asleep: false,
             is_quick: false,
-            turns: 0,
             awaiting: 0,
             handing_over: false,
             orders: Orders::default(),
@@ -378,10 +375,10 @@ impl Store {
     /// of a write that all wait for; a write was cut into dozens of pieces.
     pub fn await_write(&self) {
         let mut state = self.shared.lock();
-        let turn = state.turns;
+        let batches = state.journal.batches;
         let until = Instant::now() + WRITE;
         state.awaiting += 1;
-        while !state.asleep && state.is_quick && state.turns == turn {
+        while !state.asleep && state.is_quick && state.journal.batches == batches {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;

@@ -178,7 +178,6 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             state.settle(now, &mut wakers);
             self.shared.backlog.store(state.engine.backlog_bytes(), Ordering::Relaxed);
             (state.working_since, state.in_flight_since) = (None, None);
-            state.turns += 1;
             if !state.reads.is_empty() {
                 self.shared.read_work.notify_one();
             }
