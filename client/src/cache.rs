@@ -289,8 +289,7 @@ impl Client {
         let mut line = request::StoreRequest::new(key);
         line.flags = flags;
         line.exptime = self.exptime_of(key, store.expires)?;
-        let write = |prepared| self.write(prepared);
-        self.ask(&request(line), data, write, |answer| read(word(&answer)?)).await
+        self.change(&request(line), data, |answer| read(word(&answer)?)).await
     }
 
     async fn attach(&self, request: Request<'_>, data: Bytes) -> Result<bool, Error> {

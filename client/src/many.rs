@@ -74,7 +74,7 @@ impl Client {
             && self.has_one_server()
             && let Ok(prepared) = self.prepare_group(keys, with_cas)
         {
-            let group = self.get_group(keys, Ok(prepared)).await;
+            let group = self.get_group(keys, prepared).await;
             if group.failed.is_empty() && group.error.is_none() {
                 return self.all_found(keys, group);
             }
@@ -167,7 +167,10 @@ impl Client {
 
     async fn get_some(&self, keys: &[&[u8]], group: &[usize], with_cas: bool) -> Group {
         let keys: Vec<&[u8]> = group.iter().filter_map(|&at| keys.get(at).copied()).collect();
-        self.get_group(&keys, self.prepare_group(&keys, with_cas)).await
+        match self.prepare_group(&keys, with_cas) {
+            Ok(prepared) => self.get_group(&keys, prepared).await,
+            Err(error) => Group { error: Some(error), ..Group::default() },
+        }
     }
 
     fn prepare_group(&self, keys: &[&[u8]], with_cas: bool) -> Result<Prepared, Error> {
@@ -176,11 +179,7 @@ impl Client {
         self.prepare(&get, Bytes::new())
     }
 
-    async fn get_group(&self, keys: &[&[u8]], prepared: Result<Prepared, Error>) -> Group {
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return Group { error: Some(error), ..Group::default() },
-        };
+    async fn get_group(&self, keys: &[&[u8]], prepared: Prepared) -> Group {
         let Reply { outcome, server, .. } = self.submit(self.read(prepared), self.timeout).await;
         let mut error = match outcome {
             Ok(Answer::Items(items)) => {
