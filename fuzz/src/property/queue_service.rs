@@ -401,6 +401,7 @@ impl Driver {
             self.index = self.next_index.take().or(self.index.take());
             Ok(self.journal.append(&bytes))
         } else {
+            self.next_index = None;
             self.journal.fail(&bytes, source.below(256), self.model.now);
             Err(AppendError)
         };

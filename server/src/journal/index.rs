@@ -41,6 +41,13 @@ impl IndexFile {
         self.noted = Some(index);
     }
 
+    /// What it says beyond its place in the journal is not in there, and another is due.
+    pub(super) fn forget_noted(&mut self) {
+        if self.noted.take().is_some() {
+            self.segment = 0;
+        }
+    }
+
     /// Writes the index that was noted in the place of the one before. When it cannot be written, that one
     /// stays, and what follows its place in the journal is read at the start.
     pub(super) fn write_noted<D: Directory>(&mut self, directory: &D) {

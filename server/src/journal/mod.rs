@@ -197,8 +197,8 @@ impl<D: Directory> Journal<D> {
 
     /// Takes note of the index, when the journal is large and a segment was begun since the last one. To be called
     /// after a batch was appended, and the engine was told so; `index` is the engine's
-    /// ([`Engine::index`](windhover_core::queue::Engine::index)). It is written after the next batch. A failure is
-    /// told in the log: the next start takes longer for it.
+    /// ([`Engine::index`](windhover_core::queue::Engine::index)). It is written after the next batch, and forgotten where
+    /// that one fails. A failure is told in the log: the next start takes longer for it.
     pub fn note_index(&mut self, index: impl FnOnce(Position, u32) -> Index) {
         self.index.write_noted(&self.directory);
         let is_due = |active: &&Active<D::File>| self.index.is_due(active.number, self.len());
@@ -214,18 +214,19 @@ impl<D: Directory> Journal<D> {
     /// # Errors
     /// Those of the file system; nothing of the batch can be relied on then.
     pub fn append(&mut self, batch: &JournalBatch, now: UnixTime) -> io::Result<Written> {
-        self.begin_segment(now)?;
-        let result = self.write(batch);
-        match result {
-            Ok(written) => {
-                self.see_ahead(batch.fsync);
-                Ok(written)
+        let result = self.begin_segment(now).and_then(|()| {
+            let result = self.write(batch);
+            match &result {
+                Ok(_) => self.see_ahead(batch.fsync),
+                Err(_) => self.seal(),
             }
-            Err(error) => {
-                self.seal();
-                Err(error)
-            }
+            result
+        });
+        if result.is_err() {
+            // It says what this batch was to.
+            self.index.forget_noted();
         }
+        result
     }
 
     fn write(&mut self, batch: &JournalBatch) -> io::Result<Written> {

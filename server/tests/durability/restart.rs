@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use windhover_core::queue::{Action, Config, Fsync};
+use windhover_core::queue::{Action, AppendError, Config, Fsync, OpId};
 use windhover_server::journal::Directory;
 
 use crate::disk::{Faults, SimDirectory, seed};
-use crate::journaled::Journaled;
+use crate::journaled::{Journaled, item, now};
 
 const INTERVAL: Fsync = Fsync::Interval(Duration::from_millis(50));
 
@@ -126,4 +126,39 @@ fn a_queue_follows_its_parent_after_restarts_though_the_segment_that_said_so_is_
         let copy = journaled.get_from(b"q+child", 1, Action::Take);
         assert_eq!(copy.as_deref(), Some("copied"), "round {round}");
     }
+}
+
+#[test]
+fn an_item_that_is_gone_after_a_start_is_gone_without_the_index_too() {
+    let directory = SimDirectory::default();
+    let mut config = Config::default();
+    // All is in the journal alone, and any start wants its index.
+    config.queue_memory = 0;
+    let mut lax = config.queue.clone();
+    lax.fsync = Fsync::Never;
+    config.queues.insert("lax".into(), lax);
+    let start = |directory| Journaled::open(directory, Fsync::Always, 100_000, config.clone());
+    let mut journaled = start(&directory).unwrap();
+    assert!(journaled.put("taken"));
+    drop(journaled);
+
+    // An index is taken note of while the removal waits, with whose batch it would be true.
+    let mut journaled = start(&directory).unwrap();
+    journaled.engine.put(OpId(100), item(b"lax", "first"), now()).unwrap();
+    assert_eq!(journaled.get(1, Action::Take).as_deref(), Some("taken"));
+    assert!(journaled.commit());
+    let removal = journaled.engine.begin_append().unwrap();
+    journaled.engine.put(OpId(101), item(b"lax", "second"), now()).unwrap();
+    directory.set_faults(Faults { full: 1, ..Faults::default() });
+    assert!(journaled.journal.append(&removal, now().unix).is_err());
+    directory.set_faults(Faults::default());
+    journaled.engine.journaled(removal.commit, Err(AppendError), now());
+    assert!(journaled.commit());
+    drop(journaled);
+
+    let without = directory.copy();
+    without.remove("index").unwrap_or_default();
+    let found = start(&directory).unwrap().drain();
+    assert_eq!(found, start(&without).unwrap().drain());
+    assert_eq!(found, ["taken"]);
 }

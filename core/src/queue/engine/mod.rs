@@ -568,7 +568,8 @@ impl Engine {
     ///
     /// Items that are gone are not in it, though the journal may not say so yet
     /// ([`unwritten_removals`](Self::unwritten_removals)). It is to be used only when the next batch is in the
-    /// journal, which has those: else an item could be gone after one start and there after another.
+    /// journal, which has those, and never where that one fails: else an item could be gone after one start
+    /// and there after another.
     pub fn index(&mut self, at: Position, salt: u32) -> Index {
         self.join_batches();
         let held = self.queues.values().filter(|queue| queue.extents.items() > 0);
