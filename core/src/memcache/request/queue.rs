@@ -1,7 +1,7 @@
 //! Lines of the queue dialects.
 
 use super::arguments::{Refused, Words, check_key, refused};
-use super::store::item;
+use super::store::{item, plain_item};
 use super::{RequestFault, RequestSpans};
 use crate::memcache::Limits;
 use crate::memcache::kestrel::{self, QueueRead};
@@ -42,27 +42,41 @@ pub(super) fn store(
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
+    if let Some((name, _)) = plain_item(scanner, limits, spans) {
+        return store_in(scanner.text(), name, dialect, limits, spans);
+    }
     let words = &Words::of(scanner);
     if words.count() == 0 {
         return Err(refused(RequestFault::ArgumentCount));
     }
-    let name = words.word(0);
-    let knows_sync = dialect.queue_rules().is_some_and(|rules| rules.sync);
-    let queue = if knows_sync { without_sync(name) } else { name };
-    let start = words.span(0).start();
-    let queue_span = Span::new(start, start + queue.len());
-    check_name(queue, queue_span, dialect, limits)?;
+    store_in(scanner.text(), words.span(0), dialect, limits, spans)?;
     if words.count() < 4 {
         return Err(refused(RequestFault::ArgumentCount));
     }
+    let queue = spans.key;
     item(words, spans).map_err(refused)?;
+    spans.key = queue;
     spans.length = number::storage_exptime(words.word(3))
         .and_then(|length| u32::try_from(length).ok())
         .filter(|&length| length <= number::MAX_LENGTH)
         .ok_or_else(|| refused(RequestFault::BadNumber))?;
-    spans.key = queue_span;
-    spans.option = queue.len() < name.len();
     Ok(())
+}
+
+/// The queue that is stored to, by the name on the line.
+fn store_in(
+    line: &[u8],
+    name: Span,
+    dialect: Dialect,
+    limits: &Limits,
+    spans: &mut RequestSpans,
+) -> Result<(), Refused> {
+    let text = name.of(line);
+    let knows_sync = dialect.queue_rules().is_some_and(|rules| rules.sync);
+    let queue = if knows_sync { without_sync(text) } else { text };
+    spans.key = Span::new(name.start(), name.start() + queue.len());
+    spans.option = queue.len() < text.len();
+    check_name(queue, spans.key, dialect, limits)
 }
 
 /// darner's `set` takes `/sync`, once or more.
