@@ -85,7 +85,7 @@
 //! engine.put(OpId(1), put.finish(), now)?;
 //! // The caller appends this batch to its journal, syncs it, and says so; before, nobody can read the item.
 //! let batch = engine.begin_append().expect("a put leaves bytes to append");
-//! engine.journaled(batch.commit, Ok(Written { segment: 1, offset: 64 }), now);
+//! engine.journaled(batch, Ok(Written { segment: 1, offset: 64 }), now);
 //! let stored = EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Stored };
 //! assert_eq!(engine.poll_output(now), stored);
 //! let got = engine.get(OpId(2), ConnId(1), b"events", Read::default(), now);

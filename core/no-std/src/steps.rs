@@ -29,7 +29,7 @@ fn queue() -> Option<()> {
     put.item(None, b"hello");
     engine.put(OpId(1), put.finish(), now).ok()?;
     let batch = engine.begin_append()?;
-    engine.journaled(batch.commit, Ok(Written { segment: 1, offset: 64 }), now);
+    engine.journaled(batch, Ok(Written { segment: 1, offset: 64 }), now);
     given(matches!(
         engine.poll_output(now),
         EngineOutput::Done { outcome: OpOutcome::Stored, .. }

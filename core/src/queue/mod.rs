@@ -24,7 +24,7 @@
 //! // The caller writes this batch to its journal, syncs it, and says so.
 //! let batch = engine.begin_append().expect("a put leaves bytes to append");
 //! let written = Written { segment: 1, offset: 64 };
-//! engine.journaled(batch.commit, Ok(written), now);
+//! engine.journaled(batch, Ok(written), now);
 //! assert_eq!(
 //!     engine.poll_output(now),
 //!     EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Stored }

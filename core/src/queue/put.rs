@@ -238,12 +238,7 @@ impl Put {
 
     /// The body behind the name.
     pub(super) fn into_rest(self) -> Bytes {
-        Bytes::from(self.body).slice(usize::from(self.name_len)..)
-    }
-
-    /// Where the body goes on behind the name.
-    pub(super) fn rest_offset(&self) -> usize {
-        usize::from(self.name_len)
+        self.into_draft(0).into_rest()
     }
 }
 

@@ -34,7 +34,7 @@ use super::record::{self, Kind};
 /// let batch = engine.begin_append().expect("a put leaves bytes to append");
 /// let (salt, offset) = (7, 64);
 /// let journal = batch.encode(salt, offset).concat();
-/// engine.journaled(batch.commit, Ok(Written { segment: 1, offset }), now);
+/// engine.journaled(batch, Ok(Written { segment: 1, offset }), now);
 /// # assert!(matches!(engine.poll_output(now), EngineOutput::Done { .. }));
 ///
 /// // Somebody asks for the item, which is in the journal alone.

@@ -397,6 +397,21 @@ impl Draft {
         &self.tail
     }
 
+    /// Whether it is a put to several queues.
+    pub(super) const fn is_for_several(&self) -> bool {
+        self.others > 0
+    }
+
+    /// Of a put, the body behind the names.
+    pub(super) fn into_rest(mut self) -> Bytes {
+        if !self.tail.is_empty() {
+            return self.tail;
+        }
+        let name = usize::from(self.name_len).min(self.body.len());
+        bytes::Buf::advance(&mut self.body, name);
+        self.body
+    }
+
     /// The header, for a record at that offset of a segment with that salt.
     pub fn header(&self, salt: u32, offset: u64) -> [u8; HEADER] {
         // A body of 4 GiB cannot be told; `LONGEST_BODY` is far below, and puts are bounded by
@@ -440,7 +455,9 @@ pub struct Item {
 /// [`decode`]d record is known to have whole.
 pub fn put_parts(mut rest: Bytes) -> (UnixTime, impl Iterator<Item = Item>) {
     let time = UnixTime::from_millis(u64_at(&rest, 0).unwrap_or_default());
-    (time, items(rest.split_off(PUT_TIME.min(rest.len()))))
+    let behind = PUT_TIME.min(rest.len());
+    bytes::Buf::advance(&mut rest, behind);
+    (time, items(rest))
 }
 
 /// The same of what is borrowed: the data of each item, and when it expires.
@@ -481,8 +498,10 @@ fn items(mut items: Bytes) -> impl Iterator<Item = Item> {
         let len = u32_at(&items, 0)? as usize;
         let expires = UnixTime::from_millis(u64_at(&items, 4)?);
         let end = ITEM_HEADER.checked_add(len).filter(|&end| end <= items.len())?;
-        let data = items.slice(ITEM_HEADER..end);
-        bytes::Buf::advance(&mut items, end);
+        // The last one has what is left: a record of one item is held by that alone.
+        let mut data =
+            if end == items.len() { core::mem::take(&mut items) } else { items.split_to(end) };
+        bytes::Buf::advance(&mut data, ITEM_HEADER);
         Some(Item { data, expires })
     })
 }

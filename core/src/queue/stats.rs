@@ -19,7 +19,7 @@ use crate::UnixTime;
 /// let QueueStats { items, taken_bytes, .. } = engine.stats_of(b"jobs");
 /// assert_eq!((items, taken_bytes), (0, 168));
 /// let batch = engine.begin_append().expect("a put leaves bytes to append");
-/// engine.journaled(batch.commit, Ok(Written { segment: 1, offset: 64 }), now);
+/// engine.journaled(batch, Ok(Written { segment: 1, offset: 64 }), now);
 /// engine.get(OpId(2), ConnId(1), b"jobs", Action::Open.into(), now);
 /// let QueueStats { items, open_transactions, .. } = engine.stats_of(b"jobs");
 /// assert_eq!((items, open_transactions), (0, 1));

@@ -54,7 +54,7 @@ const THERE: Written = Written { segment: 1, offset: 64 };
 
 fn commit(engine: &mut Engine, result: Result<Written, AppendError>) {
     let batch = engine.begin_append().expect("something to append");
-    engine.journaled(batch.commit, result, at(0));
+    engine.journaled(batch, result, at(0));
 }
 
 fn outputs(engine: &mut Engine, now: Now) -> Vec<(u64, OpOutcome)> {
@@ -96,7 +96,7 @@ fn an_item_is_readable_only_after_the_journal_has_it() {
     assert_eq!(engine.poll_output(at(0)), EngineOutput::Append);
     let batch = engine.begin_append().unwrap();
     assert_eq!(get(&mut engine, 3, A, Action::Take), Some(OpOutcome::Empty));
-    engine.journaled(batch.commit, Ok(THERE), at(0));
+    engine.journaled(batch, Ok(THERE), at(0));
     assert_eq!(outputs(&mut engine, at(0)), [(1, OpOutcome::Stored)]);
     assert_eq!(get(&mut engine, 4, A, Action::Take), Some(item("x")));
 }
@@ -117,7 +117,7 @@ fn a_removal_survives_the_loss_of_its_batch() {
     put(&mut engine, 1, "x");
     get(&mut engine, 2, A, Action::Take).unwrap();
     let lost = engine.begin_append().unwrap();
-    engine.journaled(lost.commit, Err(AppendError), at(0));
+    engine.journaled(lost.clone(), Err(AppendError), at(0));
     let again = engine.begin_append().unwrap();
     assert_eq!(again.records, lost.records);
 }
@@ -270,7 +270,7 @@ fn an_item_that_is_open_outlives_those_that_expire_behind_it() {
     let mut write = |engine: &mut Engine| {
         let batch = engine.begin_append().unwrap();
         journal.extend(batch.encode(SALT, journal.len() as u64).concat());
-        engine.journaled(batch.commit, Ok(THERE), at(0));
+        engine.journaled(batch, Ok(THERE), at(0));
     };
     let mut engine = engine();
     let mut put = PutBuilder::new(b"q", at(0).unix).unwrap();
@@ -364,7 +364,7 @@ fn a_queue_that_discards_drops_its_oldest_items_once_the_new_ones_are_safe() {
     let mut commit = |engine: &mut Engine| {
         let batch = engine.begin_append().expect("something to append");
         journal.extend(batch.encode(SALT, journal.len() as u64).concat());
-        engine.journaled(batch.commit, Ok(THERE), at(0));
+        engine.journaled(batch, Ok(THERE), at(0));
     };
     let put = |engine: &mut Engine, op, put| engine.put(OpId(op), put, at(0));
 
@@ -483,7 +483,7 @@ fn a_flush_in_the_journal_ends_what_went_before_it_though_that_removal_is_not_wr
     strict.item(None, b"x");
     engine.put(OpId(6), strict.finish(), at(0)).unwrap();
     // The removal is written again, but behind the put that demands a sync; the flush stands before that.
-    engine.journaled(lost.commit, Err(AppendError), at(0));
+    engine.journaled(lost, Err(AppendError), at(0));
     assert!(journal.commit(&mut engine, at(0)));
     assert_eq!(engine.unwritten_removals(), 1);
 

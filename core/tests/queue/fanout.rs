@@ -52,14 +52,14 @@ impl Journaled {
             let bytes = batch.encode(SALT, written.offset).concat();
             assert_eq!(bytes.len() as u64, batch.len);
             self.segment.extend(bytes);
-            self.engine.journaled(batch.commit, Ok(written), self.now);
+            self.engine.journaled(batch, Ok(written), self.now);
         }
     }
 
     /// What the journal refuses.
     fn lose(&mut self) {
         let batch = self.engine.begin_append().expect("something to append");
-        self.engine.journaled(batch.commit, Err(AppendError), self.now);
+        self.engine.journaled(batch, Err(AppendError), self.now);
     }
 
     fn try_put(&mut self, queue: &str, item: &str) -> Result<(), PutError> {
@@ -178,10 +178,10 @@ fn that_a_queue_follows_is_written_again_where_a_segment_begins() {
     j.engine.compact(100, 3);
     let batch = j.engine.begin_append().expect("the mark");
     // It fails, and is written again, since it is still true.
-    j.engine.journaled(batch.commit, Err(AppendError), at(0));
+    j.engine.journaled(batch, Err(AppendError), at(0));
     assert_eq!(j.engine.oldest_needed(3), 1);
     let batch = j.engine.begin_append().expect("the mark");
-    j.engine.journaled(batch.commit, Ok(Written { segment: 3, offset: 64 }), at(0));
+    j.engine.journaled(batch, Ok(Written { segment: 3, offset: 64 }), at(0));
     assert_eq!(j.engine.oldest_needed(3), 3);
     j.engine.compact(100, 3);
     assert!(j.engine.begin_append().is_none(), "once for each segment");
@@ -194,7 +194,7 @@ fn a_mark_that_was_lost_says_what_is_true_by_then() {
     assert_eq!(j.engine.get(OpId(1), A, b"q+a", Read::default(), now), Some(OpOutcome::Empty));
     let batch = j.engine.begin_append().expect("the mark");
     j.engine.delete(b"q+a");
-    j.engine.journaled(batch.commit, Err(AppendError), now);
+    j.engine.journaled(batch, Err(AppendError), now);
     j.commit();
     assert_eq!(j.restart().children("q"), [""; 0]);
 }
@@ -494,7 +494,7 @@ fn what_need_not_wait_for_a_sync_is_written_before_what_must() {
     let first = j.engine.begin_append().unwrap();
     assert_eq!((first.records.len(), first.fsync), (1, Fsync::Never));
     assert_eq!(j.engine.begin_append(), None, "one batch at a time");
-    j.engine.journaled(first.commit, Ok(Written { segment: 1, offset: 64 }), j.now);
+    j.engine.journaled(first, Ok(Written { segment: 1, offset: 64 }), j.now);
     let done = EngineOutput::Done { op: OpId(1), outcome: OpOutcome::Stored };
     assert_eq!(j.engine.poll_output(j.now), done);
     assert_eq!(j.engine.poll_output(j.now), EngineOutput::Append);
@@ -502,7 +502,7 @@ fn what_need_not_wait_for_a_sync_is_written_before_what_must() {
     assert_eq!((second.records.len(), second.fsync), (2, Fsync::Always));
     // What comes meanwhile waits for the one that is on its way, and for no other.
     j.try_put("lax", "4").unwrap();
-    j.engine.journaled(second.commit, Err(AppendError), j.now);
+    j.engine.journaled(second, Err(AppendError), j.now);
     for op in [2, 3] {
         let done = EngineOutput::Done { op: OpId(op), outcome: OpOutcome::NotJournaled };
         assert_eq!(j.engine.poll_output(j.now), done);
@@ -526,7 +526,7 @@ fn an_index_is_of_all_that_waits() {
     assert_eq!((batch.records.len(), batch.fsync), (3, Fsync::Always));
     let written = Written { segment: 1, offset: j.segment.len() as u64 };
     j.segment.extend(batch.encode(SALT, written.offset).concat());
-    j.engine.journaled(batch.commit, Ok(written), j.now);
+    j.engine.journaled(batch, Ok(written), j.now);
     let mut j = j.restart();
     assert_eq!(
         [j.get("q"), j.get("lax"), j.get("lax")],
@@ -582,7 +582,7 @@ fn puts_to_several_queues_are_as_safe_as_the_strictest_of_them_asks() {
     let batch = j.engine.begin_append().unwrap();
     assert_eq!((batch.records.len(), batch.fsync), (2, Fsync::Always));
     assert!(matches!(j.engine.poll_output(j.now), EngineOutput::Idle(_)), "neither counts yet");
-    j.engine.journaled(batch.commit, Err(AppendError), j.now);
+    j.engine.journaled(batch, Err(AppendError), j.now);
     let done = EngineOutput::Done { op: OpId(1), outcome: OpOutcome::NotJournaled };
     assert_eq!(j.engine.poll_output(j.now), done);
     assert_eq!([j.get("strict"), j.get("lax")], [None, None]);

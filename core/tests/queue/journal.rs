@@ -49,7 +49,7 @@ impl Journal {
         let segment = self.segments.last_mut().unwrap();
         let offset = segment.len() as u64;
         segment.extend(batch.encode(salt(number), offset).concat());
-        engine.journaled(batch.commit, Ok(Written { segment: number, offset }), now);
+        engine.journaled(batch, Ok(Written { segment: number, offset }), now);
         true
     }
 

@@ -188,7 +188,7 @@ impl Run {
         let Some(batch) = self.in_flight.take() else { return };
         self.told.push(format!("journaled: {safe}"));
         let result = if safe { Ok(self.append(&batch)) } else { Err(AppendError) };
-        self.engine.journaled(batch.commit, result, self.now());
+        self.engine.journaled(batch, result, self.now());
         self.model.journaled(safe);
     }
 

@@ -111,7 +111,7 @@ impl Journaled {
             Step::Commit => self.commit(),
             Step::Lose => {
                 if let Some(batch) = engine.begin_append() {
-                    engine.journaled(batch.commit, Err(AppendError), now());
+                    engine.journaled(batch, Err(AppendError), now());
                 }
             }
         }

@@ -328,17 +328,20 @@ impl Driver {
         };
         // Another batch than the one that is on its way is nobody's.
         let nowhere = Written { segment: 1, offset: 0 };
-        self.engine.journaled(batch.commit + 1, Ok(nowhere), self.now());
+        let mut other = batch.clone();
+        other.commit += 1;
+        self.engine.journaled(other, Ok(nowhere), self.now());
         let bytes = self.journal.encode(&batch);
         let result = if safe {
             self.index = self.next_index.take().or(self.index.take());
             Ok(self.journal.append(&bytes))
         } else {
+            self.next_index = None;
             self.journal.fail(&bytes, source.below(256), self.unix);
             assert!(crate::property::tells(&AppendError));
             Err(AppendError)
         };
-        self.engine.journaled(batch.commit, result, self.now());
+        self.engine.journaled(batch, result, self.now());
         self.model.journaled(safe, self.unix);
     }
 

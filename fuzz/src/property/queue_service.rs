@@ -406,7 +406,7 @@ impl Driver {
             Err(AppendError)
         };
         let moved_from = self.model.moved_from();
-        self.engine.journaled(batch.commit, result, self.now());
+        self.engine.journaled(batch, result, self.now());
         self.model.journaled(safe);
         // Which ones go of a queue that is full may depend on when they have been read.
         self.answer();

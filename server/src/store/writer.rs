@@ -47,7 +47,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
                     let begun = Instant::now();
                     let result = self.journal.append(&batch, (self.clock)().unix);
                     let error = result.as_ref().err().map(io::Error::kind);
-                    failed_at = self.appended(&batch, result, begun.elapsed());
+                    failed_at = self.appended(batch, result, begun.elapsed());
                     if is_last {
                         unwritten = error;
                     }
@@ -103,7 +103,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
                     state.in_flight_since = state.waiting_since.take();
                     break Work::Append(batch, state.orders.stop);
                 }
-                state.engine.journaled(batch.commit, Err(AppendError), (self.clock)());
+                state.engine.journaled(batch, Err(AppendError), (self.clock)());
                 break Work::Stop;
             }
             if state.orders.stop {
@@ -148,7 +148,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
 
     fn appended(
         &mut self,
-        batch: &JournalBatch,
+        batch: JournalBatch,
         result: io::Result<Written>,
         took: Duration,
     ) -> Option<Instant> {
@@ -156,17 +156,17 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             Ok(_) => None,
             Err(error) => Some(self.failed("append", error)),
         };
-        let now = (self.clock)();
+        let (now, batch_len) = ((self.clock)(), batch.len);
         let (len, active) = (self.journal.len(), self.journal.active_number());
         let mut wakers: Vec<Waker> = Vec::new();
         let (oldest, is_awaited) = {
             let mut state = self.shared.lock();
             let State { engine, journal, put_off, .. } = &mut *state;
-            engine.journaled(batch.commit, result.map_err(|_| AppendError), now);
+            engine.journaled(batch, result.map_err(|_| AppendError), now);
             wakers.append(put_off);
             if failed_at.is_none() {
                 journal.batches += 1;
-                journal.written += batch.len;
+                journal.written += batch_len;
                 journal.healthy = true;
                 engine.compact(len, active);
             }

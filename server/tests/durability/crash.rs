@@ -137,7 +137,7 @@ impl Server {
             if is_written && batch.fsync == Fsync::Always {
                 world.gone.append(&mut delivered);
             }
-            self.engine.journaled(batch.commit, result.map_err(|_| AppendError), now());
+            self.engine.journaled(batch, result.map_err(|_| AppendError), now());
             let active = self.journal.active_number();
             self.engine.compact(self.journal.len(), active);
             self.told.append(&mut serve(&mut self.engine, &self.journal));

@@ -34,7 +34,7 @@ fn journal(clean: bool) -> SimDirectory {
         engine.put(OpId(n), put.finish(), now()).unwrap();
         let batch = engine.begin_append().unwrap();
         let segment = journal.append(&batch, now().unix).unwrap();
-        engine.journaled(batch.commit, Ok(segment), now());
+        engine.journaled(batch, Ok(segment), now());
     }
     if clean {
         journal.close(|at, salt| engine.index(at, salt)).unwrap();

@@ -123,7 +123,7 @@ impl<D: Directory + Clone> Journaled<D> {
         let Some(batch) = self.engine.begin_append() else { return true };
         let result = self.journal.append(&batch, now().unix);
         let taken = result.is_ok();
-        self.engine.journaled(batch.commit, result.map_err(|_| AppendError), now());
+        self.engine.journaled(batch, result.map_err(|_| AppendError), now());
         serve(&mut self.engine, &self.journal);
         if taken {
             self.journal.note_index(|at, salt| self.engine.index(at, salt));

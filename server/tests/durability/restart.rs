@@ -152,7 +152,7 @@ fn an_item_that_is_gone_after_a_start_is_gone_without_the_index_too() {
     directory.set_faults(Faults { full: 1, ..Faults::default() });
     assert!(journaled.journal.append(&removal, now().unix).is_err());
     directory.set_faults(Faults::default());
-    journaled.engine.journaled(removal.commit, Err(AppendError), now());
+    journaled.engine.journaled(removal, Err(AppendError), now());
     assert!(journaled.commit());
     drop(journaled);
 

@@ -1,7 +1,9 @@
 //! Records that wait for the journal. They are written in their order; those that demand a sync begin a batch of
 //! their own behind the others, which need not wait for it.
 
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
+
+use bytes::Bytes;
 
 use super::super::fsync::Fsync;
 use super::super::record::Draft;
@@ -22,6 +24,39 @@ pub(super) struct InFlight {
     /// Its removals: they must not be lost with it.
     pub(super) removals: Vec<Draft>,
     pub(super) fsync: Fsync,
+}
+
+/// The records of a batch that came back: whoever waited for one has its items from it. Until then nobody else
+/// holds their bytes, so that a single item needs no counter of who does.
+pub(super) struct CameBack {
+    records: vec::IntoIter<Draft>,
+    offset: u64,
+    /// A record that several queues have items of: where it stands, and its body behind the names.
+    shared: Option<(u64, Bytes)>,
+}
+
+impl CameBack {
+    pub(super) fn new(records: Vec<Draft>) -> Self {
+        Self { records: records.into_iter(), offset: 0, shared: None }
+    }
+
+    /// The body behind the names of the put that stands there. To be asked for in the order of places.
+    pub(super) fn rest_of(&mut self, place: PlaceInBatch) -> Option<Bytes> {
+        if let Some((_, rest)) = self.shared.as_ref().filter(|(at, _)| *at == place.offset) {
+            return Some(rest.clone());
+        }
+        for record in self.records.by_ref() {
+            let at = self.offset;
+            self.offset = at.saturating_add(record.len());
+            if at == place.offset {
+                let is_shared = record.is_for_several();
+                let rest = record.into_rest();
+                self.shared = is_shared.then(|| (at, rest.clone()));
+                return Some(rest);
+            }
+        }
+        None
+    }
 }
 
 /// Memory for as many records is there before they are.

@@ -166,7 +166,7 @@ impl Engine {
             for taker in takers {
                 left -= 1;
                 let told = op.filter(|_| left == 0);
-                self.expect(told, taker.clone(), size, place, backlog, rest.clone());
+                self.expect(told, taker.clone(), size, place, backlog);
                 backlog = 0;
             }
         }

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use self::batches::{InFlight, PlaceInBatch, Waiting};
+use self::batches::{CameBack, InFlight, PlaceInBatch, Waiting};
 use self::reads::{Handed, Reserved};
 use super::config::{Config, QueueConfig};
 use super::extents::Extent;
@@ -57,7 +57,7 @@ const MAX_GATHERED: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalBatch {
-    /// To be named in [`Engine::journaled`].
+    /// Its number.
     pub commit: u64,
     /// The records.
     pub records: Vec<Draft>,
@@ -76,8 +76,8 @@ impl JournalBatch {
         bytes.tail().reserve(usize::try_from(self.len).unwrap_or(usize::MAX).min(MAX_GATHERED));
         for record in &self.records {
             bytes.put(&record.header(salt, offset));
-            bytes.put_shared(record.body().clone());
-            bytes.put_shared(record.tail().clone());
+            bytes.put_segment(record.body());
+            bytes.put_segment(record.tail());
             offset = offset.saturating_add(record.len());
         }
         bytes.take()
@@ -124,8 +124,6 @@ struct Pending {
     place: PlaceInBatch,
     /// What the put has of the backlog: of one to several queues the first has all of it.
     backlog: u64,
-    /// The record's body behind the names.
-    rest: Bytes,
     items: u64,
     data_len: u64,
     /// Its items come from another queue.
@@ -150,7 +148,7 @@ struct Pending {
 /// # put.item(None, b"resize 7");
 /// # engine.put(OpId(1), put.finish(), now)?;
 /// # let batch = engine.begin_append().expect("a put leaves bytes to append");
-/// # engine.journaled(batch.commit, Ok(Written { segment: 1, offset: 64 }), now);
+/// # engine.journaled(batch, Ok(Written { segment: 1, offset: 64 }), now);
 /// // "resize 7" was put, and is in the journal.
 /// let (broken, other) = (ConnId(1), ConnId(2));
 /// let job = || Some(OpOutcome::Item("resize 7".into()));
@@ -372,13 +370,11 @@ impl Engine {
 
     /// A queue that has room gets a put.
     fn enlist(&mut self, op: Option<OpId>, name: Bytes, put: Put, fsync: Fsync) {
-        let (size, rest_offset) = (put.size(), put.rest_offset());
+        let size = put.size();
         let first_id = self.take_ids(size.items);
-        let record = put.into_draft(first_id);
-        let rest = record.body().slice(rest_offset..);
-        let place = self.waiting.write(record, fsync);
+        let place = self.waiting.write(put.into_draft(first_id), fsync);
         self.backlog += place.len;
-        self.expect(op, (name, first_id), size, place, place.len, rest);
+        self.expect(op, (name, first_id), size, place, place.len);
     }
 
     /// The ids of so many items: the first one.
@@ -396,7 +392,6 @@ impl Engine {
         size: PutSize,
         place: PlaceInBatch,
         backlog: u64,
-        rest: Bytes,
     ) {
         let PutSize { items, data_len, .. } = size;
         if let Some(line) = self.queues.get_mut(&queue) {
@@ -410,7 +405,6 @@ impl Engine {
             first_id,
             place,
             backlog,
-            rest,
             items,
             data_len,
             moving,
@@ -468,10 +462,16 @@ impl Engine {
         Some(batch)
     }
 
-    /// Tells what became of a batch: `Ok` with its place, once it is as safe as it is to be
+    /// Takes a batch back, and what became of it: `Ok` with its place, once it is as safe as it is to be
     /// ([`JournalBatch::fsync`]), or `Err` when none of it can be relied on. Anything but the batch that is on its
     /// way is ignored.
-    pub fn journaled(&mut self, commit: u64, result: Result<Written, AppendError>, now: Now) {
+    pub fn journaled(
+        &mut self,
+        batch: JournalBatch,
+        result: Result<Written, AppendError>,
+        now: Now,
+    ) {
+        let JournalBatch { commit, records, .. } = batch;
         let Some(InFlight { removals, fsync, .. }) =
             self.in_flight.take_if(|batch| batch.commit == commit)
         else {
@@ -483,19 +483,28 @@ impl Engine {
                 self.write_removal(removal, fsync);
             }
         }
+        let mut records = CameBack::new(records);
         while self.pending.front().is_some_and(|put| put.place.commit <= commit) {
             let Some(put) = self.pending.pop_front() else {
                 break;
             };
             self.backlog = self.backlog.saturating_sub(put.backlog);
-            self.settle(put, result, now);
+            let rest = records.rest_of(put.place);
+            self.settle(put, rest, result, now);
         }
         self.settle_moves(commit, result);
         self.settle_marks(commit, result.ok().map(|written| written.segment));
         self.move_on(now);
     }
 
-    fn settle(&mut self, mut put: Pending, result: Result<Written, AppendError>, now: Now) {
+    /// A put is in the journal, or is not; `rest` is its record's body behind the names.
+    fn settle(
+        &mut self,
+        mut put: Pending,
+        rest: Option<Bytes>,
+        result: Result<Written, AppendError>,
+        now: Now,
+    ) {
         if let Some(moving) = put.moving.take() {
             self.settle_moved(moving, result.is_ok());
         }
@@ -528,8 +537,11 @@ impl Engine {
         let memory = self.usage.memory().saturating_add(self.backlog).saturating_add(taken);
         let has_room =
             memory <= self.config.queue_memory || self.waiters.first(&queue.name).is_some();
-        if has_room && !was_behind {
-            let (added, items) = record::put_parts(put.rest);
+        if has_room
+            && !was_behind
+            && let Some(rest) = rest
+        {
+            let (added, items) = record::put_parts(rest);
             for (id, item) in record::ids_from(put.first_id).zip(items) {
                 let record::Item { data, expires } = item;
                 queue.load(Item { id, data, expires, added }, &mut self.usage);
@@ -669,7 +681,7 @@ fn check_items(bounds: &QueueConfig, size: PutSize) -> Result<(), PutError> {
 /// engine.put(OpId(1), put.finish(), now)?;
 /// let batch = engine.begin_append().expect("a put leaves bytes to append");
 /// // The disk is full: the sender is told so, and nobody ever reads the item.
-/// engine.journaled(batch.commit, Err(AppendError), now);
+/// engine.journaled(batch, Err(AppendError), now);
 /// let refused = EngineOutput::Done { op: OpId(1), outcome: OpOutcome::NotJournaled };
 /// assert_eq!(engine.poll_output(now), refused);
 /// assert_eq!(engine.stats_of(b"jobs").items, 0);

@@ -123,16 +123,17 @@ impl Engine {
         }
         let item = line.pop()?;
         line.stats.age_millis = now.unix.as_millis().saturating_sub(item.added.as_millis());
-        let data = item.data.clone();
-        if take == Take::Reserve {
+        let name = line.name.clone();
+        let data = if take == Take::Reserve {
             line.reserve(&item);
             line.stats.transactions += 1;
-            let name = line.name.clone();
+            let data = item.data.clone();
             self.set_aside(conn, Reserved { queue: name, item, until });
+            data
         } else {
-            let name = line.name.clone();
             self.remove(name, &item);
-        }
+            item.data
+        };
         self.feed(queue);
         Some(data)
     }
