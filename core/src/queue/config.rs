@@ -1,6 +1,7 @@
 //! The bounds of an engine's queues.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -146,12 +147,7 @@ pub struct Config {
 impl Config {
     /// The bounds of the queue of that name.
     pub fn of(&self, queue: &[u8]) -> &QueueConfig {
-        if self.queues.is_empty() {
-            return &self.queue;
-        }
-        let own = self.queues.get(queue);
-        let own = own.or_else(|| parent_of(queue).and_then(|parent| self.queues.get(parent)));
-        own.unwrap_or(&self.queue)
+        own_or_parents(&self.queues, queue).unwrap_or(&self.queue)
     }
 
     /// The strictest policy that any queue has: what is written again for the sake of old segments, which are then
@@ -159,6 +155,34 @@ impl Config {
     pub(super) fn strictest(&self) -> Fsync {
         let all = self.queues.values().map(|queue| queue.fsync);
         all.fold(self.queue.fsync, Fsync::stricter)
+    }
+}
+
+/// What a queue of that name has of its own, or its parent has.
+fn own_or_parents<'a, T>(own: &'a BTreeMap<Bytes, T>, queue: &[u8]) -> Option<&'a T> {
+    if own.is_empty() {
+        return None;
+    }
+    own.get(queue).or_else(|| parent_of(queue).and_then(|parent| own.get(parent)))
+}
+
+/// The bounds of all queues, to be kept with each: what a put or a read has to know needs no search by name then.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    others: Arc<QueueConfig>,
+    own: BTreeMap<Bytes, Arc<QueueConfig>>,
+}
+
+impl Bounds {
+    pub(super) fn new(config: &Config) -> Self {
+        let own = config.queues.iter();
+        let own = own.map(|(name, bounds)| (name.clone(), Arc::new(bounds.clone())));
+        Self { others: Arc::new(config.queue.clone()), own: own.collect() }
+    }
+
+    /// [`Config::of`], shared.
+    pub(super) fn of(&self, queue: &[u8]) -> Arc<QueueConfig> {
+        own_or_parents(&self.own, queue).unwrap_or(&self.others).clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The items of one queue.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -8,9 +9,11 @@ use bytes::Bytes;
 use super::config::QueueConfig;
 use super::extents::{Extent, Extents, journal_len};
 use super::line::Line;
+use super::name::parent_of;
+use super::put::PutSize;
 use super::stats::QueueStats;
 use super::usage::Usage;
-use crate::UnixTime;
+use crate::{Instant, Now, UnixTime};
 
 /// One item, in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,7 @@ pub(super) struct Drops {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) name: Bytes,
+    pub(super) bounds: Arc<QueueConfig>,
     /// What can be read at once, in the order of ids.
     pub(super) ready: Line,
     /// What `ready` takes.
@@ -70,6 +74,8 @@ pub(super) struct Queue {
     /// Items whose put is not yet in the journal.
     pub(super) pending: u64,
     pub(super) pending_bytes: u64,
+    /// Its name has a parent in it.
+    pub(super) is_child: bool,
     /// It gets what is put to its parent, and where that is written down last.
     pub(super) follows: bool,
     pub(super) marked_in: Option<u64>,
@@ -78,10 +84,12 @@ pub(super) struct Queue {
 
 impl Queue {
     /// A queue without items; those to come will have larger ids than that one.
-    pub(super) fn new(name: Bytes, mark: u64, now: UnixTime) -> Self {
+    pub(super) fn new(name: Bytes, bounds: Arc<QueueConfig>, mark: u64, now: UnixTime) -> Self {
         let stats = QueueStats { create_time: now.as_secs(), ..QueueStats::default() };
         Self {
+            is_child: parent_of(&name).is_some(),
             name,
+            bounds,
             ready: Line::default(),
             ready_bytes: 0,
             extents: Extents::default(),
@@ -109,6 +117,15 @@ impl Queue {
     /// What those take, as [`QueueConfig::max_bytes`] counts it.
     pub(super) fn held_bytes(&self) -> u64 {
         QueueConfig::taken(self.held(), self.extents.bytes() + self.pending_bytes)
+    }
+
+    /// Whether it has room for a put.
+    pub(super) fn has_room_for(&self, PutSize { items, data_len, .. }: PutSize) -> bool {
+        let bounds = &self.bounds;
+        let (held, held_bytes) =
+            if bounds.discard_old { (0, 0) } else { (self.held(), self.held_bytes()) };
+        held.saturating_add(items) <= bounds.max_items
+            && held_bytes.saturating_add(QueueConfig::taken(items, data_len)) <= bounds.max_bytes
     }
 
     /// How many items the queue holds whose put is in the journal, and what they take.
@@ -188,6 +205,11 @@ impl Queue {
         self.ready_bytes = self.ready_bytes.saturating_sub(item.taken());
         self.mark = self.mark.max(item.id);
         Some(item)
+    }
+
+    /// When a read that is opened now is open for too long.
+    pub(super) fn open_until(&self, now: Now) -> Option<Instant> {
+        self.bounds.open_timeout.map(|timeout| now.instant + timeout)
     }
 
     /// Sets an item aside that was popped.

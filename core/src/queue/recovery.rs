@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use self::found::FoundQueue;
-use super::config::Config;
+use super::config::{Bounds, Config};
 use super::engine::Engine;
 use super::index::Index;
 use super::read_back::{JournalRead, ReadBack};
@@ -279,11 +279,13 @@ impl Recovery {
 
     /// The engine with what was found, at `now`.
     pub fn finish(self, config: Config, now: UnixTime) -> (Engine, Recovered) {
+        let bounds = Bounds::new(&config);
         let mut usage = Usage::default();
         let mut queues = Vec::new();
         let mut found = Recovered { items: 0, queues: 0, records: self.records };
         for (name, queue) in self.queues {
-            let queue = queue.finish(name, now, &mut usage);
+            let bounds = bounds.of(&name);
+            let queue = queue.finish(name, bounds, now, &mut usage);
             if queue.extents.items() > 0 {
                 found.items += queue.extents.items();
                 found.queues += 1;

@@ -1,5 +1,7 @@
 //! Items that are dropped from the head of their queue: their time has come, or the queue is full.
 
+use alloc::sync::Arc;
+
 use bytes::Bytes;
 
 use super::super::config::QueueConfig;
@@ -17,13 +19,13 @@ impl Engine {
     /// returns how many. A read drops however many there are: whoever must not be held up for long calls
     /// this before it, until it returns none.
     pub fn sweep(&mut self, queue: &[u8], now: Now) -> u64 {
-        if let Some(to) = self.config.of(queue).move_expired_to.clone() {
-            return self.move_expired(queue, &to, now);
-        }
         let Some(line) = self.queues.get_mut(queue) else {
             return 0;
         };
-        let max_age = self.config.of(queue).max_age.map(|age| age.as_millis());
+        if let Some(to) = line.bounds.move_expired_to.clone() {
+            return self.move_expired(queue, &to, now);
+        }
+        let max_age = line.bounds.max_age.map(|age| age.as_millis());
         let mut dropped = 0;
         let mut last = 0;
         while dropped < Self::SWEEP
@@ -47,13 +49,10 @@ impl Engine {
 
     /// Drops the oldest items of a queue that is to hold no more than so much, until it does.
     pub(super) fn discard_old(&mut self, queue: &[u8]) {
-        let bounds = self.config.of(queue);
-        if !bounds.discard_old {
-            return;
-        }
         let Some(line) = self.queues.get_mut(queue) else {
             return;
         };
+        let bounds = &*Arc::clone(&line.bounds);
         let mut dropped = 0;
         let mut last = 0;
         while is_full(line, bounds) && !line.ready.is_empty() {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::super::config::Config;
+use super::super::config::{Bounds, Config};
 use super::super::items::Queue;
 use super::super::stats::{EngineStats, QueueStats};
 use super::Engine;
@@ -80,6 +80,10 @@ impl Engine {
     /// of further puts.
     pub fn set_config(&mut self, config: Config) {
         self.strictest = config.strictest();
+        self.bounds = Bounds::new(&config);
+        for (name, queue) in &mut self.queues {
+            queue.bounds = self.bounds.of(name);
+        }
         self.config = config;
     }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use self::batches::{CameBack, InFlight, PlaceInBatch, Waiting};
 use self::reads::{Handed, Reserved};
-use super::config::{Config, QueueConfig};
+use super::config::{Bounds, Config, QueueConfig};
 use super::extents::Extent;
 use super::fsync::Fsync;
 use super::index::Index;
@@ -166,6 +166,7 @@ struct Pending {
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    bounds: Bounds,
     /// Of what is written again.
     strictest: Fsync,
     queues: BTreeMap<Bytes, Queue>,
@@ -217,6 +218,7 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         Self {
             strictest: config.strictest(),
+            bounds: Bounds::new(&config),
             config,
             queues: BTreeMap::new(),
             may_be_empty: false,
@@ -266,7 +268,8 @@ impl Engine {
             engine.feed(&name);
         }
         for (name, segment) in following {
-            let new = || Queue::new(name.clone(), next_id.saturating_sub(1), now);
+            let bounds = engine.bounds.of(&name);
+            let new = || Queue::new(name.clone(), bounds, next_id.saturating_sub(1), now);
             let queue = engine.queues.entry(name.clone()).or_insert_with(new);
             (queue.follows, queue.marked_in) = (true, Some(segment));
             engine.following += 1;
@@ -305,6 +308,22 @@ impl Engine {
     fn take_up(&mut self, op: OpId, put: Put, now: Now) -> Result<(), PutError> {
         let size = put.size();
         self.stats.cmd_set += 1;
+        // Most puts are to a queue that is there, and to nobody else.
+        if let Some(line) = self.queues.get(put.queue())
+            && self.following == 0
+            && !line.bounds.fanout_only
+            && !line.is_child
+            && size.items > 0
+            && !self.is_alias(put.queue())
+        {
+            check_items(&line.bounds, size)?;
+            self.check_backlog(put.record_len())?;
+            if line.has_room_for(size) {
+                let (name, fsync) = (line.name.clone(), line.bounds.fsync);
+                self.enlist(Some(op), name, put, fsync);
+                return Ok(());
+            }
+        }
         let is_alias = self.is_alias(put.queue());
         let bounds = self.config.of(put.queue());
         let (fanout_only, fsync) = (bounds.fanout_only, bounds.fsync);
@@ -351,16 +370,8 @@ impl Engine {
         if !self.follow(name, now) {
             return Err(PutError::TooManyQueues);
         }
-        let bounds = self.config.of(name);
-        let (max_items, max_bytes) = (bounds.max_items, bounds.max_bytes);
-        let discard_old = bounds.discard_old;
         let queue = self.queue_or_new(name, now).ok_or(PutError::TooManyQueues)?;
-        let (held, held_bytes) =
-            if discard_old { (0, 0) } else { (queue.held(), queue.held_bytes()) };
-        let PutSize { items, data_len, .. } = size;
-        if held.saturating_add(items) > max_items
-            || held_bytes.saturating_add(QueueConfig::taken(items, data_len)) > max_bytes
-        {
+        if !queue.has_room_for(size) {
             queue.stats.refused += 1;
             self.may_be_empty = true;
             return Err(PutError::Full);
@@ -418,8 +429,8 @@ impl Engine {
             }
             self.stats.queue_creates += 1;
             let name = Bytes::copy_from_slice(name);
-            let queue = Queue::new(name.clone(), self.next_id.saturating_sub(1), now.unix);
-            self.queues.insert(name, queue);
+            let (bounds, mark) = (self.bounds.of(&name), self.next_id.saturating_sub(1));
+            self.queues.insert(name.clone(), Queue::new(name, bounds, mark, now.unix));
         }
         self.queues.get_mut(name)
     }
@@ -548,17 +559,24 @@ impl Engine {
             }
             queue.loaded_to = last_id;
         }
-        self.discard_old(&put.queue);
+        let (is_behind, discards) = (queue.is_behind(), queue.bounds.discard_old);
+        if discards {
+            self.discard_old(&put.queue);
+        }
         self.done.extend(put.op.map(|op| (op, OpOutcome::Stored)));
-        self.serve_waiters(&put.queue, now);
+        if is_behind || self.waiters.first(&put.queue).is_some() {
+            self.serve_waiters(&put.queue, now);
+        }
     }
 
     /// An item that was popped is gone: writes that down.
     fn remove(&mut self, queue: Bytes, item: &Item) {
-        if let Some(line) = self.queues.get_mut(&queue) {
+        let line = self.queues.get_mut(&queue);
+        let own = line.map(|line| {
             line.remove(item, &mut self.usage);
-        }
-        let fsync = self.config.of(&queue).fsync;
+            line.bounds.fsync
+        });
+        let fsync = own.unwrap_or_else(|| self.config.of(&queue).fsync);
         self.write_removal(Draft::remove(item.id, queue), fsync);
     }
 

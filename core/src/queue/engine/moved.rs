@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::super::items::Item;
+use super::super::items::{Item, Queue};
 use super::super::outcome::PutError;
 use super::super::put::PutBuilder;
 use super::super::record::Draft;
@@ -96,17 +96,21 @@ impl Engine {
 
     /// Whether the time of the item at a queue's head has come.
     pub(super) fn has_expired_head(&self, queue: &[u8], now: Now) -> bool {
-        let Some(head) = self.queues.get(queue).and_then(|line| line.ready.front()) else {
+        let Some(line) = self.queues.get(queue) else {
+            return false;
+        };
+        let Some(head) = line.ready.front() else {
             return false;
         };
         let age = now.unix.as_millis().saturating_sub(head.added.as_millis());
-        let max_age = self.config.of(queue).max_age.map(|age| age.as_millis());
+        let max_age = line.bounds.max_age.map(|age| age.as_millis());
         head.is_expired(now.unix) || max_age.is_some_and(|max| u128::from(age) > max)
     }
 
     /// Whether a queue's head has expired, and cannot be moved yet: nothing can be read until it is.
     pub(super) fn is_stuck(&self, queue: &[u8], now: Now) -> bool {
-        self.config.of(queue).move_expired_to.is_some() && self.has_expired_head(queue, now)
+        let moves = |line: &Queue| line.bounds.move_expired_to.is_some();
+        self.queues.get(queue).is_some_and(moves) && self.has_expired_head(queue, now)
     }
 
     /// The ids of items that are on their way to another queue.

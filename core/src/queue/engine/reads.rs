@@ -116,7 +116,6 @@ impl Engine {
         if self.is_stuck(queue, now) {
             return None;
         }
-        let until = self.open_until(queue, now);
         let line = self.queues.get_mut(queue)?;
         if take == Take::Look {
             return line.ready.front().map(|item| item.data.clone());
@@ -127,7 +126,7 @@ impl Engine {
         let data = if take == Take::Reserve {
             line.reserve(&item);
             line.stats.transactions += 1;
-            let data = item.data.clone();
+            let (data, until) = (item.data.clone(), line.open_until(now));
             self.set_aside(conn, Reserved { queue: name, item, until });
             data
         } else {
@@ -136,11 +135,6 @@ impl Engine {
         };
         self.feed(queue);
         Some(data)
-    }
-
-    /// When a read of a queue that is opened now is open for too long.
-    fn open_until(&self, queue: &[u8], now: Now) -> Option<Instant> {
-        self.config.of(queue).open_timeout.map(|timeout| now.instant + timeout)
     }
 
     fn set_aside(&mut self, conn: ConnId, reserved: Reserved) {
@@ -237,7 +231,6 @@ impl Engine {
             if self.is_stuck(queue, now) {
                 break;
             }
-            let until = self.open_until(queue, now);
             let Some(line) = self.queues.get_mut(queue) else {
                 return;
             };
@@ -253,7 +246,7 @@ impl Engine {
             {
                 line.stats.age_millis = now.unix.as_millis().saturating_sub(item.added.as_millis());
                 line.reserve(&item);
-                let open = take == Take::Reserve;
+                let (open, until) = (take == Take::Reserve, line.open_until(now));
                 let handed = Handed { conn, open, queue: queue.clone(), item, until };
                 self.handed.insert(op, handed);
             }

@@ -1,6 +1,7 @@
 //! What a recovery has found of one queue.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -182,8 +183,14 @@ impl FoundQueue {
     }
 
     /// The queue.
-    pub(super) fn finish(mut self, name: Bytes, now: UnixTime, usage: &mut super::Usage) -> Queue {
-        let mut queue = Queue::new(name, 0, now);
+    pub(super) fn finish(
+        mut self,
+        name: Bytes,
+        bounds: Arc<QueueConfig>,
+        now: UnixTime,
+        usage: &mut super::Usage,
+    ) -> Queue {
+        let mut queue = Queue::new(name, bounds, 0, now);
         // What nobody looked at would come back rather than be lost.
         while let Some(extent) = self.next_unsure() {
             self.sure.push(extent);
