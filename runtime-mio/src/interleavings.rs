@@ -43,6 +43,16 @@ impl Poll {
 fn run<T>(
     mailbox: &Mailbox<T, Poll>,
     poll: &Poll,
+    has_enough: impl FnMut(&mut Vec<T>) -> bool,
+) -> usize {
+    run_with(mailbox, poll, || true, has_enough)
+}
+
+/// The same of one that perhaps does something else before it waits.
+fn run_with<T>(
+    mailbox: &Mailbox<T, Poll>,
+    poll: &Poll,
+    before_wait: impl Fn() -> bool,
     mut has_enough: impl FnMut(&mut Vec<T>) -> bool,
 ) -> usize {
     let mut messages = Vec::new();
@@ -52,7 +62,7 @@ fn run<T>(
             return waits;
         }
         messages.clear();
-        if mailbox.park() {
+        if mailbox.park() && before_wait() {
             poll.wait();
         }
     }
@@ -104,6 +114,26 @@ fn a_loop_sees_what_it_is_called_for_without_a_message() {
         let (call, flag) = calls(&mailbox);
         run(&mailbox, &poll, |_| flag.load(Ordering::Acquire));
         call.join().unwrap();
+    });
+}
+
+#[test]
+fn a_loop_that_does_something_before_it_waits_sees_all_of_it() {
+    model("a_loop_that_does_something_before_it_waits_sees_all_of_it", || {
+        let (mailbox, poll) = mailbox();
+        let (call, flag) = calls(&mailbox);
+        let send = sends(&mailbox, ());
+        let before_wait = || {
+            mailbox.unpark();
+            mailbox.park()
+        };
+        let mut has_come = false;
+        run_with(&mailbox, &poll, before_wait, |messages| {
+            has_come |= !messages.is_empty();
+            has_come && flag.load(Ordering::Acquire)
+        });
+        call.join().unwrap();
+        send.join().unwrap();
     });
 }
 

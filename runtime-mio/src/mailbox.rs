@@ -134,6 +134,11 @@ impl<T, W: Interrupt> Mailbox<T, W> {
         parks
     }
 
+    /// Takes back that the loop is about to wait: it looks again before it does.
+    pub(crate) fn unpark(&self) {
+        self.lock().rest = Rest::No;
+    }
+
     /// Wakes the loop without a message, or keeps it from waiting.
     fn call(&self) {
         let rest = {

@@ -236,7 +236,23 @@ where
             self.cut();
         }
         // While there is more to do, whoever sends a message need not wake the loop.
-        self.is_parked = self.runnable.is_empty() && self.mailbox.park();
+        if self.runnable.is_empty() {
+            self.park();
+        } else {
+            self.is_parked = false;
+        }
+    }
+
+    /// Says that it is about to wait for events; not where there are messages already.
+    pub(crate) fn park(&mut self) -> bool {
+        self.is_parked = self.mailbox.park();
+        self.is_parked
+    }
+
+    /// It is not about to wait any more.
+    pub(crate) fn unpark(&mut self) {
+        self.is_parked = false;
+        self.mailbox.unpark();
     }
 
     /// Accepts nothing more, and asks every endpoint for an orderly end. Those that are not done

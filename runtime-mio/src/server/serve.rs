@@ -185,7 +185,12 @@ where
             if !events.is_empty() {
                 return Ok(());
             }
+            // Who leaves a message meanwhile need not call the loop out of a wait.
+            self.server.unpark();
             before_wait();
+            if !self.server.park() {
+                return Ok(());
+            }
         }
         poll(&mut self.poll, events, timeout)
     }

@@ -247,8 +247,13 @@ impl SegmentFile for File {
     }
 
     fn rewrite(&mut self, content: &[u8]) -> io::Result<()> {
-        self.seek(SeekFrom::Start(0))?;
-        self.write_all(content)
+        #[cfg(unix)]
+        return std::os::unix::fs::FileExt::write_all_at(self, content, 0);
+        #[cfg(not(unix))]
+        {
+            self.seek(SeekFrom::Start(0))?;
+            self.write_all(content)
+        }
     }
 
     #[cfg(unix)]

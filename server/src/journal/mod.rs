@@ -233,14 +233,15 @@ impl<D: Directory> Journal<D> {
         let Some(active) = &mut self.active else {
             return Err(io::Error::other("no segment is open"));
         };
-        let mut len = 0;
+        let mut written = Written { segment: active.number, offset: active.len };
+        let mut pieces = Vec::new();
         if active.marked < active.synced {
             let mark = Draft::synced(active.synced).encode(active.salt, active.len);
-            len += append_all(&mut active.file, &[Bytes::from(mark)])?;
+            written.offset += mark.len() as u64;
+            pieces.push(Bytes::from(mark));
         }
-        let written = Written { segment: active.number, offset: active.len + len };
-        let pieces = batch.encode(active.salt, written.offset);
-        len += append_all(&mut active.file, &pieces)?;
+        pieces.append(&mut batch.encode(active.salt, written.offset));
+        let len = append_all(&mut active.file, &pieces)?;
         if batch.fsync == Fsync::Always {
             active.write_ahead(active.len + len, self.segment_bytes);
             timed_sync(&mut active.file, &self.sync_seconds)?;

@@ -9,7 +9,7 @@ mod writer;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -79,10 +79,8 @@ struct State {
     in_flight_since: Option<Instant>,
     /// The journal's thread sleeps, and must be woken for work.
     asleep: bool,
-    /// What it is at, or was last, waits for no sync.
-    is_quick: bool,
-    /// So many threads wait for the end of a batch: [`Store::await_write`].
-    awaiting: usize,
+    /// Threads wait for the end of a batch, and were not told of it yet: [`Store::await_write`].
+    is_awaited: bool,
     /// Somebody will wake it soon: [`HandOver`].
     handing_over: bool,
     orders: Orders,
@@ -119,6 +117,8 @@ struct Shared {
     written: Condvar,
     /// Bytes that wait for the journal, to be looked at without the lock.
     backlog: AtomicU64,
+    /// The journal's thread writes, or is about to, and need not sync then. Changed with the lock.
+    is_quick: AtomicBool,
     /// Called when segments begin, and before they go.
     at_rotation: OnceLock<AtRotation>,
     sync_seconds: Histogram,
@@ -276,8 +276,7 @@ impl Store {
             waiting_since: None,
             in_flight_since: None,
             asleep: false,
-            is_quick: false,
-            awaiting: 0,
+            is_awaited: false,
             handing_over: false,
             orders: Orders::default(),
             put_off: Vec::new(),
@@ -289,6 +288,7 @@ impl Store {
             read_work: Condvar::new(),
             written: Condvar::new(),
             backlog: AtomicU64::new(0),
+            is_quick: AtomicBool::new(false),
             at_rotation: OnceLock::new(),
             sync_seconds: journal.sync_seconds().clone(),
         });
@@ -362,7 +362,7 @@ impl Store {
             ticket.registered = waker.cloned();
             if state.asleep && !state.handing_over {
                 state.handing_over = true;
-                ticket.hand_over = HandOver::Later;
+                ticket.hand_over = HandOver::later(now);
             }
             Ok(ticket)
         })
@@ -374,19 +374,22 @@ impl Store {
     /// On the same processor each socket that becomes ready would take that from the journal's thread, in the middle
     /// of a write that all wait for; a write was cut into dozens of pieces.
     pub fn await_write(&self) {
+        let is_quick = || self.shared.is_quick.load(Ordering::Relaxed);
+        if !is_quick() {
+            return;
+        }
         let mut state = self.shared.lock();
         let batches = state.journal.batches;
         let until = Instant::now() + WRITE;
-        state.awaiting += 1;
-        while !state.asleep && state.is_quick && state.journal.batches == batches {
+        while is_quick() && state.journal.batches == batches {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
+            state.is_awaited = true;
             let woken = self.shared.written.wait_timeout(state, left);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.awaiting -= 1;
     }
 
     /// From now on, `call` is called on the journal's thread when it has begun a segment, with its number, and
@@ -640,15 +643,27 @@ pub struct Ticket {
     registered: Option<Waker>,
 }
 
-/// Whose turn it is to wake the journal's thread for what was put. The first put since it sleeps does it,
-/// not at once, but when it is polled for the second time, for which it asks at once: after the others that
-/// its loop serves in the same turn, whose puts are then in the same batch. A thread that is woken in the
-/// middle of a turn takes the loop's processor away, and finds one put.
+/// Whose turn it is to wake the journal's thread for what was put. The first put since it sleeps does it, not at
+/// once, but when it was polled so many times more, for which it asks at once: after the others that its loop serves
+/// in the same turn, and after what its connection could not read in one, so that all of it is in the same batch. A
+/// thread that is woken in the middle of that takes the loop's processor away, and finds one put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HandOver {
-    Later,
-    Next,
+    Later {
+        polls: u8,
+        /// Where a turn takes long, nothing is waited for.
+        until: windhover_core::Instant,
+    },
     Done,
+}
+
+impl HandOver {
+    const POLLS: u8 = 4;
+    const WAIT: Duration = Duration::from_micros(500);
+
+    fn later(now: Now) -> Self {
+        Self::Later { polls: Self::POLLS, until: now.instant + Self::WAIT }
+    }
 }
 
 #[derive(Debug)]
@@ -698,27 +713,27 @@ impl Ticket {
         let Stage::Begun(op) = self.stage else {
             return Poll::Ready(OpOutcome::Empty);
         };
-        let hand_over = self.hand_over;
-        match hand_over {
-            HandOver::Later => {
+        let was_handed_over = self.hand_over == HandOver::Done;
+        let mut hands_over = false;
+        if let HandOver::Later { polls, until } = &mut self.hand_over {
+            *polls = polls.saturating_sub(1);
+            hands_over = *polls == 0 || *until <= now.instant;
+            if hands_over {
+                self.hand_over = HandOver::Done;
+            } else {
                 cx.waker().wake_by_ref();
-                self.hand_over = HandOver::Next;
             }
-            HandOver::Next => self.hand_over = HandOver::Done,
-            HandOver::Done => {}
         }
         // It has just begun. Should it be over already, the waker was called.
-        if self.registered.take().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if !hands_over && self.registered.take().is_some_and(|waker| waker.will_wake(cx.waker())) {
             return Poll::Pending;
         }
-        if hand_over == HandOver::Done
-            && let Some(outcome) = self.shared.lock().slots.take_put(op)
-        {
+        if was_handed_over && let Some(outcome) = self.shared.lock().slots.take_put(op) {
             self.stage = Stage::Over;
             return Poll::Ready(outcome);
         }
         let outcome = self.shared.with(now, |state| {
-            if hand_over == HandOver::Next {
+            if hands_over {
                 state.handing_over = false;
             }
             let outcome = state.slots.take(op, cx.waker());

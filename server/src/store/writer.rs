@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use windhover_core::Now;
 use windhover_core::queue::{AppendError, Fsync, JournalBatch, Written};
 
-use super::sync::thread;
 use super::{Shared, State};
 use crate::journal::{Directory, Journal};
 
@@ -120,7 +119,8 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             let timeout = retry_in.into_iter().chain(sync_in).min();
             // While a retry is due anyway, work that comes earlier waits for it.
             state.asleep = retry_in.is_none();
-            if state.awaiting > 0 {
+            self.shared.is_quick.store(false, Ordering::Relaxed);
+            if std::mem::take(&mut state.is_awaited) {
                 self.shared.written.notify_all();
             }
             state = match timeout {
@@ -134,14 +134,10 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
                 }
             };
             state.asleep = false;
-            // Those who are running now may have more for the same batch; without them this
-            // returns at once.
-            drop(state);
-            thread::yield_now();
-            state = self.shared.lock();
         };
         state.handing_over = false;
-        state.is_quick = matches!(&work, Work::Append(batch, _) if batch.fsync != Fsync::Always);
+        let is_quick = matches!(&work, Work::Append(batch, _) if batch.fsync != Fsync::Always);
+        self.shared.is_quick.store(is_quick, Ordering::Relaxed);
         state.working_since = Some(Instant::now());
         work
     }
@@ -181,7 +177,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
             if !state.reads.is_empty() {
                 self.shared.read_work.notify_one();
             }
-            (oldest, state.awaiting > 0)
+            (oldest, std::mem::take(&mut state.is_awaited))
         };
         wakers.into_iter().for_each(Waker::wake);
         if is_awaited {
@@ -207,7 +203,7 @@ impl<D: Directory, C: Fn() -> Now> Writer<D, C> {
     fn failed(&self, what: &str, error: &io::Error) -> Instant {
         let mut state = self.shared.lock();
         state.journal.failures += 1;
-        state.is_quick = false;
+        self.shared.is_quick.store(false, Ordering::Relaxed);
         let put_off = std::mem::take(&mut state.put_off);
         let was_healthy = std::mem::replace(&mut state.journal.healthy, false);
         drop(state);
