@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 
+use super::dialect::RULES;
 use super::{Dialect, QUEUE_RULES, QueueRules, number};
 
 /// Kestrel's whole answer to `flush_all`.
@@ -316,15 +317,37 @@ pub fn check_queue_in(name: &[u8], dialect: Dialect) -> Result<(), QueueNameErro
     if name.is_empty() {
         return Err(QueueNameError::Empty);
     }
-    let rules = rules(dialect);
-    let refused = name.iter().find(|&byte| {
-        rules.reserved.contains(byte) || (rules.printable_names && !byte.is_ascii_graphic())
-    });
-    match refused {
+    let by = 1 << rules(dialect).dialect as u8;
+    match name.iter().find(|&&byte| REFUSED[usize::from(byte)] & by != 0) {
         Some(&byte) => Err(QueueNameError::Reserved { byte }),
         None => Ok(()),
     }
 }
+
+/// For each byte the dialects in whose names it may not be, a bit for each.
+static REFUSED: [u8; 256] = {
+    let mut refused = [0; 256];
+    let mut byte = 0;
+    while byte < refused.len() {
+        let mut at = 0;
+        while at < RULES.len() {
+            let rules = RULES[at];
+            let mut refuses =
+                rules.printable_names && !(b'!' as usize <= byte && byte <= b'~' as usize);
+            let mut reserved = 0;
+            while reserved < rules.reserved.len() {
+                refuses |= rules.reserved[reserved] as usize == byte;
+                reserved += 1;
+            }
+            if refuses {
+                refused[byte] |= 1 << rules.dialect as u8;
+            }
+            at += 1;
+        }
+        byte += 1;
+    }
+    refused
+};
 
 /// Why a queue's name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -49,6 +49,10 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
     pub(super) fn insert(&mut self, op: OpId, waiter: Waiter) {
         self.queues.insert((waiter.queue.clone(), op));
         self.deadlines.insert((waiter.deadline, op));
@@ -70,8 +74,7 @@ impl Waiters {
 
     /// The read that has waited longest on a queue.
     pub(super) fn first(&self, queue: &Bytes) -> Option<OpId> {
-        // Most often nobody waits for anything.
-        if self.queues.is_empty() {
+        if self.is_empty() {
             return None;
         }
         self.on(queue).next()

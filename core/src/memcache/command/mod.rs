@@ -284,9 +284,7 @@ pub fn find(verb: &[u8], dialect: Dialect) -> Option<&'static Row> {
 #[inline]
 pub(crate) fn read_verb(line: &mut Scanner<'_>, dialect: Dialect) -> Option<&'static Row> {
     // A short verb is found and compared in the register that it was read into.
-    if let Some(eight) = line.rest().first_chunk()
-        && !dialect.is_queue()
-    {
+    if let Some(eight) = line.rest().first_chunk() {
         let eight = u64::from_le_bytes(*eight);
         let length = swar::unmarked(swar::equal(eight, b' '));
         if length < 8 {

@@ -660,7 +660,14 @@ impl Engine {
 
     /// What the engine has to say at `now`; waits whose time has come end here.
     pub fn poll_output(&mut self, now: Now) -> EngineOutput {
-        self.handle_timeout(now);
+        // Most often nobody waits for anything.
+        let is_timed = !self.waiters.is_empty()
+            || !self.open_until.is_empty()
+            || !self.flushed.is_empty()
+            || self.retry_at.is_some();
+        if is_timed {
+            self.handle_timeout(now);
+        }
         if let Some((op, outcome)) = self.done.pop_front() {
             return EngineOutput::Done { op, outcome };
         }
