@@ -1,7 +1,7 @@
 //! Lines of the queue dialects.
 
 use super::arguments::{Refused, Words, check_key, refused};
-use super::store::{item, plain_item};
+use super::store::{self, item};
 use super::{RequestFault, RequestSpans};
 use crate::memcache::Limits;
 use crate::memcache::kestrel::{self, QueueRead};
@@ -42,8 +42,11 @@ pub(super) fn store(
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    if let Some((name, _)) = plain_item(scanner, limits, spans) {
-        return store_in(scanner.text(), name, dialect, limits, spans);
+    // What memcached takes means the same here, but for the last word; it has one pass for lines as clients write them.
+    let is_plain = store::store(&mut scanner.clone(), dialect, limits, spans).is_ok();
+    spans.noreply = false;
+    if is_plain {
+        return store_in(scanner.text(), spans.key, dialect, limits, spans);
     }
     let words = &Words::of(scanner);
     if words.count() == 0 {

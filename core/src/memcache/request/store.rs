@@ -4,7 +4,7 @@ use super::arguments::{Plain, Refused, Words, check_key, refused, refused_quietl
 use super::parse::fault_or_http;
 use super::{BLOCK_END, RequestError, RequestFault, RequestSpans};
 use crate::memcache::Limits;
-use crate::memcache::span::{Scanner, Span};
+use crate::memcache::span::Scanner;
 use crate::memcache::{Dialect, key, line, number};
 
 /// The longest block of user and password.
@@ -19,27 +19,18 @@ pub(super) fn store(
     limits: &Limits,
     spans: &mut RequestSpans,
 ) -> Result<(), Refused> {
-    if let Some((key, noreply)) = plain_item(scanner, limits, spans) {
+    if let Some(Plain { key, numbers: [flags, exptime], last: length, noreply }) =
+        Plain::<2, { number::MAX_DIGITS_32 }>::read(scanner, limits)
+        && let Ok(exptime) = i64::try_from(exptime)
+        && let Ok(length) = u32::try_from(length)
+        && length <= number::MAX_LENGTH
+    {
         (spans.key, spans.noreply) = (key, noreply);
+        spans.client_flags = number::low_32(flags);
+        (spans.signed, spans.length) = (exptime, length);
         return Ok(());
     }
     words_of_store(&Words::of(scanner), limits, spans)
-}
-
-/// The item of a line as clients write it: its key, and whether no answer is wanted.
-#[inline]
-pub(super) fn plain_item(
-    scanner: &Scanner<'_>,
-    limits: &Limits,
-    spans: &mut RequestSpans,
-) -> Option<(Span, bool)> {
-    let Plain { key, numbers: [flags, exptime], last, noreply } =
-        Plain::<2, { number::MAX_DIGITS_32 }>::read(scanner, limits)?;
-    let length = u32::try_from(last).ok().filter(|&length| length <= number::MAX_LENGTH)?;
-    spans.signed = i64::try_from(exptime).ok()?;
-    spans.client_flags = number::low_32(flags);
-    spans.length = length;
-    Some((key, noreply))
 }
 
 /// `cas <key> <flags> <exptime> <bytes> <cas unique> [noreply]`
