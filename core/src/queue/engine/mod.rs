@@ -310,7 +310,7 @@ impl Engine {
         self.stats.cmd_set += 1;
         // Most puts are to a queue that is there, and to nobody else.
         if let Some(line) = self.queues.get(put.queue())
-            && self.following == 0
+            && !self.has_children(put.queue())
             && !line.bounds.fanout_only
             && !line.is_child
             && size.items > 0
