@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fmt::Write as _,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -13,6 +13,7 @@ use rustix::process::Signal;
 
 use crate::{
     directory::TempDir,
+    free_address::free_address,
     network::Network,
     peers::peers,
     process::{eventually, pause, signal},
@@ -229,9 +230,4 @@ impl Drop for NatsCluster {
             }
         }
     }
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
-    listener.and_then(|it| it.local_addr()).expect("there is a free port")
 }

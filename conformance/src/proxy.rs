@@ -2,13 +2,14 @@
 
 use std::{
     fmt::Write as _,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     process::{Child, Command},
     time::Duration,
 };
 
 use crate::{
     directory::TempDir,
+    free_address::free_address,
     memcached::{drain_output, spawn},
     process::eventually,
 };
@@ -99,10 +100,4 @@ fn program(name: &str) -> Command {
     let mut command = Command::new(name);
     command.env("PATH", format!("{paths}:/usr/sbin"));
     command
-}
-
-/// An address that nobody listens on at the moment.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("a listener has an address")
 }

@@ -5,13 +5,13 @@ use std::{
     collections::HashMap,
     fmt::Write as _,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use windhover_conformance::{Recorder, TempDir, eventually, python, report, run};
+use windhover_conformance::{Recorder, TempDir, eventually, free_address, python, report, run};
 use windhover_core::client::ring::{HashTag, KeyHash, Member, Naming, Ring};
 
 const KEYS: usize = 100_000;
@@ -220,7 +220,7 @@ impl Nutcracker {
     fn start(settings: &[&str], servers: &[String]) -> Self {
         let files = TempDir::new("nutcracker");
         let path = files.path().join("nutcracker.yml");
-        let [address, stats] = free_addresses();
+        let [address, stats] = [free_address(), free_address()];
         let mut text = format!("pool:\n  listen: {address}\n  distribution: ketama\n");
         for setting in settings {
             writeln!(text, "  {setting}").expect("a string takes text");
@@ -274,12 +274,6 @@ impl Drop for Nutcracker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// nutcracker chooses no port itself.
-fn free_addresses() -> [SocketAddr; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("a listener has an address"))
 }
 
 /// Servers that are told to nutcracker by address and name.
