@@ -207,6 +207,7 @@ async function main() {
     const page = await browser.newPage();
     page.setDefaultTimeout(BOUND);
     page.on("response", (response) => asked.add(new URL(response.url()).pathname));
+    page.on("requestfailed", (request) => console.log(`failed: ${request.method()} ${request.url().slice(0, 60)} ${request.failure().errorText}`));
     page.on("pageerror", (error) => console.log(`in the page: ${error.message}`));
     await page.goto(origin);
     return page;
