@@ -174,6 +174,27 @@ fn a_queue_that_discards_does_so_though_a_read_is_aborted_before_it_knows_what_g
 }
 
 #[test]
+fn a_queue_that_no_longer_discards_keeps_what_was_to_go_when_it_is_read_back() {
+    let mut config = Config::default();
+    config.queue_memory = 0;
+    (config.queue.max_items, config.queue.discard_old) = (3, true);
+    let (mut engine, mut journal) = (Engine::new(config.clone()), Journal::new());
+    for (op, numbers) in [(1, 1..3), (2, 3..5)] {
+        engine.put(OpId(op), numbered(numbers), at(0)).unwrap();
+        journal.commit(&mut engine, at(0));
+        let stored = EngineOutput::Done { op: OpId(op), outcome: OpOutcome::Stored };
+        assert_eq!(engine.poll_output(at(0)), stored);
+    }
+    // One is to go, which one has to be read; meanwhile the bounds change.
+    let read = next_read(&mut engine, at(0));
+    config.queue.discard_old = false;
+    engine.set_config(config);
+    assert!(engine.read_back(&read, journal.read(&read), at(0)));
+    assert_eq!(engine.stats_of(b"q").items, 4);
+    assert_eq!(engine.stats_of(b"q").discarded, 0);
+}
+
+#[test]
 fn a_queue_that_discards_its_oldest_drops_what_is_not_in_memory_too() {
     let mut config = Config::default();
     config.queue_memory = 0;

@@ -1,10 +1,7 @@
 //! Items that are dropped from the head of their queue: their time has come, or the queue is full.
 
-use alloc::sync::Arc;
-
 use bytes::Bytes;
 
-use super::super::config::QueueConfig;
 use super::super::items::Queue;
 use super::super::record::Draft;
 use super::super::usage::Usage;
@@ -49,27 +46,26 @@ impl Engine {
 
     /// Drops the oldest items of a queue that is to hold no more than so much, until it does.
     pub(super) fn discard_old(&mut self, queue: &[u8]) {
-        let Some(line) = self.queues.get_mut(queue) else {
+        let Some(line) = self.queues.get_mut(queue).filter(|line| line.bounds.discard_old) else {
             return;
         };
-        let bounds = &*Arc::clone(&line.bounds);
         let mut dropped = 0;
         let mut last = 0;
-        while is_full(line, bounds) && !line.ready.is_empty() {
+        while is_full(line) && !line.ready.is_empty() {
             last = drop_head(line, &mut self.usage);
             dropped += 1;
         }
         // What is not in memory goes as far as it goes together; the rest when it has been read back.
-        let least = (bounds.max_items, bounds.max_bytes);
+        let least = (line.bounds.max_items, line.bounds.max_bytes);
         let mut is_exact = true;
-        while is_full(line, bounds)
+        while is_full(line)
             && line.ready.is_empty()
             && let Some((items, last_id)) = line.drop_unread(&mut self.usage, least)
         {
             (last, is_exact) = (last_id, false);
             dropped += items;
         }
-        line.drops.oldest = is_full(line, bounds) && line.ready.is_empty() && line.is_behind();
+        line.drops.oldest = is_full(line) && line.ready.is_empty() && line.is_behind();
         let goes_on = line.drops.oldest;
         line.stats.discarded += dropped;
         if is_exact {
@@ -119,9 +115,9 @@ impl Engine {
 }
 
 /// Whether a queue holds more than it may.
-fn is_full(line: &Queue, bounds: &QueueConfig) -> bool {
+fn is_full(line: &Queue) -> bool {
     let (items, bytes) = line.settled();
-    items > bounds.max_items || bytes > bounds.max_bytes
+    items > line.bounds.max_items || bytes > line.bounds.max_bytes
 }
 
 /// Drops the item at the head; returns its id.
