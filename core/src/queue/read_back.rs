@@ -40,7 +40,7 @@ use super::record::{self, Kind};
 /// // Somebody asks for the item, which is in the journal alone.
 /// assert_eq!(engine.get(OpId(2), ConnId(1), b"jobs", Read::default(), now), None);
 /// let EngineOutput::Read(read) = engine.poll_output(now) else { panic!("it is needed") };
-/// assert_eq!((read.segment(), read.range().clone()), (1, 64..64 + batch.len));
+/// assert_eq!((read.segment(), read.range().clone()), (1, 64..64 + journal.len() as u64));
 /// // A segment that was cut, or overwritten, is noticed.
 /// let lost = ReadBackError { segment: 1, offset: 64 };
 /// assert_eq!(read.decode(salt, &journal[1..]), Err(lost));
