@@ -117,39 +117,39 @@ fn a_loop_sees_what_it_is_called_for_without_a_message() {
     });
 }
 
+/// A loop sees both, whatever it does before it waits; that says whether it still is to.
+fn sees_a_call_and_a_message(before_wait: impl Fn(&Mailbox<(), Poll>) -> bool) {
+    let (mailbox, poll) = mailbox();
+    let (call, flag) = calls(&mailbox);
+    let send = sends(&mailbox, ());
+    let mut has_come = false;
+    run_with(
+        &mailbox,
+        &poll,
+        || before_wait(&mailbox),
+        |messages| {
+            has_come |= !messages.is_empty();
+            has_come && flag.load(Ordering::Acquire)
+        },
+    );
+    call.join().unwrap();
+    send.join().unwrap();
+}
+
 #[test]
 fn a_loop_that_does_something_before_it_waits_sees_all_of_it() {
     model("a_loop_that_does_something_before_it_waits_sees_all_of_it", || {
-        let (mailbox, poll) = mailbox();
-        let (call, flag) = calls(&mailbox);
-        let send = sends(&mailbox, ());
-        let before_wait = || {
+        sees_a_call_and_a_message(|mailbox| {
             mailbox.unpark();
             mailbox.park()
-        };
-        let mut has_come = false;
-        run_with(&mailbox, &poll, before_wait, |messages| {
-            has_come |= !messages.is_empty();
-            has_come && flag.load(Ordering::Acquire)
         });
-        call.join().unwrap();
-        send.join().unwrap();
     });
 }
 
 #[test]
 fn a_call_and_a_message_at_once_are_both_seen() {
     model("a_call_and_a_message_at_once_are_both_seen", || {
-        let (mailbox, poll) = mailbox();
-        let (call, flag) = calls(&mailbox);
-        let send = sends(&mailbox, ());
-        let mut has_come = false;
-        run(&mailbox, &poll, |messages| {
-            has_come |= !messages.is_empty();
-            has_come && flag.load(Ordering::Acquire)
-        });
-        call.join().unwrap();
-        send.join().unwrap();
+        sees_a_call_and_a_message(|_| true);
     });
 }
 

@@ -136,10 +136,7 @@ const SIBERITE: QueueRules = QueueRules {
 
 /// The queue servers side by side, after kestrel's guide and the readmes and grammars of darner and
 /// siberite.
-pub static QUEUE_RULES: [&QueueRules; 3] = RULES;
-
-/// The same, for what is computed when this is compiled.
-pub(super) const RULES: [&QueueRules; 3] = [&KESTREL, &DARNER, &SIBERITE];
+pub static QUEUE_RULES: [&QueueRules; 3] = [&KESTREL, &DARNER, &SIBERITE];
 
 #[cfg(test)]
 mod tests {

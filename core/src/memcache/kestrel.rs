@@ -5,7 +5,6 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 
-use super::dialect::RULES;
 use super::{Dialect, QUEUE_RULES, QueueRules, number};
 
 /// Kestrel's whole answer to `flush_all`.
@@ -328,26 +327,31 @@ pub fn check_queue_in(name: &[u8], dialect: Dialect) -> Result<(), QueueNameErro
 static REFUSED: [u8; 256] = {
     let mut refused = [0; 256];
     let mut byte = 0;
-    while byte < refused.len() {
+    loop {
         let mut at = 0;
-        while at < RULES.len() {
-            let rules = RULES[at];
-            let mut refuses =
-                rules.printable_names && !(b'!' as usize <= byte && byte <= b'~' as usize);
-            let mut reserved = 0;
-            while reserved < rules.reserved.len() {
-                refuses |= rules.reserved[reserved] as usize == byte;
-                reserved += 1;
-            }
-            if refuses {
-                refused[byte] |= 1 << rules.dialect as u8;
+        while at < QUEUE_RULES.len() {
+            if refuses(QUEUE_RULES[at], byte) {
+                refused[byte as usize] |= 1 << QUEUE_RULES[at].dialect as u8;
             }
             at += 1;
         }
+        if byte == u8::MAX {
+            break refused;
+        }
         byte += 1;
     }
-    refused
 };
+
+const fn refuses(rules: &QueueRules, byte: u8) -> bool {
+    let mut at = 0;
+    while at < rules.reserved.len() {
+        if rules.reserved[at] == byte {
+            return true;
+        }
+        at += 1;
+    }
+    rules.printable_names && !byte.is_ascii_graphic()
+}
 
 /// Why a queue's name was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

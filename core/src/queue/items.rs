@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::config::QueueConfig;
 use super::extents::{Extent, Extents, journal_len};
 use super::line::Line;
-use super::name::parent_of;
 use super::put::PutSize;
 use super::stats::QueueStats;
 use super::usage::Usage;
@@ -26,7 +25,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn is_expired(&self, now: UnixTime) -> bool {
+    fn is_expired(&self, now: UnixTime) -> bool {
         self.expires != UnixTime::default() && self.expires <= now
     }
 
@@ -74,8 +73,6 @@ pub(super) struct Queue {
     /// Items whose put is not yet in the journal.
     pub(super) pending: u64,
     pub(super) pending_bytes: u64,
-    /// Its name has a parent in it.
-    pub(super) is_child: bool,
     /// It gets what is put to its parent, and where that is written down last.
     pub(super) follows: bool,
     pub(super) marked_in: Option<u64>,
@@ -87,7 +84,6 @@ impl Queue {
     pub(super) fn new(name: Bytes, bounds: Arc<QueueConfig>, mark: u64, now: UnixTime) -> Self {
         let stats = QueueStats { create_time: now.as_secs(), ..QueueStats::default() };
         Self {
-            is_child: parent_of(&name).is_some(),
             name,
             bounds,
             ready: Line::default(),
@@ -197,6 +193,16 @@ impl Queue {
     fn insert(&mut self, item: Item) {
         self.ready_bytes += item.taken();
         self.ready.insert(item);
+    }
+
+    /// Whether the time of the item at the head has come.
+    pub(super) fn has_expired_head(&self, now: UnixTime) -> bool {
+        let Some(head) = self.ready.front() else {
+            return false;
+        };
+        let age = now.as_millis().saturating_sub(head.added.as_millis());
+        let max_age = self.bounds.max_age.map(|age| age.as_millis());
+        head.is_expired(now) || max_age.is_some_and(|max| u128::from(age) > max)
     }
 
     /// Takes the item at the head, if it is in memory.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use self::found::FoundQueue;
-use super::config::{Bounds, Config};
+use super::config::Config;
 use super::engine::Engine;
 use super::index::Index;
 use super::read_back::{JournalRead, ReadBack};
@@ -279,12 +279,12 @@ impl Recovery {
 
     /// The engine with what was found, at `now`.
     pub fn finish(self, config: Config, now: UnixTime) -> (Engine, Recovered) {
-        let bounds = Bounds::new(&config);
+        let mut engine = Engine::new(config);
         let mut usage = Usage::default();
         let mut queues = Vec::new();
         let mut found = Recovered { items: 0, queues: 0, records: self.records };
         for (name, queue) in self.queues {
-            let bounds = bounds.of(&name);
+            let bounds = engine.bounds_of(&name);
             let queue = queue.finish(name, bounds, now, &mut usage);
             if queue.extents.items() > 0 {
                 found.items += queue.extents.items();
@@ -293,6 +293,7 @@ impl Recovery {
             }
         }
         let next_id = self.next_id.max(1);
-        (Engine::recovered(config, queues, usage, self.following, next_id, now), found)
+        engine.recover(queues, usage, self.following, next_id, now);
+        (engine, found)
     }
 }

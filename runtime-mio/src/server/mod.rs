@@ -236,23 +236,16 @@ where
             self.cut();
         }
         // While there is more to do, whoever sends a message need not wake the loop.
-        if self.runnable.is_empty() {
-            self.park();
-        } else {
-            self.is_parked = false;
-        }
+        self.is_parked = self.runnable.is_empty() && self.mailbox.park();
     }
 
-    /// Says that it is about to wait for events; not where there are messages already.
-    pub(crate) fn park(&mut self) -> bool {
+    /// Does that before it waits for events: who leaves a message meanwhile need not call it out of a wait. Whether
+    /// it is to wait still.
+    pub(crate) fn waits_after(&mut self, before: impl FnOnce()) -> bool {
+        self.mailbox.unpark();
+        before();
         self.is_parked = self.mailbox.park();
         self.is_parked
-    }
-
-    /// It is not about to wait any more.
-    pub(crate) fn unpark(&mut self) {
-        self.is_parked = false;
-        self.mailbox.unpark();
     }
 
     /// Accepts nothing more, and asks every endpoint for an orderly end. Those that are not done

@@ -185,10 +185,7 @@ where
             if !events.is_empty() {
                 return Ok(());
             }
-            // Who leaves a message meanwhile need not call the loop out of a wait.
-            self.server.unpark();
-            before_wait();
-            if !self.server.park() {
+            if !self.server.waits_after(|| before_wait()) {
                 return Ok(());
             }
         }

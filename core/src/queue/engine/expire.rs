@@ -22,17 +22,9 @@ impl Engine {
         if let Some(to) = line.bounds.move_expired_to.clone() {
             return self.move_expired(queue, &to, now);
         }
-        let max_age = line.bounds.max_age.map(|age| age.as_millis());
         let mut dropped = 0;
         let mut last = 0;
-        while dropped < Self::SWEEP
-            && let Some(head) = line.ready.front()
-        {
-            let age = now.unix.as_millis().saturating_sub(head.added.as_millis());
-            let is_too_old = max_age.is_some_and(|max| u128::from(age) > max);
-            if !head.is_expired(now.unix) && !is_too_old {
-                break;
-            }
+        while dropped < Self::SWEEP && line.has_expired_head(now.unix) {
             last = drop_head(line, &mut self.usage);
             dropped += 1;
         }

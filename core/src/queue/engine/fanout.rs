@@ -135,7 +135,7 @@ impl Engine {
         for name in following {
             let fits = check_items(self.config.of(&name), size);
             match fits.and_then(|()| self.check_room(&name, size, now)) {
-                Ok(()) => takers.push(name),
+                Ok(name) => takers.push(name),
                 Err(refused) => self.stats.count(refused),
             }
         }

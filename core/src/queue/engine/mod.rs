@@ -10,6 +10,7 @@ mod moved;
 mod reads;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use super::extents::Extent;
 use super::fsync::Fsync;
 use super::index::Index;
 use super::items::{Item, Queue};
+use super::name::parent_of;
 use super::outcome::{ConnId, OpId, OpOutcome, PutError};
 use super::put::{Put, PutSize};
 use super::read_back::{JournalRead, ReadBack};
@@ -251,30 +253,32 @@ impl Engine {
         }
     }
 
-    /// An engine with the queues that a journal held, and those that follow others, each with the segment that
-    /// says so.
-    pub(super) fn recovered(
-        config: Config,
+    /// What it keeps for the queue of that name.
+    pub(super) fn bounds_of(&self, queue: &[u8]) -> Arc<QueueConfig> {
+        self.bounds.of(queue)
+    }
+
+    /// It gets the queues that a journal held, and those that follow others, each with the segment that says so.
+    pub(super) fn recover(
+        &mut self,
         queues: Vec<Queue>,
         usage: Usage,
         following: BTreeMap<Bytes, u64>,
         next_id: u64,
         now: UnixTime,
-    ) -> Self {
-        let mut engine = Self::new(config);
-        (engine.next_id, engine.usage) = (next_id, usage);
-        engine.queues = queues.into_iter().map(|queue| (queue.name.clone(), queue)).collect();
-        for name in engine.names() {
-            engine.feed(&name);
+    ) {
+        (self.next_id, self.usage) = (next_id, usage);
+        self.queues = queues.into_iter().map(|queue| (queue.name.clone(), queue)).collect();
+        for name in self.names() {
+            self.feed(&name);
         }
         for (name, segment) in following {
-            let bounds = engine.bounds.of(&name);
+            let bounds = self.bounds.of(&name);
             let new = || Queue::new(name.clone(), bounds, next_id.saturating_sub(1), now);
-            let queue = engine.queues.entry(name.clone()).or_insert_with(new);
+            let queue = self.queues.entry(name.clone()).or_insert_with(new);
             (queue.follows, queue.marked_in) = (true, Some(segment));
-            engine.following += 1;
+            self.following += 1;
         }
-        engine
     }
 
     /// Puts items, all or none. When the put is not refused at once, [`EngineOutput::Done`] says later
@@ -308,24 +312,9 @@ impl Engine {
     fn take_up(&mut self, op: OpId, put: Put, now: Now) -> Result<(), PutError> {
         let size = put.size();
         self.stats.cmd_set += 1;
-        // Most puts are to a queue that is there, and to nobody else.
-        if let Some(line) = self.queues.get(put.queue())
-            && !self.has_children(put.queue())
-            && !line.bounds.fanout_only
-            && !line.is_child
-            && size.items > 0
-            && !self.is_alias(put.queue())
-        {
-            check_items(&line.bounds, size)?;
-            self.check_backlog(put.record_len())?;
-            if line.has_room_for(size) {
-                let (name, fsync) = (line.name.clone(), line.bounds.fsync);
-                self.enlist(Some(op), name, put, fsync);
-                return Ok(());
-            }
-        }
         let is_alias = self.is_alias(put.queue());
-        let bounds = self.config.of(put.queue());
+        let line = self.queues.get(put.queue());
+        let bounds = line.map_or_else(|| self.config.of(put.queue()), |line| &*line.bounds);
         let (fanout_only, fsync) = (bounds.fanout_only, bounds.fsync);
         if !is_alias {
             check_items(bounds, size)?;
@@ -338,9 +327,11 @@ impl Engine {
             return self.take_up_for_many(op, [put], now);
         }
         self.check_backlog(put.record_len())?;
-        self.check_room(put.queue(), size, now)?;
-        let Some(name) = self.queues.get(put.queue()).map(|queue| queue.name.clone()) else {
-            return Err(PutError::TooManyQueues);
+        let name = match line {
+            Some(line) if line.has_room_for(size) && parent_of(&line.name).is_none() => {
+                line.name.clone()
+            }
+            _ => self.check_room(put.queue(), size, now)?,
         };
         self.enlist(Some(op), name, put, fsync);
         Ok(())
@@ -365,8 +356,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a queue has room, which is made where there is none of that name.
-    fn check_room(&mut self, name: &[u8], size: PutSize, now: Now) -> Result<(), PutError> {
+    /// Whether a queue has room, which is made where there is none of that name. Its name.
+    fn check_room(&mut self, name: &[u8], size: PutSize, now: Now) -> Result<Bytes, PutError> {
         if !self.follow(name, now) {
             return Err(PutError::TooManyQueues);
         }
@@ -376,7 +367,7 @@ impl Engine {
             self.may_be_empty = true;
             return Err(PutError::Full);
         }
-        Ok(())
+        Ok(queue.name.clone())
     }
 
     /// A queue that has room gets a put.
@@ -559,12 +550,13 @@ impl Engine {
             }
             queue.loaded_to = last_id;
         }
-        let (is_behind, discards) = (queue.is_behind(), queue.bounds.discard_old);
+        // Both look the queue up, mostly for nothing.
+        let (discards, is_behind) = (queue.bounds.discard_old, queue.is_behind());
         if discards {
             self.discard_old(&put.queue);
         }
         self.done.extend(put.op.map(|op| (op, OpOutcome::Stored)));
-        if is_behind || self.waiters.first(&put.queue).is_some() {
+        if is_behind || !self.waiters.is_empty() {
             self.serve_waiters(&put.queue, now);
         }
     }
@@ -643,6 +635,14 @@ impl Engine {
     /// Ends the waits whose deadline has come, and reads that have been open for too long; asks again for what
     /// could not be read back.
     pub fn handle_timeout(&mut self, now: Now) {
+        // Most often nobody waits for anything.
+        if self.waiters.is_empty()
+            && self.open_until.is_empty()
+            && self.flushed.is_empty()
+            && self.retry_at.is_none()
+        {
+            return;
+        }
         self.end_open_reads(now);
         while let Some(op) = self.waiters.due(now.instant) {
             self.end_wait(op, now);
@@ -660,14 +660,7 @@ impl Engine {
 
     /// What the engine has to say at `now`; waits whose time has come end here.
     pub fn poll_output(&mut self, now: Now) -> EngineOutput {
-        // Most often nobody waits for anything.
-        let is_timed = !self.waiters.is_empty()
-            || !self.open_until.is_empty()
-            || !self.flushed.is_empty()
-            || self.retry_at.is_some();
-        if is_timed {
-            self.handle_timeout(now);
-        }
+        self.handle_timeout(now);
         if let Some((op, outcome)) = self.done.pop_front() {
             return EngineOutput::Done { op, outcome };
         }

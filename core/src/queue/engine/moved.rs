@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::super::items::{Item, Queue};
+use super::super::items::Item;
 use super::super::outcome::PutError;
 use super::super::put::PutBuilder;
 use super::super::record::Draft;
@@ -34,10 +34,8 @@ impl Engine {
         };
         let mut items: Vec<Item> = Vec::new();
         while (items.len() as u64) < Self::SWEEP && put.data_len() < MOST {
-            if !self.has_expired_head(queue, now) {
-                break;
-            }
-            let Some(line) = self.queues.get_mut(queue) else {
+            let line = self.queues.get_mut(queue);
+            let Some(line) = line.filter(|line| line.has_expired_head(now.unix)) else {
                 break;
             };
             let Some(item) = line.pop() else {
@@ -60,14 +58,14 @@ impl Engine {
         };
         let name = line.name.clone();
         match room {
-            Ok(()) => {
+            Ok(to) => {
                 line.stats.expired_items += count;
                 let removals: Vec<Draft> =
                     items.iter().map(|item| Draft::remove(item.id, name.clone())).collect();
                 // Both are in one batch.
-                let (to_fsync, fsync) = (self.config.of(to).fsync, self.config.of(&name).fsync);
+                let (to_fsync, fsync) = (self.config.of(&to).fsync, self.config.of(&name).fsync);
                 let fsync = fsync.stricter(to_fsync);
-                self.enlist(None, to.clone(), put, fsync);
+                self.enlist(None, to, put, fsync);
                 if let Some(put) = self.pending.back_mut() {
                     put.moving = Some(Moving { from: name, items });
                 }
@@ -94,23 +92,11 @@ impl Engine {
         count
     }
 
-    /// Whether the time of the item at a queue's head has come.
-    pub(super) fn has_expired_head(&self, queue: &[u8], now: Now) -> bool {
-        let Some(line) = self.queues.get(queue) else {
-            return false;
-        };
-        let Some(head) = line.ready.front() else {
-            return false;
-        };
-        let age = now.unix.as_millis().saturating_sub(head.added.as_millis());
-        let max_age = line.bounds.max_age.map(|age| age.as_millis());
-        head.is_expired(now.unix) || max_age.is_some_and(|max| u128::from(age) > max)
-    }
-
     /// Whether a queue's head has expired, and cannot be moved yet: nothing can be read until it is.
     pub(super) fn is_stuck(&self, queue: &[u8], now: Now) -> bool {
-        let moves = |line: &Queue| line.bounds.move_expired_to.is_some();
-        self.queues.get(queue).is_some_and(moves) && self.has_expired_head(queue, now)
+        self.queues.get(queue).is_some_and(|line| {
+            line.bounds.move_expired_to.is_some() && line.has_expired_head(now.unix)
+        })
     }
 
     /// The ids of items that are on their way to another queue.
